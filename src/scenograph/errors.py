@@ -1,0 +1,25 @@
+"""The one exception that a user, not a programmer, can cause and repair."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(ValueError):
+    """Bad input: the message names the place, the value and the remedy in one line.
+
+    The command line prints the message alone and exits with status 2. Code that uses the package
+    as a library catches it as the ``ValueError`` it is.
+    """
+
+
+def suggest(name: str, allowed: Iterable[str], limit: int = 8) -> str:
+    """The remedy for an unknown name: ``(did you mean 'cat'?)``, or the first allowed names."""
+    choices = [str(choice) for choice in allowed]
+    folded = {choice.casefold(): choice for choice in choices}
+    close = get_close_matches(name.casefold(), list(folded), n=1)
+    if close:
+        return f"(did you mean {folded[close[0]]!r}?)"
+    shown = ", ".join(choices[:limit])
+    return f"(choose from: {shown}{', ...' if len(choices) > limit else ''})"

@@ -1,0 +1,127 @@
+"""Mise's layout half: a scene graph to boxes by a rectified flow over the boxes of a scene.
+
+A regressed layout is the average of all plausible ones; a flow draws one of them per seed. Objects attend to
+each other (they must not collide), and a graph convolution carries the relations. Boxes that the scene already
+has are kept and the others are placed around them.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, noise_per_object
+from scenograph.nn.embedding import ObjectEmbedding
+from scenograph.nn.graph import GraphTripleConv
+from scenograph.nn.unet import time_features
+from scenograph.scenes.batch import SceneBatch
+
+
+class MiseLayoutConfig(ModelConfig):
+    """``box_mean`` and ``box_std`` standardize (centre x, centre y, width, height) over the training set."""
+
+    width: int = 128
+    layers: int = 4
+    heads: int = 4
+    graph_hidden: int = 256
+    box_mean: tuple[float, float, float, float] = (0.5, 0.5, 0.2, 0.2)
+    box_std: tuple[float, float, float, float] = (0.2, 0.2, 0.1, 0.1)
+    steps: int = 20
+    mask_size: int = 16
+
+
+class MiseLayout(Model):
+    """The layout model. ``forward`` samples boxes; training calls :meth:`velocity`."""
+
+    name = "mise-layout"
+    Config = MiseLayoutConfig
+    roles = ("layout",)
+
+    def __init__(self, config: MiseLayoutConfig) -> None:
+        super().__init__(config)
+        self.config = config
+        width = config.width
+        groups = [len(names) for names in self.vocabulary.attributes.values()]
+        self.embedding = ObjectEmbedding(len(self.vocabulary.categories), groups, width)
+        self.predicates = nn.Embedding(len(self.vocabulary.predicates), width)
+        self.box_in = nn.Linear(5, width)
+        self.time = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
+        self.blocks = nn.ModuleList(_Block(width, config.heads, config.graph_hidden) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(width)
+        self.box_out = nn.Linear(width, 4)
+        nn.init.zeros_(self.box_out.weight)
+
+    def velocity(self, noisy: Tensor, time: Tensor, known: Tensor, batch: SceneBatch) -> Tensor:
+        """d box / d time at standardized boxes (O, 4) and times (N,); rows where ``known`` (O,) hold clean boxes."""
+        nodes = self.embedding(batch.objects, batch.attributes)
+        nodes = nodes + self.box_in(torch.cat([noisy, known[:, None].to(noisy.dtype)], dim=1))
+        nodes = nodes + self.time(time_features(time, self.config.width))[batch.object_to_image]
+        predicates, edges = self.predicates(batch.triples[:, 1]), batch.triples[:, [0, 2]]
+        row, column = batch.padding()
+        _, real = batch.padded(batch.objects)
+        for block in self.blocks:
+            nodes = block(nodes, predicates, edges, row, column, real)
+        return self.box_out(self.norm(nodes))
+
+    @torch.no_grad()
+    def forward(self, batch: SceneBatch, generators: Generators = None) -> ModelOutput:
+        """Boxes (O, 4) by Heun steps from noise; given boxes stay as they are."""
+        known = batch.known_boxes
+        given = self.standardize(torch.where(known[:, None], batch.boxes, torch.full_like(batch.boxes, 0.5)))
+        x = noise_per_object(4, batch, generators)
+        x = torch.where(known[:, None], given, x)
+        times = torch.linspace(0, 1, self.config.steps + 1).tolist()
+        for now, later in zip(times[:-1], times[1:], strict=True):
+            step = later - now
+            slope = self._slope(x, now, known, batch)
+            if later < 1:
+                slope = (slope + self._slope(x + step * slope, later, known, batch)) / 2
+            x = x + step * slope
+        boxes = torch.where(known[:, None], batch.boxes, self.destandardize(x))
+        return ModelOutput(boxes=boxes)
+
+    def _slope(self, x: Tensor, time: float, known: Tensor, batch: SceneBatch) -> Tensor:
+        times = torch.full((batch.num_images,), time, device=x.device)
+        return self.velocity(x, times, known, batch).masked_fill(known[:, None], 0.0)
+
+    def standardize(self, boxes: Tensor) -> Tensor:
+        """(O, 4) corners to standardized centre and size."""
+        low, high = boxes[:, :2], boxes[:, 2:]
+        values = torch.cat([(low + high) / 2, high - low], dim=1)
+        return (values - values.new_tensor(self.config.box_mean)) / values.new_tensor(self.config.box_std)
+
+    def destandardize(self, values: Tensor) -> Tensor:
+        """Back to corners, at least a hundredth of the canvas in size and shifted to lie on the canvas."""
+        values = values * values.new_tensor(self.config.box_std) + values.new_tensor(self.config.box_mean)
+        size = values[:, 2:].clamp(0.01, 1.0)
+        low = torch.minimum((values[:, :2] - size / 2).clamp(min=0.0), 1.0 - size)
+        return torch.cat([low, low + size], dim=1)
+
+
+class _Block(nn.Module):
+    """Attention among the objects of a scene, graph convolution along its relations, then an MLP; all residual."""
+
+    def __init__(self, width: int, heads: int, graph_hidden: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2, self.norm3 = nn.LayerNorm(width), nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.attended = nn.Linear(width, width)
+        self.graph = GraphTripleConv(width, width, graph_hidden)
+        self.gathered = nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.SiLU(), nn.Linear(4 * width, width))
+
+    def forward(
+        self, nodes: Tensor, predicates: Tensor, edges: Tensor, row: Tensor, column: Tensor, real: Tensor
+    ) -> Tensor:
+        """nodes (O, D), predicates (T, D), edges (T, 2), real (N, K): which padded places hold objects -> (O, D)."""
+        n, k = real.shape
+        padded = nodes.new_zeros((n, k, nodes.shape[1]))
+        padded[row, column] = self.norm1(nodes)
+        q, key, v = self.qkv(padded).reshape(n, k, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(q, key, v, attn_mask=real[:, None, None, :])
+        nodes = nodes + self.attended(mixed.transpose(1, 2).reshape(n, k, -1)[row, column])
+        offered, _ = self.graph(self.norm2(nodes), predicates, edges)
+        nodes = nodes + self.gathered(offered)
+        return nodes + self.mlp(self.norm3(nodes))

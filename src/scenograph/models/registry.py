@@ -1,0 +1,61 @@
+"""Models by name, and from folders and the Hugging Face hub."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+
+from scenograph.errors import UserError, suggest
+from scenograph.models.base import Model
+from scenograph.models.mise import Mise
+from scenograph.models.mise_layout import MiseLayout
+
+MODELS: dict[str, type[Model]] = {kind.name: kind for kind in (Mise, MiseLayout)}
+"""Every architecture, by the name that ``config.json`` and recipes use."""
+
+
+def shipped_models() -> dict[str, Path]:
+    """Folders of the trained models in the package, by name."""
+    folder = Path(str(files("scenograph") / "weights"))
+    return {path.parent.name: path.parent for path in sorted(folder.glob("*/config.json"))}
+
+
+class AutoModel:
+    """Loads whichever model a folder holds."""
+
+    @staticmethod
+    def from_pretrained(source: str | Path) -> Model:
+        """A shipped model's name, a folder with ``config.json`` and ``model.safetensors``, or a hub id ``owner/name``."""
+        folder = find_model(source)
+        path = folder / "config.json"
+        try:
+            config = json.loads(path.read_text(encoding="utf-8"))
+            kind = config.pop("model")
+        except (OSError, ValueError, AttributeError, KeyError) as error:
+            raise UserError(f"cannot read {path}: {error}") from error
+        if kind not in MODELS:
+            raise UserError(f"{path}: unknown model {kind!r} {suggest(str(kind), MODELS)}")
+        return MODELS[kind].from_folder(folder, config)
+
+
+def find_model(source: str | Path) -> Path:
+    """The folder that ``source`` stands for; downloads hub ids once."""
+    shipped = shipped_models()
+    if str(source) in shipped:
+        return shipped[str(source)]
+    path = Path(source)
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise UserError(f"{path} holds no config.json: not a model folder")
+        return path
+    if str(source).count("/") == 1 and not str(source).startswith((".", "/", "~")):
+        try:
+            return Path(snapshot_download(str(source), allow_patterns=["*.json", "*.safetensors", "*.md"]))
+        except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(f"no model {source!r}: not a folder, and the hub says: {reason}") from error
+    raise UserError(f"no model {str(source)!r} {suggest(str(source), shipped)}")

@@ -1,0 +1,69 @@
+"""Compose layouts: paint every object's vector into its box, through its mask (sg2im section 3; spec of its code).
+
+Sampling only the one-channel mask and combining channels by one matrix product per image costs
+O(objects x pixels) samples; the original samples every channel of every object.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+BOX_SOURCE_SIZE = 8
+"""sg2im paints a box as an 8 x 8 constant: its edge fades over one source texel outside the box."""
+
+
+def sample_masks(boxes: Tensor, masks: Tensor, height: int, width: int, align_corners: bool = True) -> Tensor:
+    """Place box-relative masks (O, M, M) on the canvas by bilinear sampling: (O, height, width).
+
+    Pixel j lies at ``linspace(0, 1, width)[j]``, end points included. Boxes thinner than a thousandth of a
+    pixel are widened, where the original divides by zero. ``align_corners=False`` reproduces what the
+    original's source does on torch 1.3 or later, where that default changed; its published models need True.
+    """
+    x0, y0, x1, y1 = boxes.float().unbind(dim=1)
+    grid_x = _relative(torch.linspace(0, 1, width, device=boxes.device), x0, x1)
+    grid_y = _relative(torch.linspace(0, 1, height, device=boxes.device), y0, y1)
+    count = len(boxes)
+    grid = torch.stack(
+        [grid_x[:, None, :].expand(count, height, width), grid_y[:, :, None].expand(count, height, width)], dim=-1
+    )
+    sampled = F.grid_sample(masks.float()[:, None], grid, align_corners=align_corners)
+    return sampled[:, 0]
+
+
+def sample_boxes(boxes: Tensor, height: int, width: int, align_corners: bool = True) -> Tensor:
+    """Boxes on the canvas as :func:`sample_masks` of all-ones masks, without sampling: (O, height, width)."""
+    x0, y0, x1, y1 = boxes.float().unbind(dim=1)
+    across = _constant_profile(_relative(torch.linspace(0, 1, width, device=boxes.device), x0, x1), align_corners)
+    down = _constant_profile(_relative(torch.linspace(0, 1, height, device=boxes.device), y0, y1), align_corners)
+    return down[:, :, None] * across[:, None, :]
+
+
+def compose_layout(vectors: Tensor, planes: Tensor, object_to_image: Tensor, num_images: int) -> Tensor:
+    """Sum of vector (O, D) times plane (O, H, W) over the objects of each image: (N, D, H, W).
+
+    Objects may come in any order; images without objects are zero.
+    """
+    height, width = planes.shape[1:]
+    layout = vectors.new_zeros((num_images, vectors.shape[1], height * width))
+    flat = planes.reshape(len(planes), -1).to(vectors.dtype)
+    for image in range(num_images):
+        rows = (object_to_image == image).nonzero()[:, 0]
+        if len(rows):
+            layout[image] = vectors[rows].T @ flat[rows]
+    return layout.view(num_images, -1, height, width)
+
+
+def _relative(positions: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Canvas positions (P,) in each box's own -1..1 coordinates: (O, P)."""
+    extent = high - low
+    extent = torch.where(extent.abs() < 1e-5, torch.full_like(extent, 1e-5), extent)
+    return 2 * (positions[None] - low[:, None]) / extent[:, None] - 1
+
+
+def _constant_profile(relative: Tensor, align_corners: bool) -> Tensor:
+    """Bilinear sampling of a row of ``BOX_SOURCE_SIZE`` ones between zeros."""
+    size = BOX_SOURCE_SIZE
+    texel = (relative + 1) * (size - 1) / 2 if align_corners else ((relative + 1) * size - 1) / 2
+    return (texel + 1).clamp(0, 1) * (size - texel).clamp(0, 1)

@@ -1,0 +1,119 @@
+"""A small U-Net with a time condition, the usual denoiser of diffusion and flow models (Ho et al. 2020)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def time_features(time: Tensor, size: int) -> Tensor:
+    """Sines and cosines of times (N,) in [0, 1], at geometric frequencies: (N, size)."""
+    frequencies = torch.exp(torch.linspace(0, math.log(1000), size // 2, device=time.device))
+    angles = time.float()[:, None] * frequencies
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3 x 3 convolutions; time scales and shifts the second normalization. Starts as the identity."""
+
+    def __init__(self, channels_in: int, channels_out: int, time_size: int) -> None:
+        super().__init__()
+        self.norm1 = nn.GroupNorm(_groups(channels_in), channels_in)
+        self.conv1 = nn.Conv2d(channels_in, channels_out, 3, padding=1)
+        self.time = nn.Linear(time_size, 2 * channels_out)
+        self.norm2 = nn.GroupNorm(_groups(channels_out), channels_out)
+        self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1)
+        self.skip = nn.Conv2d(channels_in, channels_out, 1) if channels_in != channels_out else nn.Identity()
+        nn.init.zeros_(self.conv2.weight)
+        nn.init.zeros_(self.time.weight)
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        """x (N, Cin, H, W), time (N, time_size) -> (N, Cout, H, W)."""
+        h = self.conv1(F.silu(self.norm1(x)))
+        scale, shift = self.time(time)[:, :, None, None].chunk(2, dim=1)
+        h = self.conv2(F.silu(self.norm2(h) * (1 + scale) + shift))
+        return self.skip(x) + h
+
+
+class SelfAttention2d(nn.Module):
+    """Attention between all places of a coarse map; starts as the identity."""
+
+    def __init__(self, channels: int, head_size: int = 32) -> None:
+        super().__init__()
+        self.heads = channels // head_size
+        self.norm = nn.GroupNorm(_groups(channels), channels)
+        self.qkv = nn.Conv2d(channels, 3 * channels, 1)
+        self.out = nn.Conv2d(channels, channels, 1)
+        nn.init.zeros_(self.out.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W)."""
+        n, c, h, w = x.shape
+        q, k, v = self.qkv(self.norm(x)).reshape(n, 3, self.heads, c // self.heads, h * w).transpose(-1, -2).unbind(1)
+        mixed = F.scaled_dot_product_attention(q, k, v).transpose(-1, -2).reshape(n, c, h, w)
+        return x + self.out(mixed)
+
+
+class UNet(nn.Module):
+    """``channels`` per level, halving the map between levels; ``blocks`` per level; attention on the last level."""
+
+    def __init__(self, channels_in: int, channels_out: int, channels: Sequence[int], blocks: int) -> None:
+        super().__init__()
+        time_size = 4 * channels[0]
+        self.time_size = channels[0]
+        self.time = nn.Sequential(nn.Linear(channels[0], time_size), nn.SiLU(), nn.Linear(time_size, time_size))
+        self.input = nn.Conv2d(channels_in, channels[0], 3, padding=1)
+        self.down = nn.ModuleList()
+        self.shrink = nn.ModuleList()
+        self.up = nn.ModuleList()
+        skips, width = [channels[0]], channels[0]
+        for level, size in enumerate(channels):
+            stage = nn.ModuleList()
+            for _ in range(blocks):
+                stage.append(ResidualBlock(width, size, time_size))
+                width = size
+                skips.append(width)
+            self.down.append(stage)
+            if level < len(channels) - 1:
+                self.shrink.append(nn.Conv2d(width, width, 3, stride=2, padding=1))
+                skips.append(width)
+        self.middle1 = ResidualBlock(width, width, time_size)
+        self.attention = SelfAttention2d(width)
+        self.middle2 = ResidualBlock(width, width, time_size)
+        for size in reversed(channels):
+            stage = nn.ModuleList()
+            for _ in range(blocks + 1):
+                stage.append(ResidualBlock(width + skips.pop(), size, time_size))
+                width = size
+            self.up.append(stage)
+        self.norm = nn.GroupNorm(_groups(width), width)
+        self.output = nn.Conv2d(width, channels_out, 3, padding=1)
+        nn.init.zeros_(self.output.weight)
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        """x (N, Cin, H, W) with sides divisible by 2^(levels-1), time (N,) in [0, 1] -> (N, Cout, H, W)."""
+        t = F.silu(self.time(time_features(time, self.time_size)))
+        h = self.input(x)
+        skips = [h]
+        for level, stage in enumerate(self.down):
+            for block in stage:
+                h = block(h, t)
+                skips.append(h)
+            if level < len(self.shrink):
+                h = self.shrink[level](h)
+                skips.append(h)
+        h = self.middle2(self.attention(self.middle1(h, t)), t)
+        for level, stage in enumerate(self.up):
+            for block in stage:
+                h = block(torch.cat([h, skips.pop()], dim=1), t)
+            if level < len(self.up) - 1:
+                h = F.interpolate(h, scale_factor=2.0, mode="nearest")
+        return self.output(F.silu(self.norm(h)))
+
+
+def _groups(channels: int) -> int:
+    return math.gcd(32, channels)

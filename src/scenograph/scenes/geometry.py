@@ -1,0 +1,107 @@
+"""Boxes, and when a spatial relation between two boxes holds.
+
+Boxes are ``(x0, y0, x1, y1)``, fractions of the canvas, origin top left. Functions take arrays whose last
+dimension is 4 and broadcast over the others.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+CONVERSES: dict[str, str] = {
+    "left of": "right of",
+    "right of": "left of",
+    "above": "below",
+    "below": "above",
+    "inside": "surrounding",
+    "surrounding": "inside",
+    "in front of": "behind",
+    "behind": "in front of",
+}
+"""Spatial predicates that no object has to itself, each with its converse."""
+
+
+def box_from_xywh(box: np.ndarray, width: float, height: float) -> np.ndarray:
+    """Pixel (x, y, width, height), as COCO and Visual Genome store it, to canvas fractions."""
+    x, y, w, h = np.moveaxis(np.asarray(box, dtype=np.float64), -1, 0)
+    return np.stack([x / width, y / height, (x + w) / width, (y + h) / height], axis=-1)
+
+
+def box_area(boxes: np.ndarray) -> np.ndarray:
+    """Area as a fraction of the canvas; 0 for inverted boxes."""
+    sides = np.clip(boxes[..., 2:] - boxes[..., :2], 0, None)
+    return sides[..., 0] * sides[..., 1]
+
+
+def box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Intersection over union in [0, 1], element by element; 0 where both are empty."""
+    low = np.maximum(first[..., :2], second[..., :2])
+    high = np.minimum(first[..., 2:], second[..., 2:])
+    intersection = box_area(np.concatenate([low, high], axis=-1))
+    union = box_area(first) + box_area(second) - intersection
+    return intersection / np.maximum(union, 1e-12)
+
+
+def mask_centre(box: tuple[float, float, float, float], mask: np.ndarray | None) -> tuple[float, float]:
+    """Mean position of the pixels of a box-relative (M, M) mask, as sg2im computes it; the box centre without one."""
+    x0, y0, x1, y1 = box
+    if mask is None or not np.any(mask):
+        return ((x0 + x1) / 2, (y0 + y1) / 2)
+    rows, columns = np.nonzero(mask)
+    xs, ys = np.linspace(x0, x1, mask.shape[1]), np.linspace(y0, y1, mask.shape[0])
+    return (float(xs[columns].mean()), float(ys[rows].mean()))
+
+
+def sg2im_relation(
+    subject_box: tuple[float, float, float, float],
+    object_box: tuple[float, float, float, float],
+    subject_centre: tuple[float, float],
+    object_centre: tuple[float, float],
+) -> str:
+    """The one predicate sg2im gives an ordered pair (Johnson et al. 2018, section 4.1 and its loader).
+
+    Strict containment decides first; otherwise the direction of the centres in four quadrants.
+    """
+    sx0, sy0, sx1, sy1 = subject_box
+    ox0, oy0, ox1, oy1 = object_box
+    if sx0 < ox0 and sx1 > ox1 and sy0 < oy0 and sy1 > oy1:
+        return "surrounding"
+    if sx0 > ox0 and sx1 < ox1 and sy0 > oy0 and sy1 < oy1:
+        return "inside"
+    theta = math.atan2(subject_centre[1] - object_centre[1], subject_centre[0] - object_centre[0])
+    if theta >= 3 * math.pi / 4 or theta <= -3 * math.pi / 4:
+        return "left of"
+    if theta < -math.pi / 4:
+        return "above"
+    if theta < math.pi / 4:
+        return "right of"
+    return "below"
+
+
+def relation_holds(predicate: str, subject: np.ndarray, other: np.ndarray) -> np.ndarray | None:
+    """Whether each pair of boxes shows the predicate, or None for predicates that geometry cannot decide.
+
+    Left, right, above and below compare centres. "In front of" and "behind" compare lower edges: on a common
+    floor seen from above, what stands nearer reaches lower in the picture.
+    """
+    x, y = (subject[..., 0] + subject[..., 2]) / 2, (subject[..., 1] + subject[..., 3]) / 2
+    other_x, other_y = (other[..., 0] + other[..., 2]) / 2, (other[..., 1] + other[..., 3]) / 2
+    if predicate == "left of":
+        return x < other_x
+    if predicate == "right of":
+        return x > other_x
+    if predicate == "above":
+        return y < other_y
+    if predicate == "below":
+        return y > other_y
+    if predicate == "in front of":
+        return subject[..., 3] > other[..., 3]
+    if predicate == "behind":
+        return subject[..., 3] < other[..., 3]
+    if predicate == "inside":
+        return np.all(subject[..., :2] > other[..., :2], -1) & np.all(subject[..., 2:] < other[..., 2:], -1)
+    if predicate == "surrounding":
+        return np.all(subject[..., :2] < other[..., :2], -1) & np.all(subject[..., 2:] > other[..., 2:], -1)
+    return None

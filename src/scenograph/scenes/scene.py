@@ -1,0 +1,237 @@
+"""The one data type: a canvas with objects and relations, as Python objects and as JSON.
+
+The JSON that the field already uses is valid as it stands::
+
+    {"objects": ["sky", "grass", "zebra"], "relationships": [[0, "above", 1], [2, "standing on", 1]]}
+
+and so is a list of such scenes. The rich form lets an object be a dictionary with optional fields::
+
+    {"category": "cube", "attributes": ["large", "red"], "box": [0.1, 0.2, 0.5, 0.6],
+     "mask": {"size": [16, 16], "counts": [17, 3, ...]}}
+
+Boxes are ``[x0, y0, x1, y1]`` as fractions of the canvas, origin at the top left. A mask is relative to
+its object's box, in COCO's uncompressed run lengths (column by column, zeros first).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scenograph.errors import UserError
+from scenograph.files import write_atomically
+from scenograph.scenes.geometry import CONVERSES
+
+log = logging.getLogger(__name__)
+
+MAX_OBJECTS = 256
+"""More objects than any published data set has in a scene; beyond it memory, not meaning, grows."""
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class SceneObject:
+    """One thing in a scene. ``mask`` is (M, M) bool relative to ``box``; both are optional."""
+
+    category: str
+    attributes: tuple[str, ...] = ()
+    box: Box | None = None
+    mask: np.ndarray | None = field(default=None, repr=False)
+
+    @property
+    def label(self) -> str:
+        """Attributes and category as one would say them: ``large red metal cube``."""
+        return " ".join((*self.attributes, self.category))
+
+
+@dataclass(frozen=True)
+class Relation:
+    """``objects[subject] predicate objects[object]``; both are indices into the scene's objects."""
+
+    subject: int
+    predicate: str
+    object: int
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """Objects and the relations between them."""
+
+    objects: tuple[SceneObject, ...]
+    relations: tuple[Relation, ...] = ()
+
+    @staticmethod
+    def from_dict(value: object, where: str = "scene") -> Scene:
+        """Read the field's form or the rich form; ``where`` names the scene in error messages.
+
+        Raises ``UserError`` for wrong types, no objects, too many objects, indices out of range, an object
+        in a spatial relation to itself, and boxes that are not finite or not upright.
+        """
+        if not isinstance(value, dict):
+            raise UserError(f"{where}: expected an object with 'objects', found {_kind(value)}")
+        unknown = set(value) - {"objects", "relationships"}
+        if unknown:
+            raise UserError(f"{where}: unknown field {sorted(unknown)[0]!r} (allowed: objects, relationships)")
+        objects = value.get("objects")
+        if not isinstance(objects, list):
+            raise UserError(f"{where}.objects: expected a list of names or objects, found {_kind(objects)}")
+        if not objects:
+            raise UserError(f"{where}.objects: the scene is empty; name at least one object")
+        if len(objects) > MAX_OBJECTS:
+            raise UserError(f"{where}.objects: {len(objects)} objects; at most {MAX_OBJECTS} are allowed in one scene")
+        relations = value.get("relationships", [])
+        if not isinstance(relations, list):
+            raise UserError(f"{where}.relationships: expected a list, found {_kind(relations)}")
+        parsed = tuple(_parse_object(item, f"{where}.objects[{i}]") for i, item in enumerate(objects))
+        return Scene(
+            parsed,
+            tuple(
+                _parse_relation(item, len(parsed), f"{where}.relationships[{i}]") for i, item in enumerate(relations)
+            ),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The shortest form that says everything: plain names where an object is only a name."""
+        return {
+            "objects": [_object_to_json(thing) for thing in self.objects],
+            "relationships": [[r.subject, r.predicate, r.object] for r in self.relations],
+        }
+
+
+def parse_scenes(text: str, where: str = "scene") -> list[Scene]:
+    """Scenes from JSON text: one scene or a list of them."""
+    try:
+        value = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise UserError(f"{where}: not valid JSON: {error}") from error
+    if isinstance(value, list):
+        if not value:
+            raise UserError(f"{where}: the list holds no scene")
+        return [Scene.from_dict(item, f"{where}, scene {i}") for i, item in enumerate(value)]
+    return [Scene.from_dict(value, where)]
+
+
+def load_scenes(path: Path) -> list[Scene]:
+    """Scenes from a JSON file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise UserError(f"cannot read {path}: {reason}") from error
+    return parse_scenes(text, str(path))
+
+
+def save_scenes(path: Path, scenes: list[Scene]) -> None:
+    """Write one scene as an object, several as a list."""
+    value = [scene.to_dict() for scene in scenes]
+    write_atomically(path, (json.dumps(value[0] if len(value) == 1 else value, indent=1) + "\n").encode())
+
+
+def encode_mask(mask: np.ndarray) -> dict[str, list[int]]:
+    """(H, W) bool to COCO's uncompressed run lengths."""
+    flat = np.concatenate([[False], np.asarray(mask, bool).ravel(order="F")])
+    changes = np.flatnonzero(np.diff(flat)) + 0
+    edges = np.concatenate([[0], changes, [flat.size - 1]])
+    return {"size": list(mask.shape), "counts": np.diff(edges).tolist()}
+
+
+def decode_mask(value: object, where: str = "mask") -> np.ndarray:
+    """COCO's uncompressed run lengths to (H, W) bool."""
+    size = value.get("size") if isinstance(value, dict) else None
+    counts = value.get("counts") if isinstance(value, dict) else None
+    if not _is_int_list(size) or len(size) != 2 or not _is_int_list(counts):
+        raise UserError(f"{where}: expected {{'size': [height, width], 'counts': [run lengths]}}, found {_kind(value)}")
+    height, width = size
+    if not (0 < height <= 4096 and 0 < width <= 4096) or min(counts, default=0) < 0 or sum(counts) != height * width:
+        raise UserError(f"{where}: run lengths sum to {sum(counts)}, not {height} x {width} = {height * width}")
+    values = np.arange(len(counts)) % 2 == 1
+    return np.repeat(values, counts).reshape((height, width), order="F")
+
+
+def _parse_object(value: object, where: str) -> SceneObject:
+    if isinstance(value, str):
+        value = {"category": value}
+    if not isinstance(value, dict):
+        raise UserError(f"{where}: expected a name or an object, found {_kind(value)}")
+    unknown = set(value) - {"category", "attributes", "box", "mask"}
+    if unknown:
+        raise UserError(f"{where}: unknown field {sorted(unknown)[0]!r} (allowed: category, attributes, box, mask)")
+    category, attributes = value.get("category"), value.get("attributes", [])
+    if not isinstance(category, str) or not category.strip():
+        raise UserError(f"{where}.category: expected a name, found {_kind(category)}")
+    if not isinstance(attributes, list) or not all(isinstance(item, str) for item in attributes):
+        raise UserError(f"{where}.attributes: expected a list of names, found {_kind(attributes)}")
+    box = None if value.get("box") is None else parse_box(value["box"], f"{where}.box")
+    mask = None if value.get("mask") is None else decode_mask(value["mask"], f"{where}.mask")
+    if mask is not None and box is None:
+        raise UserError(f"{where}.mask: a mask is relative to a box, but the object has no box; add one")
+    return SceneObject(category, tuple(attributes), box, mask)
+
+
+def parse_box(value: object, where: str) -> Box:
+    """Four finite numbers ``x0 < x1``, ``y0 < y1``, at least partly on the canvas."""
+    numbers = value if isinstance(value, list | tuple) else []
+    if len(numbers) != 4 or not all(isinstance(n, int | float) and not isinstance(n, bool) for n in numbers):
+        raise UserError(f"{where}: expected [x0, y0, x1, y1], found {_kind(value)}")
+    x0, y0, x1, y1 = (float(number) for number in numbers)
+    shown = f"[{x0:g}, {y0:g}, {x1:g}, {y1:g}]"
+    if not all(math.isfinite(number) for number in (x0, y0, x1, y1)):
+        raise UserError(f"{where}: {shown} holds a number that is not finite")
+    if x1 <= x0 or y1 <= y0:
+        raise UserError(f"{where}: {shown} is empty or inverted; need x0 < x1 and y0 < y1")
+    if x1 <= 0 or y1 <= 0 or x0 >= 1 or y0 >= 1:
+        raise UserError(f"{where}: {shown} lies outside the canvas; coordinates are fractions from 0 to 1")
+    if max(abs(x0), abs(y0), abs(x1), abs(y1)) > 4:
+        raise UserError(f"{where}: {shown} is not in fractions of the canvas; divide pixels by its width and height")
+    return (x0, y0, x1, y1)
+
+
+def _parse_relation(value: object, count: int, where: str) -> Relation:
+    if not isinstance(value, list) or len(value) != 3:
+        raise UserError(f"{where}: expected [subject index, predicate, object index], found {_kind(value)}")
+    subject, predicate, target = value
+    if not isinstance(predicate, str) or not predicate.strip():
+        raise UserError(f"{where}[1]: expected a predicate name, found {_kind(predicate)}")
+    for place, index in ((0, subject), (2, target)):
+        if not isinstance(index, int) or isinstance(index, bool):
+            raise UserError(f"{where}[{place}]: expected an index into objects, found {_kind(index)}")
+        if not 0 <= index < count:
+            raise UserError(f"{where}[{place}]: index {index} is out of range; the scene has objects 0 to {count - 1}")
+    if subject == target:
+        if predicate in CONVERSES:
+            raise UserError(f"{where}: object {subject} cannot be {predicate!r} itself; name two different objects")
+        # Published scene graphs hold a few such slips ("next to" itself), and sg2im gives them a meaning.
+        log.warning("%s: object %d is in relation %r to itself", where, subject, predicate)
+    return Relation(subject, predicate, target)
+
+
+def _object_to_json(thing: SceneObject) -> str | dict[str, Any]:
+    if not thing.attributes and thing.box is None:
+        return thing.category
+    value: dict[str, Any] = {"category": thing.category}
+    if thing.attributes:
+        value["attributes"] = list(thing.attributes)
+    if thing.box is not None:
+        value["box"] = [round(number, 5) for number in thing.box]
+    if thing.mask is not None:
+        value["mask"] = encode_mask(thing.mask)
+    return value
+
+
+def _is_int_list(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, int) and not isinstance(item, bool) for item in value)
+
+
+def _kind(value: object) -> str:
+    """What was found, short enough for one line."""
+    if value is None:
+        return "nothing"
+    shown = json.dumps(value, default=str)
+    return shown if len(shown) <= 60 else shown[:57] + "..."

@@ -1,0 +1,96 @@
+"""The names a model knows: categories, predicates and groups of attributes, each with its index."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from scenograph.errors import UserError, suggest
+from scenograph.scenes.scene import Scene
+
+IMAGE_CATEGORY = "__image__"
+IN_IMAGE_PREDICATE = "__in_image__"
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Index = position in the list. ``attributes`` maps a group, such as colour, to names of which an object has one.
+
+    Names of COCO's unused ids (``NONE``) and sg2im's ``__image__`` and ``__in_image__`` keep their positions
+    but cannot be asked for.
+    """
+
+    categories: tuple[str, ...]
+    predicates: tuple[str, ...]
+    attributes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @staticmethod
+    def from_dict(value: dict[str, Any]) -> Vocabulary:
+        """From our JSON, or from the ``vocab`` dictionary of the published sg2im checkpoints and packs."""
+        try:
+            if "object_idx_to_name" in value:
+                return Vocabulary(tuple(value["object_idx_to_name"]), tuple(value["pred_idx_to_name"]))
+            groups = {group: tuple(names) for group, names in value.get("attributes", {}).items()}
+            return Vocabulary(tuple(value["categories"]), tuple(value["predicates"]), groups)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"vocabulary: expected lists 'categories' and 'predicates' ({error})") from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready; read back by :meth:`from_dict`."""
+        groups = {group: list(names) for group, names in self.attributes.items()}
+        return {"categories": list(self.categories), "predicates": list(self.predicates), "attributes": groups}
+
+    @cached_property
+    def category_index(self) -> dict[str, int]:
+        """Name to index, names that can be asked for only."""
+        return _index(self.categories)
+
+    @cached_property
+    def predicate_index(self) -> dict[str, int]:
+        """Name to index, names that can be asked for only."""
+        return _index(self.predicates)
+
+    @cached_property
+    def attribute_index(self) -> dict[str, tuple[int, int]]:
+        """Name to (group position, index in the group)."""
+        return {
+            name: (place, index)
+            for place, names in enumerate(self.attributes.values())
+            for index, name in enumerate(names)
+        }
+
+    def check(self, scenes: Sequence[Scene]) -> None:
+        """Raise ``UserError`` at the first name that this vocabulary lacks, with the nearest one it has."""
+        for number, scene in enumerate(scenes):
+            where = f"scene {number}, " if len(scenes) > 1 else ""
+            for i, thing in enumerate(scene.objects):
+                if thing.category not in self.category_index:
+                    remedy = suggest(thing.category, self.category_index)
+                    raise UserError(f"{where}objects[{i}]: unknown category {thing.category!r} {remedy}")
+                self._check_attributes(thing.attributes, f"{where}objects[{i}]")
+            for i, relation in enumerate(scene.relations):
+                if relation.predicate not in self.predicate_index:
+                    remedy = suggest(relation.predicate, self.predicate_index)
+                    raise UserError(f"{where}relationships[{i}]: unknown predicate {relation.predicate!r} {remedy}")
+
+    def _check_attributes(self, attributes: Sequence[str], where: str) -> None:
+        taken: dict[int, str] = {}
+        for name in attributes:
+            if name not in self.attribute_index:
+                remedy = suggest(name, self.attribute_index) if self.attribute_index else "(this model knows none)"
+                raise UserError(f"{where}: unknown attribute {name!r} {remedy}")
+            group = self.attribute_index[name][0]
+            if taken.setdefault(group, name) != name:
+                kind = list(self.attributes)[group]
+                raise UserError(f"{where}: {taken[group]!r} and {name!r} are both a {kind}; keep one")
+
+    def to_json(self) -> str:
+        """The dictionary as text, for files."""
+        return json.dumps(self.to_dict(), indent=1)
+
+
+def _index(names: Sequence[str]) -> dict[str, int]:
+    return {name: i for i, name in enumerate(names) if name != "NONE" and not name.startswith("__")}

@@ -1,0 +1,41 @@
+"""Checkpoints: everything a run needs to go on as if it had never stopped."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from scenograph.errors import UserError
+from scenograph.files import write_atomically
+
+KEPT = 2
+"""Newest checkpoints kept: should the disk fail on the last one, there is one before."""
+
+
+def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
+    """Write ``checkpoint-<step>.pt`` whole or not at all, then drop all but the newest ones."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = write_atomically(folder / f"checkpoint-{step:08d}.pt", lambda stream: torch.save(state, stream))
+    for old in _list(folder)[:-KEPT]:
+        old.unlink()
+    return path
+
+
+def load_checkpoint(folder: Path) -> dict[str, Any] | None:
+    """The newest checkpoint of a run, or None before the first one."""
+    found = _list(folder)
+    if not found:
+        return None
+    try:
+        state: dict[str, Any] = torch.load(found[-1], map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
+        raise UserError(f"cannot read {found[-1]}: {str(error).splitlines()[0]}; delete it to use the one before") from error
+    return state
+
+
+def _list(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("checkpoint-*.pt") if re.fullmatch(r"checkpoint-\d{8}\.pt", path.name))

@@ -1,0 +1,10 @@
+"""One file per system: its losses, and who is trained by them."""
+
+from __future__ import annotations
+
+from scenograph.training.objectives.base import Objective
+from scenograph.training.objectives.mise import MiseObjective
+from scenograph.training.objectives.mise_layout import MiseLayoutObjective
+
+OBJECTIVES: dict[str, type[Objective]] = {"mise": MiseObjective, "mise-layout": MiseLayoutObjective}
+"""Every objective, by the name that recipes use."""

@@ -1,0 +1,87 @@
+"""What the trainer asks of an objective: the losses of one system and who is trained by them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from scenograph.models.base import Model
+from scenograph.scenes.batch import SceneBatch
+
+Draws = Sequence[torch.Generator]
+"""One generator per picture: what it draws depends on (seed, step, picture) and not on how a batch is split."""
+
+
+class ObjectiveConfig(BaseModel):
+    """Weights and switches of an objective."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class Share:
+    """This part's fraction of the whole update's pictures and objects.
+
+    A mean over pictures times ``pictures`` (over objects times ``objects``), summed over all parts and
+    processes, is the mean over the whole batch, however it was divided.
+    """
+
+    pictures: float = 1.0
+    objects: float = 1.0
+
+
+class Objective:
+    """Base class. ``phases`` run in order in every update, each with its own optimizer and modules."""
+
+    Config: ClassVar[type[ObjectiveConfig]]
+    phases: tuple[str, ...] = ("model",)
+
+    def __init__(self, config: ObjectiveConfig, model: Model) -> None:
+        self.model = model
+
+    def modules(self) -> dict[str, nn.Module]:
+        """The module that each phase trains, by phase."""
+        return {"model": self.model}
+
+    def loss(
+        self, phase: str, batch: SceneBatch, share: Share, draws: Draws, memory: dict[str, Any]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The part's loss and its terms for the log. ``memory`` passes tensors from phase to phase of one part."""
+        raise NotImplementedError(f"{type(self).__name__} must define loss")
+
+    def begin_step(self, step: int) -> tuple[str, ...]:
+        """Called before update ``step``; returns the phases whose optimizers start afresh."""
+        return ()
+
+    def restore(self, step: int) -> None:
+        """Called once when a run goes on from update ``step``."""
+
+    def validate(self, model: Model, batch: SceneBatch, draws: Draws) -> dict[str, tuple[float, float]]:
+        """Sums and counts of validation figures; the trainer divides after the last batch."""
+        return {}
+
+    def sample(self, model: Model, batch: SceneBatch, draws: Draws) -> Tensor | None:
+        """Pictures (N, 3, H, W) in [-1, 1] for the grid of fixed validation scenes."""
+        return None
+
+
+def uniform(draws: Draws) -> Tensor:
+    """One number in [0, 1) per picture: (N,)."""
+    return torch.cat([torch.rand(1, generator=generator) for generator in draws])
+
+
+def normal(draws: Draws, shape: tuple[int, ...]) -> Tensor:
+    """Normal numbers per picture: (N, *shape)."""
+    return torch.stack([torch.randn(shape, generator=generator) for generator in draws])
+
+
+def per_object(draws: Draws, batch: SceneBatch, size: int, kind: str) -> Tensor:
+    """Normal or uniform numbers (O, size), drawn picture by picture."""
+    counts = torch.bincount(batch.object_to_image, minlength=batch.num_images).tolist()
+    draw = torch.randn if kind == "normal" else torch.rand
+    return torch.cat([draw((count, size), generator=g) for count, g in zip(counts, draws, strict=True)])

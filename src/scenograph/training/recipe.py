@@ -1,0 +1,115 @@
+"""A recipe: one YAML file with everything a training run depends on, checked before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from yaml import YAMLError
+
+from scenograph.data.loader import RelationPolicy
+from scenograph.errors import UserError, suggest
+
+
+Section = TypeVar("Section", bound=BaseModel)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataRecipe(_Section):
+    """Where scenes come from; see :class:`scenograph.data.loader.PackLoader`."""
+
+    pack: Path
+    train_split: str = "train"
+    validation_split: str = "validation"
+    relations: RelationPolicy = "stored"
+    max_objects: int | None = Field(default=None, ge=1)
+
+
+class OptimizerRecipe(_Section):
+    """Adam (AdamW when ``weight_decay`` is not 0); the rate rises over ``warmup_steps``, then stays or decays to 0."""
+
+    lr: float = Field(default=1e-4, gt=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = Field(default=0.0, ge=0)
+    warmup_steps: int = Field(default=0, ge=0)
+    schedule: Literal["constant", "cosine"] = "constant"
+    clip_norm: float | None = Field(default=None, gt=0)
+
+
+class TrainingRecipe(_Section):
+    """``batch_size`` counts the scenes of one update over all processes and ``accumulate`` parts together."""
+
+    steps: int = Field(ge=1)
+    batch_size: int = Field(default=32, ge=1)
+    accumulate: int = Field(default=1, ge=1)
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    ema_decay: float = Field(default=0.0, ge=0, lt=1)
+    seed: int = Field(default=0, ge=0)
+    log_every: int = Field(default=10, ge=1)
+    validate_every: int = Field(default=1000, ge=1)
+    validation_scenes: int = Field(default=256, ge=1)
+    checkpoint_every: int = Field(default=1000, ge=1)
+    grid_scenes: int = Field(default=16, ge=0)
+    max_minutes: float | None = Field(default=None, gt=0)
+    """Stop cleanly, with a checkpoint, after this long; the same command goes on."""
+
+
+class Recipe(_Section):
+    """``model`` and ``objective`` name a registered one and give its configuration."""
+
+    name: str
+    model: dict[str, Any]
+    objective: dict[str, Any]
+    data: DataRecipe
+    optimizer: OptimizerRecipe = OptimizerRecipe()
+    training: TrainingRecipe
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """The recipes in the package, by name."""
+    folder = Path(str(files("scenograph") / "recipes"))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def load_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
+    """A recipe by shipped name or path, with ``key.sub=value`` overrides.
+
+    Raises ``UserError`` naming the field, the value found and what is allowed.
+    """
+    shipped = shipped_recipes()
+    path = Path(source)
+    if not path.is_file():
+        if source not in shipped:
+            raise UserError(f"no recipe {source!r}: neither a file nor a shipped recipe {suggest(source, shipped)}")
+        path = shipped[source]
+    for override in overrides:
+        if "=" not in override:
+            raise UserError(f"override {override!r}: expected key=value, for example optimizer.lr=2e-4")
+    try:
+        merged = OmegaConf.merge(OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides)))
+        value = OmegaConf.to_container(merged, resolve=True)
+    except (OmegaConfBaseException, YAMLError, OSError) as error:
+        raise UserError(f"recipe {source}: {str(error).splitlines()[0]}") from error
+    if not isinstance(value, dict):
+        raise UserError(f"recipe {source}: expected sections (model, objective, data, training)")
+    return validate(Recipe, value, f"recipe {source}")
+
+
+def validate(kind: type[Section], value: dict[str, Any], where: str) -> Section:
+    """Check a section against its fields; the first complaint becomes one line."""
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        remedy = suggest(str(first["loc"][-1]), kind.model_fields) if first["type"] == "extra_forbidden" else ""
+        found = "" if first["type"] == "missing" else f" (found {first['input']!r})"
+        raise UserError(f"{where}: {place}: {first['msg']}{found} {remedy}".rstrip()) from error

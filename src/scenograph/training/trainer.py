@@ -1,0 +1,360 @@
+"""The one trainer: every system's objective runs in it, on one process or many.
+
+The processes of ``accelerate launch`` and the parts of gradient accumulation divide one batch between them;
+each scales its losses by its share (:class:`Share`) and gradients are summed, so that the update is the
+whole batch's whatever the division. Batches and noise are functions of (seed, step, picture), so a
+checkpoint needs no sampler state beyond its step and a killed run continues on the same curve.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import math
+import platform
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+import yaml
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
+
+from scenograph.data.loader import PackLoader
+from scenograph.errors import UserError, suggest
+from scenograph.files import write_atomically
+from scenograph.models.registry import MODELS
+from scenograph.scenes.batch import SceneBatch, images_to_uint8
+from scenograph.scenes.drawing import contact_sheet
+from scenograph.training.checkpoint import load_checkpoint, save_checkpoint
+from scenograph.training.objectives import OBJECTIVES
+from scenograph.training.objectives.base import Draws, Share
+from scenograph.training.recipe import Recipe, validate
+
+log = logging.getLogger(__name__)
+
+Kind = TypeVar("Kind")
+Listener = Callable[[int, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class _Part:
+    batch: SceneBatch
+    share: Share
+    draws: list[torch.Generator]
+
+
+class Trainer:
+    """A run: a recipe and a folder. Create it, then call :meth:`run`; the same call continues a stopped run."""
+
+    def __init__(self, recipe: Recipe, folder: Path, device: torch.device | None = None) -> None:
+        self.recipe, self.folder = recipe, folder
+        training = recipe.training
+        precision = None if training.precision == "no" else training.precision
+        self.accelerator = Accelerator(mixed_precision=precision or "no", cpu=device is not None and device.type == "cpu")
+        torch.manual_seed(training.seed)
+        kind = _named(MODELS, recipe.model, "model")
+        objective_kind = _named(OBJECTIVES, recipe.objective, "objective")
+        self.loaders = self._open_pack(recipe.model)
+        vocabulary = self.loaders["train"].vocabulary.to_dict()
+        config = validate(kind.Config, {"vocabulary": vocabulary, **_rest(recipe.model)}, "recipe, model")
+        self.model = kind(config)
+        objective_config = validate(objective_kind.Config, _rest(recipe.objective), "recipe, objective")
+        self.objective = objective_kind(objective_config, self.model)
+        self.modules = self.objective.modules()
+        for module in self.modules.values():
+            module.to(self.accelerator.device).train()
+        self.optimizers = {phase: self._new_optimizer(phase) for phase in self.objective.phases}
+        self.ema = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self.step = 0
+
+    def run(self, listener: Listener = lambda step, figures: None) -> Path:
+        """Train to the last step; returns the folder of the finished model.
+
+        ``listener`` hears every step's figures on the main process. An interrupt saves a checkpoint first.
+        """
+        self._prepare_folder()
+        self._resume()
+        training = self.recipe.training
+        writer = SummaryWriter(self.folder / "tensorboard", purge_step=self.step) if self._is_main else None
+        deadline = time.monotonic() + 60 * (training.max_minutes or math.inf)
+        try:
+            while self.step < training.steps and not self._all_agree(time.monotonic() > deadline):
+                figures = self._update()
+                listener(self.step, figures)
+                if self.step % training.log_every == 0:
+                    self._log(writer, "train", figures)
+                last = self.step == training.steps
+                if self.step % training.validate_every == 0 or last:
+                    self._log(writer, "validation", self._validate(writer))
+                if self.step % training.checkpoint_every == 0 or last:
+                    self._save()
+        except KeyboardInterrupt:
+            self._save()
+            raise
+        finally:
+            if writer:
+                writer.close()
+        if self.step < training.steps:
+            self._save()
+        if self._is_main:
+            self.best_model.save_pretrained(self.folder / "model")
+        self.accelerator.wait_for_everyone()
+        return self.folder / "model"
+
+    @property
+    def best_model(self) -> Any:
+        """What a run is for: the averaged weights if the recipe averages, the trained ones otherwise."""
+        return self.ema if self.recipe.training.ema_decay else self.model
+
+    @property
+    def _is_main(self) -> bool:
+        return bool(self.accelerator.is_main_process)
+
+    def _update(self) -> dict[str, float]:
+        """One step of every phase; returns the whole batch's figures."""
+        for phase in self.objective.begin_step(self.step):
+            self.optimizers[phase] = self._new_optimizer(phase)
+        parts = list(self._parts())
+        memories: list[dict[str, Any]] = [{} for _ in parts]
+        totals: dict[str, Tensor] = {}
+        for phase in self.objective.phases:
+            optimizer = self.optimizers[phase]
+            optimizer.zero_grad(set_to_none=True)
+            terms: dict[str, Tensor] = {}
+            loss_sum = torch.zeros((), device=self.accelerator.device)
+            for part, memory in zip(parts, memories, strict=True):
+                with self.accelerator.autocast():
+                    loss, new_terms = self.objective.loss(phase, part.batch, part.share, part.draws, memory)
+                self.accelerator.backward(loss)
+                loss_sum = loss_sum + loss.detach().float()
+                for name, value in new_terms.items():
+                    terms[name] = terms.get(name, torch.zeros_like(loss_sum)) + value.float()
+            terms = {name: self._sum(value) for name, value in terms.items()}
+            totals |= terms
+            # sg2im abandons the whole iteration, discriminators included, when a loss is not finite.
+            if not math.isfinite(float(self._sum(loss_sum))):
+                log.warning("step %d: the loss of phase %r is not finite; the step is skipped", self.step, phase)
+                break
+            self._average_and_step(phase)
+        self.step += 1
+        self._average_weights()
+        return {name: float(value) for name, value in totals.items()}
+
+    def _average_and_step(self, phase: str) -> None:
+        parameters = [p for p in self.modules[phase].parameters() if p.grad is not None]
+        if self.accelerator.num_processes > 1:
+            flat = self.accelerator.reduce(torch.cat([p.grad.flatten() for p in parameters]), "sum")
+            for parameter, gradient in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+                parameter.grad = gradient.view_as(parameter)
+        optimizer = self.optimizers[phase]
+        if self.recipe.optimizer.clip_norm:
+            self.accelerator.clip_grad_norm_(parameters, self.recipe.optimizer.clip_norm)
+        for group in optimizer.param_groups:
+            group["lr"] = self.recipe.optimizer.lr * learning_rate_factor(self.recipe, self.step)
+        optimizer.step()
+
+    def _parts(self) -> Iterator[_Part]:
+        """This process's share of the batch, in ``accumulate`` parts."""
+        training = self.recipe.training
+        pieces = self.accelerator.num_processes * training.accumulate
+        if training.batch_size % pieces:
+            raise UserError(
+                f"training.batch_size {training.batch_size} cannot be divided by {pieces} "
+                "(processes x accumulate); choose a multiple"
+            )
+        size = training.batch_size // pieces
+        first = self.accelerator.process_index * training.accumulate
+        batches = []
+        for piece in range(first, first + training.accumulate):
+            slots = range(piece * size, (piece + 1) * size)
+            batch = self.loaders["train"].batch(training.seed, self.step, training.batch_size, slots)
+            batches.append((batch.to(self.accelerator.device), [self._draw(3, self.step, slot) for slot in slots]))
+        counts = torch.tensor([sum(len(batch.objects) for batch, _ in batches)], device=self.accelerator.device)
+        objects = int(self._sum(counts))
+        for batch, draws in batches:
+            yield _Part(batch, Share(batch.num_images / training.batch_size, len(batch.objects) / objects), draws)
+
+    def _draw(self, purpose: int, step: int, slot: int) -> torch.Generator:
+        seed = self.recipe.training.seed
+        return torch.Generator().manual_seed((((seed * 7 + purpose) * 1_000_003 + step) * 100_003 + slot) % 2**63)
+
+    def _average_weights(self) -> None:
+        decay = min(self.recipe.training.ema_decay, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            own = [p for p in self.model.state_dict().values()]
+            for average, value in zip(self.ema.state_dict().values(), own, strict=True):
+                if average.is_floating_point():
+                    average.lerp_(value, 1 - decay)
+                else:
+                    average.copy_(value)
+
+    def _validate(self, writer: SummaryWriter | None) -> dict[str, float]:
+        """Figures over the validation scenes, divided among processes, and the picture grid."""
+        training, loader = self.recipe.training, self.loaders["validation"]
+        model = self.best_model
+        was_training = model.training
+        model.eval()
+        sums: dict[str, Tensor] = {}
+        count = min(training.validation_scenes, len(loader))
+        size = training.batch_size
+        with torch.no_grad(), self.accelerator.autocast():
+            for number, start in enumerate(range(0, count, size)):
+                if number % self.accelerator.num_processes != self.accelerator.process_index:
+                    continue
+                batch = loader.fixed_batch(start, min(size, count - start)).to(self.accelerator.device)
+                draws = [self._draw(4, 0, start + i) for i in range(batch.num_images)]
+                for name, pair in self.objective.validate(model, batch, draws).items():
+                    sums[name] = sums.get(name, torch.zeros(2, dtype=torch.float64)) + torch.tensor(pair).double()
+            if training.grid_scenes and self._is_main:
+                self._draw_grid(writer, model, loader)
+        model.train(was_training)
+        names = sorted(self.accelerator.gather_for_metrics([sorted(sums)], use_gather_object=True)[0] if self.accelerator.num_processes > 1 else sums)
+        totals = {name: self._sum(sums.get(name, torch.zeros(2, dtype=torch.float64)).to(self.accelerator.device)) for name in names}
+        return {name: float(total[0] / total[1].clamp(min=1)) for name, total in totals.items()}
+
+    def _draw_grid(self, writer: SummaryWriter | None, model: Any, loader: PackLoader) -> None:
+        batch = loader.fixed_batch(0, self.recipe.training.grid_scenes).to(self.accelerator.device)
+        draws: Draws = [self._draw(5, 0, i) for i in range(batch.num_images)]
+        images = self.objective.sample(model, batch, draws)
+        if images is None or batch.images is None:
+            return
+        pairs = [p for pair in zip(images_to_uint8(batch.images), images_to_uint8(images), strict=True) for p in pair]
+        sheet = contact_sheet(pairs, columns=8)
+        folder = self.folder / "grids"
+        folder.mkdir(exist_ok=True)
+        write_atomically(folder / f"step-{self.step:08d}.png", lambda stream: sheet.save(stream, "PNG"))
+        if writer:
+            import numpy as np
+
+            writer.add_image("true and generated", np.asarray(sheet), self.step, dataformats="HWC")
+
+    def _save(self) -> None:
+        if self._is_main:
+            state = {
+                "step": self.step,
+                "modules": {phase: module.state_dict() for phase, module in self.modules.items()},
+                "ema": self.ema.state_dict(),
+                "optimizers": {phase: optimizer.state_dict() for phase, optimizer in self.optimizers.items()},
+                "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else None,
+                "rng": torch.get_rng_state(),
+            }
+            save_checkpoint(self.folder / "checkpoints", self.step, state)
+        self.accelerator.wait_for_everyone()
+
+    def _resume(self) -> None:
+        state = load_checkpoint(self.folder / "checkpoints")
+        if state is None:
+            return
+        self.step = state["step"]
+        self.objective.restore(self.step)
+        for phase, module in self.modules.items():
+            module.load_state_dict(state["modules"][phase])
+            self.optimizers[phase].load_state_dict(state["optimizers"][phase])
+        self.ema.load_state_dict(state["ema"])
+        if self.accelerator.scaler and state["scaler"]:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        torch.set_rng_state(state["rng"])
+        self._trim_metrics()
+        log.info("continuing %s from step %d", self.folder, self.step)
+
+    def _trim_metrics(self) -> None:
+        """Drop figures that a killed run wrote after its last checkpoint; they will be written again."""
+        path = self.folder / "metrics.jsonl"
+        if self._is_main and path.exists():
+            lines = path.read_text().splitlines(keepends=True)
+            kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= self.step]
+            write_atomically(path, "".join(kept).encode())
+
+    def _prepare_folder(self) -> None:
+        """A run folder belongs to one recipe; only how long and how often may change when it continues."""
+        recipe = self.recipe.model_dump(mode="json")
+        path = self.folder / "recipe.yaml"
+        if path.exists():
+            found = yaml.safe_load(path.read_text())
+            for section in ("model", "objective", "data", "optimizer"):
+                if found.get(section) != recipe[section]:
+                    raise UserError(f"{self.folder} holds a run with another {section!r} section; choose another --out")
+        if not self._is_main:
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot make run folder {self.folder}: {error.strerror}") from error
+        write_atomically(path, yaml.safe_dump(recipe, sort_keys=False).encode())
+        write_atomically(self.folder / "versions.json", json.dumps(_versions(), indent=1).encode())
+
+    def _log(self, writer: SummaryWriter | None, kind: str, figures: dict[str, float]) -> None:
+        if not self._is_main or writer is None:
+            return
+        for name, value in figures.items():
+            writer.add_scalar(f"{kind}/{name}", value, self.step)
+        with (self.folder / "metrics.jsonl").open("a") as stream:
+            stream.write(json.dumps({"step": self.step, "kind": kind, **figures}) + "\n")
+
+    def _open_pack(self, model: dict[str, Any]) -> dict[str, PackLoader]:
+        data = self.recipe.data
+        size = model.get("image_size", 64)
+        side = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+        mask_size = model.get("mask_size") or 16
+        return {
+            part: PackLoader(data.pack, split, side, mask_size, data.relations, data.max_objects)
+            for part, split in (("train", data.train_split), ("validation", data.validation_split))
+        }
+
+    def _new_optimizer(self, phase: str) -> Any:
+        options = self.recipe.optimizer
+        kind = torch.optim.AdamW if options.weight_decay else torch.optim.Adam
+        parameters = [p for p in self.modules[phase].parameters() if p.requires_grad]
+        optimizer = kind(parameters, lr=options.lr, betas=options.betas, weight_decay=options.weight_decay)
+        return self.accelerator.prepare_optimizer(optimizer)
+
+    def _sum(self, value: Tensor) -> Tensor:
+        return self.accelerator.reduce(value, "sum") if self.accelerator.num_processes > 1 else value
+
+    def _all_agree(self, stop: bool) -> bool:
+        if self.accelerator.num_processes == 1:
+            return stop
+        return bool(self._sum(torch.tensor(float(stop), device=self.accelerator.device)) > 0)
+
+
+def learning_rate_factor(recipe: Recipe, step: int) -> float:
+    """The schedule at update ``step``: linear warm-up, then constant or a half cosine to 0."""
+    options, total = recipe.optimizer, recipe.training.steps
+    if step < options.warmup_steps:
+        return (step + 1) / options.warmup_steps
+    if options.schedule == "constant":
+        return 1.0
+    done = (step - options.warmup_steps) / max(total - options.warmup_steps, 1)
+    return 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+
+def _named(table: dict[str, type[Kind]], section: dict[str, Any], what: str) -> type[Kind]:
+    name = section.get("name")
+    if name not in table:
+        raise UserError(f"recipe, {what}.name: unknown {what} {name!r} {suggest(str(name), table)}")
+    return table[name]
+
+
+def _rest(section: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in section.items() if key != "name"}
+
+
+def _versions() -> dict[str, str | None]:
+    import scenograph
+
+    git = subprocess.run(
+        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent
+    )
+    return {
+        "scenograph": scenograph.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "git": git.stdout.strip() or None,
+    }

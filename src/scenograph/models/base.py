@@ -57,6 +57,11 @@ class Model(nn.Module):
         super().__init__()
         self.vocabulary = Vocabulary.from_dict(config.vocabulary)
 
+    @staticmethod
+    def vocabulary_for(vocabulary: Vocabulary) -> Vocabulary:
+        """The vocabulary this model needs to be trained on data with the given one."""
+        return vocabulary
+
     @property
     def device(self) -> torch.device:
         """Where the weights are."""

@@ -13,8 +13,9 @@ from scenograph.errors import UserError, suggest
 from scenograph.models.base import Model
 from scenograph.models.mise import Mise
 from scenograph.models.mise_layout import MiseLayout
+from scenograph.models.sg2im import Sg2Im
 
-MODELS: dict[str, type[Model]] = {kind.name: kind for kind in (Mise, MiseLayout)}
+MODELS: dict[str, type[Model]] = {kind.name: kind for kind in (Mise, MiseLayout, Sg2Im)}
 """Every architecture, by the name that ``config.json`` and recipes use."""
 
 

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 Pooling = Literal["avg", "sum"]
+MlpNormalization = Literal["none", "batch"]
 
 
-def mlp(sizes: Sequence[int], normalization: Literal["none", "batch"] = "none") -> nn.Sequential:
+def mlp(sizes: Sequence[int], normalization: MlpNormalization = "none") -> nn.Sequential:
     """Linear layers, each followed, the last one too, by an optional batch norm and a ReLU, as sg2im builds them."""
     layers: list[nn.Module] = []
     for size_in, size_out in zip(sizes[:-1], sizes[1:], strict=True):
@@ -37,7 +38,7 @@ class GraphTripleConv(nn.Module):
         output_dim: int | None = None,
         hidden_dim: int = 512,
         pooling: Pooling = "avg",
-        mlp_normalization: Literal["none", "batch"] = "none",
+        mlp_normalization: MlpNormalization = "none",
     ) -> None:
         super().__init__()
         output_dim = output_dim or input_dim
@@ -71,7 +72,7 @@ class GraphTripleConvNet(nn.Module):
         num_layers: int,
         hidden_dim: int = 512,
         pooling: Pooling = "avg",
-        mlp_normalization: Literal["none", "batch"] = "none",
+        mlp_normalization: MlpNormalization = "none",
     ) -> None:
         super().__init__()
         self.gconvs = nn.ModuleList(

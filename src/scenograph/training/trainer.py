@@ -1,7 +1,7 @@
 """The one trainer: every system's objective runs in it, on one process or many.
 
 The processes of ``accelerate launch`` and the parts of gradient accumulation divide one batch between them;
-each scales its losses by its share (:class:`Share`) and gradients are summed, so that the update is the
+each divides its losses by the totals of the whole batch (:class:`Totals`) and gradients are summed, so that the update is the
 whole batch's whatever the division. Batches and noise are functions of (seed, step, picture), so a
 checkpoint needs no sampler state beyond its step and a killed run continues on the same curve.
 """
@@ -15,39 +15,34 @@ import math
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 import yaml
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from scenograph.data.loader import PackLoader
 from scenograph.errors import UserError, suggest
 from scenograph.files import write_atomically
+from scenograph.models.base import Model
 from scenograph.models.registry import MODELS
 from scenograph.scenes.batch import SceneBatch, images_to_uint8
 from scenograph.scenes.drawing import contact_sheet
 from scenograph.training.checkpoint import load_checkpoint, save_checkpoint
 from scenograph.training.objectives import OBJECTIVES
-from scenograph.training.objectives.base import Draws, Share
+from scenograph.training.objectives.base import Totals
 from scenograph.training.recipe import Recipe, validate
 
 log = logging.getLogger(__name__)
 
 Kind = TypeVar("Kind")
 Listener = Callable[[int, dict[str, float]], None]
-
-
-@dataclass(frozen=True)
-class _Part:
-    batch: SceneBatch
-    share: Share
-    draws: list[torch.Generator]
 
 
 class Trainer:
@@ -62,8 +57,10 @@ class Trainer:
         kind = _named(MODELS, recipe.model, "model")
         objective_kind = _named(OBJECTIVES, recipe.objective, "objective")
         self.loaders = self._open_pack(recipe.model)
-        vocabulary = self.loaders["train"].vocabulary.to_dict()
-        config = validate(kind.Config, {"vocabulary": vocabulary, **_rest(recipe.model)}, "recipe, model")
+        vocabulary = kind.vocabulary_for(self.loaders["train"].vocabulary)
+        for loader in self.loaders.values():
+            loader.vocabulary = vocabulary
+        config = validate(kind.Config, {"vocabulary": vocabulary.to_dict(), **_rest(recipe.model)}, "recipe, model")
         self.model = kind(config)
         objective_config = validate(objective_kind.Config, _rest(recipe.objective), "recipe, objective")
         self.objective = objective_kind(objective_config, self.model)
@@ -71,7 +68,7 @@ class Trainer:
         for module in self.modules.values():
             module.to(self.accelerator.device).train()
         self.optimizers = {phase: self._new_optimizer(phase) for phase in self.objective.phases}
-        self.ema = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self.ema = copy.deepcopy(self.model).eval().requires_grad_(False) if training.ema_decay else None
         self.step = 0
 
     def run(self, listener: Listener = lambda step, figures: None) -> Path:
@@ -109,9 +106,9 @@ class Trainer:
         return self.folder / "model"
 
     @property
-    def best_model(self) -> Any:
+    def best_model(self) -> Model:
         """What a run is for: the averaged weights if the recipe averages, the trained ones otherwise."""
-        return self.ema if self.recipe.training.ema_decay else self.model
+        return self.ema or self.model
 
     @property
     def _is_main(self) -> bool:
@@ -121,31 +118,30 @@ class Trainer:
         """One step of every phase; returns the whole batch's figures."""
         for phase in self.objective.begin_step(self.step):
             self.optimizers[phase] = self._new_optimizer(phase)
-        parts = list(self._parts())
+        parts = self._parts()
+        totals = self._totals(parts)
         memories: list[dict[str, Any]] = [{} for _ in parts]
-        totals: dict[str, Tensor] = {}
+        figures: dict[str, float] = {}
         for phase in self.objective.phases:
-            optimizer = self.optimizers[phase]
-            optimizer.zero_grad(set_to_none=True)
-            terms: dict[str, Tensor] = {}
-            loss_sum = torch.zeros((), device=self.accelerator.device)
-            for part, memory in zip(parts, memories, strict=True):
+            self.optimizers[phase].zero_grad(set_to_none=True)
+            sums: dict[str, Tensor] = {}
+            for (batch, draws), memory in zip(parts, memories, strict=True):
                 with self.accelerator.autocast():
-                    loss, new_terms = self.objective.loss(phase, part.batch, part.share, part.draws, memory)
+                    loss, terms = self.objective.loss(phase, batch, totals, draws, memory)
                 self.accelerator.backward(loss)
-                loss_sum = loss_sum + loss.detach().float()
-                for name, value in new_terms.items():
-                    terms[name] = terms.get(name, torch.zeros_like(loss_sum)) + value.float()
-            terms = {name: self._sum(value) for name, value in terms.items()}
-            totals |= terms
-            # sg2im abandons the whole iteration, discriminators included, when a loss is not finite.
-            if not math.isfinite(float(self._sum(loss_sum))):
+                for name, value in {"": loss.detach(), **terms}.items():
+                    sums[name] = sums.get(name, torch.zeros_like(value, dtype=torch.float32)) + value.float()
+            whole = {name: float(self._sum(value)) for name, value in sums.items()}
+            loss_sum = whole.pop("")
+            figures |= whole
+            # As in sg2im, a loss that is not finite abandons the whole iteration, discriminators included.
+            if not math.isfinite(loss_sum):
                 log.warning("step %d: the loss of phase %r is not finite; the step is skipped", self.step, phase)
                 break
             self._average_and_step(phase)
         self.step += 1
         self._average_weights()
-        return {name: float(value) for name, value in totals.items()}
+        return figures
 
     def _average_and_step(self, phase: str) -> None:
         parameters = [p for p in self.modules[phase].parameters() if p.grad is not None]
@@ -160,8 +156,8 @@ class Trainer:
             group["lr"] = self.recipe.optimizer.lr * learning_rate_factor(self.recipe, self.step)
         optimizer.step()
 
-    def _parts(self) -> Iterator[_Part]:
-        """This process's share of the batch, in ``accumulate`` parts."""
+    def _parts(self) -> list[tuple[SceneBatch, list[torch.Generator]]]:
+        """This process's share of the batch, in ``accumulate`` parts, each with a generator per picture."""
         training = self.recipe.training
         pieces = self.accelerator.num_processes * training.accumulate
         if training.batch_size % pieces:
@@ -171,24 +167,28 @@ class Trainer:
             )
         size = training.batch_size // pieces
         first = self.accelerator.process_index * training.accumulate
-        batches = []
+        parts = []
         for piece in range(first, first + training.accumulate):
             slots = range(piece * size, (piece + 1) * size)
             batch = self.loaders["train"].batch(training.seed, self.step, training.batch_size, slots)
-            batches.append((batch.to(self.accelerator.device), [self._draw(3, self.step, slot) for slot in slots]))
-        counts = torch.tensor([sum(len(batch.objects) for batch, _ in batches)], device=self.accelerator.device)
-        objects = int(self._sum(counts))
-        for batch, draws in batches:
-            yield _Part(batch, Share(batch.num_images / training.batch_size, len(batch.objects) / objects), draws)
+            parts.append((batch.to(self.accelerator.device), [self._draw(3, self.step, slot) for slot in slots]))
+        return parts
+
+    def _totals(self, parts: list[tuple[SceneBatch, list[torch.Generator]]]) -> Totals:
+        counts = [sum(values) for values in zip(*((len(b.objects), len(b.triples)) for b, _ in parts), strict=True)]
+        objects, relations = self._sum(torch.tensor(counts, device=self.accelerator.device)).tolist()
+        return Totals(self.recipe.training.batch_size, objects, relations)
 
     def _draw(self, purpose: int, step: int, slot: int) -> torch.Generator:
         seed = self.recipe.training.seed
         return torch.Generator().manual_seed((((seed * 7 + purpose) * 1_000_003 + step) * 100_003 + slot) % 2**63)
 
     def _average_weights(self) -> None:
+        if self.ema is None:
+            return
         decay = min(self.recipe.training.ema_decay, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
-            own = [p for p in self.model.state_dict().values()]
+            own = self.model.state_dict().values()
             for average, value in zip(self.ema.state_dict().values(), own, strict=True):
                 if average.is_floating_point():
                     average.lerp_(value, 1 - decay)
@@ -201,7 +201,7 @@ class Trainer:
         model = self.best_model
         was_training = model.training
         model.eval()
-        sums: dict[str, Tensor] = {}
+        sums: dict[str, list[float]] = {}
         count = min(training.validation_scenes, len(loader))
         size = training.batch_size
         with torch.no_grad(), self.accelerator.autocast():
@@ -210,37 +210,42 @@ class Trainer:
                     continue
                 batch = loader.fixed_batch(start, min(size, count - start)).to(self.accelerator.device)
                 draws = [self._draw(4, 0, start + i) for i in range(batch.num_images)]
-                for name, pair in self.objective.validate(model, batch, draws).items():
-                    sums[name] = sums.get(name, torch.zeros(2, dtype=torch.float64)) + torch.tensor(pair).double()
+                for name, (total, weight) in self.objective.validate(model, batch, draws).items():
+                    before = sums.get(name, [0.0, 0.0])
+                    sums[name] = [before[0] + total, before[1] + weight]
             if training.grid_scenes and self._is_main:
                 self._draw_grid(writer, model, loader)
         model.train(was_training)
-        names = sorted(self.accelerator.gather_for_metrics([sorted(sums)], use_gather_object=True)[0] if self.accelerator.num_processes > 1 else sums)
-        totals = {name: self._sum(sums.get(name, torch.zeros(2, dtype=torch.float64)).to(self.accelerator.device)) for name in names}
-        return {name: float(total[0] / total[1].clamp(min=1)) for name, total in totals.items()}
+        gathered = gather_object([sums]) if self.accelerator.num_processes > 1 else [sums]
+        return {
+            name: sum(part[name][0] for part in gathered if name in part)
+            / max(sum(part[name][1] for part in gathered if name in part), 1.0)
+            for name in gathered[0]
+        }
 
-    def _draw_grid(self, writer: SummaryWriter | None, model: Any, loader: PackLoader) -> None:
+    def _draw_grid(self, writer: SummaryWriter | None, model: Model, loader: PackLoader) -> None:
+        """Each scene's true picture beside the generated ones."""
         batch = loader.fixed_batch(0, self.recipe.training.grid_scenes).to(self.accelerator.device)
-        draws: Draws = [self._draw(5, 0, i) for i in range(batch.num_images)]
-        images = self.objective.sample(model, batch, draws)
-        if images is None or batch.images is None:
+        draws = [self._draw(5, 0, i) for i in range(batch.num_images)]
+        ways = self.objective.sample(model, batch, draws)
+        if not ways or batch.images is None:
             return
-        pairs = [p for pair in zip(images_to_uint8(batch.images), images_to_uint8(images), strict=True) for p in pair]
-        sheet = contact_sheet(pairs, columns=8)
+        rows = zip(*(images_to_uint8(images) for images in (batch.images, *ways.values())), strict=True)
+        width = 1 + len(ways)
+        sheet = contact_sheet([picture for row in rows for picture in row], columns=width * max(8 // width, 1))
         folder = self.folder / "grids"
         folder.mkdir(exist_ok=True)
         write_atomically(folder / f"step-{self.step:08d}.png", lambda stream: sheet.save(stream, "PNG"))
         if writer:
-            import numpy as np
-
-            writer.add_image("true and generated", np.asarray(sheet), self.step, dataformats="HWC")
+            caption = "true, " + ", ".join(ways)
+            writer.add_image(caption, np.asarray(sheet), self.step, dataformats="HWC")
 
     def _save(self) -> None:
         if self._is_main:
             state = {
                 "step": self.step,
                 "modules": {phase: module.state_dict() for phase, module in self.modules.items()},
-                "ema": self.ema.state_dict(),
+                "ema": self.ema.state_dict() if self.ema else None,
                 "optimizers": {phase: optimizer.state_dict() for phase, optimizer in self.optimizers.items()},
                 "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else None,
                 "rng": torch.get_rng_state(),
@@ -257,7 +262,8 @@ class Trainer:
         for phase, module in self.modules.items():
             module.load_state_dict(state["modules"][phase])
             self.optimizers[phase].load_state_dict(state["optimizers"][phase])
-        self.ema.load_state_dict(state["ema"])
+        if self.ema:
+            self.ema.load_state_dict(state["ema"])
         if self.accelerator.scaler and state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         torch.set_rng_state(state["rng"])

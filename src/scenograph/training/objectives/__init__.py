@@ -5,6 +5,11 @@ from __future__ import annotations
 from scenograph.training.objectives.base import Objective
 from scenograph.training.objectives.mise import MiseObjective
 from scenograph.training.objectives.mise_layout import MiseLayoutObjective
+from scenograph.training.objectives.sg2im import Sg2ImObjective
 
-OBJECTIVES: dict[str, type[Objective]] = {"mise": MiseObjective, "mise-layout": MiseLayoutObjective}
+OBJECTIVES: dict[str, type[Objective]] = {
+    "mise": MiseObjective,
+    "mise-layout": MiseLayoutObjective,
+    "sg2im": Sg2ImObjective,
+}
 """Every objective, by the name that recipes use."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -24,50 +25,55 @@ class ObjectiveConfig(BaseModel):
 
 
 @dataclass(frozen=True)
-class Share:
-    """This part's fraction of the whole update's pictures and objects.
+class Totals:
+    """What the whole update holds, over all processes and accumulated parts.
 
-    A mean over pictures times ``pictures`` (over objects times ``objects``), summed over all parts and
-    processes, is the mean over the whole batch, however it was divided.
+    A part's losses are sums divided by these; added over all parts they are the means of the whole batch,
+    however it was divided.
     """
 
-    pictures: float = 1.0
-    objects: float = 1.0
+    pictures: int
+    objects: int
+    relations: int
 
 
-class Objective:
+class Objective(ABC):
     """Base class. ``phases`` run in order in every update, each with its own optimizer and modules."""
 
     Config: ClassVar[type[ObjectiveConfig]]
-    phases: tuple[str, ...] = ("model",)
 
     def __init__(self, config: ObjectiveConfig, model: Model) -> None:
         self.model = model
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """Names of the phases, in order."""
+        return ("model",)
 
     def modules(self) -> dict[str, nn.Module]:
         """The module that each phase trains, by phase."""
         return {"model": self.model}
 
+    @abstractmethod
     def loss(
-        self, phase: str, batch: SceneBatch, share: Share, draws: Draws, memory: dict[str, Any]
+        self, phase: str, batch: SceneBatch, totals: Totals, draws: Draws, memory: dict[str, Any]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The part's loss and its terms for the log. ``memory`` passes tensors from phase to phase of one part."""
-        raise NotImplementedError(f"{type(self).__name__} must define loss")
 
     def begin_step(self, step: int) -> tuple[str, ...]:
-        """Called before update ``step``; returns the phases whose optimizers start afresh."""
+        """Called before update ``step`` (from 0); returns the phases whose optimizers start afresh."""
         return ()
 
     def restore(self, step: int) -> None:
-        """Called once when a run goes on from update ``step``."""
+        """Called once when a run goes on before update ``step``."""
 
+    @abstractmethod
     def validate(self, model: Model, batch: SceneBatch, draws: Draws) -> dict[str, tuple[float, float]]:
         """Sums and counts of validation figures; the trainer divides after the last batch."""
-        return {}
 
-    def sample(self, model: Model, batch: SceneBatch, draws: Draws) -> Tensor | None:
-        """Pictures (N, 3, H, W) in [-1, 1] for the grid of fixed validation scenes."""
-        return None
+    def sample(self, model: Model, batch: SceneBatch, draws: Draws) -> dict[str, Tensor]:
+        """Pictures (N, 3, H, W) in [-1, 1] for the grid of fixed validation scenes, in one or more ways."""
+        return {}
 
 
 def uniform(draws: Draws) -> Tensor:
@@ -80,8 +86,7 @@ def normal(draws: Draws, shape: tuple[int, ...]) -> Tensor:
     return torch.stack([torch.randn(shape, generator=generator) for generator in draws])
 
 
-def per_object(draws: Draws, batch: SceneBatch, size: int, kind: str) -> Tensor:
-    """Normal or uniform numbers (O, size), drawn picture by picture."""
+def uniform_per_object(draws: Draws, batch: SceneBatch, size: int) -> Tensor:
+    """Uniform numbers (O, size), drawn picture by picture."""
     counts = torch.bincount(batch.object_to_image, minlength=batch.num_images).tolist()
-    draw = torch.randn if kind == "normal" else torch.rand
-    return torch.cat([draw((count, size), generator=g) for count, g in zip(counts, draws, strict=True)])
+    return torch.cat([torch.rand((count, size), generator=g) for count, g in zip(counts, draws, strict=True)])

@@ -12,7 +12,7 @@ from scenograph.models.base import Model
 from scenograph.models.mise import Mise
 from scenograph.nn.embedding import drop_attributes
 from scenograph.scenes.batch import SceneBatch
-from scenograph.training.objectives.base import Draws, Objective, ObjectiveConfig, Share, normal, per_object, uniform
+from scenograph.training.objectives.base import Draws, Objective, ObjectiveConfig, Totals, normal, uniform, uniform_per_object
 
 
 class MiseObjectiveConfig(ObjectiveConfig):
@@ -35,10 +35,10 @@ class MiseObjective(Objective):
         self.config = config
 
     def loss(
-        self, phase: str, batch: SceneBatch, share: Share, draws: Draws, memory: dict[str, Any]
+        self, phase: str, batch: SceneBatch, totals: Totals, draws: Draws, memory: dict[str, Any]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """One path per picture, at one time."""
-        loss = self._errors(cast(Mise, self.model), batch, draws).mean() * share.pictures
+        loss = self._errors(cast(Mise, self.model), batch, draws).sum() / totals.pictures
         return loss, {"velocity": loss.detach()}
 
     def validate(self, model: Model, batch: SceneBatch, draws: Draws) -> dict[str, tuple[float, float]]:
@@ -46,9 +46,10 @@ class MiseObjective(Objective):
         errors = self._errors(cast(Mise, model), batch, draws)
         return {"velocity": (float(errors.sum()), len(errors))}
 
-    def sample(self, model: Model, batch: SceneBatch, draws: Draws) -> Tensor | None:
+    def sample(self, model: Model, batch: SceneBatch, draws: Draws) -> dict[str, Tensor]:
         """Pictures from true boxes and masks."""
-        return cast(Mise, model)(batch, draws).images
+        images = cast(Mise, model)(batch, draws).images
+        return {} if images is None else {"true layout": images}
 
     def _errors(self, model: Mise, batch: SceneBatch, draws: Draws) -> Tensor:
         assert batch.images is not None
@@ -57,7 +58,7 @@ class MiseObjective(Objective):
         start = normal(draws, tuple(batch.images.shape[1:])).to(device)
         opened = drop_attributes(
             batch.attributes,
-            per_object(draws, batch, batch.attributes.shape[1], "uniform").to(device),
+            uniform_per_object(draws, batch, batch.attributes.shape[1]).to(device),
             config.attribute_dropout,
         )
         keeps_mask = (drop_mask >= config.mask_dropout).to(device)[batch.object_to_image]

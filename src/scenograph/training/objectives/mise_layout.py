@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from scenograph.evaluation.layouts import layout_figures
-from scenograph.models.base import Model
+from scenograph.models.base import Model, noise_per_object
 from scenograph.models.mise_layout import MiseLayout
 from scenograph.nn.embedding import drop_attributes
 from scenograph.scenes.batch import SceneBatch
-from scenograph.training.objectives.base import Draws, Objective, ObjectiveConfig, Share, normal, per_object, uniform
+from scenograph.training.objectives.base import Draws, Objective, ObjectiveConfig, Totals, normal, uniform, uniform_per_object
 
 
 class MiseLayoutObjectiveConfig(ObjectiveConfig):
@@ -39,11 +39,11 @@ class MiseLayoutObjective(Objective):
         self.mirror = mirror
 
     def loss(
-        self, phase: str, batch: SceneBatch, share: Share, draws: Draws, memory: dict[str, Any]
+        self, phase: str, batch: SceneBatch, totals: Totals, draws: Draws, memory: dict[str, Any]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """One path per scene, at one time."""
         errors = self._errors(cast(MiseLayout, self.model), self._flip(batch, draws), draws)
-        loss = errors.mean() * share.objects
+        loss = errors.sum() / totals.objects
         return loss, {"velocity": loss.detach()}
 
     def validate(self, model: Model, batch: SceneBatch, draws: Draws) -> dict[str, tuple[float, float]]:
@@ -60,15 +60,15 @@ class MiseLayoutObjective(Objective):
         time = torch.sigmoid(normal(draws, ())).to(device)
         some_given = (uniform(draws) < config.given_boxes).to(device)
         fraction = uniform(draws).to(device)
-        chance = per_object(draws, batch, 1, "uniform")[:, 0].to(device)
+        chance = uniform_per_object(draws, batch, 1)[:, 0].to(device)
         given = some_given[batch.object_to_image] & (chance < fraction[batch.object_to_image])
         opened = drop_attributes(
             batch.attributes,
-            per_object(draws, batch, batch.attributes.shape[1], "uniform").to(device),
+            uniform_per_object(draws, batch, batch.attributes.shape[1]).to(device),
             config.attribute_dropout,
         )
         end = model.standardize(batch.boxes)
-        start = per_object(draws, batch, 4, "normal").to(device)
+        start = noise_per_object(4, batch, draws)
         at = time[batch.object_to_image][:, None]
         noisy = torch.where(given[:, None], end, (1 - at) * start + at * end)
         velocity = model.velocity(noisy, time, given, replace(batch, attributes=opened)).float()

@@ -1,0 +1,58 @@
+"""Reading torch files from strangers: weights and plain values only, never code."""
+
+from __future__ import annotations
+
+import codecs
+import collections
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scenograph.errors import UserError
+
+_HARMLESS = [
+    collections.defaultdict,
+    (list, "__builtin__.list"),
+    (list, "builtins.list"),
+    (codecs.encode, "_codecs.encode"),
+    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),
+    (np._core.multiarray.scalar, "numpy._core.multiarray.scalar"),
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in ("float32", "float64", "int32", "int64")),
+]
+"""What published training scripts left in their checkpoints beside tensors: loss histories and numpy numbers."""
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The dictionary in a ``.pt`` file, read without executing anything, tensors on the CPU.
+
+    Raises ``UserError`` if the file cannot be read, is cut short, or asks for code to be run.
+    """
+    try:
+        with torch.serialization.safe_globals(_HARMLESS):
+            value = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    except pickle.UnpicklingError as error:
+        if "GLOBAL" in str(error) or "Unsupported" in str(error):
+            raise UserError(
+                f"{path}: refused: the file asks to run code, which weights never need; get it from another source"
+            ) from error
+        raise UserError(f"{path}: not a torch checkpoint, or cut short; download it again") from error
+    except Exception as error:
+        # A torn file can fail anywhere inside torch's readers, with whatever exception that reader raises.
+        raise UserError(f"{path}: not a torch checkpoint, or cut short; download it again") from error
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: expected a dictionary of weights, found {type(value).__name__}")
+    return value
+
+
+def tensors(value: object, where: str) -> dict[str, Tensor]:
+    """A state dictionary, freed of the ``module.`` prefixes of data-parallel training."""
+    if not isinstance(value, dict) or not value or not all(isinstance(item, Tensor) for item in value.values()):
+        raise UserError(f"{where}: expected weights by name")
+    return {str(key).removeprefix("module."): item for key, item in value.items()}

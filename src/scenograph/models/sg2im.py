@@ -1,0 +1,249 @@
+"""sg2im: Image Generation from Scene Graphs (Johnson, Gupta, Fei-Fei, CVPR 2018).
+
+A graph convolution turns the scene graph into a vector per object; two heads predict each object's box and mask;
+the vectors, painted through them and summed, are the layout from which a cascaded refinement network grows the
+picture. Every picture has one more object, ``__image__``, which all others are ``__in_image__``.
+
+Beyond the paper: vocabularies with attribute groups get attribute embeddings, added to the category's.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import torch
+from pydantic import Field, field_validator
+from torch import Tensor, nn
+
+from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, noise
+from scenograph.nn.embedding import ObjectEmbedding
+from scenograph.nn.graph import GraphTripleConv, GraphTripleConvNet, MlpNormalization, Pooling, mlp
+from scenograph.nn.layers import Normalization
+from scenograph.nn.layout import compose_layout, sample_boxes, sample_masks
+from scenograph.nn.refinement import RefinementNetwork
+from scenograph.scenes.batch import SceneBatch
+from scenograph.scenes.vocabulary import IMAGE_CATEGORY, IN_IMAGE_PREDICATE, Vocabulary
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Sg2ImConfig(ModelConfig):
+    """The published constructor's settings; the defaults are those of its training script."""
+
+    image_size: tuple[int, int] = (64, 64)
+    """Height, width."""
+    embedding_dim: int = Field(default=128, ge=1)
+    gconv_dim: int = Field(default=128, ge=1)
+    gconv_hidden_dim: int = Field(default=512, ge=1)
+    gconv_pooling: Pooling = "avg"
+    gconv_num_layers: int = Field(default=5, ge=0)
+    """0 is the ablation without graph convolution: one linear map."""
+    refinement_dims: tuple[int, ...] = (1024, 512, 256, 128, 64)
+    normalization: Normalization = "batch"
+    activation: str = "leakyrelu-0.2"
+    mask_size: int = Field(default=16, ge=0)
+    """0 leaves the mask head out: objects are painted into their boxes."""
+    mlp_normalization: MlpNormalization = "none"
+    layout_noise_dim: int = Field(default=32, ge=0)
+    align_corners: bool = True
+    """False for weights that the original code trained on torch 1.3 or later, whose sampling default differs."""
+
+    @field_validator("mask_size")
+    @classmethod
+    def _power_of_two(cls, value: int) -> int:
+        if value & (value - 1):
+            raise ValueError("must be 0 or a power of two")
+        return value
+
+
+class Sg2Im(Model):
+    """The generator. Pictures inside are in ImageNet-normalized units; ``ModelOutput.images`` are in [-1, 1]."""
+
+    name = "sg2im"
+    Config = Sg2ImConfig
+    roles = ("layout", "image")
+
+    def __init__(self, config: Sg2ImConfig) -> None:
+        super().__init__(config)
+        self.config = config
+        size, hidden = config.gconv_dim, config.gconv_hidden_dim
+        categories, predicates = len(self.vocabulary.categories), len(self.vocabulary.predicates)
+        groups = [len(names) for names in self.vocabulary.attributes.values()]
+        self.object_embedding = ObjectEmbedding(categories + 1, groups, config.embedding_dim)
+        self.predicate_embedding = nn.Embedding(predicates, config.embedding_dim)
+        options: dict[str, Any] = {
+            "hidden_dim": hidden,
+            "pooling": config.gconv_pooling,
+            "mlp_normalization": config.mlp_normalization,
+        }
+        self.gconv: nn.Module = nn.Linear(config.embedding_dim, size)
+        if config.gconv_num_layers > 0:
+            self.gconv = GraphTripleConv(config.embedding_dim, size, **options)
+        if config.gconv_num_layers > 1:
+            self.gconv_net = GraphTripleConvNet(size, config.gconv_num_layers - 1, **options)
+        self.box_net = mlp([size, hidden, 4], config.mlp_normalization)
+        self.rel_aux_net = mlp([2 * config.embedding_dim + 8, hidden, predicates], config.mlp_normalization)
+        self.mask_net = _mask_network(size, config.mask_size) if config.mask_size else None
+        self.refinement_net = RefinementNetwork(
+            size + config.layout_noise_dim, config.refinement_dims, config.normalization, config.activation
+        )
+
+    @staticmethod
+    def vocabulary_for(vocabulary: Vocabulary) -> Vocabulary:
+        """The data's vocabulary with the image object and its relation in front, where it lacks them."""
+        if IMAGE_CATEGORY in vocabulary.categories:
+            return vocabulary
+        return replace(
+            vocabulary,
+            categories=(IMAGE_CATEGORY, *vocabulary.categories),
+            predicates=(IN_IMAGE_PREDICATE, *vocabulary.predicates),
+        )
+
+    def forward(self, batch: SceneBatch, generators: Generators = None) -> ModelOutput:
+        """Boxes, masks and pictures. Boxes and masks that the scenes have replace predicted ones."""
+        full = self.add_image_objects(batch)
+        layout, predicted = self.encode_graph(full, generators)
+        pictures = self.draw(layout)
+        own = ~self.is_image(full)
+        boxes = torch.where(full.known_boxes[:, None], full.boxes, predicted.boxes)
+        return replace(
+            predicted,
+            boxes=boxes[own],
+            masks=None if predicted.masks is None else predicted.masks[own],
+            layout=layout,
+            images=stretch_contrast(pictures),
+        )
+
+    def encode(self, batch: SceneBatch, generators: Generators = None) -> Tensor:
+        """The condition of :meth:`render`: (N, gconv_dim + layout_noise_dim, H, W)."""
+        return self.encode_graph(self.add_image_objects(batch), generators)[0]
+
+    def render(self, layout: Tensor) -> Tensor:
+        """Layout to pictures (N, 3, H, W) in [-1, 1], each stretched to full contrast as the original saves them."""
+        return stretch_contrast(self.draw(layout))
+
+    def encode_graph(
+        self, batch: SceneBatch, generators: Generators = None, layout_noise: Tensor | None = None
+    ) -> tuple[Tensor, ModelOutput]:
+        """Layout with noise channels (N, C, H, W), and the predicted boxes, masks and relation scores.
+
+        The batch must hold the image objects. ``layout_noise`` (N, layout_noise_dim, H, W) replaces the drawn one.
+        """
+        embedded, vectors = self.object_vectors(batch)
+        boxes = self.box_net(vectors)
+        masks = None
+        if self.mask_net is not None:
+            masks = self.mask_net(vectors[:, :, None, None])[:, 0].sigmoid()
+        subject, target = batch.triples[:, 0], batch.triples[:, 2]
+        scores = self.rel_aux_net(
+            torch.cat([boxes[subject], boxes[target], embedded[subject], embedded[target]], dim=1)
+        )
+        painted_boxes = torch.where(batch.known_boxes[:, None], batch.boxes.nan_to_num(), boxes)
+        layout = self._paint(batch, vectors, painted_boxes, masks)
+        if self.config.layout_noise_dim:
+            shape = (self.config.layout_noise_dim, *layout.shape[2:])
+            if layout_noise is None:
+                layout_noise = noise(shape, batch.num_images, generators, layout.device)
+            layout = torch.cat([layout, layout_noise.to(layout.dtype)], dim=1)
+        return layout, ModelOutput(boxes=boxes, masks=masks, relation_scores=scores)
+
+    def draw(self, layout: Tensor) -> Tensor:
+        """Layout to pictures in ImageNet-normalized units: (N, 3, H, W)."""
+        result: Tensor = self.refinement_net(layout)
+        return result
+
+    def object_vectors(self, batch: SceneBatch) -> tuple[Tensor, Tensor]:
+        """Embeddings (O, embedding_dim) and, after the graph layers, object vectors (O, gconv_dim)."""
+        embedded = self.object_embedding(batch.objects, batch.attributes)
+        if self.config.gconv_num_layers == 0:
+            return embedded, self.gconv(embedded)
+        predicates, edges = self.predicate_embedding(batch.triples[:, 1]), batch.triples[:, [0, 2]]
+        vectors, predicates = self.gconv(embedded, predicates, edges)
+        if self.config.gconv_num_layers > 1:
+            vectors, _ = self.gconv_net(vectors, predicates, edges)
+        return embedded, vectors
+
+    def add_image_objects(self, batch: SceneBatch) -> SceneBatch:
+        """The batch with ``__image__`` as last object of every picture, and every other object in it."""
+        image_category = self.vocabulary.categories.index(IMAGE_CATEGORY)
+        in_image = self.vocabulary.predicates.index(IN_IMAGE_PREDICATE)
+        device, count = batch.objects.device, batch.num_images
+        pictures = torch.arange(count, device=device)
+        owner = torch.cat([batch.object_to_image, pictures])
+        order = torch.argsort(owner, stable=True)
+        position = torch.empty_like(order)
+        position[order] = torch.arange(len(order), device=device)
+        given = batch.triples.clone()
+        given[:, 0], given[:, 2] = position[given[:, 0]], position[given[:, 2]]
+        own, image_rows = position[: len(batch.objects)], position[len(batch.objects) :]
+        member = torch.stack([own, torch.full_like(own, in_image), image_rows[batch.object_to_image]], dim=1)
+        triples = torch.cat([given, member])
+        triple_owner = torch.cat([batch.triple_to_image, batch.object_to_image])
+        triple_order = torch.argsort(triple_owner, stable=True)
+        canvas = batch.boxes.new_tensor([[0.0, 0.0, 1.0, 1.0]]).expand(count, 4)
+        return replace(
+            batch,
+            objects=torch.cat([batch.objects, torch.full_like(pictures, image_category)])[order],
+            attributes=torch.cat([batch.attributes, batch.attributes.new_full((count, batch.attributes.shape[1]), -1)])[
+                order
+            ],
+            triples=triples[triple_order],
+            object_to_image=owner[order],
+            triple_to_image=triple_owner[triple_order],
+            boxes=torch.cat([batch.boxes, canvas])[order],
+            masks=torch.cat([batch.masks, torch.ones_like(batch.masks[:1]).expand(count, -1, -1)])[order],
+            known_masks=torch.cat([batch.known_masks, torch.ones_like(pictures, dtype=torch.bool)])[order],
+        )
+
+    def is_image(self, batch: SceneBatch) -> Tensor:
+        """(O,) bool: which objects are ``__image__``."""
+        return batch.objects == self.vocabulary.categories.index(IMAGE_CATEGORY)
+
+    def _paint(self, batch: SceneBatch, vectors: Tensor, boxes: Tensor, masks: Tensor | None) -> Tensor:
+        height, width = self.config.image_size
+        corners = self.config.align_corners
+        if masks is None:
+            planes = sample_boxes(boxes, height, width, corners)
+        else:
+            known = batch.known_masks[:, None, None]
+            planes = sample_masks(boxes, torch.where(known, batch.masks.to(masks), masks), height, width, corners)
+        return compose_layout(vectors, planes, batch.object_to_image, batch.num_images)
+
+
+def normalize(images: Tensor) -> Tensor:
+    """[-1, 1] to ImageNet-normalized units."""
+    mean, std = (images.new_tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
+    return ((images + 1) / 2 - mean) / std
+
+
+def denormalize(images: Tensor) -> Tensor:
+    """ImageNet-normalized units to [-1, 1], not clipped."""
+    mean, std = (images.new_tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
+    return (images * std + mean) * 2 - 1
+
+
+def stretch_contrast(pictures: Tensor) -> Tensor:
+    """Normalized pictures to [-1, 1], each shifted and scaled to use the whole range and cut to 256 levels.
+
+    The original does so to every picture it saves (its ``imagenet_deprocess_batch``).
+    """
+    plain = denormalize(pictures.detach().float())
+    low, high = plain.amin(dim=(1, 2, 3), keepdim=True), plain.amax(dim=(1, 2, 3), keepdim=True)
+    unit = (plain - low) / (high - low).clamp(min=1e-12)
+    return (unit * 255).floor() / 127.5 - 1
+
+
+def _mask_network(channels: int, size: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for _ in range(int(math.log2(size))):
+        layers += [
+            nn.Upsample(scale_factor=2, mode="nearest"),
+            nn.BatchNorm2d(channels),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.ReLU(),
+        ]
+    network = nn.Sequential(*layers, nn.Conv2d(channels, 1, 1))
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

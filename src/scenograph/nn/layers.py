@@ -1,0 +1,25 @@
+"""Small layers that several networks choose by name."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import nn
+
+Normalization = Literal["batch", "instance", "none"]
+
+
+def normalization_layers(kind: Normalization, channels: int) -> list[nn.Module]:
+    """No or one layer. ``instance`` has neither parameters nor running statistics."""
+    if kind == "batch":
+        return [nn.BatchNorm2d(channels)]
+    return [nn.InstanceNorm2d(channels)] if kind == "instance" else []
+
+
+def leaky_activation(name: str) -> nn.Module:
+    """``leakyrelu-0.2``, or ``relu``, which gives a leaky ReLU of slope 0.01.
+
+    That is what sg2im's code builds whatever the name before the dash, and what its checkpoints were trained with.
+    """
+    _, _, slope = name.partition("-")
+    return nn.LeakyReLU(float(slope) if slope else 0.01)

@@ -1,0 +1,184 @@
+"""sg2im's losses: the generator's, then its two discriminators' on the same, detached pictures."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from scenograph.evaluation.layouts import layout_figures
+from scenograph.models.base import Model
+from scenograph.models.sg2im import Sg2Im, normalize
+from scenograph.nn.discriminators import ImageDiscriminator, ObjectDiscriminator, Padding
+from scenograph.nn.layers import Normalization
+from scenograph.scenes.batch import SceneBatch
+from scenograph.training.gan import GanLoss, discriminator_loss, generator_loss
+from scenograph.training.objectives.base import Draws, Objective, ObjectiveConfig, Totals
+
+
+class DiscriminatorConfig(BaseModel):
+    """``arch`` in the language of :func:`scenograph.nn.discriminators.build_cnn`; ``weight`` 0 leaves it out."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    arch: str = "C4-64-2,C4-128-2,C4-256-2"
+    normalization: Normalization = "batch"
+    activation: str = "leakyrelu-0.2"
+    padding: Padding = "valid"
+    weight: float = 1.0
+
+
+class Sg2ImObjectiveConfig(ObjectiveConfig):
+    """The published defaults. ``adversarial_weight`` multiplies both discriminators' weights in the generator's loss."""
+
+    pixel_weight: float = 1.0
+    box_weight: float = 10.0
+    mask_weight: float = 0.0
+    relation_weight: float = 0.0
+    class_weight: float = 0.1
+    adversarial_weight: float = 0.01
+    gan_loss: GanLoss = "gan"
+    object_discriminator: DiscriminatorConfig = DiscriminatorConfig()
+    image_discriminator: DiscriminatorConfig = DiscriminatorConfig()
+    crop_size: int = 32
+    eval_mode_after: int = 100_000
+    """From this step on the generator uses its running statistics, with a fresh Adam."""
+
+
+class Sg2ImObjective(Objective):
+    """Three phases: generator, object discriminator, image discriminator; the last two only if they weigh anything."""
+
+    Config = Sg2ImObjectiveConfig
+
+    def __init__(self, config: Sg2ImObjectiveConfig, model: Model) -> None:
+        super().__init__(config, model)
+        self.config = config
+        self.discriminators: dict[str, nn.Module] = {}
+        if config.adversarial_weight * config.object_discriminator.weight > 0:
+            options = config.object_discriminator.model_dump(exclude={"weight"})
+            self.discriminators["object_discriminator"] = ObjectDiscriminator(
+                len(model.vocabulary.categories),
+                object_size=config.crop_size,
+                align_corners=cast(Sg2Im, model).config.align_corners,
+                **options,
+            )
+        if config.adversarial_weight * config.image_discriminator.weight > 0:
+            self.discriminators["image_discriminator"] = ImageDiscriminator(
+                **config.image_discriminator.model_dump(exclude={"weight"})
+            )
+        for discriminator in self.discriminators.values():
+            discriminator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """The generator first, then whichever discriminators there are."""
+        return ("generator", *self.discriminators)
+
+    def modules(self) -> dict[str, nn.Module]:
+        """Phase to module."""
+        return {"generator": self.model, **self.discriminators}
+
+    def begin_step(self, step: int) -> tuple[str, ...]:
+        """The original counts steps from 1 and switches before step ``eval_mode_after``."""
+        if step + 1 != self.config.eval_mode_after:
+            return ()
+        self.model.eval()
+        return ("generator",)
+
+    def restore(self, step: int) -> None:
+        """Back to eval mode if the run had switched."""
+        if step >= self.config.eval_mode_after:
+            self.model.eval()
+
+    def loss(
+        self, phase: str, batch: SceneBatch, totals: Totals, draws: Draws, memory: dict[str, Any]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The phase's loss over pictures and over objects, ``__image__`` included."""
+        for name, discriminator in self.discriminators.items():
+            discriminator.requires_grad_(phase == name)
+        if phase == "generator":
+            assert batch.images is not None, "training needs pictures"
+            model = cast(Sg2Im, self.model)
+            memory["scene"] = model.add_image_objects(batch)
+            memory["real"] = normalize(batch.images)
+            memory["picture_share"] = batch.num_images / totals.pictures
+            memory["objects"] = totals.objects + totals.pictures
+            memory["relations"] = totals.relations + totals.objects
+            terms = self._generator_terms(model, draws, memory)
+        elif phase == "object_discriminator":
+            terms = self._object_discriminator_terms(memory)
+        else:
+            real = self.discriminators[phase](memory["real"])
+            fake = self.discriminators[phase](memory["fake"])
+            terms = {"image_critic": discriminator_loss(self.config.gan_loss, real, fake) * memory["picture_share"]}
+        total = torch.stack([term.float() for term in terms.values()]).sum()
+        return total, {name: term.detach() for name, term in terms.items()}
+
+    def _generator_terms(self, model: Sg2Im, draws: Draws, memory: dict[str, Any]) -> dict[str, Tensor]:
+        """Every weighted term; those of weight 0 are not computed."""
+        config, scene, objects = self.config, memory["scene"], memory["objects"]
+        layout, predicted = model.encode_graph(scene, draws)
+        fake = model.draw(layout)
+        memory["fake"] = fake.detach()
+        share = memory["picture_share"]
+        terms = {"pixels": config.pixel_weight * (fake - memory["real"]).abs().mean() * share}
+        box_error = (predicted.boxes - scene.boxes).square().mean(dim=1)
+        terms["boxes"] = config.box_weight * box_error.sum() / objects
+        if config.mask_weight and predicted.masks is not None:
+            known = scene.known_masks
+            error = F.binary_cross_entropy(predicted.masks[known].float(), scene.masks[known], reduction="none")
+            terms["masks"] = config.mask_weight * error.mean(dim=(1, 2)).sum() / objects
+        if config.relation_weight:
+            error = F.cross_entropy(predicted.relation_scores, scene.triples[:, 1], reduction="sum")
+            terms["relations"] = config.relation_weight * error / memory["relations"]
+        if "object_discriminator" in self.discriminators:
+            scores, class_errors = self._judge_objects(fake, scene)
+            terms["object_class"] = config.class_weight * class_errors.sum() / objects
+            weight = config.adversarial_weight * config.object_discriminator.weight
+            terms["object_gan"] = weight * generator_loss(config.gan_loss, scores) * len(scores) / objects
+        if "image_discriminator" in self.discriminators:
+            weight = config.adversarial_weight * config.image_discriminator.weight
+            scores = self.discriminators["image_discriminator"](fake)
+            terms["image_gan"] = weight * generator_loss(config.gan_loss, scores) * share
+        return terms
+
+    def _object_discriminator_terms(self, memory: dict[str, Any]) -> dict[str, Tensor]:
+        scene, objects = memory["scene"], memory["objects"]
+        fake_scores, fake_errors = self._judge_objects(memory["fake"], scene)
+        real_scores, real_errors = self._judge_objects(memory["real"], scene)
+        adversarial = discriminator_loss(self.config.gan_loss, real_scores, fake_scores)
+        return {
+            "object_critic": adversarial * len(real_scores) / objects,
+            "class_real": real_errors.sum() / objects,
+            "class_fake": fake_errors.sum() / objects,
+        }
+
+    def _judge_objects(self, pictures: Tensor, scene: SceneBatch) -> tuple[Tensor, Tensor]:
+        judge = self.discriminators["object_discriminator"]
+        scores, errors = judge(pictures, scene.objects, scene.boxes, scene.object_to_image)
+        return scores, errors
+
+    def validate(self, model: Model, batch: SceneBatch, draws: Draws) -> dict[str, tuple[float, float]]:
+        """Pixel error under the true layout; box error, IoU and recalls, relation accuracy of predicted boxes."""
+        assert batch.images is not None, "validation needs pictures"
+        generator = cast(Sg2Im, model)
+        scene = generator.add_image_objects(batch)
+        layout, predicted = generator.encode_graph(scene, draws)
+        assert predicted.boxes is not None
+        pixels = (generator.draw(layout) - normalize(batch.images)).abs().mean(dim=(1, 2, 3))
+        boxes = predicted.boxes[~generator.is_image(scene)].float()
+        return {
+            "pixels": (float(pixels.sum()), len(pixels)),
+            "box_error": (float((boxes - batch.boxes).square().mean(dim=1).sum()), len(boxes)),
+            **layout_figures(boxes, batch, model.vocabulary),
+        }
+
+    def sample(self, model: Model, batch: SceneBatch, draws: Draws) -> dict[str, Tensor]:
+        """Pictures from the true layout, and from the model's own."""
+        generator = cast(Sg2Im, model)
+        unknown = batch.with_layout(torch.full_like(batch.boxes, float("nan")))
+        pictures = {"true layout": generator(batch, draws).images, "own layout": generator(unknown, draws).images}
+        return {name: images for name, images in pictures.items() if images is not None}

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
@@ -167,7 +168,10 @@ class Sg2Im(Model):
         return embedded, vectors
 
     def add_image_objects(self, batch: SceneBatch) -> SceneBatch:
-        """The batch with ``__image__`` as last object of every picture, and every other object in it."""
+        """The batch with ``__image__`` as last object of every picture, and every other object in it.
+
+        As in the original, its box and mask are predicted too, unless all others of the picture are given.
+        """
         image_category = self.vocabulary.categories.index(IMAGE_CATEGORY)
         in_image = self.vocabulary.predicates.index(IN_IMAGE_PREDICATE)
         device, count = batch.objects.device, batch.num_images
@@ -183,7 +187,10 @@ class Sg2Im(Model):
         triples = torch.cat([given, member])
         triple_owner = torch.cat([batch.triple_to_image, batch.object_to_image])
         triple_order = torch.argsort(triple_owner, stable=True)
-        canvas = batch.boxes.new_tensor([[0.0, 0.0, 1.0, 1.0]]).expand(count, 4)
+        canvas = batch.boxes.new_tensor([[0.0, 0.0, 1.0, 1.0]]).expand(count, 4).clone()
+        canvas[batch.object_to_image[~batch.known_boxes]] = float("nan")
+        known_masks = torch.ones_like(pictures, dtype=torch.bool)
+        known_masks[batch.object_to_image[~batch.known_masks]] = False
         return replace(
             batch,
             objects=torch.cat([batch.objects, torch.full_like(pictures, image_category)])[order],
@@ -195,7 +202,7 @@ class Sg2Im(Model):
             triple_to_image=triple_owner[triple_order],
             boxes=torch.cat([batch.boxes, canvas])[order],
             masks=torch.cat([batch.masks, torch.ones_like(batch.masks[:1]).expand(count, -1, -1)])[order],
-            known_masks=torch.cat([batch.known_masks, torch.ones_like(pictures, dtype=torch.bool)])[order],
+            known_masks=torch.cat([batch.known_masks, known_masks])[order],
         )
 
     def is_image(self, batch: SceneBatch) -> Tensor:
@@ -208,8 +215,12 @@ class Sg2Im(Model):
         if masks is None:
             planes = sample_boxes(boxes, height, width, corners)
         else:
-            known = batch.known_masks[:, None, None]
-            planes = sample_masks(boxes, torch.where(known, batch.masks.to(masks), masks), height, width, corners)
+            if batch.known_masks.any():
+                given = batch.masks.to(masks)
+                if given.shape != masks.shape:
+                    given = F.interpolate(given[:, None], masks.shape[1:], mode="bilinear")[:, 0]
+                masks = torch.where(batch.known_masks[:, None, None], given, masks)
+            planes = sample_masks(boxes, masks, height, width, corners)
         return compose_layout(vectors, planes, batch.object_to_image, batch.num_images)
 
 

@@ -66,4 +66,6 @@ def _constant_profile(relative: Tensor, align_corners: bool) -> Tensor:
     """Bilinear sampling of a row of ``BOX_SOURCE_SIZE`` ones between zeros."""
     size = BOX_SOURCE_SIZE
     texel = (relative + 1) * (size - 1) / 2 if align_corners else ((relative + 1) * size - 1) / 2
-    return (texel + 1).clamp(0, 1) * (size - texel).clamp(0, 1)
+    # Written so that the slopes at the kinks are those of bilinear sampling.
+    fading = torch.where(texel < 0, texel + 1, torch.where(texel < size - 1, torch.ones_like(texel), size - texel))
+    return torch.where((texel >= -1) & (texel < size), fading, torch.zeros_like(texel))

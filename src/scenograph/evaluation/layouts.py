@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from torch import Tensor
 
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.geometry import box_area, box_iou, relation_holds
+from scenograph.scenes.scene import Scene
 from scenograph.scenes.vocabulary import Vocabulary
 
 
@@ -29,6 +32,29 @@ def layout_figures(boxes: Tensor, batch: SceneBatch, vocabulary: Vocabulary) -> 
         "relations": (float(holds.sum()), float(len(holds))),
         "collisions": (float(covered.sum()), count),
     }
+
+
+def layout_figures_of_scenes(
+    predicted: Sequence[Scene], true: Sequence[Scene], vocabulary: Vocabulary
+) -> dict[str, tuple[float, float]]:
+    """:func:`layout_figures` of scenes with all boxes."""
+    boxes = SceneBatch.from_scenes(predicted, vocabulary).boxes
+    return layout_figures(boxes, SceneBatch.from_scenes(true, vocabulary), vocabulary)
+
+
+def layout_costs(boxes: Tensor, batch: SceneBatch, vocabulary: Vocabulary) -> np.ndarray:
+    """How badly the boxes (O, 4) serve each picture, 0 best: (N,).
+
+    One per asked relation that does not hold, and what objects cover of each other beyond a third of one of them.
+    """
+    predicted, owner = boxes.cpu().numpy(), batch.object_to_image.cpu().numpy()
+    costs = np.zeros(batch.num_images)
+    np.add.at(costs, owner, np.clip(coverage(predicted, owner) - 1 / 3, 0, None))
+    for subject, predicate, target in batch.triples.cpu().numpy():
+        holds = relation_holds(vocabulary.predicates[predicate], predicted[subject], predicted[target])
+        if holds is not None and not holds and subject != target:
+            costs[owner[subject]] += 1.0
+    return costs
 
 
 def relations_hold(boxes: np.ndarray, triples: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:

@@ -20,6 +20,8 @@ from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.vocabulary import Vocabulary
 
 Role = Literal["layout", "image"]
+Generators = Sequence[torch.Generator] | None
+"""One per picture, so that a seed gives the same picture in any batch; None draws from torch's global one."""
 
 
 class ModelConfig(BaseModel):
@@ -47,15 +49,35 @@ class ModelOutput:
 
 
 class Model(nn.Module):
-    """Base class. Subclasses set ``name``, ``Config`` and ``roles`` and define ``forward(batch, generators)``."""
+    """Base class. Subclasses set ``name``, ``Config`` and ``roles``; define ``encode``, image models ``render`` too."""
 
     name: ClassVar[str]
     Config: ClassVar[type[ModelConfig]]
     roles: ClassVar[tuple[Role, ...]]
 
+    config: ModelConfig
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.vocabulary = Vocabulary.from_dict(config.vocabulary)
+
+    def encode(self, batch: SceneBatch, generators: Generators = None, size: int | None = None) -> ModelOutput:
+        """What comes before pixels: boxes and masks, and for image models the layout that :meth:`render` draws.
+
+        Boxes and masks that the scenes have are kept. ``size`` overrides the side of the picture.
+        """
+        raise TypeError(f"{self.name} does not read scenes")
+
+    def render(self, layout: Tensor, generators: Generators = None, steps: int | None = None) -> Tensor:
+        """Draw layouts (N, C, H, W): pictures (N, 3, H, W) in [-1, 1]. ``steps`` is for models that sample."""
+        raise TypeError(f"{self.name} draws no pictures")
+
+    def forward(self, batch: SceneBatch, generators: Generators = None) -> ModelOutput:
+        """:meth:`encode`, then :meth:`render` if this is an image model."""
+        output = self.encode(batch, generators)
+        if output.layout is not None:
+            output.images = self.render(output.layout, generators)
+        return output
 
     @staticmethod
     def vocabulary_for(vocabulary: Vocabulary) -> Vocabulary:
@@ -75,7 +97,7 @@ class Model(nn.Module):
             for key, value in self.state_dict().items()
         }
         write_atomically(folder / "model.safetensors", save(state))
-        config: dict[str, Any] = {"model": self.name, **self.config.model_dump(mode="json")}  # type: ignore[attr-defined]
+        config: dict[str, Any] = {"model": self.name, **self.config.model_dump(mode="json")}
         write_atomically(folder / "config.json", (json.dumps(config, indent=1) + "\n").encode())
 
     @classmethod
@@ -107,9 +129,6 @@ def load_state(model: nn.Module, state: dict[str, Tensor], where: str) -> None:
         if own[key].shape != state[key].shape:
             raise UserError(f"{where}: {key!r} has shape {tuple(state[key].shape)}, not {tuple(own[key].shape)}")
     model.load_state_dict(state)
-
-
-Generators = Sequence[torch.Generator] | None
 
 
 def noise(shape: tuple[int, ...], count: int, generators: Generators, device: torch.device) -> Tensor:

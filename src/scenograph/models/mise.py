@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scenograph.errors import UserError
 from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, noise
 from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.layout import compose_layout, sample_boxes, sample_masks
@@ -34,15 +35,17 @@ class MiseConfig(ModelConfig):
     mask_size: int = 16
     steps: int = 8
     """Sampling steps that keep the quality (see the model card)."""
+    solver: Solver = "heun"
     guidance: float = 1.0
     """Classifier-free guidance scale; 1 is none."""
 
 
 class Mise(Model):
-    """The image model. ``forward`` samples; training calls :meth:`velocity` on noisy pictures."""
+    """The image model. :meth:`render` samples; training calls :meth:`velocity` on noisy pictures."""
 
     name = "mise"
     Config = MiseConfig
+    config: MiseConfig
     roles = ("image",)
 
     def __init__(self, config: MiseConfig) -> None:
@@ -56,12 +59,15 @@ class Mise(Model):
         self.unet = UNet((3 + config.layout_channels) * folded, 3 * folded, config.channels, config.blocks)
         self.unet.to(memory_format=torch.channels_last)
 
-    def encode(self, batch: SceneBatch, size: int | None = None) -> Tensor:
-        """The condition (N, C, H, W): object vectors painted through masks where known, boxes elsewhere.
+    def encode(self, batch: SceneBatch, generators: Generators = None, size: int | None = None) -> ModelOutput:
+        """The layout (N, layout_channels, H, W). Raises ``UserError`` for sides the U-Net cannot halve."""
+        side, unit = size or self.config.image_size, self.config.patch * 2 ** (len(self.config.channels) - 1)
+        if side % unit:
+            raise UserError(f"picture size {side}: must be a multiple of {unit} for this model")
+        return ModelOutput(boxes=batch.boxes, layout=self.paint_layout(batch, side))
 
-        Every object needs a box. ``size`` overrides the picture's side.
-        """
-        side = size or self.config.image_size
+    def paint_layout(self, batch: SceneBatch, side: int) -> Tensor:
+        """Object vectors painted through masks where known, boxes elsewhere. Every object needs a box."""
         vectors = self.paint(self.embedding(batch.objects, batch.attributes))
         planes = sample_boxes(batch.boxes, side, side)
         if batch.known_masks.any():
@@ -82,14 +88,15 @@ class Mise(Model):
         generators: Generators = None,
         steps: int | None = None,
         guidance: float | None = None,
-        solver: Solver = "heun",
+        solver: Solver | None = None,
     ) -> Tensor:
         """Follow the flow from noise to pictures (N, 3, H, W) in [-1, 1].
 
         ``steps`` are Euler or Heun steps; Heun costs two network calls per step except the last.
         """
         count, _, height, width = layout.shape
-        steps, guidance = steps or self.config.steps, self.config.guidance if guidance is None else guidance
+        steps, solver = steps or self.config.steps, solver or self.config.solver
+        guidance = self.config.guidance if guidance is None else guidance
         x = noise((3, height, width), count, generators, layout.device)
         times = torch.linspace(0, 1, steps + 1).tolist()
         for now, later in zip(times[:-1], times[1:], strict=True):
@@ -100,11 +107,6 @@ class Mise(Model):
                 ahead = x + (later - now) * slope
             x = ahead
         return x.clamp(-1, 1)
-
-    def forward(self, batch: SceneBatch, generators: Generators = None) -> ModelOutput:
-        """Pictures of scenes whose objects all have boxes."""
-        layout = self.encode(batch)
-        return ModelOutput(boxes=batch.boxes, masks=batch.masks, layout=layout, images=self.render(layout, generators))
 
     def _guided(self, x: Tensor, time: float, layout: Tensor, guidance: float) -> Tensor:
         times = torch.full((len(x),), time, device=x.device)

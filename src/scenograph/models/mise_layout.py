@@ -32,10 +32,11 @@ class MiseLayoutConfig(ModelConfig):
 
 
 class MiseLayout(Model):
-    """The layout model. ``forward`` samples boxes; training calls :meth:`velocity`."""
+    """The layout model. :meth:`encode` samples boxes; training calls :meth:`velocity`."""
 
     name = "mise-layout"
     Config = MiseLayoutConfig
+    config: MiseLayoutConfig
     roles = ("layout",)
 
     def __init__(self, config: MiseLayoutConfig) -> None:
@@ -65,7 +66,7 @@ class MiseLayout(Model):
         return self.box_out(self.norm(nodes))
 
     @torch.no_grad()
-    def forward(self, batch: SceneBatch, generators: Generators = None) -> ModelOutput:
+    def encode(self, batch: SceneBatch, generators: Generators = None, size: int | None = None) -> ModelOutput:
         """Boxes (O, 4) by Heun steps from noise; given boxes stay as they are."""
         known = batch.known_boxes
         given = self.standardize(torch.where(known[:, None], batch.boxes, torch.full_like(batch.boxes, 0.5)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
@@ -13,9 +14,10 @@ from scenograph.errors import UserError, suggest
 from scenograph.models.base import Model
 from scenograph.models.mise import Mise
 from scenograph.models.mise_layout import MiseLayout
+from scenograph.models.object_classifier import ObjectClassifier
 from scenograph.models.sg2im import Sg2Im
 
-MODELS: dict[str, type[Model]] = {kind.name: kind for kind in (Mise, MiseLayout, Sg2Im)}
+MODELS: dict[str, type[Model]] = {kind.name: kind for kind in (Mise, MiseLayout, ObjectClassifier, Sg2Im)}
 """Every architecture, by the name that ``config.json`` and recipes use."""
 
 
@@ -31,16 +33,23 @@ class AutoModel:
     @staticmethod
     def from_pretrained(source: str | Path) -> Model:
         """A shipped model's name, a folder with ``config.json`` and ``model.safetensors``, or a hub id ``owner/name``."""
-        folder = find_model(source)
-        path = folder / "config.json"
-        try:
-            config = json.loads(path.read_text(encoding="utf-8"))
-            kind = config.pop("model")
-        except (OSError, ValueError, AttributeError, KeyError) as error:
-            raise UserError(f"cannot read {path}: {error}") from error
-        if kind not in MODELS:
-            raise UserError(f"{path}: unknown model {kind!r} {suggest(str(kind), MODELS)}")
-        return MODELS[kind].from_folder(folder, config)
+        kind, config = read_config(source)
+        return MODELS[kind].from_folder(find_model(source), config)
+
+
+def read_config(source: str | Path) -> tuple[str, dict[str, Any]]:
+    """A model's architecture name and settings, without its weights."""
+    path = find_model(source) / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        kind = config.pop("model")
+        if not isinstance(config["vocabulary"], dict):
+            raise TypeError("'vocabulary' is not a dictionary")
+    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+        raise UserError(f"cannot read {path}: {error}") from error
+    if kind not in MODELS:
+        raise UserError(f"{path}: unknown model {kind!r} {suggest(str(kind), MODELS)}")
+    return str(kind), config
 
 
 def find_model(source: str | Path) -> Path:

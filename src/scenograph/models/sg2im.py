@@ -65,6 +65,7 @@ class Sg2Im(Model):
 
     name = "sg2im"
     Config = Sg2ImConfig
+    config: Sg2ImConfig
     roles = ("layout", "image")
 
     def __init__(self, config: Sg2ImConfig) -> None:
@@ -103,35 +104,35 @@ class Sg2Im(Model):
             predicates=(IN_IMAGE_PREDICATE, *vocabulary.predicates),
         )
 
-    def forward(self, batch: SceneBatch, generators: Generators = None) -> ModelOutput:
-        """Boxes, masks and pictures. Boxes and masks that the scenes have replace predicted ones."""
+    def encode(self, batch: SceneBatch, generators: Generators = None, size: int | None = None) -> ModelOutput:
+        """Boxes and masks, and the layout (N, gconv_dim + layout_noise_dim, H, W).
+
+        Boxes and masks that the scenes have replace predicted ones.
+        """
         full = self.add_image_objects(batch)
-        layout, predicted = self.encode_graph(full, generators)
-        pictures = self.draw(layout)
+        shape = (size, size) if size else self.config.image_size
+        layout, predicted = self.encode_graph(full, generators, shape=shape)
+        assert predicted.boxes is not None
         own = ~self.is_image(full)
-        boxes = torch.where(full.known_boxes[:, None], full.boxes, predicted.boxes)
-        return replace(
-            predicted,
-            boxes=boxes[own],
-            masks=None if predicted.masks is None else predicted.masks[own],
-            layout=layout,
-            images=stretch_contrast(pictures),
-        )
+        masks = None if predicted.masks is None else predicted.masks[own]
+        boxes = torch.where(batch.known_boxes[:, None], batch.boxes, predicted.boxes[own])
+        return replace(predicted, boxes=boxes, masks=masks, layout=layout)
 
-    def encode(self, batch: SceneBatch, generators: Generators = None) -> Tensor:
-        """The condition of :meth:`render`: (N, gconv_dim + layout_noise_dim, H, W)."""
-        return self.encode_graph(self.add_image_objects(batch), generators)[0]
-
-    def render(self, layout: Tensor) -> Tensor:
+    def render(self, layout: Tensor, generators: Generators = None, steps: int | None = None) -> Tensor:
         """Layout to pictures (N, 3, H, W) in [-1, 1], each stretched to full contrast as the original saves them."""
         return stretch_contrast(self.draw(layout))
 
     def encode_graph(
-        self, batch: SceneBatch, generators: Generators = None, layout_noise: Tensor | None = None
+        self,
+        batch: SceneBatch,
+        generators: Generators = None,
+        layout_noise: Tensor | None = None,
+        shape: tuple[int, int] | None = None,
     ) -> tuple[Tensor, ModelOutput]:
         """Layout with noise channels (N, C, H, W), and the predicted boxes, masks and relation scores.
 
-        The batch must hold the image objects. ``layout_noise`` (N, layout_noise_dim, H, W) replaces the drawn one.
+        The batch must hold the image objects. ``layout_noise`` (N, layout_noise_dim, H, W) replaces the drawn one,
+        ``shape`` (height, width) the configured one.
         """
         embedded, vectors = self.object_vectors(batch)
         boxes = self.box_net(vectors)
@@ -143,11 +144,11 @@ class Sg2Im(Model):
             torch.cat([boxes[subject], boxes[target], embedded[subject], embedded[target]], dim=1)
         )
         painted_boxes = torch.where(batch.known_boxes[:, None], batch.boxes.nan_to_num(), boxes)
-        layout = self._paint(batch, vectors, painted_boxes, masks)
+        layout = self._paint(batch, vectors, painted_boxes, masks, *(shape or self.config.image_size))
         if self.config.layout_noise_dim:
-            shape = (self.config.layout_noise_dim, *layout.shape[2:])
             if layout_noise is None:
-                layout_noise = noise(shape, batch.num_images, generators, layout.device)
+                channels = (self.config.layout_noise_dim, *layout.shape[2:])
+                layout_noise = noise(channels, batch.num_images, generators, layout.device)
             layout = torch.cat([layout, layout_noise.to(layout.dtype)], dim=1)
         return layout, ModelOutput(boxes=boxes, masks=masks, relation_scores=scores)
 
@@ -209,8 +210,9 @@ class Sg2Im(Model):
         """(O,) bool: which objects are ``__image__``."""
         return batch.objects == self.vocabulary.categories.index(IMAGE_CATEGORY)
 
-    def _paint(self, batch: SceneBatch, vectors: Tensor, boxes: Tensor, masks: Tensor | None) -> Tensor:
-        height, width = self.config.image_size
+    def _paint(
+        self, batch: SceneBatch, vectors: Tensor, boxes: Tensor, masks: Tensor | None, height: int, width: int
+    ) -> Tensor:
         corners = self.config.align_corners
         if masks is None:
             planes = sample_boxes(boxes, height, width, corners)

@@ -1,11 +1,155 @@
-"""Pictures of scenes."""
+"""Pictures of scenes: the graph, the layout and contact sheets, as PNG and SVG, without GraphViz.
+
+A drawing is a short list of shapes; two functions turn the list into a Pillow image or into SVG text.
+"""
 
 from __future__ import annotations
 
+import colorsys
 import math
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+from xml.sax.saxutils import escape
 
-from PIL import Image
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from scenograph.scenes.scene import Scene
+
+Color = tuple[int, int, int]
+Point = tuple[float, float]
+
+INK: Color = (30, 32, 38)
+PAPER: Color = (255, 255, 255)
+FONT_SIZE = 15
+SCALE = 2
+"""PNG pixels per drawing unit, for crisp text."""
+
+COLOR_NAMES: dict[str, Color] = {
+    "gray": (110, 110, 110), "red": (190, 45, 45), "blue": (50, 85, 215), "green": (40, 125, 35),
+    "brown": (135, 84, 38), "purple": (135, 48, 195), "cyan": (20, 165, 170), "yellow": (205, 175, 10),
+}  # fmt: skip
+"""Objects that are said to have one of these colours are drawn in it."""
+
+
+@dataclass(frozen=True)
+class Rectangle:
+    """Corners in drawing units; ``opacity`` of the fill."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    fill: Color
+    stroke: Color | None = None
+    opacity: float = 1.0
+    radius: float = 0.0
+
+
+@dataclass(frozen=True)
+class Polyline:
+    """A line through points, or, with ``fill``, a polygon."""
+
+    points: tuple[Point, ...]
+    stroke: Color
+    width: float = 1.5
+    fill: Color | None = None
+
+
+@dataclass(frozen=True)
+class Label:
+    """Text centred at a point, or starting there."""
+
+    x: float
+    y: float
+    text: str
+    color: Color = INK
+    anchor: Literal["middle", "start"] = "middle"
+    size: int = FONT_SIZE
+
+
+Shape = Rectangle | Polyline | Label
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Shapes on white paper, in drawing units, painted in order."""
+
+    width: float
+    height: float
+    shapes: tuple[Shape, ...]
+
+    def to_svg(self) -> str:
+        """As SVG text."""
+        body = "\n".join(_svg(shape) for shape in self.shapes)
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width:g} {self.height:g}" '
+            f'width="{self.width:g}" height="{self.height:g}" font-family="sans-serif">\n'
+            f'<rect width="100%" height="100%" fill="white"/>\n{body}\n</svg>\n'
+        )
+
+    def to_image(self) -> Image.Image:
+        """As a picture of ``SCALE`` pixels per unit."""
+        image = Image.new("RGB", (round(self.width * SCALE), round(self.height * SCALE)), PAPER)
+        painter = ImageDraw.Draw(image, "RGBA")
+        for shape in self.shapes:
+            _paint(painter, shape)
+        return image
+
+
+def draw_graph(scene: Scene) -> Drawing:
+    """Objects on an ellipse, an arrow per pair of related objects with the relations written on it."""
+    names = [thing.label for thing in scene.objects]
+    widths = [text_width(name) + 24 for name in names]
+    count = len(names)
+    labels: dict[tuple[int, int], list[str]] = defaultdict(list)
+    for relation in scene.relations:
+        labels[relation.subject, relation.object].append(relation.predicate)
+    radius_x = 0.0 if count == 1 else max(150.0, 0.5 * max(widths) + 34 * count)
+    radius_y = 0.0 if count == 1 else max(90.0, 24.0 * count)
+    if count == 2:
+        radius_y = 0.0
+        widest = max((text_width(", ".join(parts), 13) for parts in labels.values()), default=0)
+        radius_x = max(radius_x, max(widths) / 2 + widest / 2 + 30)
+    width, height = 2 * radius_x + max(widths) + 40, 2 * radius_y + 110
+    centre = (width / 2, height / 2)
+    start = -math.pi if count == 2 else -math.pi / 2
+    angles = [start + 2 * math.pi * i / count for i in range(count)]
+    around = [(centre[0] + radius_x * math.cos(a), centre[1] + radius_y * math.sin(a)) for a in angles]
+    position = {node: place for node, place in zip(_neighbours_together(scene), around, strict=True)}
+    places = [position[i] for i in range(count)]
+    lines: list[Shape] = []
+    texts: list[Shape] = []
+    for (subject, target), predicates in labels.items():
+        edge, text = _edge(places, widths, subject, target, ", ".join(predicates), (target, subject) in labels)
+        lines += edge
+        texts += text
+    nodes: list[Shape] = []
+    for i, ((x, y), half) in enumerate(zip(places, (w / 2 for w in widths), strict=True)):
+        color = object_color(scene, i)
+        nodes.append(Rectangle(x - half, y - 17, x + half, y + 17, color, color, radius=9))
+        nodes.append(Label(x, y, names[i], PAPER))
+    return Drawing(width, height, (*lines, *nodes, *texts))
+
+
+def draw_layout(scene: Scene, side: float = 480.0) -> Drawing:
+    """Boxes, masks and labels of the objects that have a box, larger ones below."""
+    shapes: list[Shape] = [Rectangle(0, 0, side, side, (246, 247, 249))]
+    boxed = [(i, thing) for i, thing in enumerate(scene.objects) if thing.box is not None]
+    boxed.sort(key=lambda item: -_area(item[1].box or (0, 0, 0, 0)))
+    labels: list[Shape] = []
+    taken: list[tuple[float, float, float, float]] = []
+    for i, thing in boxed:
+        assert thing.box is not None
+        x0, y0, x1, y1 = (side * value for value in thing.box)
+        color = object_color(scene, i)
+        if thing.mask is not None:
+            shapes += _mask_runs((x0, y0, x1, y1), thing.mask, color)
+        shapes.append(Rectangle(x0, y0, x1, y1, color, color, 0.12 if thing.mask is not None else 0.3))
+        labels += _box_label(x0, y0, thing.label, color, side, taken)
+    return Drawing(side, side, (*shapes, *labels))
 
 
 def contact_sheet(images: Sequence[Image.Image], columns: int, gap: int = 2) -> Image.Image:
@@ -17,3 +161,140 @@ def contact_sheet(images: Sequence[Image.Image], columns: int, gap: int = 2) -> 
     for i, image in enumerate(images):
         sheet.paste(image, ((i % columns) * (width + gap), (i // columns) * (height + gap)))
     return sheet
+
+
+def object_color(scene: Scene, index: int) -> Color:
+    """The colour an object is said to have, or one of its own."""
+    for name in scene.objects[index].attributes:
+        if name in COLOR_NAMES:
+            return COLOR_NAMES[name]
+    red, green, blue = colorsys.hsv_to_rgb((0.58 + 0.618034 * index) % 1.0, 0.62, 0.68)
+    return (round(255 * red), round(255 * green), round(255 * blue))
+
+
+def text_width(text: str, size: int = FONT_SIZE) -> float:
+    """Width of one line in drawing units."""
+    return float(ImageFont.load_default(size * SCALE).getlength(text)) / SCALE
+
+
+def _neighbours_together(scene: Scene) -> list[int]:
+    """Objects in depth-first order along relations, so that few edges cross."""
+    related: dict[int, list[int]] = defaultdict(list)
+    for relation in scene.relations:
+        related[relation.subject].append(relation.object)
+        related[relation.object].append(relation.subject)
+    order: dict[int, None] = {}
+    stack = list(reversed(range(len(scene.objects))))
+    while stack:
+        node = stack.pop()
+        if node not in order:
+            order[node] = None
+            stack += reversed([other for other in related[node] if other not in order])
+    return list(order)
+
+
+def _edge(
+    places: Sequence[Point], widths: Sequence[float], subject: int, target: int, text: str, both_ways: bool
+) -> tuple[list[Shape], list[Shape]]:
+    """An arrow from node to node and its label; a loop for a self relation."""
+    gray: Color = (120, 125, 135)
+    x0, y0 = places[subject]
+    if subject == target:
+        loop = [(x0 + 16 * math.cos(a), y0 - 30 + 18 * math.sin(a)) for a in np.linspace(0.35, 2 * math.pi, 40)]
+        return [Polyline(tuple(loop), gray)], _text_on_paper(x0, y0 - 52, text)
+    x1, y1 = places[target]
+    length = math.hypot(x1 - x0, y1 - y0)
+    across = (-(y1 - y0) / length, (x1 - x0) / length)
+    bend = 26.0 if both_ways else 0.0
+    middle = ((x0 + x1) / 2 + bend * across[0], (y0 + y1) / 2 + bend * across[1])
+    curve = []
+    for t in np.linspace(0, 1, 41):
+        a, b, c = (1 - t) ** 2, 2 * t * (1 - t), t**2
+        peak = (2 * middle[0] - (x0 + x1) / 2, 2 * middle[1] - (y0 + y1) / 2)
+        curve.append((a * x0 + b * peak[0] + c * x1, a * y0 + b * peak[1] + c * y1))
+    half = widths[target] / 2 + 3
+    outside = [p for p in curve if abs(p[0] - x1) > half or abs(p[1] - y1) > 20] or curve[:2]
+    tip, before = outside[-1], outside[-2] if len(outside) > 1 else (x0, y0)
+    angle = math.atan2(tip[1] - before[1], tip[0] - before[0])
+    wings = tuple((tip[0] - 10 * math.cos(angle + turn), tip[1] - 10 * math.sin(angle + turn)) for turn in (-0.4, 0.4))
+    arrow = Polyline((tip, *wings, tip), gray, 1.0, fill=gray)
+    near = 0.44  # off the middle, where edges of a regular polygon cross
+    at = curve[round(near * 40)]
+    return [Polyline(tuple(outside), gray), arrow], _text_on_paper(at[0], at[1], text)
+
+
+def _text_on_paper(x: float, y: float, text: str) -> list[Shape]:
+    half = text_width(text, 13) / 2 + 4
+    return [Rectangle(x - half, y - 10, x + half, y + 10, PAPER, opacity=0.9, radius=4), Label(x, y, text, size=13)]
+
+
+def _box_label(
+    x0: float, y0: float, text: str, color: Color, side: float, taken: list[tuple[float, float, float, float]]
+) -> list[Shape]:
+    """A small flag at the box's corner, moved down past flags that are already there."""
+    wide = text_width(text, 13) + 8
+    x, y = min(max(x0, 0.0), max(side - wide, 0.0)), min(max(y0 - 18, 0.0), side - 18)
+    while any(x < r and l < x + wide and y < b and t < y + 18 for l, t, r, b in taken) and y < side - 36:  # noqa: E741
+        y += 18
+    taken.append((x, y, x + wide, y + 18))
+    return [Rectangle(x, y, x + wide, y + 18, color), Label(x + 4, y + 9, text, PAPER, "start", 13)]
+
+
+def _mask_runs(box: tuple[float, float, float, float], mask: np.ndarray, color: Color) -> list[Shape]:
+    """A rectangle per horizontal run of mask pixels."""
+    x0, y0, x1, y1 = box
+    step_x, step_y = (x1 - x0) / mask.shape[1], (y1 - y0) / mask.shape[0]
+    shapes: list[Shape] = []
+    for row, line in enumerate(mask):
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], line.astype(int), [0]])))
+        for begin, end in edges.reshape(-1, 2):
+            top = y0 + row * step_y
+            shapes.append(Rectangle(x0 + begin * step_x, top, x0 + end * step_x, top + step_y, color, opacity=0.55))
+    return shapes
+
+
+def _area(box: tuple[float, float, float, float]) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def _hex(color: Color | None) -> str:
+    return "none" if color is None else "#{:02x}{:02x}{:02x}".format(*color)
+
+
+def _svg(shape: Shape) -> str:
+    if isinstance(shape, Rectangle):
+        return (
+            f'<rect x="{shape.x0:.1f}" y="{shape.y0:.1f}" width="{shape.x1 - shape.x0:.1f}" '
+            f'height="{shape.y1 - shape.y0:.1f}" rx="{shape.radius:g}" fill="{_hex(shape.fill)}" '
+            f'fill-opacity="{shape.opacity:g}" stroke="{_hex(shape.stroke)}"/>'
+        )
+    if isinstance(shape, Polyline):
+        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in shape.points)
+        return (
+            f'<polyline points="{points}" fill="{_hex(shape.fill)}" stroke="{_hex(shape.stroke)}" '
+            f'stroke-width="{shape.width:g}"/>'
+        )
+    return (
+        f'<text x="{shape.x:.1f}" y="{shape.y:.1f}" font-size="{shape.size}" fill="{_hex(shape.color)}" '
+        f'text-anchor="{shape.anchor}" dominant-baseline="central">{escape(shape.text)}</text>'
+    )
+
+
+def _paint(painter: ImageDraw.ImageDraw, shape: Shape) -> None:
+    if isinstance(shape, Rectangle):
+        corners = [SCALE * value for value in (shape.x0, shape.y0, shape.x1, shape.y1)]
+        if shape.stroke is None and not shape.radius:  # neighbours share an edge: round it once, paint it once
+            corners = [round(corners[0]), round(corners[1]), round(corners[2]) - 1, round(corners[3]) - 1]
+            if corners[2] < corners[0] or corners[3] < corners[1]:
+                return
+        fill = (*shape.fill, round(255 * shape.opacity))
+        painter.rounded_rectangle(corners, SCALE * shape.radius, fill, shape.stroke, SCALE if shape.stroke else 0)
+    elif isinstance(shape, Polyline):
+        points = [(SCALE * x, SCALE * y) for x, y in shape.points]
+        if shape.fill is not None:
+            painter.polygon(points, shape.fill)
+        painter.line(points, shape.stroke, round(SCALE * shape.width), joint="curve")
+    else:
+        font = ImageFont.load_default(shape.size * SCALE)
+        anchor = "mm" if shape.anchor == "middle" else "lm"
+        painter.text((SCALE * shape.x, SCALE * shape.y), shape.text, shape.color, font, anchor)

@@ -70,6 +70,7 @@ class Trainer:
         self.optimizers = {phase: self._new_optimizer(phase) for phase in self.objective.phases}
         self.ema = copy.deepcopy(self.model).eval().requires_grad_(False) if training.ema_decay else None
         self.step = 0
+        self.validation_figures: dict[str, float] = {}
 
     def run(self, listener: Listener = lambda step, figures: None) -> Path:
         """Train to the last step; returns the folder of the finished model.
@@ -89,7 +90,8 @@ class Trainer:
                     self._log(writer, "train", figures)
                 last = self.step == training.steps
                 if self.step % training.validate_every == 0 or last:
-                    self._log(writer, "validation", self._validate(writer))
+                    self.validation_figures = self._validate(writer)
+                    self._log(writer, "validation", self.validation_figures)
                 if self.step % training.checkpoint_every == 0 or last:
                     self._save()
         except KeyboardInterrupt:

@@ -1,0 +1,5 @@
+"""``python -m scenograph``."""
+
+from scenograph.cli.main import run
+
+run()

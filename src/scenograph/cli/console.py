@@ -1,0 +1,75 @@
+"""How commands speak: one console, one progress bar, one way to read options that name several things."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from scenograph.errors import UserError
+from scenograph.files import write_atomically
+
+Item = TypeVar("Item")
+
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def progress_bar() -> Progress:
+    """A bar with count, elapsed and remaining time; on stderr, so that output can be piped."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("eta"),
+        TimeRemainingColumn(),
+        console=errors,
+        transient=True,
+    )
+
+
+def track(items: Iterable[Item], description: str, total: int) -> Iterator[Item]:
+    """Yield items under a progress bar."""
+    with progress_bar() as bar:
+        task = bar.add_task(description, total=total)
+        for item in items:
+            yield item
+            bar.advance(task)
+
+
+def parse_seeds(text: str) -> list[int]:
+    """``0-15``, ``3`` or ``1,4,8-10`` to a list without repetitions."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*(\d{1,9})(?:\s*-\s*(\d{1,9}))?\s*", part)
+        if not found:
+            raise UserError(f"--seeds {text!r}: expected numbers and ranges, for example 0-15 or 1,4,8")
+        first, last = int(found[1]), int(found[2] or found[1])
+        if last < first or last - first >= 10_000:
+            raise UserError(f"--seeds {text!r}: the range {part.strip()} must rise and hold at most 10000 seeds")
+        seeds += range(first, last + 1)
+    return list(dict.fromkeys(seeds))
+
+
+def make_folder(folder: Path) -> Path:
+    """Create an output folder, parents included."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make folder {folder}: {error.strerror}") from error
+    return folder
+
+
+def write_files(files: Sequence[tuple[Path, bytes]], overwrite: bool) -> None:
+    """Write all files, or none if one would replace a different file and ``overwrite`` is not set."""
+    if not overwrite:
+        for path, content in files:
+            if path.exists() and path.read_bytes() != content:
+                raise UserError(f"{path} exists and differs; add --overwrite, or choose another --out")
+    for path, content in files:
+        write_atomically(path, content)

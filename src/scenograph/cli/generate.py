@@ -1,0 +1,212 @@
+"""``scenograph generate``: scenes in, pictures out."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scenograph.cli.console import console, make_folder, parse_seeds, track, write_files
+from scenograph.cli.scene import drawings, read_source
+from scenograph.errors import UserError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from scenograph.pipelines import Generation, Pipeline
+    from scenograph.scenes.scene import Scene
+
+METADATA = "scenograph"
+"""PNG text field that holds everything needed to make the picture again."""
+BATCH = 32
+SHOWN = 12
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What to draw and with what; written into every picture."""
+
+    scenes: list[Scene]
+    stem: str
+    seeds: list[int]
+    models: dict[str, str | None]
+    size: int | None
+    steps: int | None
+
+
+def generate(
+    source: Annotated[
+        str, typer.Argument(metavar="SCENE", help="A scene file (.json), one line of text, or a picture made here (.png).")
+    ],
+    model: Annotated[
+        str | None, typer.Option("--model", help="Model that places objects and draws, such as an imported sg2im.")
+    ] = None,
+    layout: Annotated[
+        str | None, typer.Option("--layout", help="Model that places objects. (default: the shipped one)")
+    ] = None,
+    image: Annotated[str | None, typer.Option("--image", help="Model that draws. (default: the shipped one)")] = None,
+    seeds: Annotated[
+        str | None, typer.Option("--seeds", help="One picture per seed, for example 0-15. (default: 0)")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option("--size", min=8, max=2048, help="Side in pixels. (default: the model's)")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, max=1000, help="Sampling steps. (default: the model's)")
+    ] = None,
+    draw_graph: Annotated[bool, typer.Option("--draw-graph", help="Also draw each scene graph.")] = False,
+    draw_layout: Annotated[bool, typer.Option("--draw-layout", help="Also draw each picture's layout.")] = False,
+    annotations: Annotated[
+        Path | None, typer.Option("--annotations", help="Also write a COCO file of what the pictures show.")
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps, ...")] = "auto",
+    out: Annotated[Path, typer.Option("--out", help="Folder for the pictures.")] = Path("pictures"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, write nothing.")] = False,
+) -> None:
+    """Draw pictures of a scene.
+
+    The same scene and seed give the same picture. Both are written into the PNG, so that
+    `scenograph generate picture.png` makes it again.
+    """
+    from scenograph.pipelines import Pipeline
+
+    given = {"model": model, "layout": layout, "image": image}
+    if source.endswith(".png"):
+        request = _from_picture(Path(source), given, seeds, size, steps)
+        pipe = Pipeline.from_pretrained(**request.models, device=device)
+    else:
+        pipe = Pipeline.from_pretrained(**given, device=device)
+        scenes, stem = read_source(source, pipe.vocabulary)
+        request = _Request(scenes, stem, parse_seeds(seeds or "0"), given, size, steps)
+    pipe.read(request.scenes)
+    names = _names(request)
+    if dry_run:
+        for name in names:
+            console.print(f"would write {out / name}.png")
+        return
+    generation = _draw(pipe, request)
+    files = [
+        (out / f"{name}.png", _png(picture, metadata))
+        for name, picture, metadata in zip(names, generation.images, _metadata(request), strict=True)
+    ]
+    pictures = len(files)
+    files += _extra_drawings(request, generation, names, out, draw_graph, draw_layout)
+    if pictures > 1:
+        files.append((out / f"{request.stem}-sheet.png", _sheet(generation.images, len(request.seeds))))
+    make_folder(out)
+    if annotations is not None:
+        files.append((annotations, _annotations(generation, annotations, [path for path, _ in files[:pictures]])))
+    write_files(files, overwrite)
+    for path, _ in files if len(files) <= SHOWN else files[pictures:][-SHOWN:]:
+        console.print(f"wrote {path}")
+    if len(files) > SHOWN:
+        console.print(f"wrote {pictures} pictures, {files[0][0]} to {files[pictures - 1][0].name}")
+
+
+def _draw(pipe: Pipeline, request: _Request) -> Generation:
+    """All pictures, scene by scene and seed by seed, a batch at a time."""
+    from scenograph.pipelines import Generation
+
+    pairs = [(scene, seed) for scene in request.scenes for seed in request.seeds]
+    starts = range(0, len(pairs), BATCH)
+    done = Generation([], [], [])
+    for start in track(starts, "drawing", len(starts)) if len(starts) > 1 else starts:
+        part = pairs[start : start + BATCH]
+        encoding = pipe.encode_pairs([scene for scene, _ in part], [seed for _, seed in part], request.size)
+        done.images.extend(pipe.render(encoding, request.steps))
+        done.scenes.extend(encoding.scenes)
+        done.seeds.extend(encoding.seeds)
+    return done
+
+
+def _names(request: _Request) -> list[str]:
+    many = len(request.scenes) > 1
+    return [
+        f"{request.stem}-{number}-seed{seed}" if many else f"{request.stem}-seed{seed}"
+        for number in range(len(request.scenes))
+        for seed in request.seeds
+    ]
+
+
+def _metadata(request: _Request) -> list[dict[str, Any]]:
+    common = {**request.models, "size": request.size, "steps": request.steps, "stem": request.stem}
+    kept = {key: value for key, value in common.items() if value is not None}
+    return [{"scene": scene.to_dict(), "seed": seed, **kept} for scene in request.scenes for seed in request.seeds]
+
+
+def _from_picture(
+    path: Path, given: dict[str, str | None], seeds: str | None, size: int | None, steps: int | None
+) -> _Request:
+    """The request in a picture's metadata; options on the command line win."""
+    from PIL import Image
+
+    from scenograph.scenes.scene import Scene
+
+    try:
+        with Image.open(path) as picture:
+            text = picture.info.get(METADATA)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or 'not a picture'}") from error
+    if not isinstance(text, str):
+        raise UserError(f"{path} was not made by scenograph: it holds no scene; give a scene file or text")
+    try:
+        value = json.loads(text)
+        scene = Scene.from_dict(value["scene"], f"{path}, scene")
+        recorded = parse_seeds(str(value["seed"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: its scene cannot be read: {error}") from error
+    models = given if any(given.values()) else {key: value.get(key) for key in given}
+    return _Request(
+        [scene],
+        str(value.get("stem", path.stem)),
+        parse_seeds(seeds) if seeds else recorded,
+        models,
+        size or value.get("size"),
+        steps or value.get("steps"),
+    )
+
+
+def _extra_drawings(
+    request: _Request, generation: Generation, names: list[str], out: Path, graph: bool, layout: bool
+) -> list[tuple[Path, bytes]]:
+    files = []
+    if graph:
+        many = len(request.scenes) > 1
+        for number, scene in enumerate(request.scenes):
+            name = f"{request.stem}-{number}" if many else request.stem
+            files.append((out / f"{name}-graph.png", drawings(scene)["graph"]))
+    if layout:
+        for name, scene in zip(names, generation.scenes, strict=True):
+            files.append((out / f"{name}-layout.png", drawings(scene)["layout"]))
+    return files
+
+
+def _png(picture: Image.Image, metadata: dict[str, Any]) -> bytes:
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    info.add_itxt(METADATA, json.dumps(metadata))
+    stream = io.BytesIO()
+    picture.save(stream, "PNG", pnginfo=info)
+    return stream.getvalue()
+
+
+def _sheet(pictures: list[Image.Image], seeds: int) -> bytes:
+    from scenograph.scenes.drawing import contact_sheet
+
+    stream = io.BytesIO()
+    contact_sheet(pictures, columns=min(seeds, 8) if seeds > 1 else 8).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def _annotations(generation: Generation, path: Path, pictures: list[Path]) -> bytes:
+    from scenograph.scenes.coco import coco_annotations
+
+    width, height = generation.images[0].size
+    names = [picture.name if picture.parent == path.parent else str(picture) for picture in pictures]
+    return (json.dumps(coco_annotations(generation.scenes, names, width, height), indent=1) + "\n").encode()

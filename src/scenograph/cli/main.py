@@ -1,0 +1,73 @@
+"""The command ``scenograph``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+import scenograph
+from scenograph.cli import data, environment, evaluate, generate, models, scene, train
+from scenograph.cli.console import console, errors
+from scenograph.errors import UserError
+
+app = typer.Typer(
+    name="scenograph",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        console.print(f"scenograph {scenograph.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    verbose: Annotated[bool, typer.Option("--verbose", help="Log what happens inside.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Scene graphs, layouts and one-line descriptions to pictures; and training and measuring the models that do it.
+
+    Start with:  scenograph generate "large red metal cube left of small blue sphere"
+    """
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s: %(message)s")
+
+
+app.command("generate")(generate.generate)
+app.add_typer(scene.app, name="scene")
+app.add_typer(models.app, name="models")
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("import")(models.import_checkpoint)
+app.add_typer(data.app, name="data")
+app.command("env")(environment.env)
+
+
+def run() -> None:
+    """Run the command line; bad input is one line on stderr and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        errors.print(f"[red]error:[/red] {_plain(str(error))}")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        errors.print("interrupted")
+        sys.exit(130)
+    except BrokenPipeError:
+        os._exit(0)
+
+
+def _plain(text: str) -> str:
+    """Keep brackets such as ``objects[4]`` from being read as markup."""
+    return text.replace("[", r"\[")

@@ -1,0 +1,89 @@
+"""``scenograph models`` and ``scenograph import``."""
+
+from __future__ import annotations
+
+import fnmatch
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scenograph.cli.console import console
+from scenograph.errors import UserError, suggest
+
+app = typer.Typer(no_args_is_help=True, help="The models that ship with the package, and those in folders.")
+
+
+@app.command("list")
+def list_models(
+    pattern: Annotated[str, typer.Argument(help="Only names that match, for example 'mise*'.")] = "*",
+) -> None:
+    """One line per model: name, what it does, size, and the first line of its card."""
+    from scenograph.models.registry import shipped_models
+
+    found = {name: path for name, path in shipped_models().items() if fnmatch.fnmatch(name, pattern)}
+    if not found:
+        raise UserError(f"no model matches {pattern!r} {suggest(pattern, shipped_models())}")
+    for name, folder in found.items():
+        console.print(f"{name:<24}{_roles(folder):<15}{_size(folder):>8}   {_summary(folder)}", markup=False)
+
+
+@app.command()
+def info(model: Annotated[str, typer.Argument(help="A shipped name, a folder or a hub id.")]) -> None:
+    """A model's card, settings and vocabulary."""
+    from scenograph.models.registry import find_model, read_config
+
+    folder = find_model(model)
+    kind, config = read_config(model)
+    vocabulary = config.pop("vocabulary")
+    console.print(f"{folder}\nmodel {kind} ({_roles(folder)}), {_size(folder)}", markup=False)
+    for key, value in config.items():
+        console.print(f"  {key}: {value}", markup=False)
+    console.print(f"categories ({len(vocabulary['categories'])}): {_some(vocabulary['categories'])}", markup=False)
+    console.print(f"predicates ({len(vocabulary['predicates'])}): {_some(vocabulary['predicates'])}", markup=False)
+    for group, names in vocabulary["attributes"].items():
+        console.print(f"{group}: {_some(names)}", markup=False)
+    card = folder / "README.md"
+    if card.is_file():
+        console.print(f"\n{card.read_text(encoding='utf-8')}", markup=False)
+
+
+def import_checkpoint(
+    system: Annotated[str, typer.Argument(help="Whose checkpoint it is: sg2im.")],
+    checkpoint: Annotated[Path, typer.Argument(help="The authors' .pt file.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Model folder to make. (default: the file's stem)")] = None,
+) -> None:
+    """Turn a published checkpoint into a model folder that every other command takes."""
+    from scenograph.models.published import IMPORTERS
+
+    if system not in IMPORTERS:
+        raise UserError(f"unknown system {system!r} {suggest(system, IMPORTERS)}")
+    folder = out or Path(checkpoint.stem)
+    if folder.exists():
+        raise UserError(f"{folder} exists; choose another --out")
+    model = IMPORTERS[system](checkpoint)
+    model.save_pretrained(folder)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    console.print(f"wrote {folder} ({system}, {parameters / 1e6:.1f} M parameters)")
+    console.print(f"try: scenograph generate SCENE.json --model {folder}")
+
+
+def _roles(folder: Path) -> str:
+    from scenograph.models.registry import MODELS, read_config
+
+    return " + ".join(MODELS[read_config(folder)[0]].roles)
+
+
+def _size(folder: Path) -> str:
+    return f"{(folder / 'model.safetensors').stat().st_size / 1e6:.1f} MB"
+
+
+def _summary(folder: Path) -> str:
+    card = folder / "README.md"
+    lines = card.read_text(encoding="utf-8").splitlines() if card.is_file() else []
+    return next((line for line in lines if line and not line.startswith(("#", "-", "`"))), "")
+
+
+def _some(names: list[str], limit: int = 20) -> str:
+    shown = [name for name in names if name != "NONE" and not name.startswith("__")]
+    return ", ".join(shown[:limit]) + (", ..." if len(shown) > limit else "")

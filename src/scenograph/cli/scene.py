@@ -1,0 +1,121 @@
+"""``scenograph scene``: make, check and draw scene files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from scenograph.cli.console import console, make_folder, write_files
+from scenograph.errors import UserError
+
+if TYPE_CHECKING:
+    from scenograph.scenes.scene import Scene
+    from scenograph.scenes.vocabulary import Vocabulary
+
+app = typer.Typer(no_args_is_help=True, help="Make, check and draw scene files.")
+
+SceneArgument = Annotated[str, typer.Argument(help="A scene file (.json) or one line of text.", metavar="SCENE")]
+ModelOption = Annotated[
+    str | None, typer.Option("--model", help="Model whose vocabulary to use. (default: the shipped image model)")
+]
+
+
+@app.command()
+def new(
+    text: Annotated[str, typer.Argument(help='For example "large red metal cube left of small blue sphere".')],
+    out: Annotated[Path | None, typer.Option("--out", help="File to write; printed if absent.")] = None,
+    model: ModelOption = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+) -> None:
+    """Turn one line of text into a scene file."""
+    from scenograph.scenes.text import scene_from_text
+
+    content = json.dumps(scene_from_text(text, vocabulary_of(model)).to_dict(), indent=1) + "\n"
+    if out is None:
+        console.print(content, end="", markup=False)
+        return
+    write_files([(out, content.encode())], overwrite)
+    console.print(f"wrote {out}")
+
+
+@app.command()
+def check(scene: SceneArgument, model: ModelOption = None) -> None:
+    """Check a scene against a model's vocabulary, and say what it holds."""
+    from scenograph.scenes.text import scene_to_text
+
+    vocabulary = vocabulary_of(model)
+    scenes, _ = read_source(scene, vocabulary)
+    vocabulary.check(scenes)
+    for number, item in enumerate(scenes):
+        boxes = sum(thing.box is not None for thing in item.objects)
+        console.print(
+            f"scene {number}: {len(item.objects)} objects ({boxes} with boxes), {len(item.relations)} relations: "
+            f"{scene_to_text(item)}",
+            markup=False,
+        )
+    console.print(f"ok: {len(scenes)} scene{'s' * (len(scenes) != 1)}")
+
+
+@app.command()
+def draw(
+    scene: SceneArgument,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the drawings.")] = Path("drawings"),
+    file_format: Annotated[Literal["png", "svg"], typer.Option("--format", help="Kind of file.")] = "png",
+    model: ModelOption = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
+) -> None:
+    """Draw the graph of each scene, and its layout where objects have boxes."""
+    scenes, stem = read_source(scene, None if scene.endswith(".json") else vocabulary_of(model))
+    make_folder(out)
+    files = []
+    for number, item in enumerate(scenes):
+        name = stem if len(scenes) == 1 else f"{stem}-{number}"
+        for kind, content in drawings(item, file_format).items():
+            files.append((out / f"{name}-{kind}.{file_format}", content))
+    write_files(files, overwrite)
+    for path, _ in files:
+        console.print(f"wrote {path}")
+
+
+def drawings(scene: Scene, file_format: str = "png") -> dict[str, bytes]:
+    """Encoded drawings by kind: ``graph``, and ``layout`` if any object has a box."""
+    import io
+
+    from scenograph.scenes.drawing import draw_graph, draw_layout
+
+    drawn = {"graph": draw_graph(scene)}
+    if any(thing.box is not None for thing in scene.objects):
+        drawn["layout"] = draw_layout(scene)
+    encoded = {}
+    for kind, drawing in drawn.items():
+        if file_format == "svg":
+            encoded[kind] = drawing.to_svg().encode()
+        else:
+            stream = io.BytesIO()
+            drawing.to_image().save(stream, "PNG")
+            encoded[kind] = stream.getvalue()
+    return encoded
+
+
+def vocabulary_of(model: str | None) -> Vocabulary:
+    """The vocabulary of a model, without loading its weights."""
+    from scenograph.models.registry import read_config
+    from scenograph.pipelines import DEFAULT_IMAGE
+    from scenograph.scenes.vocabulary import Vocabulary
+
+    return Vocabulary.from_dict(read_config(model or DEFAULT_IMAGE)[1]["vocabulary"])
+
+
+def read_source(source: str, vocabulary: Vocabulary | None) -> tuple[list[Scene], str]:
+    """Scenes and a stem for file names, from a JSON file or one line of text."""
+    from scenograph.scenes.scene import load_scenes
+    from scenograph.scenes.text import scene_from_text
+
+    if source.endswith(".json") or Path(source).is_file():
+        return load_scenes(Path(source)), Path(source).stem
+    if vocabulary is None:
+        raise UserError(f"{source!r} is not a file")
+    return [scene_from_text(source, vocabulary)], "scene"

@@ -1,0 +1,55 @@
+"""``scenograph train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scenograph.cli.console import console, progress_bar
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="A shipped recipe's name or a YAML file.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="For example optimizer.lr=2e-4.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Run folder. (default: runs/NAME)")] = None,
+    device: Annotated[str, typer.Option("--device", help="auto, or cpu to leave an accelerator alone.")] = "auto",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the recipe and the data; train nothing.")] = False,
+) -> None:
+    """Train a model by a recipe. The same command continues a run that was stopped.
+
+    For several processes: accelerate launch -m scenograph train RECIPE. Watch it with
+    tensorboard --logdir runs. Shipped recipes are listed when the name is unknown.
+    """
+    from scenograph.devices import pick_device
+    from scenograph.training.recipe import load_recipe
+    from scenograph.training.trainer import Trainer
+
+    loaded = load_recipe(recipe, overrides or [])
+    folder = out or Path("runs") / loaded.name
+    trainer = Trainer(loaded, folder, pick_device(device) if device != "auto" else None)
+    parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
+    pieces = f"{loaded.training.steps} steps of {loaded.training.batch_size} scenes"
+    if trainer.accelerator.is_main_process:
+        console.print(f"{loaded.name}: {parameters / 1e6:.2f} M parameters, {pieces}, on {trainer.accelerator.device}")
+    if dry_run:
+        return
+    with progress_bar() as bar:
+        bar.disable = not trainer.accelerator.is_main_process
+        task = bar.add_task("training", total=loaded.training.steps)
+
+        def listen(step: int, figures: dict[str, float]) -> None:
+            shown = "  ".join(f"{name} {value:.3g}" for name, value in list(figures.items())[:3])
+            bar.update(task, completed=step, description=shown)
+
+        model = trainer.run(listen)
+    if trainer.accelerator.is_main_process:
+        if trainer.step < loaded.training.steps:
+            console.print(f"stopped at step {trainer.step}; the same command continues")
+        figures = trainer.validation_figures
+        for name, value in figures.items():
+            console.print(f"  {name:<14}{value:.4f}")
+        console.print(f"wrote {model}  (curves: tensorboard --logdir {folder / 'tensorboard'})")

@@ -1,0 +1,41 @@
+"""Do generated objects look like what was asked? A classifier of real crops answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from PIL import Image
+
+from scenograph.models.object_classifier import ObjectClassifier
+from scenograph.scenes.batch import SceneBatch, image_to_tensor
+from scenograph.scenes.scene import Scene
+
+SMALLEST_SIDE = 0.1
+"""Objects whose longer side is a smaller fraction of the picture are not judged."""
+
+
+def object_agreement(
+    images: Sequence[Image.Image], scenes: Sequence[Scene], classifier: ObjectClassifier
+) -> dict[str, tuple[float, float]]:
+    """Sums and counts per head (``category`` and attribute groups), and of objects that agree in ``all`` of them.
+
+    ``scenes`` say what was asked, with the boxes at which to look. Pictures are brought to the classifier's size.
+    """
+    batch = SceneBatch.from_scenes(scenes, classifier.vocabulary).to(classifier.device)
+    side = classifier.config.image_size
+    pictures = torch.stack([image_to_tensor(image, side, side) for image in images]).to(classifier.device)
+    with torch.inference_mode():
+        heads = classifier(pictures, batch.boxes, batch.object_to_image)
+    large = (batch.boxes[:, 2:] - batch.boxes[:, :2]).amax(dim=1) > SMALLEST_SIDE
+    names = ("category", *classifier.config.groups)
+    everything = large.clone()
+    figures = {}
+    for name, logits, target in zip(
+        names, heads, classifier.targets(batch.objects, batch.attributes), strict=True
+    ):
+        agrees = (logits.argmax(dim=1) == target) | (target < 0)
+        everything &= agrees
+        judged = large & (target >= 0)
+        figures[name] = (float(agrees[judged].sum()), float(judged.sum()))
+    return {**figures, "all": (float(everything.sum()), float(large.sum()))}

@@ -1,0 +1,59 @@
+"""A small judge of crops: which category and attributes does the object in a box have?
+
+It is trained on real crops and asked about generated ones (see :mod:`scenograph.evaluation.agreement`), as the
+classification accuracy score of the layout-to-image literature does (Ravuri & Vinyals 2019).
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from scenograph.models.base import Model, ModelConfig
+from scenograph.nn.crops import crop_boxes
+
+
+class ObjectClassifierConfig(ModelConfig):
+    """``groups``: the attribute groups it judges; ``margin``: how much of the surroundings a crop shows."""
+
+    groups: tuple[str, ...] = ()
+    image_size: int = 64
+    crop_size: int = Field(default=32, ge=16)
+    channels: tuple[int, ...] = (32, 64, 128)
+    margin: float = 0.1
+
+
+class ObjectClassifier(Model):
+    """Convolutions, a mean over the crop, one linear head for the category and one per attribute group."""
+
+    name = "object-classifier"
+    Config = ObjectClassifierConfig
+    config: ObjectClassifierConfig
+    roles = ()
+
+    def __init__(self, config: ObjectClassifierConfig) -> None:
+        super().__init__(config)
+        self.config = config
+        layers: list[nn.Module] = []
+        before = 3
+        for width in config.channels:
+            for stride, size in ((1, before), (2, width)):
+                layers += [nn.Conv2d(size, width, 3, stride, 1), nn.BatchNorm2d(width), nn.ReLU()]
+            before = width
+        self.features = nn.Sequential(*layers)
+        names = [self.vocabulary.categories, *(self.vocabulary.attributes[group] for group in config.groups)]
+        self.heads = nn.ModuleList(nn.Linear(before, len(choices)) for choices in names)
+        self.places = [list(self.vocabulary.attributes).index(group) for group in config.groups]
+
+    def forward(self, images: Tensor, boxes: Tensor, object_to_image: Tensor) -> list[Tensor]:  # type: ignore[override]
+        """Pictures (N, 3, H, W) in [-1, 1], boxes (O, 4) -> logits (O, names) per head: category, then the groups."""
+        grow = (boxes[:, 2:] - boxes[:, :2]) * self.config.margin
+        boxes = torch.cat([boxes[:, :2] - grow, boxes[:, 2:] + grow], dim=1)
+        size = self.config.crop_size
+        hidden = self.features(crop_boxes(images, boxes, object_to_image, size, size)).mean(dim=(2, 3))
+        return [head(hidden) for head in self.heads]
+
+    def targets(self, objects: Tensor, attributes: Tensor) -> list[Tensor]:
+        """What each head should say: category indices (O,), and attribute indices (O,), -1 where open."""
+        return [objects, *(attributes[:, place] for place in self.places)]

@@ -1,0 +1,207 @@
+"""The front desk: load models once, scene in, pictures out.
+
+>>> pipe = Pipeline.from_pretrained()
+>>> pipe("large red metal cube left of small blue sphere", seeds=[0, 1]).images
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from scenograph.devices import pick_device
+from scenograph.errors import UserError
+from scenograph.evaluation.layouts import layout_costs
+from scenograph.models.base import Model
+from scenograph.models.registry import AutoModel
+from scenograph.scenes.batch import SceneBatch, images_to_uint8
+from scenograph.scenes.scene import Scene
+from scenograph.scenes.text import scene_from_text
+from scenograph.scenes.vocabulary import Vocabulary
+
+DEFAULT_LAYOUT = "mise-layout-rendered"
+DEFAULT_IMAGE = "mise-rendered-64"
+DEFAULT_CLASSIFIER = "object-classifier-rendered"
+LAYOUT_CANDIDATES = 8
+"""Layouts drawn per picture, of which the one that obeys its scene best is kept."""
+
+SMALLEST = 1 / 128
+"""Side of the smallest box kept, in fractions of the canvas."""
+
+SceneLike = Scene | dict | str  # type: ignore[type-arg]
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Scenes ready to be rendered, one per picture: complete, and painted into the image model's layout."""
+
+    scenes: list[Scene]
+    """With every attribute and box decided; what the pictures show."""
+    seeds: list[int]
+    layout: Tensor
+    """(N, C, H, W), what :meth:`Pipeline.render` draws."""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Pictures, scene by scene and seed by seed, with the completed scenes they show."""
+
+    images: list[Image.Image]
+    scenes: list[Scene]
+    seeds: list[int]
+
+
+class Pipeline:
+    """A layout model, where the image model does not place objects itself, and an image model.
+
+    What a picture shows depends on its scene and seed alone, not on the batch it is drawn in.
+    """
+
+    def __init__(self, image: Model, layout: Model | None = None) -> None:
+        if "image" not in image.roles:
+            raise UserError(f"{image.name} draws no pictures; give an image model as --image")
+        if layout is not None and "layout" not in layout.roles:
+            raise UserError(f"{layout.name} places no objects; give a layout model as --layout")
+        self.image, self.layout = image.eval(), None if layout is None else layout.eval()
+
+    @staticmethod
+    def from_pretrained(
+        model: str | Path | None = None,
+        *,
+        layout: str | Path | None = None,
+        image: str | Path | None = None,
+        device: str | torch.device = "auto",
+    ) -> Pipeline:
+        """Load models by shipped name, folder or hub id.
+
+        Without arguments, the pair in the package. ``model`` is one that does both, such as sg2im; ``layout``
+        and ``image`` replace one half each.
+        """
+        where = pick_device(str(device))
+        if model is not None:
+            if image is not None:
+                raise UserError(f"give either a model ({model}) or an image model ({image}), not both")
+            drawer = AutoModel.from_pretrained(model)
+            placer = AutoModel.from_pretrained(layout) if layout is not None else None
+            if placer is None and "layout" not in drawer.roles:
+                placer = AutoModel.from_pretrained(DEFAULT_LAYOUT)
+        else:
+            drawer = AutoModel.from_pretrained(image or DEFAULT_IMAGE)
+            placer = AutoModel.from_pretrained(layout or DEFAULT_LAYOUT)
+        return Pipeline(drawer.to(where), None if placer is None else placer.to(where))
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The names a scene may use."""
+        return self.image.vocabulary
+
+    def __call__(
+        self,
+        scenes: SceneLike | Sequence[SceneLike],
+        seeds: Sequence[int] = (0,),
+        size: int | None = None,
+        steps: int | None = None,
+    ) -> Generation:
+        """One picture per scene and seed; scenes as Scene, dictionary or one-line text.
+
+        ``size`` is the picture's side in pixels, ``steps`` the number of sampling steps of models that have them.
+        """
+        encoding = self.encode(scenes, seeds, size)
+        return Generation(self.render(encoding, steps), encoding.scenes, encoding.seeds)
+
+    def encode(
+        self, scenes: SceneLike | Sequence[SceneLike], seeds: Sequence[int] = (0,), size: int | None = None
+    ) -> Encoding:
+        """Complete scenes (attributes left open, boxes not given) and encode them for the image model."""
+        pairs = [(scene, seed) for scene in self.read(scenes) for seed in seeds]
+        return self.encode_pairs([scene for scene, _ in pairs], [seed for _, seed in pairs], size)
+
+    def encode_pairs(self, scenes: Sequence[Scene], seeds: Sequence[int], size: int | None = None) -> Encoding:
+        """As :meth:`encode`, one seed per scene."""
+        complete = [complete_attributes(s, self.vocabulary, seed) for s, seed in zip(scenes, seeds, strict=True)]
+        with torch.inference_mode():
+            if self.layout is not None:
+                complete = self._place(self.layout, complete, seeds)
+            output = self.image.encode(_batch(self.image, complete), _generators(seeds, "layout"), size)
+        assert output.boxes is not None and output.layout is not None
+        return Encoding(with_layout(complete, output.boxes, output.masks), list(seeds), output.layout)
+
+    def render(self, encoding: Encoding, steps: int | None = None) -> list[Image.Image]:
+        """Draw encoded scenes."""
+        with torch.inference_mode():
+            return images_to_uint8(self.image.render(encoding.layout, _generators(encoding.seeds, "picture"), steps))
+
+    def read(self, scenes: SceneLike | Sequence[SceneLike]) -> list[Scene]:
+        """Scenes from whatever form they are in. Raises ``UserError`` for names no model here knows."""
+        items = [scenes] if isinstance(scenes, Scene | dict | str) else list(scenes)
+        result = []
+        for item in items:
+            if isinstance(item, str):
+                result.append(scene_from_text(item, self.vocabulary))
+            else:
+                result.append(item if isinstance(item, Scene) else Scene.from_dict(item))
+        for model in (self.image, self.layout):
+            if model is not None:
+                model.vocabulary.check(result)
+        return result
+
+    def _place(self, model: Model, scenes: Sequence[Scene], seeds: Sequence[int]) -> list[Scene]:
+        """Boxes for objects without one: the best of several layouts per picture."""
+        if all(thing.box is not None for scene in scenes for thing in scene.objects):
+            return list(scenes)
+        batch = _batch(model, scenes)
+        generators = _generators(seeds, "layout")
+        outputs = [model.encode(batch, generators) for _ in range(LAYOUT_CANDIDATES)]
+        boxes = torch.stack([output.boxes for output in outputs if output.boxes is not None])
+        costs = np.stack([layout_costs(candidate, batch, model.vocabulary) for candidate in boxes])
+        best = torch.from_numpy(costs.argmin(axis=0)).to(batch.object_to_image)[batch.object_to_image]
+        rows = torch.arange(len(best), device=best.device)
+        masks = [output.masks for output in outputs if output.masks is not None]
+        return with_layout(scenes, boxes[best, rows], torch.stack(masks)[best, rows] if masks else None)
+
+
+def complete_attributes(scene: Scene, vocabulary: Vocabulary, seed: int) -> Scene:
+    """Choose at random, by the seed, what a scene leaves open: one name per attribute group."""
+    rng = np.random.default_rng([seed, zlib.crc32(b"attributes")])
+    objects = []
+    for thing in scene.objects:
+        chosen = {vocabulary.attribute_index[name][0]: name for name in thing.attributes}
+        picks = [str(rng.choice(names)) for names in vocabulary.attributes.values()]
+        objects.append(replace(thing, attributes=tuple(chosen.get(i, pick) for i, pick in enumerate(picks))))
+    return replace(scene, objects=tuple(objects))
+
+
+def with_layout(scenes: Sequence[Scene], boxes: Tensor, masks: Tensor | None) -> list[Scene]:
+    """Scenes with the boxes (O, 4), cut to the canvas, and masks (O, M, M) of those objects that have none."""
+    rows = boxes.float().cpu().numpy()
+    low = np.clip(rows[:, :2], 0.0, 1.0 - SMALLEST)
+    corners = np.concatenate([low, np.clip(rows[:, 2:], low + SMALLEST, 1.0)], axis=1).astype(float)
+    shapes = None if masks is None else (masks > 0.5).cpu().numpy()
+    result, row = [], 0
+    for scene in scenes:
+        objects = []
+        for thing in scene.objects:
+            if thing.box is None:
+                x0, y0, x1, y1 = corners[row].tolist()
+                thing = replace(thing, box=(x0, y0, x1, y1), mask=None if shapes is None else shapes[row])
+            objects.append(thing)
+            row += 1
+        result.append(replace(scene, objects=tuple(objects)))
+    return result
+
+
+def _batch(model: Model, scenes: Sequence[Scene]) -> SceneBatch:
+    mask_size = getattr(model.config, "mask_size", 0) or 16
+    return SceneBatch.from_scenes(scenes, model.vocabulary, mask_size).to(model.device)
+
+
+def _generators(seeds: Sequence[int], purpose: str) -> list[torch.Generator]:
+    """Independent streams per purpose: moving a box does not change the noise of the picture."""
+    return [torch.Generator().manual_seed((seed << 32) + zlib.crc32(purpose.encode())) for seed in seeds]

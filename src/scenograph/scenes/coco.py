@@ -1,0 +1,48 @@
+"""Scenes as COCO annotations: what a generated picture shows, for detectors and viewers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from scenograph.scenes.scene import Scene, SceneObject, encode_mask
+
+
+def coco_annotations(scenes: Sequence[Scene], file_names: Sequence[str], width: int, height: int) -> dict[str, Any]:
+    """A COCO instances dictionary: pixel boxes (x, y, width, height), areas, attributes, masks where known."""
+    names = sorted({thing.category for scene in scenes for thing in scene.objects})
+    annotations = []
+    for image_id, scene in enumerate(scenes, start=1):
+        for thing in scene.objects:
+            if thing.box is None:
+                continue
+            entry = _annotation(thing, width, height)
+            identity = {"id": len(annotations) + 1, "image_id": image_id}
+            annotations.append({**identity, "category_id": names.index(thing.category) + 1, **entry})
+    return {
+        "images": [
+            {"id": i, "file_name": name, "width": width, "height": height} for i, name in enumerate(file_names, start=1)
+        ],
+        "categories": [{"id": i, "name": name} for i, name in enumerate(names, start=1)],
+        "annotations": annotations,
+    }
+
+
+def _annotation(thing: SceneObject, width: int, height: int) -> dict[str, Any]:
+    assert thing.box is not None
+    x0, y0, x1, y1 = (float(np.clip(value, 0, 1)) for value in thing.box)
+    box = [x0 * width, y0 * height, (x1 - x0) * width, (y1 - y0) * height]
+    entry: dict[str, Any] = {"bbox": [round(value, 2) for value in box], "area": round(box[2] * box[3], 2), "iscrowd": 0}
+    if thing.attributes:
+        entry["attributes"] = list(thing.attributes)
+    if thing.mask is not None:
+        canvas = np.zeros((height, width), dtype=bool)
+        left, top = round(box[0]), round(box[1])
+        right, bottom = max(round(box[0] + box[2]), left + 1), max(round(box[1] + box[3]), top + 1)
+        resized = np.array(Image.fromarray(thing.mask).resize((right - left, bottom - top), Image.Resampling.NEAREST))
+        canvas[top:bottom, left:right] = resized[: height - top, : width - left]
+        entry |= {"segmentation": encode_mask(canvas), "area": int(canvas.sum()), "iscrowd": 1}
+    return entry

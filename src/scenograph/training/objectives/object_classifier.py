@@ -1,0 +1,59 @@
+"""Cross-entropy of every head on jittered true boxes."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from scenograph.models.base import Model
+from scenograph.models.object_classifier import ObjectClassifier
+from scenograph.scenes.batch import SceneBatch
+from scenograph.training.objectives.base import Draws, Objective, ObjectiveConfig, Totals, uniform_per_object
+
+
+class ObjectClassifierObjectiveConfig(ObjectiveConfig):
+    """``jitter``: how far, in box sides, the edges of a training crop may lie from the true ones."""
+
+    jitter: float = 0.1
+
+
+class ObjectClassifierObjective(Objective):
+    """The mean over objects of the sum over heads."""
+
+    Config = ObjectClassifierObjectiveConfig
+
+    def __init__(self, config: ObjectClassifierObjectiveConfig, model: Model) -> None:
+        super().__init__(config, model)
+        self.config = config
+
+    def loss(
+        self, phase: str, batch: SceneBatch, totals: Totals, draws: Draws, memory: dict[str, Any]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """One jittered crop per object."""
+        assert batch.images is not None
+        model = cast(ObjectClassifier, self.model)
+        sides = (batch.boxes[:, 2:] - batch.boxes[:, :2]).repeat(1, 2)
+        shift = (2 * uniform_per_object(draws, batch, 4).to(sides.device) - 1) * self.config.jitter * sides
+        heads = model(batch.images, batch.boxes + shift, batch.object_to_image)
+        targets = model.targets(batch.objects, batch.attributes)
+        errors = [
+            F.cross_entropy(logits, target, ignore_index=-1, reduction="sum")
+            for logits, target in zip(heads, targets, strict=True)
+        ]
+        loss = torch.stack(errors).sum() / totals.objects
+        return loss, {"cross_entropy": loss.detach()}
+
+    def validate(self, model: Model, batch: SceneBatch, draws: Draws) -> dict[str, tuple[float, float]]:
+        """Accuracy of each head on true boxes."""
+        assert batch.images is not None
+        judge = cast(ObjectClassifier, model)
+        heads = judge(batch.images, batch.boxes, batch.object_to_image)
+        names = ("category", *judge.config.groups)
+        figures = {}
+        for name, logits, target in zip(names, heads, judge.targets(batch.objects, batch.attributes), strict=True):
+            asked = target >= 0
+            figures[name] = (float((logits.argmax(1) == target)[asked].sum()), float(asked.sum()))
+        return figures

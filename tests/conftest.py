@@ -5,8 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageDraw
+
+from scenograph.data.clevr import VOCABULARY
+from scenograph.data.pack import write_pack
+from scenograph.data.rendered import COLORS
+from scenograph.scenes.scene import Relation, Scene, SceneObject
 
 SHARED = Path(os.environ.get("SCENOGRAPH_SHARED", Path(__file__).parents[2] / "shared"))
 """Recorded outputs of the original systems and real data; tests that read them are skipped where they are absent."""
@@ -28,3 +35,34 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def painted(tmp_path_factory) -> Path:
+    """A pack of 24 + 8 scenes whose objects are flat coloured rectangles: learnable, and made in a moment."""
+    folder = tmp_path_factory.mktemp("painted")
+    rng = np.random.default_rng(0)
+    splits = {"train": iter(painted_scenes(rng, 24, folder)), "validation": iter(painted_scenes(rng, 8, folder))}
+    write_pack(folder / "pack", splits, VOCABULARY)
+    return folder / "pack"
+
+
+def painted_scenes(rng: np.random.Generator, count: int, folder: Path) -> list[tuple[str, Path, Scene]]:
+    rows = []
+    for number in range(count):
+        objects = []
+        picture = Image.new("RGB", (32, 32), "white")
+        for _ in range(int(rng.integers(2, 5))):
+            low = rng.uniform(0, 0.6, 2)
+            box = (*low.tolist(), *(low + rng.uniform(0.2, 0.4, 2)).tolist())
+            attributes = tuple(str(rng.choice(names)) for names in VOCABULARY.attributes.values())
+            ImageDraw.Draw(picture).rectangle([32 * value for value in box], fill=COLORS[attributes[1]])
+            category = str(rng.choice(VOCABULARY.categories))
+            objects.append(SceneObject(category, attributes, box, rng.random((16, 16)) > 0.3))
+        x = [(thing.box[0] + thing.box[2]) / 2 for thing in objects]
+        pairs = [(i, j) for i in range(len(objects)) for j in range(len(objects)) if i != j]
+        relations = tuple(Relation(i, "left of" if x[i] < x[j] else "right of", j) for i, j in pairs)
+        path = folder / f"{len(list(folder.glob('*.png')))}.png"
+        picture.save(path)
+        rows.append((f"painted-{number}", path, Scene(tuple(objects), relations)))
+    return rows

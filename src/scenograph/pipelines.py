@@ -203,5 +203,8 @@ def _batch(model: Model, scenes: Sequence[Scene]) -> SceneBatch:
 
 
 def _generators(seeds: Sequence[int], purpose: str) -> list[torch.Generator]:
-    """Independent streams per purpose: moving a box does not change the noise of the picture."""
-    return [torch.Generator().manual_seed((seed << 32) + zlib.crc32(purpose.encode())) for seed in seeds]
+    """Independent streams per purpose: moving a box does not change the noise of the picture.
+
+    The seed goes through a checksum because torch's CPU generator looks at 32 bits only.
+    """
+    return [torch.Generator().manual_seed(zlib.crc32(f"{purpose} {seed}".encode())) for seed in seeds]

@@ -56,6 +56,8 @@ def pack(
     ] = None,
 ) -> None:
     """Convert a data set, once, into the form that training reads."""
+    import datasets
+
     from scenograph.data.clevr import VOCABULARY, read_clevr
     from scenograph.data.pack import write_pack
 
@@ -70,6 +72,7 @@ def pack(
     else:
         splits = {"train": read_clevr(source)}
     make_folder(out.parent)
+    datasets.disable_progress_bars()  # ours says the same in one line
     with progress_bar() as bar:
         task = bar.add_task("packing", total=None)
         counts = write_pack(out, splits, VOCABULARY, lambda done: bar.update(task, completed=done), size)

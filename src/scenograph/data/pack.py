@@ -10,7 +10,8 @@ import io
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +48,14 @@ def write_pack(
     counts: dict[str, int] = {}
     try:
         for split, source in splits.items():
-            rows = _counted(source, size, progress)
+            first = next(source, None)
+            if first is None:
+                raise UserError(f"the source of split {split!r} holds no scene")
+            rows = _counted(chain([first], source), size, progress)
             cache = temporary / "cache"
             table = datasets.Dataset.from_generator(
                 _Rows(rows), features=_features(datasets), cache_dir=str(cache), keep_in_memory=False
             )
-            if not len(table):
-                raise UserError(f"the source of split {split!r} holds no scene")
             table.save_to_disk(str(temporary / "pack" / split))
             counts[split] = len(table)
             shutil.rmtree(cache)
@@ -61,6 +63,8 @@ def write_pack(
         (temporary / "pack").rename(folder)
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error.strerror or error}") from error
+    except datasets.exceptions.DatasetGenerationError as error:
+        raise error.__cause__ or error  # what the source raised, a UserError where its files are to blame
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return counts
@@ -122,7 +126,7 @@ class _Rows:
         return (str, (f"rows-{id(self.rows)}",))
 
 
-def _counted(source: Source, size: int | None, progress: Callable[[int], None]) -> Iterator[dict[str, Any]]:
+def _counted(source: Iterable[tuple[str, Path | None, Scene]], size: int | None, progress: Callable[[int], None]) -> Iterator[dict[str, Any]]:
     for done, (identifier, picture, scene) in enumerate(source, start=1):
         yield _row(identifier, picture, scene, size)
         progress(done)

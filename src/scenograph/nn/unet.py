@@ -93,6 +93,7 @@ class UNet(nn.Module):
         self.norm = nn.GroupNorm(_groups(width), width)
         self.output = nn.Conv2d(width, channels_out, 3, padding=1)
         nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         """x (N, Cin, H, W) with sides divisible by 2^(levels-1), time (N,) in [0, 1] -> (N, Cout, H, W)."""

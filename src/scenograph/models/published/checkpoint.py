@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import collections
 import pickle
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,15 @@ from torch import Tensor
 
 from scenograph.errors import UserError
 
+
+
+def _plain_dictionary(factory: object = None) -> dict[object, object]:
+    """Stands for ``defaultdict``, which torch's safe reader will build but not fill."""
+    return {}
+
+
 _HARMLESS = [
-    collections.defaultdict,
+    (_plain_dictionary, "collections.defaultdict"),
     (list, "__builtin__.list"),
     (list, "builtins.list"),
     (codecs.encode, "_codecs.encode"),

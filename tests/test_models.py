@@ -1,0 +1,310 @@
+from __future__ import annotations
+
+import collections
+import json
+import os
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from scenograph.data.clevr import VOCABULARY
+from scenograph.errors import UserError
+from scenograph.models.mise import Mise, MiseConfig
+from scenograph.models.mise_layout import MiseLayout, MiseLayoutConfig
+from scenograph.models.object_classifier import ObjectClassifier, ObjectClassifierConfig
+from scenograph.models.published.checkpoint import read_checkpoint
+from scenograph.models.published.sg2im import import_sg2im
+from scenograph.models.registry import MODELS, AutoModel
+from scenograph.models.sg2im import Sg2Im, Sg2ImConfig
+from scenograph.nn.crops import crop_boxes
+from scenograph.nn.discriminators import build_cnn
+from scenograph.nn.layout import compose_layout, sample_boxes, sample_masks
+from scenograph.nn.unet import UNet
+from scenograph.scenes.batch import SceneBatch
+from scenograph.scenes.text import scene_from_text
+
+NAMES = VOCABULARY.to_dict()
+SMALL = {
+    "mise": lambda: Mise(MiseConfig(vocabulary=NAMES, image_size=16, channels=(32, 32), layout_channels=8, steps=2)),
+    "mise-layout": lambda: MiseLayout(MiseLayoutConfig(vocabulary=NAMES, width=32, layers=2, graph_hidden=32, steps=3)),
+    "sg2im": lambda: small_sg2im(),
+    "object-classifier": lambda: ObjectClassifier(
+        ObjectClassifierConfig(vocabulary=NAMES, groups=("color",), crop_size=16, channels=(8, 8))
+    ),
+}
+
+
+def small_sg2im(**options) -> Sg2Im:
+    settings = {
+        "image_size": (16, 16), "embedding_dim": 16, "gconv_dim": 16, "gconv_hidden_dim": 32, "gconv_num_layers": 2,
+        "refinement_dims": (16, 8), "mask_size": 8, "layout_noise_dim": 4,
+    }  # fmt: skip
+    return Sg2Im(Sg2ImConfig(vocabulary=Sg2Im.vocabulary_for(VOCABULARY).to_dict(), **{**settings, **options}))
+
+
+def generators(*seeds):
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+def scenes():
+    first = scene_from_text("large red metal cube left of small blue rubber sphere", VOCABULARY)
+    second = scene_from_text("small gray metal cylinder", VOCABULARY)
+    boxes = [(0.1, 0.2, 0.4, 0.5), (0.5, 0.5, 0.9, 0.8)]
+    first = replace(first, objects=tuple(replace(t, box=b) for t, b in zip(first.objects, boxes, strict=True)))
+    return [first, replace(second, objects=(replace(second.objects[0], box=boxes[0]),))]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_saved_models_come_back_the_same(name, tmp_path):
+    torch.manual_seed(0)
+    model = SMALL[name]().eval()
+    assert model.name == name
+    model.save_pretrained(tmp_path / "m")
+    again = AutoModel.from_pretrained(tmp_path / "m")
+    assert again.config == model.config
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, again.state_dict()[key])
+
+
+def test_damaged_model_folders_are_one_line(tmp_path):
+    folder = tmp_path / "m"
+    SMALL["mise-layout"]().save_pretrained(folder)
+    good_config, weights = (folder / "config.json").read_text(), (folder / "model.safetensors").read_bytes()
+    damages = [
+        ("config.json", b"{", "cannot read"),
+        ("config.json", json.dumps({**json.loads(good_config), "model": "misee"}).encode(), "did you mean 'mise'"),
+        ("config.json", json.dumps({**json.loads(good_config), "width": "wide"}).encode(), "width"),
+        ("config.json", json.dumps({**json.loads(good_config), "layers": 3}).encode(), "are missing"),
+        ("model.safetensors", weights[: len(weights) // 2], "cannot read weights"),
+    ]
+    for file, content, message in damages:
+        (folder / "config.json").write_text(good_config)
+        (folder / "model.safetensors").write_bytes(weights)
+        (folder / file).write_bytes(content)
+        with pytest.raises(UserError, match=message):
+            AutoModel.from_pretrained(folder)
+    with pytest.raises(UserError, match="no model 'mise-renderd-64' .did you mean"):
+        AutoModel.from_pretrained("mise-renderd-64")
+
+
+@pytest.mark.parametrize("name", ["mise", "mise-layout", "sg2im"])
+def test_a_seed_gives_the_same_result_in_any_batch(name):
+    torch.manual_seed(0)
+    model = SMALL[name]().eval()
+    for parameter in model.parameters():  # output layers start at zero: make them say something
+        torch.nn.init.normal_(parameter, std=0.1)
+    asked = scenes()
+    if name == "mise-layout":
+        asked = [replace(s, objects=tuple(replace(t, box=None) for t in s.objects)) for s in asked]
+    both = model(SceneBatch.from_scenes(asked, model.vocabulary), generators(3, 4))
+    alone = model(SceneBatch.from_scenes(asked[1:], model.vocabulary), generators(4))
+    torch.testing.assert_close(both.boxes[2:], alone.boxes, atol=1e-5, rtol=1e-4)
+    if both.images is not None:
+        torch.testing.assert_close(both.images[1:], alone.images, atol=1 / 100, rtol=0)
+        assert both.images.shape == (2, 3, 16, 16) and both.images.abs().max() <= 1
+        other = model(SceneBatch.from_scenes(asked[1:], model.vocabulary), generators(5))
+        assert not torch.allclose(other.images, alone.images, atol=1 / 100)
+
+
+def test_given_boxes_are_kept_and_others_lie_on_the_canvas():
+    model = SMALL["mise-layout"]().eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    first = scenes()[0]
+    asked = replace(first, objects=(first.objects[0], replace(first.objects[1], box=None)))
+    boxes = model(SceneBatch.from_scenes([asked], VOCABULARY), generators(0)).boxes
+    assert torch.allclose(boxes[0], torch.tensor(first.objects[0].box))
+    assert boxes.min() >= 0 and boxes.max() <= 1 and (boxes[:, 2:] > boxes[:, :2]).all()
+
+
+SG2IM_OPTIONS = [
+    {},
+    {"gconv_num_layers": 0},
+    {"gconv_num_layers": 1},
+    {"gconv_pooling": "sum"},
+    {"mlp_normalization": "batch"},
+    {"normalization": "instance"},
+    {"normalization": "none", "activation": "relu"},
+    {"mask_size": 0},
+    {"layout_noise_dim": 0},
+    {"align_corners": False},
+    {"image_size": (16, 32)},
+]
+
+
+@pytest.mark.parametrize("options", SG2IM_OPTIONS, ids=str)
+def test_every_sg2im_option_trains(options):
+    torch.manual_seed(0)
+    model = small_sg2im(**options)
+    batch = SceneBatch.from_scenes(scenes(), model.vocabulary, mask_size=8)
+    layout, predicted = model.encode_graph(model.add_image_objects(batch))
+    picture = model.draw(layout)
+    assert picture.shape[2:] == model.config.image_size
+    assert (predicted.masks is None) == (options.get("mask_size") == 0)
+    total = picture.square().mean() + predicted.boxes.sum() + predicted.relation_scores.sum()
+    total.backward()
+    unused = [name for name, parameter in model.named_parameters() if parameter.grad is None]
+    # Without graph layers predicates reach nothing; the last layer's new predicate vectors are never read.
+    assert all("predicate_embedding" in name for name in unused), unused
+
+
+def test_sg2im_adds_the_image_object_last():
+    model = small_sg2im()
+    full = model.add_image_objects(SceneBatch.from_scenes(scenes(), model.vocabulary))
+    assert full.objects.tolist() == [1, 2, 0, 3, 0]
+    assert full.triples.tolist() == [[0, 1, 1], [0, 0, 2], [1, 0, 2], [3, 0, 4]]
+    assert full.boxes[2].tolist() == [0, 0, 1, 1] and not full.known_masks.any()
+
+
+def test_sg2im_rejects_impossible_sizes():
+    model = small_sg2im()
+    with pytest.raises(UserError, match="multiples of 4"):
+        model.render(torch.zeros(1, 20, 18, 18))
+    with pytest.raises(ValueError, match="power of two"):
+        small_sg2im(mask_size=12)
+
+
+def test_layouts_equal_painting_every_channel():
+    """The matrix product against sampling every channel of every object."""
+    torch.manual_seed(0)
+    vectors, masks = torch.randn(5, 7), torch.rand(5, 6, 6)
+    low = torch.rand(5, 2) * 0.8 - 0.1
+    boxes = torch.cat([low, low + torch.rand(5, 2) * 0.5 + 0.05], dim=1)
+    owner = torch.tensor([1, 0, 1, 2, 1])
+    painted = torch.zeros(4, 7, 12, 20)
+    for vector, mask, box, image in zip(vectors, masks, boxes, owner, strict=True):
+        xs = (torch.linspace(0, 1, 20) - box[0]) / (box[2] - box[0]) * 2 - 1
+        ys = (torch.linspace(0, 1, 12) - box[1]) / (box[3] - box[1]) * 2 - 1
+        grid = torch.stack(torch.meshgrid(ys, xs, indexing="ij")[::-1], dim=-1)[None]
+        painted[image] += F.grid_sample((vector[:, None, None] * mask)[None], grid, align_corners=True)[0]
+    torch.testing.assert_close(compose_layout(vectors, sample_masks(boxes, masks, 12, 20), owner, 4), painted)
+    for corners in (True, False):
+        ones = sample_masks(boxes, torch.ones(5, 8, 8), 12, 20, corners)
+        torch.testing.assert_close(sample_boxes(boxes, 12, 20, corners), ones, atol=1e-5, rtol=1e-4)
+
+
+def test_crops_of_whole_maps_are_the_maps():
+    maps = torch.randn(2, 3, 5, 6)
+    boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0]]).expand(2, 4)
+    torch.testing.assert_close(crop_boxes(maps, boxes, torch.tensor([1, 0]), 5, 6), maps.flip(0))
+    assert crop_boxes(maps, boxes[:0], torch.zeros(0, dtype=torch.int64), 5, 6).shape == (0, 3, 5, 6)
+
+
+@pytest.mark.parametrize(
+    ("description", "shape"),
+    [
+        ("C4-8-2,C4-16-2", (2, 16, 6, 6)),
+        ("I3,C3-8,R,P2,U2,C3-4", (2, 4, 28, 28)),
+        ("C3-4-2,FC-900-5,FC-5-2", (2, 2)),
+    ],
+)
+def test_cnn_descriptions(description, shape):
+    network, channels = build_cnn(description)
+    result = network(torch.randn(2, 3, 32, 32))
+    assert result.shape == shape and channels == shape[1]
+
+
+@pytest.mark.parametrize("description", ["C4-8-2,X3", "C4", "P0", "I3,I3"])
+def test_bad_cnn_descriptions(description):
+    with pytest.raises(UserError, match="unknown part"):
+        build_cnn(description)
+    with pytest.raises(UserError, match="odd kernel"):
+        build_cnn("C4-8", padding="same")
+
+
+def test_unet_keeps_the_shape_and_starts_at_zero():
+    network = UNet(5, 3, (32, 64), blocks=1)
+    assert network(torch.randn(2, 5, 8, 12), torch.tensor([0.1, 0.9])).abs().max() == 0
+
+
+def test_one_euler_step_follows_the_velocity():
+    torch.manual_seed(0)
+    model = SMALL["mise"]().eval()
+    torch.nn.init.normal_(model.unet.output.weight, std=0.1)
+    layout = model.encode(SceneBatch.from_scenes(scenes(), VOCABULARY)).layout
+    start = torch.stack([torch.randn(3, 16, 16, generator=g) for g in generators(1, 2)])
+    with torch.no_grad():
+        expected = (start + model.velocity(start, torch.zeros(2), layout)).clamp(-1, 1)
+    torch.testing.assert_close(model.render(layout, generators(1, 2), steps=1, solver="euler"), expected)
+
+
+# Published checkpoints, as strangers make them.
+
+
+def published(model: Sg2Im) -> dict:
+    config = model.config.model_dump(exclude={"vocabulary", "align_corners"})
+    names = {"object_idx_to_name": list(model.vocabulary.categories), "pred_idx_to_name": list(model.vocabulary.predicates)}
+    renamed = {"object_embedding.category.": "obj_embeddings.", "predicate_embedding.": "pred_embeddings."}
+    state = {}
+    for key, value in model.state_dict().items():
+        for ours, theirs in renamed.items():
+            key = key.replace(ours, theirs)
+        state[f"module.{key}"] = value
+    return {"args": {}, "model_kwargs": {"vocab": names, **config, "box_anchor": "old"}, "model_state": state}
+
+
+def plain_sg2im() -> Sg2Im:
+    plain = replace(Sg2Im.vocabulary_for(VOCABULARY), attributes={})
+    return Sg2Im(small_sg2im().config.model_copy(update={"vocabulary": plain.to_dict()}))
+
+
+def test_import_of_data_parallel_weights_with_histories(tmp_path):
+    model = plain_sg2im()
+    value = published(model)
+    history = collections.defaultdict(list)
+    history["total"].append(1.5)
+    value |= {"losses": history, "val_losses": {"iou": [np.float64(0.25)]}, "counters": {"t": 7}}
+    torch.save(value, tmp_path / "c.pt")
+    again = import_sg2im(tmp_path / "c.pt")
+    assert again.config.gconv_num_layers == 2
+    for key, weights in model.state_dict().items():
+        assert torch.equal(weights, again.state_dict()[key])
+    torch.save(value, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    import_sg2im(tmp_path / "old.pt")
+
+
+class Hostile:
+    def __reduce__(self):
+        return (os.system, ("touch /tmp/scenograph-was-here",))
+
+
+def test_hostile_and_broken_checkpoints_are_refused(tmp_path):
+    path = tmp_path / "c.pt"
+    torch.save({"model_state": Hostile()}, path)
+    with pytest.raises(UserError, match="refused: the file asks to run code"):
+        read_checkpoint(path)
+    path.write_bytes(pickle.dumps({"model_state": Hostile()}))
+    with pytest.raises(UserError, match=r"refused|not a torch checkpoint"):
+        read_checkpoint(path)
+    torch.save(published(plain_sg2im()), path)
+    whole = path.read_bytes()
+    for cut in (0, 10, len(whole) // 2, len(whole) - 40):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(UserError, match=r"c.pt: not a torch checkpoint, or cut short"):
+            import_sg2im(path)
+    with pytest.raises(UserError, match="cannot read"):
+        import_sg2im(tmp_path / "none.pt")
+
+
+def test_checkpoints_of_something_else_are_refused(tmp_path):
+    path = tmp_path / "c.pt"
+    cases = [
+        ({"weights": torch.zeros(2)}, "not an sg2im checkpoint"),
+        ([torch.zeros(2)], "expected a dictionary"),
+        ({**published(plain_sg2im()), "model_state": None}, "holds no 'model_state'"),
+    ]
+    wrong_size = published(plain_sg2im())
+    wrong_size["model_kwargs"]["gconv_dim"] = 24
+    missing = published(plain_sg2im())
+    missing["model_state"].pop("module.box_net.0.bias")
+    bad_value = published(plain_sg2im())
+    bad_value["model_kwargs"]["normalization"] = "layer"
+    cases += [(wrong_size, "has shape"), (missing, "'box_net.0.bias' are missing"), (bad_value, "model_kwargs.normalization")]
+    for value, message in cases:
+        torch.save(value, path)
+        with pytest.raises(UserError, match=message):
+            import_sg2im(path)

@@ -47,8 +47,6 @@ def train(
 
         model = trainer.run(listen)
     if trainer.accelerator.is_main_process:
-        if trainer.step < loaded.training.steps:
-            console.print(f"stopped at step {trainer.step}; the same command continues")
         figures = trainer.validation_figures
         for name, value in figures.items():
             console.print(f"  {name:<14}{value:.4f}")

@@ -13,9 +13,12 @@ import json
 import logging
 import math
 import platform
+import signal
 import subprocess
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -75,7 +78,8 @@ class Trainer:
     def run(self, listener: Listener = lambda step, figures: None) -> Path:
         """Train to the last step; returns the folder of the finished model.
 
-        ``listener`` hears every step's figures on the main process. An interrupt saves a checkpoint first.
+        ``listener`` hears every step's figures on the main process. An interrupt (Ctrl-C) finishes the step and
+        saves a checkpoint; a second one stops at once.
         """
         self._prepare_folder()
         self._resume()
@@ -83,20 +87,12 @@ class Trainer:
         writer = SummaryWriter(self.folder / "tensorboard", purge_step=self.step) if self._is_main else None
         deadline = time.monotonic() + 60 * (training.max_minutes or math.inf)
         try:
-            while self.step < training.steps and not self._all_agree(time.monotonic() > deadline):
-                figures = self._update()
-                listener(self.step, figures)
-                if self.step % training.log_every == 0:
-                    self._log(writer, "train", figures)
-                last = self.step == training.steps
-                if self.step % training.validate_every == 0 or last:
-                    self.validation_figures = self._validate(writer)
-                    self._log(writer, "validation", self.validation_figures)
-                if self.step % training.checkpoint_every == 0 or last:
-                    self._save()
-        except KeyboardInterrupt:
-            self._save()
-            raise
+            with _stop_after_step() as interrupted:
+                while self.step < training.steps:
+                    if self._all_agree(time.monotonic() > deadline or interrupted()):
+                        log.warning("stopped at step %d; the same command continues", self.step)
+                        break
+                    self._advance(writer, listener)
         finally:
             if writer:
                 writer.close()
@@ -106,6 +102,20 @@ class Trainer:
             self.best_model.save_pretrained(self.folder / "model")
         self.accelerator.wait_for_everyone()
         return self.folder / "model"
+
+    def _advance(self, writer: SummaryWriter | None, listener: Listener) -> None:
+        """One step, and what is due after it."""
+        training = self.recipe.training
+        figures = self._update()
+        listener(self.step, figures)
+        if self.step % training.log_every == 0:
+            self._log(writer, "train", figures)
+        last = self.step == training.steps
+        if self.step % training.validate_every == 0 or last:
+            self.validation_figures = self._validate(writer)
+            self._log(writer, "validation", self.validation_figures)
+        if self.step % training.checkpoint_every == 0 or last:
+            self._save()
 
     @property
     def best_model(self) -> Model:
@@ -330,6 +340,26 @@ class Trainer:
         if self.accelerator.num_processes == 1:
             return stop
         return bool(self._sum(torch.tensor(float(stop), device=self.accelerator.device)) > 0)
+
+
+@contextmanager
+def _stop_after_step() -> Iterator[Callable[[], bool]]:
+    """Turn the first SIGINT into a flag, so that a step is never left half done; main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    requested = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
+
+    def request(number: int, frame: object) -> None:
+        requested.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, request)
+    try:
+        yield requested.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def learning_rate_factor(recipe: Recipe, step: int) -> float:

@@ -1,0 +1,287 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from scenograph.errors import UserError
+from scenograph.models.registry import AutoModel
+from scenograph.training.gan import discriminator_loss, generator_loss
+from scenograph.training.recipe import Recipe, load_recipe, shipped_recipes
+from scenograph.training.trainer import Trainer, learning_rate_factor
+
+SMALL_MODELS = {
+    "mise": {"name": "mise", "image_size": 16, "channels": [32, 32], "layout_channels": 8},
+    "mise-layout": {"name": "mise-layout", "width": 32, "layers": 1, "graph_hidden": 32, "steps": 2},
+    "sg2im": {
+        "name": "sg2im", "image_size": [16, 16], "embedding_dim": 16, "gconv_dim": 16, "gconv_hidden_dim": 32,
+        "gconv_num_layers": 2, "refinement_dims": [16, 8], "mask_size": 8, "layout_noise_dim": 4,
+    },
+    "object-classifier": {"name": "object-classifier", "groups": ["color"], "image_size": 16, "crop_size": 16, "channels": [8]},
+}  # fmt: skip
+SMALL_DISCRIMINATOR = {"arch": "C3-8-2,C3-8", "normalization": "none", "padding": "same"}
+OBJECTIVES = {
+    "sg2im": {
+        "crop_size": 8, "mask_weight": 0.1, "relation_weight": 0.1,
+        "object_discriminator": SMALL_DISCRIMINATOR, "image_discriminator": SMALL_DISCRIMINATOR,
+    },
+    "mise": {"attribute_dropout": 0.1, "condition_dropout": 0.1},
+}  # fmt: skip
+
+
+def recipe(pack: Path, name: str, model: dict | None = None, objective: dict | None = None, **training) -> Recipe:
+    return Recipe.model_validate(
+        {
+            "name": name,
+            "model": {**SMALL_MODELS[name], **(model or {})},
+            "objective": {"name": name, **OBJECTIVES.get(name, {}), **(objective or {})},
+            "data": {"pack": str(pack)},
+            "optimizer": {"lr": 1e-3, "warmup_steps": 2, "clip_norm": 1.0},
+            "training": {
+                "steps": 6, "batch_size": 8, "ema_decay": 0.9, "log_every": 1, "checkpoint_every": 2,
+                "validate_every": 3, "validation_scenes": 8, "grid_scenes": 4, **training,
+            },
+        }
+    )  # fmt: skip
+
+
+def train(given: Recipe, folder: Path, stop_after: int | None = None) -> Trainer:
+    trainer = Trainer(given, folder, torch.device("cpu"))
+
+    def listener(step: int, figures: dict[str, float]) -> None:
+        if step == stop_after:
+            signal.raise_signal(signal.SIGINT)
+
+    trainer.run(listener)
+    assert trainer.step == (stop_after or given.training.steps)
+    return trainer
+
+
+def assert_same_weights(first: Trainer, second: Trainer) -> None:
+    for phase, module in first.modules.items():
+        for key, value in module.state_dict().items():
+            other = second.modules[phase].state_dict()[key]
+            assert torch.equal(other, value), f"{phase} {key}"
+
+
+@pytest.mark.parametrize("name", SMALL_MODELS)
+def test_an_interrupted_run_continues_to_the_same_weights(painted, tmp_path, name):
+    objective = {"eval_mode_after": 4} if name == "sg2im" else {}
+    whole = train(recipe(painted, name, objective=objective), tmp_path / "whole")
+    train(recipe(painted, name, objective=objective), tmp_path / "parts", stop_after=3)
+    parts = train(recipe(painted, name, objective=objective), tmp_path / "parts")
+    assert parts.step == 6
+    assert_same_weights(whole, parts)
+    for key, value in whole.best_model.state_dict().items():
+        assert torch.equal(value, parts.best_model.state_dict()[key])
+    lines = [json.loads(line) for line in (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()]
+    assert lines == [json.loads(line) for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()]
+    model = AutoModel.from_pretrained(tmp_path / "parts" / "model")
+    assert model.name == name
+    if name in ("mise", "sg2im"):
+        assert (tmp_path / "parts" / "grids" / "step-00000006.png").is_file()
+
+
+@pytest.mark.parametrize("name", ["mise", "mise-layout", "sg2im"])
+def test_accumulated_parts_give_the_gradients_of_the_whole_batch(painted, tmp_path, name):
+    # Batch norm sees parts, so the comparison is of models without.
+    model = {"normalization": "none", "mask_size": 0} if name == "sg2im" else {}
+    gradients, figures = [], []
+    for accumulate in (1, 4):
+        trainer = Trainer(recipe(painted, name, model, accumulate=accumulate), tmp_path, torch.device("cpu"))
+        found = {}
+
+        def keep(phase, trainer=trainer, found=found):
+            found |= {f"{phase} {key}": p.grad for key, p in trainer.modules[phase].named_parameters() if p.grad is not None}
+
+        trainer._average_and_step = keep
+        figures.append(trainer._update())
+        gradients.append(found)
+    assert figures[0] == pytest.approx(figures[1], rel=1e-4)
+    assert gradients[0].keys() == gradients[1].keys() and len(gradients[0]) > 10
+    for key, value in gradients[0].items():
+        torch.testing.assert_close(gradients[1][key], value, atol=1e-5, rtol=1e-3, msg=key)
+
+
+def run_command(arguments: list[str], **options) -> subprocess.Popen:
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads()), "CUDA_VISIBLE_DEVICES": ""}
+    return subprocess.Popen([sys.executable, "-m", *arguments], env=environment, **options)
+
+
+def write_recipe(given: Recipe, path: Path) -> Path:
+    path.write_text(yaml.safe_dump(given.model_dump(mode="json")))
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mise", "sg2im"])
+def test_two_processes_give_the_update_of_one(painted, tmp_path, name):
+    model = {"normalization": "none", "mask_size": 0} if name == "sg2im" else {}
+    given = recipe(painted, name, model, steps=3)
+    path = write_recipe(given, tmp_path / "r.yaml")
+    alone = train(given, tmp_path / "one")
+    launch = ["accelerate.commands.launch", "--cpu", "--num_processes=2", "--num_machines=1", "--mixed_precision=no",
+              "--dynamo_backend=no", "--main_process_port=29617", "-m", "scenograph", "train", str(path), "--device", "cpu",
+              "--out", str(tmp_path / "two")]  # fmt: skip
+    process = run_command(launch, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    both = Trainer(given, tmp_path / "two", torch.device("cpu"))
+    both._resume()
+    assert both.step == 3
+    # Adam's first steps follow the sign of a gradient, which rounding may turn where it is all but zero.
+    for phase, module in alone.modules.items():
+        state = both.modules[phase].state_dict()
+        differences = torch.cat([(state[key] - value).abs().flatten() for key, value in module.state_dict().items()])
+        assert (differences > 1e-5).float().mean() < 0.02, phase
+    first, second = (
+        [json.loads(line) for line in (tmp_path / run / "metrics.jsonl").read_text().splitlines()] for run in ("one", "two")
+    )
+    for one, two in zip(first, second, strict=True):
+        assert one.pop("kind") == two.pop("kind")
+        assert one == pytest.approx(two, rel=1e-2, abs=1e-3)
+
+
+@pytest.mark.slow
+def test_a_killed_run_continues_to_the_same_weights(painted, tmp_path):
+    given = recipe(painted, "mise", steps=60, checkpoint_every=5, validate_every=1000)
+    path = write_recipe(given, tmp_path / "r.yaml")
+    arguments = ["scenograph", "train", str(path), "--device", "cpu", "--out", str(tmp_path / "killed")]
+    process = run_command(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "killed").glob("checkpoints/checkpoint-*.pt")):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    continued = train(given, tmp_path / "killed")
+    whole = train(given, tmp_path / "whole")
+    assert_same_weights(whole, continued)
+
+
+def test_a_broken_checkpoint_is_named(painted, tmp_path):
+    train(recipe(painted, "mise-layout"), tmp_path / "run", stop_after=3)
+    newest = sorted((tmp_path / "run" / "checkpoints").glob("*.pt"))[-1]
+    newest.write_bytes(newest.read_bytes()[:100])
+    with pytest.raises(UserError, match="cannot read .*; delete it to use the one before"):
+        Trainer(recipe(painted, "mise-layout"), tmp_path / "run").run()
+    newest.unlink()
+    assert train(recipe(painted, "mise-layout"), tmp_path / "run").step == 6
+
+
+def test_a_full_disk_leaves_the_old_checkpoint(painted, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    train(recipe(painted, "mise-layout"), tmp_path / "run", stop_after=3)
+    before = sorted((tmp_path / "run" / "checkpoints").iterdir())
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        Trainer(recipe(painted, "mise-layout"), tmp_path / "run").run()
+    assert sorted((tmp_path / "run" / "checkpoints").iterdir()) == before
+
+
+def test_a_run_folder_belongs_to_one_recipe(painted, tmp_path):
+    train(recipe(painted, "mise-layout"), tmp_path / "run")
+    with pytest.raises(UserError, match="another 'model' section"):
+        Trainer(recipe(painted, "mise-layout", {"width": 64}), tmp_path / "run").run()
+
+
+def test_a_loss_that_is_not_finite_skips_the_step(painted, tmp_path):
+    trainer = Trainer(recipe(painted, "mise-layout"), tmp_path / "run", torch.device("cpu"))
+    before = {key: value.clone() for key, value in trainer.model.state_dict().items()}
+    original = trainer.objective.loss
+
+    def broken(*arguments):
+        loss, terms = original(*arguments)
+        return loss * float("nan"), terms
+
+    trainer.objective.loss = broken
+    trainer._update()
+    assert trainer.step == 1
+    assert all(torch.equal(value, trainer.model.state_dict()[key]) for key, value in before.items())
+
+
+def test_sg2im_without_discriminators_has_one_phase(painted, tmp_path):
+    trainer = train(recipe(painted, "sg2im", objective={"adversarial_weight": 0.0}), tmp_path / "run")
+    assert list(trainer.modules) == ["generator"]
+    figures = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
+    assert {"box_iou", "recall_0.3", "recall_0.5", "relations", "pixels"} <= set(figures)
+
+
+def test_sg2im_switches_to_eval_mode_with_a_fresh_optimizer(painted, tmp_path):
+    trainer = Trainer(recipe(painted, "sg2im", objective={"eval_mode_after": 3}), tmp_path / "run", torch.device("cpu"))
+    optimizers = []
+    for _ in range(4):
+        trainer._update()
+        optimizers.append((trainer.optimizers["generator"], trainer.model.training))
+    assert [training for _, training in optimizers] == [True, True, False, False]
+    assert optimizers[1][0] is not optimizers[2][0] and optimizers[2][0] is optimizers[3][0]
+
+
+@pytest.mark.parametrize("kind", ["gan", "wgan", "lsgan"])
+def test_gan_losses_prefer_what_they_should(kind):
+    high, low = torch.full((4, 1), 3.0), torch.full((4, 1), -3.0)
+    assert generator_loss(kind, high) < generator_loss(kind, low)
+    assert discriminator_loss(kind, high, low) < discriminator_loss(kind, low, high)
+
+
+def test_training_learns(painted, tmp_path):
+    given = recipe(painted, "mise", steps=120, validate_every=60, checkpoint_every=1000)
+    trainer = train(given.model_copy(update={"optimizer": given.optimizer.model_copy(update={"lr": 3e-3})}), tmp_path)
+    assert trainer.validation_figures["velocity"] < 0.6
+
+
+# Recipes
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_shipped_recipes_are_valid(name):
+    given = load_recipe(name)
+    assert given.name == name
+    assert given.training.steps >= 300
+
+
+def test_published_settings():
+    given = load_recipe("sg2im-coco-64")
+    assert given.training.steps == 1_000_000 and given.training.batch_size == 32 and given.optimizer.lr == 1e-4
+    assert load_recipe("sg2im-vg-128").model["image_size"] == [128, 128]
+
+
+@pytest.mark.parametrize(
+    ("source", "overrides", "message"),
+    [
+        ("mise-rendred-64", [], "did you mean 'mise-rendered-64'"),
+        ("mise-rendered-64", ["optimizer.lr"], "expected key=value"),
+        ("mise-rendered-64", ["optimizer.lr=fast"], "optimizer.lr: .*found 'fast'"),
+        ("mise-rendered-64", ["optimizer.rate=1"], "optimizer.rate: .*"),
+        ("mise-rendered-64", ["training.steps=0"], "training.steps"),
+    ],
+)
+def test_bad_recipes(source, overrides, message):
+    with pytest.raises(UserError, match=message):
+        load_recipe(source, overrides)
+
+
+def test_bad_models_and_batches_are_one_line(painted, tmp_path):
+    with pytest.raises(UserError, match="unknown model 'misee' .did you mean 'mise'"):
+        Trainer(recipe(painted, "mise", {"name": "misee"}), tmp_path)
+    with pytest.raises(UserError, match=r"recipe, model: blocks: .*valid integer"):
+        Trainer(recipe(painted, "mise", {"blocks": "many"}), tmp_path)
+    with pytest.raises(UserError, match="batch_size 8 cannot be divided by 3"):
+        Trainer(recipe(painted, "mise", accumulate=3), tmp_path / "run", torch.device("cpu")).run()
+
+
+def test_schedule():
+    given = load_recipe("mise-rendered-64")
+    warmup, total = given.optimizer.warmup_steps, given.training.steps
+    factors = [learning_rate_factor(given, step) for step in (0, warmup - 1, warmup, total)]
+    assert factors == pytest.approx([1 / warmup, 1.0, 1.0, 0.0])

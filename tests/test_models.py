@@ -160,6 +160,23 @@ def test_sg2im_adds_the_image_object_last():
     assert full.boxes[2].tolist() == [0, 0, 1, 1] and not full.known_masks.any()
 
 
+@pytest.mark.parametrize("normalization", ["batch", "instance", "none"])
+def test_the_model_for_inference_draws_the_same(normalization):
+    torch.manual_seed(0)
+    model = small_sg2im(normalization=normalization, refinement_dims=(32, 16, 8), image_size=(16, 32))
+    batch = SceneBatch.from_scenes(scenes(), model.vocabulary, mask_size=8)
+    for _ in range(3):  # running statistics worth folding
+        model.draw(model.encode_graph(model.add_image_objects(batch))[0])
+    model.eval()
+    faster = model.for_inference()
+    with torch.no_grad():
+        expected, found = (m.encode(batch, generators(0, 1)) for m in (model, faster))
+        torch.testing.assert_close(found.masks, expected.masks)
+        torch.testing.assert_close(found.layout, expected.layout, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(faster.draw(found.layout), model.draw(expected.layout), atol=1e-4, rtol=1e-3)
+        faster.for_inference()
+
+
 def test_sg2im_rejects_impossible_sizes():
     model = small_sg2im()
     with pytest.raises(UserError, match="multiples of 4"):

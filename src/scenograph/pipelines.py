@@ -69,7 +69,7 @@ class Pipeline:
             raise UserError(f"{image.name} draws no pictures; give an image model as --image")
         if layout is not None and "layout" not in layout.roles:
             raise UserError(f"{layout.name} places no objects; give a layout model as --layout")
-        self.image, self.layout = image.eval(), None if layout is None else layout.eval()
+        self.image, self.layout = image.for_inference(), None if layout is None else layout.for_inference()
 
     @staticmethod
     def from_pretrained(

@@ -9,9 +9,10 @@ Beyond the paper: vocabularies with attribute groups get attribute embeddings, a
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +24,8 @@ from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.graph import GraphTripleConv, GraphTripleConvNet, MlpNormalization, Pooling, mlp
 from scenograph.nn.layers import Normalization
 from scenograph.nn.layout import compose_layout, sample_boxes, sample_masks
-from scenograph.nn.refinement import RefinementNetwork
+from scenograph.nn.refinement import FoldedRefinement, RefinementNetwork
+from scenograph.nn.upsampling import UpsampledConvolution
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.vocabulary import IMAGE_CATEGORY, IN_IMAGE_PREDICATE, Vocabulary
 
@@ -89,7 +91,7 @@ class Sg2Im(Model):
         self.box_net = mlp([size, hidden, 4], config.mlp_normalization)
         self.rel_aux_net = mlp([2 * config.embedding_dim + 8, hidden, predicates], config.mlp_normalization)
         self.mask_net = _mask_network(size, config.mask_size) if config.mask_size else None
-        self.refinement_net = RefinementNetwork(
+        self.refinement_net: RefinementNetwork | FoldedRefinement = RefinementNetwork(
             size + config.layout_noise_dim, config.refinement_dims, config.normalization, config.activation
         )
 
@@ -121,6 +123,15 @@ class Sg2Im(Model):
     def render(self, layout: Tensor, generators: Generators = None, steps: int | None = None) -> Tensor:
         """Layout to pictures (N, 3, H, W) in [-1, 1], each stretched to full contrast as the original saves them."""
         return stretch_contrast(self.draw(layout))
+
+    def for_inference(self) -> Self:
+        """A copy with batch norms folded and convolutions after upsampling done on the smaller map."""
+        faster = copy.deepcopy(self).eval()
+        if isinstance(faster.refinement_net, RefinementNetwork):
+            faster.refinement_net = FoldedRefinement(faster.refinement_net)
+            if faster.mask_net is not None:
+                faster.mask_net = _fold_mask_network(faster.mask_net)
+        return faster
 
     def encode_graph(
         self,
@@ -247,6 +258,17 @@ def stretch_contrast(pictures: Tensor) -> Tensor:
     low, high = plain.amin(dim=(1, 2, 3), keepdim=True), plain.amax(dim=(1, 2, 3), keepdim=True)
     unit = (plain - low) / (high - low).clamp(min=1e-12)
     return (unit * 255).floor() / 127.5 - 1
+
+
+def _fold_mask_network(network: nn.Sequential) -> nn.Sequential:
+    """Its batch norms act on single values, so before upsampling as well as after."""
+    layers: list[nn.Module] = []
+    for layer in network:
+        if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):
+            layers.append(UpsampledConvolution(layer.weight, layer.bias))
+        elif not isinstance(layer, nn.Upsample):
+            layers.append(layer)
+    return nn.Sequential(*layers)
 
 
 def _mask_network(channels: int, size: int) -> nn.Sequential:

@@ -91,7 +91,9 @@ def our_training_step(count: int) -> Callable[[], object]:
 
 def original_inputs(count: int) -> tuple[SceneBatch, dict[str, object]]:
     """The batch with image objects, and the vocabulary in the original's form."""
-    full = Sg2Im(Sg2ImConfig(vocabulary=VOCABULARY.to_dict(), refinement_dims=(8,))).add_image_objects(random_batch(count))
+    full = Sg2Im(Sg2ImConfig(vocabulary=VOCABULARY.to_dict(), refinement_dims=(8,))).add_image_objects(
+        random_batch(count)
+    )
     names, predicates = VOCABULARY.categories, VOCABULARY.predicates
     vocabulary = {
         "object_idx_to_name": list(names),
@@ -132,8 +134,8 @@ def original_training_step(count: int) -> Callable[[], object]:
     full, vocabulary = original_inputs(count)
     model = original_model(vocabulary).train()
     arch = "C4-64-2,C4-128-2,C4-256-2"
-    judge_objects = AcCropDiscriminator(vocabulary, arch, normalization="batch", object_size=32)
-    judge_images = PatchDiscriminator(arch, normalization="batch")
+    judge_objects = AcCropDiscriminator(vocabulary, arch, normalization="batch", padding="valid", object_size=32)
+    judge_images = PatchDiscriminator(arch, normalization="batch", padding="valid")
     adams = [torch.optim.Adam(m.parameters(), lr=1e-4) for m in (model, judge_objects, judge_images)]
     assert full.images is not None
     real, functional = normalize(full.images), torch.nn.functional

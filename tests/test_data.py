@@ -66,7 +66,11 @@ def test_real_clevr_files(real_data):
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"size": 4}, "--size 4"), ({"samples": 0}, "--samples 0"), ({"min_objects": 5, "max_objects": 2}, "need 1 <= min <= max")],
+    [
+        ({"size": 4}, "--size 4"),
+        ({"samples": 0}, "--samples 0"),
+        ({"min_objects": 5, "max_objects": 2}, "need 1 <= min <= max"),
+    ],
 )
 def test_bad_render_settings(settings, message):
     with pytest.raises(UserError, match=message):
@@ -128,7 +132,11 @@ def test_a_failed_pack_leaves_nothing(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("{", "not valid JSON"), ('{"scenes": [{"objects": []}]}', "scene 0: not a CLEVR scene"), ('{"scenes": 3}', "expected CLEVR scenes")],
+    [
+        ("{", "not valid JSON"),
+        ('{"scenes": [{"objects": []}]}', "scene 0: not a CLEVR scene"),
+        ('{"scenes": 3}', "expected CLEVR scenes"),
+    ],
 )
 def test_bad_clevr_files(tmp_path, content, message):
     (tmp_path / "s.json").write_text(content)
@@ -162,7 +170,9 @@ def test_relation_policies(painted: Path):
     stored = first()
     assert len(first(relations="none").triples) == 0 < len(first(relations="subset").triples) < len(stored.triples)
     assert torch.bincount(first(max_objects=2).object_to_image).max() == 2
-    with pytest.raises(UserError, match="'above' is not in the pack's vocabulary|'below' is not|'inside' is not|'surrounding' is not"):
+    with pytest.raises(
+        UserError, match="'above' is not in the pack's vocabulary|'below' is not|'inside' is not|'surrounding' is not"
+    ):
         PackLoader(painted, "train", (16, 16), 8, relations="sg2im").fixed_batch(0, 24)
 
 

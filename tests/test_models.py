@@ -31,7 +31,7 @@ NAMES = VOCABULARY.to_dict()
 SMALL = {
     "mise": lambda: Mise(MiseConfig(vocabulary=NAMES, image_size=16, channels=(32, 32), layout_channels=8, steps=2)),
     "mise-layout": lambda: MiseLayout(MiseLayoutConfig(vocabulary=NAMES, width=32, layers=2, graph_hidden=32, steps=3)),
-    "sg2im": lambda: small_sg2im(),
+    "sg2im": lambda: small_sg2im(layout_noise_dim=4),
     "object-classifier": lambda: ObjectClassifier(
         ObjectClassifierConfig(vocabulary=NAMES, groups=("color",), crop_size=16, channels=(8, 8))
     ),
@@ -254,7 +254,10 @@ def test_one_euler_step_follows_the_velocity():
 
 def published(model: Sg2Im) -> dict:
     config = model.config.model_dump(exclude={"vocabulary", "align_corners"})
-    names = {"object_idx_to_name": list(model.vocabulary.categories), "pred_idx_to_name": list(model.vocabulary.predicates)}
+    names = {
+        "object_idx_to_name": list(model.vocabulary.categories),
+        "pred_idx_to_name": list(model.vocabulary.predicates),
+    }
     renamed = {"object_embedding.category.": "obj_embeddings.", "predicate_embedding.": "pred_embeddings."}
     state = {}
     for key, value in model.state_dict().items():
@@ -320,7 +323,11 @@ def test_checkpoints_of_something_else_are_refused(tmp_path):
     missing["model_state"].pop("module.box_net.0.bias")
     bad_value = published(plain_sg2im())
     bad_value["model_kwargs"]["normalization"] = "layer"
-    cases += [(wrong_size, "has shape"), (missing, "'box_net.0.bias' are missing"), (bad_value, "model_kwargs.normalization")]
+    cases += [
+        (wrong_size, "has shape"),
+        (missing, "'box_net.0.bias' are missing"),
+        (bad_value, "model_kwargs.normalization"),
+    ]
     for value, message in cases:
         torch.save(value, path)
         with pytest.raises(UserError, match=message):

@@ -121,7 +121,9 @@ def test_vocabulary_hides_holes():
 
 
 def test_text_form():
-    scene = scene_from_text("a large red metal cube left of the small blue sphere; small blue sphere behind cylinder", VOCABULARY)
+    scene = scene_from_text(
+        "a large red metal cube left of the small blue sphere; small blue sphere behind cylinder", VOCABULARY
+    )
     assert scene.to_dict() == {
         "objects": [
             {"category": "cube", "attributes": ["large", "red", "metal"]},
@@ -207,7 +209,12 @@ def test_every_spatial_predicate_has_its_converse():
     rng = np.random.default_rng(0)
     low = rng.uniform(0, 0.5, (50, 2, 2))
     boxes = np.concatenate([low, low + rng.uniform(0.05, 0.5, (50, 2, 2))], axis=-1)
-    for predicate, converse in [("left of", "right of"), ("above", "below"), ("in front of", "behind"), ("inside", "surrounding")]:
+    for predicate, converse in [
+        ("left of", "right of"),
+        ("above", "below"),
+        ("in front of", "behind"),
+        ("inside", "surrounding"),
+    ]:
         first, second = boxes[:, 0], boxes[:, 1]
         assert np.array_equal(relation_holds(predicate, first, second), relation_holds(converse, second, first))
     assert relation_holds("next to", boxes[:, 0], boxes[:, 1]) is None
@@ -232,7 +239,10 @@ def test_pictures_are_clipped_and_rounded():
 
 def test_drawings():
     scene = Scene(
-        (SceneObject("a & b", (), (0.1, 0.1, 0.6, 0.6), np.eye(4, dtype=bool)), SceneObject("sky", ("red",), (0, 0, 1, 1))),
+        (
+            SceneObject("a & b", (), (0.1, 0.1, 0.6, 0.6), np.eye(4, dtype=bool)),
+            SceneObject("sky", ("red",), (0, 0, 1, 1)),
+        ),
         (Relation(0, "on", 1), Relation(1, "by", 0), Relation(0, "near", 0)),
     )
     graph, layout = draw_graph(scene), draw_layout(scene)

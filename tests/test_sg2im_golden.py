@@ -166,7 +166,9 @@ def test_layout(golden, size):
         ("boxes", lambda: sample_boxes(boxes, height, width)),
         ("masks", lambda: sample_masks(boxes, data["masks"], height, width)),
     ):
-        average = compose_layout(data["vecs"], planes(), owner, 3) / torch.bincount(owner).clamp(min=1)[:, None, None, None]
+        average = (
+            compose_layout(data["vecs"], planes(), owner, 3) / torch.bincount(owner).clamp(min=1)[:, None, None, None]
+        )
         assert_close(average, data[f"{kind}_{size}_avg"])
 
 

@@ -100,7 +100,9 @@ def test_accumulated_parts_give_the_gradients_of_the_whole_batch(painted, tmp_pa
         found = {}
 
         def keep(phase, trainer=trainer, found=found):
-            found |= {f"{phase} {key}": p.grad for key, p in trainer.modules[phase].named_parameters() if p.grad is not None}
+            found |= {
+                f"{phase} {key}": p.grad for key, p in trainer.modules[phase].named_parameters() if p.grad is not None
+            }
 
         trainer._average_and_step = keep
         figures.append(trainer._update())
@@ -143,7 +145,8 @@ def test_two_processes_give_the_update_of_one(painted, tmp_path, name):
         differences = torch.cat([(state[key] - value).abs().flatten() for key, value in module.state_dict().items()])
         assert (differences > 1e-5).float().mean() < 0.02, phase
     first, second = (
-        [json.loads(line) for line in (tmp_path / run / "metrics.jsonl").read_text().splitlines()] for run in ("one", "two")
+        [json.loads(line) for line in (tmp_path / run / "metrics.jsonl").read_text().splitlines()]
+        for run in ("one", "two")
     )
     for one, two in zip(first, second, strict=True):
         assert one.pop("kind") == two.pop("kind")

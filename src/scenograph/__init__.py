@@ -2,4 +2,30 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scenograph.models.registry import AutoModel
+    from scenograph.pipelines import Pipeline
+    from scenograph.scenes.scene import Relation, Scene, SceneObject
+    from scenograph.scenes.vocabulary import Vocabulary
+
 __version__ = "0.1.0"
+__all__ = ["AutoModel", "Pipeline", "Relation", "Scene", "SceneObject", "Vocabulary"]
+
+_HOME = {
+    "AutoModel": "scenograph.models.registry",
+    "Pipeline": "scenograph.pipelines",
+    "Relation": "scenograph.scenes.scene",
+    "Scene": "scenograph.scenes.scene",
+    "SceneObject": "scenograph.scenes.scene",
+    "Vocabulary": "scenograph.scenes.vocabulary",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use, so that ``scenograph --help`` need not load torch."""
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'scenograph' has no attribute {name!r}")

@@ -8,7 +8,7 @@ from scenograph.errors import UserError
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """``auto`` takes the machine's accelerator if it has one; other names (``cpu``, ``cuda:1``, ``mps``) as torch knows them."""
+    """``auto`` is the machine's accelerator if it has one; other names (``cpu``, ``cuda:1``, ``mps``) are torch's."""
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     if name == "auto":
         return accelerator or torch.device("cpu")

@@ -26,8 +26,8 @@ def write_atomically(path: Path, content: bytes | Callable[[IO[bytes]], object])
                 stream.write(content)
             else:
                 content(stream)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
     except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
         if isinstance(error, OSError):

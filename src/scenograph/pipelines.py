@@ -188,10 +188,9 @@ def with_layout(scenes: Sequence[Scene], boxes: Tensor, masks: Tensor | None) ->
     for scene in scenes:
         objects = []
         for thing in scene.objects:
-            if thing.box is None:
-                x0, y0, x1, y1 = corners[row].tolist()
-                thing = replace(thing, box=(x0, y0, x1, y1), mask=None if shapes is None else shapes[row])
-            objects.append(thing)
+            x0, y0, x1, y1 = corners[row].tolist()
+            placed = replace(thing, box=(x0, y0, x1, y1), mask=None if shapes is None else shapes[row])
+            objects.append(placed if thing.box is None else thing)
             row += 1
         result.append(replace(scene, objects=tuple(objects)))
     return result

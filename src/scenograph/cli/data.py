@@ -5,12 +5,17 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scenograph.cli.console import console, make_folder, progress_bar, track, write_files
 from scenograph.errors import UserError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from scenograph.data.pack import Pack
 
 app = typer.Typer(no_args_is_help=True, help="Render scenes, pack data sets, look at packs.")
 
@@ -94,8 +99,10 @@ def show(
     opened = Pack(folder, split)
     names = opened.vocabulary
     console.print(f"{folder}, {split}: {len(opened)} scenes")
-    console.print(f"  {len(names.category_index)} categories, {len(names.predicate_index)} predicates, "
-                  f"attribute groups: {', '.join(names.attributes) or 'none'}")
+    console.print(
+        f"  {len(names.category_index)} categories, {len(names.predicate_index)} predicates, "
+        f"attribute groups: {', '.join(names.attributes) or 'none'}"
+    )
     scene, picture = opened[0]
     console.print(f"  first: {scene_to_text(scene)[:160]}  {picture.size if picture else 'no picture'}", markup=False)
     if out is not None:
@@ -103,7 +110,7 @@ def show(
         console.print(f"wrote {out}")
 
 
-def _sheet(pack: object, count: int) -> bytes:
+def _sheet(pack: Pack, count: int) -> bytes:
     from scenograph.scenes.drawing import contact_sheet
 
     stream = io.BytesIO()
@@ -111,14 +118,14 @@ def _sheet(pack: object, count: int) -> bytes:
     return stream.getvalue()
 
 
-def _boxed_pictures(pack: object, count: int) -> Iterator[object]:
+def _boxed_pictures(pack: Pack, count: int) -> Iterator[Image.Image]:
     from PIL import Image, ImageDraw
 
     from scenograph.scenes.drawing import object_color
 
     side = 256
     for index in range(count):
-        scene, picture = pack[index]  # type: ignore[index]
+        scene, picture = pack[index]
         canvas = (picture or Image.new("RGB", (side, side), "white")).convert("RGB").resize((side, side))
         painter = ImageDraw.Draw(canvas)
         for i, thing in enumerate(scene.objects):

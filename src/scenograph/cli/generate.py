@@ -40,7 +40,8 @@ class _Request:
 
 def generate(
     source: Annotated[
-        str, typer.Argument(metavar="SCENE", help="A scene file (.json), one line of text, or a picture made here (.png).")
+        str,
+        typer.Argument(metavar="SCENE", help="A scene file (.json), one line of text, or a picture made here (.png)."),
     ],
     model: Annotated[
         str | None, typer.Option("--model", help="Model that places objects and draws, such as an imported sg2im.")

@@ -1,0 +1,1 @@
+"""Data sets, one file each, and the packed form that training reads."""

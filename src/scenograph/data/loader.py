@@ -142,4 +142,3 @@ def _keep_objects(scene: Scene, kept: np.ndarray) -> Scene:
         if r.subject in position and r.object in position
     ]
     return Scene(tuple(scene.objects[int(i)] for i in kept), tuple(relations))
-

@@ -64,7 +64,8 @@ def write_pack(
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error.strerror or error}") from error
     except datasets.exceptions.DatasetGenerationError as error:
-        raise error.__cause__ or error  # what the source raised, a UserError where its files are to blame
+        # What the source raised, a UserError where its files are to blame.
+        raise (error.__cause__ or error) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return counts
@@ -126,7 +127,9 @@ class _Rows:
         return (str, (f"rows-{id(self.rows)}",))
 
 
-def _counted(source: Iterable[tuple[str, Path | None, Scene]], size: int | None, progress: Callable[[int], None]) -> Iterator[dict[str, Any]]:
+def _counted(
+    source: Iterable[tuple[str, Path | None, Scene]], size: int | None, progress: Callable[[int], None]
+) -> Iterator[dict[str, Any]]:
     for done, (identifier, picture, scene) in enumerate(source, start=1):
         yield _row(identifier, picture, scene, size)
         progress(done)

@@ -31,9 +31,7 @@ def object_agreement(
     names = ("category", *classifier.config.groups)
     everything = large.clone()
     figures = {}
-    for name, logits, target in zip(
-        names, heads, classifier.targets(batch.objects, batch.attributes), strict=True
-    ):
+    for name, logits, target in zip(names, heads, classifier.targets(batch.objects, batch.attributes), strict=True):
         agrees = (logits.argmax(dim=1) == target) | (target < 0)
         everything &= agrees
         judged = large & (target >= 0)

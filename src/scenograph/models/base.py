@@ -118,7 +118,11 @@ class Model(nn.Module):
             state = load_file(path)
         except (OSError, SafetensorError) as error:
             raise UserError(f"cannot read weights {path}: {error}") from error
-        load_state(model, {key: value.float() if value.is_floating_point() else value for key, value in state.items()}, str(path))
+        load_state(
+            model,
+            {key: value.float() if value.is_floating_point() else value for key, value in state.items()},
+            str(path),
+        )
         return model.eval()
 
 

@@ -8,6 +8,7 @@ Both are folded by ``patch`` so that the network works on a coarser map and sees
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from scenograph.errors import UserError
 from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, noise
 from scenograph.nn.embedding import ObjectEmbedding
+from scenograph.nn.layers import channels_last
 from scenograph.nn.layout import compose_layout, sample_boxes, sample_masks
 from scenograph.nn.unet import UNet
 from scenograph.scenes.batch import SceneBatch
@@ -56,8 +58,9 @@ class Mise(Model):
         self.embedding = ObjectEmbedding(len(self.vocabulary.categories), groups, width)
         self.paint = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, config.layout_channels))
         folded = config.patch**2
-        self.unet = UNet((3 + config.layout_channels) * folded, 3 * folded, config.channels, config.blocks)
-        self.unet.to(memory_format=torch.channels_last)
+        self.unet = channels_last(
+            UNet((3 + config.layout_channels) * folded, 3 * folded, config.channels, config.blocks)
+        )
 
     def encode(self, batch: SceneBatch, generators: Generators = None, size: int | None = None) -> ModelOutput:
         """The layout (N, layout_channels, H, W). Raises ``UserError`` for sides the U-Net cannot halve."""
@@ -76,7 +79,7 @@ class Mise(Model):
         return compose_layout(vectors, planes, batch.object_to_image, batch.num_images)
 
     def velocity(self, noisy: Tensor, time: Tensor, layout: Tensor) -> Tensor:
-        """d picture / d time at noisy pictures (N, 3, H, W) and times (N,) in [0, 1] (0 noise, 1 picture)."""
+        """D picture / d time at noisy pictures (N, 3, H, W) and times (N,) in [0, 1] (0 noise, 1 picture)."""
         folded = F.pixel_unshuffle(torch.cat([noisy, layout.to(noisy.dtype)], dim=1), self.config.patch)
         folded = folded.contiguous(memory_format=torch.channels_last)
         return F.pixel_shuffle(self.unet(folded, time), self.config.patch).float()
@@ -99,7 +102,7 @@ class Mise(Model):
         guidance = self.config.guidance if guidance is None else guidance
         x = noise((3, height, width), count, generators, layout.device)
         times = torch.linspace(0, 1, steps + 1).tolist()
-        for now, later in zip(times[:-1], times[1:], strict=True):
+        for now, later in pairwise(times):
             slope = self._guided(x, now, layout, guidance)
             ahead = x + (later - now) * slope
             if solver == "heun" and later < 1:

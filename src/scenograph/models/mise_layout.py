@@ -7,6 +7,8 @@ has are kept and the others are placed around them.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -54,7 +56,7 @@ class MiseLayout(Model):
         nn.init.zeros_(self.box_out.weight)
 
     def velocity(self, noisy: Tensor, time: Tensor, known: Tensor, batch: SceneBatch) -> Tensor:
-        """d box / d time at standardized boxes (O, 4) and times (N,); rows where ``known`` (O,) hold clean boxes."""
+        """D box / d time at standardized boxes (O, 4) and times (N,); rows where ``known`` (O,) hold clean boxes."""
         nodes = self.embedding(batch.objects, batch.attributes)
         nodes = nodes + self.box_in(torch.cat([noisy, known[:, None].to(noisy.dtype)], dim=1))
         nodes = nodes + self.time(time_features(time, self.config.width))[batch.object_to_image]
@@ -73,7 +75,7 @@ class MiseLayout(Model):
         x = noise_per_object(4, batch, generators)
         x = torch.where(known[:, None], given, x)
         times = torch.linspace(0, 1, self.config.steps + 1).tolist()
-        for now, later in zip(times[:-1], times[1:], strict=True):
+        for now, later in pairwise(times):
             step = later - now
             slope = self._slope(x, now, known, batch)
             if later < 1:
@@ -116,7 +118,7 @@ class _Block(nn.Module):
     def forward(
         self, nodes: Tensor, predicates: Tensor, edges: Tensor, row: Tensor, column: Tensor, real: Tensor
     ) -> Tensor:
-        """nodes (O, D), predicates (T, D), edges (T, 2), real (N, K): which padded places hold objects -> (O, D)."""
+        """Nodes (O, D), predicates (T, D), edges (T, 2), real (N, K): which padded places hold objects -> (O, D)."""
         n, k = real.shape
         padded = nodes.new_zeros((n, k, nodes.shape[1]))
         padded[row, column] = self.norm1(nodes)

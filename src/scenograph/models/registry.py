@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 from scenograph.errors import UserError, suggest
 from scenograph.models.base import Model
@@ -32,7 +32,7 @@ class AutoModel:
 
     @staticmethod
     def from_pretrained(source: str | Path) -> Model:
-        """A shipped model's name, a folder with ``config.json`` and ``model.safetensors``, or a hub id ``owner/name``."""
+        """A shipped model's name, a folder (``config.json``, ``model.safetensors``), or a hub id ``owner/name``."""
         kind, config = read_config(source)
         return MODELS[kind].from_folder(find_model(source), config)
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, noise
 from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.graph import GraphTripleConv, GraphTripleConvNet, MlpNormalization, Pooling, mlp
-from scenograph.nn.layers import Normalization
+from scenograph.nn.layers import Normalization, channels_last
 from scenograph.nn.layout import compose_layout, sample_boxes, sample_masks
 from scenograph.nn.refinement import FoldedRefinement, RefinementNetwork
 from scenograph.nn.upsampling import UpsampledConvolution
@@ -281,4 +281,4 @@ def _mask_network(channels: int, size: int) -> nn.Sequential:
             nn.ReLU(),
         ]
     network = nn.Sequential(*layers, nn.Conv2d(channels, 1, 1))
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return channels_last(network)

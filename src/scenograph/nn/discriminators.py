@@ -111,9 +111,7 @@ class ObjectDiscriminator(nn.Module):
             }
         )
 
-    def forward(
-        self, images: Tensor, objects: Tensor, boxes: Tensor, object_to_image: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, images: Tensor, objects: Tensor, boxes: Tensor, object_to_image: Tensor) -> tuple[Tensor, Tensor]:
         """Pictures (N, 3, H, W), categories and boxes of their objects -> scores (O, 1), cross-entropies (O,)."""
         size = self.object_size
         crops = crop_boxes(images, boxes, object_to_image, size, size, self.align_corners)

@@ -20,7 +20,7 @@ class ObjectEmbedding(nn.Module):
         self.attributes = nn.ModuleList(nn.Embedding(count + 1, size) for count in groups)
 
     def forward(self, categories: Tensor, attributes: Tensor) -> Tensor:
-        """categories (O,), attributes (O, G) with -1 for open -> (O, size)."""
+        """Categories (O,), attributes (O, G) with -1 for open -> (O, size)."""
         total = self.category(categories)
         for group, table in enumerate(self.attributes):
             total = total + table(attributes[:, group] + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -15,7 +16,7 @@ MlpNormalization = Literal["none", "batch"]
 def mlp(sizes: Sequence[int], normalization: MlpNormalization = "none") -> nn.Sequential:
     """Linear layers, each followed, the last one too, by an optional batch norm and a ReLU, as sg2im builds them."""
     layers: list[nn.Module] = []
-    for size_in, size_out in zip(sizes[:-1], sizes[1:], strict=True):
+    for size_in, size_out in pairwise(sizes):
         linear = nn.Linear(size_in, size_out)
         nn.init.kaiming_normal_(linear.weight)
         layers.append(linear)
@@ -47,7 +48,7 @@ class GraphTripleConv(nn.Module):
         self.net2 = mlp([hidden_dim, hidden_dim, output_dim], mlp_normalization)
 
     def forward(self, objects: Tensor, predicates: Tensor, edges: Tensor) -> tuple[Tensor, Tensor]:
-        """objects (O, Din), predicates (T, Din), edges (T, 2) of subject and object rows -> (O, Dout), (T, Dout)."""
+        """Objects (O, Din), predicates (T, Din), edges (T, 2) of subject and object rows -> (O, Dout), (T, Dout)."""
         subject, target = edges.unbind(dim=1)
         pooled = objects.new_zeros((len(objects), self.hidden_dim))
         if len(edges):

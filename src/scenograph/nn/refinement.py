@@ -1,8 +1,9 @@
-"""Cascaded refinement: a picture grown from coarse to fine, looking at the layout at every scale (Chen & Koltun 2017)."""
+"""Cascaded refinement: pictures grown from coarse to fine under a layout at every scale (Chen & Koltun 2017)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from scenograph.errors import UserError
-from scenograph.nn.layers import Normalization, leaky_activation, normalization_layers
+from scenograph.nn.layers import Normalization, channels_last, leaky_activation, normalization_layers
 from scenograph.nn.upsampling import UpsampledConvolution
 
 
@@ -29,7 +30,7 @@ class RefinementModule(nn.Module):
         self.net = nn.Sequential(*layers)
 
     def forward(self, layout: Tensor, features: Tensor) -> Tensor:
-        """layout (N, C, H, W) and features (N, Cin, H, W) -> (N, Cout, H, W)."""
+        """Layout (N, C, H, W) and features (N, Cin, H, W) -> (N, Cout, H, W)."""
         result: Tensor = self.net(torch.cat([layout, features], dim=1))
         return result
 
@@ -37,17 +38,19 @@ class RefinementModule(nn.Module):
 class RefinementNetwork(nn.Module):
     """Modules of widths ``dims``, each at twice the resolution of the one before; the last at the layout's."""
 
-    def __init__(self, layout_channels: int, dims: Sequence[int], normalization: Normalization, activation: str) -> None:
+    def __init__(
+        self, layout_channels: int, dims: Sequence[int], normalization: Normalization, activation: str
+    ) -> None:
         super().__init__()
         widths = [1, *dims]
         self.refinement_modules = nn.ModuleList(
             RefinementModule(layout_channels, before, after, normalization, activation)
-            for before, after in zip(widths[:-1], widths[1:], strict=True)
+            for before, after in pairwise(widths)
         )
         self.output_conv = nn.Sequential(
             kaiming_conv(dims[-1], dims[-1], 3), leaky_activation(activation), kaiming_conv(dims[-1], 3, 1)
         )
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        channels_last(self)
 
     def forward(self, layout: Tensor) -> Tensor:
         """(N, C, H, W) with sides divisible by 2^len(dims) -> picture (N, 3, H, W), unbounded."""
@@ -73,8 +76,9 @@ class FoldedRefinement(nn.Module):
         super().__init__()
         self.from_layout, self.from_features, self.rest = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         for module in network.refinement_modules:
+            assert isinstance(module, RefinementModule)
             first, *rest = fold_batch_norms(module.net)
-            assert isinstance(module, RefinementModule) and isinstance(first, nn.Conv2d)
+            assert isinstance(first, nn.Conv2d)
             to_layout, to_features = first.weight.split([module.layout_channels, module.channels_in], dim=1)
             conv = nn.Conv2d(module.layout_channels, first.out_channels, 3, padding=1)
             conv.weight, conv.bias = nn.Parameter(to_layout.clone()), first.bias
@@ -83,8 +87,8 @@ class FoldedRefinement(nn.Module):
             self.rest.append(nn.Sequential(*rest))
         self.output_conv = network.output_conv
         # Channels last is faster except for the coarsest level's wide convolutions over few pixels.
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        nn.ModuleList([self.from_layout[0], self.rest[0]]).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        channels_last(self)
+        channels_last(nn.ModuleList([self.from_layout[0], self.rest[0]]), last=False)
 
     def forward(self, layout: Tensor) -> Tensor:
         """As :meth:`RefinementNetwork.forward`."""

@@ -32,7 +32,7 @@ class ResidualBlock(nn.Module):
         nn.init.zeros_(self.time.weight)
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        """x (N, Cin, H, W), time (N, time_size) -> (N, Cout, H, W)."""
+        """X (N, Cin, H, W), time (N, time_size) -> (N, Cout, H, W)."""
         h = self.conv1(F.silu(self.norm1(x)))
         scale, shift = self.time(time)[:, :, None, None].chunk(2, dim=1)
         h = self.conv2(F.silu(self.norm2(h) * (1 + scale) + shift))
@@ -96,12 +96,12 @@ class UNet(nn.Module):
         nn.init.zeros_(self.output.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        """x (N, Cin, H, W) with sides divisible by 2^(levels-1), time (N,) in [0, 1] -> (N, Cout, H, W)."""
+        """X (N, Cin, H, W) with sides divisible by 2^(levels-1), time (N,) in [0, 1] -> (N, Cout, H, W)."""
         t = F.silu(self.time(time_features(time, self.time_size)))
         h = self.input(x)
         skips = [h]
         for level, stage in enumerate(self.down):
-            for block in stage:
+            for block in stage.children():
                 h = block(h, t)
                 skips.append(h)
             if level < len(self.shrink):
@@ -109,7 +109,7 @@ class UNet(nn.Module):
                 skips.append(h)
         h = self.middle2(self.attention(self.middle1(h, t)), t)
         for level, stage in enumerate(self.up):
-            for block in stage:
+            for block in stage.children():
                 h = block(torch.cat([h, skips.pop()], dim=1), t)
             if level < len(self.up) - 1:
                 h = F.interpolate(h, scale_factor=2.0, mode="nearest")

@@ -15,6 +15,7 @@ class UpsampledConvolution(nn.Module):
     """
 
     kernels: Tensor
+    bias: Tensor | None
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()

@@ -1,0 +1,1 @@
+"""The language all parts speak; needs no model."""

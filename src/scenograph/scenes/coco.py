@@ -14,7 +14,7 @@ from scenograph.scenes.scene import Scene, SceneObject, encode_mask
 def coco_annotations(scenes: Sequence[Scene], file_names: Sequence[str], width: int, height: int) -> dict[str, Any]:
     """A COCO instances dictionary: pixel boxes (x, y, width, height), areas, attributes, masks where known."""
     names = sorted({thing.category for scene in scenes for thing in scene.objects})
-    annotations = []
+    annotations: list[dict[str, Any]] = []
     for image_id, scene in enumerate(scenes, start=1):
         for thing in scene.objects:
             if thing.box is None:
@@ -35,7 +35,11 @@ def _annotation(thing: SceneObject, width: int, height: int) -> dict[str, Any]:
     assert thing.box is not None
     x0, y0, x1, y1 = (float(np.clip(value, 0, 1)) for value in thing.box)
     box = [x0 * width, y0 * height, (x1 - x0) * width, (y1 - y0) * height]
-    entry: dict[str, Any] = {"bbox": [round(value, 2) for value in box], "area": round(box[2] * box[3], 2), "iscrowd": 0}
+    entry: dict[str, Any] = {
+        "bbox": [round(value, 2) for value in box],
+        "area": round(box[2] * box[3], 2),
+        "iscrowd": 0,
+    }
     if thing.attributes:
         entry["attributes"] = list(thing.attributes)
     if thing.mask is not None:

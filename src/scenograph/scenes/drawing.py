@@ -118,7 +118,7 @@ def draw_graph(scene: Scene) -> Drawing:
     start = -math.pi if count == 2 else -math.pi / 2
     angles = [start + 2 * math.pi * i / count for i in range(count)]
     around = [(centre[0] + radius_x * math.cos(a), centre[1] + radius_y * math.sin(a)) for a in angles]
-    position = {node: place for node, place in zip(_neighbours_together(scene), around, strict=True)}
+    position = dict(zip(_neighbours_together(scene), around, strict=True))
     places = [position[i] for i in range(count)]
     lines: list[Shape] = []
     texts: list[Shape] = []

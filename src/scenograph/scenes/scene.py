@@ -20,7 +20,7 @@ import logging
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -225,7 +225,7 @@ def _object_to_json(thing: SceneObject) -> str | dict[str, Any]:
     return value
 
 
-def _is_int_list(value: object) -> bool:
+def _is_int_list(value: object) -> TypeGuard[list[int]]:
     return isinstance(value, list) and all(isinstance(item, int) and not isinstance(item, bool) for item in value)
 
 

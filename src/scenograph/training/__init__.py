@@ -1,0 +1,1 @@
+"""One trainer, its recipes and checkpoints."""

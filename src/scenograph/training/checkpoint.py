@@ -33,7 +33,9 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
     try:
         state: dict[str, Any] = torch.load(found[-1], map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
-        raise UserError(f"cannot read {found[-1]}: {str(error).splitlines()[0]}; delete it to use the one before") from error
+        raise UserError(
+            f"cannot read {found[-1]}: {str(error).splitlines()[0]}; delete it to use the one before"
+        ) from error
     return state
 
 

@@ -12,9 +12,11 @@ GanLoss = Literal["gan", "wgan", "lsgan"]
 
 
 def generator_loss(kind: GanLoss, fake: Tensor) -> Tensor:
-    """``gan``: cross-entropy of calling fakes real (Goodfellow et al. 2014, the non-saturating form); ``wgan``:
-    minus the mean score (Arjovsky et al. 2017); ``lsgan``: squared distance of sigmoid scores to 1 (after Mao et
-    al. 2017; the sigmoid is sg2im's).
+    """What the generator minimizes.
+
+    ``gan``: cross-entropy of calling fakes real (Goodfellow et al. 2014, the non-saturating form); ``wgan``: minus
+    the mean score (Arjovsky et al. 2017); ``lsgan``: squared distance of sigmoid scores to 1 (after Mao et al. 2017;
+    the sigmoid is sg2im's).
     """
     if kind == "gan":
         return F.binary_cross_entropy_with_logits(fake, torch.ones_like(fake))

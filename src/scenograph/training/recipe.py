@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -14,7 +14,6 @@ from yaml import YAMLError
 
 from scenograph.data.loader import RelationPolicy
 from scenograph.errors import UserError, suggest
-
 
 Section = TypeVar("Section", bound=BaseModel)
 
@@ -100,7 +99,7 @@ def load_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
         raise UserError(f"recipe {source}: {str(error).splitlines()[0]}") from error
     if not isinstance(value, dict):
         raise UserError(f"recipe {source}: expected sections (model, objective, data, training)")
-    return validate(Recipe, value, f"recipe {source}")
+    return validate(Recipe, cast(dict[str, Any], value), f"recipe {source}")
 
 
 def validate(kind: type[Section], value: dict[str, Any], where: str) -> Section:

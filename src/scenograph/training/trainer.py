@@ -1,7 +1,7 @@
 """The one trainer: every system's objective runs in it, on one process or many.
 
-The processes of ``accelerate launch`` and the parts of gradient accumulation divide one batch between them;
-each divides its losses by the totals of the whole batch (:class:`Totals`) and gradients are summed, so that the update is the
+The processes of ``accelerate launch`` and the parts of gradient accumulation share one batch. Each divides its
+losses by the totals of the whole batch (:class:`Totals`) and gradients are summed, so that the update is the
 whole batch's whatever the division. Batches and noise are functions of (seed, step, picture), so a
 checkpoint needs no sampler state beyond its step and a killed run continues on the same curve.
 """
@@ -27,7 +27,7 @@ import torch
 import yaml
 from accelerate import Accelerator
 from accelerate.utils import gather_object
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from scenograph.data.loader import PackLoader
@@ -55,7 +55,9 @@ class Trainer:
         self.recipe, self.folder = recipe, folder
         training = recipe.training
         precision = None if training.precision == "no" else training.precision
-        self.accelerator = Accelerator(mixed_precision=precision or "no", cpu=device is not None and device.type == "cpu")
+        self.accelerator = Accelerator(
+            mixed_precision=precision or "no", cpu=device is not None and device.type == "cpu"
+        )
         torch.manual_seed(training.seed)
         kind = _named(MODELS, recipe.model, "model")
         objective_kind = _named(OBJECTIVES, recipe.objective, "objective")
@@ -158,7 +160,9 @@ class Trainer:
     def _average_and_step(self, phase: str) -> None:
         parameters = [p for p in self.modules[phase].parameters() if p.grad is not None]
         if self.accelerator.num_processes > 1:
-            flat = self.accelerator.reduce(torch.cat([p.grad.flatten() for p in parameters]), "sum")
+            flat = self.accelerator.reduce(
+                torch.cat([p.grad.flatten() for p in parameters if p.grad is not None]), "sum"
+            )
             for parameter, gradient in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
                 parameter.grad = gradient.view_as(parameter)
         optimizer = self.optimizers[phase]

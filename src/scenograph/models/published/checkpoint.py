@@ -14,19 +14,21 @@ from torch import Tensor
 from scenograph.errors import UserError
 
 
-
 def _plain_dictionary(factory: object = None) -> dict[object, object]:
     """Stands for ``defaultdict``, which torch's safe reader will build but not fill."""
     return {}
 
 
-_HARMLESS = [
+_SCALAR: Any = np.float64(0).__reduce__()[0]
+"""numpy's own constructor of numbers, wherever this version of numpy keeps it."""
+
+_HARMLESS: list[Any] = [
     (_plain_dictionary, "collections.defaultdict"),
     (list, "__builtin__.list"),
     (list, "builtins.list"),
     (codecs.encode, "_codecs.encode"),
-    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),
-    (np._core.multiarray.scalar, "numpy._core.multiarray.scalar"),
+    (_SCALAR, "numpy.core.multiarray.scalar"),
+    (_SCALAR, "numpy._core.multiarray.scalar"),
     np.dtype,
     *(type(np.dtype(kind)) for kind in ("float32", "float64", "int32", "int64")),
 ]

@@ -12,7 +12,15 @@ from scenograph.models.base import Model
 from scenograph.models.mise import Mise
 from scenograph.nn.embedding import drop_attributes
 from scenograph.scenes.batch import SceneBatch
-from scenograph.training.objectives.base import Draws, Objective, ObjectiveConfig, Totals, normal, uniform, uniform_per_object
+from scenograph.training.objectives.base import (
+    Draws,
+    Objective,
+    ObjectiveConfig,
+    Totals,
+    normal,
+    uniform,
+    uniform_per_object,
+)
 
 
 class MiseObjectiveConfig(ObjectiveConfig):

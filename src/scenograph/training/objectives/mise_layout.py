@@ -13,7 +13,15 @@ from scenograph.models.base import Model, noise_per_object
 from scenograph.models.mise_layout import MiseLayout
 from scenograph.nn.embedding import drop_attributes
 from scenograph.scenes.batch import SceneBatch
-from scenograph.training.objectives.base import Draws, Objective, ObjectiveConfig, Totals, normal, uniform, uniform_per_object
+from scenograph.training.objectives.base import (
+    Draws,
+    Objective,
+    ObjectiveConfig,
+    Totals,
+    normal,
+    uniform,
+    uniform_per_object,
+)
 
 
 class MiseLayoutObjectiveConfig(ObjectiveConfig):

@@ -13,7 +13,7 @@ from scenograph.evaluation.layouts import layout_figures
 from scenograph.models.base import Model
 from scenograph.models.sg2im import Sg2Im, normalize
 from scenograph.nn.discriminators import ImageDiscriminator, ObjectDiscriminator, Padding
-from scenograph.nn.layers import Normalization
+from scenograph.nn.layers import Normalization, channels_last
 from scenograph.scenes.batch import SceneBatch
 from scenograph.training.gan import GanLoss, discriminator_loss, generator_loss
 from scenograph.training.objectives.base import Draws, Objective, ObjectiveConfig, Totals
@@ -32,7 +32,7 @@ class DiscriminatorConfig(BaseModel):
 
 
 class Sg2ImObjectiveConfig(ObjectiveConfig):
-    """The published defaults. ``adversarial_weight`` multiplies both discriminators' weights in the generator's loss."""
+    """The published defaults. ``adversarial_weight`` scales both discriminators' part in the generator's loss."""
 
     pixel_weight: float = 1.0
     box_weight: float = 10.0
@@ -70,7 +70,7 @@ class Sg2ImObjective(Objective):
                 **config.image_discriminator.model_dump(exclude={"weight"})
             )
         for discriminator in self.discriminators.values():
-            discriminator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            channels_last(discriminator)
 
     @property
     def phases(self) -> tuple[str, ...]:
@@ -132,6 +132,7 @@ class Sg2ImObjective(Objective):
             error = F.binary_cross_entropy(predicted.masks[known].float(), scene.masks[known], reduction="none")
             terms["masks"] = config.mask_weight * error.mean(dim=(1, 2)).sum() / objects
         if config.relation_weight:
+            assert predicted.relation_scores is not None
             error = F.cross_entropy(predicted.relation_scores, scene.triples[:, 1], reduction="sum")
             terms["relations"] = config.relation_weight * error / memory["relations"]
         if "object_discriminator" in self.discriminators:

@@ -1,0 +1,217 @@
+"""The command line as a user types it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from scenograph.cli.console import parse_seeds
+from scenograph.cli.main import run
+from scenograph.data.clevr import VOCABULARY
+from scenograph.errors import UserError
+from scenograph.models.sg2im import Sg2Im, Sg2ImConfig
+from scenograph.training.recipe import shipped_recipes
+
+TEXT = "large red metal cube left of small blue rubber sphere"
+
+
+@pytest.fixture
+def scenograph(monkeypatch, capsys, tmp_path):
+    """Runs a command in an empty folder; returns exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def command(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["scenograph", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            run()
+        output = capsys.readouterr()
+        return int(caught.value.code or 0), output.out, output.err
+
+    return command
+
+
+def succeed(result: tuple[int, str, str]) -> str:
+    code, output, errors = result
+    assert code == 0, errors
+    return output
+
+
+def test_generate_writes_pictures_that_can_be_made_again(scenograph, tmp_path):
+    output = succeed(
+        scenograph(
+            "generate",
+            TEXT,
+            "--seeds",
+            "0-2",
+            "--draw-graph",
+            "--draw-layout",
+            "--annotations",
+            "a.json",
+            "--steps",
+            "2",
+        )
+    )
+    for name in ("scene-seed0.png", "scene-seed2.png", "scene-graph.png", "scene-seed1-layout.png", "scene-sheet.png"):
+        assert (tmp_path / "pictures" / name).is_file()
+        assert name in output
+    assert len(json.loads((tmp_path / "a.json").read_text())["annotations"]) == 6
+    succeed(scenograph("generate", "pictures/scene-seed1.png", "--out", "again"))
+    first, again = (np.asarray(Image.open(tmp_path / d / "scene-seed1.png")).astype(int) for d in ("pictures", "again"))
+    assert np.abs(first - again).max() <= 1
+
+
+def test_nothing_is_overwritten_without_saying_so(scenograph, tmp_path):
+    succeed(scenograph("generate", TEXT, "--steps", "1"))
+    before = (tmp_path / "pictures" / "scene-seed0.png").read_bytes()
+    succeed(scenograph("generate", TEXT, "--steps", "1"))  # the same file: nothing to lose
+    code, _, errors = scenograph("generate", "cube", "--steps", "1")
+    assert code == 2 and "exists and differs; add --overwrite" in errors
+    assert (tmp_path / "pictures" / "scene-seed0.png").read_bytes() == before
+    succeed(scenograph("generate", "cube", "--steps", "1", "--overwrite"))
+    assert (tmp_path / "pictures" / "scene-seed0.png").read_bytes() != before
+
+
+def test_dry_run_writes_nothing(scenograph, tmp_path):
+    output = succeed(scenograph("generate", TEXT, "--seeds", "0,4", "--dry-run"))
+    assert "would write pictures/scene-seed4.png" in output and list(tmp_path.iterdir()) == []
+
+
+def test_lists_of_scenes_get_numbers(scenograph, tmp_path):
+    (tmp_path / "two.json").write_text(json.dumps([{"objects": ["cube"]}, {"objects": ["sphere"]}]))
+    succeed(scenograph("generate", "two.json", "--steps", "1", "--seeds", "7"))
+    assert {p.name for p in (tmp_path / "pictures").iterdir()} == {
+        "two-0-seed7.png",
+        "two-1-seed7.png",
+        "two-sheet.png",
+    }
+
+
+BAD = {
+    "unknown word": (["generate", "red cone"], "unknown word 'cone'"),
+    "missing file": (["generate", "none.json"], "cannot read none.json: No such file"),
+    "missing picture": (["generate", "none.png"], "cannot read none.png"),
+    "seeds": (["generate", "cube", "--seeds", "5-1"], "--seeds '5-1'"),
+    "device": (["generate", "cube", "--device", "gpu0"], "unknown device 'gpu0'"),
+    "model": (["generate", "cube", "--image", "mise-rendered"], "did you mean 'mise-rendered-64'"),
+    "size": (["generate", "cube", "--size", "65"], "must be a multiple of 8"),
+    "out is a file": (["generate", "cube", "--steps", "1", "--out", "file.txt"], "cannot make folder file.txt"),
+    "self relation": (["scene", "check", "self.json"], "cannot be 'left of' itself"),
+    "ten thousand": (["scene", "check", "many.json"], "10000 objects; at most 256"),
+    "recipe": (["train", "sg2im-coco"], "did you mean 'sg2im-coco-64'"),
+    "no pack": (["train", "tiny-mise"], "packs/tiny is not a pack"),
+    "override": (["train", "tiny-mise", "training.step=3"], "training.step"),
+    "system": (["import", "sg2imm", "c.pt"], "unknown system 'sg2imm' (did you mean 'sg2im'?)"),
+    "torn checkpoint": (["import", "sg2im", "torn.pt"], "torn.pt: not a torch checkpoint, or cut short"),
+    "pattern": (["models", "list", "x*"], "no model matches 'x*'"),
+    "pack source": (["data", "pack", "nowhere", "--out", "p"], "cannot read nowhere"),
+    "pack": (["data", "show", "file.txt"], "is not a pack"),
+    "evaluate": (["evaluate", "--pack", "nowhere"], "is not a pack"),
+    "foreign picture": (["generate", "foreign.png"], "was not made by scenograph"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_one_line_and_exit_code_2(scenograph, tmp_path, name):
+    (tmp_path / "file.txt").write_text("text")
+    (tmp_path / "self.json").write_text('{"objects": ["cube"], "relationships": [[0, "left of", 0]]}')
+    (tmp_path / "many.json").write_text(json.dumps({"objects": ["cube"] * 10_000}))
+    (tmp_path / "torn.pt").write_bytes(b"PK\x03\x04 torn")
+    Image.new("RGB", (4, 4)).save(tmp_path / "foreign.png")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    arguments, message = BAD[name]
+    code, _, errors = scenograph(*arguments)
+    assert code == 2
+    assert message in errors and errors.count("\n") == 1, errors
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_scene_commands(scenograph, tmp_path):
+    succeed(scenograph("scene", "new", TEXT, "--out", "s.json"))
+    assert json.loads((tmp_path / "s.json").read_text())["relationships"] == [[0, "left of", 1]]
+    assert json.loads(succeed(scenograph("scene", "new", TEXT)))["objects"]
+    assert "2 objects (0 with boxes), 1 relations" in succeed(scenograph("scene", "check", "s.json"))
+    succeed(scenograph("scene", "draw", "s.json", "--format", "svg"))
+    assert (tmp_path / "drawings" / "s-graph.svg").read_text().startswith("<svg")
+
+
+def test_models_and_environment(scenograph):
+    listed = succeed(scenograph("models", "list", "mise*"))
+    assert "mise-rendered-64" in listed and "mise-layout-rendered" in listed and "object-classifier" not in listed
+    assert "categories (3): cube, sphere, cylinder" in succeed(scenograph("models", "info", "mise-rendered-64"))
+    assert "torch" in succeed(scenograph("env"))
+
+
+def test_an_imported_sg2im_draws(scenograph, tmp_path):
+    names = Sg2Im.vocabulary_for(VOCABULARY)
+    settings = {"image_size": (32, 32), "embedding_dim": 8, "gconv_dim": 8, "gconv_hidden_dim": 8, "gconv_num_layers": 1,
+                "refinement_dims": (8, 8), "mask_size": 4, "layout_noise_dim": 2}  # fmt: skip
+    plain = {"categories": names.categories, "predicates": names.predicates, "attributes": {}}
+    state = Sg2Im(Sg2ImConfig(vocabulary=plain, **settings)).state_dict()
+    state = {
+        k.replace("object_embedding.category.", "obj_embeddings.").replace(
+            "predicate_embedding.", "pred_embeddings."
+        ): v
+        for k, v in state.items()
+    }
+    vocabulary = {"object_idx_to_name": list(names.categories), "pred_idx_to_name": list(names.predicates)}
+    torch.save({"model_kwargs": {"vocab": vocabulary, **settings}, "model_state": state}, tmp_path / "p.pt")
+    assert "wrote p (sg2im" in succeed(scenograph("import", "sg2im", "p.pt"))
+    code, _, errors = scenograph("import", "sg2im", "p.pt")
+    assert code == 2 and "p exists" in errors
+    succeed(scenograph("generate", "cube left of sphere", "--model", "p", "--draw-layout"))
+    assert Image.open(tmp_path / "pictures" / "scene-seed0.png").size == (32, 32)
+    succeed(scenograph("generate", "cube left of sphere", "--layout", "p", "--out", "both", "--steps", "1"))
+    code, _, errors = scenograph("generate", "red cube", "--model", "p")
+    assert code == 2 and "unknown word 'red'" in errors
+
+
+@pytest.mark.slow
+def test_the_tiny_run(scenograph, tmp_path, painted):
+    """Training and evaluating every tiny recipe, a few steps each, on ready-made data."""
+    (tmp_path / "packs").mkdir()
+    (tmp_path / "packs" / "tiny").symlink_to(painted)
+    for recipe in (name for name in shipped_recipes() if name.startswith("tiny-")):
+        output = succeed(
+            scenograph(
+                "train",
+                recipe,
+                "training.steps=4",
+                "training.validate_every=4",
+                "training.validation_scenes=8",
+                "--device",
+                "cpu",
+            )
+        )
+        assert f"wrote runs/{recipe}/model" in output
+    pair = ["--layout", "runs/tiny-mise-layout/model", "--image", "runs/tiny-mise/model"]
+    succeed(scenograph("generate", TEXT, *pair, "--steps", "1"))
+    measured = ["--classifier", "runs/tiny-object-classifier/model", "--pack", "packs/tiny", "--scenes", "4"]
+    succeed(scenograph("evaluate", *pair, *measured, "--steps", "1", "--out", "r.json"))
+    figures = json.loads((tmp_path / "r.json").read_text())
+    assert {"relations", "category", "color", "material", "all", "seconds_per_picture"} <= set(figures)
+    succeed(scenograph("evaluate", "--model", "runs/tiny-sg2im/model", *measured))
+    succeed(scenograph("evaluate", *pair, *measured, "--steps", "1", "--true-layout"))
+
+
+def test_seeds():
+    assert parse_seeds("0-3") == [0, 1, 2, 3] and parse_seeds("7, 2,2") == [7, 2]
+    for bad in ("", "a", "3-1", "1-", "-1", "0-99999"):
+        with pytest.raises(UserError, match="--seeds"):
+            parse_seeds(bad)
+
+
+def test_help_needs_no_torch():
+    code = "import sys; import scenograph.cli.main; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_examples_are_valid(scenograph):
+    for path in sorted((Path(__file__).parents[1] / "examples").glob("*.json")):
+        succeed(scenograph("scene", "check", path))

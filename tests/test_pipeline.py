@@ -1,0 +1,108 @@
+"""The shipped pair, from Python."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from scenograph import Pipeline
+from scenograph.errors import UserError
+from scenograph.evaluation.layouts import relations_hold
+from scenograph.models.registry import AutoModel, shipped_models
+from scenograph.pipelines import DEFAULT_CLASSIFIER, DEFAULT_IMAGE, DEFAULT_LAYOUT, complete_attributes
+from scenograph.scenes.batch import SceneBatch
+from scenograph.scenes.text import scene_from_text
+
+TEXT = (
+    "large red metal cube left of small blue rubber sphere; small blue rubber sphere behind large green metal cylinder"
+)
+
+
+@pytest.fixture(scope="module")
+def pipe():
+    return Pipeline.from_pretrained(device="cpu")
+
+
+@pytest.mark.parametrize("name", [DEFAULT_IMAGE, DEFAULT_LAYOUT, DEFAULT_CLASSIFIER])
+def test_shipped_models_have_cards_and_are_small(name):
+    folder = shipped_models()[name]
+    assert (folder / "model.safetensors").stat().st_size < 12e6
+    card = (folder / "README.md").read_text()
+    for word in ("Apache-2.0", "scenograph train", "Limits"):
+        assert word in card
+    assert AutoModel.from_pretrained(name).vocabulary.categories
+
+
+def test_a_picture_depends_on_scene_and_seed_alone(pipe):
+    many = pipe([TEXT, "cube"], seeds=[0, 1, 2])
+    alone = pipe("cube", seeds=[1])
+    assert many.seeds == [0, 1, 2, 0, 1, 2]
+    # One grey level of difference is allowed: sums round differently in batches of other sizes.
+    difference = np.abs(np.asarray(many.images[4]).astype(int) - np.asarray(alone.images[0]))
+    assert difference.max() <= 1
+    assert np.abs(np.asarray(many.images[0]).astype(int) - np.asarray(many.images[1])).max() > 30
+    assert many.scenes[4].to_dict() == alone.scenes[0].to_dict()
+
+
+def test_relations_hold_and_boxes_lie_on_the_canvas(pipe):
+    result = pipe(TEXT, seeds=range(16))
+    batch = SceneBatch.from_scenes(result.scenes, pipe.vocabulary)
+    boxes = batch.boxes.numpy()
+    assert boxes.min() >= 0 and boxes.max() <= 1
+    assert relations_hold(boxes, batch.triples.numpy(), pipe.vocabulary).mean() >= 0.9
+
+
+def test_given_boxes_and_attributes_are_kept(pipe):
+    asked = scene_from_text("red cube left of sphere", pipe.vocabulary)
+    box = (0.05, 0.4, 0.3, 0.7)
+    asked = replace(asked, objects=(replace(asked.objects[0], box=box), asked.objects[1]))
+    for scene in pipe(asked, seeds=[0, 1]).scenes:
+        assert scene.objects[0].box == box and "red" in scene.objects[0].attributes
+        assert all(len(thing.attributes) == 3 and thing.box for thing in scene.objects)
+
+
+def test_a_red_cube_is_red(pipe):
+    asked = scene_from_text("large red rubber cube", pipe.vocabulary)
+    asked = replace(asked, objects=(replace(asked.objects[0], box=(0.3, 0.3, 0.7, 0.7)),))
+    pixels = np.asarray(pipe(asked, seeds=[5]).images[0]).astype(int)
+    inside, corner = pixels[26:38, 26:38].mean(axis=(0, 1)), pixels[:8, :8].mean(axis=(0, 1))
+    assert inside[0] > inside[1] + 60 and inside[0] > inside[2] + 60
+    assert np.ptp(corner) < 25
+
+
+def test_rendering_again_moves_one_object_only(pipe):
+    """Encoding and rendering apart: an edited box keeps the rest of the picture."""
+    first = pipe.encode(TEXT, seeds=[3])
+    scene = first.scenes[0]
+    moved = replace(scene.objects[1], box=tuple(np.add(scene.objects[1].box, 0.02).clip(0, 1).tolist()))
+    again = pipe.encode(replace(scene, objects=(scene.objects[0], moved, scene.objects[2])), seeds=[3])
+    assert pipe.render(first)[0].size == (64, 64)
+    before, after = (np.asarray(pipe.render(encoding)[0]).astype(int) for encoding in (first, again))
+    x0, y0, x1, y1 = (int(64 * value) for value in scene.objects[0].box)
+    cube = np.abs(before - after)[y0 + 2 : y1 - 2, x0 + 2 : x1 - 2]
+    assert cube.mean() < 12
+
+
+def test_open_attributes_are_chosen_by_the_seed(pipe):
+    asked = scene_from_text("cube; sphere; cylinder", pipe.vocabulary)
+    chosen = [complete_attributes(asked, pipe.vocabulary, seed).to_dict() for seed in range(8)]
+    assert chosen[3] == complete_attributes(asked, pipe.vocabulary, 3).to_dict()
+    assert len({str(value) for value in chosen}) > 4
+
+
+def test_bad_input(pipe):
+    for scene, message in (
+        ("cone", "unknown word 'cone'"),
+        ({"objects": ["cube", "spher"]}, r"objects\[1\]: unknown category 'spher' .did you mean 'sphere'"),
+        ({"objects": []}, "the scene is empty"),
+    ):
+        with pytest.raises(UserError, match=message):
+            pipe(scene)
+    with pytest.raises(UserError, match="size 30: must be a multiple of 8"):
+        pipe("cube", size=30)
+    with pytest.raises(UserError, match="draws no pictures"):
+        Pipeline.from_pretrained(image=DEFAULT_LAYOUT, device="cpu")
+    with pytest.raises(UserError, match="places no objects"):
+        Pipeline.from_pretrained(layout=DEFAULT_IMAGE, device="cpu")

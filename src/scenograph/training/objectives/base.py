@@ -64,7 +64,7 @@ class Objective(ABC):
         """Called before update ``step`` (from 0); returns the phases whose optimizers start afresh."""
         return ()
 
-    def restore(self, step: int) -> None:  # noqa: B027: most objectives keep no state
+    def restore(self, step: int) -> None:  # noqa: B027
         """Called once when a run goes on before update ``step``."""
 
     @abstractmethod

@@ -20,6 +20,7 @@ from scenograph.models.sg2im import Sg2Im, Sg2ImConfig
 from scenograph.training.recipe import shipped_recipes
 
 TEXT = "large red metal cube left of small blue rubber sphere"
+STEM = "large-red-metal-cube-left-of-small-blue"
 
 
 @pytest.fixture
@@ -58,29 +59,30 @@ def test_generate_writes_pictures_that_can_be_made_again(scenograph, tmp_path):
             "2",
         )
     )
-    for name in ("scene-seed0.png", "scene-seed2.png", "scene-graph.png", "scene-seed1-layout.png", "scene-sheet.png"):
-        assert (tmp_path / "pictures" / name).is_file()
-        assert name in output
+    for name in ("seed0.png", "seed2.png", "graph.png", "seed1-layout.png", "sheet.png"):
+        assert (tmp_path / "pictures" / f"{STEM}-{name}").is_file()
+        assert f"{STEM}-{name}" in output
     assert len(json.loads((tmp_path / "a.json").read_text())["annotations"]) == 6
-    succeed(scenograph("generate", "pictures/scene-seed1.png", "--out", "again"))
-    first, again = (np.asarray(Image.open(tmp_path / d / "scene-seed1.png")).astype(int) for d in ("pictures", "again"))
+    succeed(scenograph("generate", f"pictures/{STEM}-seed1.png", "--out", "again"))
+    first, again = (np.asarray(Image.open(tmp_path / d / f"{STEM}-seed1.png")).astype(int) for d in ("pictures", "again"))
     assert np.abs(first - again).max() <= 1
 
 
 def test_nothing_is_overwritten_without_saying_so(scenograph, tmp_path):
-    succeed(scenograph("generate", TEXT, "--steps", "1"))
-    before = (tmp_path / "pictures" / "scene-seed0.png").read_bytes()
-    succeed(scenograph("generate", TEXT, "--steps", "1"))  # the same file: nothing to lose
-    code, _, errors = scenograph("generate", "cube", "--steps", "1")
+    picture = tmp_path / "pictures" / "cube-seed0.png"
+    succeed(scenograph("generate", "cube", "--steps", "1"))
+    before = picture.read_bytes()
+    succeed(scenograph("generate", "cube", "--steps", "1"))  # the same file: nothing to lose
+    code, _, errors = scenograph("generate", "cube", "--steps", "2")
     assert code == 2 and "exists and differs; add --overwrite" in errors
-    assert (tmp_path / "pictures" / "scene-seed0.png").read_bytes() == before
-    succeed(scenograph("generate", "cube", "--steps", "1", "--overwrite"))
-    assert (tmp_path / "pictures" / "scene-seed0.png").read_bytes() != before
+    assert picture.read_bytes() == before
+    succeed(scenograph("generate", "cube", "--steps", "2", "--overwrite"))
+    assert picture.read_bytes() != before
 
 
 def test_dry_run_writes_nothing(scenograph, tmp_path):
     output = succeed(scenograph("generate", TEXT, "--seeds", "0,4", "--dry-run"))
-    assert "would write pictures/scene-seed4.png" in output and list(tmp_path.iterdir()) == []
+    assert f"would write pictures/{STEM}-seed4.png" in output and list(tmp_path.iterdir()) == []
 
 
 def test_lists_of_scenes_get_numbers(scenograph, tmp_path):
@@ -166,7 +168,7 @@ def test_an_imported_sg2im_draws(scenograph, tmp_path):
     code, _, errors = scenograph("import", "sg2im", "p.pt")
     assert code == 2 and "p exists" in errors
     succeed(scenograph("generate", "cube left of sphere", "--model", "p", "--draw-layout"))
-    assert Image.open(tmp_path / "pictures" / "scene-seed0.png").size == (32, 32)
+    assert Image.open(tmp_path / "pictures" / "cube-left-of-sphere-seed0.png").size == (32, 32)
     succeed(scenograph("generate", "cube left of sphere", "--layout", "p", "--out", "both", "--steps", "1"))
     code, _, errors = scenograph("generate", "red cube", "--model", "p")
     assert code == 2 and "unknown word 'red'" in errors

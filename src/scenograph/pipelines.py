@@ -147,16 +147,16 @@ class Pipeline:
                 result.append(scene_from_text(item, self.vocabulary))
             else:
                 result.append(item if isinstance(item, Scene) else Scene.from_dict(item))
-        for model in (self.image, self.layout):
-            if model is not None:
-                model.vocabulary.check(result)
+        self.vocabulary.check(result)
+        if self.layout is not None:
+            self.layout.vocabulary.check([_without_unknown_attributes(s, self.layout.vocabulary) for s in result])
         return result
 
     def _place(self, model: Model, scenes: Sequence[Scene], seeds: Sequence[int]) -> list[Scene]:
         """Boxes for objects without one: the best of several layouts per picture."""
         if all(thing.box is not None for scene in scenes for thing in scene.objects):
             return list(scenes)
-        batch = _batch(model, scenes)
+        batch = _batch(model, [_without_unknown_attributes(scene, model.vocabulary) for scene in scenes])
         generators = _generators(seeds, "layout")
         outputs = [model.encode(batch, generators) for _ in range(LAYOUT_CANDIDATES)]
         boxes = torch.stack([output.boxes for output in outputs if output.boxes is not None])
@@ -194,6 +194,15 @@ def with_layout(scenes: Sequence[Scene], boxes: Tensor, masks: Tensor | None) ->
             row += 1
         result.append(replace(scene, objects=tuple(objects)))
     return result
+
+
+def _without_unknown_attributes(scene: Scene, vocabulary: Vocabulary) -> Scene:
+    """A layout model may know fewer attributes than the image model it works for."""
+    known = vocabulary.attribute_index
+    objects = (
+        replace(thing, attributes=tuple(name for name in thing.attributes if name in known)) for thing in scene.objects
+    )
+    return replace(scene, objects=tuple(objects))
 
 
 def _batch(model: Model, scenes: Sequence[Scene]) -> SceneBatch:

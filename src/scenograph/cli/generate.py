@@ -101,6 +101,7 @@ def generate(
         files.append((out / f"{request.stem}-sheet.png", _sheet(generation.images, len(request.seeds))))
     make_folder(out)
     if annotations is not None:
+        make_folder(annotations.parent)
         files.append((annotations, _annotations(generation, annotations, [path for path, _ in files[:pictures]])))
     write_files(files, overwrite)
     for path, _ in files if len(files) <= SHOWN else files[pictures:][-SHOWN:]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -118,4 +119,10 @@ def read_source(source: str, vocabulary: Vocabulary | None) -> tuple[list[Scene]
         return load_scenes(Path(source)), Path(source).stem
     if vocabulary is None:
         raise UserError(f"{source!r} is not a file")
-    return [scene_from_text(source, vocabulary)], "scene"
+    return [scene_from_text(source, vocabulary)], _slug(source)
+
+
+def _slug(text: str) -> str:
+    """A file name from the first words of a text."""
+    slug = re.sub(r"[^a-z0-9]+", "-", text.casefold()).strip("-")
+    return slug if len(slug) <= 40 else slug[:41].rpartition("-")[0]

@@ -38,7 +38,7 @@ def train(
     if dry_run:
         return
     with progress_bar() as bar:
-        bar.disable = not trainer.accelerator.is_main_process
+        bar.disable = bar.disable or not trainer.accelerator.is_main_process
         task = bar.add_task("training", total=loaded.training.steps)
 
         def listen(step: int, figures: dict[str, float]) -> None:

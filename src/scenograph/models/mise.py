@@ -37,7 +37,7 @@ class MiseConfig(ModelConfig):
     mask_size: int = 16
     steps: int = 8
     """Sampling steps that keep the quality (see the model card)."""
-    solver: Solver = "heun"
+    solver: Solver = "euler"
     guidance: float = 1.0
     """Classifier-free guidance scale; 1 is none."""
 

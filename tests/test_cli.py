@@ -64,7 +64,9 @@ def test_generate_writes_pictures_that_can_be_made_again(scenograph, tmp_path):
         assert f"{STEM}-{name}" in output
     assert len(json.loads((tmp_path / "a.json").read_text())["annotations"]) == 6
     succeed(scenograph("generate", f"pictures/{STEM}-seed1.png", "--out", "again"))
-    first, again = (np.asarray(Image.open(tmp_path / d / f"{STEM}-seed1.png")).astype(int) for d in ("pictures", "again"))
+    first, again = (
+        np.asarray(Image.open(tmp_path / d / f"{STEM}-seed1.png")).astype(int) for d in ("pictures", "again")
+    )
     assert np.abs(first - again).max() <= 1
 
 

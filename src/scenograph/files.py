@@ -34,3 +34,12 @@ def write_atomically(path: Path, content: bytes | Callable[[IO[bytes]], object])
             raise UserError(f"cannot write {path}: {error.strerror or error}") from error
         raise
     return path
+
+
+def make_folder(folder: Path) -> Path:
+    """Create a folder, parents included; ``UserError`` if that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make folder {folder}: {error.strerror}") from error
+    return folder

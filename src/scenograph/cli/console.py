@@ -57,15 +57,6 @@ def parse_seeds(text: str) -> list[int]:
     return list(dict.fromkeys(seeds))
 
 
-def make_folder(folder: Path) -> Path:
-    """Create an output folder, parents included."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make folder {folder}: {error.strerror}") from error
-    return folder
-
-
 def write_files(files: Sequence[tuple[Path, bytes]], overwrite: bool) -> None:
     """Write all files, or none if one would replace a different file and ``overwrite`` is not set."""
     if not overwrite:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scenograph.cli.console import console, make_folder, progress_bar, track, write_files
+from scenograph.cli.console import console, progress_bar, track, write_files
 from scenograph.errors import UserError
+from scenograph.files import make_folder
 
 if TYPE_CHECKING:
     from PIL import Image

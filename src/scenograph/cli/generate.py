@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scenograph.cli.console import console, make_folder, parse_seeds, track, write_files
+from scenograph.cli.console import console, parse_seeds, track, write_files
 from scenograph.cli.scene import drawings, read_source
 from scenograph.errors import UserError
+from scenograph.files import make_folder
 
 if TYPE_CHECKING:
     from PIL import Image

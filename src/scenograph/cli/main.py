@@ -61,11 +61,15 @@ def run() -> None:
     except UserError as error:
         errors.print(f"[red]error:[/red] {_plain(str(error))}")
         sys.exit(2)
+    except BrokenPipeError:
+        os._exit(0)
+    except OSError as error:  # a full disk can strike wherever a library writes
+        place = f": {error.filename}" if error.filename else ""
+        errors.print(f"[red]error:[/red] {_plain(f'{error.strerror or error}{place}')}")
+        sys.exit(2)
     except KeyboardInterrupt:
         errors.print("interrupted")
         sys.exit(130)
-    except BrokenPipeError:
-        os._exit(0)
 
 
 def _plain(text: str) -> str:

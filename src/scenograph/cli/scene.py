@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from scenograph.cli.console import console, make_folder, write_files
+from scenograph.cli.console import console, write_files
 from scenograph.errors import UserError
+from scenograph.files import make_folder
 
 if TYPE_CHECKING:
     from scenograph.scenes.scene import Scene

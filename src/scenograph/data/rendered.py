@@ -26,7 +26,7 @@ import numpy as np
 from PIL import Image
 
 from scenograph.errors import UserError
-from scenograph.files import write_atomically
+from scenograph.files import make_folder, write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ def render_dataset(folder: Path, count: int, settings: RenderSettings, workers: 
         raise UserError(f"--count {count}: must be at least 1")
     _require_mitsuba()
     for name in ("images", "masks", "scenes"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
+        make_folder(folder / name)
     _check_settings(folder / "render.json", settings)
     paths = [folder / "scenes" / f"{settings.split}_{index:06d}.json" for index in range(count)]
     missing = [index for index, path in enumerate(paths) if not path.exists()]

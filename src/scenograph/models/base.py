@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from scenograph.errors import UserError
-from scenograph.files import write_atomically
+from scenograph.files import make_folder, write_atomically
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -95,7 +95,7 @@ class Model(nn.Module):
 
     def save_pretrained(self, folder: Path, dtype: torch.dtype | None = None) -> None:
         """Write ``config.json`` and ``model.safetensors``; floating weights as ``dtype`` if given."""
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         state = {
             key: (value.to(dtype) if dtype and value.is_floating_point() else value).detach().cpu().contiguous()
             for key, value in self.state_dict().items()

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from scenograph.errors import UserError
-from scenograph.files import write_atomically
+from scenograph.files import make_folder, write_atomically
 
 KEPT = 2
 """Newest checkpoints kept: should the disk fail on the last one, there is one before."""
@@ -18,7 +18,7 @@ KEPT = 2
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
     """Write ``checkpoint-<step>.pt`` whole or not at all, then drop all but the newest ones."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     path = write_atomically(folder / f"checkpoint-{step:08d}.pt", lambda stream: torch.save(state, stream))
     for old in _list(folder)[:-KEPT]:
         old.unlink()

@@ -32,7 +32,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from scenograph.data.loader import PackLoader
 from scenograph.errors import UserError, suggest
-from scenograph.files import write_atomically
+from scenograph.files import make_folder, write_atomically
 from scenograph.models.base import Model
 from scenograph.models.registry import MODELS
 from scenograph.scenes.batch import SceneBatch, images_to_uint8
@@ -249,8 +249,7 @@ class Trainer:
         rows = zip(*(images_to_uint8(images) for images in (batch.images, *ways.values())), strict=True)
         width = 1 + len(ways)
         sheet = contact_sheet([picture for row in rows for picture in row], columns=width * max(8 // width, 1))
-        folder = self.folder / "grids"
-        folder.mkdir(exist_ok=True)
+        folder = make_folder(self.folder / "grids")
         write_atomically(folder / f"step-{self.step:08d}.png", lambda stream: sheet.save(stream, "PNG"))
         if writer:
             caption = "true, " + ", ".join(ways)
@@ -305,10 +304,7 @@ class Trainer:
                     raise UserError(f"{self.folder} holds a run with another {section!r} section; choose another --out")
         if not self._is_main:
             return
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"cannot make run folder {self.folder}: {error.strerror}") from error
+        make_folder(self.folder)
         write_atomically(path, yaml.safe_dump(recipe, sort_keys=False).encode())
         write_atomically(self.folder / "versions.json", json.dumps(_versions(), indent=1).encode())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -62,7 +63,11 @@ def import_checkpoint(
     if folder.exists():
         raise UserError(f"{folder} exists; choose another --out")
     model = IMPORTERS[system](checkpoint)
-    model.save_pretrained(folder)
+    try:
+        model.save_pretrained(folder)
+    except UserError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     parameters = sum(parameter.numel() for parameter in model.parameters())
     console.print(f"wrote {folder} ({system}, {parameters / 1e6:.1f} M parameters)")
     console.print(f"try: scenograph generate SCENE.json --model {folder}")

@@ -8,6 +8,7 @@ Both are folded by ``patch`` so that the network works on a coarser map and sees
 
 from __future__ import annotations
 
+import logging
 from itertools import pairwise
 from typing import Literal
 
@@ -22,6 +23,8 @@ from scenograph.nn.layers import channels_last
 from scenograph.nn.layout import compose_layout, sample_boxes, sample_masks
 from scenograph.nn.unet import UNet
 from scenograph.scenes.batch import SceneBatch
+
+log = logging.getLogger(__name__)
 
 Solver = Literal["euler", "heun"]
 
@@ -67,6 +70,8 @@ class Mise(Model):
         side, unit = size or self.config.image_size, self.config.patch * 2 ** (len(self.config.channels) - 1)
         if side % unit:
             raise UserError(f"picture size {side}: must be a multiple of {unit} for this model")
+        if side != self.config.image_size:
+            log.warning("the model was trained at %d px; at %d px it draws worse", self.config.image_size, side)
         return ModelOutput(boxes=batch.boxes, layout=self.paint_layout(batch, side))
 
     def paint_layout(self, batch: SceneBatch, side: int) -> Tensor:

@@ -213,7 +213,7 @@ def main() -> None:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
                 sys.exit(f"{system}, {row}: {done.stderr.strip().splitlines()[-1]}")
-            results.append(json.loads(done.stdout))
+            results.append(json.loads(done.stdout.splitlines()[-1]))  # the original prints more
         cells = []
         for result in results:
             ratio = f"{results[0]['seconds'] / result['seconds']:.1f}x" if options.original else ""

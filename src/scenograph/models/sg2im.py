@@ -160,7 +160,8 @@ class Sg2Im(Model):
             if layout_noise is None:
                 channels = (self.config.layout_noise_dim, *layout.shape[2:])
                 layout_noise = noise(channels, batch.num_images, generators, layout.device)
-            layout = torch.cat([layout, layout_noise.to(layout.dtype)], dim=1)
+            noise_channels = layout_noise.to(layout.dtype).contiguous(memory_format=torch.channels_last)
+            layout = torch.cat([layout, noise_channels], dim=1)
         return layout, ModelOutput(boxes=boxes, masks=masks, relation_scores=scores)
 
     def draw(self, layout: Tensor) -> Tensor:
@@ -278,7 +279,7 @@ def _mask_network(channels: int, size: int) -> nn.Sequential:
             nn.Upsample(scale_factor=2, mode="nearest"),
             nn.BatchNorm2d(channels),
             nn.Conv2d(channels, channels, 3, padding=1),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
         ]
     network = nn.Sequential(*layers, nn.Conv2d(channels, 1, 1))
     return channels_last(network)

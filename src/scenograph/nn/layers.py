@@ -24,7 +24,7 @@ def leaky_activation(name: str) -> nn.Module:
     That is what sg2im's code builds whatever the name before the dash, and what its checkpoints were trained with.
     """
     _, _, slope = name.partition("-")
-    return nn.LeakyReLU(float(slope) if slope else 0.01)
+    return nn.LeakyReLU(float(slope) if slope else 0.01, inplace=True)
 
 
 def channels_last(module: ModuleKind, last: bool = True) -> ModuleKind:

@@ -41,18 +41,17 @@ def sample_boxes(boxes: Tensor, height: int, width: int, align_corners: bool = T
 
 
 def compose_layout(vectors: Tensor, planes: Tensor, object_to_image: Tensor, num_images: int) -> Tensor:
-    """Sum of vector (O, D) times plane (O, H, W) over the objects of each image: (N, D, H, W).
+    """Sum of vector (O, D) times plane (O, H, W) over the objects of each image: (N, D, H, W), channels last.
 
     Objects may come in any order; images without objects are zero.
     """
     height, width = planes.shape[1:]
-    layout = vectors.new_zeros((num_images, vectors.shape[1], height * width))
-    flat = planes.reshape(len(planes), -1).to(vectors.dtype)
+    flat = planes.flatten(1).to(vectors.dtype)
+    images = []
     for image in range(num_images):
         rows = (object_to_image == image).nonzero()[:, 0]
-        if len(rows):
-            layout[image] = vectors[rows].T @ flat[rows]
-    return layout.view(num_images, -1, height, width)
+        images.append(flat[rows].T @ vectors[rows])
+    return torch.stack(images).unflatten(1, (height, width)).permute(0, 3, 1, 2)
 
 
 def _relative(positions: Tensor, low: Tensor, high: Tensor) -> Tensor:

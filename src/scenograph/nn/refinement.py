@@ -99,7 +99,7 @@ class FoldedRefinement(nn.Module):
         features = self.rest[0](self.from_layout[0](pyramid[0].contiguous()))  # its features would be zeros
         features = features.contiguous(memory_format=torch.channels_last)
         for level in range(1, len(self.rest)):
-            hidden = self.from_layout[level](pyramid[level]) + self.from_features[level](features)
+            hidden = self.from_features[level](features).add_(self.from_layout[level](pyramid[level]))
             features = self.rest[level](hidden)
         result: Tensor = self.output_conv(features)
         return result

@@ -25,8 +25,9 @@ def list_models(
     found = {name: path for name, path in shipped_models().items() if fnmatch.fnmatch(name, pattern)}
     if not found:
         raise UserError(f"no model matches {pattern!r} {suggest(pattern, shipped_models())}")
+    width = max(len(name) for name in found) + 2
     for name, folder in found.items():
-        console.print(f"{name:<24}{_roles(folder):<15}{_size(folder):>8}   {_summary(folder)}", markup=False)
+        console.print(f"{name:<{width}}{_roles(folder):<16}{_size(folder):>8}  {_summary(folder)}", markup=False)
 
 
 @app.command()
@@ -76,7 +77,7 @@ def import_checkpoint(
 def _roles(folder: Path) -> str:
     from scenograph.models.registry import MODELS, read_config
 
-    return " + ".join(MODELS[read_config(folder)[0]].roles)
+    return " + ".join(MODELS[read_config(folder)[0]].roles) or "measuring"
 
 
 def _size(folder: Path) -> str:

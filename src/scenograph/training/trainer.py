@@ -158,11 +158,11 @@ class Trainer:
         return figures
 
     def _average_and_step(self, phase: str) -> None:
-        parameters = [p for p in self.modules[phase].parameters() if p.grad is not None]
+        parameters = [p for p in self.modules[phase].parameters() if p.requires_grad]
         if self.accelerator.num_processes > 1:
-            flat = self.accelerator.reduce(
-                torch.cat([p.grad.flatten() for p in parameters if p.grad is not None]), "sum"
-            )
+            # A process whose scenes have, say, no relations has no gradient where others have one.
+            gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+            flat = self.accelerator.reduce(torch.cat([gradient.flatten() for gradient in gradients]), "sum")
             for parameter, gradient in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
                 parameter.grad = gradient.view_as(parameter)
         optimizer = self.optimizers[phase]

@@ -26,6 +26,7 @@ import numpy as np
 import torch
 import yaml
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
@@ -54,10 +55,9 @@ class Trainer:
     def __init__(self, recipe: Recipe, folder: Path, device: torch.device | None = None) -> None:
         self.recipe, self.folder = recipe, folder
         training = recipe.training
-        precision = None if training.precision == "no" else training.precision
-        self.accelerator = Accelerator(
-            mixed_precision=precision or "no", cpu=device is not None and device.type == "cpu"
-        )
+        AcceleratorState._reset_state()  # the library otherwise keeps the first run's precision for the whole process
+        cpu = device is not None and device.type == "cpu"
+        self.accelerator = Accelerator(mixed_precision=training.precision, cpu=cpu)
         torch.manual_seed(training.seed)
         kind = _named(MODELS, recipe.model, "model")
         objective_kind = _named(OBJECTIVES, recipe.objective, "objective")

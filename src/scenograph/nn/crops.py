@@ -23,12 +23,15 @@ def crop_boxes(
     grid = torch.stack(
         [x[:, None, :].expand(count, height, width), y[:, :, None].expand(count, height, width)], dim=-1
     ).to(features.dtype)
-    result = features.new_zeros((count, features.shape[1], height, width))
     # Picture by picture: sampling many boxes of one map as one tall grid avoids a copy of the map per box.
+    crops, order = [features.new_zeros((0, features.shape[1], height, width))], []
     for image in range(len(features)):
         rows = (box_to_image == image).nonzero()[:, 0]
         if len(rows):
             tall = grid[rows].reshape(1, len(rows) * height, width, 2)
             sampled = F.grid_sample(features[image : image + 1], tall, align_corners=align_corners)
-            result = result.index_copy(0, rows, sampled[0].unflatten(1, (len(rows), height)).transpose(0, 1))
-    return result
+            crops.append(sampled[0].unflatten(1, (len(rows), height)).transpose(0, 1))
+            order.append(rows)
+    if not order:
+        return crops[0]
+    return torch.cat(crops)[torch.cat(order).argsort()]

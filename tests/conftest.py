@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 from scenograph.data.clevr import VOCABULARY
 from scenograph.data.pack import write_pack
 from scenograph.data.rendered import COLORS
+from scenograph.data.source import Sample, Samples
 from scenograph.scenes.scene import Relation, Scene, SceneObject
 
 SHARED = Path(os.environ.get("SCENOGRAPH_SHARED", Path(__file__).parents[2] / "shared"))
@@ -42,12 +43,12 @@ def painted(tmp_path_factory) -> Path:
     """A pack of 24 + 8 scenes whose objects are flat coloured rectangles: learnable, and made in a moment."""
     folder = tmp_path_factory.mktemp("painted")
     rng = np.random.default_rng(0)
-    splits = {"train": iter(painted_scenes(rng, 24, folder)), "validation": iter(painted_scenes(rng, 8, folder))}
-    write_pack(folder / "pack", splits, VOCABULARY)
+    splits = {"train": painted_scenes(rng, 24, folder), "validation": painted_scenes(rng, 8, folder)}
+    write_pack(folder / "pack", Samples(VOCABULARY, splits))
     return folder / "pack"
 
 
-def painted_scenes(rng: np.random.Generator, count: int, folder: Path) -> list[tuple[str, Path, Scene]]:
+def painted_scenes(rng: np.random.Generator, count: int, folder: Path) -> list[Sample]:
     rows = []
     for number in range(count):
         objects = []
@@ -64,5 +65,5 @@ def painted_scenes(rng: np.random.Generator, count: int, folder: Path) -> list[t
         relations = tuple(Relation(i, "left of" if x[i] < x[j] else "right of", j) for i, j in pairs)
         path = folder / f"{len(list(folder.glob('*.png')))}.png"
         picture.save(path)
-        rows.append((f"painted-{number}", path, Scene(tuple(objects), relations)))
+        rows.append(Sample(f"painted-{number}", Scene(tuple(objects), relations), path))
     return rows

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import io
 import json
+import shutil
+import tracemalloc
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +12,16 @@ import pytest
 import torch
 from PIL import Image
 
-from scenograph.data.clevr import VOCABULARY, clevr_scene, read_clevr
+from scenograph.data.clevr import VOCABULARY, Clevr, ClevrOptions, clevr_scene
 from scenograph.data.loader import PackLoader
-from scenograph.data.pack import Pack, write_pack
+from scenograph.data.pack import Pack, stream_pack, verify_pack, write_pack
+from scenograph.data.pictures import encode_picture
+from scenograph.data.records import Records
 from scenograph.data.rendered import DIRECTION_MARGIN, SIZES, RenderSettings, render_dataset, sample_scene
+from scenograph.data.source import Sample, Samples, Skip
 from scenograph.errors import UserError
-from scenograph.scenes.scene import Scene, SceneObject
+from scenograph.scenes.scene import Relation, Scene, SceneObject
+from scenograph.scenes.sketch import Sketch
 
 
 def sampled(seed: int) -> dict:
@@ -54,16 +62,6 @@ def test_clevr_scene_reads_relations_in_the_right_direction():
             assert relation.subject in scene["relationships"]["left"][relation.object]
 
 
-def test_real_clevr_files(real_data):
-    path = next(iter(sorted((real_data / "clevr").glob("*scenes*.json"))))
-    rows = list(read_clevr(path))
-    assert len(rows) >= 8
-    for _, _, scene in rows:
-        VOCABULARY.check([scene])
-        for thing in scene.objects:
-            assert thing.box is not None and 0 <= thing.box[0] < thing.box[2] <= 1
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -89,9 +87,11 @@ def test_rendering_is_exact_resumable_and_the_same_on_any_number_of_processes(tm
     list(render_dataset(two, 3, settings, workers=2))
     for path in sorted(one.rglob("*.png")) + sorted(one.rglob("*.json")):
         assert path.read_bytes() == (two / path.relative_to(one)).read_bytes(), path
-    for _, picture, scene in read_clevr(one):
-        assert Image.open(picture).size == (32, 32)
-        for thing in scene.objects:
+    source = Clevr(one, ClevrOptions(), tmp_path)
+    for item in source.plan(lambda what, done: None).splits["train"]:
+        sample = source.read(item)
+        assert Image.open(sample.picture).size == (32, 32)
+        for thing in sample.scene.objects:
             assert thing.mask.any(axis=0).all() or thing.mask.any(), "a box is the extent of its mask"
             assert thing.mask[0].any() and thing.mask[-1].any() and thing.mask[:, 0].any() and thing.mask[:, -1].any()
     with pytest.raises(UserError, match="was rendered with samples = 8, not 9"):
@@ -100,48 +100,199 @@ def test_rendering_is_exact_resumable_and_the_same_on_any_number_of_processes(tm
 
 def test_pack_round_trip(tmp_path):
     mask = np.random.default_rng(0).random((5, 9)) > 0.5
-    scene = Scene((SceneObject("cube", ("red",), (0.125, 0.25, 0.5, 0.75), mask), SceneObject("sphere")))
+    sketch = Sketch((np.array([[0, 0.5], [1, 0.25]], np.float32),))
+    things = (SceneObject("cube", ("red",), (0.125, 0.25, 0.5, 0.75), mask, sketch), SceneObject("sphere"))
+    scene = Scene(things, (Relation(0, "behind", 1),))
     Image.new("RGB", (40, 30), "red").save(tmp_path / "p.png")
-    rows = [("a", tmp_path / "p.png", scene), ("b", None, scene)]
-    counts = write_pack(tmp_path / "pack", {"train": iter(rows)}, VOCABULARY, size=15)
-    assert counts == {"train": 2}
+    samples = Samples(VOCABULARY, {"train": [Sample("a", scene, tmp_path / "p.png"), Sample("b", scene)]})
+    record = write_pack(tmp_path / "pack", samples, size=15)
+    assert {name: record["splits"]["train"][name] for name in ("scenes", "objects", "relations")} == {
+        "scenes": 2, "objects": 4, "relations": 2,
+    }  # fmt: skip
     pack = Pack(tmp_path / "pack", "train")
     again, picture = pack[0]
     assert again.to_dict() == scene.to_dict() and np.array_equal(again.objects[0].mask, mask)
     assert picture.size == (20, 15) and pack[1][1] is None
     assert pack.vocabulary == VOCABULARY
+    assert verify_pack(tmp_path / "pack") == []
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == [], "no intermediate files"
     with pytest.raises(UserError, match="exists; delete it"):
-        write_pack(tmp_path / "pack", {"train": iter(rows)}, VOCABULARY)
+        write_pack(tmp_path / "pack", samples)
     with pytest.raises(UserError, match="no split 'test' .it has: train."):
         Pack(tmp_path / "pack", "test")
     with pytest.raises(UserError, match="is not a pack"):
         Pack(tmp_path, "train")
 
 
-def test_a_failed_pack_leaves_nothing(tmp_path):
-    def broken():
-        yield "a", None, Scene((SceneObject("cube"),))
-        raise UserError("scene 1: broken")
+def many_scenes(count: int) -> list[Sample]:
+    rng = np.random.default_rng(0)
+    pictures = [Image.fromarray(rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)) for _ in range(count)]
+    scene = Scene((SceneObject("cube", box=(0.1, 0.1, 0.5, 0.5)),))
+    return [Sample(str(number), scene, picture) for number, picture in enumerate(pictures)]
 
-    with pytest.raises(UserError, match="scene 1: broken"):
-        write_pack(tmp_path / "pack", {"train": broken()}, VOCABULARY)
-    with pytest.raises(UserError, match="holds no scene"):
-        write_pack(tmp_path / "pack", {"train": iter([])}, VOCABULARY)
-    assert list(tmp_path.iterdir()) == []
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_a_pack_does_not_depend_on_processes_or_interruptions(tmp_path, monkeypatch):
+    monkeypatch.setattr("scenograph.data.pack.PART", 4)
+    samples = Samples(VOCABULARY, {"train": many_scenes(10)})
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+    write_pack(tmp_path / "a" / "pack", samples)
+    write_pack(tmp_path / "b" / "pack", samples, workers=2)
+    assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
+    read, calls = samples.read, []
+
+    def stop_at_seven(item):
+        calls.append(item.identifier)
+        if len(calls) == 7:
+            raise KeyboardInterrupt
+        return read(item)
+
+    monkeypatch.setattr(samples, "read", stop_at_seven)
+    with pytest.raises(KeyboardInterrupt):
+        write_pack(tmp_path / "c" / "pack", samples)
+    assert not (tmp_path / "c" / "pack").exists()
+    monkeypatch.setattr(samples, "read", lambda item: (calls.append(item.identifier), read(item))[1])
+    write_pack(tmp_path / "c" / "pack", samples)
+    assert calls[7:] == ["4", "5", "6", "7", "8", "9"], "finished parts are not made again"
+    assert files_of(tmp_path / "a") == files_of(tmp_path / "c")
+
+
+def test_a_failed_pack_leaves_no_pack(tmp_path):
+    outside = Samples(VOCABULARY, {"train": [Sample("x", Scene((SceneObject("dragon"),)))]})
+    with pytest.raises(UserError, match="x: objects.0.: unknown category 'dragon'"):
+        write_pack(tmp_path / "pack", outside)
+    with pytest.raises(UserError, match="nothing was kept .the source is empty."):
+        write_pack(tmp_path / "empty", Samples(VOCABULARY, {"train": []}))
+    assert not (tmp_path / "pack").exists() and not (tmp_path / "empty").exists()
+
+
+def test_verify_finds_every_kind_of_damage(tmp_path, painted: Path):
+    def damaged(name: str) -> Path:
+        shutil.copytree(painted, tmp_path / name)
+        return tmp_path / name
+
+    assert verify_pack(painted) == []
+    folder = damaged("bit")
+    (arrow,) = (folder / "train").glob("*.arrow")
+    content = bytearray(arrow.read_bytes())
+    content[len(content) // 2] ^= 1
+    arrow.write_bytes(bytes(content))
+    assert verify_pack(folder) == [f"train/{arrow.name}: the checksum differs; the file was damaged or changed"]
+    arrow.unlink()
+    assert "the file is missing" in verify_pack(folder)[0]
+    folder = damaged("names")
+    (folder / "vocabulary.json").write_text(json.dumps({"categories": ["ball"], "predicates": ["on"]}))
+    problems = verify_pack(folder)
+    assert len(problems) == 32 and "unknown category" in problems[0]
+    (folder / "pack.json").write_text("{")
+    with pytest.raises(UserError, match="pack.json is missing or damaged"):
+        verify_pack(folder)
+
+
+def test_a_pack_is_what_datasets_opens_and_many_nodes_share(tmp_path, monkeypatch):
+    import datasets
+    from datasets.distributed import split_dataset_by_node
+
+    monkeypatch.setattr("scenograph.data.pack.PART", 4)
+    write_pack(tmp_path / "pack", Samples(VOCABULARY, {"train": many_scenes(16)}))
+    table = datasets.load_from_disk(str(tmp_path / "pack" / "train"))
+    assert len(table) == 16 and len(list((tmp_path / "pack" / "train").glob("*.arrow"))) == 4
+    nodes = [[row["id"] for row in stream_pack(tmp_path / "pack", "train", rank, 2)] for rank in (0, 1)]
+    assert sorted(map(int, nodes[0] + nodes[1])) == list(range(16)) and len(nodes[0]) == len(nodes[1]) == 8
+    whole = split_dataset_by_node(table, 0, 1)
+    assert len(whole) == 16
+
+
+def save(image: Image.Image, path: Path, **options) -> Path:
+    image.save(path, **options)
+    return path
+
+
+def test_pictures_of_every_kind_become_rgb(tmp_path):
+    def decoded(path: Path, **options) -> Image.Image:
+        return Image.open(io.BytesIO(encode_picture(path, **{"size": None, **options})))
+
+    gray16 = save(Image.fromarray(np.full((4, 6), 32896, np.uint16)), tmp_path / "16.png")
+    assert np.unique(np.asarray(decoded(gray16))).tolist() == [128], "scaled, not cut off"
+    gray = save(Image.new("L", (6, 4), 77), tmp_path / "gray.png")
+    assert decoded(gray).mode == "RGB" and decoded(gray).getpixel((0, 0)) == (77, 77, 77)
+    cmyk = save(Image.new("CMYK", (6, 4), (0, 255, 255, 0)), tmp_path / "cmyk.jpg")
+    assert decoded(cmyk).mode == "RGB" and decoded(cmyk).getpixel((0, 0))[0] > 200
+    glass = save(Image.new("RGBA", (6, 4), (255, 0, 0, 0)), tmp_path / "glass.png")
+    assert decoded(glass).getpixel((0, 0)) == (255, 255, 255)
+    plain = save(Image.new("RGB", (6, 4), "blue"), tmp_path / "plain.jpg")
+    assert encode_picture(plain, None) == plain.read_bytes(), "what serves is kept as it is"
+    large = save(Image.new("RGB", (640, 480), "blue"), tmp_path / "large.jpg")
+    assert decoded(large, size=32).size == (43, 32) and decoded(large, size=32).format == "JPEG"
+
+
+def test_exif_rotation_follows_the_annotation(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn
+    path = save(Image.new("RGB", (40, 20)), tmp_path / "turned.jpg", exif=exif)
+
+    def size(annotated) -> tuple[int, int]:
+        return Image.open(io.BytesIO(encode_picture(path, None, annotated))).size
+
+    assert size(None) == size((20, 40)) == (20, 40), "as viewers show it"
+    assert size((40, 20)) == (40, 20), "annotated without the turn"
+    with pytest.raises(Skip, match="another shape"):
+        size((40, 40))
+
+
+def test_pictures_that_cannot_be_trusted_are_skipped(tmp_path):
+    whole = save(Image.effect_noise((64, 64), 50), tmp_path / "whole.png").read_bytes()
+    claim = bytearray(whole)
+    claim[16:24] = (60_000).to_bytes(4, "big") * 2  # a header that promises 3.6 gigapixels
+    claim[29:33] = zlib.crc32(bytes(claim[12:29])).to_bytes(4, "big")
+    for content, reason in (
+        (whole[: len(whole) // 2], "damaged"),
+        (b"not a picture", "damaged"),
+        (bytes(claim), "damaged|too large"),
+    ):
+        with pytest.raises(Skip, match=reason):
+            encode_picture(content, None)
+    with pytest.raises(Skip, match="missing"):
+        encode_picture(tmp_path / "nowhere.png", None)
+
+
+def test_large_json_is_read_in_constant_memory(tmp_path):
+    """A hundred times the records do not take more memory than a few."""
+    path = tmp_path / "large.json"
+
+    def peak(count: int) -> int:
+        with path.open("w") as stream:
+            stream.write('{"annotations": [')
+            stream.write(",".join(json.dumps({"id": i, "points": list(range(50))}) for i in range(count)))
+            stream.write("]}")
+        tracemalloc.start()
+        records = Records(tmp_path / f"{count}.sqlite")
+        records.add("annotations", path, "annotations.item", "id", lambda what, done: None)
+        assert records.get("annotations", count - 1)[0]["points"][49] == 49
+        size = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return size
+
+    peak(10)  # what is imported and allocated once
+    assert peak(20_000) < 3 * peak(200) + 1_000_000
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("{", "not valid JSON"),
-        ('{"scenes": [{"objects": []}]}', "scene 0: not a CLEVR scene"),
-        ('{"scenes": 3}', "expected CLEVR scenes"),
+        ('{"scenes": [{"image_filename": "a.png", "objects": [{}], "relationships": {}}]}', "not a CLEVR scene"),
+        ('{"scenes": 3}', "expected an object with 'image_filename'"),
     ],
 )
 def test_bad_clevr_files(tmp_path, content, message):
     (tmp_path / "s.json").write_text(content)
     with pytest.raises(UserError, match=message):
-        list(read_clevr(tmp_path / "s.json"))
+        write_pack(tmp_path / "pack", Clevr(tmp_path / "s.json", ClevrOptions(), tmp_path))
 
 
 def same(first, second) -> bool:
@@ -177,9 +328,33 @@ def test_relation_policies(painted: Path):
 
 
 def test_damaged_packs_are_one_line(tmp_path, painted: Path):
-    import shutil
-
     shutil.copytree(painted, tmp_path / "pack")
     (tmp_path / "pack" / "vocabulary.json").write_text(json.dumps({"categories": ["ball"], "predicates": ["on"]}))
     with pytest.raises(UserError, match="is not in the pack's vocabulary.json"):
         PackLoader(tmp_path / "pack", "train", (16, 16), 8).batch(0, 0, 2)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_made_ahead_are_the_same_and_start_anywhere(painted: Path, workers):
+    loader = PackLoader(painted, "train", (16, 16), 8, relations="subset", flip=True)
+    shares = [range(4), range(4, 8)]
+    ahead = list(loader.batches(0, range(3, 6), 8, shares, workers))
+    fresh = PackLoader(painted, "train", (16, 16), 8, relations="subset", flip=True)
+    expected = [fresh.batch(0, step, 8, share) for step in range(3, 6) for share in shares]
+    assert len(ahead) == 6 and all(same(a, b) for a, b in zip(ahead, expected, strict=True))
+
+
+def test_flipping_mirrors_pictures_and_relations(painted: Path):
+    plain = PackLoader(painted, "train", (16, 16), 8)
+    flipped = PackLoader(painted, "train", (16, 16), 8, flip=True)
+    turned = 0
+    for step in range(3):
+        one, two = plain.batch(0, step, 8), flipped.batch(0, step, 8)
+        for i in range(8):
+            is_turned = not torch.equal(one.images[i], two.images[i])
+            view = one.images[i].flip(-1) if is_turned else one.images[i]
+            assert torch.equal(view, two.images[i])
+            mine, theirs = (b.triples[b.triple_to_image == i][:, 1] for b in (one, two))
+            assert len(mine) == 0 or torch.equal(mine, theirs) != is_turned
+            turned += is_turned
+    assert 6 <= turned <= 18, "about half"

@@ -23,3 +23,8 @@ def suggest(name: str, allowed: Iterable[str], limit: int = 8) -> str:
         return f"(did you mean {folded[close[0]]!r}?)"
     shown = ", ".join(choices[:limit])
     return f"(choose from: {shown}{', ...' if len(choices) > limit else ''})"
+
+
+def missing_extra(package: str, extra: str) -> UserError:
+    """For a dependency that only some uses need: says what to install."""
+    return UserError(f"this needs the package {package}: python -m pip install 'scenograph[{extra}]'")

@@ -1,24 +1,31 @@
-"""``scenograph data``: render scenes, pack data sets, look at packs."""
+"""``scenograph data``: render, download and pack data sets; look at packs, check and share them."""
 
 from __future__ import annotations
 
 import io
+import os
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from scenograph.cli.console import console, progress_bar, track, write_files
-from scenograph.errors import UserError
+from scenograph.errors import UserError, suggest
 from scenograph.files import make_folder
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from scenograph.data.pack import Pack
+    from scenograph.data.source import Options, Progress
+    from scenograph.scenes.scene import Scene
 
-app = typer.Typer(no_args_is_help=True, help="Render scenes, pack data sets, look at packs.")
+app = typer.Typer(
+    no_args_is_help=True, help="Render, download and pack data sets; look at packs, check and share them."
+)
 
 
 @app.command()
@@ -44,92 +51,207 @@ def render(
     for _ in track(render_dataset(out, count, settings, workers), "rendering", count):
         pass
     console.print(f"wrote {count} scenes to {out}")
-    console.print(f"next: scenograph data pack {out} --out packs/NAME")
+    console.print(f"next: scenograph data pack clevr --root {out} --out packs/NAME")
+
+
+@app.command()
+def sources() -> None:
+    """List the data sets that can be packed, with their options."""
+    from scenograph.data.sources import SOURCES
+
+    for name, source in SOURCES.items():
+        console.print(f"[bold]{name}[/bold]  {source.title}")
+        for key, field in source.options_type.model_fields.items():
+            default = "required" if field.is_required() else _shown(field.default)
+            console.print(f"    {key}={default}  [dim]{field.description or 'a named set of defaults'}[/dim]")
+    console.print("pack one:  scenograph data pack NAME key=value ... --root FOLDER --out PACK")
 
 
 @app.command()
 def pack(
-    source: Annotated[Path, typer.Argument(help="A folder made by 'data render', or a CLEVR *_scenes.json.")],
-    out: Annotated[Path, typer.Option("--out", help="Pack folder to make.")],
-    validation: Annotated[
-        Path | None, typer.Option("--validation", help="A second source for the validation split.")
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A data set; 'data sources' lists them.")],
+    options: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Options of the data set.")
     ] = None,
-    validation_count: Annotated[
-        int, typer.Option("--validation-count", min=0, help="Without one: how many last scenes to set aside.")
-    ] = 0,
+    root: Annotated[Path, typer.Option("--root", help="Where the data set is, in its official form.")] = Path(),
+    out: Annotated[Path, typer.Option("--out", help="Pack folder to make.")] = Path("packs/pack"),
     size: Annotated[
         int | None, typer.Option("--size", min=16, help="Shrink larger pictures to this shorter side.")
     ] = None,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes. (default: all cores)")] = None,
 ) -> None:
-    """Convert a data set, once, into the form that training reads."""
-    import datasets
+    """Convert a data set, once, into the form that training reads. Resumes where it stopped."""
+    from scenograph.data.pack import read_vocabulary, work_folder, write_pack
+    from scenograph.data.sources import SOURCES
 
-    from scenograph.data.clevr import VOCABULARY, read_clevr
-    from scenograph.data.pack import write_pack
-
-    if validation is not None:
-        splits = {"train": read_clevr(source), "validation": read_clevr(validation)}
-    elif validation_count:
-        scenes = list(read_clevr(source))
-        if len(scenes) <= validation_count:
-            raise UserError(f"--validation-count {validation_count}: {source} holds only {len(scenes)} scenes")
-        cut = len(scenes) - validation_count
-        splits = {"train": iter(scenes[:cut]), "validation": iter(scenes[cut:])}
-    else:
-        splits = {"train": read_clevr(source)}
+    if name not in SOURCES:
+        raise UserError(f"no data set {name!r} {suggest(name, SOURCES)}; see: scenograph data sources")
+    kind = SOURCES[name]
+    if not root.exists():
+        raise UserError(f"--root {root}: there is no such folder")
+    if out.exists():
+        raise UserError(f"--out {out} exists; delete it or choose another name")
     make_folder(out.parent)
-    datasets.disable_progress_bars()  # ours says the same in one line
-    with progress_bar() as bar:
-        task = bar.add_task("packing", total=None)
-        counts = write_pack(out, splits, VOCABULARY, lambda done: bar.update(task, completed=done), size)
-    console.print(f"wrote {out} ({', '.join(f'{split}: {number}' for split, number in counts.items())})")
+    # The folder for intermediate files depends on the options, which the source knows only once it is made.
+    source = kind(root, _parse_options(kind.options_type, options or [], name), Path())
+    source.work = work_folder(out, source, size)
+    with _reporting() as progress:
+        record = write_pack(out, source, size, workers or os.cpu_count() or 1, progress, source.work)
+    console.print(f"wrote {out} from {source.title}")
+    _print_record(record)
+    _print_vocabulary(read_vocabulary(out))
+    console.print(f"look at it: scenograph data show {out} --out sheet.png")
 
 
 @app.command()
 def show(
     folder: Annotated[Path, typer.Argument(metavar="PACK", help="A pack folder.")],
     split: Annotated[str, typer.Option("--split", help="Which split.")] = "train",
-    count: Annotated[int, typer.Option("--count", min=1, max=256, help="Scenes on the sheet.")] = 16,
-    out: Annotated[Path | None, typer.Option("--out", help="Write a sheet of pictures with boxes here (.png).")] = None,
+    count: Annotated[int, typer.Option("--count", min=1, max=256, help="Scenes on the sheet.")] = 12,
+    first: Annotated[int, typer.Option("--first", min=0, help="Number of the first scene on the sheet.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write a sheet of pictures, layouts and graphs here (.png).")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
-    """Say what a pack holds, and draw its first scenes."""
-    from scenograph.data.pack import Pack
-    from scenograph.scenes.text import scene_to_text
+    """Say what a pack holds, and draw scenes of it."""
+    from scenograph.data.pack import Pack, read_record
 
     opened = Pack(folder, split)
-    names = opened.vocabulary
-    console.print(f"{folder}, {split}: {len(opened)} scenes")
-    console.print(
-        f"  {len(names.category_index)} categories, {len(names.predicate_index)} predicates, "
-        f"attribute groups: {', '.join(names.attributes) or 'none'}"
-    )
-    scene, picture = opened[0]
-    console.print(f"  first: {scene_to_text(scene)[:160]}  {picture.size if picture else 'no picture'}", markup=False)
+    record = read_record(folder)
+    console.print(f"{folder}, from {record['source']}")
+    _print_record(record)
+    _print_vocabulary(opened.vocabulary)
+    _print_statistics(opened, split)
     if out is not None:
-        write_files([(out, _sheet(opened, min(count, len(opened))))], overwrite)
+        if first >= len(opened):
+            raise UserError(f"--first {first}: the split {split!r} has scenes 0 to {len(opened) - 1}")
+        write_files([(out, _sheet(opened, first, min(count, len(opened) - first)))], overwrite)
         console.print(f"wrote {out}")
 
 
-def _sheet(pack: Pack, count: int) -> bytes:
+@app.command()
+def verify(folder: Annotated[Path, typer.Argument(metavar="PACK", help="A pack folder.")]) -> None:
+    """Check a pack: checksums, every picture, every scene."""
+    from scenograph.data.pack import verify_pack
+
+    with _reporting() as progress:
+        problems = verify_pack(folder, progress)
+    for problem in problems[:20]:
+        console.print(problem, markup=False)
+    if problems:
+        more = f" (the first 20 of {len(problems)} are above)" if len(problems) > 20 else ""
+        raise UserError(f"{folder}: {len(problems)} problems{more}; make the pack again")
+    console.print(f"ok: {folder}")
+
+
+@contextmanager
+def _reporting() -> Iterator[Progress]:
+    """A progress callback that shows what is being done and how far it is."""
+    import datasets
+
+    datasets.disable_progress_bars()  # ours says the same in one line
+    with progress_bar() as bar:
+        task = bar.add_task("starting", total=None)
+        yield lambda what, done: bar.update(task, description=what, completed=done)
+
+
+def _parse_options(kind: type[Options], overrides: list[str], name: str) -> Options:
+    """``key=value`` pairs as the options of a source; lists are written with commas."""
+    from scenograph.training.recipe import validate
+
+    values: dict[str, Any] = {}
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals:
+            raise UserError(f"{override!r}: expected key=value; a folder goes after --root")
+        field = kind.model_fields.get(key)
+        is_list = field is not None and "tuple" in str(field.annotation)
+        values[key] = [part.strip() for part in value.split(",")] if is_list else value
+    return validate(kind, values, f"data set {name}")
+
+
+def _shown(value: object) -> str:
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _print_record(record: dict[str, Any]) -> None:
+    for split, numbers in record["splits"].items():
+        scenes, objects, relations = (numbers[name] for name in ("scenes", "objects", "relations"))
+        console.print(f"  {split}: {scenes} scenes, {objects} objects, {relations} relations")
+    for title, reasons in (("left out", record["dropped"]), ("noted", record["remarks"])):
+        for reason, number in sorted(reasons.items(), key=lambda item: -item[1]):
+            console.print(f"  {title}: {number:>7}  {reason}", markup=False)
+
+
+def _print_vocabulary(vocabulary: Any) -> None:
+    groups = vocabulary.attributes
+    single = sum(len(names) == 1 for names in groups.values())
+    attributes = f"{single} attributes" if single == len(groups) else f"attribute groups: {', '.join(groups)}"
+    console.print(
+        f"  vocabulary: {len(vocabulary.category_index)} categories, {len(vocabulary.predicate_index)} predicates, "
+        f"{attributes if groups else 'no attributes'}",
+        markup=False,
+    )
+
+
+def _print_statistics(opened: Pack, split: str) -> None:
+    """The most frequent names of a split, and how many objects have masks and sketches."""
+    table = opened.table
+    counts = [len(row) for row in table["categories"]]
+    console.print(
+        f"  {split}: {min(counts)} to {max(counts)} objects a scene, {sum(counts) / len(counts):.1f} on average"
+    )
+    for title, column in (("categories", "categories"), ("predicates", "relation_predicates")):
+        common = Counter(name for row in table[column] for name in row).most_common(8)
+        if common:
+            console.print(f"  most frequent {title}: {', '.join(f'{n} {c}' for n, c in common)}", markup=False)
+    for title in ("masks", "sketches"):
+        having = sum(bool(value) for row in table[title] for value in row)
+        console.print(f"  objects with {title}: {having} of {sum(counts)}")
+
+
+def _sheet(opened: Pack, first: int, count: int) -> bytes:
     from scenograph.scenes.drawing import contact_sheet
 
+    rows = [_panels(*opened[index]) for index in range(first, first + count)]
+    width = max(map(len, rows))
+    blank = rows[0][0].resize(rows[0][0].size)
+    blank.paste("white", (0, 0, *blank.size))
+    panels = [panel for row in rows for panel in (*row, *[blank] * (width - len(row)))]
     stream = io.BytesIO()
-    contact_sheet(list(_boxed_pictures(pack, count)), columns=4).save(stream, "PNG")
+    contact_sheet(panels, columns=width * (2 if count > 4 else 1)).save(stream, "PNG")
     return stream.getvalue()
 
 
-def _boxed_pictures(pack: Pack, count: int) -> Iterator[Image.Image]:
-    from PIL import Image, ImageDraw
+def _panels(scene: Scene, picture: Image.Image | None, side: int = 280) -> list[Image.Image]:
+    """The picture with boxes, the sketches if there are any, the layout, and a readable part of the graph.
 
-    from scenograph.scenes.drawing import object_color
+    A scene without stored relations gets some of those that training draws from its boxes.
+    """
+    from dataclasses import replace
 
-    side = 256
-    for index in range(count):
-        scene, picture = pack[index]
-        canvas = (picture or Image.new("RGB", (side, side), "white")).convert("RGB").resize((side, side))
-        painter = ImageDraw.Draw(canvas)
-        for i, thing in enumerate(scene.objects):
-            if thing.box is not None:
-                painter.rectangle([side * value for value in thing.box], outline=object_color(scene, i))
-        yield canvas
+    import numpy as np
+    from PIL import Image, ImageDraw, ImageOps
+
+    from scenograph.data.loader import random_sg2im_relations, random_subset
+    from scenograph.scenes.drawing import draw_graph, draw_layout, draw_sketches, object_color
+
+    canvas = (picture or Image.new("RGB", (side, side), "white")).convert("RGB").resize((side, side))
+    painter = ImageDraw.Draw(canvas)
+    for i, thing in enumerate(scene.objects):
+        if thing.box is not None:
+            painter.rectangle([side * value for value in thing.box], outline=object_color(scene, i), width=2)
+    panels = [canvas]
+    if any(thing.sketch is not None for thing in scene.objects):
+        panels.append(draw_sketches(scene, side))
+    rng = np.random.default_rng(1)
+    if scene.relations:
+        relations = random_subset(scene.relations, len(scene.objects), rng)
+    elif all(thing.box is not None for thing in scene.objects):
+        relations = random_sg2im_relations(scene, rng)
+    else:
+        relations = ()
+    for drawing in (draw_layout(scene), draw_graph(replace(scene, relations=relations))):
+        panels.append(ImageOps.pad(drawing.to_image(), (side, side), color="white"))
+    return panels

@@ -1,19 +1,26 @@
 """CLEVR scenes (Johnson et al., CVPR 2017): the published v1.0 files and those of :mod:`scenograph.data.rendered`.
 
-A published scene has 3-D positions but no boxes. They are then estimated from the object's pixel position,
-size and distance, so a layout is approximate; rendered scenes carry exact boxes and masks.
+``--root`` is the official tree (``scenes/CLEVR_{train,val}_scenes.json`` beside ``images/``), a folder made by
+``scenograph data render``, a single scenes file, or the pickle of scene graphs that Canonical Sg2Im draws from.
+A published scene has 3-D positions but no boxes: they are computed as Canonical Sg2Im does. Rendered scenes carry
+exact boxes and masks.
 """
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
+from pydantic import Field
 
+from scenograph.data.pickles import load_plain_pickle
+from scenograph.data.records import Records, stream_json
+from scenograph.data.source import Options, Plan, Progress, Sample, Skip, Source, set_aside
 from scenograph.errors import UserError
 from scenograph.scenes.scene import Box, Relation, Scene, SceneObject
 from scenograph.scenes.vocabulary import Vocabulary
@@ -31,37 +38,105 @@ VOCABULARY = Vocabulary(
     },
 )
 
+OFFICIAL_SIZE = (480, 320)
+"""Width and height of CLEVR v1.0's pictures, in whose pixels Canonical Sg2Im's box formula is written."""
 
-def read_clevr(path: Path) -> Iterator[tuple[str, Path | None, Scene]]:
-    """Yield (identifier, picture path if it exists, scene) from a scene file or a folder with ``scenes.json``.
 
-    ``path`` may be a CLEVR ``*_scenes.json``, one scene's JSON, or a folder made by ``scenograph data render``.
-    """
-    source = path / "scenes.json" if path.is_dir() else path
-    try:
-        value = json.loads(source.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot read {source}: {error.strerror}") from error
-    except ValueError as error:
-        raise UserError(f"{source}: not valid JSON: {error}") from error
-    scenes = value.get("scenes", [value]) if isinstance(value, dict) else None
-    if not scenes or not isinstance(scenes, list):
-        raise UserError(f"{source}: expected CLEVR scenes ({{'info': ..., 'scenes': [...]}})")
-    for number, raw in enumerate(scenes):
+class ClevrOptions(Options):
+    """Which scenes validate, and which are kept."""
+
+    validation: Path | None = Field(None, description="a second root, whose scenes validate")
+    validation_count: int = Field(0, ge=0, description="without one: how many scenes to set aside")
+    dialog: Path | None = Field(None, description="CLEVR-Dialog JSON: keep only the pictures it talks about")
+
+
+class Clevr(Source):
+    """Cubes, spheres and cylinders with attributes, relations, boxes and (rendered) masks."""
+
+    title = "CLEVR"
+    options_type = ClevrOptions
+
+    def __init__(self, root: Path, options: ClevrOptions, work: Path) -> None:
+        super().__init__(root, options, work)
+        self.pictures: dict[str, bool] = {}
+        """Whether a split has pictures at all; scenes rendered without are packed as layouts."""
+
+    @cached_property
+    def records(self) -> Records:
+        """The scenes by picture name."""
+        return Records(self.work / "scenes.sqlite")
+
+    @cached_property
+    def files(self) -> dict[str, Path]:
+        """The scene file of each split."""
+        if self.options.validation is not None:
+            return {"train": _scene_file(self.root), "validation": _scene_file(self.options.validation)}
+        official = {
+            "train": self.root / "scenes" / "CLEVR_train_scenes.json",
+            "validation": self.root / "scenes" / "CLEVR_val_scenes.json",
+        }
+        found = {split: path for split, path in official.items() if path.is_file()}
+        return found or {"train": _scene_file(self.root)}
+
+    def inputs(self) -> list[Path]:  # noqa: D102
+        return [*self.files.values(), *([self.options.dialog] if self.options.dialog else [])]
+
+    def plan(self, progress: Progress) -> Plan:  # noqa: D102
+        dropped: Counter[str] = Counter()
+        wanted = None if self.options.dialog is None else _dialog_pictures(self.options.dialog)
+        splits: dict[str, list[tuple[str, str]]] = {}
+        for split, path in self.files.items():
+            if path.suffix == ".pkl":
+                splits[split] = [(split, str(number)) for number in range(len(_read_graphs(path)))]
+                continue
+            # One scene's JSON is a scene file of one.
+            prefix = "scenes.item" if next(stream_json(path, "scenes.item"), None) else ""
+            self.records.add(split, path, prefix, "image_filename", progress)
+            seen = set()
+            splits[split] = []
+            for name in self.records.keys(split):
+                if name in seen:
+                    dropped["picture name is listed twice"] += 1
+                elif wanted is not None and name not in wanted:
+                    dropped["picture is not in the dialog file"] += 1
+                else:
+                    splits[split].append((split, name))
+                seen.add(name)
+            examples = (record for _, record in zip(range(100), self.records.all(split), strict=False))
+            self.pictures[split] = any(_find_picture(path.parent, record) for record in examples)
+        if self.options.validation_count:
+            splits = {**splits, **set_aside(splits["train"], self.options.validation_count, str(self.files["train"]))}
+        return Plan(VOCABULARY, splits, dropped)
+
+    def read(self, item: tuple[str, str]) -> Sample:  # noqa: D102
+        split, name = item
+        # Scenes set aside from the train file are still found there.
+        table = split if split in self.files else "train"
+        path = self.files[table]
+        if path.suffix == ".pkl":
+            return Sample(name, _graph_scene(_read_graphs(path)[int(name)]))
+        raw = self.records.get(table, name)[0]
+        picture = _find_picture(path.parent, raw)
+        if picture is None and self.pictures[table]:
+            raise Skip("picture is missing or unreadable")
         try:
-            scene = clevr_scene(raw, source.parent)
-            filename = raw["image_filename"]
-        except (KeyError, TypeError, IndexError, AttributeError) as error:
-            raise UserError(f"{source}, scene {number}: not a CLEVR scene: missing or wrong {error}") from error
-        yield Path(filename).stem, _find_picture(source.parent, raw), scene
+            size = OFFICIAL_SIZE if picture is None else _picture_size(picture)
+            scene = clevr_scene(raw, path.parent, size)
+        except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
+            raise UserError(f"{path}, scene {name}: not a CLEVR scene: missing or wrong {error}") from error
+        return Sample(Path(name).stem, scene, picture)
 
 
-def clevr_scene(raw: dict[str, Any], folder: Path | None = None) -> Scene:
-    """One CLEVR JSON scene as a Scene; masks are read from ``folder/masks`` where the scene names one."""
+def clevr_scene(raw: dict[str, Any], folder: Path | None = None, size: tuple[int, int] = OFFICIAL_SIZE) -> Scene:
+    """One CLEVR JSON scene as a Scene; masks are read from ``folder/masks`` where the scene names one.
+
+    ``size`` is the picture's (width, height), in whose pixels the scene's ``pixel_coords`` are.
+    """
     index_picture = None
     if folder is not None and "mask_filename" in raw:
         index_picture = np.array(Image.open(folder / "masks" / raw["mask_filename"]))
-    objects = [_clevr_object(thing, i, index_picture) for i, thing in enumerate(raw["objects"])]
+    boxes = [tuple(thing["box"]) if "box" in thing else box_from_position(thing, raw, size) for thing in raw["objects"]]
+    objects = [_clevr_object(thing, i, boxes[i], index_picture) for i, thing in enumerate(raw["objects"])]
     relations = [
         Relation(subject, PREDICATES[name], target)
         for name, neighbours in raw["relationships"].items()
@@ -72,36 +147,91 @@ def clevr_scene(raw: dict[str, Any], folder: Path | None = None) -> Scene:
     return Scene(tuple(objects), tuple(relations))
 
 
-def _clevr_object(thing: dict[str, Any], index: int, index_picture: np.ndarray | None) -> SceneObject:
-    attributes = (thing["size"], thing["color"], thing["material"])
-    box = tuple(thing["box"]) if "box" in thing else estimate_box(thing)
+def box_from_position(thing: dict[str, Any], scene: dict[str, Any], size: tuple[int, int] = OFFICIAL_SIZE) -> Box:
+    """The box of an object from its 3-D and pixel position, by Canonical Sg2Im's formula (its CLEVR loader).
+
+    The formula is for 480 x 320 pixels; extents grow with the width, as under one lens. Clipped to the canvas.
+    """
+    x, y, z = thing["3d_coords"]
+    cosine, sine = scene["directions"]["right"][:2]
+    across = x * cosine + y * sine
+    depth = y * cosine - across * sine  # with the turned x, as the original has it
+    half = up = down = 6.9 * z * (15 - depth) / 2
+    if thing["shape"] == "cylinder":
+        distance, height = 9.4 + depth, 6.4
+        ratio = z * (height / distance + 1) / (z * (height / distance + 1) - z * (height - z) / distance)
+        up *= ratio
+        down = up * (height - z + distance) / (height + z + distance)
+        half *= 11 / (10 + depth)
+    elif thing["shape"] == "cube":
+        half, up, down = (extent * 13 / (10 + depth) for extent in (half, up, down))
+    scale = size[0] / OFFICIAL_SIZE[0]
+    px, py = thing["pixel_coords"][:2]
+    corners = np.array([px - half * scale, py - down * scale, px + half * scale, py + up * scale])
+    x0, y0, x1, y1 = np.clip(corners / [*size, *size], 0, 1).tolist()
+    return (x0, y0, x1, y1)
+
+
+def _clevr_object(thing: dict[str, Any], index: int, box: Box, index_picture: np.ndarray | None) -> SceneObject:
     mask = None
     if index_picture is not None:
         height, width = index_picture.shape
         x0, y0, x1, y1 = (round(v * s) for v, s in zip(box, (width, height, width, height), strict=True))
         mask = index_picture[y0:y1, x0:x1] == index + 1
-    return SceneObject(thing["shape"], attributes, box, mask)
+    return SceneObject(thing["shape"], (thing["size"], thing["color"], thing["material"]), box, mask)
 
 
-def estimate_box(thing: dict[str, Any], width: int = 320, height: int = 240) -> Box:
-    """A box from CLEVR's pixel position and depth: half extents of the shape under CLEVR's 35 mm lens."""
-    x, y, depth = thing["pixel_coords"]
-    focal = 35 / 32 * width
-    radius = {"large": 0.7, "small": 0.35}[thing["size"]]
-    half_width = (0.9 * radius if thing["shape"] == "cube" else radius) * focal / depth
-    half_height = (radius if thing["shape"] != "cylinder" else 1.1 * radius) * focal / depth
-    box = np.array([x - half_width, y - half_height, x + half_width, y + half_height])
-    x0, y0, x1, y1 = np.clip(box / [width, height, width, height], 0, 1).tolist()
-    return (x0, y0, x1, y1)
+def _scene_file(path: Path) -> Path:
+    return path / "scenes.json" if path.is_dir() else path
+
+
+def _dialog_pictures(path: Path) -> set[str]:
+    """Names of the pictures in a CLEVR-Dialog file: a list of records, each of one picture."""
+    names = {record.get("image_filename") for record in stream_json(path, "item") if isinstance(record, dict)}
+    if not names - {None}:
+        raise UserError(f"{path}: not a CLEVR-Dialog file: no record has an image_filename")
+    return {str(name) for name in names}
+
+
+def _read_graphs(path: Path) -> list[dict[str, Any]]:
+    """Canonical Sg2Im's ``scene_graphs.pkl``: records without pictures, plain data only."""
+    value = load_plain_pickle(path)
+    graphs = [value[i] for i in range(len(value))] if isinstance(value, dict | list | tuple) else []
+    if not graphs or not all(isinstance(graph, dict) and "objects" in graph and "boxes" in graph for graph in graphs):
+        raise UserError(f"{path}: expected records with 'objects' and 'boxes'")
+    return graphs
+
+
+def _graph_scene(graph: dict[str, Any]) -> Scene:
+    """A record of :func:`_read_graphs` as a Scene; boxes there are x, y, width, height."""
+    objects = tuple(
+        SceneObject(thing["shape"], (thing["size"], thing["color"], thing["material"]), (x, y, x + w, y + h))
+        for thing, (x, y, w, h) in zip(graph["objects"], graph["boxes"], strict=False)
+    )
+    names = list(PREDICATES.values())
+    known = {**{name: name for name in names}, **PREDICATES}
+    relations = [
+        Relation(int(s), known[p], int(o))
+        for s, p, o in graph.get("relationships", [])
+        if p in known and max(int(s), int(o)) < len(objects)
+    ]
+    return Scene(objects, tuple(relations))
+
+
+def _picture_size(path: Path) -> tuple[int, int]:
+    with Image.open(path) as image:
+        return image.size
 
 
 def _find_picture(folder: Path, raw: dict[str, Any]) -> Path | None:
     """Beside the scene file, or in CLEVR's own tree (``scenes/`` next to ``images/<split>/``)."""
     name = raw["image_filename"]
-    candidates = (
-        folder / "images" / name,
-        folder / name,
-        folder.parent / "images" / name,
-        folder.parent / "images" / str(raw.get("split", "")) / name,
+    candidates: Iterator[Path] = iter(
+        (
+            folder / "images" / name,
+            folder / name,
+            folder.parent / "images" / name,
+            folder.parent / "images" / str(raw.get("split", "")) / name,
+        )
     )
     return next((candidate for candidate in candidates if candidate.is_file()), None)

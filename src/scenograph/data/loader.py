@@ -6,21 +6,24 @@ halves of the batch of one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from torch import Tensor
+import torch
+from torch.utils.data import DataLoader, Dataset
 
-from scenograph.data.pack import Pack
+from scenograph.data.pack import Pack, open_picture, row_to_scene
 from scenograph.errors import UserError
-from scenograph.scenes.batch import SceneBatch, collate, encode_scene, image_to_tensor
-from scenograph.scenes.geometry import mask_centre, sg2im_relation
+from scenograph.scenes.batch import EncodedScene, SceneBatch, collate, encode_scene, picture_to_pixels
+from scenograph.scenes.geometry import MIRRORED, mask_centre, sg2im_relation
 from scenograph.scenes.scene import Relation, Scene
 
 RelationPolicy = Literal["stored", "subset", "sg2im", "none"]
+ObjectPolicy = Literal["random", "related"]
 
 
 class PackLoader:
@@ -29,7 +32,9 @@ class PackLoader:
     ``relations`` chooses the graph of a training scene: ``stored`` as in the pack; ``subset`` a random part
     of the stored ones, since people name few of the relations that hold; ``sg2im`` one random geometric
     relation per object, as sg2im's COCO loader draws them; ``none``.
-    ``max_objects`` keeps a random selection of larger scenes. Decoded scenes stay in memory up to ``cache``.
+    ``max_objects`` keeps some objects of larger scenes: a ``random`` selection, or the ``related`` ones first, as
+    sg2im's Visual Genome loader does. ``flip`` mirrors every other scene at random, its left and right too.
+    Decoded scenes stay in memory up to ``cache``.
     """
 
     def __init__(
@@ -40,14 +45,16 @@ class PackLoader:
         mask_size: int,
         relations: RelationPolicy = "stored",
         max_objects: int | None = None,
+        objects: ObjectPolicy = "random",
+        flip: bool = False,
         cache: int = 20_000,
     ) -> None:
         self.pack = Pack(folder, split)
         self.vocabulary = self.pack.vocabulary
         self.image_size, self.mask_size = image_size, mask_size
-        self.relations, self.max_objects = relations, max_objects
+        self.relations, self.max_objects, self.objects, self.flip = relations, max_objects, objects, flip
         self.cache_limit = cache
-        self._cache: dict[int, tuple[Scene, Tensor | None]] = {}
+        self._cache: dict[int, tuple[Scene, np.ndarray | None]] = {}
 
     def __len__(self) -> int:
         return len(self.pack)
@@ -65,6 +72,20 @@ class PackLoader:
             chosen.append((index, np.random.default_rng([seed, 1, position])))
         return self._collate(chosen)
 
+    def batches(
+        self, seed: int, steps: range, size: int, shares: Sequence[Sequence[int]], workers: int = 0, pin: bool = False
+    ) -> Iterator[SceneBatch]:
+        """:meth:`batch` for every step and every share of its slots, in order, made ahead by ``workers`` processes.
+
+        ``pin`` puts them in page-locked memory, from which a GPU copies while it computes.
+        """
+        if not workers:
+            requests = _Requests(self, seed, steps, size, shares)
+            return (requests[number] for number in range(len(requests)))
+        requests = _Requests(self._sharing_cache(workers), seed, steps, size, shares)
+        options: dict[str, Any] = {"num_workers": workers, "pin_memory": pin, "worker_init_fn": _use_one_thread}
+        return iter(DataLoader(requests, batch_size=None, **options))
+
     def fixed_batch(self, start: int, size: int) -> SceneBatch:
         """Scenes ``start`` to ``start + size`` in stored order, drawn the same way every time (validation)."""
         indices = range(start, min(start + size, len(self)))
@@ -73,7 +94,10 @@ class PackLoader:
     def scenes(self, start: int, size: int) -> list[Scene]:
         """The scenes of :meth:`fixed_batch`, with the same relations."""
         indices = range(start, min(start + size, len(self)))
-        return [self._select(self._load(index)[0], np.random.default_rng([2, index])) for index in indices]
+        loaded = self._load(indices)
+        return [
+            self._select(scene, np.random.default_rng([2, i])) for i, (scene, _) in zip(indices, loaded, strict=True)
+        ]
 
     def _order(self, seed: int, epoch: int) -> np.ndarray:
         if getattr(self, "_epoch", None) != (seed, epoch):
@@ -81,29 +105,44 @@ class PackLoader:
             self._permutation = np.random.default_rng([seed, 0, epoch]).permutation(len(self))
         return self._permutation
 
+    def _sharing_cache(self, workers: int) -> PackLoader:
+        """A copy for worker processes, each of which remembers its part of the scenes."""
+        copied = copy(self)
+        copied._cache, copied.cache_limit = {}, self.cache_limit // workers
+        return copied
+
     def _collate(self, chosen: Sequence[tuple[int, np.random.Generator]]) -> SceneBatch:
+        loaded = self._load([index for index, _ in chosen])
         samples = []
-        for index, rng in chosen:
-            scene, image = self._load(index)
-            scene = self._select(scene, rng)
+        for (index, rng), (scene, image) in zip(chosen, loaded, strict=True):
             try:
-                samples.append(encode_scene(scene, self.vocabulary, self.mask_size, image))
+                samples.append(self._encode(scene, image, rng))
             except KeyError as error:
                 raise UserError(f"pack row {index}: name {error} is not in the pack's vocabulary.json") from error
         return collate(samples)
 
-    def _load(self, index: int) -> tuple[Scene, Tensor | None]:
-        if index in self._cache:
-            return self._cache[index]
-        scene, picture = self.pack[index]
-        image = None if picture is None else image_to_tensor(picture, *self.image_size)
-        if len(self._cache) < self.cache_limit:
-            self._cache[index] = (scene, image)
-        return scene, image
+    def _encode(self, scene: Scene, image: np.ndarray | None, rng: np.random.Generator) -> EncodedScene:
+        scene = self._select(scene, rng)
+        if self.flip and rng.random() < 0.5:
+            scene, image = mirror(scene), None if image is None else image[:, ::-1]
+        return encode_scene(scene, self.vocabulary, self.mask_size, image)
+
+    def _load(self, indices: Sequence[int]) -> list[tuple[Scene, np.ndarray | None]]:
+        """Scenes with masks of the model's size, and pictures (H, W, 3) uint8; missing ones in one read."""
+        missing = [index for index in dict.fromkeys(indices) if index not in self._cache]
+        fresh: dict[int, tuple[Scene, np.ndarray | None]] = {}
+        for index, row in zip(missing, self.pack.rows(missing), strict=True):
+            picture = open_picture(row)
+            image = None if picture is None else picture_to_pixels(picture, *self.image_size)
+            fresh[index] = (row_to_scene(row, self.mask_size), image)
+        room = self.cache_limit - len(self._cache)
+        self._cache |= dict(list(fresh.items())[: max(room, 0)])
+        return [fresh[index] if index in fresh else self._cache[index] for index in indices]
 
     def _select(self, scene: Scene, rng: np.random.Generator) -> Scene:
         if self.max_objects is not None and len(scene.objects) > self.max_objects:
-            scene = _keep_objects(scene, np.sort(rng.permutation(len(scene.objects))[: self.max_objects]))
+            choose = related_objects if self.objects == "related" else random_objects
+            scene = _keep_objects(scene, choose(scene, self.max_objects, rng))
         if self.relations == "none":
             return replace(scene, relations=())
         if self.relations == "subset":
@@ -111,6 +150,57 @@ class PackLoader:
         if self.relations == "sg2im":
             return replace(scene, relations=random_sg2im_relations(scene, rng))
         return scene
+
+
+@dataclass(frozen=True)
+class _Requests(Dataset[SceneBatch]):
+    """Batches to make, by number: what torch's worker processes ask for."""
+
+    loader: PackLoader
+    seed: int
+    steps: range
+    size: int
+    shares: Sequence[Sequence[int]]
+
+    def __len__(self) -> int:
+        return len(self.steps) * len(self.shares)
+
+    def __getitem__(self, number: int) -> SceneBatch:
+        step, share = divmod(number, len(self.shares))
+        return self.loader.batch(self.seed, self.steps[step], self.size, self.shares[share])
+
+
+def _use_one_thread(worker: int) -> None:
+    torch.set_num_threads(1)  # more would only get in the way of the training process
+
+
+def random_objects(scene: Scene, count: int, rng: np.random.Generator) -> list[int]:
+    """``count`` objects, in their order."""
+    return sorted(rng.permutation(len(scene.objects))[:count].tolist())
+
+
+def related_objects(scene: Scene, count: int, rng: np.random.Generator) -> list[int]:
+    """``count`` objects: those in relations (a random part if they are more), then random others."""
+    related = sorted({end for relation in scene.relations for end in (relation.subject, relation.object)})
+    others = [i for i in range(len(scene.objects)) if i not in set(related)]
+    shuffled = [*rng.permutation(related).tolist(), *rng.permutation(others).tolist()]
+    return sorted(int(i) for i in shuffled[:count])
+
+
+def mirror(scene: Scene) -> Scene:
+    """The scene seen in a mirror: boxes, masks and sketches flipped, left and right exchanged everywhere."""
+    objects = tuple(
+        replace(
+            thing,
+            attributes=tuple(MIRRORED.get(name, name) for name in thing.attributes),
+            box=None if thing.box is None else (1 - thing.box[2], thing.box[1], 1 - thing.box[0], thing.box[3]),
+            mask=None if thing.mask is None else thing.mask[:, ::-1],
+            sketch=None if thing.sketch is None else thing.sketch.mirrored(),
+        )
+        for thing in scene.objects
+    )
+    relations = tuple(replace(r, predicate=MIRRORED.get(r.predicate, r.predicate)) for r in scene.relations)
+    return Scene(objects, relations)
 
 
 def random_subset(relations: Sequence[Relation], objects: int, rng: np.random.Generator) -> tuple[Relation, ...]:
@@ -122,23 +212,25 @@ def random_subset(relations: Sequence[Relation], objects: int, rng: np.random.Ge
 def random_sg2im_relations(scene: Scene, rng: np.random.Generator) -> tuple[Relation, ...]:
     """One relation per object with a random partner, in random order of the two (sg2im's COCO loader)."""
     count = len(scene.objects)
+    boxes = [thing.box for thing in scene.objects if thing.box is not None]
+    if len(boxes) < count:
+        raise UserError("relations: sg2im needs scenes with boxes; this pack has objects without one")
+    centres = [mask_centre(box, thing.mask) for box, thing in zip(boxes, scene.objects, strict=True)]
     result = []
     for current in range(count if count > 1 else 0):
-        partner = int(rng.choice([other for other in range(count) if other != current]))
+        other = int(rng.integers(count - 1))
+        partner = other if other < current else other + 1
         subject, target = (current, partner) if rng.random() > 0.5 else (partner, current)
-        first, second = scene.objects[subject], scene.objects[target]
-        if first.box is None or second.box is None:
-            raise UserError("relations: sg2im needs scenes with boxes; this pack has objects without one")
-        centres = mask_centre(first.box, first.mask), mask_centre(second.box, second.mask)
-        result.append(Relation(subject, sg2im_relation(first.box, second.box, *centres), target))
+        predicate = sg2im_relation(boxes[subject], boxes[target], centres[subject], centres[target])
+        result.append(Relation(subject, predicate, target))
     return tuple(result)
 
 
-def _keep_objects(scene: Scene, kept: np.ndarray) -> Scene:
-    position = {int(old): new for new, old in enumerate(kept)}
+def _keep_objects(scene: Scene, kept: Sequence[int]) -> Scene:
+    position = {old: new for new, old in enumerate(kept)}
     relations = [
         Relation(position[r.subject], r.predicate, position[r.object])
         for r in scene.relations
         if r.subject in position and r.object in position
     ]
-    return Scene(tuple(scene.objects[int(i)] for i in kept), tuple(relations))
+    return Scene(tuple(scene.objects[i] for i in kept), tuple(relations))

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from scenograph.errors import UserError
+from scenograph.errors import UserError, missing_extra
 from scenograph.files import make_folder, write_atomically
 
 log = logging.getLogger(__name__)
@@ -402,4 +402,4 @@ def _require_mitsuba() -> None:
     try:
         import mitsuba  # noqa: F401
     except ImportError as error:
-        raise UserError("rendering needs Mitsuba 3: python -m pip install 'scenograph[render]'") from error
+        raise missing_extra("mitsuba", "render") from error

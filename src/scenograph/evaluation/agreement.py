@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from PIL import Image
 
 from scenograph.models.object_classifier import ObjectClassifier
-from scenograph.scenes.batch import SceneBatch, image_to_tensor
+from scenograph.scenes.batch import SceneBatch, picture_to_pixels, pixels_to_tensor
 from scenograph.scenes.scene import Scene
 
 SMALLEST_SIDE = 0.1
@@ -24,7 +25,8 @@ def object_agreement(
     """
     batch = SceneBatch.from_scenes(scenes, classifier.vocabulary).to(classifier.device)
     side = classifier.config.image_size
-    pictures = torch.stack([image_to_tensor(image, side, side) for image in images]).to(classifier.device)
+    pixels = np.stack([picture_to_pixels(image, side, side) for image in images])
+    pictures = pixels_to_tensor(pixels).to(classifier.device)
     with torch.inference_mode():
         heads = classifier(pictures, batch.boxes, batch.object_to_image)
     large = (batch.boxes[:, 2:] - batch.boxes[:, :2]).amax(dim=1) > SMALLEST_SIDE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from scenograph.scenes.scene import Scene, SceneObject
+from scenograph.scenes.scene import Scene
 from scenograph.scenes.vocabulary import Vocabulary
 
 
@@ -60,6 +61,12 @@ class SceneBatch:
         moved: dict[str, Any] = {k: v.to(device) for k, v in values.items() if isinstance(v, Tensor)}
         return replace(self, **moved)
 
+    def pin_memory(self) -> SceneBatch:
+        """The same batch in page-locked memory; torch's loaders call this."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        pinned: dict[str, Any] = {k: v.pin_memory() for k, v in values.items() if isinstance(v, Tensor)}
+        return replace(self, **pinned)
+
     def with_layout(self, boxes: Tensor, masks: Tensor | None = None) -> SceneBatch:
         """The same scenes with these boxes (O, 4), and masks (O, M, M) if given; ones (unknown) if not."""
         if masks is None:
@@ -89,68 +96,82 @@ class SceneBatch:
 
 @dataclass(frozen=True)
 class EncodedScene:
-    """One scene as tensors; what a loader hands to :func:`collate`."""
+    """One scene as arrays; what a loader hands to :func:`collate`. ``masks`` are bool, ``image`` is (H, W, 3) uint8.
 
-    objects: Tensor
-    attributes: Tensor
-    triples: Tensor
-    boxes: Tensor
-    masks: Tensor
-    known_masks: Tensor
-    image: Tensor | None = None
+    Arrays, not tensors: a tensor takes microseconds to make, and a batch of small scenes has hundreds.
+    """
+
+    objects: np.ndarray
+    attributes: np.ndarray
+    triples: np.ndarray
+    boxes: np.ndarray
+    masks: np.ndarray
+    known_masks: np.ndarray
+    image: np.ndarray | None = None
 
 
-def encode_scene(scene: Scene, vocabulary: Vocabulary, mask_size: int, image: Tensor | None = None) -> EncodedScene:
+def encode_scene(scene: Scene, vocabulary: Vocabulary, mask_size: int, image: np.ndarray | None = None) -> EncodedScene:
     """Names to indices. The scene must have passed ``vocabulary.check``."""
     triples = [(r.subject, vocabulary.predicate_index[r.predicate], r.object) for r in scene.relations]
-    masks = [_resize_mask(thing, mask_size) for thing in scene.objects]
+    whole = np.ones((mask_size, mask_size), bool)
+    masks = [whole if thing.mask is None else resize_mask(thing.mask, mask_size) for thing in scene.objects]
     attributes = np.full((len(scene.objects), len(vocabulary.attributes)), -1)
     for row, thing in enumerate(scene.objects):
         for name in thing.attributes:
             group, index = vocabulary.attribute_index[name]
             attributes[row, group] = index
     return EncodedScene(
-        objects=torch.tensor([vocabulary.category_index[thing.category] for thing in scene.objects]),
-        attributes=torch.from_numpy(attributes),
-        triples=torch.tensor(triples, dtype=torch.int64).reshape(-1, 3),
-        boxes=torch.tensor([thing.box or (float("nan"),) * 4 for thing in scene.objects], dtype=torch.float32),
-        masks=torch.from_numpy(np.stack(masks)),
-        known_masks=torch.tensor([thing.mask is not None for thing in scene.objects]),
+        objects=np.array([vocabulary.category_index[thing.category] for thing in scene.objects], dtype=np.int64),
+        attributes=attributes,
+        triples=np.array(triples, dtype=np.int64).reshape(-1, 3),
+        boxes=np.array([thing.box or (np.nan,) * 4 for thing in scene.objects], dtype=np.float32),
+        masks=np.array(masks),
+        known_masks=np.array([thing.mask is not None for thing in scene.objects]),
         image=image,
     )
 
 
 def collate(samples: Sequence[EncodedScene]) -> SceneBatch:
     """Concatenate scenes, shifting the object rows in their triples."""
-    counts = torch.tensor([len(sample.objects) for sample in samples])
-    starts = (counts.cumsum(0) - counts).tolist()
-    shifts = [torch.tensor([start, 0, start]) for start in starts]
+    counts = np.array([len(sample.objects) for sample in samples])
+    starts = (counts.cumsum() - counts).tolist()
+    triples = [sample.triples + np.array([start, 0, start]) for sample, start in zip(samples, starts, strict=True)]
     images = [sample.image for sample in samples if sample.image is not None]
+    complete = len(images) == len(samples)
     return SceneBatch(
         num_images=len(samples),
-        objects=torch.cat([sample.objects for sample in samples]),
-        attributes=torch.cat([sample.attributes for sample in samples]),
-        triples=torch.cat([sample.triples + shift for sample, shift in zip(samples, shifts, strict=True)]),
-        object_to_image=torch.arange(len(samples)).repeat_interleave(counts),
-        triple_to_image=torch.arange(len(samples)).repeat_interleave(
-            torch.tensor([len(sample.triples) for sample in samples])
-        ),
-        boxes=torch.cat([sample.boxes for sample in samples]),
-        masks=torch.cat([sample.masks for sample in samples]),
-        known_masks=torch.cat([sample.known_masks for sample in samples]),
-        images=torch.stack(images) if len(images) == len(samples) else None,
+        objects=_joined([sample.objects for sample in samples]),
+        attributes=_joined([sample.attributes for sample in samples]),
+        triples=_joined(triples),
+        object_to_image=torch.from_numpy(np.arange(len(samples)).repeat(counts)),
+        triple_to_image=torch.from_numpy(np.arange(len(samples)).repeat([len(rows) for rows in triples])),
+        boxes=_joined([sample.boxes for sample in samples]),
+        masks=_joined([sample.masks for sample in samples]).float(),
+        known_masks=_joined([sample.known_masks for sample in samples]),
+        images=pixels_to_tensor(np.stack(images)) if complete else None,
     )
 
 
-def _resize_mask(thing: SceneObject, size: int) -> np.ndarray:
-    """(size, size) float32: bilinear without smoothing, thresholded, as sg2im's loader does."""
-    if thing.mask is None:
-        return np.ones((size, size), np.float32)
-    if thing.mask.shape == (size, size):
-        return thing.mask.astype(np.float32)
-    tensor = torch.from_numpy(np.ascontiguousarray(thing.mask, dtype=np.float32))[None, None]
-    resized = torch.nn.functional.interpolate(tensor, (size, size), mode="bilinear", align_corners=False)
-    return (resized[0, 0] > 0.5).float().numpy()
+def _joined(parts: Sequence[np.ndarray]) -> Tensor:
+    return torch.from_numpy(np.concatenate(parts))
+
+
+def resize_mask(mask: np.ndarray, size: int) -> np.ndarray:
+    """(h, w) bool to (size, size): bilinear without smoothing, thresholded, as sg2im's loader does."""
+    if mask.shape == (size, size):
+        return mask
+    (top, bottom, down), (left, right, across) = (_neighbours(side, size) for side in mask.shape)
+    upper, lower = mask[top], mask[bottom]
+    weight = upper[:, left] * (1 - across) + upper[:, right] * across
+    return weight + (lower[:, left] * (1 - across) + lower[:, right] * across - weight) * down[:, None] > 0.5
+
+
+@lru_cache(maxsize=4096)
+def _neighbours(side: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of ``size`` sampling points along ``side`` pixels: the pixels before and after, and how far in between."""
+    places = np.clip((np.arange(size) + 0.5) * side / size - 0.5, 0, side - 1)
+    before = np.floor(places).astype(np.int64)
+    return before, np.minimum(before + 1, side - 1), (places - before).astype(np.float32)
 
 
 def images_to_uint8(images: Tensor) -> list[Image.Image]:
@@ -159,7 +180,12 @@ def images_to_uint8(images: Tensor) -> list[Image.Image]:
     return [Image.fromarray(array) for array in pixels.permute(0, 2, 3, 1).cpu().numpy()]
 
 
-def image_to_tensor(image: Image.Image, height: int, width: int) -> Tensor:
-    """A picture resized (bilinear, aspect not kept, as sg2im does) to (3, height, width) in [-1, 1]."""
-    pixels = np.array(image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR))
-    return torch.from_numpy(pixels).permute(2, 0, 1).float() / 127.5 - 1
+def picture_to_pixels(picture: Image.Image, height: int, width: int) -> np.ndarray:
+    """A picture resized (bilinear, aspect not kept, as sg2im does) to (height, width, 3) uint8."""
+    rgb = picture if picture.mode == "RGB" else picture.convert("RGB")
+    return np.asarray(rgb if rgb.size == (width, height) else rgb.resize((width, height), Image.Resampling.BILINEAR))
+
+
+def pixels_to_tensor(pixels: np.ndarray) -> Tensor:
+    """(N, H, W, 3) uint8 to (N, 3, H, W) float32 in [-1, 1]."""
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().contiguous().div_(127.5).sub_(1)

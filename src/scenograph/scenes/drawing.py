@@ -152,6 +152,18 @@ def draw_layout(scene: Scene, side: float = 480.0) -> Drawing:
     return Drawing(side, side, (*shapes, *labels))
 
 
+def draw_sketches(scene: Scene, side: int = 480) -> Image.Image:
+    """The sketches of a scene's objects, each in its box, ink on white."""
+    canvas = np.ones((side, side), dtype=np.float32)
+    for thing in scene.objects:
+        if thing.sketch is not None and thing.box is not None:
+            x0, y0, x1, y1 = (round(side * min(max(value, 0), 1)) for value in thing.box)
+            if x1 > x0 and y1 > y0:
+                drawn = thing.sketch.rasterise(y1 - y0, x1 - x0, line_width=side / 160)
+                canvas[y0:y1, x0:x1] = np.minimum(canvas[y0:y1, x0:x1], drawn)
+    return Image.fromarray((canvas * 255).round().astype(np.uint8)).convert("RGB")
+
+
 def contact_sheet(images: Sequence[Image.Image], columns: int, gap: int = 2) -> Image.Image:
     """Pictures of one size in rows, on white."""
     width, height = images[0].size

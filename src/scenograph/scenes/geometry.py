@@ -23,6 +23,18 @@ CONVERSES: dict[str, str] = {
 """Spatial predicates that no object has to itself, each with its converse."""
 
 
+MIRRORED: dict[str, str] = {
+    "left of": "right of",
+    "right of": "left of",
+    "facing left": "facing right",
+    "facing right": "facing left",
+}
+"""Predicates and attributes whose meaning changes in a mirror, and what they become."""
+
+SG2IM_PREDICATES = ("left of", "right of", "above", "below", "inside", "surrounding")
+"""What :func:`sg2im_relation` can say, in the order of sg2im's vocabulary."""
+
+
 def box_from_xywh(box: np.ndarray, width: float, height: float) -> np.ndarray:
     """Pixel (x, y, width, height), as COCO and Visual Genome store it, to canvas fractions."""
     x, y, w, h = np.moveaxis(np.asarray(box, dtype=np.float64), -1, 0)
@@ -47,11 +59,14 @@ def box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def mask_centre(box: tuple[float, float, float, float], mask: np.ndarray | None) -> tuple[float, float]:
     """Mean position of the pixels of a box-relative (M, M) mask, as sg2im computes it; the box centre without one."""
     x0, y0, x1, y1 = box
-    if mask is None or not np.any(mask):
+    total = 0 if mask is None else np.count_nonzero(mask)
+    if mask is None or not total:
         return ((x0 + x1) / 2, (y0 + y1) / 2)
-    rows, columns = np.nonzero(mask)
-    xs, ys = np.linspace(x0, x1, mask.shape[1]), np.linspace(y0, y1, mask.shape[0])
-    return (float(xs[columns].mean()), float(ys[rows].mean()))
+    # The mean of linspace(x0, x1) over the pixels: one sum over columns, one over rows.
+    height, width = mask.shape
+    column = float(mask.sum(0) @ np.arange(width)) / total / max(width - 1, 1)
+    row = float(mask.sum(1) @ np.arange(height)) / total / max(height - 1, 1)
+    return (x0 + (x1 - x0) * column, y0 + (y1 - y0) * row)
 
 
 def sg2im_relation(

@@ -7,10 +7,12 @@ The JSON that the field already uses is valid as it stands::
 and so is a list of such scenes. The rich form lets an object be a dictionary with optional fields::
 
     {"category": "cube", "attributes": ["large", "red"], "box": [0.1, 0.2, 0.5, 0.6],
-     "mask": {"size": [16, 16], "counts": [17, 3, ...]}}
+     "mask": {"size": [16, 16], "counts": [17, 3, ...]},
+     "sketch": {"strokes": [[[0.0, 0.4, ...], [0.1, 0.2, ...]], ...]}}
 
 Boxes are ``[x0, y0, x1, y1]`` as fractions of the canvas, origin at the top left. A mask is relative to
-its object's box, in COCO's uncompressed run lengths (column by column, zeros first).
+its object's box, in COCO's uncompressed run lengths (column by column, zeros first). So is a sketch: strokes
+of x and y coordinates from 0 to 1, or ``{"png": base64}``.
 """
 
 from __future__ import annotations
@@ -27,23 +29,27 @@ import numpy as np
 from scenograph.errors import UserError
 from scenograph.files import write_atomically
 from scenograph.scenes.geometry import CONVERSES
+from scenograph.scenes.sketch import Sketch
 
 log = logging.getLogger(__name__)
 
 MAX_OBJECTS = 256
 """More objects than any published data set has in a scene; beyond it memory, not meaning, grows."""
 
+OBJECT_FIELDS = ("category", "attributes", "box", "mask", "sketch")
+
 Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, eq=False)
 class SceneObject:
-    """One thing in a scene. ``mask`` is (M, M) bool relative to ``box``; both are optional."""
+    """One thing in a scene. ``mask`` (h, w) bool and ``sketch`` are relative to ``box``; all are optional."""
 
     category: str
     attributes: tuple[str, ...] = ()
     box: Box | None = None
     mask: np.ndarray | None = field(default=None, repr=False)
+    sketch: Sketch | None = field(default=None, repr=False)
 
     @property
     def label(self) -> str:
@@ -160,9 +166,9 @@ def _parse_object(value: object, where: str) -> SceneObject:
         value = {"category": value}
     if not isinstance(value, dict):
         raise UserError(f"{where}: expected a name or an object, found {_kind(value)}")
-    unknown = set(value) - {"category", "attributes", "box", "mask"}
+    unknown = set(value) - set(OBJECT_FIELDS)
     if unknown:
-        raise UserError(f"{where}: unknown field {sorted(unknown)[0]!r} (allowed: category, attributes, box, mask)")
+        raise UserError(f"{where}: unknown field {sorted(unknown)[0]!r} (allowed: {', '.join(OBJECT_FIELDS)})")
     category, attributes = value.get("category"), value.get("attributes", [])
     if not isinstance(category, str) or not category.strip():
         raise UserError(f"{where}.category: expected a name, found {_kind(category)}")
@@ -172,7 +178,8 @@ def _parse_object(value: object, where: str) -> SceneObject:
     mask = None if value.get("mask") is None else decode_mask(value["mask"], f"{where}.mask")
     if mask is not None and box is None:
         raise UserError(f"{where}.mask: a mask is relative to a box, but the object has no box; add one")
-    return SceneObject(category, tuple(attributes), box, mask)
+    sketch = None if value.get("sketch") is None else Sketch.from_dict(value["sketch"], f"{where}.sketch")
+    return SceneObject(category, tuple(attributes), box, mask, sketch)
 
 
 def parse_box(value: object, where: str) -> Box:
@@ -213,7 +220,7 @@ def _parse_relation(value: object, count: int, where: str) -> Relation:
 
 
 def _object_to_json(thing: SceneObject) -> str | dict[str, Any]:
-    if not thing.attributes and thing.box is None:
+    if not thing.attributes and thing.box is None and thing.sketch is None:
         return thing.category
     value: dict[str, Any] = {"category": thing.category}
     if thing.attributes:
@@ -222,6 +229,8 @@ def _object_to_json(thing: SceneObject) -> str | dict[str, Any]:
         value["box"] = [round(number, 5) for number in thing.box]
     if thing.mask is not None:
         value["mask"] = encode_mask(thing.mask)
+    if thing.sketch is not None:
+        value["sketch"] = thing.sketch.to_dict()
     return value
 
 

@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from yaml import YAMLError
 
-from scenograph.data.loader import RelationPolicy
+from scenograph.data.loader import ObjectPolicy, RelationPolicy
 from scenograph.errors import UserError, suggest
 
 Section = TypeVar("Section", bound=BaseModel)
@@ -30,6 +30,9 @@ class DataRecipe(_Section):
     validation_split: str = "validation"
     relations: RelationPolicy = "stored"
     max_objects: int | None = Field(default=None, ge=1)
+    objects: ObjectPolicy = "random"
+    flip: bool = False
+    workers: int = Field(default=0, ge=0)
 
 
 class OptimizerRecipe(_Section):

@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -174,6 +175,14 @@ class Trainer:
 
     def _parts(self) -> list[tuple[SceneBatch, list[torch.Generator]]]:
         """This process's share of the batch, in ``accumulate`` parts, each with a generator per picture."""
+        parts = []
+        for slots in self._shares():
+            batch = next(self._batches)
+            parts.append((batch.to(self.accelerator.device), [self._draw(3, self.step, slot) for slot in slots]))
+        return parts
+
+    def _shares(self) -> list[range]:
+        """The slots of the batch that are this process's, in ``accumulate`` parts."""
         training = self.recipe.training
         pieces = self.accelerator.num_processes * training.accumulate
         if training.batch_size % pieces:
@@ -183,12 +192,16 @@ class Trainer:
             )
         size = training.batch_size // pieces
         first = self.accelerator.process_index * training.accumulate
-        parts = []
-        for piece in range(first, first + training.accumulate):
-            slots = range(piece * size, (piece + 1) * size)
-            batch = self.loaders["train"].batch(training.seed, self.step, training.batch_size, slots)
-            parts.append((batch.to(self.accelerator.device), [self._draw(3, self.step, slot) for slot in slots]))
-        return parts
+        return [range(piece * size, (piece + 1) * size) for piece in range(first, first + training.accumulate)]
+
+    @cached_property
+    def _batches(self) -> Iterator[SceneBatch]:
+        """This process's parts of every batch from the present step on."""
+        training = self.recipe.training
+        steps, on_gpu = range(self.step, training.steps), self.accelerator.device.type == "cuda"
+        return self.loaders["train"].batches(
+            training.seed, steps, training.batch_size, self._shares(), self.recipe.data.workers, pin=on_gpu
+        )
 
     def _totals(self, parts: list[tuple[SceneBatch, list[torch.Generator]]]) -> Totals:
         counts = [sum(values) for values in zip(*((len(b.objects), len(b.triples)) for b, _ in parts), strict=True)]
@@ -321,9 +334,10 @@ class Trainer:
         size = model.get("image_size", 64)
         side = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
         mask_size = model.get("mask_size") or 16
+        chosen = (data.relations, data.max_objects, data.objects)
         return {
-            part: PackLoader(data.pack, split, side, mask_size, data.relations, data.max_objects)
-            for part, split in (("train", data.train_split), ("validation", data.validation_split))
+            "train": PackLoader(data.pack, data.train_split, side, mask_size, *chosen, flip=data.flip),
+            "validation": PackLoader(data.pack, data.validation_split, side, mask_size, *chosen),
         }
 
     def _new_optimizer(self, phase: str) -> Any:

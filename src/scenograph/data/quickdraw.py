@@ -1,0 +1,237 @@
+"""Quick, Draw! (Google, CC BY 4.0): single sketches in every form they are published in.
+
+``--root`` holds files named by class: ``<class>.ndjson`` (simplified or raw), ``<class>.bin``, sketch-rnn's
+``<class>.npz`` (stroke-3, with its own splits) or ``<class>.npy`` (28 x 28 bitmaps); subfolders are searched too.
+A drawing becomes a scene of one object with its sketch, and a picture of it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+from pydantic import Field
+
+from scenograph.data.pickles import read_object_arrays
+from scenograph.data.source import Options, Plan, Progress, Sample, Skip, Source, set_aside
+from scenograph.errors import UserError, suggest
+from scenograph.scenes.scene import Scene, SceneObject
+from scenograph.scenes.sketch import Sketch, sketch_from_points
+from scenograph.scenes.vocabulary import Vocabulary
+
+SUFFIXES = (".ndjson", ".bin", ".npz", ".npy")
+
+COCO_SYNONYMS = {
+    "alarm clock": "clock", "ambulance": "truck", "asparagus": "vegetable", "barn": "house", "baseball": "sports ball",
+    "basketball": "sports ball", "birthday cake": "cake", "blackberry": "fruit", "blueberry": "fruit",
+    "bowtie": "tie", "bread": "food-other", "bulldozer": "truck", "canoe": "boat", "castle": "building-other",
+    "ceiling fan": "ceiling-other", "church": "building-other", "cloud": "clouds", "coffee cup": "cup",
+    "computer": "laptop", "cruise ship": "boat", "door": "door-stuff", "dresser": "cabinet", "firetruck": "truck",
+    "floor lamp": "light", "grapes": "fruit", "hamburger": "sandwich", "hospital": "building-other",
+    "hot tub": "furniture-other", "house plant": "potted plant", "lantern": "light", "leaf": "leaves",
+    "light bulb": "light", "motorbike": "motorcycle", "mug": "cup", "mushroom": "vegetable", "ocean": "sea",
+    "onion": "vegetable", "palm tree": "tree", "peas": "vegetable", "pear": "fruit", "pickup truck": "truck",
+    "pineapple": "fruit", "police car": "car", "pool": "water-other", "potato": "vegetable", "purse": "handbag",
+    "remote control": "remote", "sailboat": "boat", "school bus": "bus", "soccer ball": "sports ball",
+    "speedboat": "boat", "stove": "oven", "strawberry": "fruit", "string bean": "vegetable", "table": "dining table",
+    "teddy-bear": "teddy bear", "television": "tv", "tennis racquet": "tennis racket", "van": "truck",
+    "watermelon": "fruit", "wine bottle": "bottle", "wristwatch": "clock", "yoga": "person",
+}  # fmt: skip
+"""Quick, Draw! classes that another COCO-Stuff class name covers; classes of the same name need no entry."""
+
+BIN_HEADER = struct.Struct("<Q2sbIH")
+"""Key, country, recognized, timestamp, number of strokes."""
+
+
+class QuickDrawOptions(Options):
+    """Which drawings are kept."""
+
+    classes: tuple[str, ...] | None = Field(None, description="only these classes")
+    per_class: int | None = Field(None, ge=1, description="only the first drawings of each class")
+    recognized: bool = Field(True, description="only drawings that Google's game recognized")
+    side: int = Field(128, ge=16, le=2048, description="side of the drawn pictures in pixels")
+    validation_count: int = Field(0, ge=0, description="drawings to set aside, where the files have no splits")
+
+
+class QuickDraw(Source):
+    """Sketches of one object, with strokes where the file has them."""
+
+    title = "Quick, Draw!"
+    options_type = QuickDrawOptions
+
+    def inputs(self) -> list[Path]:  # noqa: D102
+        return class_files(self.root, self.options.classes)
+
+    def plan(self, progress: Progress) -> Plan:  # noqa: D102
+        dropped: Counter[str] = Counter()
+        splits: dict[str, list[tuple[str, str, int]]] = {}
+        categories: list[str] = []
+        for number, path in enumerate(self.inputs(), start=1):
+            counts: Counter[str] = Counter()
+            category = class_of(path)
+            categories += [category] if category not in categories else []
+            for split, row, recognized in rows_of(path):
+                if self.options.per_class is not None and counts[split] >= self.options.per_class:
+                    continue
+                if self.options.recognized and not recognized:
+                    dropped["drawing was not recognized"] += 1
+                    continue
+                counts[split] += 1
+                splits.setdefault(split, []).append((str(path), split, row))
+            progress("reading classes", number)
+        if self.options.validation_count:
+            splits |= set_aside(splits.get("train", []), self.options.validation_count, str(self.root))
+        return Plan(Vocabulary(tuple(categories), ()), splits, dropped)
+
+    def read(self, item: tuple[str, str, int]) -> Sample:  # noqa: D102
+        path, split, row = Path(item[0]), item[1], item[2]
+        try:
+            sketch = read_drawing(path, split, row)
+        except UserError:
+            raise Skip("drawing is damaged or empty") from None
+        side = self.options.side
+        stream = io.BytesIO()
+        pixels = (sketch.rasterise(side, side) * 255).round().astype(np.uint8)
+        Image.fromarray(pixels).convert("RGB").save(stream, "PNG")
+        thing = SceneObject(class_of(path), (), (0.0, 0.0, 1.0, 1.0), sketch=sketch)
+        return Sample(f"{class_of(path)}-{path.suffix[1:]}-{split}-{row}", Scene((thing,)), stream.getvalue())
+
+
+def class_files(root: Path, classes: Sequence[str] | None) -> list[Path]:
+    """The drawing files under a folder, by class name. Raises ``UserError`` for a class without a file."""
+    files = sorted(path for path in root.rglob("*") if path.suffix in SUFFIXES and not path.name.startswith("."))
+    found = {class_of(path) for path in files}
+    if not files:
+        raise UserError(f"{root}: no drawings ({', '.join('*' + suffix for suffix in SUFFIXES)})")
+    for name in classes or ():
+        if name not in found:
+            raise UserError(f"classes={name}: no file for it in {root} {suggest(name, found)}")
+    return [path for path in files if classes is None or class_of(path) in classes]
+
+
+def class_of(path: Path) -> str:
+    """The class that a file's name tells: ``hot air balloon`` of ``full_simplified_hot air balloon.ndjson``."""
+    name = path.name.removesuffix(path.suffix).removesuffix(".full")
+    for prefix in ("full_simplified_", "full_raw_", "sketchrnn_", "full_binary_", "full_numpy_bitmap_"):
+        name = name.removeprefix(prefix)
+    return name.replace("_", " ")
+
+
+def coco_class(name: str, coco_names: Sequence[str]) -> str | None:
+    """The COCO-Stuff class of a Quick, Draw! class, or None: the same name, or a synonym of ours."""
+    candidate = name if name in coco_names else COCO_SYNONYMS.get(name)
+    return candidate if candidate in coco_names else None
+
+
+def read_drawing(path: Path, split: str, row: int) -> Sketch:
+    """One drawing. ``row`` is a byte offset in ndjson and bin files, an index in the others.
+
+    Raises ``UserError`` if it is damaged.
+    """
+    if path.suffix == ".ndjson":
+        with path.open("rb") as stream:
+            stream.seek(row)
+            try:
+                strokes = json.loads(stream.readline())["drawing"]
+                return sketch_from_points([np.array(stroke[:2], dtype=np.float64).T for stroke in strokes])
+            except (ValueError, KeyError, TypeError, IndexError) as error:
+                raise UserError(f"{path}, byte {row}: not a drawing") from error
+    if path.suffix == ".bin":
+        with path.open("rb") as stream:
+            stream.seek(row)
+            return sketch_from_points(_read_binary(stream)[1])
+    if path.suffix == ".npy":
+        bitmap = np.load(path, mmap_mode="r", allow_pickle=False)[row].reshape(28, 28)
+        return Sketch(picture=255 - np.asarray(bitmap, dtype=np.uint8))
+    return sketch_from_stroke3(_stroke3(path)[split][row])
+
+
+def sketch_from_stroke3(steps: np.ndarray) -> Sketch:
+    """sketch-rnn's (n, 3) rows of dx, dy, pen lifted after this point, as a sketch."""
+    positions = steps[:, :2].astype(np.float64).cumsum(0)
+    ends = np.flatnonzero(steps[:, 2] > 0) + 1
+    return sketch_from_points([stroke for stroke in np.split(positions, ends) if len(stroke)])
+
+
+def rasterise_stroke3(steps: np.ndarray, side: int = 96) -> np.ndarray:
+    """(n, 3) stroke-3 as (side, side) float32, paper 1 and ink 0, exactly as Scene Designer draws its training data.
+
+    The drawing fills half the canvas, lines are two pixels wide and not smoothed, each drawing starts with a point
+    at its origin, and what follows the last pen lift is lost (Ribeiro et al. 2021, data preparation).
+    """
+    moves = np.clip(steps[:, :2], -1000, 1000)
+    bounds = np.concatenate([np.zeros((1, 2), np.int64), moves.cumsum(0, dtype=np.int64)])
+    # Steps in single, positions in double precision: some coordinates lie on whole pixels, where it shows.
+    longest = np.float32(max(*(bounds.max(0) - bounds.min(0)).tolist(), 1))
+    scaled = moves.astype(np.float32) / longest * np.float32(side / 2)
+    positions = np.concatenate([np.zeros((1, 2)), scaled.astype(np.float64).cumsum(0)])
+    positions += (side - positions.max(0) - positions.min(0)) / 2
+    ends = np.flatnonzero(steps[:, 2] == 1) + 2
+    lines = np.split(positions, ends)[: len(ends)] if len(ends) else [positions]
+    canvas = Image.new("F", (side, side), 1.0)
+    pen = ImageDraw.Draw(canvas)
+    for line in lines:
+        pen.line([tuple(point) for point in line.tolist()], fill=0.0, width=2)
+    return np.asarray(canvas, dtype=np.float32)
+
+
+def rows_of(path: Path) -> Iterator[tuple[str, int, bool]]:
+    """(split, row for :func:`read_drawing`, recognized) of every drawing in a file, without decoding it."""
+    if path.suffix == ".ndjson":
+        with path.open("rb") as stream:
+            offset = 0
+            for line in stream:
+                if line.strip():
+                    yield "train", offset, b'"recognized":false' not in line.replace(b" ", b"")
+                offset += len(line)
+    elif path.suffix == ".bin":
+        with path.open("rb") as stream:
+            while stream.peek(1):
+                offset = stream.tell()
+                recognized, _ = _read_binary(stream)
+                yield "train", offset, recognized
+    elif path.suffix == ".npy":
+        try:
+            count = len(np.load(path, mmap_mode="r", allow_pickle=False))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path}: not an array of bitmaps: {error}") from error
+        yield from (("train", row, True) for row in range(count))
+    else:
+        for split, drawings in _stroke3(path).items():
+            yield from ((split, row, True) for row in range(len(drawings)))
+
+
+def _read_binary(stream: Any) -> tuple[bool, list[np.ndarray]]:
+    """One record of Google's binary form: (recognized, strokes of (n, 2) bytes)."""
+    header = stream.read(BIN_HEADER.size)
+    try:
+        _, _, recognized, _, count = BIN_HEADER.unpack(header)
+        strokes = []
+        for _ in range(count):
+            (points,) = struct.unpack("<H", stream.read(2))
+            values = np.frombuffer(stream.read(2 * points), dtype=np.uint8)
+            strokes.append(values.reshape(2, points).T)
+    except (struct.error, ValueError) as error:
+        raise UserError(f"{stream.name}: truncated after byte {stream.tell()}") from error
+    return recognized != 0, strokes
+
+
+_OPEN: dict[Path, dict[str, np.ndarray]] = {}
+
+
+def _stroke3(path: Path) -> dict[str, np.ndarray]:
+    """A sketch-rnn file's drawings by our split names; the last file read stays in memory."""
+    if path not in _OPEN:
+        _OPEN.clear()
+        names = {"train": "train", "valid": "validation", "test": "test"}
+        _OPEN[path] = {names[key]: array for key, array in read_object_arrays(path) if key in names}
+        if not _OPEN[path]:
+            raise UserError(f"{path}: no array named train, valid or test; not a sketch-rnn file")
+    return _OPEN[path]

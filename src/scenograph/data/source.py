@@ -1,0 +1,112 @@
+"""What a data set must offer to be packed: one class per source, in a file of its own.
+
+A source first plans, in one process: it reads the annotations, decides which pictures are kept and in which split,
+and counts what is not. Then ``read`` turns planned items into samples, in as many processes as there are cores.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+from PIL import Image
+from pydantic import BaseModel, ConfigDict
+
+from scenograph.errors import UserError
+from scenograph.scenes.scene import Scene
+from scenograph.scenes.vocabulary import Vocabulary
+
+Item = TypeVar("Item")
+Progress = Callable[[str, int], None]
+"""Called with what is being read and how many records of it so far."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One row of a pack.
+
+    ``picture`` is a file, encoded bytes, or pixels. ``size`` is the (width, height) the annotation states, if any: it
+    tells whether a picture's EXIF rotation was applied before annotating, and exposes wrong pictures.
+    """
+
+    identifier: str
+    scene: Scene
+    picture: Path | bytes | Image.Image | None = None
+    size: tuple[int, int] | None = None
+    remarks: tuple[str, ...] = ()
+    """Things that were mended or left out inside this sample, counted in the summary."""
+
+
+class Skip(Exception):  # noqa: N818 - not an error: the sample is left out and counted
+    """A sample is left out; the message is the reason, counted in the summary."""
+
+
+@dataclass
+class Plan:
+    """What will be packed. ``splits`` holds items that ``Source.read`` understands, small enough to send around."""
+
+    vocabulary: Vocabulary
+    splits: Mapping[str, Sequence[Any]]
+    dropped: Counter[str] = field(default_factory=Counter)
+    published_ids: Mapping[str, int] = field(default_factory=dict)
+    """Category name to the index that the data set's publishers use."""
+
+
+class Options(BaseModel):
+    """Base of every source's options; the command line sets them as ``key=value``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(ABC):
+    """One data set in its official form, under ``root``. ``work`` is a folder for intermediate files."""
+
+    title: ClassVar[str]
+    options_type: ClassVar[type[Options]] = Options
+
+    def __init__(self, root: Path, options: Any, work: Path) -> None:
+        self.root, self.options, self.work = root, options, work
+
+    def inputs(self) -> list[Path]:
+        """Annotation files: if one changes, an interrupted pack starts anew. Missing ones are an error."""
+        return []
+
+    @abstractmethod
+    def plan(self, progress: Progress) -> Plan:
+        """Read the annotations and decide what is packed. Raises ``UserError`` where they are unreadable."""
+
+    @abstractmethod
+    def read(self, item: Any) -> Sample:
+        """One planned item as a sample. Raises :class:`Skip`. Runs in a worker process."""
+
+
+class Samples(Source):
+    """Samples that exist already, for Python callers: ``Samples(vocabulary, {"train": [...]})``."""
+
+    title = "samples made in Python"
+
+    def __init__(self, vocabulary: Vocabulary, splits: Mapping[str, Sequence[Sample]]) -> None:
+        super().__init__(Path(), Options(), Path())
+        self.vocabulary, self.splits = vocabulary, splits
+
+    def plan(self, progress: Progress) -> Plan:  # noqa: D102
+        return Plan(self.vocabulary, self.splits)
+
+    def read(self, item: Sample) -> Sample:  # noqa: D102
+        return item
+
+
+def set_aside(items: Sequence[Item], count: int, where: str) -> dict[str, list[Item]]:
+    """Split off ``count`` items for validation, by a fixed shuffle; all in ``train`` if 0."""
+    if count >= len(items) > 0:
+        raise UserError(f"validation={count}: {where} holds only {len(items)}; set aside fewer")
+    aside = set(np.random.default_rng(0).permutation(len(items))[:count].tolist())
+    splits = {"train": [item for i, item in enumerate(items) if i not in aside]}
+    if count:
+        splits["validation"] = [item for i, item in enumerate(items) if i in aside]
+    return splits

@@ -1,0 +1,325 @@
+"""Visual Genome (Krishna et al. 2017), by the preprocessing rules of sg2im (Johnson et al. 2018, section 4.1).
+
+Expects the official files in one folder: ``objects.json``, ``relationships.json``, ``image_data.json``, the two
+alias files, ``vg_splits.json`` of sg2im, and the pictures in ``VG_100K/`` and ``VG_100K_2/`` (or under ``images/``);
+``attributes.json`` if there is one. Or a folder where the original code has written ``train.h5``, ``val.h5``,
+``test.h5`` and ``vocab.json``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from scenograph.data.records import Record, Records
+from scenograph.data.source import Options, Plan, Progress, Sample, Skip, Source
+from scenograph.errors import UserError, missing_extra
+from scenograph.scenes.scene import Box, Relation, Scene, SceneObject
+from scenograph.scenes.vocabulary import IMAGE_CATEGORY, IN_IMAGE_PREDICATE, Vocabulary
+
+SPLITS = {"train": "train", "val": "validation", "test": "test"}
+"""Visual Genome's names of the splits, and ours."""
+
+
+class VisualGenomeOptions(Options):
+    """Thresholds of sg2im's preprocessing; the defaults are the published ones."""
+
+    splits: Path | None = Field(None, description="JSON of picture ids by split; default vg_splits.json in --root")
+    min_image_size: int = Field(200, ge=1, description="shorter side of a kept picture, in pixels")
+    min_object_instances: int = Field(2000, ge=1, description="how often an object name must occur in train")
+    min_attribute_instances: int = Field(2000, ge=1, description="how often an attribute must occur in train")
+    min_relationship_instances: int = Field(500, ge=1, description="how often a predicate must occur in train")
+    min_object_size: int = Field(32, ge=1, description="both sides of a kept object, in pixels")
+    min_objects: int = Field(3, ge=1, description="fewest kept objects of a kept picture")
+    max_objects: int = Field(30, ge=1, description="most kept objects of a kept picture")
+    min_relationships: int = Field(1, ge=0, description="fewest kept relations of a kept picture")
+    max_relationships: int = Field(30, ge=0, description="most kept relations of a kept picture")
+    normalize_predicates: Literal["all", "train"] = Field(
+        "all", description="'train' repeats sg2im's slip: validation and test keep raw predicate names"
+    )
+
+
+class VisualGenome(Source):
+    """Pictures with objects, attributes and relations that people named."""
+
+    title = "Visual Genome"
+    options_type = VisualGenomeOptions
+
+    @cached_property
+    def packed(self) -> bool:
+        """Whether ``root`` holds the h5 files of the original preprocessing instead of JSON."""
+        return (self.root / "vocab.json").is_file() and (self.root / "train.h5").is_file()
+
+    @cached_property
+    def records(self) -> Records:
+        """The JSON files by picture."""
+        return Records(self.work / "annotations.sqlite")
+
+    def inputs(self) -> list[Path]:  # noqa: D102
+        if self.packed:
+            return [self.root / "vocab.json", *(self.root / f"{name}.h5" for name in SPLITS)]
+        names = ("objects.json", "relationships.json", "image_data.json")
+        optional = [self.root / name for name in ("attributes.json", "object_alias.txt", "relationship_alias.txt")]
+        return [
+            *(self.root / name for name in names),
+            self.options.splits or self.root / "vg_splits.json",
+            *(path for path in optional if path.is_file()),
+        ]
+
+    def plan(self, progress: Progress) -> Plan:  # noqa: D102
+        return self._plan_h5() if self.packed else _Preprocessing(self, progress).plan()
+
+    def read(self, item: str) -> Sample:  # noqa: D102
+        return self._sample(json.loads(item))
+
+    def _sample(self, item: Record) -> Sample:
+        path = self._picture(item["image"])
+        if path is None:
+            raise Skip("picture is missing or unreadable")
+        size = tuple(item["size"]) if "size" in item else _picture_size(path)
+        width, height = size
+        objects, remarks = [], []
+        for name, attributes, (x, y, w, h) in item["objects"]:
+            box: Box = (x / width, y / height, (x + w) / width, (y + h) / height)
+            if x < 0 or y < 0 or box[2] > 1 or box[3] > 1:
+                remarks.append("box reaches out of the picture: kept as it is")
+            objects.append(SceneObject(name, tuple(attributes), box))
+        relations = tuple(Relation(subject, predicate, other) for subject, predicate, other in item["relations"])
+        return Sample(str(item["id"]), Scene(tuple(objects), relations), path, size, tuple(remarks))
+
+    def _picture(self, image: int | str) -> Path | None:
+        """By picture id (any of the folders), or by the relative path that an h5 file states."""
+        names = [image] if isinstance(image, str) else [f"VG_100K/{image}.jpg", f"VG_100K_2/{image}.jpg"]
+        candidates = (self.root / folder / name for name in names for folder in ("", "images"))
+        return next((path for path in candidates if path.is_file()), None)
+
+    def _plan_h5(self) -> Plan:
+        try:
+            raw = json.loads((self.root / "vocab.json").read_text(encoding="utf-8"))
+            categories, predicates = raw["object_idx_to_name"], raw["pred_idx_to_name"]
+        except (ValueError, KeyError) as error:
+            raise UserError(f"{self.root / 'vocab.json'}: not a vocabulary of sg2im ({error})") from error
+        attributes = raw.get("attribute_idx_to_name", [])
+        splits = {
+            SPLITS[name]: [
+                json.dumps(item) for item in _read_h5(self.root / f"{name}.h5", categories, predicates, attributes)
+            ]
+            for name in SPLITS
+        }
+        published = {name: number for number, name in enumerate(categories)}
+        return Plan(_vocabulary(categories, predicates, attributes), splits, published_ids=published)
+
+
+class _Preprocessing:
+    """sg2im's ``preprocess_vg``, over records in constant memory; what it decides goes into the plan."""
+
+    def __init__(self, source: VisualGenome, progress: Progress) -> None:
+        self.options: VisualGenomeOptions = source.options
+        self.records = source.records
+        self.dropped: Counter[str] = Counter()
+        for name in ("objects", "relationships", "attributes", "image_data"):
+            path = source.root / f"{name}.json"
+            if path.is_file():
+                self.records.add(name, path, "item", "image_id", progress)
+        self.has_attributes = (source.root / "attributes.json").is_file()
+        self.object_alias = _read_aliases(source.root / "object_alias.txt")
+        self.predicate_alias = _read_aliases(source.root / "relationship_alias.txt")
+        self.sizes = {r["image_id"]: (r["width"], r["height"]) for r in self.records.all("image_data")}
+        self.splits = self._read_splits(source.options.splits or source.root / "vg_splits.json")
+
+    def plan(self) -> Plan:
+        categories = self._categories()
+        self.known = set(categories)
+        train = set(self.splits["train"])
+        attributes = self._attributes(train)
+        self.known_attributes = set(attributes)
+        predicates = self._predicates(train)
+        self.known_predicates = set(predicates)
+        splits = {
+            # As text: a hundred thousand pictures in a fifth of the memory.
+            SPLITS[name]: [json.dumps(item) for image_id in ids if (item := self._item(name, image_id)) is not None]
+            for name, ids in self.splits.items()
+        }
+        published = {name: number for number, name in enumerate([IMAGE_CATEGORY, *categories])}
+        vocabulary = _vocabulary(categories, predicates, attributes)
+        return Plan(vocabulary, {name: items for name, items in splits.items() if items}, self.dropped, published)
+
+    def _read_splits(self, path: Path) -> dict[str, list[int]]:
+        try:
+            splits = json.loads(path.read_text(encoding="utf-8"))
+            chosen = {name: [int(i) for i in splits[name]] for name in SPLITS}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path}: expected lists of picture ids under train, val and test ({error})") from error
+        for name, ids in chosen.items():
+            kept = []
+            for image_id in ids:
+                if image_id not in self.sizes:
+                    self.dropped["picture of the split is not in image_data.json"] += 1
+                elif min(self.sizes[image_id]) < self.options.min_image_size:
+                    self.dropped["picture is too small"] += 1
+                else:
+                    kept.append(image_id)
+            chosen[name] = kept
+        return chosen
+
+    def _categories(self) -> list[str]:
+        """Aliased names, counted once per object, by falling count."""
+        counter: Counter[str] = Counter()
+        train = set(self.splits["train"])
+        for record in self.records.all("objects"):
+            if record["image_id"] in train:
+                for thing in record["objects"]:
+                    counter.update(list(dict.fromkeys(self.object_alias.get(n, n) for n in thing["names"])))
+        return [name for name, count in counter.most_common() if count >= self.options.min_object_instances]
+
+    def _attributes(self, train: set[int]) -> list[str]:
+        counter: Counter[str] = Counter()
+        if self.has_attributes:
+            for record in self.records.all("attributes"):
+                if record["image_id"] in train:
+                    for thing in record["attributes"]:
+                        counter.update(thing.get("attributes") or [])
+        return [name for name, count in counter.most_common() if count >= self.options.min_attribute_instances]
+
+    def _predicates(self, train: set[int]) -> list[str]:
+        """Normalized names between kept objects of train, in order of first appearance."""
+        counter: Counter[str] = Counter()
+        for record in self.records.all("relationships"):
+            if record["image_id"] in train:
+                kept = {object_id for object_id, _, _ in self._objects(record["image_id"])}
+                for relation in record["relationships"]:
+                    if relation["subject"]["object_id"] in kept and relation["object"]["object_id"] in kept:
+                        counter[self._normalized(relation["predicate"])] += 1
+        return [name for name, count in counter.items() if count >= self.options.min_relationship_instances]
+
+    def _normalized(self, predicate: str) -> str:
+        name = predicate.lower().strip()
+        return self.predicate_alias.get(name, name)
+
+    def _objects(self, image_id: int) -> Iterator[tuple[int, str, tuple[int, int, int, int]]]:
+        """(object id, name, pixel x, y, w, h) of the objects to keep; the first known name of several counts."""
+        for record in self.records.get("objects", image_id):
+            for thing in record["objects"]:
+                names = (self.object_alias.get(name, name) for name in thing["names"])
+                name = next((name for name in names if name in self.known), None)
+                if name is not None and min(thing["w"], thing["h"]) >= self.options.min_object_size:
+                    yield thing["object_id"], name, (thing["x"], thing["y"], thing["w"], thing["h"])
+
+    def _item(self, split: str, image_id: int) -> Record | None:
+        """What :meth:`VisualGenome.read` needs of a picture, or None if it is left out."""
+        options = self.options
+        objects = list(self._objects(image_id))
+        if not options.min_objects <= len(objects) <= options.max_objects:
+            few = len(objects) < options.min_objects
+            self.dropped[f"picture has too {'few' if few else 'many'} objects"] += 1
+            return None
+        row = {object_id: i for i, (object_id, _, _) in enumerate(objects)}
+        relations = list(
+            self._relations(image_id, row, normalize=options.normalize_predicates == "all" or split == "train")
+        )
+        if not options.min_relationships <= len(relations) <= options.max_relationships:
+            few = len(relations) < options.min_relationships
+            self.dropped[f"picture has too {'few' if few else 'many'} relations"] += 1
+            return None
+        attributes = self._attributes_of(image_id)
+        things = [(name, attributes.get(object_id, ()), box) for object_id, name, box in objects]
+        return {
+            "id": image_id,
+            "image": image_id,
+            "size": self.sizes[image_id],
+            "objects": things,
+            "relations": relations,
+        }
+
+    def _relations(self, image_id: int, row: dict[int, int], normalize: bool) -> Iterator[tuple[int, str, int]]:
+        for record in self.records.get("relationships", image_id):
+            for relation in record["relationships"]:
+                subject, other = (row.get(relation[end]["object_id"]) for end in ("subject", "object"))
+                predicate = relation["predicate"]
+                # sg2im normalizes a name in passing, and only where both ends are kept: the others go anyway.
+                name = self._normalized(predicate) if normalize else predicate
+                if name in self.known_predicates and subject is not None and other is not None:
+                    yield subject, name, other
+
+    def _attributes_of(self, image_id: int) -> dict[int, tuple[str, ...]]:
+        if not self.has_attributes:
+            return {}
+        return {
+            thing["object_id"]: tuple(
+                dict.fromkeys(a for a in thing.get("attributes") or [] if a in self.known_attributes)
+            )
+            for record in self.records.get("attributes", image_id)
+            for thing in record["attributes"]
+        }
+
+
+def _vocabulary(categories: Iterable[str], predicates: Iterable[str], attributes: Iterable[str]) -> Vocabulary:
+    """An object may have many attributes, so each is a group of one."""
+    special = {IMAGE_CATEGORY, IN_IMAGE_PREDICATE}
+    return Vocabulary(
+        tuple(name for name in categories if name not in special),
+        tuple(name for name in predicates if name not in special),
+        {name: (name,) for name in attributes},
+    )
+
+
+def _read_aliases(path: Path) -> dict[str, str]:
+    """Lines of comma-separated names; the first one stands for all."""
+    if not path.is_file():
+        return {}
+    aliases: dict[str, str] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        first, *others = [name.strip() for name in line.split(",")]
+        aliases |= dict.fromkeys([first, *others], first)
+    return aliases
+
+
+def _read_h5(path: Path, categories: list[str], predicates: list[str], attributes: list[str]) -> Iterator[Record]:
+    """Items from a file of the original preprocessing; names instead of its indices."""
+    try:
+        import h5py
+    except ImportError as error:
+        raise missing_extra("h5py", "data") from error
+    try:
+        with h5py.File(path, "r") as file:
+            arrays = {name: file[name][()] for name in file}
+    except (OSError, KeyError) as error:
+        raise UserError(f"{path}: not an h5 file of sg2im ({error})") from error
+    first_object = 0
+    for i, count in enumerate(arrays["objects_per_image"].tolist()):
+        names = [categories[j] for j in arrays["object_names"][i, :count]]
+        # The original numbers attributes over the objects of the whole split, not per picture.
+        rows = arrays["object_attributes"][first_object : first_object + count] if "object_attributes" in arrays else []
+        owned = [tuple(attributes[j] for j in row if j >= 0) for row in rows] or [()] * count
+        first_object += count
+        relations = zip(
+            arrays["relationship_subjects"][i].tolist(),
+            arrays["relationship_predicates"][i].tolist(),
+            arrays["relationship_objects"][i].tolist(),
+            strict=True,
+        )
+        number = int(arrays["relationships_per_image"][i])
+        image = arrays["image_paths"][i]
+        yield {
+            "id": int(arrays["image_ids"][i]),
+            "image": image.decode() if isinstance(image, bytes) else str(image),
+            "objects": list(zip(names, owned, arrays["object_boxes"][i, :count].tolist(), strict=True)),
+            "relations": [(s, predicates[p], o) for s, p, o in list(relations)[:number]],
+        }
+
+
+def _picture_size(path: Path) -> tuple[int, int]:
+    """(width, height) from the file's header."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except OSError:
+        raise Skip("picture is damaged or not a picture") from None

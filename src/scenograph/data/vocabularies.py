@@ -1,0 +1,40 @@
+"""Vocabularies that ship with the package, and the published index tables that go with them."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from scenograph.data.clevr import VOCABULARY as CLEVR
+from scenograph.errors import UserError, suggest
+from scenograph.scenes.geometry import SG2IM_PREDICATES
+from scenograph.scenes.vocabulary import Vocabulary
+
+NAMES = ("clevr", "coco-stuff")
+
+
+def shipped_vocabulary(name: str) -> Vocabulary:
+    """``clevr``, or ``coco-stuff``: the 80 things, 91 stuffs and ``other`` of COCO with sg2im's six predicates."""
+    if name == "clevr":
+        return CLEVR
+    if name == "coco-stuff":
+        return Vocabulary(tuple(_table("coco-stuff")["categories"]), SG2IM_PREDICATES)
+    raise UserError(f"no vocabulary {name!r} {suggest(name, NAMES)}")
+
+
+def coco_ids() -> dict[str, int]:
+    """COCO-Stuff's category ids (1 to 183, with gaps) by name: the indices of sg2im's and LAMA's checkpoints."""
+    table = _table("coco-stuff")
+    return dict(zip(table["categories"], table["coco_ids"], strict=True))
+
+
+def coco_validation_ids() -> frozenset[int]:
+    """The 1,024 pictures of val2017 that validate in Canonical Sg2Im (Herzig et al. 2020); the others test."""
+    return frozenset(_table("coco-wsgc-validation"))
+
+
+@cache
+def _table(name: str) -> Any:
+    return json.loads((files("scenograph") / "data" / "tables" / f"{name}.json").read_text(encoding="utf-8"))

@@ -1,0 +1,133 @@
+"""Free-hand sketches of one object: strokes where the source has them, a picture where it does not."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from scenograph.errors import UserError
+
+MAX_POINTS = 100_000
+SUPERSAMPLING = 4
+"""Lines are drawn this many times larger and averaged down, which makes their edges smooth."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sketch:
+    """``strokes``: arrays (n, 2) of x, y in fractions of the object's box; or ``picture``: (H, W) uint8, ink dark."""
+
+    strokes: tuple[np.ndarray, ...] = ()
+    picture: np.ndarray | None = None
+
+    def rasterise(self, height: int, width: int, line_width: float | None = None) -> np.ndarray:
+        """(height, width) float32 in [0, 1], paper 1 and ink 0, lines smooth.
+
+        ``line_width`` is in pixels; by default a fiftieth of the shorter side, at least one.
+        """
+        if self.picture is not None:
+            resized = Image.fromarray(self.picture).resize((width, height), Image.Resampling.BOX)
+            return np.asarray(resized, dtype=np.float32) / 255
+        scale = SUPERSAMPLING
+        thickness = max(round((line_width or min(height, width) / 50) * scale), scale)
+        canvas = Image.new("L", (width * scale, height * scale), 255)
+        pen = ImageDraw.Draw(canvas)
+        # Keep the ends of thick lines on the canvas.
+        extent = np.array([width * scale - 1 - thickness, height * scale - 1 - thickness])
+        for stroke in self.strokes:
+            points = [tuple(point) for point in (stroke * extent + thickness / 2).tolist()]
+            pen.line(points * 2 if len(points) == 1 else points, fill=0, width=thickness, joint="curve")
+            for x, y in (points[0], points[-1]):
+                radius = thickness / 2
+                pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=0)
+        return np.asarray(canvas.resize((width, height), Image.Resampling.BOX), dtype=np.float32) / 255
+
+    def mirrored(self) -> Sketch:
+        """Left and right exchanged."""
+        if self.picture is not None:
+            return Sketch(picture=np.ascontiguousarray(self.picture[:, ::-1]))
+        return Sketch(tuple(stroke * [-1, 1] + [1, 0] for stroke in self.strokes))
+
+    def to_dict(self) -> dict[str, Any]:
+        """``{"strokes": [[[x, ...], [y, ...]], ...]}``, as Quick, Draw! nests them, or ``{"png": base64}``."""
+        if self.picture is not None:
+            return {"png": base64.b64encode(_encode_png(self.picture)).decode()}
+        return {"strokes": [stroke.T.round(4).tolist() for stroke in self.strokes]}
+
+    def to_bytes(self) -> bytes:
+        """A PNG, or the strokes as JSON."""
+        return _encode_png(self.picture) if self.picture is not None else json.dumps(self.to_dict()).encode()
+
+    @staticmethod
+    def from_bytes(content: bytes) -> Sketch:
+        """Read what :meth:`to_bytes` wrote."""
+        if content.startswith(b"{"):
+            return Sketch.from_dict(json.loads(content))
+        return Sketch(picture=_decode_png(content, "sketch"))
+
+    @staticmethod
+    def from_dict(value: object, where: str = "sketch") -> Sketch:
+        """Read :meth:`to_dict`'s form; ``where`` names the place in errors."""
+        if isinstance(value, dict) and set(value) == {"png"}:
+            try:
+                content = base64.b64decode(value["png"], validate=True)
+            except (binascii.Error, TypeError, ValueError) as error:
+                raise UserError(f"{where}.png: not base64 text") from error
+            return Sketch(picture=_decode_png(content, f"{where}.png"))
+        strokes = value.get("strokes") if isinstance(value, dict) and set(value) == {"strokes"} else None
+        if not isinstance(strokes, list):
+            raise UserError(f"{where}: expected {{'strokes': [[[x, ...], [y, ...]], ...]}} or {{'png': base64}}")
+        return Sketch(tuple(_parse_stroke(stroke, f"{where}.strokes[{i}]") for i, stroke in enumerate(strokes)))
+
+
+def sketch_from_points(strokes: Sequence[np.ndarray]) -> Sketch:
+    """Strokes in any units as a sketch that fills its box; each (n, 2) or wider, further columns ignored.
+
+    Raises ``UserError`` if there is no point, or one that is not finite.
+    """
+    kept = [np.asarray(stroke, dtype=np.float64)[:, :2] for stroke in strokes if len(stroke)]
+    if not kept or not all(np.isfinite(stroke).all() for stroke in kept):
+        raise UserError("sketch: no stroke with a point, or a coordinate that is not finite")
+    points = np.concatenate(kept)
+    low, high = points.min(0), points.max(0)
+    extent = np.where(high > low, high - low, 1)
+    return Sketch(tuple(((stroke - low) / extent).astype(np.float32) for stroke in kept))
+
+
+def _parse_stroke(value: object, where: str) -> np.ndarray:
+    if (
+        not isinstance(value, list)
+        or len(value) != 2
+        or not all(isinstance(axis, list) for axis in value)
+        or not 0 < len(value[0]) == len(value[1]) <= MAX_POINTS
+    ):
+        raise UserError(f"{where}: expected [[x, ...], [y, ...]], two lists of one length")
+    for axis in value:
+        for number in axis:
+            if not isinstance(number, int | float) or isinstance(number, bool) or not math.isfinite(number):
+                raise UserError(f"{where}: {number!r} is not a finite number")
+    return np.array(value, dtype=np.float32).T
+
+
+def _encode_png(picture: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def _decode_png(content: bytes, where: str) -> np.ndarray:
+    try:
+        image = Image.open(io.BytesIO(content))
+        if image.width * image.height > 4096 * 4096:
+            raise UserError(f"{where}: {image.width} x {image.height} pixels are more than a sketch needs")
+        return np.asarray(image.convert("L"))
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f"{where}: not a readable PNG") from error

@@ -145,6 +145,57 @@ def verify(folder: Annotated[Path, typer.Argument(metavar="PACK", help="A pack f
     console.print(f"ok: {folder}")
 
 
+@app.command()
+def download(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="coco, visual-genome, clevr or quickdraw.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder. (default: downloads/NAME)")] = None,
+    classes: Annotated[str, typer.Option("--classes", help="Of quickdraw: names with commas.")] = "",
+    mirror: Annotated[str | None, typer.Option("--mirror", help="Another server with the official paths.")] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Files at a time.")] = 4,
+    keep_archives: Annotated[bool, typer.Option("--keep-archives", help="Keep archives after unpacking.")] = False,
+) -> None:
+    """Fetch a data set from its official address. Resumes where it stopped, and verifies what came."""
+    from scenograph.cli.console import transfer_bar
+    from scenograph.data.download import check_space, remote_files, sizes_of, through_mirror
+    from scenograph.data.download import download as fetch
+
+    collection, files = remote_files(name, [part.strip() for part in classes.split(",") if part.strip()])
+    files = through_mirror(files, mirror) if mirror else files
+    folder = make_folder(out or Path("downloads") / name)
+    console.print(f"licence of {name}: {collection.licence}")
+    sizes = sizes_of(files, workers)
+    check_space(folder, files, sizes)
+    with transfer_bar() as bar:
+        task = bar.add_task(name, total=None if -1 in sizes else sum(sizes))
+        fetch(folder, files, workers, lambda count: bar.advance(task, count), keep_archives)
+    console.print(f"wrote {folder}")
+    console.print(f"next: scenograph data pack {name} --root {folder} --out packs/{name}")
+
+
+@app.command()
+def push(
+    folder: Annotated[Path, typer.Argument(metavar="PACK", help="A pack folder.")],
+    repository: Annotated[str, typer.Argument(metavar="USER/NAME", help="Data set on the Hugging Face hub.")],
+    private: Annotated[bool, typer.Option("--private", help="Only you can see it.")] = False,
+) -> None:
+    """Upload a pack to the Hugging Face hub. Mind the licence of what it was made from."""
+    from scenograph.data.hub import push_pack
+
+    console.print(f"wrote {push_pack(folder, repository, private)}")
+
+
+@app.command()
+def pull(
+    repository: Annotated[str, typer.Argument(metavar="USER/NAME", help="Data set on the Hugging Face hub.")],
+    out: Annotated[Path, typer.Option("--out", help="Pack folder to make.")],
+) -> None:
+    """Download a pack from the Hugging Face hub, and check it."""
+    from scenograph.data.hub import pull_pack
+
+    pull_pack(repository, out)
+    console.print(f"wrote {out}")
+
+
 @contextmanager
 def _reporting() -> Iterator[Progress]:
     """A progress callback that shows what is being done and how far it is."""

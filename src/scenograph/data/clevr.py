@@ -71,9 +71,10 @@ class Clevr(Source):
         """The scene file of each split."""
         if self.options.validation is not None:
             return {"train": _scene_file(self.root), "validation": _scene_file(self.options.validation)}
+        whole = self.root / "CLEVR_v1.0" if (self.root / "CLEVR_v1.0").is_dir() else self.root
         official = {
-            "train": self.root / "scenes" / "CLEVR_train_scenes.json",
-            "validation": self.root / "scenes" / "CLEVR_val_scenes.json",
+            "train": whole / "scenes" / "CLEVR_train_scenes.json",
+            "validation": whole / "scenes" / "CLEVR_val_scenes.json",
         }
         found = {split: path for split, path in official.items() if path.is_file()}
         return found or {"train": _scene_file(self.root)}

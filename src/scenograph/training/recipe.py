@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from yaml import YAMLError
 
 from scenograph.data.loader import ObjectPolicy, RelationPolicy
@@ -52,7 +52,8 @@ class TrainingRecipe(_Section):
     steps: int = Field(ge=1)
     batch_size: int = Field(default=32, ge=1)
     accumulate: int = Field(default=1, ge=1)
-    precision: Literal["no", "bf16", "fp16"] = "no"
+    # YAML reads a bare no as false.
+    precision: Annotated[Literal["no", "bf16", "fp16"], BeforeValidator(lambda v: "no" if v is False else v)] = "no"
     ema_decay: float = Field(default=0.0, ge=0, lt=1)
     seed: int = Field(default=0, ge=0)
     log_every: int = Field(default=10, ge=1)

@@ -1,0 +1,79 @@
+"""Packs on the Hugging Face hub."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import HFValidationError
+
+from scenograph.data.pack import read_record, verify_pack
+from scenograph.errors import UserError
+
+
+def push_pack(folder: Path, repository: str, private: bool = False) -> str:
+    """Upload a pack as the data set ``user/name``, with a card; returns its address.
+
+    Raises ``UserError`` if ``folder`` is no pack, nobody is logged in, or the hub refuses.
+    """
+    record = read_record(folder)
+    api = HfApi()
+    try:
+        api.create_repo(repository, repo_type="dataset", private=private, exist_ok=True)
+        api.upload_file(
+            path_or_fileobj=_card(record, repository).encode(),
+            path_in_repo="README.md",
+            repo_id=repository,
+            repo_type="dataset",
+        )
+        api.upload_folder(folder_path=folder, repo_id=repository, repo_type="dataset")
+    except (OSError, HFValidationError) as error:  # the hub's errors are OSErrors
+        raise UserError(f"cannot upload to {repository}: {_first_line(error)} (log in with: hf auth login)") from error
+    return f"{api.endpoint}/datasets/{repository}"
+
+
+def pull_pack(repository: str, folder: Path) -> Path:
+    """Download a pack to ``folder``; it appears there verified or not at all.
+
+    Raises ``UserError`` if ``folder`` exists, the data set cannot be had, or is no whole pack.
+    """
+    if folder.exists():
+        raise UserError(f"{folder} exists; delete it or choose another name")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Under a fixed name, so that an interrupted download goes on.
+    temporary = folder.parent / f".{folder.name}.partial"
+    try:
+        snapshot_download(repository, repo_type="dataset", local_dir=temporary)
+    except (OSError, HFValidationError) as error:
+        raise UserError(f"cannot download {repository}: {_first_line(error)}") from error
+    problems = verify_pack(temporary)
+    if problems:
+        raise UserError(f"{repository}: not a whole pack: {problems[0]}")
+    shutil.rmtree(temporary / ".cache", ignore_errors=True)
+    temporary.rename(folder)
+    return folder
+
+
+def _card(record: dict[str, object], repository: str) -> str:
+    splits = record["splits"]
+    assert isinstance(splits, dict)
+    lines = [f"- {name}: {part['scenes']} scenes, {part['objects']} objects" for name, part in splits.items()]
+    return "\n".join(
+        [
+            f"# {repository.partition('/')[2]}",
+            "",
+            f"Scenes packed from {record['source']} by Scenograph.",
+            "",
+            *lines,
+            "",
+            "```",
+            f"scenograph data pull {repository} --out packs/{repository.partition('/')[2]}",
+            "```",
+            "",
+        ]
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

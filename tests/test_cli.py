@@ -114,7 +114,19 @@ BAD = {
     "system": (["import", "sg2imm", "c.pt"], "unknown system 'sg2imm' (did you mean 'sg2im'?)"),
     "torn checkpoint": (["import", "sg2im", "torn.pt"], "torn.pt: not a torch checkpoint, or cut short"),
     "pattern": (["models", "list", "x*"], "no model matches 'x*'"),
-    "pack source": (["data", "pack", "nowhere", "--out", "p"], "cannot read nowhere"),
+    "data set": (["data", "pack", "cocoo"], "no data set 'cocoo' (did you mean 'coco'?)"),
+    "root": (["data", "pack", "coco", "--root", "nowhere"], "--root nowhere: there is no such folder"),
+    "no annotations": (
+        ["data", "pack", "coco", "stuff_only=false"],
+        "there is no annotations/instances_train2017.json",
+    ),
+    "option": (["data", "pack", "coco", "presett=lama"], "presett: Extra inputs are not permitted"),
+    "option value": (["data", "pack", "coco", "preset=x"], "preset: Input should be 'sg2im', 'lama'"),
+    "option form": (["data", "pack", "coco", "folder"], "'folder': expected key=value"),
+    "broken scenes": (["data", "pack", "clevr", "--root", "self.json", "--out", "p"], "expected an object with 'image_filename'"),
+    "download": (["data", "download", "sketchycoco"], "has no public address: it is handed out"),
+    "verify": (["data", "verify", "."], "pack.json is missing"),
+    "pull": (["data", "pull", "not a name", "--out", "p"], "cannot download not a name"),
     "pack": (["data", "show", "file.txt"], "is not a pack"),
     "evaluate": (["evaluate", "--pack", "nowhere"], "is not a pack"),
     "foreign picture": (["generate", "foreign.png"], "was not made by scenograph"),
@@ -219,3 +231,45 @@ def test_help_needs_no_torch():
 def test_the_examples_are_valid(scenograph):
     for path in sorted((Path(__file__).parents[1] / "examples").glob("*.json")):
         succeed(scenograph("scene", "check", path))
+
+
+def test_data_from_a_folder_to_a_checked_pack(scenograph, tmp_path):
+    (tmp_path / "mine").mkdir()
+    lines = []
+    for number in range(6):
+        Image.new("RGB", (40, 30), (40 * number, 0, 0)).save(tmp_path / "mine" / f"{number}.png")
+        things = [{"category": "cat", "box": [0.1, 0.1, 0.5, 0.5]}, {"category": "dog", "box": [0.4, 0.4, 0.9, 0.9]}]
+        lines.append(json.dumps({"image": f"{number}.png", "objects": things, "relationships": [[0, "near", 1]]}))
+    (tmp_path / "mine" / "scenes.jsonl").write_text("\n".join([*lines, '{"image": "no.png", "objects": ["cat"]}']))
+    code, output, _ = scenograph(
+        "data", "pack", "folder", "validation_count=2", "--root", "mine", "--out", "packs/mine"
+    )
+    assert code == 0
+    assert "validation: 2 scenes, 4 objects, 2 relations" in output
+    assert "left out:       1  picture is missing or unreadable" in output
+    assert "vocabulary: 2 categories, 1 predicates, no attributes" in output
+    assert [path.name for path in (tmp_path / "packs").iterdir()] == ["mine"]
+    code, output, _ = scenograph("data", "show", "packs/mine", "--out", "sheet.png")
+    assert code == 0 and "most frequent predicates: near" in output
+    assert Image.open(tmp_path / "sheet.png").width > 800
+    code, output, _ = scenograph("data", "verify", "packs/mine")
+    assert code == 0 and "ok: packs/mine" in output
+    (tmp_path / "packs" / "mine" / "vocabulary.json").write_text('{"categories": ["cat"], "predicates": []}')
+    code, output, errors = scenograph("data", "verify", "packs/mine")
+    assert code == 2 and "unknown category 'dog'" in output and "problems; make the pack again" in errors
+    code, _, errors = scenograph("data", "pack", "folder", "--root", "mine", "--out", "packs/mine")
+    assert code == 2 and "exists; delete it" in errors
+
+
+def test_sources_are_listed_with_their_options(scenograph):
+    code, output, _ = scenograph("data", "sources")
+    assert code == 0
+    for name in ("coco", "visual-genome", "clipart", "min_object_size=0.02", "drawings=required"):
+        assert name in output
+
+
+def test_scenes_are_checked_against_shipped_vocabularies_and_packs(scenograph, tmp_path, painted):
+    (tmp_path / "scene.json").write_text('{"objects": ["giraffe", "grass"], "relationships": [[0, "above", 1]]}')
+    assert scenograph("scene", "check", "scene.json", "--model", "coco-stuff")[0] == 0
+    code, _, errors = scenograph("scene", "check", "scene.json", "--model", str(painted))
+    assert code == 2 and "unknown category 'giraffe'" in errors

@@ -105,14 +105,14 @@ def test_pack_round_trip(tmp_path):
     scene = Scene(things, (Relation(0, "behind", 1),))
     Image.new("RGB", (40, 30), "red").save(tmp_path / "p.png")
     samples = Samples(VOCABULARY, {"train": [Sample("a", scene, tmp_path / "p.png"), Sample("b", scene)]})
-    record = write_pack(tmp_path / "pack", samples, size=15)
+    record = write_pack(tmp_path / "pack", samples, size=20)
     assert {name: record["splits"]["train"][name] for name in ("scenes", "objects", "relations")} == {
         "scenes": 2, "objects": 4, "relations": 2,
     }  # fmt: skip
     pack = Pack(tmp_path / "pack", "train")
     again, picture = pack[0]
     assert again.to_dict() == scene.to_dict() and np.array_equal(again.objects[0].mask, mask)
-    assert picture.size == (20, 15) and pack[1][1] is None
+    assert picture.size == (27, 20) and pack[1][1] is None
     assert pack.vocabulary == VOCABULARY
     assert verify_pack(tmp_path / "pack") == []
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == [], "no intermediate files"
@@ -227,7 +227,8 @@ def test_pictures_of_every_kind_become_rgb(tmp_path):
     plain = save(Image.new("RGB", (6, 4), "blue"), tmp_path / "plain.jpg")
     assert encode_picture(plain, None) == plain.read_bytes(), "what serves is kept as it is"
     large = save(Image.new("RGB", (640, 480), "blue"), tmp_path / "large.jpg")
-    assert decoded(large, size=32).size == (43, 32) and decoded(large, size=32).format == "JPEG"
+    assert decoded(large, size=128).size == (171, 128) and decoded(large, size=128).format == "JPEG"
+    assert decoded(large, size=32).size == (43, 32) and decoded(large, size=32).format == "PPM", "quick to read"
 
 
 def test_exif_rotation_follows_the_annotation(tmp_path):

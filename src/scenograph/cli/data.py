@@ -91,7 +91,6 @@ def pack(
         raise UserError(f"--root {root}: there is no such folder")
     if out.exists():
         raise UserError(f"--out {out} exists; delete it or choose another name")
-    make_folder(out.parent)
     # The folder for intermediate files depends on the options, which the source knows only once it is made.
     source = kind(root, _parse_options(kind.options_type, options or [], name), Path())
     source.work = work_folder(out, source, size)

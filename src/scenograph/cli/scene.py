@@ -21,7 +21,11 @@ app = typer.Typer(no_args_is_help=True, help="Make, check and draw scene files."
 
 SceneArgument = Annotated[str, typer.Argument(help="A scene file (.json) or one line of text.", metavar="SCENE")]
 ModelOption = Annotated[
-    str | None, typer.Option("--model", help="Model whose vocabulary to use. (default: the shipped image model)")
+    str | None,
+    typer.Option(
+        "--model",
+        help="Whose vocabulary to use: a model, a pack, clevr or coco-stuff. (default: the shipped image model)",
+    ),
 ]
 
 
@@ -45,7 +49,7 @@ def new(
 
 @app.command()
 def check(scene: SceneArgument, model: ModelOption = None) -> None:
-    """Check a scene against a model's vocabulary, and say what it holds."""
+    """Check a scene against a vocabulary, and say what it holds."""
     from scenograph.scenes.text import scene_to_text
 
     vocabulary = vocabulary_of(model)
@@ -103,11 +107,17 @@ def drawings(scene: Scene, file_format: str = "png") -> dict[str, bytes]:
 
 
 def vocabulary_of(model: str | None) -> Vocabulary:
-    """The vocabulary of a model, without loading its weights."""
+    """The vocabulary of a model, without loading its weights; or of a pack; or a shipped one."""
+    from scenograph.data.pack import read_vocabulary
+    from scenograph.data.vocabularies import NAMES, shipped_vocabulary
     from scenograph.models.registry import read_config
     from scenograph.pipelines import DEFAULT_IMAGE
     from scenograph.scenes.vocabulary import Vocabulary
 
+    if model in NAMES:
+        return shipped_vocabulary(model)
+    if model is not None and (Path(model) / "vocabulary.json").is_file():
+        return read_vocabulary(Path(model))
     return Vocabulary.from_dict(read_config(model or DEFAULT_IMAGE)[1]["vocabulary"])
 
 

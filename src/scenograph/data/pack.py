@@ -50,10 +50,10 @@ def write_pack(
 ) -> dict[str, Any]:
     """Convert a source; returns what ``pack.json`` records.
 
-    ``size`` bounds the shorter side of stored pictures (they are never enlarged). ``work`` (by default
-    :func:`work_folder`) keeps finished parts for a later call and is removed at the end. The pack appears under
-    ``folder`` complete or not at all. Raises ``UserError`` if ``folder`` exists, inputs are missing, or nothing
-    was kept.
+    ``size`` bounds the shorter side of stored pictures (they are never enlarged) and the longer side of masks.
+    ``work`` (by default :func:`work_folder`) keeps finished parts for a later call and is removed at the end. The
+    pack appears under ``folder`` complete or not at all. Raises ``UserError`` if ``folder`` exists, inputs are
+    missing, or nothing was kept.
     """
     if folder.exists():
         raise UserError(f"{folder} exists; delete it or choose another name")
@@ -72,6 +72,10 @@ def write_pack(
         (work / "pack").rename(folder)
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error.strerror or error}") from error
+    except UserError:
+        if not any(work.glob("*.arrow")):
+            shutil.rmtree(work, ignore_errors=True)  # nothing worth going on with
+        raise
     shutil.rmtree(work, ignore_errors=True)
     return record
 
@@ -351,11 +355,21 @@ def _row(sample: Sample, size: int | None) -> dict[str, Any]:
         "categories": [thing.category for thing in scene.objects],
         "attributes": [list(thing.attributes) for thing in scene.objects],
         "boxes": [list(thing.box) if thing.box else [] for thing in scene.objects],
-        "masks": [b"" if thing.mask is None else encode_bits(thing.mask) for thing in scene.objects],
+        "masks": [b"" if thing.mask is None else encode_bits(_bounded(thing.mask, size)) for thing in scene.objects],
         "sketches": [b"" if thing.sketch is None else thing.sketch.to_bytes() for thing in scene.objects],
         "relation_ends": [[relation.subject, relation.object] for relation in scene.relations],
         "relation_predicates": [relation.predicate for relation in scene.relations],
     }
+
+
+def _bounded(mask: np.ndarray, size: int | None) -> np.ndarray:
+    """A mask whose longer side is at most ``size``."""
+    if size is None or max(mask.shape) <= size:
+        return mask
+    scale = size / max(mask.shape)
+    height, width = (max(round(side * scale), 1) for side in mask.shape)
+    gray = Image.fromarray(mask.astype(np.uint8) * 255)
+    return np.asarray(gray.resize((width, height), Image.Resampling.BOX)) > 127
 
 
 def _features() -> Any:

@@ -14,6 +14,10 @@ from scenograph.data.source import Skip
 MAX_PIXELS = 100_000_000
 """Larger pictures are left out: a few kilobytes of PNG can claim gigabytes of pixels."""
 
+PLAIN_SIZE = 96
+"""Pictures of at most this shorter side are stored without compression: three times the bytes of a JPEG, but a
+quarter of the time to read, and no loss."""
+
 ASPECT_TOLERANCE = 0.03
 """Relative. Small copies of annotated pictures are off by rounding; other pictures are off by more."""
 
@@ -25,8 +29,8 @@ def encode_picture(
 
     Grayscale, palette, CMYK, 16-bit and transparent (over white) pictures become 8-bit RGB. EXIF rotation is
     applied, unless ``annotated`` (width, height) shows that the annotation was made without. JPEG stays JPEG
-    (quality 95), anything else becomes PNG. Raises :class:`Skip` for pictures that are missing, damaged, too
-    large, or of another shape than annotated.
+    (quality 95), anything else becomes PNG, and what is small becomes PPM, without compression. Raises
+    :class:`Skip` for pictures that are missing, damaged, too large, or of another shape than annotated.
     """
     if isinstance(picture, Image.Image):
         return _bounded(picture, size, "PNG")
@@ -50,7 +54,8 @@ def _encode(content: bytes, size: int | None, annotated: tuple[int, int] | None)
     rotate = _needs_rotation(image, annotated)
     stored = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
     shorter = min(image.size)
-    if image.mode == "RGB" and not stored and (size is None or shorter <= size) and source_format in {"JPEG", "PNG"}:
+    serves = image.mode == "RGB" and not stored and source_format in {"JPEG", "PNG"}
+    if serves and (size is None or PLAIN_SIZE < shorter <= size):
         image.load()  # a truncated file shows only now
         return content
     if size is not None and shorter > 2 * size:
@@ -64,6 +69,8 @@ def _bounded(image: Image.Image, size: int | None, file_format: str) -> bytes:
         scale = size / min(image.size)
         bounded = (max(round(image.width * scale), 1), max(round(image.height * scale), 1))
         image = image.resize(bounded, Image.Resampling.BICUBIC)
+    if size is not None and min(image.size) <= PLAIN_SIZE:
+        file_format = "PPM"
     stream = io.BytesIO()
     image.save(stream, file_format, **({"quality": 95, "subsampling": 0} if file_format == "JPEG" else {}))
     return stream.getvalue()

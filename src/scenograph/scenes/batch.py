@@ -160,18 +160,20 @@ def resize_mask(mask: np.ndarray, size: int) -> np.ndarray:
     """(h, w) bool to (size, size): bilinear without smoothing, thresholded, as sg2im's loader does."""
     if mask.shape == (size, size):
         return mask
-    (top, bottom, down), (left, right, across) = (_neighbours(side, size) for side in mask.shape)
-    upper, lower = mask[top], mask[bottom]
-    weight = upper[:, left] * (1 - across) + upper[:, right] * across
-    return weight + (lower[:, left] * (1 - across) + lower[:, right] * across - weight) * down[:, None] > 0.5
+    height, width = mask.shape
+    return _sampling(height, size) @ mask.astype(np.float32) @ _sampling(width, size).T > 0.5
 
 
-@lru_cache(maxsize=4096)
-def _neighbours(side: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of ``size`` sampling points along ``side`` pixels: the pixels before and after, and how far in between."""
+@lru_cache(maxsize=1024)
+def _sampling(side: int, size: int) -> np.ndarray:
+    """(size, side) float32: the weights of the two pixels next to each of ``size`` points along a side."""
     places = np.clip((np.arange(size) + 0.5) * side / size - 0.5, 0, side - 1)
     before = np.floor(places).astype(np.int64)
-    return before, np.minimum(before + 1, side - 1), (places - before).astype(np.float32)
+    after = np.minimum(before + 1, side - 1)
+    weights = np.zeros((size, side), dtype=np.float32)
+    np.add.at(weights, (np.arange(size), before), 1 - (places - before))
+    np.add.at(weights, (np.arange(size), after), places - before)
+    return weights
 
 
 def images_to_uint8(images: Tensor) -> list[Image.Image]:
@@ -188,4 +190,5 @@ def picture_to_pixels(picture: Image.Image, height: int, width: int) -> np.ndarr
 
 def pixels_to_tensor(pixels: np.ndarray) -> Tensor:
     """(N, H, W, 3) uint8 to (N, 3, H, W) float32 in [-1, 1]."""
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().contiguous().div_(127.5).sub_(1)
+    planes = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))  # while they are bytes: four times less to move
+    return torch.from_numpy(planes).float().div_(127.5).sub_(1)

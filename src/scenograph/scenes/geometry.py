@@ -7,6 +7,7 @@ dimension is 4 and broadcast over the others.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -59,14 +60,23 @@ def box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def mask_centre(box: tuple[float, float, float, float], mask: np.ndarray | None) -> tuple[float, float]:
     """Mean position of the pixels of a box-relative (M, M) mask, as sg2im computes it; the box centre without one."""
     x0, y0, x1, y1 = box
-    total = 0 if mask is None else np.count_nonzero(mask)
-    if mask is None or not total:
+    if mask is None:
         return ((x0 + x1) / 2, (y0 + y1) / 2)
-    # The mean of linspace(x0, x1) over the pixels: one sum over columns, one over rows.
-    height, width = mask.shape
-    column = float(mask.sum(0) @ np.arange(width)) / total / max(width - 1, 1)
-    row = float(mask.sum(1) @ np.arange(height)) / total / max(height - 1, 1)
-    return (x0 + (x1 - x0) * column, y0 + (y1 - y0) * row)
+    (ones_y, ys), (ones_x, xs) = (_ramp(side) for side in mask.shape)
+    pixels = mask.astype(np.float32)
+    columns = ones_y @ pixels
+    total = float(columns @ ones_x)
+    if not total:
+        return ((x0 + x1) / 2, (y0 + y1) / 2)
+    # The mean of linspace(x0, x1) over the pixels of the mask, and of linspace(y0, y1).
+    x, y = float(columns @ xs) / total, float((pixels @ ones_x) @ ys) / total
+    return (x0 + (x1 - x0) * x, y0 + (y1 - y0) * y)
+
+
+@lru_cache(maxsize=1024)
+def _ramp(side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Ones, and numbers from 0 to 1."""
+    return np.ones(side, dtype=np.float32), np.linspace(0, 1, side, dtype=np.float32)
 
 
 def sg2im_relation(

@@ -123,7 +123,10 @@ BAD = {
     "option": (["data", "pack", "coco", "presett=lama"], "presett: Extra inputs are not permitted"),
     "option value": (["data", "pack", "coco", "preset=x"], "preset: Input should be 'sg2im', 'lama'"),
     "option form": (["data", "pack", "coco", "folder"], "'folder': expected key=value"),
-    "broken scenes": (["data", "pack", "clevr", "--root", "self.json", "--out", "p"], "expected an object with 'image_filename'"),
+    "broken scenes": (
+        ["data", "pack", "clevr", "--root", "self.json", "--out", "p"],
+        "expected an object with 'image_filename'",
+    ),
     "download": (["data", "download", "sketchycoco"], "has no public address: it is handed out"),
     "verify": (["data", "verify", "."], "pack.json is missing"),
     "pull": (["data", "pull", "not a name", "--out", "p"], "cannot download not a name"),

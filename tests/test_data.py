@@ -286,7 +286,10 @@ def test_large_json_is_read_in_constant_memory(tmp_path):
     ("content", "message"),
     [
         ("{", "not valid JSON"),
-        ('{"scenes": [{"image_filename": "a.png", "objects": [{}], "relationships": {}}]}', "not a CLEVR scene"),
+        (
+            '{"scenes": [{"image_filename": "a.png", "objects": [{}], "relationships": {}}]}',
+            "CLEVR, item .*a.png.*: annotations of an unexpected form .KeyError",
+        ),
         ('{"scenes": 3}', "expected an object with 'image_filename'"),
     ],
 )

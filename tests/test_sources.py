@@ -253,6 +253,21 @@ def test_coco_of_the_wrong_form(tmp_path, content, message):
     assert not (tmp_path / "pack").exists()
 
 
+def test_visual_genome_of_the_wrong_form(tmp_path):
+    for name, content in {
+        "objects": [{"image_id": 1}],
+        "relationships": [],
+        "image_data": [{"image_id": 1, "width": 300, "height": 300}],
+        "vg_splits": {"train": [1], "val": [], "test": []},
+    }.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match="Visual Genome, reading annotations: .* unexpected form .KeyError: 'objects'"):
+        pack(VisualGenome(tmp_path, VisualGenomeOptions(), tmp_path), tmp_path / "pack")
+    (tmp_path / "vg_splits.json").write_text("[]")
+    with pytest.raises(UserError, match="expected lists of picture ids under train, val and test"):
+        write_pack(tmp_path / "pack", VisualGenome(tmp_path, VisualGenomeOptions(), tmp_path))
+
+
 def test_coco_says_what_is_missing(tmp_path):
     with pytest.raises(UserError, match="there is no .*instances_train2017.json; is --root right"):
         write_pack(tmp_path / "pack", Coco(tmp_path, CocoOptions(preset="all"), tmp_path))

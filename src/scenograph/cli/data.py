@@ -61,8 +61,9 @@ def sources() -> None:
 
     for name, source in SOURCES.items():
         console.print(f"[bold]{name}[/bold]  {source.title}")
+        defaults = source.options_type.defaults()
         for key, field in source.options_type.model_fields.items():
-            default = "required" if field.is_required() else _shown(field.default)
+            default = "required" if field.is_required() else _shown(defaults[key])
             console.print(f"    {key}={default}  [dim]{field.description or 'a named set of defaults'}[/dim]")
     console.print("pack one:  scenograph data pack NAME key=value ... --root FOLDER --out PACK")
 
@@ -70,11 +71,9 @@ def sources() -> None:
 @app.command()
 def pack(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A data set; 'data sources' lists them.")],
-    options: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Options of the data set.")
-    ] = None,
+    options: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Options of the data set.")] = None,
     root: Annotated[Path, typer.Option("--root", help="Where the data set is, in its official form.")] = Path(),
-    out: Annotated[Path, typer.Option("--out", help="Pack folder to make.")] = Path("packs/pack"),
+    out: Annotated[Path | None, typer.Option("--out", help="Pack folder to make. (default: packs/NAME)")] = None,
     size: Annotated[
         int | None, typer.Option("--size", min=16, help="Shrink larger pictures to this shorter side.")
     ] = None,
@@ -86,7 +85,7 @@ def pack(
 
     if name not in SOURCES:
         raise UserError(f"no data set {name!r} {suggest(name, SOURCES)}; see: scenograph data sources")
-    kind = SOURCES[name]
+    kind, out = SOURCES[name], out or Path("packs") / name
     if not root.exists():
         raise UserError(f"--root {root}: there is no such folder")
     if out.exists():

@@ -120,12 +120,8 @@ class Clevr(Source):
         picture = _find_picture(path.parent, raw)
         if picture is None and self.pictures[table]:
             raise Skip("picture is missing or unreadable")
-        try:
-            size = OFFICIAL_SIZE if picture is None else _picture_size(picture)
-            scene = clevr_scene(raw, path.parent, size)
-        except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
-            raise UserError(f"{path}, scene {name}: not a CLEVR scene: missing or wrong {error}") from error
-        return Sample(Path(name).stem, scene, picture)
+        size = OFFICIAL_SIZE if picture is None else _picture_size(picture)
+        return Sample(Path(name).stem, clevr_scene(raw, path.parent, size), picture)
 
 
 def clevr_scene(raw: dict[str, Any], folder: Path | None = None, size: tuple[int, int] = OFFICIAL_SIZE) -> Scene:

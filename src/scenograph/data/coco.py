@@ -21,7 +21,7 @@ from scenograph.data.source import Options, Plan, Progress, Sample, Skip, Source
 from scenograph.data.vocabularies import coco_validation_ids
 from scenograph.errors import UserError, missing_extra
 from scenograph.scenes.geometry import SG2IM_PREDICATES, box_from_xywh
-from scenograph.scenes.scene import Scene, SceneObject
+from scenograph.scenes.scene import MAX_OBJECTS, Scene, SceneObject
 from scenograph.scenes.vocabulary import Vocabulary
 
 Preset = Literal["sg2im", "lama", "wsgc", "scene-designer", "all"]
@@ -39,7 +39,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "min_object_size": 0.05, "min_objects": 1, "stuff_only": False, "validation": "first-1024-listed",
     },
     "all": {
-        "min_object_size": 0.0, "min_objects": 1, "max_objects": 10_000, "other": True, "stuff_only": False,
+        "min_object_size": 0.0, "min_objects": 1, "max_objects": MAX_OBJECTS, "other": True, "stuff_only": False,
         "validation": "all",
     },
 }  # fmt: skip
@@ -58,6 +58,12 @@ class CocoOptions(Options):
     stuff_only: bool = Field(True, description="keep only pictures with a stuff annotation, kept or not")
     categories: tuple[str, ...] | None = Field(None, description="keep only these categories")
     validation: ValidationRule = Field("first-1024", description="which kept pictures of val2017 validate, not test")
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """Those of the default preset."""
+        plain = super().defaults()
+        return plain | PRESETS[plain["preset"]]
 
     def resolved(self) -> CocoOptions:
         """The preset's values where none was given."""

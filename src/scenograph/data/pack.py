@@ -18,6 +18,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -32,7 +33,7 @@ from scenograph.data.source import Plan, Progress, Sample, Skip, Source
 from scenograph.errors import UserError
 from scenograph.files import make_folder, write_atomically
 from scenograph.scenes.batch import resize_mask
-from scenograph.scenes.scene import Relation, Scene, SceneObject
+from scenograph.scenes.scene import MAX_OBJECTS, Relation, Scene, SceneObject
 from scenograph.scenes.sketch import Sketch
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -61,7 +62,8 @@ def write_pack(
         raise UserError(f"cannot write {folder}: there is no folder {folder.parent}")
     work = work or work_folder(folder, source, size)
     try:
-        plan = source.plan(progress)
+        with _blaming(source, "reading annotations"):
+            plan = source.plan(progress)
         tallies = {split: Tally() for split in plan.splits}
         done = 0
         for split, tally in _run_parts(work, source, plan, size, workers):
@@ -286,9 +288,10 @@ def _write_part(path: Path, source: Source, vocabulary: Vocabulary, size: int | 
     tally, rows = Tally(), []
     for item in items:
         try:
-            sample = source.read(item)
-            if not sample.scene.objects:
-                raise Skip("scene has no object")
+            with _blaming(source, f"item {str(item)[:60]}"):
+                sample = source.read(item)
+            if not 1 <= len(sample.scene.objects) <= MAX_OBJECTS:
+                raise Skip(f"scene has no object, or more than {MAX_OBJECTS}")
             rows.append(_row(sample, size))
         except Skip as reason:
             tally.dropped[str(reason)] += 1
@@ -309,6 +312,18 @@ def _write_part(path: Path, source: Source, vocabulary: Vocabulary, size: int | 
         temporary.rename(path.with_suffix(".arrow"))
     write_atomically(path.with_suffix(".json"), json.dumps(vars(tally)).encode())
     return tally
+
+
+@contextmanager
+def _blaming(source: Source, place: str) -> Iterator[None]:
+    """Turn what a file of another form provokes into one line that says where."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+        found = f"{type(error).__name__}: {error}"
+        raise UserError(f"{source.title}, {place}: annotations of an unexpected form ({found})") from error
 
 
 def _assemble(work: Path, source: Source, plan: Plan, tallies: Mapping[str, Tally], size: int | None) -> dict[str, Any]:

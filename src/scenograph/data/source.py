@@ -62,6 +62,11 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """What each option is if it is not given."""
+        return {name: field.default for name, field in cls.model_fields.items()}
+
 
 class Source(ABC):
     """One data set in its official form, under ``root``. ``work`` is a folder for intermediate files."""

@@ -76,22 +76,20 @@ class VisualGenome(Source):
         return self._plan_h5() if self.packed else _Preprocessing(self, progress).plan()
 
     def read(self, item: str) -> Sample:  # noqa: D102
-        return self._sample(json.loads(item))
-
-    def _sample(self, item: Record) -> Sample:
-        path = self._picture(item["image"])
+        record = json.loads(item)
+        path = self._picture(record["image"])
         if path is None:
             raise Skip("picture is missing or unreadable")
-        size = tuple(item["size"]) if "size" in item else _picture_size(path)
+        size = tuple(record["size"]) if "size" in record else _picture_size(path)
         width, height = size
         objects, remarks = [], []
-        for name, attributes, (x, y, w, h) in item["objects"]:
+        for name, attributes, (x, y, w, h) in record["objects"]:
             box: Box = (x / width, y / height, (x + w) / width, (y + h) / height)
             if x < 0 or y < 0 or box[2] > 1 or box[3] > 1:
                 remarks.append("box reaches out of the picture: kept as it is")
             objects.append(SceneObject(name, tuple(attributes), box))
-        relations = tuple(Relation(subject, predicate, other) for subject, predicate, other in item["relations"])
-        return Sample(str(item["id"]), Scene(tuple(objects), relations), path, size, tuple(remarks))
+        relations = tuple(Relation(subject, predicate, other) for subject, predicate, other in record["relations"])
+        return Sample(str(record["id"]), Scene(tuple(objects), relations), path, size, tuple(remarks))
 
     def _picture(self, image: int | str) -> Path | None:
         """By picture id (any of the folders), or by the relative path that an h5 file states."""

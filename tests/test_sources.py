@@ -413,6 +413,37 @@ def test_visual_genome_selection_matches_sg2ims_loader(golden, tmp_path, split, 
                 assert sorted(theirs) == sorted(scene.objects[i].category for i in kept)
 
 
+@pytest.mark.golden
+def test_visual_genome_matches_lamas_loader(golden, tmp_path):
+    """Which related objects and which others it draws is chance; what they are, and how many, is not."""
+    folder = golden / "lama" / "data" / "vg"
+    config = json.loads((folder / "config.json").read_text())
+    arrays, pictures = np.load(folder / "arrays.npz"), np.load(folder / "images_uint8.npz")
+    names = config["vocab"]["object_idx_to_name"]
+    (tmp_path / "vocab.json").write_text(json.dumps(config["vocab"]))
+    for split in ("train", "val", "test"):
+        with h5py.File(tmp_path / f"{split}.h5", "w") as file:
+            for name in arrays.files:
+                file[name] = arrays[name]
+            file["image_paths"] = config["image_paths"]
+    for i, path in enumerate(config["image_paths"]):
+        Image.fromarray(pictures[f"img_{i}"]).save(tmp_path / path)
+    pack(VisualGenome(tmp_path, VisualGenomeOptions(), tmp_path), tmp_path / "pack")
+    loader = PackLoader(tmp_path / "pack", "train", (32, 32), 16, max_objects=9, objects="related")
+    batch, expected = loader.fixed_batch(0, 6), np.load(folder / "expected.npz")
+    assert np.abs(batch.images.numpy() - expected["flip0_image"]).max() < 1e-6
+    for i, scene in enumerate(scenes_of(tmp_path / "pack", "train").values()):
+        for flipped, view in ((0, scene), (1, mirror(scene))):
+            labels, boxes = (expected[f"flip{flipped}_{part}"][i + 6 * flipped] for part in ("objs", "boxes"))
+            theirs = [(names[label], *box) for label, box in zip(labels, boxes, strict=True) if label]
+            ours = [(t.category, t.box[0], t.box[1], t.box[2] - t.box[0], t.box[3] - t.box[1]) for t in view.objects]
+            for thing in theirs:
+                assert any(thing[0] == mine[0] and np.allclose(thing[1:], mine[1:], atol=1e-6) for mine in ours)
+        related = {end for relation in scene.relations for end in (relation.subject, relation.object)}
+        if len(related) <= 9:  # otherwise the original keeps one too many
+            assert int((batch.object_to_image == i).sum()) == len(theirs)
+
+
 def test_real_visual_genome_form(real_data, tmp_path):
     root = real_data / "visual_genome" / "vcoco_as_vg"
     low = {"min_image_size": 100, "min_object_instances": 20, "min_relationship_instances": 10, "min_object_size": 8}

@@ -90,6 +90,14 @@ def test_an_interrupted_run_continues_to_the_same_weights(painted, tmp_path, nam
         assert (tmp_path / "parts" / "grids" / "step-00000006.png").is_file()
 
 
+def test_worker_processes_change_nothing_but_the_speed(painted, tmp_path):
+    plain = recipe(painted, "mise-layout")
+    ahead = plain.model_copy(update={"data": plain.data.model_copy(update={"workers": 2})})
+    whole = train(plain, tmp_path / "whole")
+    train(plain, tmp_path / "parts", stop_after=3)
+    assert_same_weights(whole, train(ahead, tmp_path / "parts"))
+
+
 @pytest.mark.parametrize("name", ["mise", "mise-layout", "sg2im"])
 def test_accumulated_parts_give_the_gradients_of_the_whole_batch(painted, tmp_path, name):
     # Batch norm sees parts, so the comparison is of models without.
@@ -251,6 +259,10 @@ def test_shipped_recipes_are_valid(name):
     given = load_recipe(name)
     assert given.name == name
     assert given.training.steps >= 300
+
+
+def test_a_bare_no_is_a_precision():
+    assert load_recipe("tiny-mise", ["training.precision=no"]).training.precision == "no"
 
 
 def test_published_settings():

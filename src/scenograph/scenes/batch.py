@@ -58,7 +58,11 @@ class SceneBatch:
     def to(self, device: torch.device | str) -> SceneBatch:
         """The same batch with its tensors on ``device``."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        moved: dict[str, Any] = {k: v.to(device) for k, v in values.items() if isinstance(v, Tensor)}
+        # Towards a device, page-locked memory is copied while the program goes on; back, it must wait.
+        ahead = torch.device(device).type != "cpu"
+        moved: dict[str, Any] = {
+            k: v.to(device, non_blocking=ahead) for k, v in values.items() if isinstance(v, Tensor)
+        }
         return replace(self, **moved)
 
     def pin_memory(self) -> SceneBatch:

@@ -313,7 +313,9 @@ class Trainer:
         if path.exists():
             found = yaml.safe_load(path.read_text())
             for section in ("model", "objective", "data", "optimizer"):
-                if found.get(section) != recipe[section]:
+                # Worker processes make the same batches, however many they are.
+                before, now = ({**sections.get(section, {}), "workers": 0} for sections in (found, recipe))
+                if before != now:
                     raise UserError(f"{self.folder} holds a run with another {section!r} section; choose another --out")
         if not self._is_main:
             return

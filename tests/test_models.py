@@ -152,6 +152,15 @@ def test_every_sg2im_option_trains(options):
     assert all("predicate_embedding" in name for name in unused), unused
 
 
+def test_no_coordinate_of_a_new_box_head_is_dead():
+    scene = Scene((SceneObject("cube"), SceneObject("sphere")), (Relation(0, "left of", 1),))
+    for seed in range(10):
+        torch.manual_seed(seed)
+        model = small_sg2im()
+        boxes = model.encode(SceneBatch.from_scenes([scene], VOCABULARY)).boxes
+        assert (boxes > 0).all(), "a ReLU's gradient ends at zero"
+
+
 def test_sg2im_adds_the_image_object_last():
     model = small_sg2im()
     full = model.add_image_objects(SceneBatch.from_scenes(scenes(), model.vocabulary))

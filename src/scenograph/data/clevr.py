@@ -9,7 +9,6 @@ exact boxes and masks.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from PIL import Image
 from pydantic import Field
 
 from scenograph.data.pickles import load_plain_pickle
+from scenograph.data.pictures import picture_size
 from scenograph.data.records import Records, stream_json
 from scenograph.data.source import Options, Plan, Progress, Sample, Skip, Source, set_aside
 from scenograph.errors import UserError
@@ -110,9 +110,7 @@ class Clevr(Source):
         return Plan(VOCABULARY, splits, dropped)
 
     def read(self, item: tuple[str, str]) -> Sample:  # noqa: D102
-        split, name = item
-        # Scenes set aside from the train file are still found there.
-        table = split if split in self.files else "train"
+        table, name = item
         path = self.files[table]
         if path.suffix == ".pkl":
             return Sample(name, _graph_scene(_read_graphs(path)[int(name)]))
@@ -120,7 +118,7 @@ class Clevr(Source):
         picture = _find_picture(path.parent, raw)
         if picture is None and self.pictures[table]:
             raise Skip("picture is missing or unreadable")
-        size = OFFICIAL_SIZE if picture is None else _picture_size(picture)
+        size = OFFICIAL_SIZE if picture is None else picture_size(picture)
         return Sample(Path(name).stem, clevr_scene(raw, path.parent, size), picture)
 
 
@@ -215,20 +213,13 @@ def _graph_scene(graph: dict[str, Any]) -> Scene:
     return Scene(objects, tuple(relations))
 
 
-def _picture_size(path: Path) -> tuple[int, int]:
-    with Image.open(path) as image:
-        return image.size
-
-
 def _find_picture(folder: Path, raw: dict[str, Any]) -> Path | None:
     """Beside the scene file, or in CLEVR's own tree (``scenes/`` next to ``images/<split>/``)."""
     name = raw["image_filename"]
-    candidates: Iterator[Path] = iter(
-        (
-            folder / "images" / name,
-            folder / name,
-            folder.parent / "images" / name,
-            folder.parent / "images" / str(raw.get("split", "")) / name,
-        )
+    candidates = (
+        folder / "images" / name,
+        folder / name,
+        folder.parent / "images" / name,
+        folder.parent / "images" / str(raw.get("split", "")) / name,
     )
     return next((candidate for candidate in candidates if candidate.is_file()), None)

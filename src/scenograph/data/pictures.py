@@ -76,6 +76,15 @@ def _bounded(image: Image.Image, size: int | None, file_format: str) -> bytes:
     return stream.getvalue()
 
 
+def picture_size(path: Path) -> tuple[int, int]:
+    """(width, height) from a file's header. Raises :class:`Skip` for what is not a picture."""
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except (OSError, SyntaxError, Image.DecompressionBombError):
+        raise Skip("picture is damaged or not a picture") from None
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
     """Any Pillow mode as 8-bit RGB; transparency over white; 16 and 32 bits scaled rather than cut off."""
     if image.mode.startswith("I") or image.mode == "F":

@@ -17,6 +17,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from scenograph.data.pictures import picture_size
 from scenograph.data.records import Record, Records
 from scenograph.data.source import Options, Plan, Progress, Sample, Skip, Source
 from scenograph.errors import UserError, missing_extra
@@ -80,7 +81,7 @@ class VisualGenome(Source):
         path = self._picture(record["image"])
         if path is None:
             raise Skip("picture is missing or unreadable")
-        size = tuple(record["size"]) if "size" in record else _picture_size(path)
+        size = tuple(record["size"]) if "size" in record else picture_size(path)
         width, height = size
         objects, remarks = [], []
         for name, attributes, (x, y, w, h) in record["objects"]:
@@ -310,14 +311,3 @@ def _read_h5(path: Path, categories: list[str], predicates: list[str], attribute
             "objects": list(zip(names, owned, arrays["object_boxes"][i, :count].tolist(), strict=True)),
             "relations": [(s, predicates[p], o) for s, p, o in list(relations)[:number]],
         }
-
-
-def _picture_size(path: Path) -> tuple[int, int]:
-    """(width, height) from the file's header."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except OSError:
-        raise Skip("picture is damaged or not a picture") from None

@@ -153,7 +153,7 @@ def test_every_sg2im_option_trains(options):
 
 
 def test_no_coordinate_of_a_new_box_head_is_dead():
-    scene = Scene((SceneObject("cube"), SceneObject("sphere")), (Relation(0, "left of", 1),))
+    scene = scene_from_text("cube left of sphere", VOCABULARY)
     for seed in range(10):
         torch.manual_seed(seed)
         model = small_sg2im()

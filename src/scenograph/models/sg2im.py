@@ -89,9 +89,10 @@ class Sg2Im(Model):
         if config.gconv_num_layers > 1:
             self.gconv_net = GraphTripleConvNet(size, config.gconv_num_layers - 1, **options)
         self.box_net = mlp([size, hidden, 4], config.mlp_normalization)
-        # It ends in a ReLU, so a coordinate that starts below zero would stay there: start in the middle.
+        # It ends in a ReLU, so a coordinate that starts below zero would stay there: start near the middle.
         last = [layer for layer in self.box_net if isinstance(layer, nn.Linear)][-1]
         with torch.no_grad():
+            last.weight.mul_(0.05)
             last.bias.copy_(torch.tensor([0.25, 0.25, 0.75, 0.75]))
         self.rel_aux_net = mlp([2 * config.embedding_dim + 8, hidden, predicates], config.mlp_normalization)
         self.mask_net = _mask_network(size, config.mask_size) if config.mask_size else None

@@ -328,8 +328,6 @@ def _blaming(source: Source, place: str) -> Iterator[None]:
 
 def _assemble(work: Path, source: Source, plan: Plan, tallies: Mapping[str, Tally], size: int | None) -> dict[str, Any]:
     """Parts to data sets, and the two JSON files."""
-    from datasets import Dataset, concatenate_datasets
-
     shutil.rmtree(work / "pack", ignore_errors=True)
     whole = Tally(dropped=Counter(plan.dropped))
     splits: dict[str, Any] = {}
@@ -338,12 +336,8 @@ def _assemble(work: Path, source: Source, plan: Plan, tallies: Mapping[str, Tall
         files = sorted(work.glob(f"{split}-*.arrow"))
         if not files:
             continue
-        table = concatenate_datasets([Dataset.from_file(str(path)) for path in files])
-        # Everything below the folder is a function of the rows; the library would put a random number here.
-        table._fingerprint = hashlib.sha256("".join(map(_checksum, files)).encode()).hexdigest()[:16]
-        table.save_to_disk(str(work / "pack" / split), num_shards=len(files))
-        saved = sorted((work / "pack" / split).glob("*.arrow"))
-        splits[split] = {**tally.kept, "files": {f"{split}/{path.name}": _checksum(path) for path in saved}}
+        checksums = _save_split(work / "pack" / split, files)
+        splits[split] = {**tally.kept, "files": {f"{split}/{name}": digest for name, digest in checksums.items()}}
     if not splits:
         reasons = "; ".join(f"{reason}: {count}" for reason, count in whole.dropped.most_common(3))
         raise UserError(f"{source.title}: nothing was kept ({reasons or 'the source is empty'})")
@@ -360,6 +354,30 @@ def _assemble(work: Path, source: Source, plan: Plan, tallies: Mapping[str, Tall
     write_atomically(work / "pack" / "vocabulary.json", plan.vocabulary.to_json().encode())
     write_atomically(work / "pack" / "pack.json", json.dumps(record, indent=1).encode())
     return record
+
+
+def _save_split(folder: Path, files: Sequence[Path]) -> dict[str, str]:
+    """Parts as the files of one data set, linked rather than copied; returns their names and checksums."""
+    from datasets import Dataset
+
+    checksums = [_checksum(path) for path in files]
+    names = [f"data-{number:05d}-of-{len(files):05d}.arrow" for number in range(len(files))]
+    features = _features()
+    frame = Dataset.from_dict({name: [] for name in features}, features=features)
+    # Everything in a pack is a function of its rows; the library would put a random number here.
+    frame._fingerprint = hashlib.sha256("".join(checksums).encode()).hexdigest()[:16]
+    frame.save_to_disk(str(folder))
+    for empty in folder.glob("*.arrow"):
+        empty.unlink()
+    for path, name in zip(files, names, strict=True):
+        try:
+            (folder / name).hardlink_to(path)
+        except OSError:  # not every file system can
+            shutil.copy(path, folder / name)
+    state = json.loads((folder / "state.json").read_text())
+    state["_data_files"] = [{"filename": name} for name in names]
+    write_atomically(folder / "state.json", json.dumps(state, indent=1).encode())
+    return dict(zip(names, checksums, strict=True))
 
 
 def _row(sample: Sample, size: int | None) -> dict[str, Any]:

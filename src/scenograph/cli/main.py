@@ -67,9 +67,10 @@ def run() -> None:
         place = f": {error.filename}" if error.filename else ""
         errors.print(f"[red]error:[/red] {_plain(f'{error.strerror or error}{place}')}")
         sys.exit(2)
-    except KeyboardInterrupt:
-        errors.print("interrupted")
-        sys.exit(130)
+    except SystemExit as stop:
+        if stop.code == 130:  # typer's answer to Ctrl-C, which says nothing
+            errors.print("interrupted; the same command goes on where it can")
+        raise
 
 
 def _plain(text: str) -> str:

@@ -17,10 +17,8 @@ import shutil
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +27,7 @@ from PIL import Image
 
 import scenograph
 from scenograph.data.pictures import encode_picture
+from scenograph.data.processes import run_in_processes
 from scenograph.data.source import Plan, Progress, Sample, Skip, Source
 from scenograph.errors import UserError
 from scenograph.files import make_folder, write_atomically
@@ -264,24 +263,13 @@ def _run_parts(work: Path, source: Source, plan: Plan, size: int | None, workers
                 )
             else:
                 missing.append((split, name, items[start : start + PART]))
-    if workers == 1 or len(missing) < 2:
-        for split, name, items in missing:
-            yield split, _write_part(work / name, source, plan.vocabulary, size, items)
-        return
-    with ProcessPoolExecutor(min(workers, len(missing)), mp_context=get_context("spawn")) as pool:
-        futures = {
-            pool.submit(_write_part, work / name, source, plan.vocabulary, size, items): split
-            for split, name, items in missing
-        }
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    tasks = [(work / name, source, plan.vocabulary, size, split, items) for split, name, items in missing]
+    yield from run_in_processes(_write_part, tasks, workers)
 
 
-def _write_part(path: Path, source: Source, vocabulary: Vocabulary, size: int | None, items: Sequence[Any]) -> Tally:
+def _write_part(
+    path: Path, source: Source, vocabulary: Vocabulary, size: int | None, split: str, items: Sequence[Any]
+) -> tuple[str, Tally]:
     """One Arrow file and, last, its tally."""
     from datasets.arrow_writer import ArrowWriter
 
@@ -311,7 +299,7 @@ def _write_part(path: Path, source: Source, vocabulary: Vocabulary, size: int | 
             writer.finalize()
         temporary.rename(path.with_suffix(".arrow"))
     write_atomically(path.with_suffix(".json"), json.dumps(vars(tally)).encode())
-    return tally
+    return split, tally
 
 
 @contextmanager

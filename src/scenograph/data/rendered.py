@@ -16,15 +16,14 @@ import logging
 import math
 import os
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from scenograph.data.processes import run_in_processes
 from scenograph.errors import UserError, missing_extra
 from scenograph.files import make_folder, write_atomically
 
@@ -91,19 +90,8 @@ def render_dataset(folder: Path, count: int, settings: RenderSettings, workers: 
     paths = [folder / "scenes" / f"{settings.split}_{index:06d}.json" for index in range(count)]
     missing = [index for index, path in enumerate(paths) if not path.exists()]
     yield from (path for path in paths if path.exists())
-    workers = min(workers or os.cpu_count() or 1, max(len(missing), 1))
-    if workers == 1:
-        for index in missing:
-            yield _render_one(folder, index, settings)
-    else:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            futures = [pool.submit(_render_one, folder, index, settings) for index in missing]
-            try:
-                for future in as_completed(futures):
-                    yield future.result()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+    tasks = [(folder, index, settings) for index in missing]
+    yield from run_in_processes(_render_one, tasks, workers or os.cpu_count() or 1)
     scenes = [json.loads(path.read_text()) for path in paths]
     info = {"split": settings.split, "version": "scenograph-rendered-1", "settings": vars(settings)}
     write_atomically(folder / "scenes.json", json.dumps({"info": info, "scenes": scenes}).encode())

@@ -7,6 +7,7 @@ import json
 import pickle
 import random
 import struct
+import sys
 import zipfile
 from pathlib import Path
 
@@ -294,6 +295,27 @@ def test_segmentations_of_every_form_agree():
     assert crop_mask(expected, (7.9, 5.9, 0.05, 0.05)).shape == (1, 1)
     with pytest.raises(ValueError, match="another size"):
         decode_segmentation(compressed, 8, 6)
+
+
+@pytest.mark.parametrize("package", ["pycocotools", "h5py", "scipy.io"])
+def test_a_missing_extra_says_what_to_install(tmp_path, monkeypatch, package):
+    uses = {
+        "pycocotools": lambda: decode_segmentation([[0, 0, 1, 0, 1, 1]], 4, 4),
+        "h5py": lambda: write_pack(tmp_path / "pack", VisualGenome(made_h5(tmp_path), VisualGenomeOptions(), tmp_path)),
+        "scipy.io": lambda: write_pack(tmp_path / "pack", SketchyCoco(made_sketches, SketchyCocoOptions(), tmp_path)),
+    }
+    made_sketches = sketchycoco_tree(tmp_path)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UserError, match=r"python -m pip install 'scenograph\[data\]'"):
+        uses[package]()
+
+
+def made_h5(tmp_path: Path) -> Path:
+    """Files that look as if the original had written them."""
+    (tmp_path / "vocab.json").write_text(json.dumps({"object_idx_to_name": ["__image__"], "pred_idx_to_name": []}))
+    for split in ("train", "val", "test"):
+        (tmp_path / f"{split}.h5").touch()
+    return tmp_path
 
 
 def test_real_coco(real_data, tmp_path):

@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import ijson
+
 from scenograph.data.source import Progress
-from scenograph.errors import UserError, missing_extra
+from scenograph.errors import UserError
 
 Record = dict[str, Any]
 Key = Callable[[Record], int | str]
@@ -75,10 +77,6 @@ class Records:
 
 def stream_json(path: Path, prefix: str) -> Iterator[Record]:
     """The records at ``prefix`` of a JSON file, one at a time. Raises ``UserError`` for broken JSON."""
-    try:
-        import ijson
-    except ImportError as error:
-        raise missing_extra("ijson", "data") from error
     try:
         with path.open("rb") as stream:
             yield from ijson.items(stream, prefix, use_float=True)

@@ -300,11 +300,11 @@ def test_segmentations_of_every_form_agree():
 @pytest.mark.parametrize("package", ["pycocotools", "h5py", "scipy.io"])
 def test_a_missing_extra_says_what_to_install(tmp_path, monkeypatch, package):
     uses = {
-        "pycocotools": lambda: decode_segmentation([[0, 0, 1, 0, 1, 1]], 4, 4),
+        "pycocotools": lambda: write_pack(tmp_path / "pack", Coco(coco, CocoOptions(preset="all"), tmp_path)),
         "h5py": lambda: write_pack(tmp_path / "pack", VisualGenome(made_h5(tmp_path), VisualGenomeOptions(), tmp_path)),
         "scipy.io": lambda: write_pack(tmp_path / "pack", SketchyCoco(made_sketches, SketchyCocoOptions(), tmp_path)),
     }
-    made_sketches = sketchycoco_tree(tmp_path)
+    made_sketches, coco = sketchycoco_tree(tmp_path), made_coco(tmp_path)
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(UserError, match=r"python -m pip install 'scenograph\[data\]'"):
         uses[package]()

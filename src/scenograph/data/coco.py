@@ -313,6 +313,8 @@ def _object_mask(annotation: Record, width: int, height: int) -> tuple[np.ndarra
         return None, "object has no segmentation: its box is its mask"
     try:
         return decode_segmentation(annotation["segmentation"], height, width), None
+    except UserError:  # also a ValueError, but about this installation, not about the annotation
+        raise
     except ValueError as error:
         return None, f"object's {error}: its box is its mask"
 

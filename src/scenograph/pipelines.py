@@ -6,13 +6,16 @@
 
 from __future__ import annotations
 
+import logging
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
@@ -22,7 +25,7 @@ from scenograph.evaluation.layouts import layout_costs
 from scenograph.models.base import Model
 from scenograph.models.registry import AutoModel
 from scenograph.scenes.batch import SceneBatch, images_to_uint8
-from scenograph.scenes.scene import Scene
+from scenograph.scenes.scene import ObjectSeed, Scene
 from scenograph.scenes.text import scene_from_text
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -35,6 +38,11 @@ LAYOUT_CANDIDATES = 8
 SMALLEST = 1 / 128
 """Side of the smallest box kept, in fractions of the canvas."""
 
+TRUNCATION = 2.0
+"""Latents farther from 0 than this are drawn again, as LostGAN and LAMA do: fewer odd pictures, less variety."""
+
+log = logging.getLogger(__name__)
+
 SceneLike = Scene | dict | str  # type: ignore[type-arg]
 
 
@@ -45,8 +53,8 @@ class Encoding:
     scenes: list[Scene]
     """With every attribute and box decided; what the pictures show."""
     seeds: list[int]
-    layout: Tensor
-    """(N, C, H, W), what :meth:`Pipeline.render` draws."""
+    layout: Any
+    """What :meth:`Pipeline.render` draws, in the image model's own form."""
 
 
 @dataclass(frozen=True)
@@ -108,28 +116,43 @@ class Pipeline:
         seeds: Sequence[int] = (0,),
         size: int | None = None,
         steps: int | None = None,
+        truncation: float = TRUNCATION,
     ) -> Generation:
         """One picture per scene and seed; scenes as Scene, dictionary or one-line text.
 
-        ``size`` is the picture's side in pixels, ``steps`` the number of sampling steps of models that have them.
+        ``size`` is the picture's side in pixels, ``steps`` the number of sampling steps of models that have them,
+        ``truncation`` the largest latent of models whose objects have latents.
         """
-        encoding = self.encode(scenes, seeds, size)
+        encoding = self.encode(scenes, seeds, size, truncation)
         return Generation(self.render(encoding, steps), encoding.scenes, encoding.seeds)
 
     def encode(
-        self, scenes: SceneLike | Sequence[SceneLike], seeds: Sequence[int] = (0,), size: int | None = None
+        self,
+        scenes: SceneLike | Sequence[SceneLike],
+        seeds: Sequence[int] = (0,),
+        size: int | None = None,
+        truncation: float = TRUNCATION,
     ) -> Encoding:
         """Complete scenes (attributes left open, boxes not given) and encode them for the image model."""
         pairs = [(scene, seed) for scene in self.read(scenes) for seed in seeds]
-        return self.encode_pairs([scene for scene, _ in pairs], [seed for _, seed in pairs], size)
+        return self.encode_pairs([scene for scene, _ in pairs], [seed for _, seed in pairs], size, truncation)
 
-    def encode_pairs(self, scenes: Sequence[Scene], seeds: Sequence[int], size: int | None = None) -> Encoding:
+    def encode_pairs(
+        self,
+        scenes: Sequence[Scene],
+        seeds: Sequence[int],
+        size: int | None = None,
+        truncation: float = TRUNCATION,
+    ) -> Encoding:
         """As :meth:`encode`, one seed per scene."""
         complete = [complete_attributes(s, self.vocabulary, seed) for s, seed in zip(scenes, seeds, strict=True)]
         with torch.inference_mode():
             if self.layout is not None:
                 complete = self._place(self.layout, complete, seeds)
-            output = self.image.encode(_batch(self.image, complete), _generators(seeds, "layout"), size)
+            batch = _batch(self.image, complete)
+            if self.image.latent_size:
+                batch = _with_latents(batch, complete, seeds, self.image.latent_size, truncation)
+            output = self.image.encode(batch, _generators(seeds, "layout"), size)
         assert output.boxes is not None and output.layout is not None
         return Encoding(with_layout(complete, output.boxes, output.masks), list(seeds), output.layout)
 
@@ -148,8 +171,19 @@ class Pipeline:
             else:
                 result.append(item if isinstance(item, Scene) else Scene.from_dict(item))
         self.vocabulary.check(result)
-        if self.layout is not None:
-            self.layout.vocabulary.check([_without_unknown_attributes(s, self.layout.vocabulary) for s in result])
+        result = [cut_to_canvas(s, f"scene {i}, " if len(result) > 1 else "") for i, s in enumerate(result)]
+        if not self.image.latent_size and any(thing.seed is not None for s in result for thing in s.objects):
+            log.warning("%s gives objects no looks of their own: their seeds change nothing", self.image.name)
+        open_scenes = [s for s in result if any(thing.box is None for thing in s.objects)]
+        if self.layout is not None and open_scenes:
+            known = self.layout.vocabulary
+            try:
+                known.check([_without_unknown_attributes(s, known) for s in open_scenes])
+            except UserError as error:
+                remedy = "give every object a box, or name a layout model that knows it with --layout"
+                raise UserError(f"the layout model ({self.layout.name}): {error}; {remedy}") from error
+        if self.layout is None and "layout" not in self.image.roles and open_scenes:
+            raise UserError(f"{self.image.name} needs a box for every object; give boxes, or a layout model")
         return result
 
     def _place(self, model: Model, scenes: Sequence[Scene], seeds: Sequence[int]) -> list[Scene]:
@@ -179,7 +213,7 @@ def complete_attributes(scene: Scene, vocabulary: Vocabulary, seed: int) -> Scen
 
 
 def with_layout(scenes: Sequence[Scene], boxes: Tensor, masks: Tensor | None) -> list[Scene]:
-    """Scenes with the boxes (O, 4), cut to the canvas, and masks (O, M, M) of those objects that have none."""
+    """Scenes with the boxes (O, 4), cut to the canvas, and masks (O, M, M) where objects have none."""
     rows = boxes.float().cpu().numpy()
     low = np.clip(rows[:, :2], 0.0, 1.0 - SMALLEST)
     corners = np.concatenate([low, np.clip(rows[:, 2:], low + SMALLEST, 1.0)], axis=1).astype(float)
@@ -189,11 +223,34 @@ def with_layout(scenes: Sequence[Scene], boxes: Tensor, masks: Tensor | None) ->
         objects = []
         for thing in scene.objects:
             x0, y0, x1, y1 = corners[row].tolist()
-            placed = replace(thing, box=(x0, y0, x1, y1), mask=None if shapes is None else shapes[row])
-            objects.append(placed if thing.box is None else thing)
+            mask = thing.mask
+            if mask is None and shapes is not None and shapes[row].any():
+                mask = shapes[row]
+            objects.append(replace(thing, box=thing.box or (x0, y0, x1, y1), mask=mask))
             row += 1
         result.append(replace(scene, objects=tuple(objects)))
     return result
+
+
+def cut_to_canvas(scene: Scene, where: str = "") -> Scene:
+    """The scene with boxes that reach beyond the canvas cut to it, and their masks with them; says which."""
+    objects = []
+    for number, thing in enumerate(scene.objects):
+        if thing.box is None or (min(thing.box) >= 0.0 and max(thing.box) <= 1.0):
+            objects.append(thing)
+            continue
+        x0, y0, x1, y1 = thing.box
+        low, high = (max(x0, 0.0), max(y0, 0.0)), (min(x1, 1.0), min(y1, 1.0))
+        mask = thing.mask
+        if mask is not None:
+            height, width = mask.shape
+            rows = slice(round((low[1] - y0) / (y1 - y0) * height), round((high[1] - y0) / (y1 - y0) * height))
+            columns = slice(round((low[0] - x0) / (x1 - x0) * width), round((high[0] - x0) / (x1 - x0) * width))
+            mask = mask[rows, columns] if mask[rows, columns].size else None
+        shown = f"[{x0:g}, {y0:g}, {x1:g}, {y1:g}]"
+        log.warning("%sobjects[%d].box: %s reaches beyond the canvas and is cut to it", where, number, shown)
+        objects.append(replace(thing, box=(*low, *high), mask=mask))
+    return replace(scene, objects=tuple(objects))
 
 
 def _without_unknown_attributes(scene: Scene, vocabulary: Vocabulary) -> Scene:
@@ -216,3 +273,42 @@ def _generators(seeds: Sequence[int], purpose: str) -> list[torch.Generator]:
     The seed goes through a checksum because torch's CPU generator looks at 32 bits only.
     """
     return [torch.Generator().manual_seed(zlib.crc32(f"{purpose} {seed}".encode())) for seed in seeds]
+
+
+def _with_latents(
+    batch: SceneBatch, scenes: Sequence[Scene], seeds: Sequence[int], size: int, truncation: float
+) -> SceneBatch:
+    """The batch with latents: an object's by its own seed if it has one, else by the picture's and its place.
+
+    So an object that is moved keeps its looks, and so do all others.
+    """
+    rows = [
+        _object_latent(thing.seed, f"object {place} {seed}", size, truncation)
+        for scene, seed in zip(scenes, seeds, strict=True)
+        for place, thing in enumerate(scene.objects)
+    ]
+    pictures = [_latent(f"background {seed}", size, truncation) for seed in seeds]
+    device = batch.objects.device
+    return replace(batch, object_latents=torch.stack(rows).to(device), picture_latents=torch.stack(pictures).to(device))
+
+
+def _object_latent(seed: ObjectSeed | None, purpose: str, size: int, truncation: float) -> Tensor:
+    if seed is None:
+        return _latent(purpose, size, truncation)
+    if isinstance(seed, int):
+        return _latent(f"looks {seed}", size, truncation)
+    first, second = (_latent(f"looks {one}", size, truncation) for one in seed[:2])
+    # Along the great circle: in many dimensions the straight way leads through vectors shorter than any drawn one.
+    angle = torch.arccos(F.cosine_similarity(first, second, dim=0).clamp(-1, 1))
+    if angle < 1e-4:
+        return first
+    return (torch.sin((1 - seed[2]) * angle) * first + torch.sin(seed[2] * angle) * second) / torch.sin(angle)
+
+
+def _latent(purpose: str, size: int, truncation: float) -> Tensor:
+    """Normal numbers of at most ``truncation`` in size: others are drawn again."""
+    generator = torch.Generator().manual_seed(zlib.crc32(purpose.encode()))
+    values = torch.randn(size, generator=generator)
+    while bool((outside := values.abs() > truncation).any()):
+        values = torch.where(outside, torch.randn(size, generator=generator), values)
+    return values

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,6 +38,7 @@ class _Request:
     models: dict[str, str | None]
     size: int | None
     steps: int | None
+    truncation: float | None
 
 
 def generate(
@@ -60,10 +62,31 @@ def generate(
     steps: Annotated[
         int | None, typer.Option("--steps", min=1, max=1000, help="Sampling steps. (default: the model's)")
     ] = None,
+    object_seed: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--object-seed",
+            metavar="OBJECT=SEED",
+            help="Fix one object's looks, for models that give objects looks of their own: 2=7, or 2=7:9:0.5, half way "
+            "from those of 7 to those of 9. Repeatable; objects count from 0.",
+        ),
+    ] = None,
+    truncation: Annotated[
+        float | None,
+        typer.Option(
+            "--truncation", min=0.1, max=100, help="Largest latent; less is safer and more alike. (default: 2)"
+        ),
+    ] = None,
     draw_graph: Annotated[bool, typer.Option("--draw-graph", help="Also draw each scene graph.")] = False,
     draw_layout: Annotated[bool, typer.Option("--draw-layout", help="Also draw each picture's layout.")] = False,
     annotations: Annotated[
         Path | None, typer.Option("--annotations", help="Also write a COCO file of what the pictures show.")
+    ] = None,
+    save_scenes: Annotated[
+        Path | None,
+        typer.Option(
+            "--save-scenes", help="Also write the scenes as drawn (.json), every box decided: edit, draw again."
+        ),
     ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps, ...")] = "auto",
     out: Annotated[Path, typer.Option("--out", help="Folder for the pictures.")] = Path("pictures"),
@@ -76,16 +99,19 @@ def generate(
     `scenograph generate picture.png` makes it again.
     """
     from scenograph.pipelines import Pipeline
+    from scenograph.scenes.scene import scenes_to_json
 
     given = {"model": model, "layout": layout, "image": image}
     if source.endswith(".png"):
-        request = _from_picture(Path(source), given, seeds, size, steps)
+        request = _from_picture(Path(source), given, seeds, size, steps, truncation)
         pipe = Pipeline.from_pretrained(**request.models, device=device)
     else:
         pipe = Pipeline.from_pretrained(**given, device=device)
         scenes, stem = read_source(source, pipe.vocabulary)
-        request = _Request(scenes, stem, parse_seeds(seeds or "0"), given, size, steps)
-    pipe.read(request.scenes)
+        request = _Request(scenes, stem, parse_seeds(seeds or "0"), given, size, steps, truncation)
+    if object_seed:
+        request = replace(request, scenes=[_with_object_seeds(scene, object_seed) for scene in request.scenes])
+    request = replace(request, scenes=pipe.read(request.scenes))
     names = _names(request)
     if dry_run:
         for name in names:
@@ -101,6 +127,9 @@ def generate(
     if pictures > 1:
         files.append((out / f"{request.stem}-sheet.png", _sheet(generation.images, len(request.seeds))))
     make_folder(out)
+    if save_scenes is not None:
+        make_folder(save_scenes.parent)
+        files.append((save_scenes, scenes_to_json(generation.scenes).encode()))
     if annotations is not None:
         make_folder(annotations.parent)
         files.append((annotations, _annotations(generation, annotations, [path for path, _ in files[:pictures]])))
@@ -113,14 +142,15 @@ def generate(
 
 def _draw(pipe: Pipeline, request: _Request) -> Generation:
     """All pictures, scene by scene and seed by seed, a batch at a time."""
-    from scenograph.pipelines import Generation
+    from scenograph.pipelines import TRUNCATION, Generation
 
     pairs = [(scene, seed) for scene in request.scenes for seed in request.seeds]
     starts = range(0, len(pairs), BATCH)
     done = Generation([], [], [])
     for start in track(starts, "drawing", len(starts)) if len(starts) > 1 else starts:
         part = pairs[start : start + BATCH]
-        encoding = pipe.encode_pairs([scene for scene, _ in part], [seed for _, seed in part], request.size)
+        scenes, seeds = [scene for scene, _ in part], [seed for _, seed in part]
+        encoding = pipe.encode_pairs(scenes, seeds, request.size, request.truncation or TRUNCATION)
         done.images.extend(pipe.render(encoding, request.steps))
         done.scenes.extend(encoding.scenes)
         done.seeds.extend(encoding.seeds)
@@ -137,13 +167,24 @@ def _names(request: _Request) -> list[str]:
 
 
 def _metadata(request: _Request) -> list[dict[str, Any]]:
-    common = {**request.models, "size": request.size, "steps": request.steps, "stem": request.stem}
+    common = {
+        **request.models,
+        "size": request.size,
+        "steps": request.steps,
+        "truncation": request.truncation,
+        "stem": request.stem,
+    }
     kept = {key: value for key, value in common.items() if value is not None}
     return [{"scene": scene.to_dict(), "seed": seed, **kept} for scene in request.scenes for seed in request.seeds]
 
 
 def _from_picture(
-    path: Path, given: dict[str, str | None], seeds: str | None, size: int | None, steps: int | None
+    path: Path,
+    given: dict[str, str | None],
+    seeds: str | None,
+    size: int | None,
+    steps: int | None,
+    truncation: float | None,
 ) -> _Request:
     """The request in a picture's metadata; options on the command line win."""
     from PIL import Image
@@ -171,7 +212,25 @@ def _from_picture(
         models,
         size or value.get("size"),
         steps or value.get("steps"),
+        truncation or value.get("truncation"),
     )
+
+
+def _with_object_seeds(scene: Scene, options: list[str]) -> Scene:
+    """The scene with ``--object-seed`` options applied."""
+    from scenograph.scenes.scene import parse_object_seed
+
+    objects = list(scene.objects)
+    for option in options:
+        found = re.fullmatch(r"(\d{1,9})=(\d{1,9})(?::(\d{1,9}):(\d?\.?\d{1,9}))?", option)
+        if found is None:
+            raise UserError(f"--object-seed {option!r}: expected OBJECT=SEED such as 2=7, or 2=7:9:0.5")
+        number, seed = int(found[1]), int(found[2])
+        value = seed if found[3] is None else [seed, int(found[3]), float(found[4])]
+        if number >= len(objects):
+            raise UserError(f"--object-seed {option!r}: the scene has objects 0 to {len(objects) - 1}")
+        objects[number] = replace(objects[number], seed=parse_object_seed(value, f"--object-seed {option!r}"))
+    return replace(scene, objects=tuple(objects))
 
 
 def _extra_drawings(

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scenograph.cli.console import console
 from scenograph.errors import UserError, suggest
+
+if TYPE_CHECKING:
+    from scenograph.scenes.vocabulary import Vocabulary
 
 app = typer.Typer(no_args_is_help=True, help="The models that ship with the package, and those in folders.")
 
@@ -51,8 +55,16 @@ def info(model: Annotated[str, typer.Argument(help="A shipped name, a folder or 
 
 
 def import_checkpoint(
-    system: Annotated[str, typer.Argument(help="Whose checkpoint it is: sg2im.")],
-    checkpoint: Annotated[Path, typer.Argument(help="The authors' .pt file.")],
+    system: Annotated[str, typer.Argument(help="Whose checkpoint it is: lama, lostgan or sg2im.")],
+    checkpoint: Annotated[Path, typer.Argument(help="The authors' .pt or .pth file.")],
+    vocabulary: Annotated[
+        str | None,
+        typer.Option(
+            "--vocabulary",
+            help="Names of the categories, for files that lack them (lama, lostgan): coco-stuff, a pack, or a "
+            "vocab.json or vocabulary.json.",
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Model folder to make. (default: the file's stem)")] = None,
 ) -> None:
     """Turn a published checkpoint into a model folder that every other command takes."""
@@ -63,7 +75,7 @@ def import_checkpoint(
     folder = out or Path(checkpoint.stem)
     if folder.exists():
         raise UserError(f"{folder} exists; choose another --out")
-    model = IMPORTERS[system](checkpoint)
+    model = IMPORTERS[system](checkpoint, None if vocabulary is None else _published_vocabulary(vocabulary))
     try:
         model.save_pretrained(folder)
     except UserError:
@@ -72,6 +84,24 @@ def import_checkpoint(
     parameters = sum(parameter.numel() for parameter in model.parameters())
     console.print(f"wrote {folder} ({system}, {parameters / 1e6:.1f} M parameters)")
     console.print(f"try: scenograph generate SCENE.json --model {folder}")
+
+
+def _published_vocabulary(source: str) -> Vocabulary:
+    """``coco-stuff`` by COCO's ids, or the one in a file or a pack."""
+    from scenograph.data.pack import read_vocabulary
+    from scenograph.data.vocabularies import coco_vocabulary_by_id
+    from scenograph.scenes.vocabulary import Vocabulary
+
+    path = Path(source)
+    if source == "coco-stuff":
+        return coco_vocabulary_by_id()
+    if path.is_dir():
+        return read_vocabulary(path)
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"--vocabulary {source}: neither coco-stuff nor a readable JSON file ({error})") from error
+    return Vocabulary.from_dict(value)
 
 
 def _roles(folder: Path) -> str:

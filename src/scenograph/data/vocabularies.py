@@ -10,7 +10,7 @@ from typing import Any
 from scenograph.data.clevr import VOCABULARY as CLEVR
 from scenograph.errors import UserError, suggest
 from scenograph.scenes.geometry import SG2IM_PREDICATES
-from scenograph.scenes.vocabulary import Vocabulary
+from scenograph.scenes.vocabulary import IMAGE_CATEGORY, IN_IMAGE_PREDICATE, Vocabulary
 
 NAMES = ("clevr", "coco-stuff")
 
@@ -28,6 +28,13 @@ def coco_ids() -> dict[str, int]:
     """COCO-Stuff's category ids (1 to 183, with gaps) by name: the indices of sg2im's and LAMA's checkpoints."""
     table = _table("coco-stuff")
     return dict(zip(table["categories"], table["coco_ids"], strict=True))
+
+
+def coco_vocabulary_by_id() -> Vocabulary:
+    """COCO-Stuff's categories at the places of their ids, ``NONE`` in the gaps and ``__image__`` at 0: 184 in all."""
+    names = {index: name for name, index in coco_ids().items()}
+    categories = (IMAGE_CATEGORY, *(names.get(index, "NONE") for index in range(1, max(names) + 1)))
+    return Vocabulary(categories, (IN_IMAGE_PREDICATE, *SG2IM_PREDICATES))
 
 
 def coco_validation_ids() -> frozenset[int]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -19,9 +20,15 @@ from scenograph.files import make_folder, write_atomically
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.vocabulary import Vocabulary
 
+log = logging.getLogger(__name__)
+
 Role = Literal["layout", "image"]
 Generators = Sequence[torch.Generator] | None
 """One per picture, so that a seed gives the same picture in any batch; None draws from torch's global one."""
+
+
+MISMATCHES = 3
+"""Names of each kind that an error message shows."""
 
 
 class ModelConfig(BaseModel):
@@ -40,8 +47,9 @@ class ModelOutput:
     """(O, 4) x0, y0, x1, y1."""
     masks: Tensor | None = None
     """(O, M, M) in [0, 1], relative to the boxes."""
-    layout: Tensor | None = None
-    """(N, C, H, W): the picture's condition, which an editor may keep and render again."""
+    layout: Any = None
+    """The picture's condition in the model's own form (a map (N, C, H, W), or an ``ObjectLayout``), which an editor
+    may keep and render again."""
     images: Tensor | None = None
     """(N, 3, H, W) in [-1, 1]."""
     relation_scores: Tensor | None = None
@@ -68,8 +76,8 @@ class Model(nn.Module):
         """
         raise TypeError(f"{self.name} does not read scenes")
 
-    def render(self, layout: Tensor, generators: Generators = None, steps: int | None = None) -> Tensor:
-        """Draw layouts (N, C, H, W): pictures (N, 3, H, W) in [-1, 1]. ``steps`` is for models that sample."""
+    def render(self, layout: Any, generators: Generators = None, steps: int | None = None) -> Tensor:
+        """Draw layouts: pictures (N, 3, H, W) in [-1, 1]. ``steps`` is for models that sample."""
         raise TypeError(f"{self.name} draws no pictures")
 
     def forward(self, batch: SceneBatch, generators: Generators = None) -> ModelOutput:
@@ -78,6 +86,11 @@ class Model(nn.Module):
         if output.layout is not None:
             output.images = self.render(output.layout, generators)
         return output
+
+    @property
+    def latent_size(self) -> int:
+        """How many random numbers decide the looks of each object, and of the picture; 0 if objects have none."""
+        return 0
 
     def for_inference(self) -> Self:
         """This model, or a faster equal one that can only infer; in eval mode."""
@@ -127,15 +140,24 @@ class Model(nn.Module):
 
 
 def load_state(model: nn.Module, state: dict[str, Tensor], where: str) -> None:
-    """Load weights exactly; a mismatch is one line that names the first wrong tensor."""
+    """Load weights exactly; mismatches are one line that counts them all and names the first of each kind."""
     own = model.state_dict()
-    for key in [*own, *state]:
-        if key not in state:
-            raise UserError(f"{where}: weights of {key!r} are missing")
-        if key not in own:
-            raise UserError(f"{where}: unknown weights {key!r}; the configuration does not fit")
-        if own[key].shape != state[key].shape:
-            raise UserError(f"{where}: {key!r} has shape {tuple(state[key].shape)}, not {tuple(own[key].shape)}")
+    shapes = [
+        f"{key} {tuple(state[key].shape)} instead of {tuple(value.shape)}"
+        for key, value in own.items()
+        if key in state and state[key].shape != value.shape
+    ]
+    complaints = [
+        f"{len(keys)} {kind} ({', '.join(keys[:MISMATCHES])}{', ...' if len(keys) > MISMATCHES else ''})"
+        for kind, keys in (
+            ("missing", [key for key in own if key not in state]),
+            ("unknown", [key for key in state if key not in own]),
+            ("of another shape", shapes),
+        )
+        if keys
+    ]
+    if complaints:
+        raise UserError(f"{where}: the weights do not fit the configuration: {'; '.join(complaints)}")
     model.load_state_dict(state)
 
 
@@ -153,3 +175,45 @@ def noise_per_object(size: int, batch: SceneBatch, generators: Generators) -> Te
     counts = torch.bincount(batch.object_to_image, minlength=batch.num_images).tolist()
     rows = [torch.randn((n, size), generator=g) for n, g in zip(counts, generators, strict=True)]
     return torch.cat(rows).to(batch.objects.device)
+
+
+def object_latents(batch: SceneBatch, size: int, generators: Generators) -> Tensor:
+    """The latents (O, size) that the batch gives, or drawn ones."""
+    if batch.object_latents is not None:
+        return batch.object_latents
+    return noise_per_object(size, batch, generators)
+
+
+def picture_latents(batch: SceneBatch, size: int, generators: Generators) -> Tensor:
+    """The latents (N, size) that the batch gives, or drawn ones."""
+    if batch.picture_latents is not None:
+        return batch.picture_latents
+    return noise((size,), batch.num_images, generators, batch.objects.device)
+
+
+def with_image_objects(batch: SceneBatch, latents: Tensor, generators: Generators) -> tuple[SceneBatch, Tensor]:
+    """One more object per picture, of category 0 (``__image__``) and as large as the canvas, after all others."""
+    count, device = batch.num_images, batch.objects.device
+    full = replace(
+        batch,
+        objects=torch.cat([batch.objects, batch.objects.new_zeros(count)]),
+        attributes=torch.cat([batch.attributes, batch.attributes.new_full((count, batch.attributes.shape[1]), -1)]),
+        object_to_image=torch.cat([batch.object_to_image, torch.arange(count, device=device)]),
+        boxes=torch.cat([batch.boxes, batch.boxes.new_tensor([[0.0, 0.0, 1.0, 1.0]]).expand(count, 4)]),
+        masks=torch.cat([batch.masks, batch.masks.new_ones((count, *batch.masks.shape[1:]))]),
+        known_masks=torch.cat([batch.known_masks, batch.known_masks.new_zeros(count)]),
+    )
+    return full, torch.cat([latents, noise((latents.shape[1],), count, generators, device)])
+
+
+def check_side(asked: int | None, side: int) -> None:
+    """For models that draw one size only: ``UserError`` if another is asked for."""
+    if asked not in (None, side):
+        raise UserError(f"picture size {asked}: this model draws {side} x {side} only; leave the size out")
+
+
+def check_object_count(batch: SceneBatch, most: int) -> None:
+    """Warn of scenes with more objects than the model saw in training. None is dropped."""
+    found = int(torch.bincount(batch.object_to_image).max()) if len(batch.objects) else 0
+    if found > most:
+        log.warning("a scene has %d objects, the model saw at most %d in training: all are drawn", found, most)

@@ -12,12 +12,16 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 
 from scenograph.errors import UserError, suggest
 from scenograph.models.base import Model
+from scenograph.models.lama import Lama
+from scenograph.models.lostgan import LostGan
 from scenograph.models.mise import Mise
 from scenograph.models.mise_layout import MiseLayout
 from scenograph.models.object_classifier import ObjectClassifier
 from scenograph.models.sg2im import Sg2Im
 
-MODELS: dict[str, type[Model]] = {kind.name: kind for kind in (Mise, MiseLayout, ObjectClassifier, Sg2Im)}
+MODELS: dict[str, type[Model]] = {
+    kind.name: kind for kind in (Lama, LostGan, Mise, MiseLayout, ObjectClassifier, Sg2Im)
+}
 """Every architecture, by the name that ``config.json`` and recipes use."""
 
 

@@ -103,13 +103,7 @@ class Sg2Im(Model):
     @staticmethod
     def vocabulary_for(vocabulary: Vocabulary) -> Vocabulary:
         """The data's vocabulary with the image object and its relation in front, where it lacks them."""
-        if IMAGE_CATEGORY in vocabulary.categories:
-            return vocabulary
-        return replace(
-            vocabulary,
-            categories=(IMAGE_CATEGORY, *vocabulary.categories),
-            predicates=(IN_IMAGE_PREDICATE, *vocabulary.predicates),
-        )
+        return vocabulary.with_image_object()
 
     def encode(self, batch: SceneBatch, generators: Generators = None, size: int | None = None) -> ModelOutput:
         """Boxes and masks, and the layout (N, gconv_dim + layout_noise_dim, H, W).

@@ -1,4 +1,4 @@
-"""Crops of feature maps at boxes, differentiable in both."""
+"""Crops of feature maps at boxes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ def crop_boxes(
 ) -> Tensor:
     """Bilinear samples of features (N, C, H, W) on a grid over each box (B, 4): (B, C, height, width).
 
-    The grid's outer samples lie on the box's edges; outside the map is 0. Boxes come in any order.
+    Differentiable in both. The grid's outer samples lie on the box's edges; outside the map is 0. Boxes come in any
+    order.
     """
     x0, y0, x1, y1 = (2 * boxes - 1).unbind(dim=1)
     across = torch.linspace(0, 1, width, device=boxes.device)
@@ -35,3 +36,53 @@ def crop_boxes(
     if not order:
         return crops[0]
     return torch.cat(crops)[torch.cat(order).argsort()]
+
+
+def roi_align(
+    features: Tensor,
+    boxes: Tensor,
+    box_to_image: Tensor,
+    size: tuple[int, int] = (8, 8),
+    scale: float = 1.0,
+    sampling_ratio: int = 0,
+) -> Tensor:
+    """Average of bilinear samples in each of ``size`` bins over each box (He et al. 2017): (B, C, *size).
+
+    ``boxes`` (B, 4) are in pixels of the picture, of which a feature (N, C, H, W) covers ``1 / scale``. A bin has
+    ``sampling_ratio`` samples per axis, or as many as it spans features (0). A box counts as at least one feature
+    wide; samples more than one feature outside the map are 0. No half-pixel shift: torchvision's ``aligned=False``.
+    Differentiable in the features.
+
+    Bilinear weights are products of one weight per axis, so a box is two matrix products.
+    """
+    x0, y0, x1, y1 = (boxes.float() * scale).unbind(dim=1)
+    down = _bin_weights(y0, y1, size[0], features.shape[2], sampling_ratio).to(features.dtype)
+    across = _bin_weights(x0, x1, size[1], features.shape[3], sampling_ratio).to(features.dtype)
+    rows = features.permute(0, 2, 3, 1)  # (N, H, W, C)
+    crops, order = [features.new_zeros((0, *size, features.shape[1]))], []
+    for image in range(len(features)):
+        own = (box_to_image == image).nonzero()[:, 0]
+        if len(own):
+            lines = down[own].flatten(0, 1) @ rows[image].flatten(1)
+            lines = lines.unflatten(1, (features.shape[3], -1)).unflatten(0, (len(own), size[0]))
+            crops.append(across[own][:, None] @ lines)
+            order.append(own)
+    stacked = torch.cat(crops)
+    return (stacked[torch.cat(order).argsort()] if order else stacked).permute(0, 3, 1, 2)
+
+
+def _bin_weights(low: Tensor, high: Tensor, bins: int, length: int, sampling_ratio: int) -> Tensor:
+    """How much each feature of an axis counts in each bin of boxes from ``low`` to ``high``: (B, bins, length)."""
+    extent = (high - low).clamp(min=1.0)
+    counts = torch.full_like(extent, sampling_ratio) if sampling_ratio else torch.ceil(extent / bins)
+    most = int(counts.max()) if len(counts) else 1
+    sample = torch.arange(most, device=low.device)
+    inside = (torch.arange(bins, device=low.device)[:, None] + (sample + 0.5) / counts[:, None, None]) * (
+        extent / bins
+    )[:, None, None]
+    places = low[:, None, None] + inside  # (B, bins, samples)
+    used = (sample < counts[:, None, None]) & (places >= -1) & (places <= length)
+    places = places.clamp(0, length - 1)
+    distance = (places[..., None] - torch.arange(length, device=low.device)).abs()
+    weights = (1 - distance).clamp(min=0) * used[..., None]
+    return weights.sum(dim=2) / counts[:, None, None]

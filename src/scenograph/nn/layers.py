@@ -31,3 +31,12 @@ def channels_last(module: ModuleKind, last: bool = True) -> ModuleKind:
     """Store convolution weights with channels last, which CPUs and tensor cores convolve faster; or as usual."""
     layout = torch.channels_last if last else torch.contiguous_format
     return module.to(memory_format=layout)  # type: ignore[call-overload]
+
+
+def orthogonal_(module: nn.Module) -> None:
+    """Start every weight of more than one dimension orthogonal, and every bias at 0 (as LostGAN and LAMA do)."""
+    for name, parameter in module.named_parameters():
+        if parameter.ndim > 1:
+            nn.init.orthogonal_(parameter)
+        elif name.endswith("bias"):
+            nn.init.zeros_(parameter)

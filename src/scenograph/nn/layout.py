@@ -6,12 +6,26 @@ O(objects x pixels) samples; the original samples every channel of every object.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 BOX_SOURCE_SIZE = 8
 """sg2im paints a box as an 8 x 8 constant: its edge fades over one source texel outside the box."""
+
+
+@dataclass(frozen=True)
+class ObjectLayout:
+    """What generators draw from whose every object has a style of its own; K places for objects, absent ones 0."""
+
+    planes: Tensor
+    """(N, K, H, W): the masks of the objects on the canvas."""
+    styles: Tensor
+    """(N, K, D)."""
+    latents: Tensor
+    """(N, Z): the picture's own noise."""
 
 
 def sample_masks(boxes: Tensor, masks: Tensor, height: int, width: int, align_corners: bool = True) -> Tensor:

@@ -43,6 +43,10 @@ class SceneBatch:
     """(O,) bool."""
     images: Tensor | None = None
     """(N, 3, H, W) float32 in [-1, 1]."""
+    object_latents: Tensor | None = None
+    """(O, L) float32 for models whose objects have looks of their own; None lets the model draw them."""
+    picture_latents: Tensor | None = None
+    """(N, L) float32 for the same models: what the picture has of its own."""
 
     @staticmethod
     def from_scenes(scenes: Sequence[Scene], vocabulary: Vocabulary, mask_size: int = 16) -> SceneBatch:

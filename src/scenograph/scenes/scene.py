@@ -13,6 +13,9 @@ and so is a list of such scenes. The rich form lets an object be a dictionary wi
 Boxes are ``[x0, y0, x1, y1]`` as fractions of the canvas, origin at the top left. A mask is relative to
 its object's box, in COCO's uncompressed run lengths (column by column, zeros first). So is a sketch: strokes
 of x and y coordinates from 0 to 1, or ``{"png": base64}``.
+
+``"seed": 7`` fixes an object's looks, whatever the picture's seed, in models whose objects have looks of their own;
+``"seed": [7, 9, 0.5]`` is half way from those of 7 to those of 9.
 """
 
 from __future__ import annotations
@@ -36,20 +39,26 @@ log = logging.getLogger(__name__)
 MAX_OBJECTS = 256
 """More objects than any published data set has in a scene; beyond it memory, not meaning, grows."""
 
-OBJECT_FIELDS = ("category", "attributes", "box", "mask", "sketch")
+OBJECT_FIELDS = ("category", "attributes", "box", "mask", "sketch", "seed")
 
 Box = tuple[float, float, float, float]
+ObjectSeed = int | tuple[int, int, float]
+"""A seed, or the way from one to another."""
 
 
 @dataclass(frozen=True, eq=False)
 class SceneObject:
-    """One thing in a scene. ``mask`` (h, w) bool and ``sketch`` are relative to ``box``; all are optional."""
+    """One thing in a scene. ``mask`` (h, w) bool and ``sketch`` are relative to ``box``; all are optional.
+
+    ``seed`` fixes its looks, in models whose objects have looks of their own.
+    """
 
     category: str
     attributes: tuple[str, ...] = ()
     box: Box | None = None
     mask: np.ndarray | None = field(default=None, repr=False)
     sketch: Sketch | None = field(default=None, repr=False)
+    seed: ObjectSeed | None = None
 
     @property
     def label(self) -> str:
@@ -134,10 +143,15 @@ def load_scenes(path: Path) -> list[Scene]:
     return parse_scenes(text, str(path))
 
 
-def save_scenes(path: Path, scenes: list[Scene]) -> None:
-    """Write one scene as an object, several as a list."""
+def scenes_to_json(scenes: list[Scene]) -> str:
+    """The text of a scene file: one scene as an object, several as a list."""
     value = [scene.to_dict() for scene in scenes]
-    write_atomically(path, (json.dumps(value[0] if len(value) == 1 else value, indent=1) + "\n").encode())
+    return json.dumps(value[0] if len(value) == 1 else value, indent=1) + "\n"
+
+
+def save_scenes(path: Path, scenes: list[Scene]) -> None:
+    """Write a scene file."""
+    write_atomically(path, scenes_to_json(scenes).encode())
 
 
 def encode_mask(mask: np.ndarray) -> dict[str, list[int]]:
@@ -179,7 +193,21 @@ def _parse_object(value: object, where: str) -> SceneObject:
     if mask is not None and box is None:
         raise UserError(f"{where}.mask: a mask is relative to a box, but the object has no box; add one")
     sketch = None if value.get("sketch") is None else Sketch.from_dict(value["sketch"], f"{where}.sketch")
-    return SceneObject(category, tuple(attributes), box, mask, sketch)
+    seed = None if value.get("seed") is None else parse_object_seed(value["seed"], f"{where}.seed")
+    return SceneObject(category, tuple(attributes), box, mask, sketch, seed)
+
+
+def parse_object_seed(value: object, where: str) -> ObjectSeed:
+    """A whole number, or two and a share between them from 0 to 1."""
+    numbers = value if isinstance(value, list) else [value]
+    whole = [n for n in numbers[:2] if isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 10**9]
+    if len(numbers) == len(whole) == 1:
+        return whole[0]
+    if len(numbers) == 3 and len(whole) == 2:
+        share = numbers[2]
+        if isinstance(share, int | float) and not isinstance(share, bool) and 0 <= share <= 1:
+            return (whole[0], whole[1], float(share))
+    raise UserError(f"{where}: expected a seed such as 7, or two and a share such as [7, 9, 0.5]; found {_kind(value)}")
 
 
 def parse_box(value: object, where: str) -> Box:
@@ -220,7 +248,7 @@ def _parse_relation(value: object, count: int, where: str) -> Relation:
 
 
 def _object_to_json(thing: SceneObject) -> str | dict[str, Any]:
-    if not thing.attributes and thing.box is None and thing.sketch is None:
+    if not thing.attributes and thing.box is None and thing.sketch is None and thing.seed is None:
         return thing.category
     value: dict[str, Any] = {"category": thing.category}
     if thing.attributes:
@@ -231,6 +259,8 @@ def _object_to_json(thing: SceneObject) -> str | dict[str, Any]:
         value["mask"] = encode_mask(thing.mask)
     if thing.sketch is not None:
         value["sketch"] = thing.sketch.to_dict()
+    if thing.seed is not None:
+        value["seed"] = thing.seed if isinstance(thing.seed, int) else list(thing.seed)
     return value
 
 

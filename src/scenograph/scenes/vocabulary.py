@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -42,6 +42,13 @@ class Vocabulary:
         """JSON-ready; read back by :meth:`from_dict`."""
         groups = {group: list(names) for group, names in self.attributes.items()}
         return {"categories": list(self.categories), "predicates": list(self.predicates), "attributes": groups}
+
+    def with_image_object(self) -> Vocabulary:
+        """The same names with sg2im's ``__image__`` and ``__in_image__`` in front, where they are lacking."""
+        if IMAGE_CATEGORY in self.categories:
+            return self
+        categories, predicates = (IMAGE_CATEGORY, *self.categories), (IN_IMAGE_PREDICATE, *self.predicates)
+        return replace(self, categories=categories, predicates=predicates)
 
     @cached_property
     def category_index(self) -> dict[str, int]:

@@ -62,7 +62,7 @@ class Trainer:
         torch.manual_seed(training.seed)
         kind = _named(MODELS, recipe.model, "model")
         objective_kind = _named(OBJECTIVES, recipe.objective, "objective")
-        self.loaders = self._open_pack(recipe.model)
+        self.loaders = self._open_pack(kind, recipe.model)
         vocabulary = kind.vocabulary_for(self.loaders["train"].vocabulary)
         for loader in self.loaders.values():
             loader.vocabulary = vocabulary
@@ -137,7 +137,7 @@ class Trainer:
         totals = self._totals(parts)
         memories: list[dict[str, Any]] = [{} for _ in parts]
         figures: dict[str, float] = {}
-        for phase in self.objective.phases:
+        for phase in self.objective.active(self.step):
             self.optimizers[phase].zero_grad(set_to_none=True)
             sums: dict[str, Tensor] = {}
             for (batch, draws), memory in zip(parts, memories, strict=True):
@@ -169,8 +169,9 @@ class Trainer:
         optimizer = self.optimizers[phase]
         if self.recipe.optimizer.clip_norm:
             self.accelerator.clip_grad_norm_(parameters, self.recipe.optimizer.clip_norm)
+        rate = self.recipe.optimizer.lr * learning_rate_factor(self.recipe, self.step)
         for group in optimizer.param_groups:
-            group["lr"] = self.recipe.optimizer.lr * learning_rate_factor(self.recipe, self.step)
+            group["lr"] = rate * group["rate"]
         optimizer.step()
 
     def _parts(self) -> list[tuple[SceneBatch, list[torch.Generator]]]:
@@ -217,12 +218,12 @@ class Trainer:
             return
         decay = min(self.recipe.training.ema_decay, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
-            own = self.model.state_dict().values()
-            for average, value in zip(self.ema.state_dict().values(), own, strict=True):
-                if average.is_floating_point():
-                    average.lerp_(value, 1 - decay)
-                else:
-                    average.copy_(value)
+            own, parameters = self.model.state_dict(), dict(self.model.named_parameters())
+            for name, average in self.ema.state_dict().items():
+                if name in parameters or name.endswith(("running_mean", "running_var")):
+                    average.lerp_(own[name], 1 - decay)
+                else:  # counters, and the vectors of spectral norms, whose average would be no unit vector
+                    average.copy_(own[name])
 
     def _validate(self, writer: SummaryWriter | None) -> dict[str, float]:
         """Figures over the validation scenes, divided among processes, and the picture grid."""
@@ -331,11 +332,12 @@ class Trainer:
         with (self.folder / "metrics.jsonl").open("a") as stream:
             stream.write(json.dumps({"step": self.step, "kind": kind, **figures}) + "\n")
 
-    def _open_pack(self, model: dict[str, Any]) -> dict[str, PackLoader]:
+    def _open_pack(self, kind: type[Model], section: dict[str, Any]) -> dict[str, PackLoader]:
         data = self.recipe.data
-        size = model.get("image_size", 64)
+        settings = {name: field.default for name, field in kind.Config.model_fields.items()} | section
+        size = settings.get("image_size", 64)
         side = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
-        mask_size = model.get("mask_size") or 16
+        mask_size = settings.get("mask_size") or 16
         chosen = (data.relations, data.max_objects, data.objects)
         return {
             "train": PackLoader(data.pack, data.train_split, side, mask_size, *chosen, flip=data.flip),
@@ -345,7 +347,12 @@ class Trainer:
     def _new_optimizer(self, phase: str) -> Any:
         options = self.recipe.optimizer
         kind = torch.optim.AdamW if options.weight_decay else torch.optim.Adam
-        parameters = [p for p in self.modules[phase].parameters() if p.requires_grad]
+        groups: dict[float, list[Tensor]] = {}
+        for name, parameter in self.modules[phase].named_parameters():
+            if parameter.requires_grad:
+                rate = [factor for part, factor in self.objective.rates(phase).items() if part in name][-1]
+                groups.setdefault(rate, []).append(parameter)
+        parameters = [{"params": members, "rate": rate} for rate, members in groups.items()]
         optimizer = kind(parameters, lr=options.lr, betas=options.betas, weight_decay=options.weight_decay)
         return self.accelerator.prepare_optimizer(optimizer)
 
@@ -379,12 +386,14 @@ def _stop_after_step() -> Iterator[Callable[[], bool]]:
 
 
 def learning_rate_factor(recipe: Recipe, step: int) -> float:
-    """The schedule at update ``step``: linear warm-up, then constant or a half cosine to 0."""
+    """The schedule at update ``step``: linear warm-up, then constant, a half cosine to 0, or a tenth per milestone."""
     options, total = recipe.optimizer, recipe.training.steps
     if step < options.warmup_steps:
         return (step + 1) / options.warmup_steps
     if options.schedule == "constant":
         return 1.0
+    if options.schedule == "milestones":
+        return 0.1 ** sum(step >= milestone for milestone in options.milestones)
     done = (step - options.warmup_steps) / max(total - options.warmup_steps, 1)
     return 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 

@@ -6,7 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from scenograph.models.base import Model
+from scenograph.models.published.lama import import_lama
+from scenograph.models.published.lostgan import import_lostgan
 from scenograph.models.published.sg2im import import_sg2im
+from scenograph.scenes.vocabulary import Vocabulary
 
-IMPORTERS: dict[str, Callable[[Path], Model]] = {"sg2im": import_sg2im}
-"""System name to the function that reads its checkpoint file."""
+IMPORTERS: dict[str, Callable[[Path, Vocabulary | None], Model]] = {
+    "lama": import_lama,
+    "lostgan": import_lostgan,
+    "sg2im": import_sg2im,
+}
+"""System name to the function that reads its checkpoint file; names of categories only where the file lacks them."""

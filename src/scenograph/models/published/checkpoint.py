@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import codecs
 import pickle
+import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,10 @@ import torch
 from torch import Tensor
 
 from scenograph.errors import UserError
+from scenograph.scenes.vocabulary import Vocabulary
+
+COCO_CATEGORIES = 184
+Rule = tuple[str, str | Callable[[re.Match[str]], str]]
 
 
 def _plain_dictionary(factory: object = None) -> dict[object, object]:
@@ -64,3 +70,37 @@ def tensors(value: object, where: str) -> dict[str, Tensor]:
     if not isinstance(value, dict) or not value or not all(isinstance(item, Tensor) for item in value.values()):
         raise UserError(f"{where}: expected weights by name")
     return {str(key).removeprefix("module."): item for key, item in value.items()}
+
+
+def rename(state: dict[str, Tensor], rules: Iterable[Rule]) -> dict[str, Tensor]:
+    """Weights under the names that a sequence of substitutions (pattern, replacement) gives them."""
+    renamed = {}
+    for key, value in state.items():
+        name = key
+        for pattern, replacement in rules:
+            name = re.sub(pattern, replacement, name)
+        renamed[name] = value
+    return renamed
+
+
+def generator_state(path: Path, marker: str, what: str) -> dict[str, Tensor]:
+    """The weights in a file of LostGAN or LAMA, which holds nothing else; ``marker`` is one that only ``what`` has."""
+    state = tensors(read_checkpoint(path), str(path))
+    for key in (marker, "label_embedding.weight", "fc.weight_orig"):
+        if key not in state:
+            raise UserError(f"{path}: not {what}: it holds no weights {key!r}")
+    return state
+
+
+def named_categories(count: int, given: Vocabulary | None, where: str) -> Vocabulary:
+    """``__image__`` and the given names of a checkpoint's categories, which files of LostGAN and LAMA do not hold."""
+    if given is None:
+        raise UserError(
+            f"{where}: holds {count} categories without their names; give --vocabulary "
+            + ("coco-stuff" if count == COCO_CATEGORIES else "FILE, the vocab.json of the data it was trained on")
+        )
+    vocabulary = given.with_image_object()
+    if len(vocabulary.categories) != count:
+        found = len(vocabulary.categories)
+        raise UserError(f"{where}: holds {count} categories, __image__ included; the given vocabulary has {found}")
+    return vocabulary

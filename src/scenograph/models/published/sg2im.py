@@ -29,8 +29,10 @@ CONSTRUCTOR_DEFAULTS: dict[str, Any] = {
 """The constructor's defaults where they differ from the training script's, which are ours."""
 
 
-def import_sg2im(path: Path) -> Sg2Im:
+def import_sg2im(path: Path, vocabulary: Vocabulary | None = None) -> Sg2Im:
     """The generator of a checkpoint, in eval mode. Raises ``UserError`` naming what is wrong with the file."""
+    if vocabulary is not None:
+        raise UserError(f"{path}: sg2im's checkpoints hold their vocabulary; leave --vocabulary out")
     checkpoint = read_checkpoint(path)
     settings = checkpoint.get("model_kwargs")
     if not isinstance(settings, dict) or not isinstance(settings.get("vocab", checkpoint.get("vocab")), dict):

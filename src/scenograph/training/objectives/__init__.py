@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from scenograph.training.objectives.base import Objective
+from scenograph.training.objectives.layout_gan import LamaObjective, LostGanObjective
 from scenograph.training.objectives.mise import MiseObjective
 from scenograph.training.objectives.mise_layout import MiseLayoutObjective
 from scenograph.training.objectives.object_classifier import ObjectClassifierObjective
 from scenograph.training.objectives.sg2im import Sg2ImObjective
 
 OBJECTIVES: dict[str, type[Objective]] = {
+    "lama": LamaObjective,
+    "lostgan": LostGanObjective,
     "mise": MiseObjective,
     "mise-layout": MiseLayoutObjective,
     "object-classifier": ObjectClassifierObjective,

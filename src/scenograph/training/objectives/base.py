@@ -50,6 +50,14 @@ class Objective(ABC):
         """Names of the phases, in order."""
         return ("model",)
 
+    def active(self, step: int) -> tuple[str, ...]:
+        """The phases of update ``step`` (from 0), in order."""
+        return self.phases
+
+    def rates(self, phase: str) -> dict[str, float]:
+        """Factors of the learning rate for parameters by a part of their name, the last that fits; ``""`` fits all."""
+        return {"": 1.0}
+
     def modules(self) -> dict[str, nn.Module]:
         """The module that each phase trains, by phase."""
         return {"model": self.model}

@@ -1,0 +1,186 @@
+"""LostGAN's and LAMA's losses: hinge losses of pictures and of objects; LostGAN's second version adds two distances."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from scenograph.models.base import Model
+from scenograph.nn.object_discriminators import ObjectAwareDiscriminator, System
+from scenograph.nn.vgg import Vgg19Features, feature_distance
+from scenograph.scenes.batch import SceneBatch
+from scenograph.training.objectives.base import Draws, Objective, ObjectiveConfig, Totals, uniform
+from scenograph.training.vgg import load_vgg19
+
+
+class LayoutGanConfig(ObjectiveConfig):
+    """Weights of the generator's losses, and how fast each part learns."""
+
+    object_weight: float = 1.0
+    image_weight: float = 0.1
+    pixel_weight: float = 0.0
+    """Mean absolute difference from the real picture."""
+    feature_weight: float = 0.0
+    """Distance of VGG19's features from the real picture's."""
+    vgg_file: Path | None = None
+    """torchvision's ``vgg19-dcbb9e9d.pth``; without, it is downloaded where it is needed."""
+    discriminator_channels: int = 64
+    discriminator_plan: Literal[64, 128, 256] | None = None
+    """Picture size whose published discriminator judges; None: the model's. A larger one costs a fraction."""
+    discriminator_scale: float = 0.0
+    """What LAMA's learnt scales of residuals start at; at 0 it judges by colours alone at first."""
+    discriminator_rate: float = 1.0
+    """Its learning rate, in units of the optimizer's."""
+    given_masks: float = Field(default=0.0, ge=0, le=1)
+    """Probability per picture that its true masks are given, as a user may, instead of predicted."""
+    head_start: int = 0
+    """Steps at the start of every epoch in which the discriminator learns alone (LAMA: 31)."""
+    epoch_steps: int | None = None
+    """Steps of an epoch, for ``head_start``; None: the whole run is one."""
+
+
+class LostGanConfig(LayoutGanConfig):
+    """The published values of version 2; version 1 had neither distance."""
+
+    pixel_weight: float = 1.0
+    feature_weight: float = 1.0
+
+
+class LamaConfig(LayoutGanConfig):
+    """The published values."""
+
+    discriminator_rate: float = 3.0
+    head_start: int = 31
+
+
+class LayoutGanObjective(Objective):
+    """Two phases: the discriminator, then the generator against the discriminator as it has become."""
+
+    system: ClassVar[System]
+    slow: ClassVar[dict[str, dict[str, float]]] = {}
+    """Phase to parts of parameter names and the factor of their learning rate."""
+
+    def __init__(self, config: LayoutGanConfig, model: Model) -> None:
+        super().__init__(config, model)
+        self.config = config
+        vocabulary = model.vocabulary
+        self.discriminator = ObjectAwareDiscriminator(
+            self.system,
+            config.discriminator_plan or model.config.image_size,  # type: ignore[attr-defined]
+            len(vocabulary.categories),
+            [len(names) for names in vocabulary.attributes.values()],
+            config.discriminator_channels,
+            config.discriminator_scale,
+        )
+        self.vgg: Vgg19Features | None = load_vgg19(config.vgg_file) if config.feature_weight else None
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """In the original's order."""
+        return ("discriminator", "generator")
+
+    def active(self, step: int) -> tuple[str, ...]:
+        """The discriminator alone at the start of an epoch."""
+        place = step % self.config.epoch_steps if self.config.epoch_steps else step
+        return ("discriminator",) if place < self.config.head_start else self.phases
+
+    def modules(self) -> dict[str, nn.Module]:
+        """Phase to module."""
+        return {"discriminator": self.discriminator, "generator": self.model}
+
+    def rates(self, phase: str) -> dict[str, float]:
+        """Factors of the optimizer's learning rate."""
+        whole = self.config.discriminator_rate if phase == "discriminator" else 1.0
+        return {"": whole, **{part: whole * factor for part, factor in self.slow.get(phase, {}).items()}}
+
+    def loss(
+        self, phase: str, batch: SceneBatch, totals: Totals, draws: Draws, memory: dict[str, Any]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Means over pictures and over objects."""
+        assert batch.images is not None, "training needs pictures"
+        config = self.config
+        self.discriminator.requires_grad_(phase == "discriminator")
+        terms: dict[str, Tensor] = {}
+        if phase == "discriminator":
+            memory["fake"] = self.model(self._asked(batch, draws), draws).images
+            real = self._judge(batch.images, batch)
+            fake = self._judge(memory["fake"].detach(), batch)
+            for name, weight, one, other, count in zip(
+                ("image_critic", "object_critic"),
+                (config.image_weight, config.object_weight),
+                real,
+                fake,
+                (totals.pictures, totals.objects),
+                strict=True,
+            ):
+                terms[name] = weight * ((1 - one).relu().sum() + (1 + other).relu().sum()) / count
+        else:
+            made = memory.pop("fake")
+            images, objects = self._judge(made, batch)
+            terms["image_gan"] = -config.image_weight * images.sum() / totals.pictures
+            terms["object_gan"] = -config.object_weight * objects.sum() / totals.objects
+            if config.pixel_weight:
+                difference = (made - batch.images).abs().mean(dim=(1, 2, 3)).sum()
+                terms["pixels"] = config.pixel_weight * difference / totals.pictures
+            if self.vgg is not None:
+                distance = feature_distance(self.vgg.to(made.device), made, batch.images).sum()
+                terms["features"] = config.feature_weight * distance / totals.pictures
+        total = torch.stack([term.float() for term in terms.values()]).sum()
+        return total, {name: term.detach() for name, term in terms.items()}
+
+    def validate(self, model: Model, batch: SceneBatch, draws: Draws) -> dict[str, tuple[float, float]]:
+        """Difference from the real pictures, and the discriminator's scores of both: close together is good."""
+        assert batch.images is not None, "validation needs pictures"
+        made = model(without_masks(batch), draws).images
+        assert made is not None
+        difference = (made - batch.images).abs().mean(dim=(1, 2, 3))
+        figures = {"pixels": (float(difference.sum()), float(len(difference)))}
+        self.discriminator.eval()  # so that judging leaves its spectral norms as they are
+        for kind, pictures in (("real", batch.images), ("generated", made)):
+            for name, scores in zip(("image", "object"), self._judge(pictures, batch), strict=True):
+                figures[f"{name}_score_{kind}"] = (float(scores.sum()), float(len(scores)))
+        self.discriminator.train()
+        return figures
+
+    def sample(self, model: Model, batch: SceneBatch, draws: Draws) -> dict[str, Tensor]:
+        """Pictures of the true boxes; masks are the model's own."""
+        images = model(without_masks(batch), draws).images
+        return {} if images is None else {"true boxes": images}
+
+    def _asked(self, batch: SceneBatch, draws: Draws) -> SceneBatch:
+        """The batch as the generator sees it."""
+        if not self.config.given_masks:
+            return without_masks(batch)
+        given = (uniform(draws) < self.config.given_masks).to(batch.known_masks.device)
+        return replace(batch, known_masks=batch.known_masks & given[batch.object_to_image])
+
+    def _judge(self, images: Tensor, batch: SceneBatch) -> tuple[Tensor, Tensor]:
+        images_scores, object_scores = self.discriminator(
+            images, batch.objects, batch.attributes, batch.boxes, batch.object_to_image
+        )
+        return images_scores, object_scores
+
+
+def without_masks(batch: SceneBatch) -> SceneBatch:
+    """The same scenes with their boxes alone."""
+    return replace(batch, known_masks=torch.zeros_like(batch.known_masks))
+
+
+class LostGanObjective(LayoutGanObjective):
+    """Both networks learn at the same rate."""
+
+    Config = LostGanConfig
+    system = "lostgan"
+
+
+class LamaObjective(LayoutGanObjective):
+    """A fast discriminator, whose residual scales are slower; a slow style network and mix of norms."""
+
+    Config = LamaConfig
+    system = "lama"
+    slow: ClassVar = {"generator": {"mapping": 0.1, "rho": 0.1}, "discriminator": {"alpha": 0.2}}

@@ -13,6 +13,8 @@ import torch.nn.functional as F
 
 from scenograph.data.clevr import VOCABULARY
 from scenograph.errors import UserError
+from scenograph.models.lama import Lama, LamaConfig
+from scenograph.models.lostgan import LostGan, LostGanConfig
 from scenograph.models.mise import Mise, MiseConfig
 from scenograph.models.mise_layout import MiseLayout, MiseLayoutConfig
 from scenograph.models.object_classifier import ObjectClassifier, ObjectClassifierConfig
@@ -29,6 +31,8 @@ from scenograph.scenes.text import scene_from_text
 
 NAMES = VOCABULARY.to_dict()
 SMALL = {
+    "lama": lambda: Lama(LamaConfig(vocabulary=NAMES, image_size=64, channels=4, latent_size=16)),
+    "lostgan": lambda: LostGan(LostGanConfig(vocabulary=NAMES, channels=2, latent_size=16)),
     "mise": lambda: Mise(MiseConfig(vocabulary=NAMES, image_size=16, channels=(32, 32), layout_channels=8, steps=2)),
     "mise-layout": lambda: MiseLayout(MiseLayoutConfig(vocabulary=NAMES, width=32, layers=2, graph_hidden=32, steps=3)),
     "sg2im": lambda: small_sg2im(layout_noise_dim=4),

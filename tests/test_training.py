@@ -13,12 +13,15 @@ import torch
 import yaml
 
 from scenograph.errors import UserError
-from scenograph.models.registry import AutoModel
+from scenograph.models.registry import MODELS, AutoModel
 from scenograph.training.gan import discriminator_loss, generator_loss
+from scenograph.training.objectives import OBJECTIVES as OBJECTIVE_KINDS
 from scenograph.training.recipe import Recipe, load_recipe, shipped_recipes
 from scenograph.training.trainer import Trainer, learning_rate_factor
 
 SMALL_MODELS = {
+    "lama": {"name": "lama", "image_size": 64, "channels": 4, "latent_size": 16, "initial_scale": 0.5},
+    "lostgan": {"name": "lostgan", "version": 1, "image_size": 64, "channels": 4, "latent_size": 16},
     "mise": {"name": "mise", "image_size": 16, "channels": [32, 32], "layout_channels": 8},
     "mise-layout": {"name": "mise-layout", "width": 32, "layers": 1, "graph_hidden": 32, "steps": 2},
     "sg2im": {
@@ -29,6 +32,8 @@ SMALL_MODELS = {
 }  # fmt: skip
 SMALL_DISCRIMINATOR = {"arch": "C3-8-2,C3-8", "normalization": "none", "padding": "same"}
 OBJECTIVES = {
+    "lama": {"discriminator_channels": 4, "discriminator_plan": 128, "head_start": 1, "given_masks": 0.5},
+    "lostgan": {"discriminator_channels": 4, "feature_weight": 0.0},
     "sg2im": {
         "crop_size": 8, "mask_weight": 0.1, "relation_weight": 0.1,
         "object_discriminator": SMALL_DISCRIMINATOR, "image_discriminator": SMALL_DISCRIMINATOR,
@@ -86,7 +91,7 @@ def test_an_interrupted_run_continues_to_the_same_weights(painted, tmp_path, nam
     assert lines == [json.loads(line) for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()]
     model = AutoModel.from_pretrained(tmp_path / "parts" / "model")
     assert model.name == name
-    if name in ("mise", "sg2im"):
+    if name in ("lama", "lostgan", "mise", "sg2im"):
         assert (tmp_path / "parts" / "grids" / "step-00000006.png").is_file()
 
 
@@ -132,9 +137,10 @@ def write_recipe(given: Recipe, path: Path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["mise", "sg2im"])
+@pytest.mark.parametrize("name", ["lama", "mise", "sg2im"])
 def test_two_processes_give_the_update_of_one(painted, tmp_path, name):
-    model = {"normalization": "none", "mask_size": 0} if name == "sg2im" else {}
+    # Batch norms share their statistics, so that LAMA and sg2im learn as on one process.
+    model = {"mask_size": 0} if name == "sg2im" else {}
     given = recipe(painted, name, model, steps=3)
     path = write_recipe(given, tmp_path / "r.yaml")
     alone = train(given, tmp_path / "one")
@@ -259,6 +265,10 @@ def test_shipped_recipes_are_valid(name):
     given = load_recipe(name)
     assert given.name == name
     assert given.training.steps >= 300
+    options = {key: value for key, value in given.objective.items() if key != "name"}
+    OBJECTIVE_KINDS[given.objective["name"]].Config.model_validate(options)
+    options = {key: value for key, value in given.model.items() if key != "name"}
+    MODELS[given.model["name"]].Config.model_validate({"vocabulary": {}, **options})
 
 
 def test_a_bare_no_is_a_precision():
@@ -269,6 +279,10 @@ def test_published_settings():
     given = load_recipe("sg2im-coco-64")
     assert given.training.steps == 1_000_000 and given.training.batch_size == 32 and given.optimizer.lr == 1e-4
     assert load_recipe("sg2im-vg-128").model["image_size"] == [128, 128]
+    given = load_recipe("lama-coco-128")
+    epoch = given.objective["epoch_steps"]
+    factors = [learning_rate_factor(given, step) for step in (0, 120 * epoch - 1, 120 * epoch, 160 * epoch)]
+    assert factors == pytest.approx([1.0, 1.0, 0.1, 0.01])
 
 
 @pytest.mark.parametrize(
@@ -300,3 +314,32 @@ def test_schedule():
     warmup, total = given.optimizer.warmup_steps, given.training.steps
     factors = [learning_rate_factor(given, step) for step in (0, warmup - 1, warmup, total)]
     assert factors == pytest.approx([1 / warmup, 1.0, 1.0, 0.0])
+
+
+def test_lama_learns_at_its_own_rates_and_lets_the_discriminator_begin(painted, tmp_path):
+    objective = {"discriminator_rate": 3.0, "head_start": 1, "epoch_steps": 2}
+    trainer = Trainer(recipe(painted, "lama", objective=objective), tmp_path, torch.device("cpu"))
+    rates = {
+        phase: {
+            name: group["rate"]
+            for group in trainer.optimizers[phase].param_groups
+            for name, parameter in module.named_parameters()
+            if any(parameter is member for member in group["params"])
+        }
+        for phase, module in trainer.modules.items()
+    }
+    assert rates["generator"]["style_mapping.0.weight"] == rates["generator"]["blocks.0.norm1.rho"] == 0.1
+    assert rates["generator"]["blocks.0.alpha"] == 1.0 and rates["discriminator"]["trunk.0.conv1.weight"] == 3.0
+    assert rates["discriminator"]["trunk.0.alpha"] == pytest.approx(0.6)
+    moved = []
+    for _ in range(3):
+        before = trainer.model.fc.weight.detach().clone()
+        trainer._update()
+        moved.append(not torch.equal(before, trainer.model.fc.weight))
+    assert moved == [False, True, False]
+
+
+def test_averaged_weights_keep_the_vectors_of_spectral_norms(painted, tmp_path):
+    trainer = train(recipe(painted, "lama", steps=3), tmp_path)
+    layer, average = trainer.model.fc, trainer.ema.fc
+    assert torch.equal(layer.weight_u, average.weight_u) and not torch.equal(layer.weight, average.weight)

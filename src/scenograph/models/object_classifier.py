@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from scenograph.models.base import Model, ModelConfig
 from scenograph.nn.crops import crop_boxes
+from scenograph.nn.normalization import BatchNorm2d
 
 
 class ObjectClassifierConfig(ModelConfig):
@@ -39,7 +40,7 @@ class ObjectClassifier(Model):
         before = 3
         for width in config.channels:
             for stride, size in ((1, before), (2, width)):
-                layers += [nn.Conv2d(size, width, 3, stride, 1), nn.BatchNorm2d(width), nn.ReLU()]
+                layers += [nn.Conv2d(size, width, 3, stride, 1), BatchNorm2d(width), nn.ReLU()]
             before = width
         self.features = nn.Sequential(*layers)
         names = [self.vocabulary.categories, *(self.vocabulary.attributes[group] for group in config.groups)]

@@ -24,6 +24,7 @@ from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.graph import GraphTripleConv, GraphTripleConvNet, MlpNormalization, Pooling, mlp
 from scenograph.nn.layers import Normalization, channels_last
 from scenograph.nn.layout import compose_layout, sample_boxes, sample_masks
+from scenograph.nn.normalization import BatchNorm2d
 from scenograph.nn.refinement import FoldedRefinement, RefinementNetwork
 from scenograph.nn.upsampling import UpsampledConvolution
 from scenograph.scenes.batch import SceneBatch
@@ -276,7 +277,7 @@ def _mask_network(channels: int, size: int) -> nn.Sequential:
     for _ in range(int(math.log2(size))):
         layers += [
             nn.Upsample(scale_factor=2, mode="nearest"),
-            nn.BatchNorm2d(channels),
+            BatchNorm2d(channels),
             nn.Conv2d(channels, channels, 3, padding=1),
             nn.ReLU(inplace=True),
         ]

@@ -7,6 +7,9 @@ from typing import Literal, TypeVar
 import torch
 from torch import nn
 
+from scenograph.nn.normalization import BatchNorm2d
+from scenograph.nn.spectral import SpectralLayer
+
 Normalization = Literal["batch", "instance", "none"]
 ModuleKind = TypeVar("ModuleKind", bound=nn.Module)
 
@@ -14,7 +17,7 @@ ModuleKind = TypeVar("ModuleKind", bound=nn.Module)
 def normalization_layers(kind: Normalization, channels: int) -> list[nn.Module]:
     """No or one layer. ``instance`` has neither parameters nor running statistics."""
     if kind == "batch":
-        return [nn.BatchNorm2d(channels)]
+        return [BatchNorm2d(channels)]
     return [nn.InstanceNorm2d(channels)] if kind == "instance" else []
 
 
@@ -34,9 +37,15 @@ def channels_last(module: ModuleKind, last: bool = True) -> ModuleKind:
 
 
 def orthogonal_(module: nn.Module) -> None:
-    """Start every weight of more than one dimension orthogonal, and every bias at 0 (as LostGAN and LAMA do)."""
+    """Start every weight of more than one dimension orthogonal, and every bias at 0 (as LostGAN and LAMA do).
+
+    Spectral norms are brought up to date, so that a model can infer before it is trained.
+    """
     for name, parameter in module.named_parameters():
         if parameter.ndim > 1:
             nn.init.orthogonal_(parameter)
         elif name.endswith("bias"):
             nn.init.zeros_(parameter)
+    for layer in module.modules():
+        if isinstance(layer, SpectralLayer):
+            layer.iterate()

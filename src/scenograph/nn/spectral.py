@@ -27,15 +27,20 @@ class SpectralLayer(nn.Module):
         self.register_buffer("weight_u", F.normalize(torch.randn(rows), dim=0, eps=epsilon))
         self.register_buffer("weight_v", F.normalize(torch.randn(columns), dim=0, eps=epsilon))
 
+    @torch.no_grad()
+    def iterate(self) -> None:
+        """One power iteration."""
+        matrix = self.weight.flatten(1)
+        self.weight_v.copy_(F.normalize(matrix.T @ self.weight_u, dim=0, eps=self.epsilon))
+        self.weight_u.copy_(F.normalize(matrix @ self.weight_v, dim=0, eps=self.epsilon))
+
     def normalized_weight(self) -> Tensor:
         """The weight divided by its spectral norm, after one power iteration in training mode."""
         if self.folded:
             return self.weight
-        matrix = self.weight.flatten(1)
         if self.training:
-            with torch.no_grad():
-                self.weight_v.copy_(F.normalize(matrix.T @ self.weight_u, dim=0, eps=self.epsilon))
-                self.weight_u.copy_(F.normalize(matrix @ self.weight_v, dim=0, eps=self.epsilon))
+            self.iterate()
+        matrix = self.weight.flatten(1)
         # Clones: the vectors change in place at the next forward pass, which may come before this one's backward.
         return self.weight / torch.dot(self.weight_u.clone(), matrix @ self.weight_v.clone())
 

@@ -19,11 +19,12 @@ from scenograph.models.lama import Lama, LamaConfig
 from scenograph.models.lostgan import LostGan, LostGanConfig
 from scenograph.models.published.lama import import_lama
 from scenograph.models.published.lostgan import import_lostgan
+from scenograph.nn import upsampling
 from scenograph.nn.crops import roi_align
 from scenograph.nn.normalization import LayoutNorm, moments, pixel_shares
-from scenograph.nn.object_discriminators import ObjectAwareDiscriminator, pooled_conv2d
+from scenograph.nn.object_discriminators import ObjectAwareDiscriminator
 from scenograph.nn.spectral import SpectralConv2d, fold_spectral_norms
-from scenograph.nn.upsampling import add_upsampled, upsampled_conv2d
+from scenograph.nn.upsampling import add_upsampled, pooled_conv2d, upsampled_conv2d
 from scenograph.pipelines import cut_to_canvas
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.scene import Scene, SceneObject
@@ -60,7 +61,8 @@ def pixels(generation, number=0) -> np.ndarray:
 # Blocks
 
 
-def test_convolution_after_upsampling_and_its_gradients():
+def test_convolution_after_upsampling_and_its_gradients(monkeypatch):
+    monkeypatch.setattr(upsampling, "WORTHWHILE", 1)
     x, weight = torch.randn(2, 5, 6, 4, requires_grad=True), torch.randn(3, 5, 3, 3, requires_grad=True)
     bias, cotangent = torch.randn(3, requires_grad=True), torch.randn(2, 3, 12, 8)
     plain = F.conv2d(F.interpolate(x, scale_factor=2), weight, bias, padding=1)
@@ -75,7 +77,8 @@ def test_convolution_after_upsampling_and_its_gradients():
     torch.testing.assert_close(add_upsampled(plain, plain[:, :, ::2, ::2]), plain + F.interpolate(plain[:, :, ::2, ::2], scale_factor=2))  # fmt: skip
 
 
-def test_pooled_convolution():
+def test_pooled_convolution(monkeypatch):
+    monkeypatch.setattr(upsampling, "WORTHWHILE", 1)
     x, weight, bias = torch.randn(2, 5, 8, 6), torch.randn(4, 5, 3, 3), torch.randn(4)
     plain = F.avg_pool2d(F.conv2d(x, weight, bias, padding=1), 2)
     torch.testing.assert_close(pooled_conv2d(x, weight, bias), plain, atol=1e-5, rtol=1e-4)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from scenograph.nn.crops import roi_align
 from scenograph.nn.layers import channels_last, orthogonal_
 from scenograph.nn.spectral import SpectralConv2d, SpectralEmbedding, SpectralLinear
+from scenograph.nn.upsampling import pooled_conv2d
 
 System = Literal["lama", "lostgan"]
 CROP = (8, 8)
@@ -173,23 +174,10 @@ class DiscriminatorBlock(nn.Module):
         """(N, C, H, W) -> (N, C', H, W), or half the height and width."""
         hidden = self.conv1(x if self.first else F.leaky_relu(x, self.slope))
         hidden = F.leaky_relu(hidden, self.slope, inplace=True)
-        factor = None if self.alpha is None else self.alpha.clamp(-1, 1)
         if self.down:
-            weight, bias = self.conv2.normalized_weight(), self.conv2.bias
-            if factor is not None and bias is not None:
-                weight, bias = weight * factor, bias * factor
-            hidden = pooled_conv2d(hidden, weight, bias)
+            hidden = pooled_conv2d(hidden, self.conv2.normalized_weight(), self.conv2.bias)
             x = F.avg_pool2d(x, 2)  # before the 1 x 1 convolution, with which averages commute
         else:
-            hidden = self.conv2(hidden, factor)
-        return hidden + (x if self.shortcut is None else self.shortcut(x))
-
-
-def pooled_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """``avg_pool2d(conv2d(x, weight, bias, padding=1), 2)`` for 3 x 3 kernels at 4/9 of the multiplications.
-
-    The average of four neighbouring outputs is one output of the average of four shifted kernels.
-    """
-    shifted = [F.pad(weight, (a, 1 - a, b, 1 - b)) for a in range(2) for b in range(2)]
-    kernel = torch.stack(shifted).mean(dim=0).contiguous(memory_format=torch.channels_last)
-    return F.conv2d(x, kernel, bias, stride=2, padding=1)
+            hidden = self.conv2(hidden)
+        kept = x if self.shortcut is None else self.shortcut(x)
+        return kept + hidden if self.alpha is None else torch.addcmul(kept, hidden, self.alpha.clamp(-1, 1))

@@ -30,19 +30,54 @@ class SpectralLayer(nn.Module):
     @torch.no_grad()
     def iterate(self) -> None:
         """One power iteration."""
-        matrix = self.weight.flatten(1)
-        self.weight_v.copy_(F.normalize(matrix.T @ self.weight_u, dim=0, eps=self.epsilon))
-        self.weight_u.copy_(F.normalize(matrix @ self.weight_v, dim=0, eps=self.epsilon))
+        matrix, v = self._matrix()
+        v = F.normalize(matrix.T @ self.weight_u, dim=0, eps=self.epsilon)
+        self.weight_u.copy_(F.normalize(matrix @ v, dim=0, eps=self.epsilon))
+        if self.weight.ndim == 4:
+            height, width = self.weight.shape[2:]
+            v = v.view(height, width, -1).permute(2, 0, 1).flatten()
+        self.weight_v.copy_(v)
 
     def normalized_weight(self) -> Tensor:
         """The weight divided by its spectral norm, after one power iteration in training mode."""
         if self.folded:
             return self.weight
-        if self.training:
-            self.iterate()
-        matrix = self.weight.flatten(1)
-        # Clones: the vectors change in place at the next forward pass, which may come before this one's backward.
-        return self.weight / torch.dot(self.weight_u.clone(), matrix @ self.weight_v.clone())
+        with torch.autocast(self.weight.device.type, enabled=False):  # half precision would distort the norm
+            if self.training:
+                self.iterate()
+            matrix, v = self._matrix()
+            # A clone: the vectors change in place at the next forward pass, which may come before this one's backward.
+            divided: Tensor = _Divided.apply(matrix, self.weight_u.clone(), v)
+        if self.weight.ndim < 4:
+            return divided
+        rows, columns, height, width = self.weight.shape
+        return divided.view(rows, height, width, columns).permute(0, 3, 1, 2)
+
+    def _matrix(self) -> tuple[Tensor, Tensor]:
+        """The weight as a matrix with columns as they lie in memory (channels last), and v in the same order."""
+        if self.weight.ndim < 4:
+            return self.weight, self.weight_v.clone()
+        columns, height, width = self.weight.shape[1:]
+        v = self.weight_v.view(columns, height, width).permute(1, 2, 0).flatten().clone()
+        return self.weight.permute(0, 2, 3, 1).flatten(1), v
+
+
+class _Divided(torch.autograd.Function):
+    """A matrix by its spectral norm u W v. The gradient takes three passes over it; autograd's own takes eight."""
+
+    @staticmethod
+    def forward(ctx: Any, matrix: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        norm = torch.dot(u, matrix @ v)
+        divided = matrix / norm
+        ctx.save_for_backward(divided, u, v, norm)
+        return divided
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,) = gradients
+        divided, u, v, norm = ctx.saved_tensors
+        along = torch.dot(gradient.flatten(), divided.flatten())
+        return torch.addcmul(gradient, (-along * u)[:, None], v[None]).div_(norm), None, None
 
 
 class SpectralConv2d(SpectralLayer, nn.Conv2d):

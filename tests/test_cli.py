@@ -16,6 +16,7 @@ from scenograph.cli.console import parse_seeds
 from scenograph.cli.main import run
 from scenograph.data.clevr import VOCABULARY
 from scenograph.errors import UserError
+from scenograph.models.lama import Lama, LamaConfig
 from scenograph.models.sg2im import Sg2Im, Sg2ImConfig
 from scenograph.training.recipe import shipped_recipes
 
@@ -189,6 +190,46 @@ def test_an_imported_sg2im_draws(scenograph, tmp_path):
     succeed(scenograph("generate", "cube left of sphere", "--layout", "p", "--out", "both", "--steps", "1"))
     code, _, errors = scenograph("generate", "red cube", "--model", "p")
     assert code == 2 and "unknown word 'red'" in errors
+
+
+def test_a_layout_is_drawn_edited_and_drawn_again(scenograph, tmp_path, caplog):
+    torch.manual_seed(0)
+    names = VOCABULARY.with_image_object().to_dict()
+    config = LamaConfig(vocabulary=names, image_size=64, channels=8, latent_size=16, initial_scale=0.7)
+    Lama(config).eval().save_pretrained(tmp_path / "lama")
+    boxes = [[0.1, 0.2, 0.4, 0.6], [0.5, 0.4, 1.2, 0.8]]
+    scene = {"objects": [{"category": "cube", "box": boxes[0]}, {"category": "sphere", "box": boxes[1]}]}
+    (tmp_path / "s.json").write_text(json.dumps(scene))
+    base = ["generate", "s.json", "--image", "lama"]
+    succeed(scenograph(*base, "--save-scenes", "drawn.json", "--draw-layout", "--object-seed", "1=7"))
+    assert "objects[1].box: [0.5, 0.4, 1.2, 0.8] reaches beyond the canvas and is cut to it" in caplog.text
+    drawn = json.loads((tmp_path / "drawn.json").read_text())
+    assert drawn["objects"][1]["box"] == [0.5, 0.4, 1.0, 0.8] and drawn["objects"][1]["seed"] == 7
+    assert {"mask", "attributes"} <= set(drawn["objects"][0])
+    first = (tmp_path / "pictures" / "s-seed0.png").read_bytes()
+    succeed(scenograph("generate", "pictures/s-seed0.png", "--out", "again"))
+    assert (tmp_path / "again" / "s-seed0.png").read_bytes() == first
+    succeed(scenograph(*base, "--object-seed", "1=8", "--out", "other"))
+    assert (tmp_path / "other" / "s-seed0.png").read_bytes() != first
+    succeed(scenograph(*base, "--object-seed", "1=7:8:0.5", "--truncation", "0.7", "--out", "between"))
+    succeed(scenograph("generate", "cube left of sphere", "--image", "lama", "--out", "placed"))
+    code, _, errors = scenograph(*base, "--object-seed", "5=7")
+    assert code == 2 and "--object-seed '5=7': the scene has objects 0 to 1" in errors
+    code, _, errors = scenograph(*base, "--object-seed", "red")
+    assert code == 2 and "expected OBJECT=SEED such as 2=7" in errors
+    succeed(scenograph("generate", "s.json", "--object-seed", "0=1", "--steps", "1", "--out", "mise"))
+    assert "mise gives objects no looks of their own: their seeds change nothing" in caplog.text
+
+
+def test_an_imported_lostgan_needs_names(scenograph, tmp_path):
+    torch.save({"mask_regress.conv1.0.weight_orig": torch.zeros(1), "label_embedding.weight": torch.zeros(184, 4),
+                "fc.weight_orig": torch.zeros(16, 4)}, tmp_path / "g.pth")  # fmt: skip
+    code, _, errors = scenograph("import", "lostgan", "g.pth")
+    assert code == 2 and "184 categories without their names; give --vocabulary coco-stuff" in errors
+    code, _, errors = scenograph("import", "lostgan", "g.pth", "--vocabulary", "none.json")
+    assert code == 2 and "--vocabulary none.json: neither coco-stuff nor a readable JSON file" in errors
+    code, _, errors = scenograph("import", "lostgan", "g.pth", "--vocabulary", "coco-stuff")
+    assert code == 2 and errors.count("\n") == 1 and not (tmp_path / "g").exists()
 
 
 @pytest.mark.slow

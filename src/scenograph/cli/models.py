@@ -83,7 +83,8 @@ def import_checkpoint(
         raise
     parameters = sum(parameter.numel() for parameter in model.parameters())
     console.print(f"wrote {folder} ({system}, {parameters / 1e6:.1f} M parameters)")
-    console.print(f"try: scenograph generate SCENE.json --model {folder}")
+    option = "--model" if "layout" in model.roles else "--image"
+    console.print(f"try: scenograph generate SCENE.json {option} {folder}")
 
 
 def _published_vocabulary(source: str) -> Vocabulary:

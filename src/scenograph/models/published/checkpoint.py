@@ -7,16 +7,19 @@ import pickle
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from scenograph.errors import UserError
+from scenograph.models.base import ModelConfig
 from scenograph.scenes.vocabulary import Vocabulary
 
 COCO_CATEGORIES = 184
+Config = TypeVar("Config", bound=ModelConfig)
 Rule = tuple[str, str | Callable[[re.Match[str]], str]]
 
 
@@ -90,6 +93,16 @@ def generator_state(path: Path, marker: str, what: str) -> dict[str, Tensor]:
         if key not in state:
             raise UserError(f"{path}: not {what}: it holds no weights {key!r}")
     return state
+
+
+def published_config(kind: type[Config], settings: dict[str, Any], where: str) -> Config:
+    """A model's settings as read off its weights; ``UserError`` if no model of this kind has them."""
+    try:
+        return kind.model_validate(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{where}: its weights do not fit the system: {place}: {first['msg']}") from error
 
 
 def named_categories(count: int, given: Vocabulary | None, where: str) -> Vocabulary:

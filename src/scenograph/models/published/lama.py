@@ -12,6 +12,7 @@ from scenograph.models.published.checkpoint import (
     Rule,
     generator_state,
     named_categories,
+    published_config,
     rename,
 )
 from scenograph.scenes.vocabulary import Vocabulary
@@ -58,7 +59,7 @@ def import_lama(path: Path, vocabulary: Vocabulary | None = None) -> Lama:
         "image_object": categories != COCO_CATEGORIES,
         "max_objects": 8 if categories == COCO_CATEGORIES else 10,
     }
-    model = Lama(LamaConfig.model_validate(settings))
+    model = Lama(published_config(LamaConfig, settings, str(path)))
     final = "mask_regress.final.2.weight_orig"
     if final in state and state[final].ndim == 4:
         state[final] = state[final][:, :, 0, 0]  # a 1 x 1 convolution, here a linear map

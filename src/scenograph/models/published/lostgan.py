@@ -13,6 +13,7 @@ from scenograph.models.published.checkpoint import (
     Rule,
     generator_state,
     named_categories,
+    published_config,
     rename,
 )
 from scenograph.scenes.vocabulary import Vocabulary
@@ -65,7 +66,7 @@ def import_lostgan(path: Path, vocabulary: Vocabulary | None = None) -> LostGan:
         "image_object": categories != COCO_CATEGORIES,
         "max_objects": 8 if categories == COCO_CATEGORIES else 10,
     }
-    model = LostGan(LostGanConfig.model_validate(settings))
+    model = LostGan(published_config(LostGanConfig, settings, str(path)))
     blocks = (r"^res(\d)\.", lambda found: f"blocks.{int(found[1]) - first_block}.")
     load_state(model, rename(state, (*NAMES, blocks)), str(path))
     return model.eval()

@@ -32,7 +32,7 @@ SMALL_MODELS = {
 }  # fmt: skip
 SMALL_DISCRIMINATOR = {"arch": "C3-8-2,C3-8", "normalization": "none", "padding": "same"}
 OBJECTIVES = {
-    "lama": {"discriminator_channels": 4, "discriminator_plan": 128, "head_start": 1, "given_masks": 0.5},
+    "lama": {"discriminator_channels": 4, "discriminator_plan": 128, "head_start": 1, "given_masks": 0.5, "mask_weight": 1.0},
     "lostgan": {"discriminator_channels": 4, "feature_weight": 0.0},
     "sg2im": {
         "crop_size": 8, "mask_weight": 0.1, "relation_weight": 0.1,

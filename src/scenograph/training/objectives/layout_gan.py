@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
+import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -25,6 +26,8 @@ class LayoutGanConfig(ObjectiveConfig):
     image_weight: float = 0.1
     pixel_weight: float = 0.0
     """Mean absolute difference from the real picture."""
+    mask_weight: float = 0.0
+    """Cross-entropy of predicted masks, where the true one is known; beyond the published losses."""
     feature_weight: float = 0.0
     """Distance of VGG19's features from the real picture's."""
     vgg_file: Path | None = None
@@ -107,7 +110,8 @@ class LayoutGanObjective(Objective):
         self.discriminator.requires_grad_(phase == "discriminator")
         terms: dict[str, Tensor] = {}
         if phase == "discriminator":
-            memory["fake"] = self.model(self._asked(batch, draws), draws).images
+            made = self.model(self._asked(batch, draws), draws)
+            memory["fake"], memory["masks"] = made.images, made.masks
             real = self._judge(batch.images, batch)
             fake = self._judge(memory["fake"].detach(), batch)
             for name, weight, one, other, count in zip(
@@ -120,13 +124,16 @@ class LayoutGanObjective(Objective):
             ):
                 terms[name] = weight * ((1 - one).relu().sum() + (1 + other).relu().sum()) / count
         else:
-            made = memory.pop("fake")
+            made, masks = memory.pop("fake"), memory.pop("masks")
             images, objects = self._judge(made, batch)
             terms["image_gan"] = -config.image_weight * images.sum() / totals.pictures
             terms["object_gan"] = -config.object_weight * objects.sum() / totals.objects
             if config.pixel_weight:
                 difference = (made - batch.images).abs().mean(dim=(1, 2, 3)).sum()
                 terms["pixels"] = config.pixel_weight * difference / totals.pictures
+            if config.mask_weight:
+                errors = self._mask_errors(masks, batch).sum()
+                terms["masks"] = config.mask_weight * errors / totals.objects
             if self.vgg is not None:
                 distance = feature_distance(self.vgg.to(made.device), made, batch.images).sum()
                 terms["features"] = config.feature_weight * distance / totals.pictures
@@ -158,6 +165,13 @@ class LayoutGanObjective(Objective):
             return without_masks(batch)
         given = (uniform(draws) < self.config.given_masks).to(batch.known_masks.device)
         return replace(batch, known_masks=batch.known_masks & given[batch.object_to_image])
+
+    def _mask_errors(self, masks: Tensor, batch: SceneBatch) -> Tensor:
+        """Per object whose true mask is known: the mean cross-entropy. In float32, as torch demands."""
+        known = batch.known_masks
+        with torch.autocast(masks.device.type, enabled=False):
+            errors = F.binary_cross_entropy(masks[known].float(), batch.masks[known], reduction="none")
+        return errors.mean(dim=(1, 2))
 
     def _judge(self, images: Tensor, batch: SceneBatch) -> tuple[Tensor, Tensor]:
         images_scores, object_scores = self.discriminator(

@@ -172,6 +172,9 @@ class Pipeline:
                 result.append(item if isinstance(item, Scene) else Scene.from_dict(item))
         self.vocabulary.check(result)
         result = [cut_to_canvas(s, f"scene {i}, " if len(result) > 1 else "") for i, s in enumerate(result)]
+        most, found = getattr(self.image.config, "max_objects", None), max((len(s.objects) for s in result), default=0)
+        if most is not None and found > most:
+            log.warning("a scene has %d objects, the model saw at most %d in training: all are drawn", found, most)
         if not self.image.latent_size and any(thing.seed is not None for s in result for thing in s.objects):
             log.warning("%s gives objects no looks of their own: their seeds change nothing", self.image.name)
         open_scenes = [s for s in result if any(thing.box is None for thing in s.objects)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,8 +18,6 @@ from scenograph.errors import UserError
 from scenograph.files import make_folder, write_atomically
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.vocabulary import Vocabulary
-
-log = logging.getLogger(__name__)
 
 Role = Literal["layout", "image"]
 Generators = Sequence[torch.Generator] | None
@@ -210,10 +207,3 @@ def check_side(asked: int | None, side: int) -> None:
     """For models that draw one size only: ``UserError`` if another is asked for."""
     if asked not in (None, side):
         raise UserError(f"picture size {asked}: this model draws {side} x {side} only; leave the size out")
-
-
-def check_object_count(batch: SceneBatch, most: int) -> None:
-    """Warn of scenes with more objects than the model saw in training. None is dropped."""
-    found = int(torch.bincount(batch.object_to_image).max()) if len(batch.objects) else 0
-    if found > most:
-        log.warning("a scene has %d objects, the model saw at most %d in training: all are drawn", found, most)

@@ -24,7 +24,6 @@ from scenograph.models.base import (
     Model,
     ModelConfig,
     ModelOutput,
-    check_object_count,
     check_side,
     noise,
     object_latents,
@@ -129,7 +128,6 @@ class Lama(Model):
     def encode(self, batch: SceneBatch, generators: Generators = None, size: int | None = None) -> ModelOutput:
         """Masks, and the layout with the latents of objects and pictures in it. Every object needs a box."""
         check_side(size, self.config.image_size)
-        check_object_count(batch, self.config.max_objects)
         latents = object_latents(batch, self.config.latent_size, generators)
         full = batch
         if self.config.image_object:

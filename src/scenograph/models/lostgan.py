@@ -25,7 +25,6 @@ from scenograph.models.base import (
     Model,
     ModelConfig,
     ModelOutput,
-    check_object_count,
     check_side,
     object_latents,
     picture_latents,
@@ -135,7 +134,6 @@ class LostGan(Model):
     def encode(self, batch: SceneBatch, generators: Generators = None, size: int | None = None) -> ModelOutput:
         """Masks, and the layout with the latents of objects and pictures in it. Every object needs a box."""
         check_side(size, self.config.image_size)
-        check_object_count(batch, self.config.max_objects)
         latents = object_latents(batch, self.config.latent_size, generators)
         full = batch
         if self.config.image_object:

@@ -17,6 +17,7 @@ from scenograph.data.vocabularies import coco_vocabulary_by_id
 from scenograph.errors import UserError
 from scenograph.models.lama import Lama, LamaConfig
 from scenograph.models.lostgan import LostGan, LostGanConfig
+from scenograph.models.published.features import load_vgg19
 from scenograph.models.published.lama import import_lama
 from scenograph.models.published.lostgan import import_lostgan
 from scenograph.nn import upsampling
@@ -28,7 +29,6 @@ from scenograph.nn.upsampling import add_upsampled, pooled_conv2d, upsampled_con
 from scenograph.pipelines import cut_to_canvas
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.scene import Scene, SceneObject
-from scenograph.training.vgg import load_vgg19
 
 NAMES = VOCABULARY.with_image_object().to_dict()
 BOXES = [(0.05, 0.1, 0.45, 0.5), (0.4, 0.4, 0.95, 0.9), (0.6, 0.05, 0.8, 0.3)]
@@ -419,5 +419,5 @@ def test_wrong_checkpoints_are_one_line(lama_file, tmp_path):
 
 def test_vgg_files_are_checked(tmp_path):
     torch.save({"features.0.weight": torch.zeros(8, 3, 3, 3)}, tmp_path / "v.pth")
-    with pytest.raises(UserError, match="not VGG19: it holds no weights 'features.0.weight'"):
+    with pytest.raises(UserError, match="not vgg19: it holds no weights 'features.0.weight'"):
         load_vgg19(tmp_path / "v.pth")

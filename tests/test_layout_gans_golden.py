@@ -20,18 +20,18 @@ from scenograph.models.lostgan import MaskNetwork as LostGanMaskNetwork
 from scenograph.models.published import lama as lama_names
 from scenograph.models.published import lostgan as lostgan_names
 from scenograph.models.published.checkpoint import rename
+from scenograph.models.published.features import load_vgg19
 from scenograph.models.published.lama import import_lama
 from scenograph.models.published.lostgan import import_lostgan
 from scenograph.nn.crops import roi_align
 from scenograph.nn.layout import sample_masks
 from scenograph.nn.normalization import LayoutNorm, pixel_shares
 from scenograph.nn.object_discriminators import DiscriminatorBlock, ObjectAwareDiscriminator
-from scenograph.nn.vgg import Vgg19Features, feature_distance
+from scenograph.nn.perceptual import FeatureStack, feature_distance
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.vocabulary import Vocabulary
 from scenograph.training.objectives.base import Totals
 from scenograph.training.objectives.layout_gan import LamaObjective, LostGanObjective
-from scenograph.training.vgg import load_vgg19
 
 pytestmark = pytest.mark.golden
 
@@ -415,7 +415,7 @@ def test_feature_distance(golden):
     close_to_largest(x.grad, data["grad_x"], 1e-4)
     levels = [(a - b).abs().mean() for a, b in zip(features(x), features(data["y"]), strict=True)]
     torch.testing.assert_close(torch.stack(levels).float(), data["l1_per_level"].float(), rtol=1e-5, atol=1e-7)
-    assert isinstance(features, Vgg19Features)
+    assert isinstance(features, FeatureStack)
 
 
 @pytest.mark.parametrize("system", ["lama", "lostgan"])

@@ -339,9 +339,12 @@ def test_checkpoints_of_something_else_are_refused(tmp_path):
     cases += [
         (wrong_size, "of another shape"),
         (missing, r"1 missing \(box_net.0.bias\)"),
-        (bad_value, "model_kwargs.normalization"),
+        (bad_value, "model_kwargs: normalization"),
     ]
     for value, message in cases:
         torch.save(value, path)
         with pytest.raises(UserError, match=message):
             import_sg2im(path)
+    path.write_text('{"objects": []}')
+    with pytest.raises(UserError, match="c.pt: not a torch checkpoint"):
+        import_sg2im(path)

@@ -212,6 +212,13 @@ def test_a_run_folder_belongs_to_one_recipe(painted, tmp_path):
         Trainer(recipe(painted, "mise-layout", {"width": 64}), tmp_path / "run").run()
 
 
+def test_a_run_goes_on_when_recipes_have_learnt_new_fields(painted, tmp_path):
+    train(recipe(painted, "mise-layout"), tmp_path / "run")
+    path = tmp_path / "run" / "recipe.yaml"
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if "milestones" not in line))
+    train(recipe(painted, "mise-layout"), tmp_path / "run")
+
+
 def test_a_loss_that_is_not_finite_skips_the_step(painted, tmp_path):
     trainer = Trainer(recipe(painted, "mise-layout"), tmp_path / "run", torch.device("cpu"))
     before = {key: value.clone() for key, value in trainer.model.state_dict().items()}

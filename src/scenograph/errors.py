@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from pydantic import ValidationError
+
 
 class UserError(ValueError):
     """Bad input: the message names the place, the value and the remedy in one line.
@@ -23,6 +25,16 @@ def suggest(name: str, allowed: Iterable[str], limit: int = 8) -> str:
         return f"(did you mean {folded[close[0]]!r}?)"
     shown = ", ".join(choices[:limit])
     return f"(choose from: {shown}{', ...' if len(choices) > limit else ''})"
+
+
+def first_complaint(error: ValidationError) -> str:
+    """What a validation first found wrong, in one line: the place, the rule, and the value where it is a small one."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    rule = first["msg"].removeprefix("Value error, ")
+    shown = repr(first["input"])
+    whole = first["type"] == "missing" or isinstance(first["input"], dict) or len(shown) > 80
+    return f"{place}: {rule}".removeprefix(": ") + ("" if whole else f" (found {shown})")
 
 
 def missing_extra(package: str, extra: str) -> UserError:

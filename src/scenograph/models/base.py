@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from scenograph.errors import UserError
+from scenograph.errors import UserError, first_complaint
 from scenograph.files import make_folder, write_atomically
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.vocabulary import Vocabulary
@@ -22,7 +22,6 @@ from scenograph.scenes.vocabulary import Vocabulary
 Role = Literal["layout", "image"]
 Generators = Sequence[torch.Generator] | None
 """One per picture, so that a seed gives the same picture in any batch; None draws from torch's global one."""
-
 
 MISMATCHES = 3
 """Names of each kind that an error message shows."""
@@ -120,9 +119,7 @@ class Model(nn.Module):
         try:
             model = cls(cls.Config(**config))
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            raise UserError(f"{folder / 'config.json'}: {place}: {first['msg']}") from error
+            raise UserError(f"{folder / 'config.json'}: {first_complaint(error)}") from error
         path = folder / "model.safetensors"
         try:
             state = load_file(path)

@@ -12,7 +12,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from scenograph.errors import UserError
 from scenograph.nn.layers import Normalization, channels_last, leaky_activation, normalization_layers
-from scenograph.nn.upsampling import UpsampledConvolution
+from scenograph.nn.upsampling import UpsampledConvolution, upsampled_conv2d
 
 
 class RefinementModule(nn.Module):
@@ -30,9 +30,14 @@ class RefinementModule(nn.Module):
         self.net = nn.Sequential(*layers)
 
     def forward(self, layout: Tensor, features: Tensor) -> Tensor:
-        """Layout (N, C, H, W) and features (N, Cin, H, W) -> (N, Cout, H, W)."""
-        result: Tensor = self.net(torch.cat([layout, features], dim=1))
-        return result
+        """Layout (N, C, H, W) and features (N, Cin, H / 2, W / 2) -> (N, Cout, H, W)."""
+        first, *rest = self.net
+        assert isinstance(first, nn.Conv2d)
+        to_layout, to_features = first.weight.split([self.layout_channels, self.channels_in], dim=1)
+        x = F.conv2d(layout, to_layout, first.bias, padding=1) + upsampled_conv2d(features, to_features)
+        for layer in rest:
+            x = layer(x)
+        return x
 
 
 class RefinementNetwork(nn.Module):
@@ -58,8 +63,7 @@ class RefinementNetwork(nn.Module):
         layout = layout.contiguous(memory_format=torch.channels_last)
         features = layout.new_zeros((len(layout), 1, height, width))
         for module in self.refinement_modules:
-            features = F.interpolate(features, scale_factor=2.0, mode="nearest")
-            factor = layout.shape[2] // features.shape[2]
+            factor = layout.shape[2] // (2 * features.shape[2])
             features = module(F.avg_pool2d(layout, factor) if factor > 1 else layout, features)
         result: Tensor = self.output_conv(features)
         return result

@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from yaml import YAMLError
 
 from scenograph.data.loader import ObjectPolicy, RelationPolicy
-from scenograph.errors import UserError, suggest
+from scenograph.errors import UserError, first_complaint, suggest
 
 Section = TypeVar("Section", bound=BaseModel)
 
@@ -116,7 +116,5 @@ def validate(kind: type[Section], value: dict[str, Any], where: str) -> Section:
         return kind.model_validate(value)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
         remedy = suggest(str(first["loc"][-1]), kind.model_fields) if first["type"] == "extra_forbidden" else ""
-        found = "" if first["type"] == "missing" else f" (found {first['input']!r})"
-        raise UserError(f"{where}: {place}: {first['msg']}{found} {remedy}".rstrip()) from error
+        raise UserError(f"{where}: {first_complaint(error)} {remedy}".rstrip()) from error

@@ -312,7 +312,8 @@ class Trainer:
         recipe = self.recipe.model_dump(mode="json")
         path = self.folder / "recipe.yaml"
         if path.exists():
-            found = yaml.safe_load(path.read_text())
+            # Fields that the recipe did not know when the run began have their defaults.
+            found = validate(Recipe, yaml.safe_load(path.read_text()), str(path)).model_dump(mode="json")
             for section in ("model", "objective", "data", "optimizer"):
                 # Worker processes make the same batches, however many they are.
                 before, now = ({**sections.get(section, {}), "workers": 0} for sections in (found, recipe))

@@ -14,13 +14,25 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from scenograph.errors import UserError
+from scenograph.errors import UserError, first_complaint
 from scenograph.models.base import ModelConfig
 from scenograph.scenes.vocabulary import Vocabulary
 
 COCO_CATEGORIES = 184
+PICKLE_STARTS = (b"PK", b"\x80")
+"""What a torch file begins with: a zip archive's mark, or a pickle's."""
 Config = TypeVar("Config", bound=ModelConfig)
 Rule = tuple[str, str | Callable[[re.Match[str]], str]]
+
+LAYOUT_NORM_NAMES: tuple[Rule, ...] = (
+    (r"\.b([12])\.", r".norm\1."),
+    (r"\.weight_proj\.", ".gain."),
+    (r"\.bias_proj\.", ".shift."),
+    (r"\.batch_norm2d\.", ".batch_norm."),
+    (r"\.c_sc\.", ".shortcut."),
+    (r"\.weight_orig$", ".weight"),
+)
+"""What LostGAN and LAMA call the parts of a residual block, and what we do."""
 
 
 def _plain_dictionary(factory: object = None) -> dict[object, object]:
@@ -50,10 +62,15 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises ``UserError`` if the file cannot be read, is cut short, or asks for code to be run.
     """
     try:
-        with torch.serialization.safe_globals(_HARMLESS):
-            value = torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as stream:
+            start = stream.read(2)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    if not start.startswith(PICKLE_STARTS):
+        raise UserError(f"{path}: not a torch checkpoint, or cut short; download it again")
+    try:
+        with torch.serialization.safe_globals(_HARMLESS):
+            value = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "GLOBAL" in str(error) or "Unsupported" in str(error):
             raise UserError(
@@ -100,9 +117,7 @@ def published_config(kind: type[Config], settings: dict[str, Any], where: str) -
     try:
         return kind.model_validate(settings)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{where}: its weights do not fit the system: {place}: {first['msg']}") from error
+        raise UserError(f"{where}: its weights do not fit the system: {first_complaint(error)}") from error
 
 
 def named_categories(count: int, given: Vocabulary | None, where: str) -> Vocabulary:

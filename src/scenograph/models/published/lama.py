@@ -9,6 +9,7 @@ from scenograph.models.base import load_state
 from scenograph.models.lama import WIDTHS, Lama, LamaConfig
 from scenograph.models.published.checkpoint import (
     COCO_CATEGORIES,
+    LAYOUT_NORM_NAMES,
     Rule,
     generator_state,
     named_categories,
@@ -31,13 +32,8 @@ NAMES: tuple[Rule, ...] = (
     (r"^mask_regress\.final\.2\.", "mask_network.final."),
     (r"^mask_regress\.", "mask_network."),
     (r"^res\.(\d)\.model\.", r"blocks.\1."),
-    (r"\.b([12])\.", r".norm\1."),
-    (r"\.weight_proj\.", ".gain."),
-    (r"\.bias_proj\.", ".shift."),
-    (r"\.batch_norm2d\.", ".batch_norm."),
-    (r"\.c_sc\.", ".shortcut."),
     (r"\.noise([12])\.noise_weight_seed", r".noise\1"),
-    (r"\.weight_orig$", ".weight"),
+    *LAYOUT_NORM_NAMES,
 )
 """Their names to ours, in this order; blocks of the two smaller models are numbered below."""
 

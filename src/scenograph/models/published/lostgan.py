@@ -10,6 +10,7 @@ from scenograph.models.base import load_state
 from scenograph.models.lostgan import WIDTHS, LostGan, LostGanConfig
 from scenograph.models.published.checkpoint import (
     COCO_CATEGORIES,
+    LAYOUT_NORM_NAMES,
     Rule,
     generator_state,
     named_categories,
@@ -27,12 +28,7 @@ NAMES: tuple[Rule, ...] = (
     (r"^mask_regress\.", "mask_network."),
     (r"^res(\d)\.conv_mask\.", lambda found: f"refiners.{int(found[1]) - 1}.maps."),
     (r"^alpha(\d)$", lambda found: f"refiners.{int(found[1]) - 1}.alpha"),
-    (r"\.b([12])\.", r".norm\1."),
-    (r"\.weight_proj\.", ".gain."),
-    (r"\.bias_proj\.", ".shift."),
-    (r"\.batch_norm2d\.", ".batch_norm."),
-    (r"\.c_sc\.", ".shortcut."),
-    (r"\.weight_orig$", ".weight"),
+    *LAYOUT_NORM_NAMES,
 )
 """Their names to ours, in this order; blocks are numbered below."""
 

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 from torch import Tensor
 
-from scenograph.errors import UserError
+from scenograph.errors import UserError, first_complaint
 from scenograph.models.base import load_state
 from scenograph.models.published.checkpoint import read_checkpoint, tensors
 from scenograph.models.sg2im import Sg2Im, Sg2ImConfig
@@ -55,9 +55,7 @@ def _config(settings: dict[str, Any], checkpoint: dict[str, Any], path: Path) ->
     try:
         return Sg2ImConfig(vocabulary=vocabulary.to_dict(), **kept)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{path}: model_kwargs.{place}: {first['msg']} (found {first['input']!r})") from error
+        raise UserError(f"{path}: model_kwargs: {first_complaint(error)}") from error
 
 
 def _rename(model: Sg2Im, state: dict[str, Tensor]) -> dict[str, Tensor]:

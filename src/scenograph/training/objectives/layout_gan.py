@@ -12,11 +12,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from scenograph.models.base import Model
+from scenograph.models.published.features import load_vgg19
 from scenograph.nn.object_discriminators import ObjectAwareDiscriminator, System
-from scenograph.nn.vgg import Vgg19Features, feature_distance
+from scenograph.nn.perceptual import FeatureStack, feature_distance
 from scenograph.scenes.batch import SceneBatch
 from scenograph.training.objectives.base import Draws, Objective, ObjectiveConfig, Totals, uniform
-from scenograph.training.vgg import load_vgg19
 
 
 class LayoutGanConfig(ObjectiveConfig):
@@ -80,7 +80,7 @@ class LayoutGanObjective(Objective):
             config.discriminator_channels,
             config.discriminator_scale,
         )
-        self.vgg: Vgg19Features | None = load_vgg19(config.vgg_file) if config.feature_weight else None
+        self.vgg: FeatureStack | None = load_vgg19(config.vgg_file) if config.feature_weight else None
 
     @property
     def phases(self) -> tuple[str, ...]:

@@ -1,0 +1,114 @@
+"""Published networks that compare pictures: fetched once and verified, or taken from the user's file."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import urllib.error
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from torch import hub
+
+from scenograph.errors import UserError
+from scenograph.files import make_folder
+from scenograph.models.base import load_state
+from scenograph.models.published.checkpoint import read_checkpoint, tensors
+from scenograph.nn.inception import Inception
+from scenograph.nn.perceptual import ALEXNET, VGG16, VGG19, FeatureStack, PerceptualDistance, Stack
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """Where weights are, how their SHA-256 begins (as their publishers tell it), and how large they are."""
+
+    url: str
+    sha256: str
+    megabytes: float
+    name: str = ""
+    """The file's name in the cache; the address's last part if empty."""
+
+
+_TORCH = "https://download.pytorch.org/models"
+_LPIPS = "https://raw.githubusercontent.com/richzhang/PerceptualSimilarity/c33f89e9/lpips/weights/v0.1"
+WEIGHTS = {
+    "vgg19": WeightsFile(f"{_TORCH}/vgg19-dcbb9e9d.pth", "dcbb9e9d", 575),
+    "vgg16": WeightsFile(f"{_TORCH}/vgg16-397923af.pth", "397923af", 528),
+    "alexnet": WeightsFile(f"{_TORCH}/alexnet-owt-7be5be79.pth", "7be5be79", 233),
+    "lpips-alex": WeightsFile(
+        f"{_LPIPS}/alex.pth", "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0", 0.01, "lpips-alex.pth"
+    ),
+    "lpips-vgg": WeightsFile(
+        f"{_LPIPS}/vgg.pth", "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868", 0.01, "lpips-vgg.pth"
+    ),
+    "inception": WeightsFile(
+        "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
+        "6726825d",
+        91,
+    ),
+}
+PERCEPTUAL: dict[str, tuple[Stack, str]] = {"alex": (ALEXNET, "alexnet"), "vgg": (VGG16, "vgg16")}
+"""Networks of LPIPS: their plan, and whose weights they have."""
+
+
+def load_vgg19(path: Path | None = None) -> FeatureStack:
+    """VGG19 up to relu5_1. Raises ``UserError`` if the file cannot be had or does not hold its weights."""
+    return _stack(VGG19, "vgg19", path)
+
+
+def load_perceptual_distance(
+    network: Literal["alex", "vgg"], backbone: Path | None = None, heads: Path | None = None
+) -> PerceptualDistance:
+    """LPIPS over AlexNet or VGG16. Raises ``UserError`` as above."""
+    plan, name = PERCEPTUAL[network]
+    file = heads or weights_file(f"lpips-{network}")
+    state = tensors(read_checkpoint(file), str(file))
+    try:
+        weights = [state[f"lin{level}.model.1.weight"] for level in range(len(plan.levels))]
+    except KeyError as error:
+        raise UserError(f"{file}: not the heads of LPIPS: it holds no weights {error}") from error
+    return PerceptualDistance(_stack(plan, name, backbone), weights).eval()
+
+
+def load_inception(path: Path | None = None) -> Inception:
+    """Inception of December 2015, in eval mode. Raises ``UserError`` as above."""
+    file = path or weights_file("inception")
+    model = Inception()
+    counters = {key: value for key, value in model.state_dict().items() if key.endswith("num_batches_tracked")}
+    load_state(model, counters | tensors(read_checkpoint(file), str(file)), str(file))
+    return model.requires_grad_(False).eval()
+
+
+def weights_file(name: str) -> Path:
+    """The file of published weights in torch's cache, downloaded and verified if it is not there yet.
+
+    Raises ``UserError`` that says which file to put where if it cannot be downloaded.
+    """
+    wanted = WEIGHTS[name]
+    file = make_folder(Path(hub.get_dir()) / "checkpoints") / (wanted.name or Path(wanted.url).name)
+    if file.exists():
+        return file
+    log.warning("downloading %s (%g MB) to %s", wanted.url, wanted.megabytes, file)
+    try:
+        hub.download_url_to_file(wanted.url, str(file), hash_prefix=wanted.sha256)
+    except (urllib.error.URLError, OSError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"cannot fetch {wanted.url}: {reason}; fetch it elsewhere and put it at {file}") from error
+    return file
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file, as hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _stack(plan: Stack, name: str, path: Path | None) -> FeatureStack:
+    file = path or weights_file(name)
+    try:
+        return FeatureStack(plan, tensors(read_checkpoint(file), str(file)))
+    except KeyError as error:
+        raise UserError(f"{file}: not {name}: it holds no weights {error}; use {WEIGHTS[name].url}") from error

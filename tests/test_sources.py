@@ -20,7 +20,7 @@ from scenograph.data.clevr import OFFICIAL_SIZE, VOCABULARY, Clevr, ClevrOptions
 from scenograph.data.clipart import PREDICATES, ClipArt, ClipArtOptions, draw_scene, drawing_order
 from scenograph.data.coco import Coco, CocoOptions, crop_mask, decode_segmentation
 from scenograph.data.folder import CocoExport, CocoExportOptions, Folder, FolderOptions, LabelMe
-from scenograph.data.loader import PackLoader, mirror, random_sg2im_relations, related_objects
+from scenograph.data.loader import PackLoader, random_sg2im_relations, related_objects
 from scenograph.data.pack import Pack, pack_splits, read_record, verify_pack, write_pack
 from scenograph.data.quickdraw import (
     QuickDraw,
@@ -44,7 +44,7 @@ from scenograph.data.visual_genome import VisualGenome, VisualGenomeOptions
 from scenograph.data.vocabularies import coco_ids, coco_validation_ids, shipped_vocabulary
 from scenograph.errors import UserError
 from scenograph.scenes.batch import resize_mask
-from scenograph.scenes.scene import Scene
+from scenograph.scenes.scene import Scene, mirror
 from scenograph.scenes.sketch import Sketch
 
 

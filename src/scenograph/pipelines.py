@@ -158,8 +158,12 @@ class Pipeline:
 
     def render(self, encoding: Encoding, steps: int | None = None) -> list[Image.Image]:
         """Draw encoded scenes."""
+        return images_to_uint8(self.pixels(encoding, steps))
+
+    def pixels(self, encoding: Encoding, steps: int | None = None) -> Tensor:
+        """As :meth:`render`, before numbers become bytes: (N, 3, H, W), about [-1, 1]."""
         with torch.inference_mode():
-            return images_to_uint8(self.image.render(encoding.layout, _generators(encoding.seeds, "picture"), steps))
+            return self.image.render(encoding.layout, _generators(encoding.seeds, "picture"), steps)
 
     def read(self, scenes: SceneLike | Sequence[SceneLike]) -> list[Scene]:
         """Scenes from whatever form they are in. Raises ``UserError`` for names no model here knows."""

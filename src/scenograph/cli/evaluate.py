@@ -2,94 +2,430 @@
 
 from __future__ import annotations
 
-import json
-import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scenograph.cli.console import console, track, write_files
-from scenograph.errors import UserError
-from scenograph.files import make_folder
+from scenograph.cli.console import console, progress_bar
+from scenograph.errors import UserError, suggest
 
 if TYPE_CHECKING:
-    from scenograph.scenes.scene import Scene
+    import torch
+    from PIL import Image
 
-BATCH = 25
+    from scenograph.evaluation.protocols import Protocol
+    from scenograph.evaluation.session import Draw, Evaluation, Layouts, Place, Tools
+    from scenograph.evaluation.summary import Figure
+    from scenograph.models.object_classifier import ObjectClassifier
+    from scenograph.pipelines import Pipeline
 
-MEANING = {
-    "relations": "asked relations that the layout shows",
-    "collisions": "objects that another covers by more than three quarters",
-    "box_iou": "mean overlap with the true boxes",
-    "recall_0.3": "boxes that overlap the true one by more than 0.3",
-    "recall_0.5": "boxes that overlap the true one by more than 0.5",
-    "category": "objects recognised as the asked category",
-    "all": "objects recognised in everything that was asked",
-}
+app = typer.Typer(help="Measure models by named protocols; compare what was measured.")
+
+PAIRS = 24
+"""Real and generated pictures that the report shows side by side."""
+WEIGHTS = ("inception", "dinov2", "backbone", "heads")
 
 
+@app.callback(invoke_without_command=True)
 def evaluate(
-    pack: Annotated[Path, typer.Option("--pack", help="Pack whose scenes are asked for.")],
+    context: typer.Context,
+    pack: Annotated[Path | None, typer.Option("--pack", help="Pack whose scenes are asked for.")] = None,
+    protocol: Annotated[
+        str | None, typer.Option("--protocol", help="How to measure: see scenograph evaluate protocols.")
+    ] = None,
     model: Annotated[str | None, typer.Option("--model", help="As in generate.")] = None,
     layout: Annotated[str | None, typer.Option("--layout", help="As in generate.")] = None,
     image: Annotated[str | None, typer.Option("--image", help="As in generate.")] = None,
-    split: Annotated[str, typer.Option("--split", help="Which split.")] = "validation",
-    scenes: Annotated[int, typer.Option("--scenes", min=1, help="How many scenes.")] = 200,
+    pictures: Annotated[
+        Path | None,
+        typer.Option("--pictures", help="Measure pictures made elsewhere: a folder of sample_LAYOUT_REPEAT.png."),
+    ] = None,
+    metrics: Annotated[
+        str | None, typer.Option("--metrics", help="Only these, for example quality,agreement. (default: all of it)")
+    ] = None,
+    scenes: Annotated[int | None, typer.Option("--scenes", min=1, help="Only the first so many layouts.")] = None,
+    split: Annotated[str | None, typer.Option("--split", help="Another split than the protocol's.")] = None,
+    given: Annotated[
+        str | None, typer.Option("--given", help="What the model is told: graph, boxes, or masks with their boxes.")
+    ] = None,
+    repeats: Annotated[int | None, typer.Option("--repeats", min=1, help="Pictures per layout.")] = None,
+    encoder: Annotated[str | None, typer.Option("--encoder", help="inception, dinov2 or classifier.")] = None,
     classifier: Annotated[
         str | None, typer.Option("--classifier", help="Judge of objects. (default: the shipped one)")
     ] = None,
-    true_layout: Annotated[
-        bool, typer.Option("--true-layout", help="Give the true boxes and masks instead of the graph alone.")
-    ] = False,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--weights",
+            metavar="NAME=FILE",
+            help="A local file instead of a download: inception, dinov2, or LPIPS's backbone and heads. Repeatable.",
+        ),
+    ] = None,
+    detector: Annotated[
+        str | None, typer.Option("--detector", help="Detector for the detection metric: folder or hub id.")
+    ] = None,
+    detections: Annotated[
+        Path | None, typer.Option("--detections", help="Or your own detector's results, in COCO's form or Darknet's.")
+    ] = None,
+    training_run: Annotated[
+        Path | None, typer.Option("--run", help="Training run whose curves the report shall show.")
+    ] = None,
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="As in generate.")] = None,
     device: Annotated[str, typer.Option("--device", help="As in generate.")] = "auto",
-    out: Annotated[Path | None, typer.Option("--out", help="Also write the figures here (.json).")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+    out: Annotated[Path, typer.Option("--out", help="Folder; the same command goes on in it.")] = Path("evaluation"),
 ) -> None:
-    """Measure how well pictures do what was asked: relations, overlap, and what a classifier recognises."""
-    from dataclasses import replace
+    """Draw the scenes of a pack and measure the pictures by a protocol.
 
-    from scenograph.evaluation.agreement import object_agreement
-    from scenograph.evaluation.layouts import layout_figures_of_scenes
+    scenograph evaluate --pack packs/rendered-64
+    """
+    if context.invoked_subcommand is not None:
+        return
+    if pack is None:
+        raise UserError("give the data to measure on: scenograph evaluate --pack PACK")
+    from scenograph.data.pack import pack_splits, read_record
+    from scenograph.devices import pick_device
+    from scenograph.evaluation.protocols import default_protocol, find_protocol
+    from scenograph.evaluation.report import training_curves
+    from scenograph.pipelines import Pipeline
+
+    changes = {
+        "layouts": scenes,
+        "repeats": repeats,
+        "splits": None if split is None else (split,),
+        "given": _one_of("--given", given, ("graph", "boxes", "masks")),
+        "encoder": _one_of("--encoder", encoder, ("inception", "dinov2", "classifier")),
+        "metrics": _metrics(metrics),
+    }
+    chosen = find_protocol(protocol or default_protocol(str(read_record(pack)["source"])), changes)
+    missing = [name for name in chosen.splits if name not in pack_splits(pack)]
+    if missing:
+        have = ", ".join(pack_splits(pack))
+        raise UserError(
+            f"{pack}: protocol {chosen.name} wants split {missing[0]!r}; it has: {have}; choose one by --split"
+        )
+    where = pick_device(device)
+    curves = training_curves(training_run) if training_run else {}
+    tools = _tools(chosen, where, classifier, _files(weights), detector, detections)
+    pipe = None
+    if pictures is None:
+        pipe = Pipeline.from_pretrained(model, layout=layout, image=image, device=where)
+    else:
+        _use_pictures(pictures, out)
+    names = {
+        "layout": layout,
+        "image": model or image,
+        "pictures": None if pictures is None else str(pictures.resolve()),
+    }
+    measure(pack, chosen, out, pipe, names, tools, steps, curves)
+
+
+def measure(
+    pack: Path,
+    protocol: Protocol,
+    out: Path,
+    pipe: Pipeline | None,
+    names: dict[str, str | None],
+    tools: Tools,
+    steps: int | None = None,
+    curves: dict[str, list[tuple[float, float]]] | None = None,
+) -> dict[str, Any] | None:
+    """Evaluate in the folder ``out``, print the figures and write the report; None on processes but the main one."""
+    from scenograph.evaluation.report import make_report, write_report
+    from scenograph.evaluation.session import Evaluation, Layouts
+    from scenograph.evaluation.summary import Summary
+    from scenograph.files import make_folder
+
+    layouts = Layouts(pack, protocol)
+    draw, place = (None, None) if pipe is None else _drawing(pipe, protocol, steps)
+    models = {"pictures": {"name": names["pictures"], "digest": ""}} if pipe is None else _models(pipe, names)
+    request = {
+        "protocol": protocol.model_dump(mode="json"),
+        "data": layouts.identity(),
+        "models": models,
+        "steps": steps,
+        "tools": tools.digests(),
+    }
+    evaluation = Evaluation(make_folder(out), layouts, draw, place, tools, _cache())
+    main = evaluation.processes.is_main_process
+    with progress_bar() as bar:
+        bar.disable = bar.disable or not main
+        task = bar.add_task("", total=None)
+
+        def progress(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total)
+
+        evaluation.run(request, progress)
+        if not main:
+            return None
+        figures = Summary(evaluation).figures(progress)
+    report = make_report(protocol, layouts.identity(), models, figures, _notes(layouts))
+    paths = write_report(out, report, _pairs(evaluation), curves or {})
+    _print(figures, report["notes"])
+    for path in paths:
+        console.print(f"wrote {path}")
+    return report
+
+
+@app.command("compare")
+def compare_reports(
+    first: Annotated[Path, typer.Argument(help="An evaluation's folder, or its report.json.")],
+    second: Annotated[Path, typer.Argument(help="Another.")],
+    force: Annotated[bool, typer.Option("--force", help="Compare even what was measured by unlike protocols.")] = False,
+) -> None:
+    """Two evaluations side by side, if their protocols, data and networks agree."""
+    from scenograph.evaluation.report import compare, differences, read_report
+
+    reports = read_report(first), read_report(second)
+    reasons = differences(*reports)
+    if reasons and not force:
+        raise UserError(
+            f"{first} and {second} were not measured alike: {'; '.join(reasons)}. Measure one again by the other's "
+            "protocol, or add --force"
+        )
+    for reason in reasons:
+        console.print(f"[yellow]unlike:[/yellow] {reason}")
+    console.print(compare(*reports, (str(first), str(second))), markup=False, end="")
+
+
+@app.command("protocols")
+def list_protocols() -> None:
+    """The named ways to measure, and what each fixes."""
+    from scenograph.evaluation.protocols import PROTOCOLS
+
+    for protocol in PROTOCOLS.values():
+        console.print(f"[bold]{protocol.name}[/bold] {protocol.version} ({protocol.fingerprint}): {protocol.about}")
+        settings = {key: value for key, value in protocol.settings().items() if value is not None}
+        console.print("  " + ", ".join(f"{key} {value}" for key, value in settings.items()), markup=False)
+        console.print(f"  metrics: {', '.join(protocol.metrics)}")
+
+
+@app.command("folders")
+def compare_folders(
+    generated: Annotated[Path, typer.Argument(help="A folder of generated pictures, sub-folders included.")],
+    real: Annotated[Path, typer.Argument(help="A folder of real ones.")],
+    encoder: Annotated[str, typer.Option("--encoder", help="inception, dinov2 or classifier.")] = "inception",
+    weights: Annotated[list[str] | None, typer.Option("--weights", metavar="NAME=FILE", help="As above.")] = None,
+    classifier: Annotated[str | None, typer.Option("--classifier", help="As above.")] = None,
+    splits: Annotated[int, typer.Option("--splits", min=1, help="Of the Inception Score.")] = 5,
+    device: Annotated[str, typer.Option("--device", help="As in generate.")] = "auto",
+) -> None:
+    """FID, KID, Inception Score, precision and recall of two folders of pictures."""
+    from scenograph.devices import pick_device
+    from scenograph.evaluation.summary import folder_figures
+
+    chosen = _encoder(
+        str(_one_of("--encoder", encoder, ("inception", "dinov2", "classifier"))),
+        pick_device(device),
+        _files(weights),
+        lambda: judge_of(classifier, pick_device(device)),
+    )
+    with progress_bar() as bar:
+        task = bar.add_task("", total=None)
+        figures = folder_figures(
+            generated, real, chosen, splits, lambda w, d, t: bar.update(task, description=w, completed=d, total=t)
+        )
+    _print(figures, [])
+
+
+@app.command("retrieval")
+def evaluate_retrieval(
+    queries: Annotated[Path, typer.Argument(help="Vectors (Q, D) as .npy.")],
+    gallery: Annotated[Path, typer.Argument(help="Vectors (G, D) as .npy.")],
+    query_labels: Annotated[
+        Path | None, typer.Option("--query-labels", help="Labels (Q,) as .npy. (default: query i wants row i)")
+    ] = None,
+    gallery_labels: Annotated[Path | None, typer.Option("--gallery-labels", help="Labels (G,) as .npy.")] = None,
+) -> None:
+    """Mean average precision and top 1, 5, 10 of a search by distance between vectors."""
+    import numpy as np
+
+    from scenograph.evaluation.distributions import ratio_with_error
+    from scenograph.evaluation.retrieval import retrieval_figures
+    from scenograph.evaluation.summary import Figure
+
+    if (query_labels is None) != (gallery_labels is None):
+        raise UserError("give --query-labels and --gallery-labels together")
+    arrays = [None if path is None else _array(path) for path in (queries, gallery, query_labels, gallery_labels)]
+    assert arrays[0] is not None and arrays[1] is not None
+    found = retrieval_figures(arrays[0], arrays[1], arrays[2], arrays[3])
+    meanings = {"average_precision": "mAP"} | {f"top_{k}": f"of what was wanted, in the first {k}" for k in (1, 5, 10)}
+    figures = []
+    for name, values in found.items():
+        usable = values[np.isfinite(values)]
+        value, error = ratio_with_error(usable, np.ones(len(usable)))
+        figures.append(Figure(name, value, error, len(usable), meanings[name]))
+    _print(figures, [])
+
+
+def _one_of(option: str, value: str | None, allowed: Sequence[str]) -> str | None:
+    if value is not None and value not in allowed:
+        raise UserError(f"{option} {value!r}: unknown {suggest(value, allowed)}")
+    return value
+
+
+def _metrics(text: str | None) -> tuple[str, ...] | None:
+    from typing import get_args
+
+    from scenograph.evaluation.protocols import Metric
+
+    if text is None:
+        return None
+    names = tuple(part.strip() for part in text.split(","))
+    for name in names:
+        _one_of("--metrics", name, get_args(Metric))
+    return names
+
+
+def _files(options: list[str] | None) -> dict[str, Path]:
+    files = {}
+    for option in options or []:
+        name, _, path = option.partition("=")
+        if name not in WEIGHTS or not path:
+            raise UserError(f"--weights {option!r}: expected NAME=FILE, NAME one of {', '.join(WEIGHTS)}")
+        if not Path(path).exists():
+            raise UserError(f"--weights {option!r}: there is no {path}")
+        files[name] = Path(path)
+    return files
+
+
+def judge_of(classifier: str | None, device: torch.device) -> ObjectClassifier:
+    """The classifier that judges objects: a model by name or folder, or the shipped one."""
     from scenograph.models.object_classifier import ObjectClassifier
     from scenograph.models.registry import AutoModel
-    from scenograph.pipelines import DEFAULT_CLASSIFIER, Pipeline
+    from scenograph.pipelines import DEFAULT_CLASSIFIER
 
-    pipe = Pipeline.from_pretrained(model, layout=layout, image=image, device=device)
     judge = AutoModel.from_pretrained(classifier or DEFAULT_CLASSIFIER)
     if not isinstance(judge, ObjectClassifier):
         raise UserError(f"--classifier {classifier}: is a {judge.name}, not an object-classifier")
-    true = _scenes(pack, split, scenes)
-    hidden = [replace(s, objects=tuple(replace(thing, box=None, mask=None) for thing in s.objects)) for s in true]
-    asked = true if true_layout else hidden
-    sums: dict[str, list[float]] = {}
-    seconds = 0.0
-    for start in track(range(0, len(asked), BATCH), "drawing", -(-len(asked) // BATCH)):
-        part = asked[start : start + BATCH]
-        began = time.perf_counter()
-        encoding = pipe.encode_pairs(part, range(start, start + len(part)))
-        images = pipe.render(encoding, steps)
-        seconds += time.perf_counter() - began
-        figures = layout_figures_of_scenes(encoding.scenes, true[start : start + BATCH], judge.vocabulary)
-        figures |= object_agreement(images, encoding.scenes, judge)
-        for name, (total, count) in figures.items():
-            before = sums.get(name, [0.0, 0.0])
-            sums[name] = [before[0] + total, before[1] + count]
-    means = {name: round(total / max(count, 1.0), 4) for name, (total, count) in sums.items()}
-    means["seconds_per_picture"] = round(seconds / len(asked), 4)
-    objects = int(sums["all"][1])
-    console.print(f"{len(asked)} scenes of {pack} ({split}), {objects} objects judged")
-    for name, value in means.items():
-        console.print(f"  {name:<20}{value:>8.4f}   {MEANING.get(name, '')}".rstrip())
-    if out is not None:
-        make_folder(out.parent)
-        write_files([(out, (json.dumps(means, indent=1) + "\n").encode())], overwrite)
-        console.print(f"wrote {out}")
+    return judge.to(device)
 
 
-def _scenes(pack: Path, split: str, count: int) -> list[Scene]:
-    """The split's first scenes with a random part of their relations, the same every time."""
-    from scenograph.data.loader import PackLoader
+def _encoder(name: str, device: torch.device, files: dict[str, Path], judge: Callable[[], ObjectClassifier]) -> Any:
+    from scenograph.evaluation.encoders import ClassifierEncoder, DinoEncoder, InceptionEncoder
 
-    return PackLoader(pack, split, (64, 64), 16, relations="subset").scenes(0, count)
+    if name == "inception":
+        return InceptionEncoder(files.get("inception"), device)
+    if name == "dinov2":
+        return DinoEncoder(files.get("dinov2"), device)
+    return ClassifierEncoder(judge())
+
+
+def _tools(
+    protocol: Protocol,
+    device: torch.device,
+    classifier: str | None,
+    files: dict[str, Path],
+    detector: str | None,
+    detections: Path | None,
+) -> Tools:
+    """The networks that the metrics need, before anything is drawn."""
+    from scenograph.evaluation.detection import Detector
+    from scenograph.evaluation.session import Tools
+    from scenograph.models.published.features import load_perceptual_distance
+
+    wanted, tools = set(protocol.metrics), Tools(detections=detections)
+    if "agreement" in wanted:
+        tools.judge = judge_of(classifier, device)
+    if wanted & {"quality", "objects"}:
+        tools.encoder = _encoder(protocol.encoder, device, files, lambda: tools.judge or judge_of(classifier, device))
+    if "diversity" in wanted:
+        if protocol.repeats > 1:
+            distance = load_perceptual_distance(protocol.lpips, files.get("backbone"), files.get("heads"))
+            tools.lpips = distance.to(device)
+        elif "diversity" in wanted:
+            raise UserError("the diversity metric needs two pictures per layout: --repeats 2")
+    if "detection" in wanted and detections is None:
+        if detector is None:
+            raise UserError("the detection metric needs --detector MODEL, or --detections FILE")
+        tools.detector = Detector(detector, device)
+    return tools
+
+
+def _drawing(pipe: Pipeline, protocol: Protocol, steps: int | None) -> tuple[Draw, Place]:
+    def draw(scenes: Sequence[Any], seeds: Sequence[int]) -> tuple[torch.Tensor, list[Any]]:
+        encoding = pipe.encode_pairs(scenes, seeds, None, protocol.truncation)
+        return pipe.pixels(encoding, steps), encoding.scenes
+
+    def place(scenes: Sequence[Any], seeds: Sequence[int]) -> list[Any]:
+        return pipe.encode_pairs(scenes, seeds, None, protocol.truncation).scenes
+
+    return draw, place
+
+
+def _models(pipe: Pipeline, names: dict[str, str | None]) -> dict[str, Any]:
+    """Names and checksums of what draws."""
+    from scenograph.evaluation.encoders import state_digest
+    from scenograph.pipelines import DEFAULT_IMAGE, DEFAULT_LAYOUT
+
+    rows = {}
+    if pipe.layout is not None:
+        rows["layout"] = {"name": names["layout"] or DEFAULT_LAYOUT, "digest": state_digest(pipe.layout.state_dict())}
+    rows["image"] = {"name": names["image"] or DEFAULT_IMAGE, "digest": state_digest(pipe.image.state_dict())}
+    return rows
+
+
+def _use_pictures(source: Path, out: Path) -> None:
+    """Make the pictures of another program the evaluation's own, by a link."""
+    from scenograph.files import make_folder
+
+    if not source.is_dir():
+        raise UserError(f"--pictures {source}: not a folder")
+    link = make_folder(out) / "pictures"
+    if not link.exists():
+        link.symlink_to(source.resolve())
+
+
+def _cache() -> Path:
+    """Where measures of real pictures are kept."""
+    import os
+
+    from scenograph.files import make_folder
+
+    return make_folder(Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "scenograph" / "references")
+
+
+def _notes(layouts: Layouts) -> list[str]:
+    protocol = layouts.protocol
+    notes = []
+    if protocol.expected is not None and layouts.count != protocol.expected:
+        notes.append(
+            f"{layouts.count} layouts where the published evaluation has {protocol.expected}: not comparable with it"
+        )
+    return notes
+
+
+def _pairs(evaluation: Evaluation) -> Image.Image | None:
+    """The first real and generated pictures, side by side."""
+    from scenograph.scenes.drawing import contact_sheet
+
+    repeats = evaluation.protocol.repeats
+    try:
+        real = evaluation.layouts.pictures(0)[:PAIRS]
+    except UserError:
+        return None  # a pack without pictures
+    made = evaluation.pictures(0)[::repeats][:PAIRS]
+    sized = [one.resize(evaluation.size) for one in real]
+    return contact_sheet([one for pair in zip(sized, made, strict=True) for one in pair], columns=8)
+
+
+def _array(path: Path) -> Any:
+    import numpy as np
+
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {error}") from error
+
+
+def _print(figures: Sequence[Figure], notes: Sequence[str]) -> None:
+    import math
+
+    for note in notes:
+        console.print(f"[yellow]note:[/yellow] {note}")
+    width = max((len(figure.name) for figure in figures), default=0) + 2
+    for figure in figures:
+        error = f"± {figure.error:.4f}" if math.isfinite(figure.error) else ""
+        meaning = "; ".join([figure.meaning, *figure.notes])
+        console.print(f"  {figure.name:<{width}}{figure.value:>10.4f} {error:<11}{meaning}", markup=False)

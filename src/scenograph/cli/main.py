@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import scenograph
-from scenograph.cli import data, environment, evaluate, generate, models, scene, train
+from scenograph.cli import bench, data, environment, evaluate, generate, models, scene, train
 from scenograph.cli.console import console, errors
 from scenograph.errors import UserError
 
@@ -48,7 +48,8 @@ app.command("generate")(generate.generate)
 app.add_typer(scene.app, name="scene")
 app.add_typer(models.app, name="models")
 app.command("train")(train.train)
-app.command("evaluate")(evaluate.evaluate)
+app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(bench.app, name="bench")
 app.command("import")(models.import_checkpoint)
 app.add_typer(data.app, name="data")
 app.command("env")(environment.env)

@@ -19,8 +19,8 @@ from torch.utils.data import DataLoader, Dataset
 from scenograph.data.pack import Pack, open_picture, row_to_scene
 from scenograph.errors import UserError
 from scenograph.scenes.batch import EncodedScene, SceneBatch, collate, encode_scene, picture_to_pixels
-from scenograph.scenes.geometry import MIRRORED, mask_centre, sg2im_relation
-from scenograph.scenes.scene import Relation, Scene
+from scenograph.scenes.geometry import mask_centre, sg2im_relation
+from scenograph.scenes.scene import Relation, Scene, mirror
 
 RelationPolicy = Literal["stored", "subset", "sg2im", "none"]
 ObjectPolicy = Literal["random", "related"]
@@ -185,22 +185,6 @@ def related_objects(scene: Scene, count: int, rng: np.random.Generator) -> list[
     others = [i for i in range(len(scene.objects)) if i not in set(related)]
     shuffled = [*rng.permutation(related).tolist(), *rng.permutation(others).tolist()]
     return sorted(int(i) for i in shuffled[:count])
-
-
-def mirror(scene: Scene) -> Scene:
-    """The scene seen in a mirror: boxes, masks and sketches flipped, left and right exchanged everywhere."""
-    objects = tuple(
-        replace(
-            thing,
-            attributes=tuple(MIRRORED.get(name, name) for name in thing.attributes),
-            box=None if thing.box is None else (1 - thing.box[2], thing.box[1], 1 - thing.box[0], thing.box[3]),
-            mask=None if thing.mask is None else thing.mask[:, ::-1],
-            sketch=None if thing.sketch is None else thing.sketch.mirrored(),
-        )
-        for thing in scene.objects
-    )
-    relations = tuple(replace(r, predicate=MIRRORED.get(r.predicate, r.predicate)) for r in scene.relations)
-    return Scene(objects, relations)
 
 
 def random_subset(relations: Sequence[Relation], objects: int, rng: np.random.Generator) -> tuple[Relation, ...]:

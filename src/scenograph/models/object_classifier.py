@@ -51,9 +51,18 @@ class ObjectClassifier(Model):
         """Pictures (N, 3, H, W) in [-1, 1], boxes (O, 4) -> logits (O, names) per head: category, then the groups."""
         grow = (boxes[:, 2:] - boxes[:, :2]) * self.config.margin
         boxes = torch.cat([boxes[:, :2] - grow, boxes[:, 2:] + grow], dim=1)
-        size = self.config.crop_size
-        hidden = self.features(crop_boxes(images, boxes, object_to_image, size, size)).mean(dim=(2, 3))
+        hidden = self._crop_features(images, boxes, object_to_image)
         return [head(hidden) for head in self.heads]
+
+    def picture_features(self, images: Tensor) -> Tensor:
+        """What it sees in whole pictures (N, 3, H, W) in [-1, 1], such as crops made elsewhere: (N, D)."""
+        whole = images.new_tensor([[0.0, 0.0, 1.0, 1.0]]).expand(len(images), 4)
+        return self._crop_features(images, whole, torch.arange(len(images), device=images.device))
+
+    def _crop_features(self, images: Tensor, boxes: Tensor, object_to_image: Tensor) -> Tensor:
+        size = self.config.crop_size
+        features: Tensor = self.features(crop_boxes(images, boxes, object_to_image, size, size)).mean(dim=(2, 3))
+        return features
 
     def targets(self, objects: Tensor, attributes: Tensor) -> list[Tensor]:
         """What each head should say: category indices (O,), and attribute indices (O,), -1 where open."""

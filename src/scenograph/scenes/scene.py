@@ -23,7 +23,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -31,7 +31,7 @@ import numpy as np
 
 from scenograph.errors import UserError
 from scenograph.files import write_atomically
-from scenograph.scenes.geometry import CONVERSES
+from scenograph.scenes.geometry import CONVERSES, MIRRORED
 from scenograph.scenes.sketch import Sketch
 
 log = logging.getLogger(__name__)
@@ -152,6 +152,22 @@ def scenes_to_json(scenes: list[Scene]) -> str:
 def save_scenes(path: Path, scenes: list[Scene]) -> None:
     """Write a scene file."""
     write_atomically(path, scenes_to_json(scenes).encode())
+
+
+def mirror(scene: Scene) -> Scene:
+    """The scene seen in a mirror: boxes, masks and sketches flipped, left and right exchanged everywhere."""
+    objects = tuple(
+        replace(
+            thing,
+            attributes=tuple(MIRRORED.get(name, name) for name in thing.attributes),
+            box=None if thing.box is None else (1 - thing.box[2], thing.box[1], 1 - thing.box[0], thing.box[3]),
+            mask=None if thing.mask is None else thing.mask[:, ::-1],
+            sketch=None if thing.sketch is None else thing.sketch.mirrored(),
+        )
+        for thing in scene.objects
+    )
+    relations = tuple(replace(r, predicate=MIRRORED.get(r.predicate, r.predicate)) for r in scene.relations)
+    return Scene(objects, relations)
 
 
 def encode_mask(mask: np.ndarray) -> dict[str, list[int]]:

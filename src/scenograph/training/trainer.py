@@ -32,6 +32,7 @@ from accelerate.utils import gather_object
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from scenograph.checkpoints import load_checkpoint, save_checkpoint
 from scenograph.data.loader import PackLoader
 from scenograph.errors import UserError, suggest
 from scenograph.files import make_folder, write_atomically
@@ -39,7 +40,6 @@ from scenograph.models.base import Model
 from scenograph.models.registry import MODELS
 from scenograph.scenes.batch import SceneBatch, images_to_uint8
 from scenograph.scenes.drawing import contact_sheet
-from scenograph.training.checkpoint import load_checkpoint, save_checkpoint
 from scenograph.training.objectives import OBJECTIVES
 from scenograph.training.objectives.base import Totals
 from scenograph.training.recipe import Recipe, validate

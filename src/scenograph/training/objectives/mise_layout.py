@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from scenograph.evaluation.layouts import layout_figures
+from scenograph.evaluation.layouts import layout_figures, totals
 from scenograph.models.base import Model, noise_per_object
 from scenograph.models.mise_layout import MiseLayout
 from scenograph.nn.embedding import drop_attributes
@@ -60,7 +60,7 @@ class MiseLayoutObjective(Objective):
         asked = replace(batch, boxes=torch.full_like(batch.boxes, float("nan")))
         boxes = cast(MiseLayout, model)(asked, draws).boxes
         assert boxes is not None
-        figures = layout_figures(boxes, batch, model.vocabulary)
+        figures = totals(layout_figures(boxes, batch, model.vocabulary))
         return {"velocity": (float(errors.sum()), len(errors)), **figures}
 
     def _errors(self, model: MiseLayout, batch: SceneBatch, draws: Draws) -> Tensor:

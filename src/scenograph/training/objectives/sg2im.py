@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from scenograph.evaluation.layouts import layout_figures
+from scenograph.evaluation.layouts import layout_figures, totals
 from scenograph.models.base import Model
 from scenograph.models.sg2im import Sg2Im, normalize
 from scenograph.nn.discriminators import ImageDiscriminator, ObjectDiscriminator, Padding
@@ -174,7 +174,7 @@ class Sg2ImObjective(Objective):
         return {
             "pixels": (float(pixels.sum()), len(pixels)),
             "box_error": (float((boxes - batch.boxes).square().mean(dim=1).sum()), len(boxes)),
-            **layout_figures(boxes, batch, model.vocabulary),
+            **totals(layout_figures(boxes, batch, model.vocabulary)),
         }
 
     def sample(self, model: Model, batch: SceneBatch, draws: Draws) -> dict[str, Tensor]:

@@ -1,0 +1,148 @@
+"""``scenograph bench``."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from scenograph.cli.console import console, progress_bar
+from scenograph.cli.evaluate import judge_of, measure
+from scenograph.errors import UserError
+
+app = typer.Typer(no_args_is_help=True, help="Benchmarks that compare models.")
+
+SHOWN = (
+    "all",
+    "category",
+    "fd_classifier",
+    "scene_fd_classifier",
+    "precision",
+    "recall",
+    "probe_drop",
+    "probe_recolour",
+    "probe_move",
+)
+ENDLESS = 100_000_000
+"""Steps that no budget of minutes reaches."""
+
+
+@app.command("quality")
+def quality(
+    recipes: Annotated[list[str], typer.Argument(help="Recipes of the models to compare, shipped names or files.")],
+    pack: Annotated[Path, typer.Option("--pack", help="What all are trained and measured on.")],
+    minutes: Annotated[float, typer.Option("--minutes", min=0.01, help="Training time of each.")] = 10.0,
+    scenes: Annotated[int, typer.Option("--scenes", min=2, help="Validation scenes to measure on.")] = 200,
+    given: Annotated[str, typer.Option("--given", help="What models are told: graph, boxes or masks.")] = "boxes",
+    classifier: Annotated[
+        str | None, typer.Option("--classifier", help="Judge of objects. (default: the shipped one)")
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="As in generate.")] = "auto",
+    out: Annotated[Path, typer.Option("--out", help="Folder; the same command goes on in it.")] = Path("bench"),
+) -> None:
+    """Train models for the same time on the same data and machine, measure them by the protocol rendered, compare.
+
+    scenograph bench quality sg2im-rendered-64 lama-rendered-64 --pack packs/rendered-64 --minutes 30
+    """
+    from scenograph.devices import pick_device
+    from scenograph.evaluation.encoders import ClassifierEncoder
+    from scenograph.evaluation.protocols import find_protocol
+    from scenograph.evaluation.session import Tools
+    from scenograph.files import write_atomically
+    from scenograph.pipelines import Pipeline
+
+    if given not in ("graph", "boxes", "masks"):
+        raise UserError(f"--given {given!r}: expected graph, boxes or masks")
+    where = pick_device(device)
+    changes = {"layouts": scenes, "given": given, "metrics": ("agreement", "quality", "objects", "probes")}
+    protocol = find_protocol("rendered", changes)
+    judge = judge_of(classifier, where)
+    rows = []
+    for recipe in recipes:
+        console.print(f"[bold]{recipe}[/bold]")
+        trained = _train(recipe, pack, minutes, out, device)
+        pipe = Pipeline.from_pretrained(trained["model"], device=where)
+        tools = Tools(encoder=ClassifierEncoder(judge), judge=judge)
+        names = {"layout": None, "image": trained["model"]}
+        report = measure(pack, protocol, out / trained["name"] / "evaluation", pipe, names, tools)
+        if report is not None:
+            rows.append({**trained, "seconds": _seconds(pipe), "figures": report["figures"]})
+    if not rows:
+        return
+    table = _table(rows, minutes, scenes, given)
+    write_atomically(out / "bench.json", (json.dumps(rows, indent=1) + "\n").encode())
+    write_atomically(out / "bench.md", table.encode())
+    console.print(table, markup=False)
+    console.print(f"wrote {out / 'bench.md'} and {out / 'bench.json'}")
+
+
+def _train(recipe: str, pack: Path, minutes: float, out: Path, device: str) -> dict[str, Any]:
+    """Train for the time given, once; says what came of it."""
+    from scenograph.devices import pick_device
+    from scenograph.files import write_atomically
+    from scenograph.training.recipe import load_recipe
+    from scenograph.training.trainer import Trainer
+
+    overrides = [f"data.pack={pack}", f"training.steps={ENDLESS}", f"training.max_minutes={minutes}"]
+    overrides += ["training.grid_scenes=0", f"training.validate_every={ENDLESS}"]
+    loaded = load_recipe(recipe, overrides)
+    done = out / loaded.name / "trained.json"
+    if done.exists():
+        result: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
+        if result["minutes"] != minutes:
+            raise UserError(f"{done}: trained for {result['minutes']} minutes, not {minutes}; choose another --out")
+        return result
+    trainer = Trainer(loaded, out / loaded.name / "run", pick_device(device) if device != "auto" else None)
+    with progress_bar() as bar:
+        task, began = bar.add_task("training", total=round(60 * minutes)), time.monotonic()
+
+        def listen(step: int, figures: dict[str, float]) -> None:
+            bar.update(task, completed=round(time.monotonic() - began), description=f"training, step {step}")
+
+        model = trainer.run(listen)
+    result = {
+        "name": loaded.name,
+        "model": str(model),
+        "minutes": minutes,
+        "steps": trainer.step,
+        "batch": loaded.training.batch_size,
+        "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
+    }
+    write_atomically(done, json.dumps(result).encode())
+    return result
+
+
+def _seconds(pipe: Any) -> float:
+    """Time of one picture among sixteen, with boxes given: the best of three."""
+    from scenograph.scenes.scene import Scene, SceneObject
+
+    name = next(name for name in pipe.vocabulary.categories if not name.startswith("__"))
+    things = tuple(SceneObject(name, box=(x, 0.3, x + 0.25, 0.7)) for x in (0.05, 0.35, 0.65))
+    best = float("inf")
+    for _ in range(3):
+        began = time.perf_counter()
+        pipe(Scene(things), seeds=range(16))
+        best = min(best, (time.perf_counter() - began) / 16)
+    return best
+
+
+def _table(rows: list[dict[str, Any]], minutes: float, scenes: int, given: str) -> str:
+    names = [name for name in SHOWN if any(row["name"] == name for row in rows[0]["figures"])]
+    lines = [
+        f"{minutes:g} minutes of training each, one machine; {scenes} validation scenes; models are told: {given}.",
+        "",
+        "| | parameters | steps x batch | seconds per picture | " + " | ".join(names) + " |",
+        "|---" * (4 + len(names)) + "|",
+    ]
+    for row in rows:
+        figures = {figure["name"]: figure for figure in row["figures"]}
+        cells = [row["name"], f"{row['parameters'] / 1e6:.1f} M", f"{row['steps']} x {row['batch']}"]
+        cells += [f"{row['seconds']:.3f}"]
+        for name in names:
+            error = figures[name]["error"]
+            cells.append(f"{figures[name]['value']:.3f}" + ("" if error is None else f" ± {error:.3f}"))
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,169 @@
+"""How a number was measured, as a named and versioned object that is stored with it.
+
+The same weights get other numbers when pictures are saved as JPEG, when one picture is drawn per layout instead of
+five, or when another network looks at them. So figures are compared only where their protocols agree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from scenograph.data.loader import RelationPolicy
+from scenograph.errors import UserError, suggest
+from scenograph.evaluation.crops import Rounding
+
+Given = Literal["graph", "boxes", "masks"]
+FileForm = Literal["png", "jpeg", "stretched-jpeg"]
+Metric = Literal[
+    "quality", "objects", "diversity", "layout", "agreement", "probes", "robustness", "classification", "detection"
+]
+
+
+class Protocol(BaseModel):
+    """Everything that moves a number, apart from the model and the data."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    version: int = 1
+    about: str
+    metrics: tuple[Metric, ...]
+    splits: tuple[str, ...]
+    """Of the pack, one after the other."""
+    layouts: int | None = None
+    """The first so many scenes; None takes all."""
+    expected: int | None = None
+    """How many the published evaluation has."""
+    repeats: int = Field(default=1, ge=1)
+    given: Given
+    """What the model is told: the graph alone, the true boxes, or boxes and masks."""
+    relations: RelationPolicy = "stored"
+    truncation: float = 2.0
+    rounding: Literal["nearest", "down"] = "nearest"
+    """How the model's numbers become bytes."""
+    file_form: FileForm = "png"
+    """How pictures are saved, and read again, before they are measured."""
+    reference_filter: Literal["bilinear", "bicubic", "lanczos"] = "bilinear"
+    """How real pictures are brought to the size of the generated ones."""
+    encoder: Literal["inception", "dinov2", "classifier"]
+    inception_splits: int = 5
+    crop_size: int = 224
+    generated_corners: Rounding = "down"
+    real_corners: Rounding = "up"
+    lpips: Literal["alex", "vgg"] = "alex"
+    classification_network: Literal["resnet-110", "resnet-101", "resnet-20"] = "resnet-110"
+    classification_epochs: int = 160
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve characters that differ whenever anything that moves a number does."""
+        content = json.dumps(self.settings(), sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+    def settings(self) -> dict[str, Any]:
+        """What moves numbers: all but names, words, and the choice of metrics."""
+        return self.model_dump(mode="json", exclude={"name", "version", "about", "metrics", "expected"})
+
+
+PROTOCOLS: dict[str, Protocol] = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol(
+            name="lama-coco",
+            about="LAMA's on COCO, which later papers follow: 3,097 layouts of val2017, five pictures each, PNG; "
+            "FID and Inception Score at the model's own size; SceneFID on crops of 224 pixels.",
+            metrics=("quality", "objects", "diversity"),
+            splits=("validation",),
+            expected=3097,
+            repeats=5,
+            given="boxes",
+            rounding="down",
+            encoder="inception",
+        ),
+        Protocol(
+            name="lostgan-coco",
+            about="LostGAN's released script on COCO: as lama-coco, but one picture per layout, each stretched to full "
+            "contrast and saved as JPEG, which alone moved its FID from 30.7 to 24.8.",
+            metrics=("quality", "diversity"),
+            splits=("validation",),
+            expected=3097,
+            repeats=1,
+            given="boxes",
+            file_form="stretched-jpeg",
+            encoder="inception",
+        ),
+        Protocol(
+            name="ldm-2048",
+            about="Latent diffusion's on COCO layouts: the first 2,048 of sg2im's test part, one picture each.",
+            metrics=("quality",),
+            splits=("test",),
+            layouts=2048,
+            expected=2048,
+            given="boxes",
+            encoder="inception",
+        ),
+        Protocol(
+            name="sg2im",
+            about="sg2im's: pictures from graphs alone, test part; Inception Score in ten splits, overlap with true "
+            "boxes.",
+            metrics=("quality", "layout"),
+            splits=("test",),
+            given="graph",
+            relations="sg2im",
+            encoder="inception",
+            inception_splits=10,
+        ),
+        Protocol(
+            name="rendered",
+            about="For data with a classifier of its own, rendered scenes above all; needs no download. What the "
+            "classifier recognises, whether relations hold, distances in its features, obedience probes.",
+            metrics=("agreement", "layout", "quality", "objects", "probes", "robustness"),
+            splits=("validation",),
+            layouts=400,
+            given="graph",
+            relations="subset",
+            encoder="classifier",
+            crop_size=64,
+        ),
+    )
+}
+
+EXPLANATIONS = {
+    "splits": "other pictures are compared with",
+    "layouts": "FID falls with the number of pictures",
+    "repeats": "FID falls with the number of pictures, and the same layouts count several times",
+    "given": "a model that is told boxes or masks has less to decide",
+    "relations": "other graphs are asked for",
+    "truncation": "tamer latents give better single pictures and less variety",
+    "rounding": "bytes differ by one",
+    "file_form": "JPEG and stretched contrast move FID by several points",
+    "reference_filter": "real pictures look sharper or softer after another filter",
+    "encoder": "distances in features of different networks have different scales",
+    "inception_splits": "the score rises with the number of splits",
+    "crop_size": "crops of another size have other features",
+    "generated_corners": "crops shift by a pixel",
+    "real_corners": "crops shift by a pixel",
+    "lpips": "LPIPS over VGG is larger than over AlexNet",
+    "classification_network": "another network learns more or less from the same crops",
+    "classification_epochs": "longer training recognises more",
+}
+"""Why each setting matters, for those who would compare across it."""
+
+
+def find_protocol(name: str, changes: dict[str, Any]) -> Protocol:
+    """A protocol by name, with settings changed; a changed one is called ``name (changed)``."""
+    if name not in PROTOCOLS:
+        raise UserError(f"no protocol {name!r} {suggest(name, PROTOCOLS)}")
+    protocol = PROTOCOLS[name]
+    real = {key: value for key, value in changes.items() if value is not None and getattr(protocol, key) != value}
+    moved = set(real) & set(protocol.settings())
+    return protocol.model_copy(update=real | ({"name": f"{name} (changed)"} if moved else {}))
+
+
+def default_protocol(source: str) -> str:
+    """The one for data of a source, by the name in its pack's record."""
+    return "lama-coco" if source.startswith("COCO") else "sg2im" if source.startswith("Visual Genome") else "rendered"

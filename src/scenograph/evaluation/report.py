@@ -1,0 +1,254 @@
+"""The report of an evaluation: ``report.json``, and the same to read, as Markdown and as a page with pictures.
+
+Reports are compared only where protocol, data and networks agree; what differs is named and explained.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+import scenograph
+from scenograph.errors import UserError
+from scenograph.evaluation.protocols import EXPLANATIONS, Protocol
+from scenograph.evaluation.summary import Figure
+from scenograph.files import write_atomically
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
+table { border-collapse: collapse; width: 100%; } td, th { padding: .3rem .6rem; text-align: left;
+border-bottom: 1px solid #ddd; } td.number { text-align: right; font-variant-numeric: tabular-nums; }
+img { max-width: 100%; image-rendering: pixelated; } .note { color: #864; } code { background: #f4f4f4; }
+svg { width: 100%; max-width: 40rem; }
+"""
+
+
+def make_report(
+    protocol: Protocol, data: dict[str, Any], models: dict[str, Any], figures: Sequence[Figure], notes: Sequence[str]
+) -> dict[str, Any]:
+    """Everything that a number depends on, beside the numbers."""
+    return {
+        "scenograph": scenograph.__version__,
+        "torch": torch.__version__,
+        "protocol": {**protocol.model_dump(mode="json"), "fingerprint": protocol.fingerprint},
+        "data": data,
+        "models": models,
+        "notes": list(notes),
+        "figures": [{**asdict(figure), "error": _finite(figure.error)} for figure in figures],
+    }
+
+
+def write_report(
+    folder: Path, report: dict[str, Any], sheet: Image.Image | None, curves: dict[str, list[tuple[float, float]]]
+) -> list[Path]:
+    """``report.json``, ``report.md`` and ``report.html``; returns their paths."""
+    paths = []
+    for name, text in (
+        ("report.json", json.dumps(report, indent=1) + "\n"),
+        ("report.md", as_markdown(report)),
+        ("report.html", as_html(report, sheet, curves)),
+    ):
+        paths.append(write_atomically(folder / name, text.encode()))
+    return paths
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """A report by its file or folder; ``UserError`` if it is none."""
+    file = path / "report.json" if path.is_dir() else path
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+        if not {"protocol", "data", "models", "figures"} <= set(value):
+            raise ValueError("it lacks protocol, data, models or figures")
+    except OSError as error:
+        raise UserError(f"cannot read {file}: {error.strerror}; make it with: scenograph evaluate") from error
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{file}: not a report of scenograph evaluate: {error}") from error
+    return dict(value)
+
+
+def differences(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
+    """Why two reports cannot be compared, one line each; empty if they can."""
+    lines = []
+    for name, why in EXPLANATIONS.items():
+        one, other = first["protocol"].get(name), second["protocol"].get(name)
+        if one != other:
+            lines.append(f"{name}: {_said(one)} against {_said(other)}: {why}")
+    if first["data"].get("files") != second["data"].get("files"):
+        one, other = (_data(report) for report in (first, second))
+        lines.append(f"data: {one} against {other}: other pictures are compared with")
+    elif first["data"].get("layouts") != second["data"].get("layouts"):
+        one, other = (report["data"].get("layouts") for report in (first, second))
+        lines.append(f"number of layouts: {one} against {other}: FID falls with the number of pictures")
+    weights = [{row["name"]: row["weights"] for row in report["figures"]} for report in (first, second)]
+    unlike = sorted(name for name in weights[0].keys() & weights[1].keys() if weights[0][name] != weights[1][name])
+    if unlike:
+        lines.append(f"weights of the measuring network ({', '.join(unlike)}): two networks measure two things")
+    return lines
+
+
+def compare(first: dict[str, Any], second: dict[str, Any], names: tuple[str, str]) -> str:
+    """Both reports' figures side by side as a Markdown table, with the difference and whether it is clear.
+
+    A difference is clear if it is more than twice its standard error.
+    """
+    rows = {row["name"]: row for row in first["figures"]}
+    others = {row["name"]: row for row in second["figures"]}
+    lines = [f"| | {names[0]} | {names[1]} | difference |", "|---|---|---|---|"]
+    for name in dict.fromkeys([*rows, *others]):
+        one, other = rows.get(name), others.get(name)
+        if one is None or other is None:
+            lines.append(f"| {name} | {_value(one)} | {_value(other)} | |")
+            continue
+        change = other["value"] - one["value"]
+        errors = [row["error"] for row in (one, other)]
+        judged = ""
+        if all(error is not None for error in errors):
+            judged = " (clear)" if abs(change) > 2 * math.hypot(*errors) else " (within chance)"
+        lines.append(f"| {name} | {_value(one)} | {_value(other)} | {change:+.4g}{judged} |")
+    return "\n".join(lines) + "\n"
+
+
+def as_markdown(report: dict[str, Any]) -> str:
+    """Tables to read."""
+    protocol = report["protocol"]
+    lines = [
+        f"# {_title(report)}",
+        "",
+        f"Protocol {protocol['name']}, version {protocol['version']} ({protocol['fingerprint']}): {protocol['about']}",
+        "",
+        f"Data: {_data(report)}, {report['data']['layouts']} layouts x {protocol['repeats']}.",
+        "",
+        *(f"**Note:** {note}\n" for note in report["notes"]),
+        "| figure | value | 95 % interval | of | weights | |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in report["figures"]:
+        meaning = "; ".join([row["meaning"], *row["notes"]])
+        cells = (row["name"], f"{row['value']:.4f}", _interval(row), str(row["count"]), row["weights"], meaning)
+        lines.append("| " + " | ".join(cells) + " |")
+    settings = ", ".join(f"{key} {_said(protocol[key])}" for key in EXPLANATIONS)
+    models = ", ".join(f"{role} {row['name']} ({row['digest'][:12]})" for role, row in report["models"].items())
+    lines += ["", f"Models: {models}.", "", f"Settings: {settings}."]
+    lines += ["", f"Made by scenograph {report['scenograph']}, torch {report['torch']}.", ""]
+    return "\n".join(lines)
+
+
+def as_html(report: dict[str, Any], sheet: Image.Image | None, curves: dict[str, list[tuple[float, float]]]) -> str:
+    """The same as one page that needs nothing else."""
+    protocol = report["protocol"]
+    rows = "".join(
+        f"<tr><td>{html.escape(row['name'])}</td><td class=number>{row['value']:.4f}</td>"
+        f"<td class=number>{html.escape(_interval(row))}</td><td class=number>{row['count']}</td>"
+        f"<td>{html.escape('; '.join([row['meaning'], *row['notes']]))}</td><td><code>{row['weights']}</code></td></tr>"
+        for row in report["figures"]
+    )
+    notes = "".join(f"<p class=note>{html.escape(note)}</p>" for note in report["notes"])
+    models = "".join(
+        f"<tr><td>{role}</td><td>{html.escape(str(row['name']))}</td><td><code>{row['digest'][:12]}</code></td></tr>"
+        for role, row in report["models"].items()
+    )
+    settings = "".join(f"<tr><td>{key}</td><td>{html.escape(_said(protocol[key]))}</td></tr>" for key in EXPLANATIONS)
+    picture = ""
+    if sheet is not None:
+        stream = io.BytesIO()
+        sheet.save(stream, "PNG")
+        code = base64.b64encode(stream.getvalue()).decode()
+        picture = f'<h2>Pictures</h2><p>Pairs: real, generated.</p><img alt="pairs" src="data:image/png;base64,{code}">'
+    plots = "".join(f"<h3>{html.escape(name)}</h3>{line_plot(points)}" for name, points in curves.items())
+    return (
+        f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
+        f"<title>{html.escape(_title(report))}</title><style>{STYLE}</style><h1>{html.escape(_title(report))}</h1>"
+        f"<p>Protocol <b>{html.escape(protocol['name'])}</b>, version {protocol['version']} "
+        f"(<code>{protocol['fingerprint']}</code>): {html.escape(protocol['about'])}</p>"
+        f"<p>Data: {html.escape(_data(report))}, {report['data']['layouts']} layouts x {protocol['repeats']}.</p>"
+        f"{notes}"
+        f"<table><tr><th>figure<th>value<th>95 % interval<th>of<th>meaning<th>weights</tr>{rows}</table>{picture}"
+        f"{'<h2>Training</h2>' if plots else ''}{plots}<h2>Models</h2><table>{models}</table>"
+        f"<h2>Settings</h2><table>{settings}</table>"
+        f"<p>Made by scenograph {report['scenograph']}, torch {report['torch']}.</p></html>\n"
+    )
+
+
+def line_plot(points: Sequence[tuple[float, float]], width: int = 640, height: int = 240) -> str:
+    """A curve as SVG, with the ends of both axes named."""
+    usable = [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
+    if len(usable) < 2:
+        return "<p>too few points for a curve</p>"
+    xs, ys = [x for x, _ in usable], [y for _, y in usable]
+    (x0, x1), (y0, y1) = (min(xs), max(xs)), (min(ys), max(ys))
+    left, bottom = 60, 24
+
+    def place(x: float, y: float) -> str:
+        across = left + (x - x0) / ((x1 - x0) or 1) * (width - left - 8)
+        down = height - bottom - (y - y0) / ((y1 - y0) or 1) * (height - bottom - 12)
+        return f"{across:.1f},{down:.1f}"
+
+    line = " ".join(place(x, y) for x, y in usable)
+    label = "<text x='{}' y='{}' font-size='12' fill='#555'{}>{}</text>"
+    return (
+        f"<svg viewBox='0 0 {width} {height}' role=img>"
+        f"<rect x={left} y=12 width={width - left - 8} height={height - bottom - 12} fill='#fafafa' stroke='#ddd' />"
+        f"<polyline points='{line}' fill=none stroke='#2563eb' stroke-width=1.5 />"
+        + label.format(4, 22, "", f"{y1:.4g}")
+        + label.format(4, height - bottom, "", f"{y0:.4g}")
+        + label.format(left, height - 6, "", f"{x0:.0f}")
+        + label.format(width - 8, height - 6, " text-anchor='end'", f"{x1:.0f}")
+        + "</svg>"
+    )
+
+
+def training_curves(run: Path) -> dict[str, list[tuple[float, float]]]:
+    """The curves in a training run's ``metrics.jsonl``, validation first; ``UserError`` if it has none."""
+    path = run / "metrics.jsonl"
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+    except (OSError, ValueError) as error:
+        raise UserError(f"{run}: not the folder of a training run: {error}") from error
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for kind in ("validation", "train"):
+        for row in rows:
+            if row.get("kind") == kind:
+                for name, value in row.items():
+                    if name not in ("step", "kind"):
+                        curves.setdefault(f"{kind}: {name}", []).append((row["step"], value))
+    return curves
+
+
+def _title(report: dict[str, Any]) -> str:
+    return " + ".join(str(row["name"]) for row in report["models"].values()) or "pictures"
+
+
+def _data(report: dict[str, Any]) -> str:
+    data, splits = report["data"], ", ".join(report["protocol"]["splits"])
+    options = ", ".join(f"{key}={value}" for key, value in data.get("options", {}).items() if key == "preset")
+    return f"{data.get('source')}{f' ({options})' if options else ''}, {splits}"
+
+
+def _said(value: object) -> str:
+    return "all" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _value(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return ""
+    return f"{row['value']:.4f}" + ("" if row["error"] is None else f" ± {row['error']:.4f}")
+
+
+def _interval(row: dict[str, Any]) -> str:
+    if row["error"] is None:
+        return ""
+    return f"{row['value'] - 1.96 * row['error']:.4f} to {row['value'] + 1.96 * row['error']:.4f}"
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,81 @@
+"""Whether a layout model hears what a graph means, not how it is said (Herzig, Bar et al., ECCV 2020, section 5).
+
+Graphs that mean the same (converses exchanged, implied relations added) should give as good a layout as the graph
+itself; a few wrong relations should not spoil it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from scenograph.evaluation.layouts import layout_figures_of_scenes
+from scenograph.scenes.geometry import CONVERSES
+from scenograph.scenes.scene import Relation, Scene
+from scenograph.scenes.vocabulary import Vocabulary
+
+NOISE = 0.1
+
+MEANINGS = {
+    "graph": "overlap with the true boxes, graphs as they are",
+    "equivalent": "the same for graphs that say the same in other words",
+    "noisy": f"the same with {NOISE:.0%} of the predicates exchanged for random ones",
+}
+
+
+def robustness(
+    place: Callable[[Sequence[Scene], Sequence[int]], list[Scene]],
+    scenes: Sequence[Scene],
+    true: Sequence[Scene],
+    vocabulary: Vocabulary,
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Per scene, sums and counts of the overlap with true boxes of what ``place`` makes of three forms of its graph."""
+    forms: dict[str, list[Scene]] = {"graph": list(scenes), "equivalent": [], "noisy": []}
+    for number, scene in enumerate(scenes):
+        rng = np.random.default_rng([17, number])
+        forms["equivalent"].append(equivalent(scene, vocabulary, rng))
+        forms["noisy"].append(noisy(scene, vocabulary, rng))
+    seeds = range(len(scenes))
+    return {
+        name: layout_figures_of_scenes(place(asked, seeds), true, vocabulary)["box_iou"]
+        for name, asked in forms.items()
+    }
+
+
+def equivalent(scene: Scene, vocabulary: Vocabulary, rng: np.random.Generator) -> Scene:
+    """Half of the relations said the other way round, and half of those that they imply added."""
+    known = set(vocabulary.predicates)
+    said = []
+    for relation in scene.relations:
+        converse = CONVERSES.get(relation.predicate)
+        if converse in known and rng.random() < 0.5:
+            relation = Relation(relation.object, converse, relation.subject)  # noqa: PLW2901
+        said.append(relation)
+    added = [relation for relation in implied(scene.relations) if rng.random() < 0.5]
+    return replace(scene, relations=(*said, *added))
+
+
+def implied(relations: Sequence[Relation]) -> list[Relation]:
+    """What spatial relations imply by transitivity, beyond themselves: left of what is left of, and so on."""
+    result = []
+    for predicate in sorted({relation.predicate for relation in relations} & set(CONVERSES)):
+        edges = {(r.subject, r.object) for r in relations if r.predicate == predicate}
+        closed = set(edges)
+        while more := {(a, d) for a, b in closed for c, d in closed if b == c and a != d} - closed:
+            closed |= more
+        result += [Relation(a, predicate, b) for a, b in sorted(closed - edges)]
+    return result
+
+
+def noisy(scene: Scene, vocabulary: Vocabulary, rng: np.random.Generator) -> Scene:
+    """Some predicates exchanged for others of the vocabulary that scenes use."""
+    names = [name for name in vocabulary.predicates if not name.startswith("__")]
+    relations = tuple(
+        replace(relation, predicate=str(rng.choice([name for name in names if name != relation.predicate])))
+        if len(names) > 1 and rng.random() < NOISE
+        else relation
+        for relation in scene.relations
+    )
+    return replace(scene, relations=relations)

@@ -1,0 +1,394 @@
+"""An evaluation in a folder: pictures are drawn, then measured, chunk by chunk, then summed up.
+
+A chunk is a fixed run of layouts with all its pictures, and every chunk's result is a file of its own. So several
+processes share the work, an interrupted evaluation goes on where it stopped, and neither moves a number. Summing up
+streams over the chunks: memory does not grow with the number of pictures.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import PartialState
+from PIL import Image
+from torch import Tensor
+
+from scenograph.data.loader import PackLoader
+from scenograph.data.pack import open_picture, read_record
+from scenograph.errors import UserError
+from scenograph.evaluation.agreement import object_agreement
+from scenograph.evaluation.classification import SIDE
+from scenograph.evaluation.crops import Rounding, object_crop
+from scenograph.evaluation.detection import Detector
+from scenograph.evaluation.encoders import Encoder, state_digest
+from scenograph.evaluation.layouts import Figures, layout_figures_of_scenes
+from scenograph.evaluation.pictures import read_picture, to_bytes
+from scenograph.evaluation.protocols import Protocol
+from scenograph.files import make_folder, write_atomically
+from scenograph.models.object_classifier import ObjectClassifier
+from scenograph.models.published.features import digest
+from scenograph.nn.perceptual import PerceptualDistance
+from scenograph.scenes.batch import pixels_to_tensor
+from scenograph.scenes.scene import Scene, parse_scenes, scenes_to_json
+
+CHUNK = 32
+"""Layouts per chunk."""
+BATCH = 32
+"""Pictures that go through a network at once."""
+SEED_STEP = 1_000_000
+"""The seed of repeat r of layout i is ``i + r * SEED_STEP``."""
+
+Draw = Callable[[Sequence[Scene], Sequence[int]], tuple[Tensor, list[Scene]]]
+"""Scenes and as many seeds to pictures (N, 3, H, W), about [-1, 1], and the scenes they show, all boxes decided."""
+Place = Callable[[Sequence[Scene], Sequence[int]], list[Scene]]
+"""Scenes and as many seeds to scenes with all boxes decided."""
+Progress = Callable[[str, int, int], None]
+"""What is done, how much of it, and of how much."""
+
+
+@dataclass
+class Tools:
+    """The networks and files that a protocol's metrics need; the rest is None."""
+
+    encoder: Encoder | None = None
+    judge: ObjectClassifier | None = None
+    lpips: PerceptualDistance | None = None
+    detector: Detector | None = None
+    detections: Path | None = None
+
+    def digests(self) -> list[str | None]:
+        """What identifies them: a change of any makes another evaluation."""
+        return [
+            None if self.encoder is None else self.encoder.digest,
+            None if self.judge is None else state_digest(self.judge.state_dict()),
+            None if self.detector is None else state_digest(self.detector.network.state_dict()),
+            None if self.detections is None else digest(self.detections),
+        ]
+
+
+@dataclass
+class Layouts:
+    """The scenes that a protocol asks for, with their real pictures."""
+
+    pack: Path
+    protocol: Protocol
+    parts: list[PackLoader] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.parts = [
+            PackLoader(self.pack, split, (64, 64), 32, relations=self.protocol.relations, cache=0)
+            for split in self.protocol.splits
+        ]
+
+    @cached_property
+    def count(self) -> int:
+        """How many there are."""
+        total = sum(len(part) for part in self.parts)
+        return min(total, self.protocol.layouts or total)
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks they make."""
+        return -(-self.count // CHUNK)
+
+    def places(self, chunk: int) -> Iterator[tuple[PackLoader, int]]:
+        """Loader and row of each layout of a chunk."""
+        for number in range(chunk * CHUNK, min((chunk + 1) * CHUNK, self.count)):
+            row = number
+            for part in self.parts:
+                if row < len(part):
+                    yield part, row
+                    break
+                row -= len(part)
+
+    def scenes(self, chunk: int) -> list[Scene]:
+        """True scenes, with the relations that are asked for."""
+        return [part.scenes(row, 1)[0] for part, row in self.places(chunk)]
+
+    def pictures(self, chunk: int) -> list[Image.Image]:
+        """Real pictures. Raises ``UserError`` if a scene has none."""
+        result = []
+        for part, row in self.places(chunk):
+            picture = open_picture(part.pack.rows([row])[0])
+            if picture is None:
+                raise UserError(f"{self.pack}: scene {row} has no picture to compare with")
+            result.append(picture.convert("RGB"))
+        return result
+
+    def identity(self) -> dict[str, Any]:
+        """What pack and scenes these are: the source, its options, and a checksum over the files of the splits."""
+        record = read_record(self.pack)
+        files = [record["splits"][split]["files"] for split in self.protocol.splits]
+        digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+        return {
+            "source": record["source"],
+            "options": record["options"],
+            "picture_size": record["picture_size"],
+            "layouts": self.count,
+            "files": digest,
+        }
+
+
+class Evaluation:
+    """An evaluation's folder. Call :meth:`run`; the same call continues a stopped one.
+
+    ``draw`` makes pictures and ``place`` layouts; without them, pictures ``sample_<layout>_<repeat>.png`` (or
+    ``.jpg``) must lie in ``folder/pictures``.
+    """
+
+    def __init__(
+        self, folder: Path, layouts: Layouts, draw: Draw | None, place: Place | None, tools: Tools, cache: Path
+    ) -> None:
+        self.folder, self.layouts, self.draw, self.place, self.tools = folder, layouts, draw, place, tools
+        self.protocol, self.cache = layouts.protocol, cache
+        self.processes = PartialState()
+        metrics = set(self.protocol.metrics)
+        if self.protocol.given != "graph":
+            metrics.discard("layout")  # boxes that were given are right
+        self.metrics = metrics
+
+    def run(self, request: dict[str, Any], progress: Progress = lambda what, done, of: None) -> None:
+        """Draw and measure; :class:`Summary` then sums up. ``request`` identifies the evaluation: a folder has one."""
+        self._claim(request)
+        if self.draw is not None:
+            self._each_chunk("drawing", self._drawn, self._draw, progress)
+        self._each_chunk("measuring", self.measured, self._measure, progress)
+        if self._needs_reference:
+            make_folder(self._reference)
+            self._each_chunk("real pictures", self.referenced, self._measure_real, progress)
+
+    def _claim(self, request: dict[str, Any]) -> None:
+        path = self.folder / "request.json"
+        content = json.dumps(request, indent=1, sort_keys=True)
+        if path.exists() and path.read_text(encoding="utf-8") != content:
+            raise UserError(f"{self.folder} holds another evaluation; choose another --out")
+        self.processes.wait_for_everyone()
+        if self.processes.is_main_process:
+            make_folder(self.folder / "pictures")
+            make_folder(self.folder / "chunks")
+            write_atomically(path, content.encode())
+        self.processes.wait_for_everyone()
+
+    def _each_chunk(
+        self, what: str, file: Callable[[int], Path], work: Callable[[int], None], progress: Progress
+    ) -> None:
+        """Chunks whose file is missing, divided among the processes."""
+        total = self.layouts.chunks
+        missing = [number for number in range(total) if not file(number).exists()]
+        self.processes.wait_for_everyone()  # before any process adds a file
+        own = missing[self.processes.process_index :: self.processes.num_processes]
+        for done, number in enumerate(own):
+            progress(what, done, len(own))
+            work(number)
+        progress(what, len(own), len(own))
+        self.processes.wait_for_everyone()
+
+    def _drawn(self, chunk: int) -> Path:
+        return self.folder / "chunks" / f"scenes-{chunk:05d}.json"
+
+    def measured(self, chunk: int) -> Path:
+        """The file of a chunk's measures."""
+        return self.folder / "chunks" / f"measures-{chunk:05d}.npz"
+
+    def referenced(self, chunk: int) -> Path:
+        """The same of its real pictures."""
+        return self._reference / f"measures-{chunk:05d}.npz"
+
+    def crops(self, measures: Path) -> Path:
+        """The file of small crops that goes with measures."""
+        return measures.with_name(measures.name.replace("measures", "crops")).with_suffix(".npy")
+
+    def _draw(self, chunk: int) -> None:
+        """All pictures of a chunk; the file with the scenes as drawn is the last to appear."""
+        assert self.draw is not None
+        scenes = [given_part(scene, self.protocol.given) for scene in self.layouts.scenes(chunk)]
+        repeats = self.protocol.repeats
+        asked = [(chunk * CHUNK + i, repeat) for i in range(len(scenes)) for repeat in range(repeats)]
+        drawn: list[Scene] = []
+        for start in range(0, len(asked), BATCH):
+            part = asked[start : start + BATCH]
+            seeds = [layout + repeat * SEED_STEP for layout, repeat in part]
+            wanted = [scenes[layout - chunk * CHUNK] for layout, _ in part]
+            images, shown = self.draw(wanted, seeds)
+            for (layout, repeat), image in zip(part, images, strict=True):
+                if not bool(image.isfinite().all()):
+                    raise UserError(f"layout {layout}, repeat {repeat}: the model drew numbers that are not finite")
+            stretched = self.protocol.file_form == "stretched-jpeg"
+            pixels = to_bytes(images, self.protocol.rounding, stretched)
+            for (layout, repeat), one in zip(part, pixels, strict=True):
+                self._save_picture(one, layout, repeat)
+            drawn.extend(shown)
+        write_atomically(self._drawn(chunk), scenes_to_json(drawn).encode())
+
+    def _save_picture(self, pixels: np.ndarray, layout: int, repeat: int) -> None:
+        stream = io.BytesIO()
+        if self.protocol.file_form == "png":
+            Image.fromarray(pixels).save(stream, "PNG")
+        else:
+            Image.fromarray(pixels).save(stream, "JPEG", quality=75)
+        suffix = "png" if self.protocol.file_form == "png" else "jpg"
+        write_atomically(self.folder / "pictures" / f"sample_{layout}_{repeat}.{suffix}", stream.getvalue())
+
+    def pictures(self, chunk: int) -> list[Image.Image]:
+        """The saved pictures of a chunk, layout by layout. Raises ``UserError`` for missing or damaged ones."""
+        names = [
+            f"sample_{layout}_{repeat}"
+            for layout in range(chunk * CHUNK, min((chunk + 1) * CHUNK, self.layouts.count))
+            for repeat in range(self.protocol.repeats)
+        ]
+        return [self._open(name) for name in names]
+
+    def _open(self, name: str) -> Image.Image:
+        folder = self.folder / "pictures"
+        for path in (folder / f"{name}.png", folder / f"{name}.jpg"):
+            if path.exists():
+                return read_picture(path, self.size)
+        raise UserError(f"{folder}: there is no {name}.png; every layout needs {self.protocol.repeats} picture(s)")
+
+    @cached_property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the pictures, by the first one."""
+        folder = self.folder / "pictures"
+        first = next((path for path in (folder / "sample_0_0.png", folder / "sample_0_0.jpg") if path.exists()), None)
+        if first is None:
+            raise UserError(f"{folder}: there is no sample_0_0.png")
+        return read_picture(first).size
+
+    def scenes(self, chunk: int) -> list[Scene]:
+        """The scenes that the pictures of a chunk show, in their order; the true ones for pictures made elsewhere."""
+        if self.draw is not None:
+            return parse_scenes(self._drawn(chunk).read_text(encoding="utf-8"), str(self._drawn(chunk)))
+        return [scene for scene in self.layouts.scenes(chunk) for _ in range(self.protocol.repeats)]
+
+    def _measure(self, chunk: int) -> None:
+        pictures, scenes = self.pictures(chunk), self.scenes(chunk)
+        arrays = self._features(pictures, scenes, self.protocol.generated_corners, self.measured(chunk))
+        true = [scene for scene in self.layouts.scenes(chunk) for _ in range(self.protocol.repeats)]
+        repeats = self.protocol.repeats
+        if "diversity" in self.metrics and repeats > 1:
+            assert self.tools.lpips is not None
+            device = next(self.tools.lpips.buffers()).device
+            first, second = (
+                pixels_to_tensor(np.stack([np.asarray(one) for one in pictures[start::repeats]])).to(device)
+                for start in (0, 1)
+            )
+            with torch.inference_mode():
+                arrays["diversity"] = self.tools.lpips(first, second).cpu().numpy()
+        figures: Figures = {}
+        if "layout" in self.metrics:
+            vocabulary = self.layouts.parts[0].vocabulary
+            figures |= layout_figures_of_scenes(without_looks(scenes), without_looks(true), vocabulary)
+        if "agreement" in self.metrics:
+            assert self.tools.judge is not None
+            figures |= object_agreement(pictures, scenes, self.tools.judge)
+        for name, (sums, counts) in figures.items():
+            # Repeats of one layout are not independent: they count together.
+            arrays[f"sum {name}"] = sums.reshape(-1, repeats).sum(axis=1)
+            arrays[f"count {name}"] = counts.reshape(-1, repeats).sum(axis=1)
+        _save_arrays(self.measured(chunk), arrays)
+
+    def _measure_real(self, chunk: int) -> None:
+        filters = {name: Image.Resampling[name.upper()] for name in ("bilinear", "bicubic", "lanczos")}
+        chosen = filters[self.protocol.reference_filter]
+        pictures = [
+            one if one.size == self.size else one.resize(self.size, chosen) for one in self.layouts.pictures(chunk)
+        ]
+        path = self.referenced(chunk)
+        arrays = self._features(pictures, self.layouts.scenes(chunk), self.protocol.real_corners, path)
+        _save_arrays(path, arrays)
+
+    def _features(
+        self, pictures: Sequence[Image.Image], scenes: Sequence[Scene], corners: Rounding, path: Path
+    ) -> dict[str, np.ndarray]:
+        """Features of pictures and of object crops, as far as the metrics need them."""
+        arrays: dict[str, np.ndarray] = {}
+        encoder = self.tools.encoder
+        if "quality" in self.metrics:
+            assert encoder is not None
+            arrays |= _encoded(encoder, (np.asarray(one) for one in pictures), "")
+        things = [
+            (number, thing.box, thing.category)
+            for number, scene in enumerate(scenes)
+            for thing in scene.objects
+            if thing.box is not None
+        ]
+        if "objects" in self.metrics:
+            assert encoder is not None
+            side = self.protocol.crop_size
+            arrays |= _encoded(encoder, (object_crop(pictures[n], box, side, corners) for n, box, _ in things), "crop ")
+            arrays["crop picture"] = np.array([number for number, _, _ in things], dtype=np.int64)
+        if "classification" in self.metrics:
+            index = self.layouts.parts[0].vocabulary.category_index
+            arrays["crop labels"] = np.array([index[category] for _, _, category in things], dtype=np.int64)
+            small = [object_crop(pictures[number], box, SIDE, corners) for number, box, _ in things]
+            stacked = np.stack(small) if small else np.zeros((0, SIDE, SIDE, 3), dtype=np.uint8)
+            write_atomically(self.crops(path), lambda stream: np.save(stream, stacked))
+        return arrays
+
+    @property
+    def _needs_reference(self) -> bool:
+        return bool(self.metrics & {"quality", "objects", "classification"})
+
+    @cached_property
+    def _reference(self) -> Path:
+        """Where measures of the real pictures are kept for other evaluations of the same kind."""
+        settings = self.protocol.settings()
+        kept = ("splits", "layouts", "reference_filter", "crop_size", "real_corners", "encoder")
+        identity = {
+            "data": self.layouts.identity(),
+            "size": self.size,
+            "encoder": self.tools.encoder.digest if self.tools.encoder else None,
+            "metrics": sorted(self.metrics & {"quality", "objects", "classification"}),
+            **{name: settings[name] for name in kept},
+        }
+        digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+        return self.cache / digest
+
+
+def given_part(scene: Scene, what: str) -> Scene:
+    """A true scene without what the model is not told."""
+    if what == "graph":
+        return without_layout(scene)
+    kept = what == "masks"
+    return replace(scene, objects=tuple(replace(t, mask=t.mask if kept else None) for t in scene.objects))
+
+
+def without_layout(scene: Scene) -> Scene:
+    """The graph alone."""
+    return replace(scene, objects=tuple(replace(thing, box=None, mask=None) for thing in scene.objects))
+
+
+def without_looks(scenes: Sequence[Scene]) -> list[Scene]:
+    """Categories and boxes: models may add attributes that the data's vocabulary lacks."""
+    return [replace(s, objects=tuple(replace(thing, attributes=()) for thing in s.objects)) for s in scenes]
+
+
+def _encoded(encoder: Encoder, pictures: Iterator[np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """Features and probabilities of pictures (H, W, 3), a batch at a time."""
+    features, probabilities, batch = [], [], []
+    for picture in [*pictures, None]:
+        if picture is not None:
+            batch.append(picture)
+        if batch and (picture is None or len(batch) == BATCH):
+            rows, chances = encoder(np.stack(batch))
+            features.append(rows)
+            if chances is not None:
+                probabilities.append(chances)
+            batch = []
+    arrays = {f"{prefix}features": np.concatenate(features)} if features else {}
+    if probabilities and not prefix:
+        arrays["probabilities"] = np.concatenate(probabilities)
+    return arrays
+
+
+def _save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    write_atomically(path, lambda stream: np.savez(stream, allow_pickle=False, **arrays))

@@ -1,0 +1,58 @@
+"""Residual networks for crops of 32 pixels (He, Zhang, Ren, Sun; CVPR 2016)."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+DEPTHS = {20: (3, 3, 3), 110: (18, 18, 18), 101: (3, 4, 23, 3)}
+"""Blocks per stage: three stages of two convolutions for CIFAR (depth 6 n + 2), four of bottlenecks for ImageNet."""
+
+
+class ResNet(nn.Module):
+    """Depths 20 and 110 are the CIFAR networks of section 4.2; 101 is ImageNet's with a first layer for 32 pixels."""
+
+    def __init__(self, depth: int, classes: int) -> None:
+        super().__init__()
+        bottleneck = depth == 101
+        width = 64 if bottleneck else 16
+        layers: list[nn.Module] = [nn.Conv2d(3, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(True)]
+        before = width
+        for stage, count in enumerate(DEPTHS[depth]):
+            after = width * 2**stage * (4 if bottleneck else 1)
+            for number in range(count):
+                layers.append(_Block(before, after, 2 if stage and not number else 1, bottleneck))
+                before = after
+        self.features = nn.Sequential(*layers)
+        self.classes = nn.Linear(before, classes)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Crops (N, 3, H, W), about zero -> class logits (N, classes)."""
+        logits: Tensor = self.classes(self.features(images).mean(dim=(2, 3)))
+        return logits
+
+
+class _Block(nn.Module):
+    def __init__(self, before: int, after: int, stride: int, bottleneck: bool) -> None:
+        super().__init__()
+        inner = after // 4 if bottleneck else after
+        sizes = ((before, inner, 1), (inner, inner, 3), (inner, after, 1)) if bottleneck else (
+            (before, after, 3),
+            (after, after, 3),
+        )  # fmt: skip
+        strided = 1 if bottleneck else 0
+        layers: list[nn.Module] = []
+        for number, (c_in, c_out, kernel) in enumerate(sizes):
+            step = stride if number == strided else 1
+            layers += [nn.Conv2d(c_in, c_out, kernel, step, kernel // 2, bias=False), nn.BatchNorm2d(c_out)]
+            layers += [nn.ReLU(True)] if number < len(sizes) - 1 else []
+        self.residual = nn.Sequential(*layers)
+        self.shortcut: nn.Module = nn.Identity()
+        if before != after:
+            self.shortcut = nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.shortcut(x) + self.residual(x))

@@ -28,6 +28,7 @@ STEM = "large-red-metal-cube-left-of-small-blue"
 def scenograph(monkeypatch, capsys, tmp_path):
     """Runs a command in an empty folder; returns exit code, output and errors."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
     def command(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["scenograph", *map(str, arguments)])
@@ -132,7 +133,12 @@ BAD = {
     "verify": (["data", "verify", "."], "pack.json is missing"),
     "pull": (["data", "pull", "not a name", "--out", "p"], "cannot download not a name"),
     "pack": (["data", "show", "file.txt"], "is not a pack"),
-    "evaluate": (["evaluate", "--pack", "nowhere"], "is not a pack"),
+    "evaluate": (["evaluate", "--pack", "nowhere"], "pack.json is missing"),
+    "evaluate without data": (["evaluate"], "scenograph evaluate --pack PACK"),
+    "no report": (["evaluate", "compare", "nowhere", "nowhere"], "cannot read nowhere"),
+    "weights option": (["evaluate", "folders", "a", "b", "--weights", "inception"], "expected NAME=FILE"),
+    "weights file": (["evaluate", "folders", "a", "b", "--weights", "inception=no.pth"], "there is no no.pth"),
+    "bench": (["bench", "quality", "tiny-lama", "--pack", "nowhere"], "is not a pack"),
     "foreign picture": (["generate", "foreign.png"], "was not made by scenograph"),
 }
 
@@ -243,7 +249,7 @@ def test_the_tiny_run(scenograph, tmp_path, painted):
                 "train",
                 recipe,
                 "training.steps=4",
-                "training.validate_every=4",
+                "training.validate_every=2",
                 "training.validation_scenes=8",
                 "--device",
                 "cpu",
@@ -253,11 +259,50 @@ def test_the_tiny_run(scenograph, tmp_path, painted):
     pair = ["--layout", "runs/tiny-mise-layout/model", "--image", "runs/tiny-mise/model"]
     succeed(scenograph("generate", TEXT, *pair, "--steps", "1"))
     measured = ["--classifier", "runs/tiny-object-classifier/model", "--pack", "packs/tiny", "--scenes", "4"]
-    succeed(scenograph("evaluate", *pair, *measured, "--steps", "1", "--out", "r.json"))
-    figures = json.loads((tmp_path / "r.json").read_text())
-    assert {"relations", "category", "color", "material", "all", "seconds_per_picture"} <= set(figures)
-    succeed(scenograph("evaluate", "--model", "runs/tiny-sg2im/model", *measured))
-    succeed(scenograph("evaluate", *pair, *measured, "--steps", "1", "--true-layout"))
+    output = succeed(scenograph("evaluate", *pair, *measured, "--steps", "1", "--run", "runs/tiny-mise"))
+    assert "wrote evaluation/report.html" in output
+    figures = {row["name"] for row in json.loads((tmp_path / "evaluation" / "report.json").read_text())["figures"]}
+    assert {"relations", "category", "color", "all", "fd_classifier", "probe_move", "box_iou_equivalent"} <= figures
+    page = (tmp_path / "evaluation" / "report.html").read_text()
+    assert "<polyline" in page and "data:image/png;base64" in page
+    succeed(scenograph("evaluate", "--model", "runs/tiny-sg2im/model", *measured, "--out", "sg2im"))
+    assert "| relations |" in succeed(scenograph("evaluate", "compare", "evaluation", "sg2im"))
+    succeed(scenograph("evaluate", *pair, *measured, "--steps", "1", "--given", "masks", "--out", "masks"))
+    code, _, errors = scenograph("evaluate", "compare", "evaluation", "masks")
+    assert code == 2 and "given: graph against masks: a model that is told boxes" in errors and "--force" in errors
+    assert "unlike: given" in succeed(scenograph("evaluate", "compare", "evaluation", "masks", "--force"))
+    measured[measured.index("4")] = "8"
+    bench = ["bench", "quality", "tiny-sg2im", "tiny-lama", "--minutes", "0.02", *measured, "--device", "cpu"]
+    table = succeed(scenograph(*bench))
+    assert "| tiny-sg2im |" in table and "| tiny-lama |" in table and (tmp_path / "bench" / "bench.md").is_file()
+    assert "| tiny-lama |" in succeed(scenograph(*bench))  # goes on: everything is there
+
+
+def test_folders_and_vectors_are_compared(scenograph, tmp_path):
+    rng = np.random.default_rng(0)
+    for folder in ("made", "real"):
+        (tmp_path / folder).mkdir()
+        for number in range(8):
+            pixels = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / folder / f"{number}.png")
+    output = succeed(scenograph("evaluate", "folders", "made", "real", "--encoder", "classifier"))
+    assert "fd_classifier" in output and "too few for a covariance" in output
+    (tmp_path / "made" / "9.png").write_bytes(b"no picture")
+    code, _, errors = scenograph("evaluate", "folders", "made", "real", "--encoder", "classifier")
+    assert code == 2 and "9.png: not a readable picture" in errors
+    (tmp_path / "empty").mkdir()
+    code, _, errors = scenograph("evaluate", "folders", "empty", "real", "--encoder", "classifier")
+    assert code == 2 and "holds no .png or .jpg pictures" in errors
+    np.save(tmp_path / "q.npy", np.eye(12))
+    assert "mAP" in succeed(scenograph("evaluate", "retrieval", "q.npy", "q.npy"))
+    code, _, errors = scenograph("evaluate", "retrieval", "q.npy", "none.npy")
+    assert code == 2 and "cannot read none.npy" in errors
+
+
+def test_protocols_are_listed(scenograph):
+    output = succeed(scenograph("evaluate", "protocols"))
+    for name in ("lama-coco", "lostgan-coco", "ldm-2048", "sg2im", "rendered"):
+        assert name in output
 
 
 def test_seeds():

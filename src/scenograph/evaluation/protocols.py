@@ -86,12 +86,12 @@ PROTOCOLS: dict[str, Protocol] = {
         ),
         Protocol(
             name="lostgan-coco",
-            about="LostGAN's released script on COCO: as lama-coco, but one picture per layout, each stretched to full "
-            "contrast and saved as JPEG, which alone moved its FID from 30.7 to 24.8.",
+            about="LostGAN's on COCO: as lama-coco, but every picture is stretched to full contrast and saved as JPEG, "
+            "which alone moved its FID from 30.7 to 24.8.",
             metrics=("quality", "diversity"),
             splits=("validation",),
             expected=3097,
-            repeats=1,
+            repeats=5,
             given="boxes",
             file_form="stretched-jpeg",
             encoder="inception",

@@ -40,7 +40,7 @@ from scenograph.nn.perceptual import PerceptualDistance
 from scenograph.scenes.batch import pixels_to_tensor
 from scenograph.scenes.scene import Scene, parse_scenes, scenes_to_json
 
-CHUNK = 32
+CHUNK = 16
 """Layouts per chunk."""
 BATCH = 32
 """Pictures that go through a network at once."""

@@ -16,6 +16,7 @@ from scenograph.errors import UserError
 from scenograph.evaluation.classification import CropFiles, classification_accuracy
 from scenograph.evaluation.detection import average_precision, read_detections
 from scenograph.evaluation.distributions import (
+    NEIGHBOURS,
     InceptionScore,
     Moments,
     Sample,
@@ -290,6 +291,10 @@ def set_figures(
     value = frechet_distance(real_moments, moments)
     name = names["object_distance" if objects else "distance"]
     meaning = f"Frechet distance between {what}, features of {encoder.name}: less is better"
+    fewest = min(len(sample.rows), len(real_sample.rows))
+    if fewest <= NEIGHBOURS:
+        notes.append(f"kernel distance, precision and recall need more than {NEIGHBOURS} {what} and are left out")
+        return [Figure(name, value, float("nan"), count, meaning, weights, tuple(notes))], real_moments
     figures = [Figure(name, value, float("nan"), count, meaning, weights, tuple(notes))]
     kernel, spread = kernel_distance(real_sample.rows, sample.rows)
     name = ("object_" if objects else "") + names["kernel"]

@@ -22,10 +22,10 @@ from scenograph.evaluation.classification import CropFiles, classification_accur
 from scenograph.evaluation.crops import object_crop
 from scenograph.evaluation.detection import Detector, average_precision, read_detections
 from scenograph.evaluation.distributions import (
+    FrechetDistance,
     InceptionScore,
     Moments,
     Sample,
-    frechet_distance,
     kernel_distance,
     neighbourhoods,
     ratio_with_error,
@@ -63,9 +63,7 @@ def test_recorded_frechet_distances(golden):
     moments = {name: Moments.of([data[name]]) for name in "abc"}
     for first, second in ("ab", "aa", "ac", "cb"):
         name = f"fid_{first}{second}"
-        assert frechet_distance(moments[first], moments[second]) == pytest.approx(
-            float(data[name]), abs=tolerance[name]
-        )
+        assert FrechetDistance(moments[first])(moments[second]) == pytest.approx(float(data[name]), abs=tolerance[name])
     np.testing.assert_allclose(moments["a"].covariance.numpy(), data["sigma_a"], atol=1e-12)
 
 
@@ -169,12 +167,12 @@ def test_moments_are_the_same_in_any_division():
 
 def test_frechet_distance_of_shifted_and_scaled_sets():
     moments = Moments.of([NOISE])
-    assert frechet_distance(moments, Moments.of([NOISE + 2])) == pytest.approx(4 * 16, rel=1e-5)
-    assert frechet_distance(moments, Moments.of([3 * NOISE])) == pytest.approx(
+    assert FrechetDistance(moments)(Moments.of([NOISE + 2])) == pytest.approx(4 * 16, rel=1e-5)
+    assert FrechetDistance(moments)(Moments.of([3 * NOISE])) == pytest.approx(
         4 * float(moments.covariance.trace() + moments.mean.square().sum()), rel=1e-5
     )
     with pytest.raises(UserError, match="at least 2 pictures"):
-        frechet_distance(moments, Moments.of([NOISE[:1]]))
+        FrechetDistance(moments)(Moments.of([NOISE[:1]]))
 
 
 def test_kernel_distance_is_about_zero_for_one_distribution():

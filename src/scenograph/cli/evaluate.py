@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from scenograph.evaluation.summary import Figure
     from scenograph.models.object_classifier import ObjectClassifier
     from scenograph.pipelines import Pipeline
+    from scenograph.scenes.vocabulary import Vocabulary
 
 app = typer.Typer(help="Measure models by named protocols; compare what was measured.")
 
@@ -84,7 +85,7 @@ def evaluate(
         return
     if pack is None:
         raise UserError("give the data to measure on: scenograph evaluate --pack PACK")
-    from scenograph.data.pack import pack_splits, read_record
+    from scenograph.data.pack import pack_splits, read_record, read_vocabulary
     from scenograph.devices import pick_device
     from scenograph.evaluation.protocols import default_protocol, find_protocol
     from scenograph.evaluation.report import training_curves
@@ -107,7 +108,7 @@ def evaluate(
         )
     where = pick_device(device)
     curves = training_curves(training_run) if training_run else {}
-    tools = _tools(chosen, where, classifier, _files(weights), detector, detections)
+    tools = _tools(chosen, where, classifier, _files(weights), detector, detections, read_vocabulary(pack))
     pipe = None
     if pictures is None:
         pipe = Pipeline.from_pretrained(model, layout=layout, image=image, device=where)
@@ -139,7 +140,7 @@ def measure(
 
     layouts = Layouts(pack, protocol)
     draw, place = (None, None) if pipe is None else _drawing(pipe, protocol, steps)
-    models = {"pictures": {"name": names["pictures"], "digest": ""}} if pipe is None else _models(pipe, names)
+    models = {"pictures": {"name": names["pictures"], "digest": ""}} if pipe is None else _models(pipe, protocol, names)
     request = {
         "protocol": protocol.model_dump(mode="json"),
         "data": layouts.identity(),
@@ -160,7 +161,7 @@ def measure(
         if not main:
             return None
         figures = Summary(evaluation).figures(progress)
-    report = make_report(protocol, layouts.identity(), models, figures, _notes(layouts))
+    report = make_report(protocol, layouts.identity(), models, figures, _notes(layouts, tools))
     paths = write_report(out, report, _pairs(evaluation), curves or {})
     _print(figures, report["notes"])
     for path in paths:
@@ -319,6 +320,7 @@ def _tools(
     files: dict[str, Path],
     detector: str | None,
     detections: Path | None,
+    vocabulary: Vocabulary,
 ) -> Tools:
     """The networks that the metrics need, before anything is drawn."""
     from scenograph.evaluation.detection import Detector
@@ -328,6 +330,12 @@ def _tools(
     wanted, tools = set(protocol.metrics), Tools(detections=detections)
     if "agreement" in wanted:
         tools.judge = judge_of(classifier, device)
+        unknown = [name for name in vocabulary.categories if name not in tools.judge.vocabulary.category_index]
+        if unknown:
+            raise UserError(
+                f"the classifier does not know {unknown[0]!r}: give one trained on this data with --classifier, or "
+                "leave agreement out of --metrics"
+            )
     if wanted & {"quality", "objects"}:
         tools.encoder = _encoder(protocol.encoder, device, files, lambda: tools.judge or judge_of(classifier, device))
     if "diversity" in wanted:
@@ -354,13 +362,13 @@ def _drawing(pipe: Pipeline, protocol: Protocol, steps: int | None) -> tuple[Dra
     return draw, place
 
 
-def _models(pipe: Pipeline, names: dict[str, str | None]) -> dict[str, Any]:
+def _models(pipe: Pipeline, protocol: Protocol, names: dict[str, str | None]) -> dict[str, Any]:
     """Names and checksums of what draws."""
     from scenograph.evaluation.encoders import state_digest
     from scenograph.pipelines import DEFAULT_IMAGE, DEFAULT_LAYOUT
 
     rows = {}
-    if pipe.layout is not None:
+    if pipe.layout is not None and protocol.given == "graph":
         rows["layout"] = {"name": names["layout"] or DEFAULT_LAYOUT, "digest": state_digest(pipe.layout.state_dict())}
     rows["image"] = {"name": names["image"] or DEFAULT_IMAGE, "digest": state_digest(pipe.image.state_dict())}
     return rows
@@ -386,9 +394,14 @@ def _cache() -> Path:
     return make_folder(Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "scenograph" / "references")
 
 
-def _notes(layouts: Layouts) -> list[str]:
-    protocol = layouts.protocol
+def _notes(layouts: Layouts, tools: Tools) -> list[str]:
+    from scenograph.evaluation.encoders import InceptionEncoder
+    from scenograph.models.published.features import WEIGHTS
+
+    protocol, encoder = layouts.protocol, tools.encoder
     notes = []
+    if isinstance(encoder, InceptionEncoder) and not encoder.digest.startswith(WEIGHTS["inception"].sha256):
+        notes.append(f"Inception's weights ({encoder.digest[:8]}) are not the published ones: no score of any paper")
     if protocol.expected is not None and layouts.count != protocol.expected:
         notes.append(
             f"{layouts.count} layouts where the published evaluation has {protocol.expected}: not comparable with it"

@@ -66,16 +66,23 @@ class Moments:
         return moments
 
 
-def frechet_distance(first: Moments, second: Moments) -> float:
+class FrechetDistance:
     """``|m1 - m2|^2 + Tr(S1 + S2 - 2 (S1 S2)^(1/2))`` (Heusel et al. 2017): FID, if the features are Inception's.
 
-    The root's trace is the sum of the roots of the eigenvalues of ``S1^(1/2) S2 S1^(1/2)``, which is symmetric.
+    The root's trace is the sum of the roots of the eigenvalues of ``S1^(1/2) S2 S1^(1/2)``, which is symmetric; what
+    belongs to the first set is computed once for any number of others.
     """
-    values, vectors = torch.linalg.eigh(first.covariance)
-    root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
-    mixed = torch.linalg.eigvalsh(root @ second.covariance @ root).clamp(min=0).sqrt().sum()
-    spread = first.covariance.trace() + second.covariance.trace() - 2 * mixed
-    return float((first.mean - second.mean).square().sum() + spread)
+
+    def __init__(self, first: Moments) -> None:
+        self.first = first
+        values, vectors = torch.linalg.eigh(first.covariance)
+        self.root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+
+    def __call__(self, second: Moments) -> float:
+        """The distance to another set."""
+        mixed = torch.linalg.eigvalsh(self.root @ second.covariance @ self.root).clamp(min=0).sqrt().sum()
+        spread = self.first.covariance.trace() + second.covariance.trace() - 2 * mixed
+        return float((self.first.mean - second.mean).square().sum() + spread)
 
 
 def kernel_distance(first: np.ndarray, second: np.ndarray, seed: int = 0) -> tuple[float, float]:

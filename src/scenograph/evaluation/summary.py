@@ -17,10 +17,10 @@ from scenograph.evaluation.classification import CropFiles, classification_accur
 from scenograph.evaluation.detection import average_precision, read_detections
 from scenograph.evaluation.distributions import (
     NEIGHBOURS,
+    FrechetDistance,
     InceptionScore,
     Moments,
     Sample,
-    frechet_distance,
     kernel_distance,
     neighbourhoods,
     poisson_weights,
@@ -132,7 +132,9 @@ class Summary:
             value, error = ratio_with_error(distances, np.ones(len(distances)))
             notes = (spread,) if spread else ()
             meaning = f"LPIPS ({self.of.protocol.lpips}) between two pictures of one layout: more is more varied"
-            result.append(Figure("diversity", value, error, len(distances), meaning, "", notes))
+            assert self.of.tools.lpips is not None
+            weights = _short(state_digest(self.of.tools.lpips.state_dict()))
+            result.append(Figure("diversity", value, error, len(distances), meaning, weights, notes))
         return result
 
     def _distances(self, prefix: str) -> list[Figure]:
@@ -140,19 +142,21 @@ class Summary:
         encoder = self.of.tools.encoder
         assert encoder is not None
         features = f"{prefix}features"
-        figures, real = set_figures(encoder, self._arrays(features, real=True), self._arrays(features), bool(prefix))
+        figures, distance_to = set_figures(
+            encoder, self._arrays(features, real=True), self._arrays(features), bool(prefix)
+        )
         distance, *others = figures
-        figures = [replace(distance, error=self._distance_error(prefix, real)), *others]
+        figures = [replace(distance, error=self._distance_error(prefix, distance_to)), *others]
         count = distance.count
         if not prefix and count >= self.of.protocol.inception_splits:
             figures += score_figures(encoder, self._arrays("probabilities"), count, self.of.protocol.inception_splits)
         return figures
 
-    def _distance_error(self, prefix: str, real: Moments) -> float:
+    def _distance_error(self, prefix: str, distance_to: FrechetDistance) -> float:
         """Standard error of a distance by bootstrap over layouts, real pictures staying as they are."""
         results = []
         for weights in poisson_weights(self.of.layouts.count, REPLICATES):
-            moments = Moments(len(real.mean))
+            moments = Moments(len(distance_to.first.mean))
             for chunk in range(self.of.layouts.chunks):
                 with np.load(self.of.measured(chunk)) as found:
                     if f"{prefix}features" in found:
@@ -160,7 +164,7 @@ class Summary:
                         picture = found["crop picture"] if prefix else np.arange(len(rows))
                         moments.add(rows, weights[chunk * CHUNK + picture // self.of.protocol.repeats])
             if moments.count > 1:
-                results.append(frechet_distance(real, moments))
+                results.append(distance_to(moments))
         return float(np.std(results)) if len(results) > 1 else float("nan")
 
     def _classification(self, progress: Progress) -> list[Figure]:
@@ -211,9 +215,10 @@ class Summary:
                     seen += len(part)
             write_atomically(self.of.folder / "detections.json", json.dumps(detections).encode())
         count = len(annotations["annotations"])
-        meaning = "average precision of a detector against the layouts"
+        meaning, detector = "average precision of a detector against the layouts", self.of.tools.detector
+        weights = "" if detector is None else _short(state_digest(detector.network.state_dict()))
         return [
-            Figure(name, value, float("nan"), count, meaning)
+            Figure(name, value, float("nan"), count, meaning, weights)
             for name, value in average_precision(annotations, detections).items()
         ]
 
@@ -272,8 +277,8 @@ class Summary:
 
 def set_figures(
     encoder: Encoder, real: Iterator[np.ndarray], generated: Iterator[np.ndarray], objects: bool
-) -> tuple[list[Figure], Moments]:
-    """Distances between two streams of features (N, D), the Frechet distance first, and the moments of the real ones.
+) -> tuple[list[Figure], FrechetDistance]:
+    """Distances between two streams of features (N, D), the Frechet distance first, and how it was measured.
 
     For ``objects`` precision and recall, which compare all with all, are left out.
     """
@@ -288,13 +293,14 @@ def set_figures(
             f"{count} generated and {int(real_moments.count)} real {what} for {size} features: too few for a "
             "covariance of full rank; the distance is far from its limit"
         )
-    value = frechet_distance(real_moments, moments)
+    distance_to = FrechetDistance(real_moments)
+    value = distance_to(moments)
     name = names["object_distance" if objects else "distance"]
     meaning = f"Frechet distance between {what}, features of {encoder.name}: less is better"
     fewest = min(len(sample.rows), len(real_sample.rows))
     if fewest <= NEIGHBOURS:
         notes.append(f"kernel distance, precision and recall need more than {NEIGHBOURS} {what} and are left out")
-        return [Figure(name, value, float("nan"), count, meaning, weights, tuple(notes))], real_moments
+        return [Figure(name, value, float("nan"), count, meaning, weights, tuple(notes))], distance_to
     figures = [Figure(name, value, float("nan"), count, meaning, weights, tuple(notes))]
     kernel, spread = kernel_distance(real_sample.rows, sample.rows)
     name = ("object_" if objects else "") + names["kernel"]
@@ -306,7 +312,7 @@ def set_figures(
         for measure, each in neighbourhoods(real_sample.rows, sample.rows).items():
             share, error = ratio_with_error(each, np.ones(len(each)))
             figures.append(Figure(measure, share, error, len(each), NEIGHBOUR_MEANINGS[measure], weights))
-    return figures, real_moments
+    return figures, distance_to
 
 
 def score_figures(encoder: Encoder, probabilities: Iterator[np.ndarray], count: int, splits: int) -> list[Figure]:

@@ -136,6 +136,18 @@ BAD = {
     "evaluate": (["evaluate", "--pack", "nowhere"], "pack.json is missing"),
     "evaluate without data": (["evaluate"], "scenograph evaluate --pack PACK"),
     "no report": (["evaluate", "compare", "nowhere", "nowhere"], "cannot read nowhere"),
+    "metric": (
+        ["evaluate", "--pack", "PACK", "--metrics", "qualty"],
+        "metrics.0: Input should be 'quality', 'objects'",
+    ),
+    "setting": (["evaluate", "--pack", "PACK", "--set", "lpip=vgg"], "no setting 'lpip' (did you mean 'lpips'?)"),
+    "setting's value": (
+        ["evaluate", "--pack", "PACK", "--set", "lpips=vgg19"],
+        "lpips: Input should be 'alex' or 'vgg'",
+    ),
+    "setting's form": (["evaluate", "--pack", "PACK", "--set", "lpips"], "expected SETTING=VALUE"),
+    "split": (["evaluate", "--pack", "PACK", "--split", "test"], "no split 'test', which protocol"),
+    "detector": (["evaluate", "--pack", "PACK", "--metrics", "detection"], "needs --detector MODEL, or --detections"),
     "weights option": (["evaluate", "folders", "a", "b", "--weights", "inception"], "expected NAME=FILE"),
     "weights file": (["evaluate", "folders", "a", "b", "--weights", "inception=no.pth"], "there is no no.pth"),
     "bench": (["bench", "quality", "tiny-lama", "--pack", "nowhere"], "is not a pack"),
@@ -144,7 +156,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_input_is_one_line_and_exit_code_2(scenograph, tmp_path, name):
+def test_bad_input_is_one_line_and_exit_code_2(scenograph, tmp_path, painted, name):
     (tmp_path / "file.txt").write_text("text")
     (tmp_path / "self.json").write_text('{"objects": ["cube"], "relationships": [[0, "left of", 0]]}')
     (tmp_path / "many.json").write_text(json.dumps({"objects": ["cube"] * 10_000}))
@@ -152,7 +164,7 @@ def test_bad_input_is_one_line_and_exit_code_2(scenograph, tmp_path, name):
     Image.new("RGB", (4, 4)).save(tmp_path / "foreign.png")
     before = sorted(path.name for path in tmp_path.iterdir())
     arguments, message = BAD[name]
-    code, _, errors = scenograph(*arguments)
+    code, _, errors = scenograph(*(str(painted) if part == "PACK" else part for part in arguments))
     assert code == 2
     assert message in errors and errors.count("\n") == 1, errors
     assert sorted(path.name for path in tmp_path.iterdir()) == before

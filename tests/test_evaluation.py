@@ -35,7 +35,7 @@ from scenograph.evaluation.layouts import layout_figures_of_scenes
 from scenograph.evaluation.pictures import read_picture, to_bytes
 from scenograph.evaluation.probes import one_by_one, run_probes
 from scenograph.evaluation.protocols import EXPLANATIONS, PROTOCOLS, default_protocol, find_protocol
-from scenograph.evaluation.report import compare, differences, make_report
+from scenograph.evaluation.report import compare, differences, evaluation_curves, make_report
 from scenograph.evaluation.retrieval import rank, retrieval_figures
 from scenograph.evaluation.robustness import equivalent, implied, noisy
 from scenograph.evaluation.session import Evaluation, Layouts, Tools
@@ -515,6 +515,18 @@ def report(protocol="rendered", files="f", value=1.0, weights="w"):
     models = {"image": {"name": "a", "digest": "0" * 64}}
     data = {"source": "CLEVR", "layouts": 10, "files": files}
     return json.loads(json.dumps(make_report(PROTOCOLS[protocol], data, models, [figure], [])))
+
+
+def test_figures_over_training_make_a_curve(tmp_path):
+    metrics = tmp_path / "metrics.jsonl"
+    metrics.write_text('{"step": 10, "kind": "train", "loss": 1}\n')
+    assert evaluation_curves(tmp_path, report(value=9.0)) == {}
+    metrics.write_text(metrics.read_text() + '{"step": 20, "kind": "train", "loss": 1}\n')
+    evaluation_curves(tmp_path, report(value=7.0))
+    evaluation_curves(tmp_path, report("sg2im"))  # of another protocol
+    assert evaluation_curves(tmp_path, report(value=5.0)) == {"evaluation: fid": [(10, 9.0), (20, 5.0)]}
+    with pytest.raises(UserError, match="not the folder of a training run"):
+        evaluation_curves(tmp_path / "none", report())
 
 
 def test_unlike_reports_are_told_apart():

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import torch
     from PIL import Image
 
+    from scenograph.evaluation.encoders import Encoder
     from scenograph.evaluation.protocols import Protocol
     from scenograph.evaluation.session import Draw, Evaluation, Layouts, Place, Tools
     from scenograph.evaluation.summary import Figure
@@ -53,6 +54,10 @@ def evaluate(
     ] = None,
     repeats: Annotated[int | None, typer.Option("--repeats", min=1, help="Pictures per layout.")] = None,
     encoder: Annotated[str | None, typer.Option("--encoder", help="inception, dinov2 or classifier.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="SETTING=VALUE", help="Any other setting of the protocol. Repeatable."),
+    ] = None,
     classifier: Annotated[
         str | None, typer.Option("--classifier", help="Judge of objects. (default: the shipped one)")
     ] = None,
@@ -71,7 +76,8 @@ def evaluate(
         Path | None, typer.Option("--detections", help="Or your own detector's results, in COCO's form or Darknet's.")
     ] = None,
     training_run: Annotated[
-        Path | None, typer.Option("--run", help="Training run whose curves the report shall show.")
+        Path | None,
+        typer.Option("--run", help="Training run that made the model: its curves go into the report."),
     ] = None,
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="As in generate.")] = None,
     device: Annotated[str, typer.Option("--device", help="As in generate.")] = "auto",
@@ -95,9 +101,10 @@ def evaluate(
         "layouts": scenes,
         "repeats": repeats,
         "splits": None if split is None else (split,),
-        "given": _one_of("--given", given, ("graph", "boxes", "masks")),
-        "encoder": _one_of("--encoder", encoder, ("inception", "dinov2", "classifier")),
-        "metrics": _metrics(metrics),
+        "given": given,
+        "encoder": encoder,
+        "metrics": None if metrics is None else tuple(part.strip() for part in metrics.split(",")),
+        **_settings(settings),
     }
     chosen = find_protocol(protocol or default_protocol(str(read_record(pack)["source"])), changes)
     missing = [name for name in chosen.splits if name not in pack_splits(pack)]
@@ -107,7 +114,7 @@ def evaluate(
             f"{pack}: protocol {chosen.name} wants split {missing[0]!r}; it has: {have}; choose one by --split"
         )
     where = pick_device(device)
-    curves = training_curves(training_run) if training_run else {}
+    curves = training_curves(training_run) if training_run else {}  # before hours of drawing: a wrong name is said now
     tools = _tools(chosen, where, classifier, _files(weights), detector, detections, read_vocabulary(pack))
     pipe = None
     if pictures is None:
@@ -119,7 +126,7 @@ def evaluate(
         "image": model or image,
         "pictures": None if pictures is None else str(pictures.resolve()),
     }
-    measure(pack, chosen, out, pipe, names, tools, steps, curves)
+    measure(pack, chosen, out, pipe, names, tools, steps, curves, training_run)
 
 
 def measure(
@@ -131,9 +138,10 @@ def measure(
     tools: Tools,
     steps: int | None = None,
     curves: dict[str, list[tuple[float, float]]] | None = None,
+    training_run: Path | None = None,
 ) -> dict[str, Any] | None:
     """Evaluate in the folder ``out``, print the figures and write the report; None on processes but the main one."""
-    from scenograph.evaluation.report import make_report, write_report
+    from scenograph.evaluation.report import evaluation_curves, make_report, write_report
     from scenograph.evaluation.session import Evaluation, Layouts
     from scenograph.evaluation.summary import Summary
     from scenograph.files import make_folder
@@ -162,7 +170,8 @@ def measure(
             return None
         figures = Summary(evaluation).figures(progress)
     report = make_report(protocol, layouts.identity(), models, figures, _notes(layouts, tools))
-    paths = write_report(out, report, _pairs(evaluation), curves or {})
+    history = {} if training_run is None else evaluation_curves(training_run, report)
+    paths = write_report(out, report, _pairs(evaluation), history | (curves or {}))
     _print(figures, report["notes"])
     for path in paths:
         console.print(f"wrote {path}")
@@ -217,7 +226,7 @@ def compare_folders(
     from scenograph.evaluation.summary import folder_figures
 
     chosen = _encoder(
-        str(_one_of("--encoder", encoder, ("inception", "dinov2", "classifier"))),
+        encoder,
         pick_device(device),
         _files(weights),
         lambda: judge_of(classifier, pick_device(device)),
@@ -260,23 +269,11 @@ def evaluate_retrieval(
     _print(figures, [])
 
 
-def _one_of(option: str, value: str | None, allowed: Sequence[str]) -> str | None:
-    if value is not None and value not in allowed:
-        raise UserError(f"{option} {value!r}: unknown {suggest(value, allowed)}")
-    return value
-
-
-def _metrics(text: str | None) -> tuple[str, ...] | None:
-    from typing import get_args
-
-    from scenograph.evaluation.protocols import Metric
-
-    if text is None:
-        return None
-    names = tuple(part.strip() for part in text.split(","))
-    for name in names:
-        _one_of("--metrics", name, get_args(Metric))
-    return names
+def _settings(options: list[str] | None) -> dict[str, str]:
+    for option in options or []:
+        if "=" not in option:
+            raise UserError(f"--set {option!r}: expected SETTING=VALUE, for example lpips=vgg")
+    return dict(option.split("=", 1) for option in options or [])
 
 
 def _files(options: list[str] | None) -> dict[str, Path]:
@@ -303,13 +300,15 @@ def judge_of(classifier: str | None, device: torch.device) -> ObjectClassifier:
     return judge.to(device)
 
 
-def _encoder(name: str, device: torch.device, files: dict[str, Path], judge: Callable[[], ObjectClassifier]) -> Any:
+def _encoder(name: str, device: torch.device, files: dict[str, Path], judge: Callable[[], ObjectClassifier]) -> Encoder:
     from scenograph.evaluation.encoders import ClassifierEncoder, DinoEncoder, InceptionEncoder
 
     if name == "inception":
         return InceptionEncoder(files.get("inception"), device)
     if name == "dinov2":
         return DinoEncoder(files.get("dinov2"), device)
+    if name != "classifier":
+        raise UserError(f"--encoder {name!r}: unknown {suggest(name, ('inception', 'dinov2', 'classifier'))}")
     return ClassifierEncoder(judge())
 
 
@@ -327,7 +326,7 @@ def _tools(
     from scenograph.evaluation.session import Tools
     from scenograph.models.published.features import load_perceptual_distance
 
-    wanted, tools = set(protocol.metrics), Tools(detections=detections)
+    wanted, tools = set(protocol.metrics), Tools(detections=detections, device=device)
     if "agreement" in wanted:
         tools.judge = judge_of(classifier, device)
         unknown = [name for name in vocabulary.categories if name not in tools.judge.vocabulary.category_index]

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from scenograph.data.loader import RelationPolicy
-from scenograph.errors import UserError, suggest
+from scenograph.errors import UserError, first_complaint, suggest
 from scenograph.evaluation.crops import Rounding
 
 Given = Literal["graph", "boxes", "masks"]
@@ -154,14 +155,24 @@ EXPLANATIONS = {
 """Why each setting matters, for those who would compare across it."""
 
 
-def find_protocol(name: str, changes: dict[str, Any]) -> Protocol:
-    """A protocol by name, with settings changed; a changed one is called ``name (changed)``."""
+def find_protocol(name: str, changes: Mapping[str, object]) -> Protocol:
+    """A protocol by name, with settings changed; a changed one is called ``name (changed)``.
+
+    Changes that are None change nothing. Raises ``UserError`` for unknown names and values.
+    """
     if name not in PROTOCOLS:
         raise UserError(f"no protocol {name!r} {suggest(name, PROTOCOLS)}")
     protocol = PROTOCOLS[name]
-    real = {key: value for key, value in changes.items() if value is not None and getattr(protocol, key) != value}
-    moved = set(real) & set(protocol.settings())
-    return protocol.model_copy(update=real | ({"name": f"{name} (changed)"} if moved else {}))
+    real = {key: value for key, value in changes.items() if value is not None}
+    fixed = sorted(set(real) - {*protocol.settings(), "metrics"})
+    if fixed:
+        raise UserError(f"protocol: no setting {fixed[0]!r} {suggest(fixed[0], protocol.settings())}")
+    try:
+        changed = Protocol.model_validate(protocol.model_dump() | real)
+    except ValidationError as error:
+        raise UserError(f"protocol: {first_complaint(error)}") from error
+    moved = changed.settings() != protocol.settings()
+    return changed.model_copy(update={"name": f"{name} (changed)"}) if moved else changed
 
 
 def default_protocol(source: str) -> str:

@@ -209,11 +209,7 @@ def line_plot(points: Sequence[tuple[float, float]], width: int = 640, height: i
 
 def training_curves(run: Path) -> dict[str, list[tuple[float, float]]]:
     """The curves in a training run's ``metrics.jsonl``, validation first; ``UserError`` if it has none."""
-    path = run / "metrics.jsonl"
-    try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
-    except (OSError, ValueError) as error:
-        raise UserError(f"{run}: not the folder of a training run: {error}") from error
+    rows = _metrics(run)
     curves: dict[str, list[tuple[float, float]]] = {}
     for kind in ("validation", "train"):
         for row in rows:
@@ -222,6 +218,35 @@ def training_curves(run: Path) -> dict[str, list[tuple[float, float]]]:
                     if name not in ("step", "kind"):
                         curves.setdefault(f"{kind}: {name}", []).append((row["step"], value))
     return curves
+
+
+def evaluation_curves(run: Path, report: dict[str, Any]) -> dict[str, list[tuple[float, float]]]:
+    """Add a report to those of a training run at earlier steps, in ``evaluations.jsonl``; its figures over training.
+
+    Only reports of one protocol make a curve; a report at the step of another replaces it.
+    """
+    step = max((row["step"] for row in _metrics(run)), default=0)
+    fingerprint = report["protocol"]["fingerprint"]
+    path = run / "evaluations.jsonl"
+    before = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    rows = [row for row in before if (row["step"], row["protocol"]) != (step, fingerprint)]
+    values = {figure["name"]: figure["value"] for figure in report["figures"]}
+    rows.append({"step": step, "protocol": fingerprint, "figures": values})
+    write_atomically(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
+    alike = sorted((row["step"], row["figures"]) for row in rows if row["protocol"] == fingerprint)
+    return (
+        {f"evaluation: {name}": [(at, figures[name]) for at, figures in alike if name in figures] for name in values}
+        if len(alike) > 1
+        else {}
+    )
+
+
+def _metrics(run: Path) -> list[dict[str, Any]]:
+    path = run / "metrics.jsonl"
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+    except (OSError, ValueError) as error:
+        raise UserError(f"{run}: not the folder of a training run: {error}") from error
 
 
 def _title(report: dict[str, Any]) -> str:

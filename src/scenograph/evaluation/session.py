@@ -64,12 +64,14 @@ class Tools:
     lpips: PerceptualDistance | None = None
     detector: Detector | None = None
     detections: Path | None = None
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def digests(self) -> list[str | None]:
         """What identifies them: a change of any makes another evaluation."""
         return [
             None if self.encoder is None else self.encoder.digest,
             None if self.judge is None else state_digest(self.judge.state_dict()),
+            None if self.lpips is None else state_digest(self.lpips.state_dict()),
             None if self.detector is None else state_digest(self.detector.network.state_dict()),
             None if self.detections is None else digest(self.detections),
         ]

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from scenograph.errors import UserError
@@ -173,14 +172,13 @@ class Summary:
             CropFiles([self.of.crops(path(n)) for n in range(self.of.layouts.chunks)], self._labels(path))
             for path in (self.of.measured, self.of.referenced)
         )
-        device = self.of.tools.judge.device if self.of.tools.judge else torch.device("cpu")
         right, curve = classification_accuracy(
             generated,
             real,
             self.of.protocol.classification_network,
             epochs,
             self.of.folder / "classification",
-            device,
+            self.of.tools.device,
             progress=lambda epoch: progress("classification", epoch, epochs),
         )
         write_atomically(self.of.folder / "classification" / "curve.json", json.dumps(curve).encode())

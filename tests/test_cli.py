@@ -170,6 +170,17 @@ def test_bad_input_is_one_line_and_exit_code_2(scenograph, tmp_path, painted, na
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
+def test_layouts_are_scenes_to_draw(scenograph, tmp_path):
+    output = succeed(scenograph("layout", "cube left of sphere", "--seeds", "0-1"))
+    assert "wrote layouts/cube-left-of-sphere.json" in output
+    placed = json.loads((tmp_path / "layouts" / "cube-left-of-sphere.json").read_text())
+    assert len(placed) == 2 and all(len(thing["box"]) == 4 for scene in placed for thing in scene["objects"])
+    assert Image.open(tmp_path / "layouts" / "cube-left-of-sphere-seed1-layout.png").width > 100
+    succeed(scenograph("generate", "layouts/cube-left-of-sphere.json", "--steps", "1"))
+    code, _, errors = scenograph("layout", "cube", "--layout", "mise-rendered-64")
+    assert code == 2 and "is a mise, which places no objects" in errors
+
+
 def test_scene_commands(scenograph, tmp_path):
     succeed(scenograph("scene", "new", TEXT, "--out", "s.json"))
     assert json.loads((tmp_path / "s.json").read_text())["relationships"] == [[0, "left of", 1]]

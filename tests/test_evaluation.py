@@ -37,7 +37,7 @@ from scenograph.evaluation.probes import one_by_one, run_probes
 from scenograph.evaluation.protocols import EXPLANATIONS, PROTOCOLS, default_protocol, find_protocol
 from scenograph.evaluation.report import compare, differences, evaluation_curves, make_report
 from scenograph.evaluation.retrieval import rank, retrieval_figures
-from scenograph.evaluation.robustness import equivalent, implied, noisy
+from scenograph.evaluation.robustness import equivalent, noisy
 from scenograph.evaluation.session import Evaluation, Layouts, Tools
 from scenograph.evaluation.summary import Figure, Summary
 from scenograph.models.object_classifier import ObjectClassifier, ObjectClassifierConfig
@@ -45,6 +45,7 @@ from scenograph.models.published import features
 from scenograph.models.published.features import load_inception, load_perceptual_distance
 from scenograph.nn.inception import Inception
 from scenograph.nn.perceptual import ALEXNET, FeatureStack, PerceptualDistance, tensorflow_resize
+from scenograph.scenes.canonical import implied
 from scenograph.scenes.coco import coco_annotations
 from scenograph.scenes.geometry import box_from_xywh, box_iou
 from scenograph.scenes.scene import Relation, Scene, SceneObject

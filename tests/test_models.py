@@ -22,6 +22,7 @@ from scenograph.models.published.checkpoint import read_checkpoint
 from scenograph.models.published.sg2im import import_sg2im
 from scenograph.models.registry import MODELS, AutoModel
 from scenograph.models.sg2im import Sg2Im, Sg2ImConfig
+from scenograph.models.wsgc import Wsgc, WsgcConfig
 from scenograph.nn.crops import crop_boxes
 from scenograph.nn.discriminators import build_cnn
 from scenograph.nn.layout import compose_layout, sample_boxes, sample_masks
@@ -36,6 +37,17 @@ SMALL = {
     "mise": lambda: Mise(MiseConfig(vocabulary=NAMES, image_size=16, channels=(32, 32), layout_channels=8, steps=2)),
     "mise-layout": lambda: MiseLayout(MiseLayoutConfig(vocabulary=NAMES, width=32, layers=2, graph_hidden=32, steps=3)),
     "sg2im": lambda: small_sg2im(layout_noise_dim=4),
+    "wsgc": lambda: Wsgc(
+        WsgcConfig(
+            vocabulary=Wsgc.vocabulary_for(VOCABULARY).to_dict(),
+            embedding_dim=8,
+            gconv_dim=16,
+            gconv_hidden_dim=16,
+            gconv_num_layers=2,
+            mask_size=8,
+            mask_noise_dim=4,
+        )
+    ),
     "object-classifier": lambda: ObjectClassifier(
         ObjectClassifierConfig(vocabulary=NAMES, groups=("color",), crop_size=16, channels=(8, 8))
     ),
@@ -95,14 +107,14 @@ def test_damaged_model_folders_are_one_line(tmp_path):
         AutoModel.from_pretrained("mise-renderd-64")
 
 
-@pytest.mark.parametrize("name", ["mise", "mise-layout", "sg2im"])
+@pytest.mark.parametrize("name", ["mise", "mise-layout", "sg2im", "wsgc"])
 def test_a_seed_gives_the_same_result_in_any_batch(name):
     torch.manual_seed(0)
     model = SMALL[name]().eval()
     for parameter in model.parameters():  # output layers start at zero: make them say something
         torch.nn.init.normal_(parameter, std=0.1)
     asked = scenes()
-    if name == "mise-layout":
+    if name in ("mise-layout", "wsgc"):
         asked = [replace(s, objects=tuple(replace(t, box=None) for t in s.objects)) for s in asked]
     both = model(SceneBatch.from_scenes(asked, model.vocabulary), generators(3, 4))
     alone = model(SceneBatch.from_scenes(asked[1:], model.vocabulary), generators(4))

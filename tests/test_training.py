@@ -28,6 +28,9 @@ SMALL_MODELS = {
         "name": "sg2im", "image_size": [16, 16], "embedding_dim": 16, "gconv_dim": 16, "gconv_hidden_dim": 32,
         "gconv_num_layers": 2, "refinement_dims": [16, 8], "mask_size": 8, "layout_noise_dim": 4,
     },
+    "wsgc": {
+        "name": "wsgc", "embedding_dim": 8, "gconv_dim": 16, "gconv_hidden_dim": 16, "gconv_num_layers": 2, "mask_size": 8,
+    },
     "object-classifier": {"name": "object-classifier", "groups": ["color"], "image_size": 16, "crop_size": 16, "channels": [8]},
 }  # fmt: skip
 SMALL_DISCRIMINATOR = {"arch": "C3-8-2,C3-8", "normalization": "none", "padding": "same"}
@@ -38,6 +41,7 @@ OBJECTIVES = {
         "crop_size": 8, "mask_weight": 0.1, "relation_weight": 0.1,
         "object_discriminator": SMALL_DISCRIMINATOR, "image_discriminator": SMALL_DISCRIMINATOR,
     },
+    "wsgc": {"mask_weight": 0.1},
     "mise": {"attribute_dropout": 0.1, "condition_dropout": 0.1},
 }  # fmt: skip
 

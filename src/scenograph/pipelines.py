@@ -148,7 +148,7 @@ class Pipeline:
         complete = [complete_attributes(s, self.vocabulary, seed) for s, seed in zip(scenes, seeds, strict=True)]
         with torch.inference_mode():
             if self.layout is not None:
-                complete = self._place(self.layout, complete, seeds)
+                complete = place_objects(self.layout, complete, seeds)
             batch = _batch(self.image, complete)
             if self.image.latent_size:
                 batch = _with_latents(batch, complete, seeds, self.image.latent_size, truncation)
@@ -193,19 +193,21 @@ class Pipeline:
             raise UserError(f"{self.image.name} needs a box for every object; give boxes, or a layout model")
         return result
 
-    def _place(self, model: Model, scenes: Sequence[Scene], seeds: Sequence[int]) -> list[Scene]:
-        """Boxes for objects without one: the best of several layouts per picture."""
-        if all(thing.box is not None for scene in scenes for thing in scene.objects):
-            return list(scenes)
-        batch = _batch(model, [_without_unknown_attributes(scene, model.vocabulary) for scene in scenes])
-        generators = _generators(seeds, "layout")
-        outputs = [model.encode(batch, generators) for _ in range(LAYOUT_CANDIDATES)]
-        boxes = torch.stack([output.boxes for output in outputs if output.boxes is not None])
-        costs = np.stack([layout_costs(candidate, batch, model.vocabulary) for candidate in boxes])
-        best = torch.from_numpy(costs.argmin(axis=0)).to(batch.object_to_image)[batch.object_to_image]
-        rows = torch.arange(len(best), device=best.device)
-        masks = [output.masks for output in outputs if output.masks is not None]
-        return with_layout(scenes, boxes[best, rows], torch.stack(masks)[best, rows] if masks else None)
+
+@torch.inference_mode()
+def place_objects(model: Model, scenes: Sequence[Scene], seeds: Sequence[int]) -> list[Scene]:
+    """Boxes, and masks where the model has them, for objects without one: the best of several layouts each."""
+    if all(thing.box is not None for scene in scenes for thing in scene.objects):
+        return list(scenes)
+    batch = _batch(model, [_without_unknown_attributes(scene, model.vocabulary) for scene in scenes])
+    generators = _generators(seeds, "layout")
+    outputs = [model.encode(batch, generators) for _ in range(LAYOUT_CANDIDATES)]
+    boxes = torch.stack([output.boxes for output in outputs if output.boxes is not None])
+    costs = np.stack([layout_costs(candidate, batch, model.vocabulary) for candidate in boxes])
+    best = torch.from_numpy(costs.argmin(axis=0)).to(batch.object_to_image)[batch.object_to_image]
+    rows = torch.arange(len(best), device=best.device)
+    masks = [output.masks for output in outputs if output.masks is not None]
+    return with_layout(scenes, boxes[best, rows], torch.stack(masks)[best, rows] if masks else None)
 
 
 def complete_attributes(scene: Scene, vocabulary: Vocabulary, seed: int) -> Scene:

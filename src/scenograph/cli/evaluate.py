@@ -110,9 +110,7 @@ def evaluate(
     missing = [name for name in chosen.splits if name not in pack_splits(pack)]
     if missing:
         have = ", ".join(pack_splits(pack))
-        raise UserError(
-            f"{pack}: protocol {chosen.name} wants split {missing[0]!r}; it has: {have}; choose one by --split"
-        )
+        raise UserError(f"{pack}: no split {missing[0]!r}, which protocol {chosen.name} measures; --split: {have}")
     where = pick_device(device)
     curves = training_curves(training_run) if training_run else {}  # before hours of drawing: a wrong name is said now
     tools = _tools(chosen, where, classifier, _files(weights), detector, detections, read_vocabulary(pack))

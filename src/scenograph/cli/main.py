@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import scenograph
-from scenograph.cli import bench, data, environment, evaluate, generate, models, scene, train
+from scenograph.cli import bench, data, environment, evaluate, generate, layout, models, scene, train
 from scenograph.cli.console import console, errors
 from scenograph.errors import UserError
 
@@ -45,6 +45,7 @@ def main(
 
 
 app.command("generate")(generate.generate)
+app.command("layout")(layout.layout)
 app.add_typer(scene.app, name="scene")
 app.add_typer(models.app, name="models")
 app.command("train")(train.train)

@@ -19,10 +19,11 @@ from torch.utils.data import DataLoader, Dataset
 from scenograph.data.pack import Pack, open_picture, row_to_scene
 from scenograph.errors import UserError
 from scenograph.scenes.batch import EncodedScene, SceneBatch, collate, encode_scene, picture_to_pixels
+from scenograph.scenes.canonical import location_relations
 from scenograph.scenes.geometry import mask_centre, sg2im_relation
-from scenograph.scenes.scene import Relation, Scene, mirror
+from scenograph.scenes.scene import Box, Relation, Scene, mirror
 
-RelationPolicy = Literal["stored", "subset", "sg2im", "none"]
+RelationPolicy = Literal["stored", "subset", "sg2im", "canonical", "none"]
 ObjectPolicy = Literal["random", "related"]
 
 
@@ -31,7 +32,8 @@ class PackLoader:
 
     ``relations`` chooses the graph of a training scene: ``stored`` as in the pack; ``subset`` a random part
     of the stored ones, since people name few of the relations that hold; ``sg2im`` one random geometric
-    relation per object, as sg2im's COCO loader draws them; ``none``.
+    relation per object, as sg2im's COCO loader draws them; ``canonical`` the stored ones and the minimal location
+    graph over all pairs, as Canonical Sg2Im's loaders have it; ``none``.
     ``max_objects`` keeps some objects of larger scenes: a ``random`` selection, or the ``related`` ones first, as
     sg2im's Visual Genome loader does. ``flip`` mirrors every other scene at random, its left and right too.
     Decoded scenes stay in memory up to ``cache``.
@@ -149,6 +151,9 @@ class PackLoader:
             return replace(scene, relations=random_subset(scene.relations, len(scene.objects), rng))
         if self.relations == "sg2im":
             return replace(scene, relations=random_sg2im_relations(scene, rng))
+        if self.relations == "canonical":
+            boxes, centres = _places(scene)
+            return replace(scene, relations=(*scene.relations, *location_relations(boxes, centres)))
         return scene
 
 
@@ -196,10 +201,7 @@ def random_subset(relations: Sequence[Relation], objects: int, rng: np.random.Ge
 def random_sg2im_relations(scene: Scene, rng: np.random.Generator) -> tuple[Relation, ...]:
     """One relation per object with a random partner, in random order of the two (sg2im's COCO loader)."""
     count = len(scene.objects)
-    boxes = [thing.box for thing in scene.objects if thing.box is not None]
-    if len(boxes) < count:
-        raise UserError("relations: sg2im needs scenes with boxes; this pack has objects without one")
-    centres = [mask_centre(box, thing.mask) for box, thing in zip(boxes, scene.objects, strict=True)]
+    boxes, centres = _places(scene)
     result = []
     for current in range(count if count > 1 else 0):
         other = int(rng.integers(count - 1))
@@ -208,6 +210,14 @@ def random_sg2im_relations(scene: Scene, rng: np.random.Generator) -> tuple[Rela
         predicate = sg2im_relation(boxes[subject], boxes[target], centres[subject], centres[target])
         result.append(Relation(subject, predicate, target))
     return tuple(result)
+
+
+def _places(scene: Scene) -> tuple[list[Box], list[tuple[float, float]]]:
+    """Boxes and centres of mass; ``UserError`` if an object has no box."""
+    boxes = [thing.box for thing in scene.objects if thing.box is not None]
+    if len(boxes) < len(scene.objects):
+        raise UserError("relations made from places need boxes; this pack has objects without one")
+    return boxes, [mask_centre(box, thing.mask) for box, thing in zip(boxes, scene.objects, strict=True)]
 
 
 def _keep_objects(scene: Scene, kept: Sequence[int]) -> Scene:

@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from scenograph.evaluation.layouts import layout_figures_of_scenes
+from scenograph.scenes.canonical import implied
 from scenograph.scenes.geometry import CONVERSES
 from scenograph.scenes.scene import Relation, Scene
 from scenograph.scenes.vocabulary import Vocabulary
@@ -55,18 +56,6 @@ def equivalent(scene: Scene, vocabulary: Vocabulary, rng: np.random.Generator) -
         said.append(relation)
     added = [relation for relation in implied(scene.relations) if rng.random() < 0.5]
     return replace(scene, relations=(*said, *added))
-
-
-def implied(relations: Sequence[Relation]) -> list[Relation]:
-    """What spatial relations imply by transitivity, beyond themselves: left of what is left of, and so on."""
-    result = []
-    for predicate in sorted({relation.predicate for relation in relations} & set(CONVERSES)):
-        edges = {(r.subject, r.object) for r in relations if r.predicate == predicate}
-        closed = set(edges)
-        while more := {(a, d) for a, b in closed for c, d in closed if b == c and a != d} - closed:
-            closed |= more
-        result += [Relation(a, predicate, b) for a, b in sorted(closed - edges)]
-    return result
 
 
 def noisy(scene: Scene, vocabulary: Vocabulary, rng: np.random.Generator) -> Scene:

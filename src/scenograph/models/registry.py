@@ -18,9 +18,10 @@ from scenograph.models.mise import Mise
 from scenograph.models.mise_layout import MiseLayout
 from scenograph.models.object_classifier import ObjectClassifier
 from scenograph.models.sg2im import Sg2Im
+from scenograph.models.wsgc import Wsgc
 
 MODELS: dict[str, type[Model]] = {
-    kind.name: kind for kind in (Lama, LostGan, Mise, MiseLayout, ObjectClassifier, Sg2Im)
+    kind.name: kind for kind in (Lama, LostGan, Mise, MiseLayout, ObjectClassifier, Sg2Im, Wsgc)
 }
 """Every architecture, by the name that ``config.json`` and recipes use."""
 

@@ -30,7 +30,8 @@ class GraphTripleConv(nn.Module):
     """One layer: every triple proposes new vectors for its three members; an object pools what it is offered.
 
     ``pooling='avg'`` divides by the number of an object's appearances (a self relation counts twice), ``'sum'``
-    does not. Objects in no triple pool a zero vector.
+    does not. Objects in no triple pool a zero vector. With confidences (Herzig, Bar et al., ECCV 2020) triples
+    count as much as they are believed.
     """
 
     def __init__(
@@ -40,28 +41,47 @@ class GraphTripleConv(nn.Module):
         hidden_dim: int = 512,
         pooling: Pooling = "avg",
         mlp_normalization: MlpNormalization = "none",
+        predicate_dim: int | None = None,
     ) -> None:
         super().__init__()
         output_dim = output_dim or input_dim
         self.hidden_dim, self.output_dim, self.pooling = hidden_dim, output_dim, pooling
-        self.net1 = mlp([3 * input_dim, hidden_dim, 2 * hidden_dim + output_dim], mlp_normalization)
+        self.net1 = mlp(
+            [2 * input_dim + (predicate_dim or input_dim), hidden_dim, 2 * hidden_dim + output_dim], mlp_normalization
+        )
         self.net2 = mlp([hidden_dim, hidden_dim, output_dim], mlp_normalization)
 
-    def forward(self, objects: Tensor, predicates: Tensor, edges: Tensor) -> tuple[Tensor, Tensor]:
-        """Objects (O, Din), predicates (T, Din), edges (T, 2) of subject and object rows -> (O, Dout), (T, Dout)."""
+    def forward(
+        self, objects: Tensor, predicates: Tensor, edges: Tensor, confidence: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Objects (O, Din), predicates (T, Dp), edges (T, 2) of subject and object rows -> (O, Dout), (T, Dout).
+
+        ``confidence`` (T,) in [0, 1] weighs all that a triple offers.
+        """
         subject, target = edges.unbind(dim=1)
         pooled = objects.new_zeros((len(objects), self.hidden_dim))
         if len(edges):
             offered = self.net1(torch.cat([objects[subject], predicates, objects[target]], dim=1))
+            if confidence is not None:
+                offered = offered * confidence[:, None]
             to_subject, predicates, to_object = offered.split([self.hidden_dim, self.output_dim, self.hidden_dim], 1)
             pooled = pooled.to(offered.dtype)
             pooled = pooled.index_add(0, subject, to_subject).index_add(0, target, to_object)
             if self.pooling == "avg":
-                counts = torch.bincount(edges.flatten(), minlength=len(objects)).clamp(min=1)
+                weights = None if confidence is None else confidence.repeat_interleave(2)
+                counts = _appearances(edges, len(objects), weights)
                 pooled = pooled / counts[:, None].to(pooled.dtype)
         else:
             predicates = predicates.new_zeros((0, self.output_dim))
         return self.net2(pooled), predicates
+
+
+def _appearances(edges: Tensor, objects: int, weights: Tensor | None) -> Tensor:
+    """How often, or by how much weight, each object is in an edge; 1 where it is in none."""
+    if weights is None:
+        return torch.bincount(edges.flatten(), minlength=objects).clamp(min=1)
+    total = weights.new_zeros(objects).index_add(0, edges.flatten(), weights)
+    return torch.where(total > 0, total, 1.0)
 
 
 class GraphTripleConvNet(nn.Module):

@@ -9,11 +9,13 @@ from scenograph.models.base import Model
 from scenograph.models.published.lama import import_lama
 from scenograph.models.published.lostgan import import_lostgan
 from scenograph.models.published.sg2im import import_sg2im
+from scenograph.models.published.wsgc import import_wsgc
 from scenograph.scenes.vocabulary import Vocabulary
 
 IMPORTERS: dict[str, Callable[[Path, Vocabulary | None], Model]] = {
     "lama": import_lama,
     "lostgan": import_lostgan,
     "sg2im": import_sg2im,
+    "wsgc": import_wsgc,
 }
 """System name to the function that reads its checkpoint file; names of categories only where the file lacks them."""

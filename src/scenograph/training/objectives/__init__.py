@@ -8,6 +8,7 @@ from scenograph.training.objectives.mise import MiseObjective
 from scenograph.training.objectives.mise_layout import MiseLayoutObjective
 from scenograph.training.objectives.object_classifier import ObjectClassifierObjective
 from scenograph.training.objectives.sg2im import Sg2ImObjective
+from scenograph.training.objectives.wsgc import WsgcObjective
 
 OBJECTIVES: dict[str, type[Objective]] = {
     "lama": LamaObjective,
@@ -16,5 +17,6 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "mise-layout": MiseLayoutObjective,
     "object-classifier": ObjectClassifierObjective,
     "sg2im": Sg2ImObjective,
+    "wsgc": WsgcObjective,
 }
 """Every objective, by the name that recipes use."""

@@ -1,0 +1,50 @@
+"""``scenograph layout``: graphs in, boxes and masks out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scenograph.cli.console import console, parse_seeds, write_files
+from scenograph.cli.scene import drawings, read_source
+from scenograph.errors import UserError
+from scenograph.files import make_folder
+
+
+def layout(
+    source: Annotated[str, typer.Argument(metavar="SCENE", help="A scene file (.json) or one line of text.")],
+    layout: Annotated[
+        str | None, typer.Option("--layout", help="Model that places objects. (default: the shipped one)")
+    ] = None,
+    seeds: Annotated[str, typer.Option("--seeds", help="One layout per seed, for example 0-15.")] = "0",
+    device: Annotated[str, typer.Option("--device", help="As in generate.")] = "auto",
+    out: Annotated[Path, typer.Option("--out", help="Folder for scenes and drawings.")] = Path("layouts"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
+) -> None:
+    """Place the objects of a scene: writes the scenes with boxes and masks, and a drawing of each layout.
+
+    The scene file that comes out is one to edit, draw (generate), or place again.
+    """
+    from scenograph.devices import pick_device
+    from scenograph.models.registry import AutoModel
+    from scenograph.pipelines import DEFAULT_LAYOUT, place_objects
+    from scenograph.scenes.scene import scenes_to_json
+
+    model = AutoModel.from_pretrained(layout or DEFAULT_LAYOUT).to(pick_device(device))
+    if "layout" not in model.roles:
+        raise UserError(f"--layout {layout}: is a {model.name}, which places no objects")
+    scenes, stem = read_source(source, model.vocabulary)
+    model.vocabulary.check(scenes)
+    numbers = parse_seeds(seeds)
+    pairs = [(scene, seed) for scene in scenes for seed in numbers]
+    placed = place_objects(model.for_inference(), [scene for scene, _ in pairs], [seed for _, seed in pairs])
+    files = [(out / f"{stem}.json", scenes_to_json(placed).encode())]
+    for number, ((_, seed), scene) in enumerate(zip(pairs, placed, strict=True)):
+        name = stem if len(scenes) == 1 else f"{stem}-{number // len(numbers)}"
+        files.append((out / f"{name}-seed{seed}-layout.png", drawings(scene)["layout"]))
+    make_folder(out)
+    write_files(files, overwrite)
+    for path, _ in files:
+        console.print(f"wrote {path}")

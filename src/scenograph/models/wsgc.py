@@ -1,0 +1,215 @@
+"""WSGC: Learning Canonical Representations for Scene Graph to Image Generation (Herzig, Bar et al., ECCV 2020).
+
+The layout half: scene graphs to boxes and masks through weighted canonical graphs. A graph is completed before it is
+read: each relation may bring its converse, drawn with learnt probabilities, and brings what it implies by
+transitivity, believed by a learnt amount per predicate (section 4). A graph convolution that weighs triples by belief
+then gives a vector per object, and from it a box and, if wanted, a mask.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, noise
+from scenograph.nn.graph import GraphTripleConv, mlp
+from scenograph.nn.layers import channels_last
+from scenograph.nn.normalization import BatchNorm2d
+from scenograph.scenes.batch import SceneBatch
+from scenograph.scenes.canonical import LOCATIONS
+from scenograph.scenes.vocabulary import Vocabulary
+
+
+class WsgcConfig(ModelConfig):
+    """The published constructor's settings; with both ``learned`` switches off it is sg2im's layout network."""
+
+    embedding_dim: int = Field(default=32, ge=1)
+    gconv_dim: int = Field(default=128, ge=1)
+    gconv_hidden_dim: int = Field(default=512, ge=1)
+    gconv_num_layers: int = Field(default=5, ge=1)
+    mask_size: Literal[0, 4, 8, 16, 32, 64] = 0
+    """0 leaves masks out."""
+    mask_noise_dim: int = Field(default=64, ge=0)
+    learned_transitivity: bool = True
+    learned_converse: bool = True
+    initial_weights: Literal["uniform", "zero", "low"] = "uniform"
+    """Beliefs start at random in (-1, 1), at 0 (half), or at -4 (all but none)."""
+
+
+@dataclass(frozen=True)
+class CanonicalGraph:
+    """A batch's completed graphs."""
+
+    triples: Tensor
+    """(T, 3) subject row, predicate, object row; given and converse ones first, each once, then implied ones."""
+    implied: Tensor
+    """(T,) bool: by transitivity."""
+    outcomes: Tensor
+    """(N, P, P + 1): how often each predicate brought which converse; the last column is none."""
+
+
+class Wsgc(Model):
+    """The layout network."""
+
+    name = "wsgc"
+    Config = WsgcConfig
+    config: WsgcConfig
+    roles = ("layout",)
+
+    def __init__(self, config: WsgcConfig) -> None:
+        super().__init__(config)
+        self.config = config
+        size, hidden, embedding = config.gconv_dim, config.gconv_hidden_dim, config.embedding_dim
+        groups = [len(names) for names in self.vocabulary.attributes.values()]
+        predicates = len(self.vocabulary.predicates)
+        sizes = [len(self.vocabulary.categories), *(count + 1 for count in groups)]
+        self.object_embedding = AttributeEmbedding(sizes, embedding)
+        self.predicate_embedding = nn.Embedding(predicates, embedding)
+        width = embedding * (1 + len(groups))
+        self.gconvs = nn.ModuleList(
+            GraphTripleConv(width if first else size, size, hidden, predicate_dim=embedding if first else size)
+            for first in (number == 0 for number in range(config.gconv_num_layers))
+        )
+        self.box_net = mlp([size, hidden, 4])[:-1]
+        self.mask_net = _mask_network(size + config.mask_noise_dim, config.mask_size) if config.mask_size else None
+        self.transitive = nn.Parameter(_beliefs(config, (predicates,)))
+        self.converse = nn.Parameter(_beliefs(config, (predicates, predicates)))
+        spatial = torch.tensor([not name.startswith("__") for name in self.vocabulary.predicates])
+        self.register_buffer("real", spatial, persistent=False)
+
+    real: Tensor
+    """(P,) bool: predicates that can be asked for, which alone have converses and closures."""
+
+    @staticmethod
+    def vocabulary_for(vocabulary: Vocabulary) -> Vocabulary:
+        """The data's names, and those of the location graph that it lacks."""
+        missing = tuple(name for name in LOCATIONS if name not in vocabulary.predicates)
+        return replace(vocabulary, predicates=(*vocabulary.predicates, *missing))
+
+    def encode(self, batch: SceneBatch, generators: Generators = None, size: int | None = None) -> ModelOutput:
+        """Boxes, cut to the canvas, and masks (O, M, M) where the model has them; those given are kept."""
+        graph = self.canonicalize(batch, generators)
+        mask_noise = noise((self.config.mask_noise_dim,), batch.num_images, generators, batch.objects.device)
+        boxes, masks = self.layout(batch, graph, mask_noise)
+        boxes = torch.where(batch.known_boxes[:, None], batch.boxes, boxes.clamp(0, 1))
+        return ModelOutput(boxes=boxes, masks=masks)
+
+    def layout(self, batch: SceneBatch, graph: CanonicalGraph, mask_noise: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Boxes (O, 4) x0, y0, x1, y1, unbounded, and masks (O, M, M) in (0, 1); ``mask_noise`` (N, mask_noise_dim)."""
+        vectors = self.object_vectors(batch, graph)
+        x, y, width, height = self.box_net(vectors).unbind(dim=1)
+        boxes = torch.stack([x, y, x + width, y + height], dim=1)
+        if self.mask_net is None:
+            return boxes, None
+        features = torch.cat([vectors, mask_noise[batch.object_to_image].to(vectors)], dim=1)
+        return boxes, self.mask_net(features[:, :, None, None])[:, 0].sigmoid()
+
+    def object_vectors(self, batch: SceneBatch, graph: CanonicalGraph) -> Tensor:
+        """(O, gconv_dim) after the graph layers."""
+        objects = self.object_embedding(torch.cat([batch.objects[:, None], batch.attributes + 1], dim=1))
+        predicates, edges = self.predicate_embedding(graph.triples[:, 1]), graph.triples[:, [0, 2]]
+        believed = self.transitive.sigmoid()[graph.triples[:, 1]]
+        confidence = torch.where(graph.implied, believed, 1.0)
+        for layer in self.gconvs:
+            objects, predicates = layer(objects, predicates, edges, confidence)
+        return objects
+
+    @torch.no_grad()
+    def canonicalize(self, batch: SceneBatch, generators: Generators = None) -> CanonicalGraph:
+        """Complete the graphs: converses are drawn by the picture's generator, closures follow."""
+        triples = torch.unique(batch.triples, dim=0)
+        count = len(self.real)
+        outcomes = torch.zeros((batch.num_images, count, count + 1), device=triples.device)
+        if self.config.learned_converse and len(triples):
+            drawn = self._draw_converses(triples, batch, generators)
+            owner = batch.object_to_image[triples[:, 0]]
+            asked = self.real[triples[:, 1]]
+            ones = torch.ones(int(asked.sum()), device=triples.device)
+            outcomes.index_put_((owner[asked], triples[asked, 1], drawn[asked]), ones, accumulate=True)
+            brought = asked & (drawn < count)
+            converses = torch.stack([triples[brought, 2], drawn[brought], triples[brought, 0]], dim=1)
+            triples = torch.unique(torch.cat([triples, converses]), dim=0)
+        implied = triples[:0]
+        if self.config.learned_transitivity and len(triples):
+            implied = self._implied(triples, batch)
+        kinds = torch.arange(len(triples) + len(implied), device=triples.device) >= len(triples)
+        return CanonicalGraph(torch.cat([triples, implied]), kinds, outcomes)
+
+    def converse_log_probabilities(self) -> Tensor:
+        """(P, P + 1): of each converse that a predicate may bring, the last column none; -inf where it may not."""
+        weights = torch.triu(self.converse)
+        weights = weights + weights.T
+        allowed = (
+            self.real[:, None] & self.real[None] & ~torch.eye(len(weights), dtype=torch.bool, device=weights.device)
+        )
+        scores = torch.cat([weights.masked_fill(~allowed, -math.inf), weights.new_zeros((len(weights), 1))], dim=1)
+        return scores.log_softmax(dim=1)
+
+    def log_probability(self, graph: CanonicalGraph) -> Tensor:
+        """(N,) of the converses that were drawn for each picture."""
+        return (self.converse_log_probabilities().nan_to_num(neginf=0.0) * graph.outcomes).sum(dim=(1, 2))
+
+    def _draw_converses(self, triples: Tensor, batch: SceneBatch, generators: Generators) -> Tensor:
+        """A converse predicate per triple, or P for none: (T,). The triples of a picture are drawn in their order."""
+        choices = self.converse_log_probabilities()[triples[:, 1]]
+        owner = batch.object_to_image[triples[:, 0]]
+        shape = (choices.shape[1],)
+        if generators is None:
+            chances = torch.rand(choices.shape)
+        else:
+            counts = torch.bincount(owner, minlength=batch.num_images).tolist()
+            parts = [torch.rand((n, *shape), generator=g) for n, g in zip(counts, generators, strict=True)]
+            chances = torch.empty(choices.shape)
+            chances[torch.argsort(owner.cpu(), stable=True)] = torch.cat(parts)
+        gumbel = -(-chances.clamp(1e-20, 1 - 1e-7).log()).log()
+        return (choices + gumbel.to(choices)).argmax(dim=1)
+
+    def _implied(self, triples: Tensor, batch: SceneBatch) -> Tensor:
+        """What the triples imply beyond themselves, all pictures and predicates at once: (T', 3)."""
+        row, column = batch.padding()
+        width = int(column.max()) + 1
+        asked = triples[self.real[triples[:, 1]]]
+        edges = torch.zeros((batch.num_images, len(self.real), width, width), dtype=torch.bool, device=row.device)
+        edges[row[asked[:, 0]], asked[:, 1], column[asked[:, 0]], column[asked[:, 2]]] = True
+        reached = edges.float()
+        for _ in range(max(width - 1, 1).bit_length()):  # each round doubles the length of the ways that count
+            reached = ((reached @ reached + reached) > 0).float()
+        image, predicate, subject, target = ((reached > 0) & ~edges).nonzero(as_tuple=True)
+        rows = torch.zeros((batch.num_images, width), dtype=torch.long, device=row.device)
+        rows[row, column] = torch.arange(len(row), device=row.device)
+        return torch.stack([rows[image, subject], predicate, rows[image, target]], dim=1)
+
+
+class AttributeEmbedding(nn.Module):
+    """A vector per attribute, side by side; more than one go through a linear map together."""
+
+    def __init__(self, sizes: list[int], embedding_dim: int) -> None:
+        super().__init__()
+        self.tables = nn.ModuleList(nn.Embedding(size, embedding_dim) for size in sizes)
+        width = embedding_dim * len(sizes)
+        self.mix: nn.Module = nn.Linear(width, width) if len(sizes) > 1 else nn.Identity()
+
+    def forward(self, attributes: Tensor) -> Tensor:
+        """(O, A) int64 -> (O, A * embedding_dim)."""
+        parts = [table(attributes[:, number]) for number, table in enumerate(self.tables)]
+        result: Tensor = self.mix(torch.cat(parts, dim=1))
+        return result
+
+
+def _beliefs(config: WsgcConfig, shape: tuple[int, ...]) -> Tensor:
+    if config.initial_weights == "uniform":
+        return torch.rand(shape) * 2 - 1
+    return torch.full(shape, 0.0 if config.initial_weights == "zero" else -4.0)
+
+
+def _mask_network(channels: int, size: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for _ in range(int(math.log2(size))):
+        layers += [nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(channels, channels, 3, padding=1)]
+        layers += [BatchNorm2d(channels), nn.ReLU(inplace=True)]
+    return channels_last(nn.Sequential(*layers, nn.Conv2d(channels, 1, 1)))

@@ -1,0 +1,272 @@
+"""Canonical scene graphs: their algebra, the layout network, and what it learns."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scenograph.data.clevr import VOCABULARY
+from scenograph.data.loader import PackLoader
+from scenograph.errors import UserError
+from scenograph.models.published.wsgc import import_wsgc
+from scenograph.models.wsgc import CanonicalGraph, Wsgc, WsgcConfig
+from scenograph.scenes.batch import SceneBatch
+from scenograph.scenes.canonical import LOCATIONS, closure, implied, location_relations, minimal, reduction
+from scenograph.scenes.scene import Relation, Scene, SceneObject
+from scenograph.scenes.text import scene_from_text
+from scenograph.scenes.vocabulary import Vocabulary
+from scenograph.training.objectives.wsgc import WsgcObjective, WsgcObjectiveConfig
+
+
+def small(vocabulary=VOCABULARY, **options) -> Wsgc:
+    torch.manual_seed(0)
+    sizes = {"embedding_dim": 8, "gconv_dim": 16, "gconv_hidden_dim": 16, "gconv_num_layers": 2}
+    return Wsgc(WsgcConfig(vocabulary=Wsgc.vocabulary_for(vocabulary).to_dict(), **{**sizes, **options}))
+
+
+# Algebra.
+
+
+@pytest.mark.golden
+def test_recorded_closures_and_reductions(golden):
+    for graph in json.loads((golden / "wsgc" / "canonicalization" / "graph_algebra.json").read_text()):
+        adjacency = np.array(graph["adjacency"], dtype=bool)
+        assert np.array_equal(closure(adjacency), np.array(graph["closure"], dtype=bool))
+        assert np.array_equal(reduction(adjacency), np.array(graph["reduction"], dtype=bool))
+
+
+@pytest.mark.golden
+def test_recorded_location_graphs(golden):
+    data = json.loads((golden / "wsgc" / "canonicalization" / "augment_examples.json").read_text())
+    names = [name.strip("_") for name in data["vocab"]["pred_idx_to_name"]]
+    for example in data["examples"]:
+        centres = [tuple(centre) for centre in example["centers"]]
+        boxes = [(x, y, x + w, y + h) for x, y, w, h in example["boxes_xywh"][: len(centres)]]
+        found = location_relations(boxes, centres)
+        assert [[r.subject, names.index(r.predicate), r.object] for r in found] == example["location_triplets"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)), max_size=20))
+def test_minimal_graphs_imply_what_was_left_out(pairs):
+    # From smaller to larger numbers, so that there is no cycle.
+    relations = [Relation(min(p), "left of", max(p)) for p in dict.fromkeys(pairs) if p[0] != p[1]]
+    fewest = minimal(relations)
+
+    def everything(these):
+        return {(r.subject, r.object) for r in (*these, *implied(these))}
+
+    assert everything(fewest) == everything(relations)
+    assert len(fewest) <= len(relations)
+
+
+def test_relations_without_transitivity_stay():
+    riding = Relation(0, "riding", 1)
+    assert minimal([riding, Relation(0, "left of", 1)]) == [riding, Relation(0, "left of", 1)]
+    assert implied([riding, Relation(1, "riding", 2)]) == []
+
+
+def test_the_canonical_policy_adds_the_location_graph(painted):
+    loader = PackLoader(painted, "validation", (16, 16), 16, relations="canonical")
+    stored = PackLoader(painted, "validation", (16, 16), 16)
+    for plain, full in zip(stored.scenes(0, 4), loader.scenes(0, 4), strict=True):
+        added = full.relations[len(plain.relations) :]
+        assert full.relations[: len(plain.relations)] == plain.relations
+        assert added and {relation.predicate for relation in added} <= set(LOCATIONS)
+
+
+# The network, against the recorded one.
+
+
+def padded_batch(inputs, predicates_padding=0):
+    """The recorded, padded batch as ours; objects that pad are kept, alone."""
+    objects, triples = inputs["objs"], inputs["triplets"].clone()
+    count, width, _ = objects.shape
+    real = triples[..., 1] != predicates_padding
+    starts = torch.arange(count)[:, None] * width
+    triples[..., 0] += starts
+    triples[..., 2] += starts
+    owner = torch.arange(count)[:, None].expand(count, triples.shape[1])
+    batch = SceneBatch(
+        num_images=count,
+        objects=objects[..., 0].reshape(-1),
+        attributes=objects[..., 1:].reshape(count * width, -1) - 1,
+        triples=triples[real],
+        object_to_image=torch.arange(count).repeat_interleave(width),
+        triple_to_image=owner[real],
+        boxes=torch.full((count * width, 4), float("nan")),
+        masks=torch.ones(count * width, 16, 16),
+        known_masks=torch.zeros(count * width, dtype=torch.bool),
+    )
+    return batch, CanonicalGraph(triples[real], inputs["triplet_type"][real] == 1, inputs["conv_counts"])
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize("name", ["layout_coco", "layout_coco_masks", "layout_clevr"])
+@pytest.mark.parametrize("mode", ["eval", "train"])
+def test_recorded_layouts(golden, name, mode):
+    folder = golden / "wsgc" / name
+    inputs, expected = (
+        {key: torch.from_numpy(value) for key, value in np.load(folder / f"{kind}.npz").items()}
+        for kind in ("inputs", "outputs")
+    )
+    model = import_wsgc(folder / "checkpoint.pt").train(mode == "train")
+    batch, graph = padded_batch(inputs)
+    noise = inputs.get("mask_noise", torch.zeros(1, 0)).expand(batch.num_images, -1)
+    with torch.no_grad():
+        vectors = model.object_vectors(batch, graph)
+        boxes, masks = model.layout(batch, graph, noise)
+    sides = torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], dim=1)
+    close = {"atol": 1e-5, "rtol": 1e-4}
+    torch.testing.assert_close(vectors, expected[f"{mode}_obj_vecs"].flatten(0, 1), **close)
+    torch.testing.assert_close(sides, expected[f"{mode}_boxes_pred"].flatten(0, 1), **close)
+    if masks is not None:
+        torch.testing.assert_close(masks, expected[f"{mode}_masks_pred"].flatten(0, 1), atol=2e-4, rtol=1e-3)
+
+
+@pytest.mark.golden
+def test_recorded_chances_of_converses(golden):
+    data = np.load(golden / "wsgc" / "canonicalization" / "converse_probabilities.npz")
+    names = tuple(name if number in data["non_meta"] else f"__{name}__" for number, name in enumerate("abcdefgh"))
+    model = small(Vocabulary(("cube",), names))
+    count = len(names)
+    with torch.no_grad():
+        model.converse[:count, :count] = torch.from_numpy(data["raw_weights"])
+    symmetric = torch.triu(model.converse[:count, :count]) + torch.triu(model.converse[:count, :count]).T
+    np.testing.assert_allclose(symmetric.detach(), data["symmetric_weights"], atol=1e-6)
+    # The six location predicates that every vocabulary gets are not in the record: leave them out.
+    model.real[count:] = False
+    with torch.no_grad():
+        model.converse.zero_()
+        half = torch.triu(torch.from_numpy(data["scaled_symmetric_weights"]), 1)
+        model.converse[:count, :count] = half
+        found = model.converse_log_probabilities()[:count]
+    wanted = torch.from_numpy(data["log_probabilities"])
+    rows = torch.from_numpy(data["non_meta"])
+    for row in rows.tolist():
+        others = [column for column in rows.tolist() if column != row]
+        torch.testing.assert_close(found[row, others], wanted[row, others], atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(found[row, -1], wanted[row, -1], atol=1e-5, rtol=1e-4)
+    outcomes = torch.zeros(len(data["counts"]), len(model.real), len(model.real) + 1)
+    outcomes[:, :count, :count] = torch.from_numpy(data["counts"][:, :, :count])
+    outcomes[:, :count, -1] = torch.from_numpy(data["counts"][:, :, count])
+    graph = CanonicalGraph(torch.zeros(0, 3), torch.zeros(0), outcomes)
+    np.testing.assert_allclose(model.log_probability(graph).detach(), data["log_p_per_image"], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.golden
+def test_recorded_completions(golden):
+    """What transitivity adds; with converses, to the edges that were drawn then."""
+    data = json.loads((golden / "wsgc" / "canonicalization" / "augment_examples.json").read_text())
+    names = tuple(
+        name if name in ("__padding__", "__in_image__") else name.strip("_")
+        for name in data["vocab"]["pred_idx_to_name"]
+    )
+    model = small(Vocabulary(("thing",), names), learned_converse=False)
+    for example in data["examples"]:
+        for kind in ("transitivity", "both"):
+            rows, kinds = np.array(example[kind]["triplets"]), np.array(example[kind]["triplet_type"])
+            size = len(example["objs"])
+            batch = triples_batch(torch.from_numpy(rows[kinds == 0]), size)
+            graph = model.canonicalize(batch)
+            assert torch.equal(graph.triples[~graph.implied], batch.triples)
+            found = {tuple(row) for row in graph.triples[graph.implied].tolist()}
+            assert found == {tuple(row) for row in rows[kinds == 1].tolist()}
+
+
+def triples_batch(triples, size):
+    return SceneBatch(
+        num_images=1, objects=torch.zeros(size, dtype=torch.long), attributes=torch.zeros((size, 0), dtype=torch.long),
+        triples=triples, object_to_image=torch.zeros(size, dtype=torch.long),
+        triple_to_image=torch.zeros(len(triples), dtype=torch.long), boxes=torch.full((size, 4), float("nan")),
+        masks=torch.ones(size, 8, 8), known_masks=torch.zeros(size, dtype=torch.bool),
+    )  # fmt: skip
+
+
+# The network by itself.
+
+
+def chain(count):
+    things = tuple(SceneObject("cube") for _ in range(count))
+    return Scene(things, tuple(Relation(i, "left of", i + 1) for i in range(count - 1)))
+
+
+def test_converses_are_drawn_as_often_as_they_are_believed():
+    model = small()
+    left, right = (model.vocabulary.predicates.index(name) for name in ("left of", "right of"))
+    with torch.no_grad():
+        model.converse.fill_(-20)
+        model.converse[min(left, right), max(left, right)] = math.log(3)  # three times as likely as none
+    batch = SceneBatch.from_scenes([chain(9)] * 50, model.vocabulary)
+    graph = model.canonicalize(batch, [torch.Generator().manual_seed(i) for i in range(50)])
+    share = float(graph.outcomes[:, left, right].sum() / graph.outcomes[:, left].sum())
+    assert share == pytest.approx(0.75, abs=0.07)
+    given = {tuple(row) for row in batch.triples.tolist()}
+    brought = [row for row in graph.triples[~graph.implied].tolist() if tuple(row) not in given]
+    assert brought and all((o, left, s) in given for s, p, o in brought)
+
+
+def test_all_that_a_chain_implies_is_found_at_once():
+    model = small(learned_converse=False)
+    scenes = [chain(5), chain(2), Scene((SceneObject("cube"),)), chain(40)]
+    graph = model.canonicalize(SceneBatch.from_scenes(scenes, model.vocabulary))
+    assert int(graph.implied.sum()) == math.comb(5, 2) - 4 + math.comb(40, 2) - 39
+    nothing = model.canonicalize(SceneBatch.from_scenes([scenes[2]], model.vocabulary))
+    assert len(nothing.triples) == 0
+
+
+def test_an_unbelieved_implication_changes_nothing():
+    asked = SceneBatch.from_scenes([chain(4)], small().vocabulary)
+    full, plain = small(learned_converse=False), small(learned_converse=False, learned_transitivity=False)
+    plain.load_state_dict(full.state_dict())
+    assert not torch.allclose(full(asked).boxes, plain(asked).boxes)
+    with torch.no_grad():
+        full.transitive.fill_(-100)
+    torch.testing.assert_close(full(asked).boxes, plain(asked).boxes)
+
+
+def test_given_boxes_stay():
+    scene = scene_from_text("cube left of sphere", VOCABULARY)
+    scene = replace(scene, objects=(replace(scene.objects[0], box=(0.1, 0.2, 0.3, 0.4)), scene.objects[1]))
+    model = small(mask_size=8).eval()
+    output = model(SceneBatch.from_scenes([scene], model.vocabulary), [torch.Generator().manual_seed(0)])
+    assert output.boxes[0].tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4])
+    assert output.masks.shape == (2, 8, 8) and output.boxes.min() >= 0 and output.boxes.max() <= 1
+
+
+def test_converses_that_help_become_likelier():
+    model = small()
+    objective = WsgcObjective(WsgcObjectiveConfig(), model)
+    left, right = (model.vocabulary.predicates.index(name) for name in ("left of", "right of"))
+    outcomes = torch.zeros(2, len(model.real), len(model.real) + 1)
+    outcomes[0, left, right] = outcomes[1, left, -1] = 3  # the first picture drew converses and was right
+    memory = {"errors": torch.tensor([0.1, 0.9]), "graph": CanonicalGraph(torch.zeros(0, 3), torch.zeros(0), outcomes)}
+    before = model.converse_log_probabilities()[left, right].item()
+    loss, _ = objective.loss("converses", None, type("T", (), {"pictures": 2}), [], memory)
+    loss.backward()
+    with torch.no_grad():
+        model.converse -= 0.1 * model.converse.grad
+    assert model.converse_log_probabilities()[left, right].item() > before
+
+
+def test_imports_of_something_else_are_refused(tmp_path):
+    path = tmp_path / "itr_0.pt"
+    torch.save({"model_state": {"a.weight": torch.zeros(2)}}, path)
+    with pytest.raises(UserError, match="not a checkpoint of Canonical Sg2Im"):
+        import_wsgc(path)
+
+
+@pytest.mark.golden
+def test_imports_with_a_broken_companion_are_refused(golden, tmp_path):
+    (tmp_path / "c.pt").write_bytes((golden / "wsgc" / "layout_coco" / "checkpoint.pt").read_bytes())
+    assert import_wsgc(tmp_path / "c.pt").config.learned_converse
+    (tmp_path / "run_args.json").write_text("{}")
+    with pytest.raises(UserError, match=r"run_args.json: cannot be read"):
+        import_wsgc(tmp_path / "c.pt")

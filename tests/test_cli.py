@@ -170,6 +170,18 @@ def test_bad_input_is_one_line_and_exit_code_2(scenograph, tmp_path, painted, na
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
+def test_refined_layouts_are_remembered_by_their_pictures(scenograph, tmp_path):
+    succeed(scenograph("generate", "cube left of sphere", "--refine", "--steps", "1"))
+    with Image.open(tmp_path / "pictures" / "cube-left-of-sphere-seed0.png") as picture:
+        assert json.loads(picture.info["scenograph"])["refine"] is True
+    succeed(scenograph("generate", "pictures/cube-left-of-sphere-seed0.png", "--out", "again"))
+    for folder in ("pictures", "again"):
+        assert (tmp_path / folder / "cube-left-of-sphere-seed0.png").is_file()
+    succeed(scenograph("layout", "cube left of sphere", "--refine"))
+    code, _, errors = scenograph("layout", "red cube left of blue sphere; blue sphere left of red cube", "--refine")
+    assert code == 2 and "relationships contradict each other: [0] cube (0) left of sphere (1)" in errors
+
+
 def test_layouts_are_scenes_to_draw(scenograph, tmp_path):
     output = succeed(scenograph("layout", "cube left of sphere", "--seeds", "0-1"))
     assert "wrote layouts/cube-left-of-sphere.json" in output

@@ -25,6 +25,7 @@ from scenograph.evaluation.layouts import layout_costs
 from scenograph.models.base import Model
 from scenograph.models.registry import AutoModel
 from scenograph.scenes.batch import SceneBatch, images_to_uint8
+from scenograph.scenes.refine import refine as refine_boxes
 from scenograph.scenes.scene import ObjectSeed, Scene
 from scenograph.scenes.text import scene_from_text
 from scenograph.scenes.vocabulary import Vocabulary
@@ -117,13 +118,15 @@ class Pipeline:
         size: int | None = None,
         steps: int | None = None,
         truncation: float = TRUNCATION,
+        refine: bool = False,
     ) -> Generation:
         """One picture per scene and seed; scenes as Scene, dictionary or one-line text.
 
         ``size`` is the picture's side in pixels, ``steps`` the number of sampling steps of models that have them,
-        ``truncation`` the largest latent of models whose objects have latents.
+        ``truncation`` the largest latent of models whose objects have latents. ``refine`` moves placed boxes so
+        that every relation holds (:func:`scenograph.scenes.refine.refine`).
         """
-        encoding = self.encode(scenes, seeds, size, truncation)
+        encoding = self.encode(scenes, seeds, size, truncation, refine)
         return Generation(self.render(encoding, steps), encoding.scenes, encoding.seeds)
 
     def encode(
@@ -132,10 +135,11 @@ class Pipeline:
         seeds: Sequence[int] = (0,),
         size: int | None = None,
         truncation: float = TRUNCATION,
+        refine: bool = False,
     ) -> Encoding:
         """Complete scenes (attributes left open, boxes not given) and encode them for the image model."""
         pairs = [(scene, seed) for scene in self.read(scenes) for seed in seeds]
-        return self.encode_pairs([scene for scene, _ in pairs], [seed for _, seed in pairs], size, truncation)
+        return self.encode_pairs([scene for scene, _ in pairs], [seed for _, seed in pairs], size, truncation, refine)
 
     def encode_pairs(
         self,
@@ -143,12 +147,15 @@ class Pipeline:
         seeds: Sequence[int],
         size: int | None = None,
         truncation: float = TRUNCATION,
+        refine: bool = False,
     ) -> Encoding:
         """As :meth:`encode`, one seed per scene."""
         complete = [complete_attributes(s, self.vocabulary, seed) for s, seed in zip(scenes, seeds, strict=True)]
         with torch.inference_mode():
             if self.layout is not None:
-                complete = place_objects(self.layout, complete, seeds)
+                complete = place_objects(self.layout, complete, seeds, refine)
+            elif refine:
+                complete = place_objects(self.image, complete, seeds, refine)
             batch = _batch(self.image, complete)
             if self.image.latent_size:
                 batch = _with_latents(batch, complete, seeds, self.image.latent_size, truncation)
@@ -195,8 +202,11 @@ class Pipeline:
 
 
 @torch.inference_mode()
-def place_objects(model: Model, scenes: Sequence[Scene], seeds: Sequence[int]) -> list[Scene]:
-    """Boxes, and masks where the model has them, for objects without one: the best of several layouts each."""
+def place_objects(model: Model, scenes: Sequence[Scene], seeds: Sequence[int], refine: bool = False) -> list[Scene]:
+    """Boxes, and masks where the model has them, for objects without one: the best of several layouts each.
+
+    ``refine`` then moves these boxes, and only these, so that every relation holds.
+    """
     if all(thing.box is not None for scene in scenes for thing in scene.objects):
         return list(scenes)
     batch = _batch(model, [_without_unknown_attributes(scene, model.vocabulary) for scene in scenes])
@@ -207,7 +217,11 @@ def place_objects(model: Model, scenes: Sequence[Scene], seeds: Sequence[int]) -
     best = torch.from_numpy(costs.argmin(axis=0)).to(batch.object_to_image)[batch.object_to_image]
     rows = torch.arange(len(best), device=best.device)
     masks = [output.masks for output in outputs if output.masks is not None]
-    return with_layout(scenes, boxes[best, rows], torch.stack(masks)[best, rows] if masks else None)
+    placed = with_layout(scenes, boxes[best, rows], torch.stack(masks)[best, rows] if masks else None)
+    if not refine:
+        return placed
+    movable = [[thing.box is None for thing in scene.objects] for scene in scenes]
+    return [refine_boxes(scene, free) for scene, free in zip(placed, movable, strict=True)]
 
 
 def complete_attributes(scene: Scene, vocabulary: Vocabulary, seed: int) -> Scene:

@@ -39,6 +39,7 @@ class _Request:
     size: int | None
     steps: int | None
     truncation: float | None
+    refine: bool
 
 
 def generate(
@@ -77,6 +78,9 @@ def generate(
             "--truncation", min=0.1, max=100, help="Largest latent; less is safer and more alike. (default: 2)"
         ),
     ] = None,
+    refine: Annotated[
+        bool, typer.Option("--refine", help="Move placed boxes as little as needed so that every relation holds.")
+    ] = False,
     draw_graph: Annotated[bool, typer.Option("--draw-graph", help="Also draw each scene graph.")] = False,
     draw_layout: Annotated[bool, typer.Option("--draw-layout", help="Also draw each picture's layout.")] = False,
     annotations: Annotated[
@@ -103,12 +107,12 @@ def generate(
 
     given = {"model": model, "layout": layout, "image": image}
     if source.endswith(".png"):
-        request = _from_picture(Path(source), given, seeds, size, steps, truncation)
+        request = _from_picture(Path(source), given, seeds, size, steps, truncation, refine)
         pipe = Pipeline.from_pretrained(**request.models, device=device)
     else:
         pipe = Pipeline.from_pretrained(**given, device=device)
         scenes, stem = read_source(source, pipe.vocabulary)
-        request = _Request(scenes, stem, parse_seeds(seeds or "0"), given, size, steps, truncation)
+        request = _Request(scenes, stem, parse_seeds(seeds or "0"), given, size, steps, truncation, refine)
     if object_seed:
         request = replace(request, scenes=[_with_object_seeds(scene, object_seed) for scene in request.scenes])
     request = replace(request, scenes=pipe.read(request.scenes))
@@ -150,7 +154,7 @@ def _draw(pipe: Pipeline, request: _Request) -> Generation:
     for start in track(starts, "drawing", len(starts)) if len(starts) > 1 else starts:
         part = pairs[start : start + BATCH]
         scenes, seeds = [scene for scene, _ in part], [seed for _, seed in part]
-        encoding = pipe.encode_pairs(scenes, seeds, request.size, request.truncation or TRUNCATION)
+        encoding = pipe.encode_pairs(scenes, seeds, request.size, request.truncation or TRUNCATION, request.refine)
         done.images.extend(pipe.render(encoding, request.steps))
         done.scenes.extend(encoding.scenes)
         done.seeds.extend(encoding.seeds)
@@ -172,6 +176,7 @@ def _metadata(request: _Request) -> list[dict[str, Any]]:
         "size": request.size,
         "steps": request.steps,
         "truncation": request.truncation,
+        "refine": request.refine or None,
         "stem": request.stem,
     }
     kept = {key: value for key, value in common.items() if value is not None}
@@ -185,6 +190,7 @@ def _from_picture(
     size: int | None,
     steps: int | None,
     truncation: float | None,
+    refine: bool,
 ) -> _Request:
     """The request in a picture's metadata; options on the command line win."""
     from PIL import Image
@@ -213,6 +219,7 @@ def _from_picture(
         size or value.get("size"),
         steps or value.get("steps"),
         truncation or value.get("truncation"),
+        refine or bool(value.get("refine")),
     )
 
 

@@ -19,6 +19,9 @@ def layout(
         str | None, typer.Option("--layout", help="Model that places objects. (default: the shipped one)")
     ] = None,
     seeds: Annotated[str, typer.Option("--seeds", help="One layout per seed, for example 0-15.")] = "0",
+    refine: Annotated[
+        bool, typer.Option("--refine", help="Move placed boxes as little as needed so that every relation holds.")
+    ] = False,
     device: Annotated[str, typer.Option("--device", help="As in generate.")] = "auto",
     out: Annotated[Path, typer.Option("--out", help="Folder for scenes and drawings.")] = Path("layouts"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
@@ -39,7 +42,8 @@ def layout(
     model.vocabulary.check(scenes)
     numbers = parse_seeds(seeds)
     pairs = [(scene, seed) for scene in scenes for seed in numbers]
-    placed = place_objects(model.for_inference(), [scene for scene, _ in pairs], [seed for _, seed in pairs])
+    asked, numbered = [scene for scene, _ in pairs], [seed for _, seed in pairs]
+    placed = place_objects(model.for_inference(), asked, numbered, refine)
     files = [(out / f"{stem}.json", scenes_to_json(placed).encode())]
     for number, ((_, seed), scene) in enumerate(zip(pairs, placed, strict=True)):
         name = stem if len(scenes) == 1 else f"{stem}-{number // len(numbers)}"

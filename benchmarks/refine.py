@@ -1,0 +1,60 @@
+"""Relations that hold before and after refining layouts, and what it costs, by the number of objects.
+
+    python benchmarks/refine.py [--scenes 20]
+
+Each scene's relations, two per object, are those of one random layout; the boxes to refine are another one's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import numpy as np
+
+from scenograph.scenes.geometry import relation_holds
+from scenograph.scenes.refine import holding, refine
+from scenograph.scenes.scene import Relation, Scene, SceneObject
+
+PREDICATES = ("left of", "right of", "above", "below", "in front of", "behind")
+COUNTS = (3, 5, 10, 20, 50)
+
+
+def random_boxes(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Sides of 8 to 25 % of the canvas, anywhere on it."""
+    low = rng.uniform(0, 0.75, (count, 2))
+    return np.concatenate([low, low + rng.uniform(0.08, 0.25, (count, 2))], axis=1)
+
+
+def random_scene(rng: np.random.Generator, count: int) -> Scene:
+    """Boxes that know nothing of the relations."""
+    true, relations = random_boxes(rng, count), []
+    while len(relations) < 2 * count:
+        i, j = (int(n) for n in rng.choice(count, 2, replace=False))
+        predicate = str(rng.choice(PREDICATES))
+        if relation_holds(predicate, true[i], true[j]):
+            relations.append(Relation(i, predicate, j))
+    return Scene(tuple(SceneObject("cube", box=tuple(b)) for b in random_boxes(rng, count).tolist()), tuple(relations))
+
+
+def main() -> None:
+    """Print a row per number of objects."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scenes", type=int, default=20)
+    arguments = parser.parse_args()
+    print(f"{'objects':>7}{'before':>9}{'after':>9}{'moved':>9}{'ms':>8}")
+    for count in COUNTS:
+        rng = np.random.default_rng(count)
+        scenes = [random_scene(rng, count) for _ in range(arguments.scenes)]
+        began = time.perf_counter()
+        refined = [refine(scene) for scene in scenes]
+        seconds = (time.perf_counter() - began) / len(scenes)
+        shares = [np.sum([holding(s) for s in part], axis=0) for part in (scenes, refined)]
+        boxes = [np.concatenate([[t.box for t in s.objects] for s in part]) for part in (scenes, refined)]
+        moved = float(np.abs(boxes[0] - boxes[1]).mean())
+        before, after = (shown / decided for shown, decided in shares)
+        print(f"{count:>7}{before:>9.1%}{after:>9.1%}{moved:>9.3f}{1000 * seconds:>8.0f}")
+
+
+if __name__ == "__main__":
+    main()

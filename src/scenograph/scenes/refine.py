@@ -1,0 +1,210 @@
+"""Layouts that keep their word: boxes moved as little as needed so that every relation of the scene holds.
+
+Along each axis the relations are linear in the edges of boxes, so the least movement is a linear program: edges move
+as little as possible in sum, and sizes change only where moving does not help. Overlap, which is not linear, is
+resolved by telling pairs apart one by one, along the way that costs least.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.optimize import linprog
+from scipy.sparse import coo_array
+
+from scenograph.errors import UserError
+from scenograph.scenes.geometry import box_area, relation_holds
+from scenograph.scenes.scene import Box, Relation, Scene
+
+MARGIN = 0.02
+"""How clearly a relation should hold, in fractions of the canvas; less where many objects share it."""
+SMALLEST = 0.02
+"""No side becomes smaller than this, or than it was."""
+RESIZING = 3.0
+"""What a change of size costs, where moving an edge costs 1."""
+COVERED = 0.5
+"""Of a box, as much as this may lie under one other box."""
+ROUNDS = 20
+"""Of telling overlapping pairs apart; what then still overlaps is left as it is."""
+
+Row = list[tuple[int, float]]
+"""Coefficients of edges in one inequality: object i's lower edge is 2 i, its upper one 2 i + 1."""
+
+
+@dataclass(frozen=True)
+class _Constraint:
+    """``sum(coefficient * edge) <= bound`` along one axis; ``source`` is the relation that asks for it, if one does."""
+
+    axis: int
+    row: Row
+    bound: float
+    source: int | None
+
+
+def refine(scene: Scene, movable: Sequence[bool] | None = None) -> Scene:
+    """The scene with boxes that show all its relations, lie on the canvas and do not cover each other.
+
+    Every object needs a box; only ``movable`` ones move. Predicates that geometry cannot decide ask for nothing.
+    Raises ``UserError`` naming a smallest set of relations that contradict each other or fixed boxes.
+    """
+    if not scene.objects:
+        return scene
+    if any(thing.box is None for thing in scene.objects):
+        raise UserError("every object needs a box before boxes can be refined")
+    free = [True] * len(scene.objects) if movable is None else list(movable)
+    boxes = np.array([thing.box for thing in scene.objects], dtype=np.float64)
+    constraints = [c for number, r in enumerate(scene.relations) for c in _asked(r, number, MARGIN)]
+    solved = _solve(boxes, constraints, free)
+    if solved is None:  # too many objects in a row for the margin?
+        constraints = [c for number, r in enumerate(scene.relations) for c in _asked(r, number, MARGIN / 20)]
+        solved = _solve(boxes, constraints, free)
+    if solved is None:
+        raise UserError(_contradiction(scene, boxes, constraints, free))
+    solved = _told_apart(scene, boxes, solved, constraints, free)
+    objects = []
+    for thing, box, moves in zip(scene.objects, solved.tolist(), free, strict=True):
+        x0, y0, x1, y1 = box
+        objects.append(replace(thing, box=(x0, y0, x1, y1)) if moves else thing)
+    return replace(scene, objects=tuple(objects))
+
+
+def _asked(relation: Relation, number: int | None, margin: float) -> list[_Constraint]:
+    """What a relation asks of edges; nothing if geometry cannot decide it."""
+    s, o = relation.subject, relation.object
+    if s == o:
+        return []
+    low_s, high_s, low_o, high_o = 2 * s, 2 * s + 1, 2 * o, 2 * o + 1
+    first: Row = [(low_s, 0.5), (high_s, 0.5), (low_o, -0.5), (high_o, -0.5)]  # centre of s before centre of o
+    turned: Row = [(edge, -value) for edge, value in first]
+    within: list[Row] = [[(low_o, 1.0), (low_s, -1.0)], [(high_s, 1.0), (high_o, -1.0)]]
+    around: list[Row] = [[(low_s, 1.0), (low_o, -1.0)], [(high_o, 1.0), (high_s, -1.0)]]
+    table: dict[str, list[tuple[int, Row]]] = {
+        "left of": [(0, first)],
+        "right of": [(0, turned)],
+        "above": [(1, first)],
+        "below": [(1, turned)],
+        "in front of": [(1, [(high_o, 1.0), (high_s, -1.0)])],
+        "behind": [(1, [(high_s, 1.0), (high_o, -1.0)])],
+        "inside": [(axis, row) for axis in (0, 1) for row in within],
+        "surrounding": [(axis, row) for axis in (0, 1) for row in around],
+    }
+    return [_Constraint(axis, row, -margin, number) for axis, row in table.get(relation.predicate, [])]
+
+
+def _solve(boxes: np.ndarray, constraints: Iterable[_Constraint], free: Sequence[bool]) -> np.ndarray | None:
+    """The least changed boxes (n, 4) that keep all constraints; None if there are none."""
+    result = np.empty_like(boxes)
+    listed = list(constraints)
+    for axis in (0, 1):
+        edges = _solve_axis(boxes[:, axis::2], [c for c in listed if c.axis == axis], free)
+        if edges is None:
+            return None
+        result[:, axis::2] = edges
+    return result
+
+
+def _solve_axis(edges: np.ndarray, constraints: Sequence[_Constraint], free: Sequence[bool]) -> np.ndarray | None:
+    """One axis: lower and upper edges (n, 2). Variables: 2 n edges, then as many deviations, then n of sizes."""
+    count = len(edges)
+    wanted = edges.ravel()
+    size = wanted[1::2] - wanted[::2]
+    rows: list[tuple[Row, float]] = [(c.row, c.bound) for c in constraints]
+    for edge in range(2 * count):
+        rows.append(([(edge, 1.0), (2 * count + edge, -1.0)], wanted[edge]))
+        rows.append(([(edge, -1.0), (2 * count + edge, -1.0)], -wanted[edge]))
+    for thing in range(count):
+        low, high, change = 2 * thing, 2 * thing + 1, 4 * count + thing
+        rows.append(([(high, 1.0), (low, -1.0), (change, -1.0)], size[thing]))
+        rows.append(([(high, -1.0), (low, 1.0), (change, -1.0)], -size[thing]))
+        rows.append(([(low, 1.0), (high, -1.0)], -min(SMALLEST, size[thing])))
+    places = [(number, edge, value) for number, (row, _) in enumerate(rows) for edge, value in row]
+    numbers, columns, values = zip(*places, strict=True)
+    matrix = coo_array((values, (numbers, columns)), shape=(len(rows), 5 * count)).tocsr()
+    fixed = np.repeat(~np.asarray(free, dtype=bool), 2)
+    bounds = [(float(w), float(w)) if f else (0.0, 1.0) for w, f in zip(wanted, fixed, strict=True)]
+    cost = np.concatenate([np.zeros(2 * count), np.ones(2 * count), np.full(count, RESIZING)])
+    found = linprog(cost, matrix, [bound for _, bound in rows], bounds=bounds + [(0.0, None)] * (3 * count))
+    return found.x[: 2 * count].reshape(count, 2) if found.status == 0 else None
+
+
+def _told_apart(
+    scene: Scene, wanted: np.ndarray, boxes: np.ndarray, constraints: list[_Constraint], free: Sequence[bool]
+) -> np.ndarray:
+    """Boxes none of which covers more than its part of another, as far as the relations let them.
+
+    In every round each pair that is too close gets the way apart that is shortest now, of those that are possible.
+    """
+    settled = {frozenset((r.subject, r.object)) for r in scene.relations if r.predicate in ("inside", "surrounding")}
+    kept = list(constraints)
+    for _ in range(ROUNDS):
+        pairs = [pair for pair in _close_pairs(boxes, free) if frozenset(pair) not in settled]
+        if not pairs:
+            break
+        shortest = [_ways_apart(*pair, boxes)[0] for pair in pairs]
+        solved = _solve(wanted, [*kept, *shortest], free)
+        if solved is not None:
+            kept, boxes = [*kept, *shortest], solved
+            settled |= {frozenset(pair) for pair in pairs}
+            continue
+        settled.add(frozenset(pairs[0]))
+        for way in _ways_apart(*pairs[0], boxes):
+            solved = _solve(wanted, [*kept, way], free)
+            if solved is not None:
+                kept, boxes = [*kept, way], solved
+                break
+    return boxes
+
+
+def _close_pairs(boxes: np.ndarray, free: Sequence[bool]) -> list[tuple[int, int]]:
+    """The pairs of which one covers too much of the other, the worst first."""
+    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    smaller = np.minimum(box_area(boxes)[:, None], box_area(boxes)[None])
+    share = np.triu(box_area(np.concatenate([low, high], axis=-1)) / np.maximum(smaller, 1e-9), 1)
+    worst = np.argwhere(share > COVERED + 1e-6)
+    order = np.argsort(-share[tuple(worst.T)], kind="stable")
+    return [(int(i), int(j)) for i, j in worst[order] if free[i] or free[j]]
+
+
+def _ways_apart(one: int, other: int, boxes: np.ndarray) -> list[_Constraint]:
+    """Along either axis in either order, no more in common than allowed of the smaller; the shortest way first."""
+    ways: list[tuple[float, int, _Constraint]] = []
+    for axis in (0, 1):
+        limit = COVERED * float((boxes[[one, other], axis + 2] - boxes[[one, other], axis]).min()) - 1e-6
+        for before, after in ((one, other), (other, one)):
+            row: Row = [(2 * before + 1, 1.0), (2 * after, -1.0)]
+            excess = float(boxes[before, axis + 2] - boxes[after, axis]) - limit
+            ways.append((excess, len(ways), _Constraint(axis, row, limit, None)))
+    return [way for _, _, way in sorted(ways, key=lambda way: way[:2])]
+
+
+def _contradiction(scene: Scene, boxes: np.ndarray, constraints: Sequence[_Constraint], free: Sequence[bool]) -> str:
+    """The message for a graph that no layout can show: a smallest set of relations without which one could."""
+    needed = sorted({c.source for c in constraints if c.source is not None})
+    for number in list(needed):
+        without = [c for c in constraints if c.source in needed and c.source != number]
+        if _solve(boxes, without, free) is None:
+            needed.remove(number)
+    said = []
+    for number in needed:
+        relation = scene.relations[number]
+        names = (f"{scene.objects[i].category} ({i})" for i in (relation.subject, relation.object))
+        said.append(f"[{number}] {next(names)} {relation.predicate} {next(names)}")
+    fixed = "" if all(free) else ", or give boxes more room"
+    return f"relationships contradict each other: {'; '.join(said)}; drop one of them{fixed}"
+
+
+def holding(scene: Scene) -> tuple[int, int]:
+    """How many of a scene's relations its boxes show, and how many geometry can decide."""
+    boxes: list[Box | None] = [thing.box for thing in scene.objects]
+    shown = decided = 0
+    for relation in scene.relations:
+        subject, target = boxes[relation.subject], boxes[relation.object]
+        if subject is None or target is None or relation.subject == relation.object:
+            continue
+        answer = relation_holds(relation.predicate, np.array(subject), np.array(target))
+        if answer is not None:
+            shown, decided = shown + int(answer), decided + 1
+    return shown, decided

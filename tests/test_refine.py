@@ -1,0 +1,101 @@
+"""Layouts that keep their word."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scenograph import Pipeline
+from scenograph.errors import UserError
+from scenograph.evaluation.layouts import coverage
+from scenograph.scenes.geometry import CONVERSES, relation_holds
+from scenograph.scenes.refine import holding, refine
+from scenograph.scenes.scene import Relation, Scene, SceneObject
+from scenograph.scenes.text import scene_from_text
+
+
+def random_boxes(rng, count, largest=0.25):
+    low = rng.uniform(0, 1 - largest, (count, 2))
+    return np.concatenate([low, low + rng.uniform(0.06, largest, (count, 2))], axis=1)
+
+
+def scene_of(boxes, relations):
+    return Scene(tuple(SceneObject("cube", box=tuple(box)) for box in boxes.tolist()), tuple(relations))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2, 16), st.integers(0, 2**20))
+def test_every_graph_that_some_layout_shows_is_kept(count, seed):
+    rng = np.random.default_rng(seed)
+    true, boxes = random_boxes(rng, count), random_boxes(rng, count)
+    relations = []
+    for _ in range(3 * count):
+        i, j = (int(n) for n in rng.choice(count, 2, replace=False))
+        predicate = str(rng.choice(list(CONVERSES)))
+        if relation_holds(predicate, true[i], true[j]):
+            relations.append(Relation(i, predicate, j))
+    refined = refine(scene_of(boxes, relations))
+    shown, decided = holding(refined)
+    assert shown == decided == len(relations)
+    after = np.array([thing.box for thing in refined.objects])
+    assert after.min() >= -1e-9 and after.max() <= 1 + 1e-9 and (after[:, 2:] > after[:, :2]).all()
+
+
+def test_a_good_layout_stays_as_it_is():
+    boxes = np.array([[0.1, 0.1, 0.3, 0.3], [0.6, 0.6, 0.9, 0.9]])
+    scene = scene_of(boxes, [Relation(0, "left of", 1), Relation(0, "riding", 1)])
+    np.testing.assert_allclose([thing.box for thing in refine(scene).objects], boxes, atol=1e-9)
+
+
+def test_objects_are_told_apart_with_the_least_movement():
+    boxes = np.array([[0.4, 0.4, 0.6, 0.6], [0.42, 0.4, 0.62, 0.6], [0.41, 0.41, 0.6, 0.6], [0.1, 0.1, 0.2, 0.2]])
+    refined = np.array([thing.box for thing in refine(scene_of(boxes, [])).objects])
+    assert coverage(refined, np.zeros(4, dtype=int)).max() <= 0.51
+    np.testing.assert_allclose(refined[3], boxes[3], atol=1e-9)
+    np.testing.assert_allclose(refined[:, 2:] - refined[:, :2], boxes[:, 2:] - boxes[:, :2], atol=1e-6)
+
+
+def test_inside_shrinks_only_what_must():
+    boxes = np.array([[0.0, 0.0, 0.8, 0.8], [0.5, 0.5, 0.7, 0.7]])
+    first, second = (np.array(thing.box) for thing in refine(scene_of(boxes, [Relation(0, "inside", 1)])).objects)
+    assert relation_holds("inside", first, second)
+
+
+def test_fixed_boxes_stay():
+    boxes = np.array([[0.5, 0.1, 0.7, 0.3], [0.2, 0.1, 0.4, 0.3]])
+    scene = scene_of(boxes, [Relation(0, "left of", 1)])
+    refined = refine(scene, [False, True])
+    assert refined.objects[0].box == scene.objects[0].box and holding(refined) == (1, 1)
+    with pytest.raises(
+        UserError, match=r"\[0\] cube \(0\) left of cube \(1\); drop one of them, or give boxes more room"
+    ):
+        refine(scene, [False, False])
+
+
+def test_contradictions_are_named_and_nothing_else():
+    relations = [
+        Relation(0, "left of", 1), Relation(2, "above", 3), Relation(1, "left of", 2), Relation(0, "above", 3),
+        Relation(2, "left of", 0),
+    ]  # fmt: skip
+    with pytest.raises(UserError) as caught:
+        refine(scene_of(random_boxes(np.random.default_rng(0), 4), relations))
+    message = str(caught.value)
+    assert all(f"[{number}]" in message for number in (0, 2, 4)) and "[1]" not in message and "[3]" not in message
+
+
+def test_boxes_are_needed():
+    assert refine(Scene(())).objects == ()
+    with pytest.raises(UserError, match="needs a box"):
+        refine(Scene((SceneObject("cube"),)))
+
+
+def test_pictures_of_refined_layouts():
+    pipe = Pipeline.from_pretrained(device="cpu")
+    words = "red cube left of blue sphere; blue sphere left of green cylinder; green cylinder in front of red cube"
+    result = pipe(words, seeds=range(6), steps=1, refine=True)
+    assert [holding(scene) for scene in result.scenes] == [(3, 3)] * 6
+    with pytest.raises(UserError, match="contradict each other"):
+        pipe("red cube left of blue sphere; blue sphere left of red cube", refine=True, steps=1)
+    assert scene_from_text(words, pipe.vocabulary).objects[0].box is None

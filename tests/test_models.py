@@ -13,6 +13,7 @@ import torch.nn.functional as F
 
 from scenograph.data.clevr import VOCABULARY
 from scenograph.errors import UserError
+from scenograph.models.attspade import AttSpade, AttSpadeConfig
 from scenograph.models.lama import Lama, LamaConfig
 from scenograph.models.lostgan import LostGan, LostGanConfig
 from scenograph.models.mise import Mise, MiseConfig
@@ -32,6 +33,11 @@ from scenograph.scenes.text import scene_from_text
 
 NAMES = VOCABULARY.to_dict()
 SMALL = {
+    "attspade": lambda: AttSpade(
+        AttSpadeConfig(
+            vocabulary=AttSpade.vocabulary_for(VOCABULARY).to_dict(), image_size=32, channels=2, embedding_dim=4
+        )
+    ),
     "lama": lambda: Lama(LamaConfig(vocabulary=NAMES, image_size=64, channels=4, latent_size=16)),
     "lostgan": lambda: LostGan(LostGanConfig(vocabulary=NAMES, channels=2, latent_size=16)),
     "mise": lambda: Mise(MiseConfig(vocabulary=NAMES, image_size=16, channels=(32, 32), layout_channels=8, steps=2)),

@@ -55,7 +55,7 @@ def info(model: Annotated[str, typer.Argument(help="A shipped name, a folder or 
 
 
 def import_checkpoint(
-    system: Annotated[str, typer.Argument(help="Whose checkpoint it is: lama, lostgan, sg2im or wsgc.")],
+    system: Annotated[str, typer.Argument(help="Whose checkpoint it is: attspade, lama, lostgan, sg2im or wsgc.")],
     checkpoint: Annotated[Path, typer.Argument(help="The authors' .pt or .pth file.")],
     vocabulary: Annotated[
         str | None,

@@ -11,6 +11,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 from scenograph.errors import UserError, suggest
+from scenograph.models.attspade import AttSpade
 from scenograph.models.base import Model
 from scenograph.models.lama import Lama
 from scenograph.models.lostgan import LostGan
@@ -21,7 +22,7 @@ from scenograph.models.sg2im import Sg2Im
 from scenograph.models.wsgc import Wsgc
 
 MODELS: dict[str, type[Model]] = {
-    kind.name: kind for kind in (Lama, LostGan, Mise, MiseLayout, ObjectClassifier, Sg2Im, Wsgc)
+    kind.name: kind for kind in (AttSpade, Lama, LostGan, Mise, MiseLayout, ObjectClassifier, Sg2Im, Wsgc)
 }
 """Every architecture, by the name that ``config.json`` and recipes use."""
 

@@ -17,6 +17,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, noise
+from scenograph.nn.embedding import AttributeEmbedding
 from scenograph.nn.graph import GraphTripleConv, mlp
 from scenograph.nn.layers import channels_last
 from scenograph.nn.normalization import BatchNorm2d
@@ -183,22 +184,6 @@ class Wsgc(Model):
         rows = torch.zeros((batch.num_images, width), dtype=torch.long, device=row.device)
         rows[row, column] = torch.arange(len(row), device=row.device)
         return torch.stack([rows[image, subject], predicate, rows[image, target]], dim=1)
-
-
-class AttributeEmbedding(nn.Module):
-    """A vector per attribute, side by side; more than one go through a linear map together."""
-
-    def __init__(self, sizes: list[int], embedding_dim: int) -> None:
-        super().__init__()
-        self.tables = nn.ModuleList(nn.Embedding(size, embedding_dim) for size in sizes)
-        width = embedding_dim * len(sizes)
-        self.mix: nn.Module = nn.Linear(width, width) if len(sizes) > 1 else nn.Identity()
-
-    def forward(self, attributes: Tensor) -> Tensor:
-        """(O, A) int64 -> (O, A * embedding_dim)."""
-        parts = [table(attributes[:, number]) for number, table in enumerate(self.tables)]
-        result: Tensor = self.mix(torch.cat(parts, dim=1))
-        return result
 
 
 def _beliefs(config: WsgcConfig, shape: tuple[int, ...]) -> Tensor:

@@ -27,6 +27,22 @@ class ObjectEmbedding(nn.Module):
         return total
 
 
+class AttributeEmbedding(nn.Module):
+    """A vector per attribute, side by side; more than one go through a linear map together."""
+
+    def __init__(self, sizes: Sequence[int], embedding_dim: int) -> None:
+        super().__init__()
+        self.tables = nn.ModuleList(nn.Embedding(size, embedding_dim) for size in sizes)
+        width = embedding_dim * len(sizes)
+        self.mix: nn.Module = nn.Linear(width, width) if len(sizes) > 1 else nn.Identity()
+
+    def forward(self, attributes: Tensor) -> Tensor:
+        """(O, A) int64 -> (O, A * embedding_dim)."""
+        parts = [table(attributes[:, number]) for number, table in enumerate(self.tables)]
+        result: Tensor = self.mix(torch.cat(parts, dim=1))
+        return result
+
+
 def drop_attributes(attributes: Tensor, uniform: Tensor, probability: float) -> Tensor:
     """Open each attribute where ``uniform`` (O, G) in [0, 1) falls below the probability."""
     return torch.where(uniform < probability, torch.full_like(attributes, -1), attributes)

@@ -25,7 +25,6 @@ from scenograph.evaluation.layouts import layout_costs
 from scenograph.models.base import Model
 from scenograph.models.registry import AutoModel
 from scenograph.scenes.batch import SceneBatch, images_to_uint8
-from scenograph.scenes.refine import refine as refine_boxes
 from scenograph.scenes.scene import ObjectSeed, Scene
 from scenograph.scenes.text import scene_from_text
 from scenograph.scenes.vocabulary import Vocabulary
@@ -220,6 +219,8 @@ def place_objects(model: Model, scenes: Sequence[Scene], seeds: Sequence[int], r
     placed = with_layout(scenes, boxes[best, rows], torch.stack(masks)[best, rows] if masks else None)
     if not refine:
         return placed
+    from scenograph.scenes.refine import refine as refine_boxes  # its solver takes a while to import
+
     movable = [[thing.box is None for thing in scene.objects] for scene in scenes]
     return [refine_boxes(scene, free) for scene, free in zip(placed, movable, strict=True)]
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from scenograph.pipelines import Pipeline
     from scenograph.scenes.vocabulary import Vocabulary
 
-app = typer.Typer(help="Measure models by named protocols; compare what was measured.")
+app = typer.Typer()
 
 PAIRS = 24
 """Real and generated pictures that the report shows side by side."""
@@ -35,7 +35,8 @@ def evaluate(
     context: typer.Context,
     pack: Annotated[Path | None, typer.Option("--pack", help="Pack whose scenes are asked for.")] = None,
     protocol: Annotated[
-        str | None, typer.Option("--protocol", help="How to measure: see scenograph evaluate protocols.")
+        str | None,
+        typer.Option("--protocol", help="How to measure: see scenograph evaluate protocols. (default: by the data)"),
     ] = None,
     model: Annotated[str | None, typer.Option("--model", help="As in generate.")] = None,
     layout: Annotated[str | None, typer.Option("--layout", help="As in generate.")] = None,
@@ -83,7 +84,7 @@ def evaluate(
     device: Annotated[str, typer.Option("--device", help="As in generate.")] = "auto",
     out: Annotated[Path, typer.Option("--out", help="Folder; the same command goes on in it.")] = Path("evaluation"),
 ) -> None:
-    """Draw the scenes of a pack and measure the pictures by a protocol.
+    """Measure models by named protocols: draw the scenes of a pack, measure the pictures, write a report.
 
     scenograph evaluate --pack packs/rendered-64
     """

@@ -83,7 +83,7 @@ def import_checkpoint(
         raise
     parameters = sum(parameter.numel() for parameter in model.parameters())
     console.print(f"wrote {folder} ({system}, {parameters / 1e6:.1f} M parameters)")
-    option = "--model" if "layout" in model.roles else "--image"
+    option = "--model" if len(model.roles) > 1 else f"--{model.roles[0]}"
     console.print(f"try: scenograph generate SCENE.json {option} {folder}")
 
 

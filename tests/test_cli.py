@@ -296,6 +296,8 @@ def test_the_tiny_run(scenograph, tmp_path, painted):
     measured = ["--classifier", "runs/tiny-object-classifier/model", "--pack", "packs/tiny", "--scenes", "4"]
     output = succeed(scenograph("evaluate", *pair, *measured, "--steps", "1", "--run", "runs/tiny-mise"))
     assert "wrote evaluation/report.html" in output
+    succeed(scenograph("scene", "from-results", "evaluation/results.csv", "--out", "placed.json"))
+    assert len(json.loads((tmp_path / "placed.json").read_text())) == 4
     figures = {row["name"] for row in json.loads((tmp_path / "evaluation" / "report.json").read_text())["figures"]}
     assert {"relations", "category", "color", "all", "fd_classifier", "probe_move", "box_iou_equivalent"} <= figures
     page = (tmp_path / "evaluation" / "report.html").read_text()

@@ -171,6 +171,8 @@ def measure(
     report = make_report(protocol, layouts.identity(), models, figures, _notes(layouts, tools))
     history = {} if training_run is None else evaluation_curves(training_run, report)
     paths = write_report(out, report, _pairs(evaluation), history | (curves or {}))
+    if "layout" in evaluation.metrics:
+        paths.append(_results(evaluation))
     _print(figures, report["notes"])
     for path in paths:
         console.print(f"wrote {path}")
@@ -405,6 +407,19 @@ def _notes(layouts: Layouts, tools: Tools) -> list[str]:
             f"{layouts.count} layouts where the published evaluation has {protocol.expected}: not comparable with it"
         )
     return notes
+
+
+def _results(evaluation: Evaluation) -> Path:
+    """True and predicted boxes of the first repeats, as Canonical Sg2Im's scripts read them."""
+    from scenograph.evaluation.results_csv import results_text, scene_result
+    from scenograph.files import write_atomically
+
+    results, repeats = [], evaluation.protocol.repeats
+    for chunk in range(evaluation.layouts.chunks):
+        true, ids = evaluation.layouts.scenes(chunk), evaluation.layouts.ids(chunk)
+        drawn = evaluation.scenes(chunk)[::repeats]
+        results += [scene_result(*row) for row in zip(ids, drawn, true, strict=True)]
+    return write_atomically(evaluation.folder / "results.csv", results_text(results).encode())
 
 
 def _pairs(evaluation: Evaluation) -> Image.Image | None:

@@ -86,6 +86,22 @@ def draw(
         console.print(f"wrote {path}")
 
 
+@app.command("from-results")
+def from_results(
+    table: Annotated[Path, typer.Argument(help="A results table of Canonical Sg2Im (.csv).")],
+    boxes: Annotated[Literal["gt", "pred"], typer.Option("--boxes", help="True or predicted ones.")] = "pred",
+    out: Annotated[Path, typer.Option("--out", help="File to write.")] = Path("scenes.json"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+) -> None:
+    """Turn a results table, as Canonical Sg2Im and scenograph evaluate write it, into scenes to draw."""
+    from scenograph.evaluation.results_csv import read_results, result_scene
+    from scenograph.scenes.scene import scenes_to_json
+
+    scenes = [result_scene(result, boxes) for result in read_results(table)]
+    write_files([(out, scenes_to_json(scenes).encode())], overwrite)
+    console.print(f"wrote {out}")
+
+
 def drawings(scene: Scene, file_format: str = "png") -> dict[str, bytes]:
     """Encoded drawings by kind: ``graph``, and ``layout`` if any object has a box."""
     import io

@@ -116,6 +116,11 @@ class Layouts:
         """True scenes, with the relations that are asked for."""
         return [part.scenes(row, 1)[0] for part, row in self.places(chunk)]
 
+    def ids(self, chunk: int) -> list[int]:
+        """Numbers of the pictures: those in the data's own names, as COCO's, or else their places."""
+        names = [str(part.pack.rows([row])[0]["id"]) for part, row in self.places(chunk)]
+        return [int(name) if name.isdigit() else chunk * CHUNK + i for i, name in enumerate(names)]
+
     def pictures(self, chunk: int) -> list[Image.Image]:
         """Real pictures. Raises ``UserError`` if a scene has none."""
         result = []

@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from scenograph import Pipeline
 from scenograph.data.clevr import VOCABULARY
 from scenograph.errors import UserError
 from scenograph.models.attspade import AttSpade, AttSpadeConfig
@@ -130,6 +131,20 @@ def test_a_seed_gives_the_same_result_in_any_batch(name):
         assert both.images.shape == (2, 3, 16, 16) and both.images.abs().max() <= 1
         other = model(SceneBatch.from_scenes(asked[1:], model.vocabulary), generators(5))
         assert not torch.allclose(other.images, alone.images, atol=1 / 100)
+
+
+PLACING = [name for name, kind in MODELS.items() if "layout" in kind.roles]
+DRAWING = [name for name, kind in MODELS.items() if "image" in kind.roles]
+
+
+@pytest.mark.parametrize("image", DRAWING)
+@pytest.mark.parametrize("layout", PLACING)
+def test_any_layout_model_goes_with_any_image_model(layout, image):
+    torch.manual_seed(0)
+    pipe = Pipeline(SMALL[image](), SMALL[layout]())
+    result = pipe("large red metal cube left of small blue rubber sphere", seeds=[0, 1])
+    assert len(result.images) == 2 and len({picture.size for picture in result.images}) == 1
+    assert all(thing.box is not None for scene in result.scenes for thing in scene.objects)
 
 
 def test_given_boxes_are_kept_and_others_lie_on_the_canvas():

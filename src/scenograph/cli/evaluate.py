@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -120,11 +122,7 @@ def evaluate(
         pipe = Pipeline.from_pretrained(model, layout=layout, image=image, device=where)
     else:
         _use_pictures(pictures, out)
-    names = {
-        "layout": layout,
-        "image": model or image,
-        "pictures": None if pictures is None else str(pictures.resolve()),
-    }
+    names = {"layout": layout, "image": model or image}
     measure(pack, chosen, out, pipe, names, tools, steps, curves, training_run)
 
 
@@ -147,13 +145,13 @@ def measure(
 
     layouts = Layouts(pack, protocol)
     draw, place = (None, None) if pipe is None else _drawing(pipe, protocol, steps)
-    models = {"pictures": {"name": names["pictures"], "digest": ""}} if pipe is None else _models(pipe, protocol, names)
+    models = {"pictures": _pictures_row(out)} if pipe is None else _models(pipe, protocol, names)
     request = {
         "protocol": protocol.model_dump(mode="json"),
         "data": layouts.identity(),
         "models": models,
         "steps": steps,
-        "tools": tools.digests(),
+        "tools": tools.digests,
     }
     evaluation = Evaluation(make_folder(out), layouts, draw, place, tools, _cache())
     main = evaluation.processes.is_main_process
@@ -217,8 +215,8 @@ def compare_folders(
     generated: Annotated[Path, typer.Argument(help="A folder of generated pictures, sub-folders included.")],
     real: Annotated[Path, typer.Argument(help="A folder of real ones.")],
     encoder: Annotated[str, typer.Option("--encoder", help="inception, dinov2 or classifier.")] = "inception",
-    weights: Annotated[list[str] | None, typer.Option("--weights", metavar="NAME=FILE", help="As above.")] = None,
-    classifier: Annotated[str | None, typer.Option("--classifier", help="As above.")] = None,
+    weights: Annotated[list[str] | None, typer.Option("--weights", metavar="NAME=FILE", help="As in evaluate.")] = None,
+    classifier: Annotated[str | None, typer.Option("--classifier", help="As in evaluate.")] = None,
     splits: Annotated[int, typer.Option("--splits", min=1, help="Of the Inception Score.")] = 5,
     device: Annotated[str, typer.Option("--device", help="As in generate.")] = "auto",
 ) -> None:
@@ -339,11 +337,10 @@ def _tools(
     if wanted & {"quality", "objects"}:
         tools.encoder = _encoder(protocol.encoder, device, files, lambda: tools.judge or judge_of(classifier, device))
     if "diversity" in wanted:
-        if protocol.repeats > 1:
-            distance = load_perceptual_distance(protocol.lpips, files.get("backbone"), files.get("heads"))
-            tools.lpips = distance.to(device)
-        elif "diversity" in wanted:
+        if protocol.repeats < 2:
             raise UserError("the diversity metric needs two pictures per layout: --repeats 2")
+        distance = load_perceptual_distance(protocol.lpips, files.get("backbone"), files.get("heads"))
+        tools.lpips = distance.to(device)
     if "detection" in wanted and detections is None:
         if detector is None:
             raise UserError("the detection metric needs --detector MODEL, or --detections FILE")
@@ -372,6 +369,13 @@ def _models(pipe: Pipeline, protocol: Protocol, names: dict[str, str | None]) ->
         rows["layout"] = {"name": names["layout"] or DEFAULT_LAYOUT, "digest": state_digest(pipe.layout.state_dict())}
     rows["image"] = {"name": names["image"] or DEFAULT_IMAGE, "digest": state_digest(pipe.image.state_dict())}
     return rows
+
+
+def _pictures_row(out: Path) -> dict[str, str]:
+    """What identifies pictures made elsewhere: their names, sizes and times."""
+    folder = (out / "pictures").resolve()
+    states = sorted((p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in folder.glob("sample_*"))
+    return {"name": str(folder), "digest": hashlib.sha256(json.dumps(states).encode()).hexdigest()}
 
 
 def _use_pictures(source: Path, out: Path) -> None:

@@ -60,7 +60,9 @@ def run_probes(draw: Draw, scenes: Sequence[Scene], vocabulary: Vocabulary) -> l
             continue
         if any(thing.box is None for thing in given.objects):
             raise UserError(f"scene {number}: probes need a box for every object")
-        results += _probe(draw, number, _fixed(given), _fixed(scenes[(number + 1) % len(scenes)]), vocabulary)
+        # A set of one scene has no other to be shuffled with.
+        other = scenes[(number + 1) % len(scenes)] if len(scenes) > 1 else Scene(())
+        results += _probe(draw, number, _fixed(given), _fixed(other), vocabulary)
     return results
 
 
@@ -74,7 +76,7 @@ def _probe(draw: Draw, number: int, scene: Scene, other: Scene, vocabulary: Voca
     drawn = [np.asarray(one.convert("RGB"), dtype=np.float64) for one in draw(asked, seeds)]
     before, turned, same_seed, other_seed = drawn[:4]
     results = [Probe("mirror", number, _mirror_score(before, turned))]
-    if len(other.objects):
+    if other.objects:
         results.append(Probe("shuffle", number, _shuffle_score(before, same_seed, other_seed)))
     for (name, _, region), after in zip(changes, drawn[4 : 4 + len(changes)], strict=True):
         inside, outside, others = _where(before, after, region, scene)

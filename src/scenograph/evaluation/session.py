@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -66,15 +67,18 @@ class Tools:
     detections: Path | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
-    def digests(self) -> list[str | None]:
-        """What identifies them: a change of any makes another evaluation."""
-        return [
-            None if self.encoder is None else self.encoder.digest,
-            None if self.judge is None else state_digest(self.judge.state_dict()),
-            None if self.lpips is None else state_digest(self.lpips.state_dict()),
-            None if self.detector is None else state_digest(self.detector.network.state_dict()),
-            None if self.detections is None else digest(self.detections),
-        ]
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of those there are: a change of any makes another evaluation."""
+        detector = None if self.detector is None else self.detector.network
+        networks: dict[str, torch.nn.Module | None]
+        networks = {"judge": self.judge, "lpips": self.lpips, "detector": detector}
+        found = {name: state_digest(one.state_dict()) for name, one in networks.items() if one is not None}
+        if self.encoder is not None:
+            found["encoder"] = self.encoder.digest
+        if self.detections is not None:
+            found["detections"] = digest(self.detections)
+        return found
 
 
 @dataclass
@@ -381,16 +385,12 @@ def without_looks(scenes: Sequence[Scene]) -> list[Scene]:
 
 def _encoded(encoder: Encoder, pictures: Iterator[np.ndarray], prefix: str) -> dict[str, np.ndarray]:
     """Features and probabilities of pictures (H, W, 3), a batch at a time."""
-    features, probabilities, batch = [], [], []
-    for picture in [*pictures, None]:
-        if picture is not None:
-            batch.append(picture)
-        if batch and (picture is None or len(batch) == BATCH):
-            rows, chances = encoder(np.stack(batch))
-            features.append(rows)
-            if chances is not None:
-                probabilities.append(chances)
-            batch = []
+    features, probabilities = [], []
+    while batch := list(islice(pictures, BATCH)):
+        rows, chances = encoder(np.stack(batch))
+        features.append(rows)
+        if chances is not None:
+            probabilities.append(chances)
     arrays = {f"{prefix}features": np.concatenate(features)} if features else {}
     if probabilities and not prefix:
         arrays["probabilities"] = np.concatenate(probabilities)
@@ -398,4 +398,4 @@ def _encoded(encoder: Encoder, pictures: Iterator[np.ndarray], prefix: str) -> d
 
 
 def _save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    write_atomically(path, lambda stream: np.savez(stream, allow_pickle=False, **arrays))
+    write_atomically(path, lambda stream: np.savez(stream, **arrays))  # type: ignore[arg-type]  # names are arrays'

@@ -25,7 +25,7 @@ from scenograph.evaluation.distributions import (
     poisson_weights,
     ratio_with_error,
 )
-from scenograph.evaluation.encoders import Encoder, state_digest
+from scenograph.evaluation.encoders import Encoder
 from scenograph.evaluation.pictures import read_picture, to_bytes
 from scenograph.evaluation.probes import MEANINGS, run_probes
 from scenograph.evaluation.robustness import MEANINGS as FORMS
@@ -117,7 +117,7 @@ class Summary:
         """Shares and means over layouts."""
         with np.load(self.of.measured(0)) as first:
             names = [name.removeprefix("sum ") for name in first.files if name.startswith("sum ")]
-        judge = _short(state_digest(self.of.tools.judge.state_dict())) if self.of.tools.judge else ""
+        judge = _short(self.of.tools.digests.get("judge", ""))
         result = []
         for name in names:
             sums, counts = (np.concatenate(list(self._arrays(f"{kind} {name}"))) for kind in ("sum", "count"))
@@ -131,8 +131,7 @@ class Summary:
             value, error = ratio_with_error(distances, np.ones(len(distances)))
             notes = (spread,) if spread else ()
             meaning = f"LPIPS ({self.of.protocol.lpips}) between two pictures of one layout: more is more varied"
-            assert self.of.tools.lpips is not None
-            weights = _short(state_digest(self.of.tools.lpips.state_dict()))
+            weights = _short(self.of.tools.digests["lpips"])
             result.append(Figure("diversity", value, error, len(distances), meaning, weights, notes))
         return result
 
@@ -213,8 +212,8 @@ class Summary:
                     seen += len(part)
             write_atomically(self.of.folder / "detections.json", json.dumps(detections).encode())
         count = len(annotations["annotations"])
-        meaning, detector = "average precision of a detector against the layouts", self.of.tools.detector
-        weights = "" if detector is None else _short(state_digest(detector.network.state_dict()))
+        meaning = "average precision of a detector against the layouts"
+        weights = _short(self.of.tools.digests.get("detector", ""))
         return [
             Figure(name, value, float("nan"), count, meaning, weights)
             for name, value in average_precision(annotations, detections).items()

@@ -15,8 +15,8 @@ from scipy.optimize import linprog
 from scipy.sparse import coo_array
 
 from scenograph.errors import UserError
-from scenograph.scenes.geometry import box_area, relation_holds
-from scenograph.scenes.scene import Box, Relation, Scene
+from scenograph.scenes.geometry import box_area
+from scenograph.scenes.scene import Relation, Scene
 
 MARGIN = 0.02
 """How clearly a relation should hold, in fractions of the canvas; less where many objects share it."""
@@ -194,17 +194,3 @@ def _contradiction(scene: Scene, boxes: np.ndarray, constraints: Sequence[_Const
         said.append(f"[{number}] {next(names)} {relation.predicate} {next(names)}")
     fixed = "" if all(free) else ", or give boxes more room"
     return f"relationships contradict each other: {'; '.join(said)}; drop one of them{fixed}"
-
-
-def holding(scene: Scene) -> tuple[int, int]:
-    """How many of a scene's relations its boxes show, and how many geometry can decide."""
-    boxes: list[Box | None] = [thing.box for thing in scene.objects]
-    shown = decided = 0
-    for relation in scene.relations:
-        subject, target = boxes[relation.subject], boxes[relation.object]
-        if subject is None or target is None or relation.subject == relation.object:
-            continue
-        answer = relation_holds(relation.predicate, np.array(subject), np.array(target))
-        if answer is not None:
-            shown, decided = shown + int(answer), decided + 1
-    return shown, decided

@@ -290,7 +290,11 @@ class Trainer:
         self.objective.restore(self.step)
         for phase, module in self.modules.items():
             module.load_state_dict(state["modules"][phase])
+            rates = [group["rate"] for group in self.optimizers[phase].param_groups]
             self.optimizers[phase].load_state_dict(state["optimizers"][phase])
+            # The rates are the recipe's, not the checkpoint's: older ones have none.
+            for group, rate in zip(self.optimizers[phase].param_groups, rates, strict=True):
+                group["rate"] = rate
         if self.ema:
             self.ema.load_state_dict(state["ema"])
         if self.accelerator.scaler and state["scaler"]:

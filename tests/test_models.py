@@ -24,6 +24,7 @@ from scenograph.models.published.checkpoint import read_checkpoint
 from scenograph.models.published.sg2im import import_sg2im
 from scenograph.models.registry import MODELS, AutoModel
 from scenograph.models.sg2im import Sg2Im, Sg2ImConfig
+from scenograph.models.spade import Spade, SpadeConfig
 from scenograph.models.wsgc import Wsgc, WsgcConfig
 from scenograph.nn.crops import crop_boxes
 from scenograph.nn.discriminators import build_cnn
@@ -44,6 +45,7 @@ SMALL = {
     "mise": lambda: Mise(MiseConfig(vocabulary=NAMES, image_size=16, channels=(32, 32), layout_channels=8, steps=2)),
     "mise-layout": lambda: MiseLayout(MiseLayoutConfig(vocabulary=NAMES, width=32, layers=2, graph_hidden=32, steps=3)),
     "sg2im": lambda: small_sg2im(layout_noise_dim=4),
+    "spade": lambda: Spade(SpadeConfig(vocabulary=NAMES, image_size=(32, 32), channels=2, mask_size=8, latent_size=4)),
     "wsgc": lambda: Wsgc(
         WsgcConfig(
             vocabulary=Wsgc.vocabulary_for(VOCABULARY).to_dict(),

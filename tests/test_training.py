@@ -20,6 +20,7 @@ from scenograph.training.recipe import Recipe, load_recipe, shipped_recipes
 from scenograph.training.trainer import Trainer, learning_rate_factor
 
 SMALL_MODELS = {
+    "attspade": {"name": "attspade", "image_size": 32, "channels": 2, "embedding_dim": 4},
     "lama": {"name": "lama", "image_size": 64, "channels": 4, "latent_size": 16, "initial_scale": 0.5},
     "lostgan": {"name": "lostgan", "version": 1, "image_size": 64, "channels": 4, "latent_size": 16},
     "mise": {"name": "mise", "image_size": 16, "channels": [32, 32], "layout_channels": 8},
@@ -28,6 +29,7 @@ SMALL_MODELS = {
         "name": "sg2im", "image_size": [16, 16], "embedding_dim": 16, "gconv_dim": 16, "gconv_hidden_dim": 32,
         "gconv_num_layers": 2, "refinement_dims": [16, 8], "mask_size": 8, "layout_noise_dim": 4,
     },
+    "spade": {"name": "spade", "image_size": [32, 32], "channels": 2, "mask_size": 8, "latent_size": 4},
     "wsgc": {
         "name": "wsgc", "embedding_dim": 8, "gconv_dim": 16, "gconv_hidden_dim": 16, "gconv_num_layers": 2, "mask_size": 8,
     },
@@ -35,6 +37,11 @@ SMALL_MODELS = {
 }  # fmt: skip
 SMALL_DISCRIMINATOR = {"arch": "C3-8-2,C3-8", "normalization": "none", "padding": "same"}
 OBJECTIVES = {
+    "attspade": {
+        "discriminator_channels": 4, "feature_weight": 0.0, "given_masks": 0.5, "pixel_weight": 1.0, "crop_size": 8,
+        "object_discriminator": SMALL_DISCRIMINATOR,
+    },
+    "spade": {"discriminator_channels": 4, "feature_weight": 0.0},
     "lama": {"discriminator_channels": 4, "discriminator_plan": 128, "head_start": 1, "given_masks": 0.5, "mask_weight": 1.0},
     "lostgan": {"discriminator_channels": 4, "feature_weight": 0.0},
     "sg2im": {

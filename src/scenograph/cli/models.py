@@ -55,13 +55,13 @@ def info(model: Annotated[str, typer.Argument(help="A shipped name, a folder or 
 
 
 def import_checkpoint(
-    system: Annotated[str, typer.Argument(help="Whose checkpoint it is: attspade, lama, lostgan, sg2im or wsgc.")],
+    system: Annotated[str, typer.Argument(help="Its authors: attspade, lama, lostgan, sg2im, spade or wsgc.")],
     checkpoint: Annotated[Path, typer.Argument(help="The authors' .pt or .pth file.")],
     vocabulary: Annotated[
         str | None,
         typer.Option(
             "--vocabulary",
-            help="Names of the categories, for files that lack them (lama, lostgan): coco-stuff, a pack, or a "
+            help="Names of the categories, for files that lack them (lama, lostgan, spade): coco-stuff, a pack, or a "
             "vocab.json or vocabulary.json.",
         ),
     ] = None,

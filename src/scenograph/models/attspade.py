@@ -7,11 +7,10 @@ CVPR 2019) whose every norm reads that layout draws the picture.
 from __future__ import annotations
 
 import copy
-from itertools import pairwise
+from functools import partial
 from typing import Literal, Self
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
@@ -19,15 +18,11 @@ from scenograph.errors import UserError
 from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, check_side
 from scenograph.nn.embedding import AttributeEmbedding
 from scenograph.nn.layers import channels_last
-from scenograph.nn.layout import compose_layout, sample_boxes, sample_masks
-from scenograph.nn.spade import SLOPE, SpadeBlock
+from scenograph.nn.layout import compose_layout, sample_planes
+from scenograph.nn.spade import DOUBLINGS, SpadeGenerator, Upsampling
 from scenograph.nn.spectral import fold_spectral_norms
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.vocabulary import Vocabulary
-
-WIDTHS = (16, 16, 16, 16, 8, 4, 2, 1)
-"""Channels before and after each block, in units of ``channels``."""
-DOUBLINGS = {"normal": 5, "more": 6, "most": 7}
 
 
 class AttSpadeConfig(ModelConfig):
@@ -36,7 +31,7 @@ class AttSpadeConfig(ModelConfig):
     image_size: int = 128
     channels: int = Field(default=64, ge=1)
     embedding_dim: int = Field(default=32, ge=1)
-    upsampling: Literal["normal", "more", "most"] = "normal"
+    upsampling: Upsampling = "normal"
     """How often the map doubles: five, six or seven times."""
     mask_size: Literal[16] = 16
 
@@ -59,15 +54,11 @@ class AttSpade(Model):
     def __init__(self, config: AttSpadeConfig) -> None:
         super().__init__(config)
         self.config = config
-        groups = [len(names) + 1 for names in self.vocabulary.attributes.values()]
-        self.object_embedding = AttributeEmbedding([len(self.vocabulary.categories), *groups], config.embedding_dim)
-        layout_channels = config.embedding_dim * (1 + len(groups))
-        widths = [config.channels * factor for factor in WIDTHS]
-        if config.upsampling == "most":
-            widths.append(config.channels // 2)
-        self.first = nn.Conv2d(layout_channels, widths[0], 3, padding=1)
-        self.blocks = nn.ModuleList(SpadeBlock(before, after, layout_channels) for before, after in pairwise(widths))
-        self.last = nn.Conv2d(widths[-1], 3, 3, padding=1)
+        groups = self.vocabulary.attributes.values()
+        self.table_sizes = [len(self.vocabulary.categories), *(len(names) + 1 for names in groups)]
+        self.object_embedding = AttributeEmbedding(self.table_sizes, config.embedding_dim)
+        read = partial(_read, self.object_embedding.width)
+        self.generator = SpadeGenerator(config.channels, config.upsampling, read)
         channels_last(self)
 
     @staticmethod
@@ -82,42 +73,28 @@ class AttSpade(Model):
             raise UserError(f"{self.name} needs a box for every object")
         return ModelOutput(boxes=batch.boxes, layout=self.paint(batch))
 
-    def paint(self, batch: SceneBatch) -> Tensor:
-        """Attribute vectors in their boxes, summed where they overlap; in training, and without masks.
+    @staticmethod
+    def attributes(batch: SceneBatch) -> Tensor:
+        """Category and attributes of every object, as embeddings read them: (O, A), 0 for an open attribute."""
+        return torch.cat([batch.objects[:, None], batch.attributes + 1], dim=1)
 
-        With masks, for inference: whole objects, those of least mass (the sum of their vector over their pixels)
-        first, and nothing over them.
+    def paint(self, batch: SceneBatch) -> Tensor:
+        """Attribute vectors through their masks, or in their boxes, summed where they overlap.
+
+        In inference, pictures with masks show whole objects: those of least mass (the sum of their vector over their
+        pixels) first, and nothing over them.
         """
-        side = self.config.image_size
-        vectors = self.object_embedding(torch.cat([batch.objects[:, None], batch.attributes + 1], dim=1))
-        if not bool(batch.known_masks.any()):
-            planes = sample_boxes(batch.boxes, side, side)
-        else:
-            planes = sample_masks(batch.boxes, batch.masks, side, side)
-            if not self.training:
-                planes = _uncovered(planes, vectors.sum(dim=1), batch.object_to_image, batch.num_images)
+        side, known = self.config.image_size, batch.known_masks
+        vectors = self.object_embedding(self.attributes(batch))
+        planes = sample_planes(batch.boxes, batch.masks, known, side, side)
+        if not self.training:
+            planes = _uncovered(planes, known, vectors.sum(dim=1), batch.object_to_image, batch.num_images)
         return compose_layout(vectors, planes, batch.object_to_image, batch.num_images)
 
     def render(self, layout: Tensor, generators: Generators = None, steps: int | None = None) -> Tensor:
         """Pictures (N, 3, S, S) in [-1, 1]."""
-        layouts = {layout.shape[2]: layout}
-
-        def at(side: int) -> Tensor:
-            """The layout resized once per size, not once per norm."""
-            if side not in layouts:
-                layouts[side] = F.interpolate(layout, (side, side), mode="nearest")
-            return layouts[side]
-
-        side = self.config.image_size >> DOUBLINGS[self.config.upsampling]
-        x = self.first(at(side))
-        # The two blocks in the middle share one size, unless there are more doublings.
-        same = {0, 2} if self.config.upsampling == "normal" else {0}
-        for number, block in enumerate(self.blocks):
-            if number not in same:
-                side *= 2
-                x = F.interpolate(x, scale_factor=2.0, mode="nearest")
-            x = block(x, at(side))
-        return torch.tanh(self.last(F.leaky_relu(x, SLOPE)))
+        pictures: Tensor = self.generator(layout, *layout.shape[2:])
+        return pictures
 
     def for_inference(self) -> Self:
         """A copy with spectral norms folded."""
@@ -126,14 +103,20 @@ class AttSpade(Model):
         return channels_last(faster)
 
 
-def _uncovered(planes: Tensor, sums: Tensor, owner: Tensor, pictures: int) -> Tensor:
-    """What is left of the masks (O, H, W): each where it exceeds a half and no lighter object's does."""
-    kept = torch.zeros_like(planes)
+def _uncovered(planes: Tensor, known: Tensor, sums: Tensor, owner: Tensor, pictures: int) -> Tensor:
+    """What is left of planes (O, H, W) in pictures with masks: each where it exceeds a half and no lighter one does."""
+    kept = planes.clone()
     mass = sums * planes.sum(dim=(1, 2))
     for picture in range(pictures):
         rows = (owner == picture).nonzero()[:, 0]
+        if not bool(known[rows].any()):
+            continue
         rows = rows[torch.argsort(mass[rows], stable=True)]
         shown = planes[rows] > 0.5
         before = shown.cumsum(dim=0) - shown.long()
         kept[rows] = planes[rows] * (shown & (before == 0))
     return kept
+
+
+def _read(layout_channels: int, channels_out: int, kernel: int) -> nn.Conv2d:
+    return nn.Conv2d(layout_channels, channels_out, kernel, padding=kernel // 2)

@@ -20,7 +20,7 @@ from scenograph.errors import UserError
 from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, noise
 from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.layers import channels_last
-from scenograph.nn.layout import compose_layout, sample_boxes, sample_masks
+from scenograph.nn.layout import compose_layout, sample_planes
 from scenograph.nn.unet import UNet
 from scenograph.scenes.batch import SceneBatch
 
@@ -77,10 +77,7 @@ class Mise(Model):
     def paint_layout(self, batch: SceneBatch, side: int) -> Tensor:
         """Object vectors painted through masks where known, boxes elsewhere. Every object needs a box."""
         vectors = self.paint(self.embedding(batch.objects, batch.attributes))
-        planes = sample_boxes(batch.boxes, side, side)
-        if batch.known_masks.any():
-            known = batch.known_masks
-            planes[known] = sample_masks(batch.boxes[known], batch.masks[known], side, side)
+        planes = sample_planes(batch.boxes, batch.masks, batch.known_masks, side, side)
         return compose_layout(vectors, planes, batch.object_to_image, batch.num_images)
 
     def velocity(self, noisy: Tensor, time: Tensor, layout: Tensor) -> Tensor:

@@ -19,10 +19,11 @@ from scenograph.models.mise import Mise
 from scenograph.models.mise_layout import MiseLayout
 from scenograph.models.object_classifier import ObjectClassifier
 from scenograph.models.sg2im import Sg2Im
+from scenograph.models.spade import Spade
 from scenograph.models.wsgc import Wsgc
 
 MODELS: dict[str, type[Model]] = {
-    kind.name: kind for kind in (AttSpade, Lama, LostGan, Mise, MiseLayout, ObjectClassifier, Sg2Im, Wsgc)
+    kind.name: kind for kind in (AttSpade, Lama, LostGan, Mise, MiseLayout, ObjectClassifier, Sg2Im, Spade, Wsgc)
 }
 """Every architecture, by the name that ``config.json`` and recipes use."""
 

@@ -28,13 +28,13 @@ class ObjectEmbedding(nn.Module):
 
 
 class AttributeEmbedding(nn.Module):
-    """A vector per attribute, side by side; more than one go through a linear map together."""
+    """A vector per attribute, side by side; more than one, or ``mixed``, go through a linear map together."""
 
-    def __init__(self, sizes: Sequence[int], embedding_dim: int) -> None:
+    def __init__(self, sizes: Sequence[int], embedding_dim: int, mixed: bool = False) -> None:
         super().__init__()
         self.tables = nn.ModuleList(nn.Embedding(size, embedding_dim) for size in sizes)
-        width = embedding_dim * len(sizes)
-        self.mix: nn.Module = nn.Linear(width, width) if len(sizes) > 1 else nn.Identity()
+        self.width = embedding_dim * len(sizes)
+        self.mix: nn.Module = nn.Linear(self.width, self.width) if len(sizes) > 1 or mixed else nn.Identity()
 
     def forward(self, attributes: Tensor) -> Tensor:
         """(O, A) int64 -> (O, A * embedding_dim)."""

@@ -54,6 +54,14 @@ def sample_boxes(boxes: Tensor, height: int, width: int, align_corners: bool = T
     return down[:, :, None] * across[:, None, :]
 
 
+def sample_planes(boxes: Tensor, masks: Tensor, known: Tensor, height: int, width: int) -> Tensor:
+    """:func:`sample_masks` of objects whose mask is known (O,) bool, :func:`sample_boxes` of all others."""
+    planes = sample_boxes(boxes, height, width)
+    if bool(known.any()):
+        planes[known] = sample_masks(boxes[known], masks[known], height, width)
+    return planes
+
+
 def compose_layout(vectors: Tensor, planes: Tensor, object_to_image: Tensor, num_images: int) -> Tensor:
     """Sum of vector (O, D) times plane (O, H, W) over the objects of each image: (N, D, H, W), channels last.
 

@@ -1,7 +1,13 @@
-"""Spatially-adaptive normalization and its residual block (Park, Liu, Wang, Zhu; CVPR 2019, section 3)."""
+"""Spatially-adaptive normalization, its generator and its discriminator (Park, Liu, Wang, Zhu; CVPR 2019).
+
+A layout is a map of features, or a :class:`LabelMap`, which says of every pixel only which label it has.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -14,45 +20,243 @@ from scenograph.nn.spectral import SpectralConv2d
 HIDDEN = 128
 """Channels between the layout and its gains and shifts, at every norm."""
 SLOPE = 0.2
+Upsampling = Literal["normal", "more", "most"]
+DOUBLINGS = {"normal": 5, "more": 6, "most": 7}
+WIDTHS = (16, 16, 16, 16, 8, 4, 2, 1)
+"""Channels before and after each block, in units of ``channels``."""
 SpadeNormKind = Literal["batch", "instance"]
+Reader = Callable[[int, int], nn.Module]
+"""Makes the layer that reads a layout, from a number of channels and a kernel size."""
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """A label per pixel (N, H, W) int64; ``count``, one more than the last label, where there is none."""
+
+    labels: Tensor
+    count: int
+    edges: Tensor | None = None
+    """(N, 1, H, W) float32: 1 at the borders of instances."""
+
+    def resized(self, height: int, width: int) -> LabelMap:
+        """Every pixel takes the label of one of the old ones."""
+        size = (height, width)
+        labels = F.interpolate(self.labels[:, None].float(), size, mode="nearest")[:, 0].long()
+        edges = None if self.edges is None else F.interpolate(self.edges, size, mode="nearest")
+        return replace(self, labels=labels, edges=edges)
+
+    def one_hot(self) -> Tensor:
+        """The same as a map of features (N, count [+ 1], H, W), channels last; the last channel holds the edges."""
+        planes = F.one_hot(self.labels, self.count + 1)[..., : self.count].float().permute(0, 3, 1, 2)
+        return planes if self.edges is None else torch.cat([planes, self.edges], dim=1)
+
+
+Layout = Tensor | LabelMap
+
+
+def resized(layout: Layout, height: int, width: int) -> Layout:
+    """A layout at another size: each pixel as the nearest one was."""
+    if isinstance(layout, LabelMap):
+        return layout.resized(height, width)
+    return F.interpolate(layout, (height, width), mode="nearest")
+
+
+class LabelConv2d(nn.Conv2d):
+    """A convolution of a label map's features, its sides kept, that looks labels up instead of multiplying by ones.
+
+    A pixel of hundreds of channels of which one is 1 costs as many additions as the kernel has taps.
+    """
+
+    def __init__(self, count: int, edges: bool, channels_out: int, kernel: int) -> None:
+        super().__init__(count + edges, channels_out, kernel, padding=kernel // 2)
+        self.count = count
+
+    def forward(self, layout: LabelMap) -> Tensor:  # type: ignore[override]
+        """(N, H, W) labels -> (N, C', H, W), channels last."""
+        kernel, count, reach = self.kernel_size[0], self.count, self.kernel_size[0] // 2
+        # One table per tap; its last row is for pixels without a label, and those beyond the border.
+        taps = self.weight[:, :count].permute(2, 3, 1, 0).flatten(0, 1)
+        table = F.pad(taps, (0, 0, 0, 1)).flatten(0, 1)
+        labels = F.pad(layout.labels, (reach,) * 4, value=count)
+        shifted = labels.unfold(1, kernel, 1).unfold(2, kernel, 1).flatten(3)
+        rows = shifted + torch.arange(kernel**2, device=labels.device) * (count + 1)
+        sums = F.embedding_bag(rows.flatten(0, 2), table, mode="sum").unflatten(0, rows.shape[:3])
+        result = sums if self.bias is None else sums + self.bias
+        result = result.permute(0, 3, 1, 2)
+        if layout.edges is None:
+            return result
+        return result + F.conv2d(layout.edges, self.weight[:, count:], padding=reach)
 
 
 class SpadeNorm(nn.Module):
     """A norm without parameters, then ``x * (1 + gain) + shift``, both read off the layout by two convolutions."""
 
-    def __init__(self, channels: int, layout_channels: int, kind: SpadeNormKind = "batch", kernel: int = 3) -> None:
+    def __init__(self, channels: int, read: Reader, kind: SpadeNormKind = "batch", kernel: int = 3) -> None:
         super().__init__()
         self.norm: nn.Module = BatchNorm2d(channels, affine=False)
         if kind == "instance":
             self.norm = nn.InstanceNorm2d(channels)
-        self.shared = nn.Conv2d(layout_channels, HIDDEN, kernel, padding=kernel // 2)
+        self.shared = read(HIDDEN, kernel)
         # Gains and shifts side by side: one convolution instead of two.
         self.modulation = nn.Conv2d(HIDDEN, 2 * channels, kernel, padding=kernel // 2)
 
-    def forward(self, x: Tensor, layout: Tensor) -> Tensor:
-        """Features (N, C, H, W), layout (N, L, H, W) at the same size -> (N, C, H, W)."""
+    def forward(self, x: Tensor, layout: Layout) -> Tensor:
+        """Features (N, C, H, W), a layout of the same size -> (N, C, H, W)."""
         gain, shift = self.modulation(F.relu(self.shared(layout), inplace=True)).chunk(2, dim=1)
         return torch.addcmul(shift, self.norm(x), 1 + gain)
 
 
 class SpadeBlock(nn.Module):
-    """Two spectrally normalized convolutions, each after a norm and a leaky ReLU; a learnt shortcut between widths."""
+    """Two convolutions, each after a norm and a leaky ReLU; a learnt shortcut where the width changes."""
 
-    def __init__(self, channels_in: int, channels_out: int, layout_channels: int) -> None:
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        read: Reader,
+        norm: SpadeNormKind = "batch",
+        kernel: int = 3,
+        spectral: bool = True,
+    ) -> None:
         super().__init__()
-        middle = min(channels_in, channels_out)
-        self.norm1 = SpadeNorm(channels_in, layout_channels)
-        self.conv1 = SpectralConv2d(channels_in, middle, 3, padding=1)
-        self.norm2 = SpadeNorm(middle, layout_channels)
-        self.conv2 = SpectralConv2d(middle, channels_out, 3, padding=1)
+        middle, conv = min(channels_in, channels_out), SpectralConv2d if spectral else nn.Conv2d
+        self.norm1 = SpadeNorm(channels_in, read, norm, kernel)
+        self.conv1 = conv(channels_in, middle, 3, padding=1)
+        self.norm2 = SpadeNorm(middle, read, norm, kernel)
+        self.conv2 = conv(middle, channels_out, 3, padding=1)
         self.learnt = channels_in != channels_out
         if self.learnt:
-            self.norm_shortcut = SpadeNorm(channels_in, layout_channels)
-            self.shortcut = SpectralConv2d(channels_in, channels_out, 1, bias=False)
+            self.norm_shortcut = SpadeNorm(channels_in, read, norm, kernel)
+            self.shortcut = conv(channels_in, channels_out, 1, bias=False)
 
-    def forward(self, x: Tensor, layout: Tensor) -> Tensor:
-        """Features (N, C, H, W), layout (N, L, H, W) -> (N, C', H, W)."""
+    def forward(self, x: Tensor, layout: Layout) -> Tensor:
+        """Features (N, C, H, W), a layout of the same size -> (N, C', H, W)."""
         kept = self.shortcut(self.norm_shortcut(x, layout)) if self.learnt else x
         hidden = self.conv1(F.leaky_relu(self.norm1(x, layout), SLOPE, inplace=True))
         result: Tensor = kept + self.conv2(F.leaky_relu(self.norm2(hidden, layout), SLOPE, inplace=True))
         return result
+
+
+class SpadeGenerator(nn.Module):
+    """From the layout at its smallest (or from ``latent_size`` random numbers) to pictures, doubling between blocks.
+
+    ``start`` is the height and width it begins with, which only latents need to know.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        upsampling: Upsampling,
+        read: Reader,
+        latent_size: int = 0,
+        start: tuple[int, int] = (0, 0),
+        norm: SpadeNormKind = "batch",
+        kernel: int = 3,
+        spectral: bool = True,
+    ) -> None:
+        super().__init__()
+        self.upsampling, self.start = upsampling, start
+        widths = [channels * factor for factor in WIDTHS]
+        if upsampling == "most":
+            widths.append(channels // 2)
+        self.from_latents = latent_size > 0
+        self.first = nn.Linear(latent_size, widths[0] * start[0] * start[1]) if latent_size else read(widths[0], 3)
+        self.blocks = nn.ModuleList(
+            SpadeBlock(before, after, read, norm, kernel, spectral) for before, after in pairwise(widths)
+        )
+        self.last = nn.Conv2d(widths[-1], 3, 3, padding=1)
+
+    def forward(self, layout: Layout, height: int, width: int, latents: Tensor | None = None) -> Tensor:
+        """A layout of the picture's size, and latents (N, Z) -> pictures (N, 3, height, width) in [-1, 1]."""
+        layouts: dict[int, Layout] = {height: layout}
+
+        def at(rows: int, columns: int) -> Layout:
+            """The layout resized once per size, not once per norm."""
+            if rows not in layouts:
+                layouts[rows] = resized(layout, rows, columns)
+            return layouts[rows]
+
+        rows, columns = (side >> DOUBLINGS[self.upsampling] for side in (height, width))
+        x = self.first(latents).unflatten(1, (-1, *self.start)) if self.from_latents else self.first(at(rows, columns))
+        # The two blocks in the middle share one size, unless there are more doublings.
+        same = {0, 2} if self.upsampling == "normal" else {0}
+        for number, block in enumerate(self.blocks):
+            if number not in same:
+                rows, columns = 2 * rows, 2 * columns
+                x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+            x = block(x, at(rows, columns))
+        return torch.tanh(self.last(F.leaky_relu(x, SLOPE)))
+
+
+class StyleEncoder(nn.Module):
+    """A picture to the mean and log variance of the latents that a generator would draw it from (appendix A)."""
+
+    SIDE = 256
+
+    def __init__(self, channels: int, latent_size: int) -> None:
+        super().__init__()
+        widths = [3, *(channels * factor for factor in (1, 2, 4, 8, 8, 8))]
+        self.convolutions = nn.ModuleList(
+            SpectralConv2d(before, after, 3, stride=2, padding=1, bias=False) for before, after in pairwise(widths)
+        )
+        features = widths[-1] * (self.SIDE >> len(self.convolutions)) ** 2
+        self.mean, self.log_variance = nn.Linear(features, latent_size), nn.Linear(features, latent_size)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 3, H, W) in [-1, 1] -> (N, Z) twice."""
+        x = images
+        if images.shape[2:] != (self.SIDE, self.SIDE):
+            x = F.interpolate(images, (self.SIDE, self.SIDE), mode="bilinear")
+        for convolution in self.convolutions:
+            x = F.leaky_relu(F.instance_norm(convolution(x)), SLOPE)
+        return self.mean(x.flatten(1)), self.log_variance(x.flatten(1))
+
+
+class PatchDiscriminator(nn.Module):
+    """A score per patch (Isola et al. 2017), with the features of every layer."""
+
+    def __init__(self, channels_in: int, channels: int, layers: int) -> None:
+        super().__init__()
+        widths = [min(channels * 2**layer, 512) for layer in range(layers)]
+        self.first = nn.Conv2d(channels_in, widths[0], 4, stride=2, padding=2)
+        self.middle = nn.ModuleList(
+            # The last of them keeps the size.
+            SpectralConv2d(before, after, 4, stride=1 + (number < layers - 2), padding=2, bias=False)
+            for number, (before, after) in enumerate(pairwise(widths))
+        )
+        self.last = nn.Conv2d(widths[-1], 1, 4, padding=2)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(N, C, H, W) -> features of every layer, the scores (N, 1, h, w) last."""
+        found = [F.leaky_relu(self.first(x), SLOPE)]
+        for convolution in self.middle:
+            found.append(F.leaky_relu(F.instance_norm(convolution(found[-1])), SLOPE))
+        return [*found, self.last(found[-1])]
+
+
+class MultiScaleDiscriminator(nn.Module):
+    """Patch discriminators of the input, of its half, and so on (Wang et al. 2018)."""
+
+    def __init__(self, channels_in: int, channels: int = 64, scales: int = 2, layers: int = 4) -> None:
+        super().__init__()
+        self.scales = nn.ModuleList(PatchDiscriminator(channels_in, channels, layers) for _ in range(scales))
+
+    def forward(self, x: Tensor) -> list[list[Tensor]]:
+        """(N, C, H, W) -> per scale: features of every layer, the scores last."""
+        found = []
+        for number, scale in enumerate(self.scales):
+            if number:
+                x = F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)
+            found.append(scale(x))
+        return found
+
+
+def instance_edges(instances: Tensor) -> Tensor:
+    """Instance numbers (N, H, W) -> (N, 1, H, W) float32: 1 where one of the four neighbours is another instance."""
+    edges = torch.zeros_like(instances, dtype=torch.bool)
+    across, down = instances[:, :, 1:] != instances[:, :, :-1], instances[:, 1:] != instances[:, :-1]
+    edges[:, :, 1:] |= across
+    edges[:, :, :-1] |= across
+    edges[:, 1:] |= down
+    edges[:, :-1] |= down
+    return edges[:, None].float()

@@ -358,7 +358,8 @@ class Trainer:
                 rate = [factor for part, factor in self.objective.rates(phase).items() if part in name][-1]
                 groups.setdefault(rate, []).append(parameter)
         parameters = [{"params": members, "rate": rate} for rate, members in groups.items()]
-        optimizer = kind(parameters, lr=options.lr, betas=options.betas, weight_decay=options.weight_decay)
+        betas = self.objective.betas(phase) or options.betas
+        optimizer = kind(parameters, lr=options.lr, betas=betas, weight_decay=options.weight_decay)
         return self.accelerator.prepare_optimizer(optimizer)
 
     def _sum(self, value: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from scenograph.models.published.attspade import import_attspade
 from scenograph.models.published.lama import import_lama
 from scenograph.models.published.lostgan import import_lostgan
 from scenograph.models.published.sg2im import import_sg2im
+from scenograph.models.published.spade import import_spade
 from scenograph.models.published.wsgc import import_wsgc
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -18,6 +19,7 @@ IMPORTERS: dict[str, Callable[[Path, Vocabulary | None], Model]] = {
     "lama": import_lama,
     "lostgan": import_lostgan,
     "sg2im": import_sg2im,
+    "spade": import_spade,
     "wsgc": import_wsgc,
 }
 """System name to the function that reads its checkpoint file; names of categories only where the file lacks them."""

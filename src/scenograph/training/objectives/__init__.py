@@ -8,15 +8,18 @@ from scenograph.training.objectives.mise import MiseObjective
 from scenograph.training.objectives.mise_layout import MiseLayoutObjective
 from scenograph.training.objectives.object_classifier import ObjectClassifierObjective
 from scenograph.training.objectives.sg2im import Sg2ImObjective
+from scenograph.training.objectives.spade import AttSpadeObjective, SpadeObjective
 from scenograph.training.objectives.wsgc import WsgcObjective
 
 OBJECTIVES: dict[str, type[Objective]] = {
+    "attspade": AttSpadeObjective,
     "lama": LamaObjective,
     "lostgan": LostGanObjective,
     "mise": MiseObjective,
     "mise-layout": MiseLayoutObjective,
     "object-classifier": ObjectClassifierObjective,
     "sg2im": Sg2ImObjective,
+    "spade": SpadeObjective,
     "wsgc": WsgcObjective,
 }
 """Every objective, by the name that recipes use."""

@@ -58,6 +58,10 @@ class Objective(ABC):
         """Factors of the learning rate for parameters by a part of their name, the last that fits; ``""`` fits all."""
         return {"": 1.0}
 
+    def betas(self, phase: str) -> tuple[float, float] | None:
+        """Adam's decays for a phase, where they are not the recipe's."""
+        return None
+
     def modules(self) -> dict[str, nn.Module]:
         """The module that each phase trains, by phase."""
         return {"model": self.model}

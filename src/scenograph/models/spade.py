@@ -1,0 +1,135 @@
+"""SPADE, also known as GauGAN: label maps to pictures (Park, Liu, Wang, Zhu; CVPR 2019).
+
+A label map says of every pixel what it is. Here it is painted from the objects of a scene, or given as it is.
+"""
+
+from __future__ import annotations
+
+import copy
+from functools import partial
+from typing import Literal, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from scenograph.errors import UserError
+from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, check_side, noise
+from scenograph.nn.layers import channels_last, small_xavier_
+from scenograph.nn.layout import sample_planes
+from scenograph.nn.spade import (
+    DOUBLINGS,
+    LabelConv2d,
+    LabelMap,
+    SpadeGenerator,
+    SpadeNormKind,
+    StyleEncoder,
+    Upsampling,
+    instance_edges,
+)
+from scenograph.nn.spectral import fold_spectral_norms
+from scenograph.scenes.batch import SceneBatch
+
+
+class SpadeConfig(ModelConfig):
+    """The published constructor's settings. The vocabulary's categories are the labels, in order."""
+
+    image_size: tuple[int, int] = (256, 256)
+    """Height and width."""
+    channels: int = Field(default=64, ge=1)
+    upsampling: Upsampling = "normal"
+    """How often the map doubles: five, six or seven times."""
+    unknown_label: bool = True
+    """Whether pixels that no object covers have a label of their own, after all others; else they have none."""
+    edges: bool = True
+    """Whether one more channel shows the borders of objects."""
+    latent_size: int = Field(default=0, ge=0)
+    """Of the random numbers that decide the style, which an encoder may also read off a picture; 0: no style."""
+    norm: SpadeNormKind = "batch"
+    kernel: Literal[3, 5] = 3
+    """Of the convolutions that read the label map."""
+    spectral: bool = True
+    mask_size: int = Field(default=64, ge=1)
+    """Side of the masks through which objects are painted."""
+
+    @model_validator(mode="after")
+    def _whole_pixels(self) -> Self:
+        factor = 2 ** DOUBLINGS[self.upsampling]
+        if any(side < factor or side % factor for side in self.image_size):
+            raise ValueError(f"image_size {self.image_size}: multiples of {factor} are needed for {self.upsampling!r}")
+        return self
+
+
+class Spade(Model):
+    """The generator; its layout is a :class:`LabelMap`. Without a style, the same picture for any seed."""
+
+    name = "spade"
+    Config = SpadeConfig
+    config: SpadeConfig
+    roles = ("image",)
+
+    def __init__(self, config: SpadeConfig) -> None:
+        super().__init__(config)
+        self.config = config
+        self.labels = len(self.vocabulary.categories) + config.unknown_label
+        factor = 2 ** DOUBLINGS[config.upsampling]
+        self.generator = SpadeGenerator(
+            config.channels,
+            config.upsampling,
+            partial(LabelConv2d, self.labels, config.edges),
+            config.latent_size,
+            (config.image_size[0] // factor, config.image_size[1] // factor),
+            config.norm,
+            config.kernel,
+            config.spectral,
+        )
+        self.style = StyleEncoder(config.channels, config.latent_size) if config.latent_size else None
+        small_xavier_(self)
+        channels_last(self)
+
+    def encode(self, batch: SceneBatch, generators: Generators = None, size: int | None = None) -> ModelOutput:
+        """The label map. Every object needs a box; where objects overlap, the smaller one shows."""
+        height, width = self.config.image_size
+        check_side(size, height if height == width else 0)
+        if not bool(batch.known_boxes.all()):
+            raise UserError(f"{self.name} needs a box for every object")
+        shown = sample_planes(batch.boxes, batch.masks, batch.known_masks, height, width) > 0.5
+        labels = torch.full((batch.num_images, height, width), -1, device=shown.device)
+        instances = torch.full_like(labels, -1)
+        for row in torch.argsort(shown.sum(dim=(1, 2)), descending=True, stable=True).tolist():
+            picture = batch.object_to_image[row]
+            labels[picture][shown[row]] = batch.objects[row]
+            instances[picture][shown[row]] = row
+        return ModelOutput(boxes=batch.boxes, layout=self.label_map(labels, instances))
+
+    def label_map(self, labels: Tensor, instances: Tensor) -> LabelMap:
+        """Labels (N, H, W) int64, -1 where there is none, and numbers of instances (N, H, W), which may be anything.
+
+        Raises ``UserError`` for a label that the vocabulary does not have.
+        """
+        count = len(self.vocabulary.categories)
+        wrong = labels[(labels < -1) | (labels >= count)]
+        if len(wrong):
+            raise UserError(f"label {int(wrong[0])}: this model knows labels 0 to {count - 1}, and -1 for none")
+        # The label of unknown pixels is ``count``; a model without it has one label less, so that this is none.
+        labels = torch.where(labels < 0, count, labels)
+        return LabelMap(labels, self.labels, instance_edges(instances) if self.config.edges else None)
+
+    def render(
+        self,
+        layout: LabelMap,
+        generators: Generators = None,
+        steps: int | None = None,
+        latents: Tensor | None = None,
+    ) -> Tensor:
+        """Pictures (N, 3, H, W) in [-1, 1]; ``latents`` (N, Z) give the style, which the seed does otherwise."""
+        if self.config.latent_size and latents is None:
+            latents = noise((self.config.latent_size,), len(layout.labels), generators, layout.labels.device)
+        pictures: Tensor = self.generator(layout, *layout.labels.shape[1:], latents)
+        return pictures
+
+    def for_inference(self) -> Self:
+        """A copy with spectral norms folded."""
+        faster = copy.deepcopy(self).eval()
+        fold_spectral_norms(faster)
+        return channels_last(faster)

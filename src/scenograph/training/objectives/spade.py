@@ -1,0 +1,261 @@
+"""SPADE's and AttSPADE's losses: a discriminator that sees the layout beside the picture, and distances of features."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from scenograph.models.attspade import AttSpade
+from scenograph.models.base import Model
+from scenograph.models.published.features import load_vgg19
+from scenograph.models.spade import Spade
+from scenograph.nn.discriminators import ObjectDiscriminator
+from scenograph.nn.embedding import AttributeEmbedding
+from scenograph.nn.layers import channels_last, small_xavier_
+from scenograph.nn.layout import compose_layout, sample_planes
+from scenograph.nn.perceptual import FeatureStack, feature_distance
+from scenograph.nn.spade import LabelMap, MultiScaleDiscriminator
+from scenograph.scenes.batch import SceneBatch
+from scenograph.training.gan import GanLoss, discriminator_loss, feature_matching, generator_loss
+from scenograph.training.objectives.base import Draws, Objective, ObjectiveConfig, Totals, normal, uniform
+from scenograph.training.objectives.layout_gan import without_masks
+from scenograph.training.objectives.sg2im import DiscriminatorConfig
+
+
+class SpadeObjectiveConfig(ObjectiveConfig):
+    """The published weights of the generator's losses, and its discriminator."""
+
+    gan_loss: GanLoss = "hinge"
+    image_weight: float = 1.0
+    matching_weight: float = 10.0
+    """Of the differences of the discriminator's features."""
+    feature_weight: float = 10.0
+    """Of the distance of VGG19's features from the real picture's."""
+    pixel_weight: float = 0.0
+    """Mean absolute difference from the real picture; beyond the published losses."""
+    vgg_file: Path | None = None
+    """torchvision's ``vgg19-dcbb9e9d.pth``; without, it is downloaded where it is needed."""
+    style_weight: float = 0.05
+    """Of the divergence of encoded styles from normal ones, where the model has styles."""
+    discriminator_channels: int = 64
+    discriminator_scales: int = Field(default=2, ge=1)
+    discriminator_layers: int = Field(default=4, ge=2)
+    given_masks: float = Field(default=1.0, ge=0, le=1)
+    """Probability per picture that its true masks are given, and not its boxes alone."""
+    generator_rate: float = 0.5
+    discriminator_rate: float = 2.0
+    """Learning rates, in units of the optimizer's (Heusel et al. 2017)."""
+
+
+class SpadeObjective(Objective):
+    """Two phases: the generator, its style encoder with it, then the discriminator."""
+
+    Config: ClassVar[type[ObjectiveConfig]] = SpadeObjectiveConfig
+    fresh_fakes: ClassVar[bool] = True
+    """Whether the discriminator judges pictures drawn anew, by the generator as it has become."""
+
+    def __init__(self, config: SpadeObjectiveConfig, model: Model) -> None:
+        super().__init__(config, model)
+        self.config = config
+        self.discriminators = self._discriminators()
+        for discriminator in self.discriminators.values():
+            channels_last(discriminator)
+        self.vgg: FeatureStack | None = load_vgg19(config.vgg_file) if config.feature_weight else None
+
+    def _discriminators(self) -> dict[str, nn.Module]:
+        model = cast(Spade, self.model)
+        judge = self._multi_scale(model.labels + model.config.edges)
+        small_xavier_(judge)
+        return {"image_discriminator": judge}
+
+    def _multi_scale(self, layout_channels: int) -> MultiScaleDiscriminator:
+        config = self.config
+        return MultiScaleDiscriminator(
+            layout_channels + 3, config.discriminator_channels, config.discriminator_scales, config.discriminator_layers
+        )
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """The generator first, then whichever discriminators there are."""
+        return ("generator", *self.discriminators)
+
+    def modules(self) -> dict[str, nn.Module]:
+        """Phase to module."""
+        return {"generator": self.model, **self.discriminators}
+
+    def rates(self, phase: str) -> dict[str, float]:
+        """Factors of the optimizer's learning rate."""
+        return {"": self.config.generator_rate if phase == "generator" else self.config.discriminator_rate}
+
+    def loss(
+        self, phase: str, batch: SceneBatch, totals: Totals, draws: Draws, memory: dict[str, Any]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Means over pictures and over objects; the divergence of styles is a sum."""
+        assert batch.images is not None, "training needs pictures"
+        for name, discriminator in self.discriminators.items():
+            discriminator.requires_grad_(phase == name)
+        if phase == "generator":
+            memory["batch"] = self._asked(batch, draws)
+            fake, terms = self._draw(memory["batch"], draws)
+            memory["fake"] = fake.detach()
+            terms |= self._generator_terms(fake, memory["batch"], totals)
+        else:
+            if self.fresh_fakes:
+                with torch.no_grad():
+                    memory["fake"], _ = self._draw(memory["batch"], draws)
+            terms = self._discriminator_terms(phase, memory["fake"], memory["batch"], totals)
+        total = torch.stack([term.float() for term in terms.values()]).sum()
+        return total, {name: term.detach() for name, term in terms.items()}
+
+    def _draw(self, batch: SceneBatch, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
+        """Pictures in the styles of the real ones, and what styles cost."""
+        model = cast(Spade, self.model)
+        layout = model.encode(batch).layout
+        if model.style is None:
+            return model.render(layout), {}
+        mean, log_variance = model.style(batch.images)
+        deviation = normal(draws, (model.config.latent_size,)).to(mean.device) * (0.5 * log_variance).exp()
+        divergence = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum()
+        return model.render(layout, latents=mean + deviation), {"styles": self.config.style_weight * divergence}
+
+    def _generator_terms(self, fake: Tensor, batch: SceneBatch, totals: Totals) -> dict[str, Tensor]:
+        config, real = self.config, cast(Tensor, batch.images)
+        share = batch.num_images / totals.pictures
+        on_fake, on_real = self._judge(fake, real, batch)
+        adversarial = torch.stack([generator_loss(config.gan_loss, scale[-1]) for scale in on_fake]).mean()
+        terms = {
+            "image_gan": config.image_weight * share * adversarial,
+            "matching": config.matching_weight * share * feature_matching(on_fake, on_real),
+        }
+        if self.vgg is not None:
+            distance = feature_distance(self.vgg.to(fake.device), fake, real).sum()
+            terms["features"] = config.feature_weight * distance / totals.pictures
+        if config.pixel_weight:
+            terms["pixels"] = config.pixel_weight * share * (fake - real).abs().mean()
+        return terms
+
+    def _discriminator_terms(self, phase: str, fake: Tensor, batch: SceneBatch, totals: Totals) -> dict[str, Tensor]:
+        on_fake, on_real = self._judge(fake, cast(Tensor, batch.images), batch)
+        losses = [
+            discriminator_loss(self.config.gan_loss, real[-1], fake[-1])
+            for real, fake in zip(on_real, on_fake, strict=True)
+        ]
+        share = batch.num_images / totals.pictures
+        return {"image_critic": share * torch.stack(losses).mean()}
+
+    def _judge(self, fake: Tensor, real: Tensor, batch: SceneBatch) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
+        """What the discriminator finds in pictures and in the real ones, in one pass."""
+        condition = self._condition(batch)
+        both = torch.cat([torch.cat([condition, pictures], dim=1) for pictures in (fake, real)])
+        found = self._image_judge()(both)
+        halves = [[features.chunk(2) for features in scale] for scale in found]
+        return [[one for one, _ in scale] for scale in halves], [[other for _, other in scale] for scale in halves]
+
+    def _condition(self, batch: SceneBatch) -> Tensor:
+        """What the discriminator sees of the layout: (N, C, H, W)."""
+        layout: LabelMap = self.model.encode(batch).layout
+        return layout.one_hot()
+
+    def _image_judge(self) -> nn.Module:
+        return self.discriminators["image_discriminator"]
+
+    def _asked(self, batch: SceneBatch, draws: Draws) -> SceneBatch:
+        """The batch as the generator sees it."""
+        if self.config.given_masks == 1:
+            return batch
+        given = (uniform(draws) < self.config.given_masks).to(batch.known_masks.device)
+        return replace(batch, known_masks=batch.known_masks & given[batch.object_to_image])
+
+    def validate(self, model: Model, batch: SceneBatch, draws: Draws) -> dict[str, tuple[float, float]]:
+        """Difference from the real pictures."""
+        made = model(batch, draws).images
+        assert batch.images is not None and made is not None, "validation needs pictures"
+        difference = (made - batch.images).abs().mean(dim=(1, 2, 3))
+        return {"pixels": (float(difference.sum()), float(len(difference)))}
+
+    def sample(self, model: Model, batch: SceneBatch, draws: Draws) -> dict[str, Tensor]:
+        """Pictures of the true boxes and masks, and of the boxes alone."""
+        ways = {"true masks": batch, "true boxes": without_masks(batch)}
+        return {name: cast(Tensor, model(way, draws).images) for name, way in ways.items()}
+
+
+class AttSpadeObjectiveConfig(SpadeObjectiveConfig):
+    """The published values. ``objects`` off leaves the object discriminator out, as for CLEVR."""
+
+    generator_rate: float = 1.0
+    discriminator_rate: float = 1.0
+    discriminator_betas: tuple[float, float] = (0.5, 0.999)
+    objects: bool = True
+    object_weight: float = 0.1
+    class_weight: float = 0.1
+    object_discriminator: DiscriminatorConfig = DiscriminatorConfig()
+    crop_size: int = 32
+
+
+class AttSpadeObjective(SpadeObjective):
+    """Three phases: the generator, the discriminator of pictures, and that of objects (section 5)."""
+
+    Config = AttSpadeObjectiveConfig
+    config: AttSpadeObjectiveConfig
+    fresh_fakes = False
+
+    def _discriminators(self) -> dict[str, nn.Module]:
+        vocabulary, config = self.model.vocabulary, self.config
+        sizes = cast(AttSpade, self.model).table_sizes
+        embedding = AttributeEmbedding(sizes, cast(AttSpade, self.model).config.embedding_dim, mixed=True)
+        judge = nn.ModuleDict({"embedding": embedding, "scales": self._multi_scale(embedding.width)})
+        found: dict[str, nn.Module] = {"image_discriminator": judge}
+        if config.objects:
+            options = config.object_discriminator.model_dump(exclude={"weight"})
+            categories = len(vocabulary.categories)
+            found["object_discriminator"] = ObjectDiscriminator(categories, object_size=config.crop_size, **options)
+        return found
+
+    def betas(self, phase: str) -> tuple[float, float] | None:
+        """Discriminators have their own."""
+        return None if phase == "generator" else self.config.discriminator_betas
+
+    def _draw(self, batch: SceneBatch, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
+        model = cast(AttSpade, self.model)
+        return model.render(model.paint(batch)), {}
+
+    def _generator_terms(self, fake: Tensor, batch: SceneBatch, totals: Totals) -> dict[str, Tensor]:
+        terms = super()._generator_terms(fake, batch, totals)
+        if "object_discriminator" in self.discriminators:
+            scores, errors = self._judge_objects(fake, batch)
+            terms["object_gan"] = -self.config.object_weight * scores.sum() / totals.objects
+            terms["object_class"] = self.config.class_weight * errors.sum() / totals.objects
+        return terms
+
+    def _discriminator_terms(self, phase: str, fake: Tensor, batch: SceneBatch, totals: Totals) -> dict[str, Tensor]:
+        if phase != "object_discriminator":
+            return super()._discriminator_terms(phase, fake, batch, totals)
+        fake_scores, fake_errors = self._judge_objects(fake, batch)
+        real_scores, real_errors = self._judge_objects(cast(Tensor, batch.images), batch)
+        critic = discriminator_loss("gan", real_scores, fake_scores) * len(real_scores)
+        return {
+            "object_critic": 0.5 * critic / totals.objects,
+            "class_real": real_errors.sum() / totals.objects,
+            "class_fake": fake_errors.sum() / totals.objects,
+        }
+
+    def _judge_objects(self, pictures: Tensor, batch: SceneBatch) -> tuple[Tensor, Tensor]:
+        judge = self.discriminators["object_discriminator"]
+        scores, errors = judge(pictures, batch.objects, batch.boxes, batch.object_to_image)
+        return scores, errors
+
+    def _condition(self, batch: SceneBatch) -> Tensor:
+        """A layout of the discriminator's own vectors."""
+        model, judge = cast(AttSpade, self.model), cast(nn.ModuleDict, self.discriminators["image_discriminator"])
+        vectors = judge["embedding"](model.attributes(batch))
+        side = model.config.image_size
+        planes = sample_planes(batch.boxes, batch.masks, batch.known_masks, side, side)
+        return compose_layout(vectors, planes, batch.object_to_image, batch.num_images)
+
+    def _image_judge(self) -> nn.Module:
+        return cast(nn.ModuleDict, self.discriminators["image_discriminator"])["scales"]

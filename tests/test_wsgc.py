@@ -18,7 +18,6 @@ from scenograph.data.loader import PackLoader
 from scenograph.errors import UserError
 from scenograph.evaluation.results_csv import Result, read_results, result_scene, results_text, scene_result
 from scenograph.models.attspade import AttSpade, AttSpadeConfig
-from scenograph.models.published.attspade import import_attspade
 from scenograph.models.published.wsgc import import_wsgc
 from scenograph.models.wsgc import CanonicalGraph, Wsgc, WsgcConfig
 from scenograph.scenes.batch import SceneBatch
@@ -326,75 +325,6 @@ def test_bad_tables_are_refused(tmp_path, content, message):
 
 
 # AttSPADE: the picture half.
-
-
-def scene_batch(inputs, boxes, masks):
-    """The recorded, padded batch without what pads it."""
-    objects = inputs["objs"]
-    count, width, _ = objects.shape
-    real = (objects[..., 0] != 0).flatten()
-    sides = boxes.reshape(-1, 4)
-    corners = torch.cat([sides[:, :2], sides[:, :2] + sides[:, 2:]], dim=1)[real]
-    known = masks is not None
-    planes = masks.reshape(count * width, 16, 16)[real].float() if known else torch.ones(len(corners), 16, 16)
-    return SceneBatch(
-        num_images=count, objects=objects[..., 0].reshape(-1)[real],
-        attributes=objects[..., 1:].reshape(count * width, -1)[real] - 1, triples=torch.zeros((0, 3), dtype=torch.long),
-        object_to_image=torch.arange(count).repeat_interleave(width)[real],
-        triple_to_image=torch.zeros(0, dtype=torch.long), boxes=corners, masks=planes,
-        known_masks=torch.full((len(corners),), known),
-    )  # fmt: skip
-
-
-@pytest.mark.golden
-@pytest.mark.parametrize("name", ["attspade_coco_boxes", "attspade_coco_masks", "attspade_clevr"])
-def test_recorded_pictures(golden, name):
-    folder = golden / "wsgc" / name
-    inputs, expected = (
-        {key: torch.from_numpy(value) for key, value in np.load(folder / f"{kind}.npz").items()}
-        for kind in ("inputs", "outputs")
-    )
-    model = import_attspade(folder / "itr_0.pt")
-    predicted = expected["eval_pred_test1_boxes_pred"], expected.get("eval_pred_test1_masks_pred")
-    close = {"atol": 2e-4, "rtol": 1e-3}
-    ways = {"gt": (inputs["boxes"], inputs.get("masks")), "pred": predicted}
-    if predicted[1] is not None:
-        ways["gtbox"] = (inputs["boxes"], predicted[1])
-    with torch.no_grad():
-        for kind, (boxes, masks) in ways.items():
-            batch = scene_batch(inputs, boxes, masks)
-            wanted = expected[f"eval_{kind}_test1_img"]
-            torch.testing.assert_close(model.render(model.paint(batch)), wanted, **close)
-            faster = model.for_inference()
-            torch.testing.assert_close(faster.render(faster.encode(batch).layout), wanted, **close)
-        given = scene_batch(inputs, inputs["boxes"], inputs.get("masks"))
-        model.train()
-        torch.testing.assert_close(model.render(model.paint(given)), expected["train_img"], **close)
-
-
-@pytest.mark.parametrize("upsampling", ["normal", "more", "most"])
-def test_attspade_draws_at_the_size_it_was_made_for(upsampling):
-    names = AttSpade.vocabulary_for(VOCABULARY)
-    config = {"vocabulary": names.to_dict(), "image_size": 128, "channels": 2, "embedding_dim": 4}
-    model = AttSpade(AttSpadeConfig(upsampling=upsampling, **config)).eval()
-    thing = SceneObject("cube", ("red",), box=(0.2, 0.2, 0.7, 0.7))
-    batch = SceneBatch.from_scenes([Scene((thing,)), Scene((thing, thing))], names)
-    with torch.no_grad():
-        pictures = model(batch).images
-    assert pictures.shape == (2, 3, 128, 128) and pictures.abs().max() <= 1
-    with pytest.raises(ValueError, match="must be a multiple of 32"):
-        AttSpadeConfig(**{**config, "image_size": 100})
-    with pytest.raises(UserError, match="needs a box for every object"):
-        model.encode(SceneBatch.from_scenes([Scene((SceneObject("cube"),))], names))
-
-
-def test_attspade_needs_its_companion_file(tmp_path):
-    torch.save({"model_state": {"layout_to_image_model.module.fc.weight": torch.zeros(16, 4, 3, 3)}}, tmp_path / "i.pt")
-    with pytest.raises(UserError, match="needs the run_args.json that training wrote beside it"):
-        import_attspade(tmp_path / "i.pt")
-    torch.save({"model_state": {"a": torch.zeros(1)}}, tmp_path / "i.pt")
-    with pytest.raises(UserError, match="not a checkpoint with an AttSPADE generator"):
-        import_attspade(tmp_path / "i.pt")
 
 
 def test_layout_and_image_halves_compose():

@@ -58,6 +58,8 @@ class SpadeObjective(Objective):
     Config: ClassVar[type[ObjectiveConfig]] = SpadeObjectiveConfig
     fresh_fakes: ClassVar[bool] = True
     """Whether the discriminator judges pictures drawn anew, by the generator as it has become."""
+    picture_first: ClassVar[bool] = False
+    """Whether the discriminator's first channels are the picture's."""
 
     def __init__(self, config: SpadeObjectiveConfig, model: Model) -> None:
         super().__init__(config, model)
@@ -151,7 +153,8 @@ class SpadeObjective(Objective):
     def _judge(self, fake: Tensor, real: Tensor, batch: SceneBatch) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
         """What the discriminator finds in pictures and in the real ones, in one pass."""
         condition = self._condition(batch)
-        both = torch.cat([torch.cat([condition, pictures], dim=1) for pictures in (fake, real)])
+        pairs = [(pictures, condition) if self.picture_first else (condition, pictures) for pictures in (fake, real)]
+        both = torch.cat([torch.cat(pair, dim=1) for pair in pairs])
         found = self._image_judge()(both)
         halves = [[features.chunk(2) for features in scale] for scale in found]
         return [[one for one, _ in scale] for scale in halves], [[other for _, other in scale] for scale in halves]
@@ -203,6 +206,7 @@ class AttSpadeObjective(SpadeObjective):
     Config = AttSpadeObjectiveConfig
     config: AttSpadeObjectiveConfig
     fresh_fakes = False
+    picture_first = True
 
     def _discriminators(self) -> dict[str, nn.Module]:
         vocabulary, config = self.model.vocabulary, self.config

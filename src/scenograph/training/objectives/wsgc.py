@@ -1,4 +1,4 @@
-"""WSGC's losses: boxes and masks, and the chances of converses, which are learnt by REINFORCE."""
+"""WSGC's losses: boxes and masks, a discriminator of masks, and the chances of converses, learnt by REINFORCE."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from scenograph.evaluation.layouts import layout_figures, totals
 from scenograph.models.base import Model, noise
 from scenograph.models.wsgc import Wsgc
+from scenograph.nn.spade import MultiScaleDiscriminator
 from scenograph.scenes.batch import SceneBatch
+from scenograph.training.gan import discriminator_loss, feature_matching, generator_loss
 from scenograph.training.objectives.base import Draws, Objective, ObjectiveConfig, Totals
 
 
@@ -20,11 +22,18 @@ class WsgcObjectiveConfig(ObjectiveConfig):
 
     box_weight: float = 10.0
     mask_weight: float = 0.0
+    mask_gan_weight: float = 0.0
+    """Of a discriminator of masks (1 as published, where masks are learnt)."""
+    matching_weight: float = 10.0
+    """Of the differences of its features."""
+    discriminator_channels: int = 64
+    discriminator_rate: float = 0.1
+    """Its learning rate, in units of the optimizer's."""
     belief_rate: float = 100.0
 
 
 class WsgcObjective(Objective):
-    """Two phases: the network, its beliefs in transitivity with it, then the chances of converses.
+    """The network, its beliefs in transitivity with it; then the chances of converses; then the mask discriminator.
 
     A converse that was drawn in pictures with less error than others of their part of the batch becomes likelier
     (Williams 1992; section 4.3).
@@ -37,25 +46,41 @@ class WsgcObjective(Objective):
         self.config = config
         self.network = cast(Wsgc, model)
         self.chances = nn.ParameterList([self.network.converse])
+        self.discriminator: MultiScaleDiscriminator | None = None
+        if config.mask_gan_weight:
+            channels = 1 + len(model.vocabulary.categories)
+            self.discriminator = MultiScaleDiscriminator(channels, config.discriminator_channels)
 
     @property
     def phases(self) -> tuple[str, ...]:
-        """The network, and the chances where they are learnt."""
-        return ("layout", "converses") if self.network.config.learned_converse else ("layout",)
+        """The network, and what else is learnt."""
+        return tuple(self.modules())
 
     def rates(self, phase: str) -> dict[str, float]:
         """Beliefs learn faster."""
-        return {"": 1.0, "transitive": self.config.belief_rate} if phase == "layout" else {"": self.config.belief_rate}
+        if phase == "layout":
+            return {"": 1.0, "transitive": self.config.belief_rate}
+        return {"": self.config.belief_rate if phase == "converses" else self.config.discriminator_rate}
+
+    def betas(self, phase: str) -> tuple[float, float] | None:
+        """The discriminator has its own."""
+        return (0.5, 0.999) if phase == "mask_discriminator" else None
 
     def modules(self) -> dict[str, nn.Module]:
         """Phase to module; the network holds the chances too, but its own phase gives them no gradient."""
-        found: dict[str, nn.Module] = {"layout": self.network, "converses": self.chances}
-        return {phase: found[phase] for phase in self.phases}
+        found: dict[str, nn.Module] = {"layout": self.network}
+        if self.network.config.learned_converse:
+            found["converses"] = self.chances
+        if self.discriminator is not None:
+            found["mask_discriminator"] = self.discriminator
+        return found
 
     def loss(
         self, phase: str, batch: SceneBatch, totals: Totals, draws: Draws, memory: dict[str, Any]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Smooth L1 of boxes (x, y, width, height) per object of a picture, averaged over pictures; then REINFORCE."""
+        """Smooth L1 of boxes (x, y, width, height) per object of a picture, averaged over pictures; then the others."""
+        if self.discriminator is not None:
+            self.discriminator.requires_grad_(phase == "mask_discriminator")
         if phase == "converses":
             errors = memory["errors"]
             reward = errors - errors.mean()
@@ -63,6 +88,13 @@ class WsgcObjective(Objective):
                 reward = reward / (errors.std() + torch.finfo(errors.dtype).eps)
             loss = (reward * self.network.log_probability(memory["graph"])).sum() / totals.pictures
             return loss, {"converses": loss.detach()}
+        if phase == "mask_discriminator":
+            on_fake, on_real = (self._judge(memory["masks"], batch), self._judge(batch.masks, batch))
+            critics = [
+                discriminator_loss("hinge", real[-1], fake[-1]) for real, fake in zip(on_real, on_fake, strict=True)
+            ]
+            loss = 0.5 * torch.stack(critics).mean() * batch.known_masks.sum() / totals.objects
+            return loss, {"mask_critic": loss.detach()}
         graph = memory["graph"] = self.network.canonicalize(batch, draws)
         errors, masks = self._errors(self.network, batch, draws, graph)
         memory["errors"] = errors.detach()
@@ -71,8 +103,23 @@ class WsgcObjective(Objective):
             known = batch.known_masks
             wrong = F.binary_cross_entropy(masks[known].float(), batch.masks[known], reduction="none")
             terms["masks"] = self.config.mask_weight * wrong.mean(dim=(1, 2)).sum() / totals.objects
+        if self.discriminator is not None and masks is not None:
+            memory["masks"] = masks.detach()
+            on_fake, on_real = self._judge(masks, batch), self._judge(batch.masks, batch)
+            share = self.config.mask_gan_weight * batch.known_masks.sum() / totals.objects
+            terms["mask_gan"] = share * torch.stack([generator_loss("hinge", scale[-1]) for scale in on_fake]).mean()
+            terms["matching"] = share * self.config.matching_weight * feature_matching(on_fake, on_real)
         loss = torch.stack(list(terms.values())).sum()
         return loss, {name: term.detach() for name, term in terms.items()}
+
+    def _judge(self, masks: Tensor, batch: SceneBatch) -> list[list[Tensor]]:
+        """What the discriminator finds in masks (O, M, M) of objects whose true ones are known."""
+        assert self.discriminator is not None
+        known = batch.known_masks
+        category = F.one_hot(batch.objects[known], len(self.model.vocabulary.categories)).float()
+        planes = category[:, :, None, None].expand(-1, -1, *masks.shape[1:])
+        found: list[list[Tensor]] = self.discriminator(torch.cat([planes, masks[known][:, None]], dim=1))
+        return found
 
     def _errors(self, model: Wsgc, batch: SceneBatch, draws: Draws, graph: Any) -> tuple[Tensor, Tensor | None]:
         """Box errors per picture (N,), and masks."""

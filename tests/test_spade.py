@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from scenograph.models.base import ModelOutput
 from scenograph.models.published.checkpoint import rename
 from scenograph.models.published.spade import ENCODER_NAMES, NAMES, import_spade, join_modulations
 from scenograph.models.spade import Spade, SpadeConfig
-from scenograph.nn.spade import LabelConv2d, LabelMap, MultiScaleDiscriminator, SpadeBlock, instance_edges
+from scenograph.nn.spade import LabelConv2d, LabelMap, MultiScaleDiscriminator, NormPlan, SpadeBlock, instance_edges
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.scene import Scene, SceneObject
 from scenograph.scenes.vocabulary import Vocabulary
@@ -106,10 +107,9 @@ def test_recorded_blocks(golden, kind, width):
     folder = golden / "spade" / "blocks"
     recorded = arrays(folder / f"resblock_{kind}_5to{width}.npz")
     kernel = int(kind.partition("_")[0][-1])
-    block = SpadeBlock(
-        5, width, lambda channels, kernel: LabelConv2d(4, False, channels, kernel),
-        "instance" if kind.startswith("instance") else "batch", kernel, not kind.endswith("nospectral"),
-    )  # fmt: skip
+    read = partial(LabelConv2d, 4, False)
+    plan = NormPlan(read, "instance" if kind.startswith("instance") else "batch", kernel)
+    block = SpadeBlock(5, width, plan, not kind.endswith("nospectral"))
     state = torch.load(folder / f"resblock_{kind}_5to{width}.pt", weights_only=True)
     state = {f"x.{k}": v.float() if v.is_floating_point() else v for k, v in state.items()}
     block.load_state_dict({k.removeprefix("x."): v for k, v in rename(join_modulations(state), NAMES).items()})

@@ -19,7 +19,7 @@ from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, 
 from scenograph.nn.embedding import AttributeEmbedding
 from scenograph.nn.layers import channels_last
 from scenograph.nn.layout import compose_layout, sample_planes
-from scenograph.nn.spade import DOUBLINGS, SpadeGenerator, Upsampling
+from scenograph.nn.spade import DOUBLINGS, NormPlan, SpadeGenerator, Upsampling
 from scenograph.nn.spectral import fold_spectral_norms
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.vocabulary import Vocabulary
@@ -33,6 +33,8 @@ class AttSpadeConfig(ModelConfig):
     embedding_dim: int = Field(default=32, ge=1)
     upsampling: Upsampling = "normal"
     """How often the map doubles: five, six or seven times."""
+    norm_channels: int = Field(default=128, ge=1)
+    """Between the layout and the gains and shifts of each norm."""
     mask_size: Literal[16] = 16
 
     @model_validator(mode="after")
@@ -57,8 +59,8 @@ class AttSpade(Model):
         groups = self.vocabulary.attributes.values()
         self.table_sizes = [len(self.vocabulary.categories), *(len(names) + 1 for names in groups)]
         self.object_embedding = AttributeEmbedding(self.table_sizes, config.embedding_dim)
-        read = partial(_read, self.object_embedding.width)
-        self.generator = SpadeGenerator(config.channels, config.upsampling, read)
+        plan = NormPlan(partial(_read, self.object_embedding.width), hidden=config.norm_channels)
+        self.generator = SpadeGenerator(config.channels, config.upsampling, plan)
         channels_last(self)
 
     @staticmethod

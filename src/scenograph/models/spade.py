@@ -21,6 +21,7 @@ from scenograph.nn.spade import (
     DOUBLINGS,
     LabelConv2d,
     LabelMap,
+    NormPlan,
     SpadeGenerator,
     SpadeNormKind,
     StyleEncoder,
@@ -48,6 +49,8 @@ class SpadeConfig(ModelConfig):
     norm: SpadeNormKind = "batch"
     kernel: Literal[3, 5] = 3
     """Of the convolutions that read the label map."""
+    norm_channels: int = Field(default=128, ge=1)
+    """Between the label map and the gains and shifts of each norm."""
     spectral: bool = True
     mask_size: int = Field(default=64, ge=1)
     """Side of the masks through which objects are painted."""
@@ -76,11 +79,9 @@ class Spade(Model):
         self.generator = SpadeGenerator(
             config.channels,
             config.upsampling,
-            partial(LabelConv2d, self.labels, config.edges),
+            NormPlan(partial(LabelConv2d, self.labels, config.edges), config.norm, config.kernel, config.norm_channels),
             config.latent_size,
             (config.image_size[0] // factor, config.image_size[1] // factor),
-            config.norm,
-            config.kernel,
             config.spectral,
         )
         self.style = StyleEncoder(config.channels, config.latent_size) if config.latent_size else None

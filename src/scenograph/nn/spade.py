@@ -17,8 +17,6 @@ from torch import Tensor, nn
 from scenograph.nn.normalization import BatchNorm2d
 from scenograph.nn.spectral import SpectralConv2d
 
-HIDDEN = 128
-"""Channels between the layout and its gains and shifts, at every norm."""
 SLOPE = 0.2
 Upsampling = Literal["normal", "more", "most"]
 DOUBLINGS = {"normal": 5, "more": 6, "most": 7}
@@ -27,6 +25,17 @@ WIDTHS = (16, 16, 16, 16, 8, 4, 2, 1)
 SpadeNormKind = Literal["batch", "instance"]
 Reader = Callable[[int, int], nn.Module]
 """Makes the layer that reads a layout, from a number of channels and a kernel size."""
+
+
+@dataclass(frozen=True)
+class NormPlan:
+    """How every norm of a generator is built."""
+
+    read: Reader
+    kind: SpadeNormKind = "batch"
+    kernel: int = 3
+    hidden: int = 128
+    """Channels between the layout and its gains and shifts."""
 
 
 @dataclass(frozen=True)
@@ -91,14 +100,14 @@ class LabelConv2d(nn.Conv2d):
 class SpadeNorm(nn.Module):
     """A norm without parameters, then ``x * (1 + gain) + shift``, both read off the layout by two convolutions."""
 
-    def __init__(self, channels: int, read: Reader, kind: SpadeNormKind = "batch", kernel: int = 3) -> None:
+    def __init__(self, channels: int, plan: NormPlan) -> None:
         super().__init__()
         self.norm: nn.Module = BatchNorm2d(channels, affine=False)
-        if kind == "instance":
+        if plan.kind == "instance":
             self.norm = nn.InstanceNorm2d(channels)
-        self.shared = read(HIDDEN, kernel)
+        self.shared = plan.read(plan.hidden, plan.kernel)
         # Gains and shifts side by side: one convolution instead of two.
-        self.modulation = nn.Conv2d(HIDDEN, 2 * channels, kernel, padding=kernel // 2)
+        self.modulation = nn.Conv2d(plan.hidden, 2 * channels, plan.kernel, padding=plan.kernel // 2)
 
     def forward(self, x: Tensor, layout: Layout) -> Tensor:
         """Features (N, C, H, W), a layout of the same size -> (N, C, H, W)."""
@@ -109,24 +118,16 @@ class SpadeNorm(nn.Module):
 class SpadeBlock(nn.Module):
     """Two convolutions, each after a norm and a leaky ReLU; a learnt shortcut where the width changes."""
 
-    def __init__(
-        self,
-        channels_in: int,
-        channels_out: int,
-        read: Reader,
-        norm: SpadeNormKind = "batch",
-        kernel: int = 3,
-        spectral: bool = True,
-    ) -> None:
+    def __init__(self, channels_in: int, channels_out: int, plan: NormPlan, spectral: bool = True) -> None:
         super().__init__()
         middle, conv = min(channels_in, channels_out), SpectralConv2d if spectral else nn.Conv2d
-        self.norm1 = SpadeNorm(channels_in, read, norm, kernel)
+        self.norm1 = SpadeNorm(channels_in, plan)
         self.conv1 = conv(channels_in, middle, 3, padding=1)
-        self.norm2 = SpadeNorm(middle, read, norm, kernel)
+        self.norm2 = SpadeNorm(middle, plan)
         self.conv2 = conv(middle, channels_out, 3, padding=1)
         self.learnt = channels_in != channels_out
         if self.learnt:
-            self.norm_shortcut = SpadeNorm(channels_in, read, norm, kernel)
+            self.norm_shortcut = SpadeNorm(channels_in, plan)
             self.shortcut = conv(channels_in, channels_out, 1, bias=False)
 
     def forward(self, x: Tensor, layout: Layout) -> Tensor:
@@ -147,11 +148,9 @@ class SpadeGenerator(nn.Module):
         self,
         channels: int,
         upsampling: Upsampling,
-        read: Reader,
+        plan: NormPlan,
         latent_size: int = 0,
         start: tuple[int, int] = (0, 0),
-        norm: SpadeNormKind = "batch",
-        kernel: int = 3,
         spectral: bool = True,
     ) -> None:
         super().__init__()
@@ -160,10 +159,8 @@ class SpadeGenerator(nn.Module):
         if upsampling == "most":
             widths.append(channels // 2)
         self.from_latents = latent_size > 0
-        self.first = nn.Linear(latent_size, widths[0] * start[0] * start[1]) if latent_size else read(widths[0], 3)
-        self.blocks = nn.ModuleList(
-            SpadeBlock(before, after, read, norm, kernel, spectral) for before, after in pairwise(widths)
-        )
+        self.first = nn.Linear(latent_size, widths[0] * start[0] * start[1]) if latent_size else plan.read(widths[0], 3)
+        self.blocks = nn.ModuleList(SpadeBlock(before, after, plan, spectral) for before, after in pairwise(widths))
         self.last = nn.Conv2d(widths[-1], 3, 3, padding=1)
 
     def forward(self, layout: Layout, height: int, width: int, latents: Tensor | None = None) -> Tensor:

@@ -19,11 +19,11 @@ from torch.utils.data import DataLoader, Dataset
 from scenograph.data.pack import Pack, open_picture, row_to_scene
 from scenograph.errors import UserError
 from scenograph.scenes.batch import EncodedScene, SceneBatch, collate, encode_scene, picture_to_pixels
-from scenograph.scenes.canonical import location_relations
+from scenograph.scenes.canonical import location_relations, minimal
 from scenograph.scenes.geometry import mask_centre, sg2im_relation
 from scenograph.scenes.scene import Box, Relation, Scene, mirror
 
-RelationPolicy = Literal["stored", "subset", "sg2im", "canonical", "none"]
+RelationPolicy = Literal["stored", "subset", "minimal", "sg2im", "canonical", "none"]
 ObjectPolicy = Literal["random", "related"]
 
 
@@ -31,7 +31,8 @@ class PackLoader:
     """Batches of one split.
 
     ``relations`` chooses the graph of a training scene: ``stored`` as in the pack; ``subset`` a random part
-    of the stored ones, since people name few of the relations that hold; ``sg2im`` one random geometric
+    of the stored ones, since people name few of the relations that hold; ``minimal`` those that no others imply;
+    ``sg2im`` one random geometric
     relation per object, as sg2im's COCO loader draws them; ``canonical`` the stored ones and the minimal location
     graph over all pairs, as Canonical Sg2Im's loaders have it; ``none``.
     ``max_objects`` keeps some objects of larger scenes: a ``random`` selection, or the ``related`` ones first, as
@@ -149,6 +150,8 @@ class PackLoader:
             return replace(scene, relations=())
         if self.relations == "subset":
             return replace(scene, relations=random_subset(scene.relations, len(scene.objects), rng))
+        if self.relations == "minimal":
+            return replace(scene, relations=tuple(minimal(scene.relations)))
         if self.relations == "sg2im":
             return replace(scene, relations=random_sg2im_relations(scene, rng))
         if self.relations == "canonical":

@@ -46,6 +46,9 @@ SHAPES = ("cube", "sphere", "cylinder")
 SIZES = {"large": 0.7, "small": 0.4}
 """Half extents in world units. CLEVR's small is 0.35; 0.4 keeps it recognisable in a 64 px picture."""
 
+ROOM = 10
+"""Objects that fit on the floor at their full size; more are made smaller."""
+
 DIRECTION_MARGIN = 0.2
 """CLEVR's margin in world units: nearer pairs along a direction stand in no relation on it."""
 
@@ -68,10 +71,14 @@ class RenderSettings:
             raise UserError(f"--size {self.size}: must lie between 16 and 4096 pixels")
         if self.samples < 1:
             raise UserError(f"--samples {self.samples}: must be at least 1")
-        if not 1 <= self.min_objects <= self.max_objects <= 10:
+        if not 1 <= self.min_objects <= self.max_objects <= 128:
             raise UserError(
-                f"--min-objects {self.min_objects} --max-objects {self.max_objects}: "
-                "need 1 <= min <= max <= 10 (more do not fit on the floor)"
+                f"--min-objects {self.min_objects} --max-objects {self.max_objects}: need 1 <= min <= max <= 128"
+            )
+        if self.size < 2 * self.max_objects:
+            raise UserError(
+                f"--max-objects {self.max_objects}: so many are too small at {self.size} pixels; "
+                f"--size {2 * self.max_objects} shows them"
             )
 
 
@@ -101,8 +108,10 @@ def sample_scene(rng: np.random.Generator, settings: RenderSettings) -> dict[str
     """Draw camera, light and objects: a CLEVR scene without pixel facts; None if the floor got too full."""
     camera = _Camera.sample(rng)
     objects: list[dict[str, Any]] = []
-    for _ in range(int(rng.integers(settings.min_objects, settings.max_objects + 1))):
-        placed = _place_object(rng, objects, camera)
+    count = int(rng.integers(settings.min_objects, settings.max_objects + 1))
+    scale = _scale(count)
+    for _ in range(count):
+        placed = _place_object(rng, objects, camera, scale)
         if placed is None:
             return None
         objects.append(placed)
@@ -121,12 +130,13 @@ def clevr_relationships(scene: dict[str, Any]) -> dict[str, list[list[int]]]:
     """CLEVR's relations: ``relationships[name][i]`` lists every j for which "j is ``name`` of i" holds."""
     result: dict[str, list[list[int]]] = {}
     positions = np.array([thing["3d_coords"] for thing in scene["objects"]])
+    scale = _scale(len(positions))
     for name, direction in scene["directions"].items():
         if name in ("above", "below"):
             continue
         along = positions @ np.array(direction)
         result[name] = [
-            [j for j in range(len(along)) if j != i and along[j] - along[i] > DIRECTION_MARGIN]
+            [j for j in range(len(along)) if j != i and along[j] - along[i] > DIRECTION_MARGIN * scale]
             for i in range(len(along))
         ]
     return result
@@ -164,18 +174,28 @@ class _Camera:
         return [size / 2 + float(offset @ right) * scale, size / 2 - float(offset @ up) * scale, depth]
 
 
-def _place_object(rng: np.random.Generator, placed: list[dict[str, Any]], camera: _Camera) -> dict[str, Any] | None:
+def _scale(objects: int) -> float:
+    """How large objects are, so that as many fit on the floor with room between them."""
+    return 1.0 if objects <= ROOM else 1.2 / math.sqrt(objects)
+
+
+def _place_object(
+    rng: np.random.Generator, placed: list[dict[str, Any]], camera: _Camera, scale: float
+) -> dict[str, Any] | None:
     size = str(rng.choice(list(SIZES)))
     shape = str(rng.choice(SHAPES))
-    radius = SIZES[size] / math.sqrt(2) if shape == "cube" else SIZES[size]
+    reach = SIZES[size] * scale
+    radius = reach / math.sqrt(2) if shape == "cube" else reach
+    # In a crowd, a scene with one hidden object in it would be the rule.
+    gap = 0.25 if scale == 1 else 1.1
     for _ in range(50):
         x, y = rng.uniform((-2.1, -2.1), (2.1, 2.4))
         centre = np.array([x, y, radius])
         column, row, depth = camera.project(centre, 1)
-        margin = 1.3 * SIZES[size] / (2 * math.tan(math.radians(camera.field_of_view) / 2) * depth)
+        margin = 1.3 * reach / (2 * math.tan(math.radians(camera.field_of_view) / 2) * depth)
         inside = margin < column < 1 - margin and margin < row < 1 - margin
         apart = all(
-            math.dist((x, y), other["3d_coords"][:2]) > SIZES[size] + SIZES[other["size"]] + 0.25 for other in placed
+            math.dist((x, y), other["3d_coords"][:2]) > reach + scale * (SIZES[other["size"]] + gap) for other in placed
         )
         if inside and apart:
             return {
@@ -197,11 +217,11 @@ def _render_one(folder: Path, index: int, settings: RenderSettings) -> Path:
         mitsuba.set_variant("scalar_rgb")
         mitsuba.Thread.thread().logger().set_log_level(mitsuba.LogLevel.Error)
     rng = np.random.default_rng([settings.seed, index])
-    smallest = 0.003 * settings.size**2
     while True:
         scene = sample_scene(rng, settings)
         if scene is None:
             continue
+        smallest = 0.003 * (settings.size * _scale(len(scene["objects"]))) ** 2
         world, owners = _load_world(mitsuba, scene, settings)
         mask = _index_picture(mitsuba, world, owners, index)
         areas = np.bincount(mask.ravel(), minlength=len(scene["objects"]) + 1)[1:]
@@ -279,10 +299,12 @@ def _load_world(mitsuba: Any, scene: dict[str, Any], settings: RenderSettings) -
             "bsdf": {"type": "diffuse", "reflectance": {"type": "rgb", "value": 0.45}},
         },
     }
+    scale = _scale(len(scene["objects"]))
     for index, thing in enumerate(scene["objects"]):
-        for part, shape in enumerate(_shapes(mitsuba, thing)):
+        for part, shape in enumerate(_shapes(mitsuba, thing, scale)):
             world[f"object-{index}-{part}"] = shape
-    loaded = mitsuba.load_dict(world)
+    # Otherwise cubes of one colour and material would become one shape, which no object owns.
+    loaded = mitsuba.load_dict(world, optimize=False)
     # Mitsuba reorders shapes between loads, so ownership is read back from the ids.
     ids = [shape.id() for shape in loaded.shapes()]
     return loaded, [int(name.split("-")[1]) if name.startswith("object-") else -1 for name in ids]
@@ -311,11 +333,11 @@ def _panel(mitsuba: Any, position: np.ndarray, half_side: float, radiance: float
     }
 
 
-def _shapes(mitsuba: Any, thing: dict[str, Any]) -> list[dict[str, Any]]:
+def _shapes(mitsuba: Any, thing: dict[str, Any], scale: float) -> list[dict[str, Any]]:
     transform = mitsuba.ScalarTransform4f
     x, y, _ = thing["3d_coords"]
     surface = _surface(thing)
-    radius = SIZES[thing["size"]]
+    radius = SIZES[thing["size"]] * scale
     if thing["shape"] == "sphere":
         return [{"type": "sphere", "center": [x, y, radius], "radius": radius, "bsdf": surface}]
     turn = transform().translate([x, y, 0]).rotate([0, 0, 1], thing["rotation"])

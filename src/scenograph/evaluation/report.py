@@ -10,7 +10,7 @@ import html
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -164,7 +164,7 @@ def as_html(report: dict[str, Any], sheet: Image.Image | None, curves: dict[str,
         sheet.save(stream, "PNG")
         code = base64.b64encode(stream.getvalue()).decode()
         picture = f'<h2>Pictures</h2><p>Pairs: real, generated.</p><img alt="pairs" src="data:image/png;base64,{code}">'
-    plots = "".join(f"<h3>{html.escape(name)}</h3>{line_plot(points)}" for name, points in curves.items())
+    plots = "".join(f"<h3>{html.escape(name)}</h3>{line_plot({'': points})}" for name, points in curves.items())
     return (
         f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         f"<title>{html.escape(_title(report))}</title><style>{STYLE}</style><h1>{html.escape(_title(report))}</h1>"
@@ -179,12 +179,17 @@ def as_html(report: dict[str, Any], sheet: Image.Image | None, curves: dict[str,
     )
 
 
-def line_plot(points: Sequence[tuple[float, float]], width: int = 640, height: int = 240) -> str:
-    """A curve as SVG, with the ends of both axes named."""
-    usable = [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
-    if len(usable) < 2:
+COLOURS = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed", "#475569")
+
+
+def line_plot(curves: Mapping[str, Sequence[tuple[float, float]]], width: int = 640, height: int = 240) -> str:
+    """Curves by name as SVG, with the ends of both axes named."""
+    usable = {
+        name: [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)] for name, points in curves.items()
+    }
+    if not usable or min(len(points) for points in usable.values()) < 2:
         return "<p>too few points for a curve</p>"
-    xs, ys = [x for x, _ in usable], [y for _, y in usable]
+    xs, ys = zip(*(point for points in usable.values() for point in points), strict=True)
     (x0, x1), (y0, y1) = (min(xs), max(xs)), (min(ys), max(ys))
     left, bottom = 60, 24
 
@@ -193,18 +198,18 @@ def line_plot(points: Sequence[tuple[float, float]], width: int = 640, height: i
         down = height - bottom - (y - y0) / ((y1 - y0) or 1) * (height - bottom - 12)
         return f"{across:.1f},{down:.1f}"
 
-    line = " ".join(place(x, y) for x, y in usable)
-    label = "<text x='{}' y='{}' font-size='12' fill='#555'{}>{}</text>"
-    return (
-        f"<svg viewBox='0 0 {width} {height}' role=img>"
-        f"<rect x={left} y=12 width={width - left - 8} height={height - bottom - 12} fill='#fafafa' stroke='#ddd' />"
-        f"<polyline points='{line}' fill=none stroke='#2563eb' stroke-width=1.5 />"
-        + label.format(4, 22, "", f"{y1:.4g}")
-        + label.format(4, height - bottom, "", f"{y0:.4g}")
-        + label.format(left, height - 6, "", f"{x0:.0f}")
-        + label.format(width - 8, height - 6, " text-anchor='end'", f"{x1:.0f}")
-        + "</svg>"
-    )
+    label = "<text x='{}' y='{}' font-size='12' fill='{}'{}>{}</text>"
+    parts = [f"<rect x='{left}' y='12' width='{width - left - 8}' height='{height - bottom - 12}' fill='#fafafa' "
+             "stroke='#ddd' />"]  # fmt: skip
+    for number, (name, points) in enumerate(usable.items()):
+        colour, line = COLOURS[number % len(COLOURS)], " ".join(place(x, y) for x, y in points)
+        parts.append(f"<polyline points='{line}' fill='none' stroke='{colour}' stroke-width='1.5' />")
+        if name:
+            parts.append(label.format(left + 8, 30 + 16 * number, colour, "", html.escape(name)))
+    axes = ((4, 22, "", f"{y1:.4g}"), (4, height - bottom, "", f"{y0:.4g}"), (left, height - 6, "", f"{x0:.0f}"),
+            (width - 8, height - 6, " text-anchor='end'", f"{x1:.0f}"))  # fmt: skip
+    parts += [label.format(x, y, "#555", anchor, text) for x, y, anchor, text in axes]
+    return f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}' role='img'>{''.join(parts)}</svg>"
 
 
 def training_curves(run: Path) -> dict[str, list[tuple[float, float]]]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 Pooling = Literal["avg", "sum"]
@@ -22,7 +23,7 @@ def mlp(sizes: Sequence[int], normalization: MlpNormalization = "none") -> nn.Se
         layers.append(linear)
         if normalization == "batch":
             layers.append(nn.BatchNorm1d(size_out))
-        layers.append(nn.ReLU())
+        layers.append(nn.ReLU(inplace=True))
     return nn.Sequential(*layers)
 
 
@@ -58,22 +59,38 @@ class GraphTripleConv(nn.Module):
 
         ``confidence`` (T,) in [0, 1] weighs all that a triple offers.
         """
+        if not len(edges):
+            pooled = objects.new_zeros((len(objects), self.hidden_dim))
+            return self.net2(pooled), objects.new_zeros((0, self.output_dim))
         subject, target = edges.unbind(dim=1)
-        pooled = objects.new_zeros((len(objects), self.hidden_dim))
-        if len(edges):
-            offered = self.net1(torch.cat([objects[subject], predicates, objects[target]], dim=1))
-            if confidence is not None:
-                offered = offered * confidence[:, None]
-            to_subject, predicates, to_object = offered.split([self.hidden_dim, self.output_dim, self.hidden_dim], 1)
-            pooled = pooled.to(offered.dtype)
-            pooled = pooled.index_add(0, subject, to_subject).index_add(0, target, to_object)
-            if self.pooling == "avg":
-                weights = None if confidence is None else confidence.repeat_interleave(2)
-                counts = _appearances(edges, len(objects), weights)
-                pooled = pooled / counts[:, None].to(pooled.dtype)
-        else:
-            predicates = predicates.new_zeros((0, self.output_dim))
+        offered = self.net1[1:](self._first_linear(objects, predicates, subject, target))
+        # Sums over whole rows cost less than copying the parts that are needed.
+        to_subject = _sums(offered, subject, len(objects), confidence)[:, : self.hidden_dim]
+        to_object = _sums(offered, target, len(objects), confidence)[:, -self.hidden_dim :]
+        pooled = to_subject + to_object
+        predicates = offered[:, self.hidden_dim : -self.hidden_dim]
+        if confidence is not None:
+            predicates = predicates * confidence[:, None]
+        if self.pooling == "avg":
+            weights = None if confidence is None else confidence.repeat_interleave(2)
+            counts = _appearances(edges, len(objects), weights)
+            pooled = pooled / counts[:, None].to(pooled.dtype)
         return self.net2(pooled), predicates
+
+    def _first_linear(self, objects: Tensor, predicates: Tensor, subject: Tensor, target: Tensor) -> Tensor:
+        """What ``net1``'s first layer makes of subject, predicate and object side by side, with objects done once."""
+        linear, width = cast(nn.Linear, self.net1[0]), objects.shape[1]
+        parts = linear.weight.split([width, predicates.shape[1], width], dim=1)
+        hidden = F.linear(predicates, parts[1], linear.bias)
+        return hidden + F.linear(objects, parts[0])[subject] + F.linear(objects, parts[2])[target]
+
+
+def _sums(rows: Tensor, owner: Tensor, count: int, weights: Tensor | None) -> Tensor:
+    """Rows (T, D), times weights (T,), added up by owner (T,): (count, D)."""
+    order = torch.argsort(owner)
+    sizes = torch.bincount(owner, minlength=count)
+    per_row = None if weights is None else weights[order].to(rows.dtype)
+    return F.embedding_bag(order, rows, sizes.cumsum(0) - sizes, mode="sum", per_sample_weights=per_row)
 
 
 def _appearances(edges: Tensor, objects: int, weights: Tensor | None) -> Tensor:

@@ -1,0 +1,261 @@
+"""Canonical Sg2Im at its published sizes: seconds for layouts, pictures and a training step, ours and the original's.
+
+    python benchmarks/canonical.py [--threads 1] [--original CHECKOUT_OF_CANONICALSG2IM]
+
+Both systems get the same random scenes of COCO-Stuff's 184 categories in the same run, and the ratio is what counts:
+layouts of 20 objects, all pairs related (the completed graph is given to both; ours is also timed with completing it,
+which the original does one by one in its loader); pictures of 128 px from 8 boxes; a training step of the picture half,
+discriminators included, without VGG's features. The original runs as it is but for its CUDA calls, which do nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from scenograph.models.attspade import AttSpade, AttSpadeConfig
+from scenograph.models.wsgc import Wsgc, WsgcConfig
+from scenograph.scenes.batch import SceneBatch
+from scenograph.scenes.canonical import location_relations
+from scenograph.scenes.scene import Relation, Scene, SceneObject
+from scenograph.scenes.vocabulary import Vocabulary
+from scenograph.training.objectives.base import Totals
+from scenograph.training.objectives.spade import AttSpadeObjective, AttSpadeObjectiveConfig
+
+CATEGORIES, SIDE = 184, 128
+PREDICATES = ("__padding__", "__in_image__", "below", "above", "left of", "right of", "inside", "surrounding")
+VOCABULARY = Vocabulary(("__image__", *(f"category {i}" for i in range(1, CATEGORIES))), PREDICATES)
+ROWS = [
+    "layouts, 20 objects, batch 4",
+    "the same from bare graphs, batch 4",
+    "pictures, batch 1",
+    "pictures, batch 4",
+    "training step, batch 4",
+]
+Run = Callable[[], object]
+
+
+def scenes(count: int, objects: int) -> SceneBatch:
+    """Random boxes, categories and pictures, with the minimal location graph."""
+    generator = torch.Generator().manual_seed(0)
+    made = []
+    for _ in range(count):
+        low = torch.rand(objects, 2, generator=generator) * 0.6
+        boxes = torch.cat([low, low + 0.1 + 0.3 * torch.rand(objects, 2, generator=generator)], dim=1).tolist()
+        names = torch.randint(1, CATEGORIES, (objects,), generator=generator).tolist()
+        centres = [((x0 + x1) / 2, (y0 + y1) / 2) for x0, y0, x1, y1 in boxes]
+        relations: list[Relation] = location_relations([tuple(box) for box in boxes], centres)
+        things = (SceneObject(f"category {n}", box=tuple(box)) for n, box in zip(names, boxes, strict=True))
+        made.append(Scene(tuple(things), tuple(relations)))
+    batch = SceneBatch.from_scenes(made, VOCABULARY)
+    images = torch.rand(count, 3, SIDE, SIDE, generator=generator) * 2 - 1
+    return SceneBatch(**{**vars(batch), "images": images})
+
+
+def whole_graph(batch: SceneBatch) -> Any:
+    """The graph with every converse and all that follows: what an untrained WSGC with random draws makes of it."""
+    torch.manual_seed(0)
+    return Wsgc(WsgcConfig(vocabulary=VOCABULARY.to_dict())).canonicalize(batch)
+
+
+def our_layouts(count: int, bare: bool) -> Run:
+    """Boxes of 20 objects."""
+    batch = scenes(count, 20)
+    model = Wsgc(WsgcConfig(vocabulary=VOCABULARY.to_dict())).eval()
+    graph, noise = whole_graph(batch), torch.zeros(count, model.config.mask_noise_dim)
+
+    def run() -> object:
+        with torch.inference_mode():
+            return model.layout(batch, model.canonicalize(batch) if bare else graph, noise)
+
+    return run
+
+
+def our_pictures(count: int) -> Run:
+    """From boxes to pictures."""
+    model = AttSpade(AttSpadeConfig(vocabulary=VOCABULARY.to_dict(), image_size=SIDE)).for_inference()
+    batch = scenes(count, 8)
+
+    def run() -> object:
+        with torch.inference_mode():
+            return model(batch).images
+
+    return run
+
+
+def our_training_step(count: int) -> Run:
+    """Generator, discriminator of pictures, discriminator of objects: three Adam steps."""
+    model = AttSpade(AttSpadeConfig(vocabulary=VOCABULARY.to_dict(), image_size=SIDE)).train()
+    objective = AttSpadeObjective(AttSpadeObjectiveConfig(feature_weight=0.0), model)
+    adams = {phase: torch.optim.Adam(module.parameters(), lr=1e-4) for phase, module in objective.modules().items()}
+    batch, draws = scenes(count, 8), [torch.Generator()] * count
+
+    def run() -> object:
+        memory: dict[str, object] = {}
+        for phase in objective.phases:
+            adams[phase].zero_grad(set_to_none=True)
+            loss, _ = objective.loss(phase, batch, Totals(count, count * 8, 0), draws, memory)
+            loss.backward()
+            adams[phase].step()
+        return loss
+
+    return run
+
+
+def original_modules(checkout: str) -> tuple[Any, Any, Any]:
+    """Its options, both halves of its generator, and its losses with their discriminators."""
+    sys.path.insert(0, checkout)
+    vision, tensor = types.ModuleType("torchvision"), types.ModuleType("torch.tensor")
+    tensor.Tensor = torch.Tensor  # type: ignore[attr-defined]
+    sys.modules |= {"torchvision": vision, "torchvision.models": vision, "torchvision.utils": vision, "torch.tensor": tensor}
+    torch.nn.Module.type = lambda self, kind: self  # type: ignore[method-assign, assignment]
+    torch.Tensor.cuda = lambda self, *_, **__: self  # type: ignore[method-assign]
+    for name in ("sg2im.data", "sg2im.data.base_dataset", "sg2im.vis"):
+        sys.modules[name] = types.ModuleType(name)  # data sets and drawing need libraries that networks do not
+    kinds = ("ORIGINAL_EDGE", "TRANSITIVE_EDGE", "SYMMETRIC_EDGE", "ANTI_SYMMETRIC_EDGE")
+    vars(sys.modules["sg2im.data.base_dataset"]).update({name: number for number, name in enumerate(kinds)})
+    from scripts.args import parser
+    from sg2im.meta_models import MetaDiscriminatorModel, MetaGeneratorModel
+    from sg2im.pix2pix_model import Pix2PixModel
+
+    names = {name: number for number, name in enumerate(VOCABULARY.categories)}
+    options = parser.parse_args([])
+    options.vocab = {
+        "attributes": {"objects": names},
+        "object_name_to_idx": names,
+        "pred_idx_to_name": list(PREDICATES),
+        "pred_name_to_idx": {name: number for number, name in enumerate(PREDICATES)},
+    }
+    settings = {"image_size": (SIDE, SIDE), "gpu_ids": [], "use_cuda": False, "no_vgg_loss": True, "mask_size": 0}
+    vars(options).update({**settings, "semantic_nc": options.embedding_dim})
+    model = MetaGeneratorModel(options, torch.device("cpu"))
+    return options, model, lambda: Pix2PixModel(options, MetaDiscriminatorModel(options))
+
+
+def padded(batch: SceneBatch, graph: Any = None) -> tuple[torch.Tensor, ...]:
+    """Objects (N, O, 1), boxes x, y, w, h, triples and their kinds as the original has them."""
+    objects, _ = batch.padded(batch.objects[:, None])
+    boxes, _ = batch.padded(torch.cat([batch.boxes[:, :2], batch.boxes[:, 2:] - batch.boxes[:, :2]], dim=1))
+    triples, implied = (batch.triples, None) if graph is None else (graph.triples, graph.implied)
+    owner, width = batch.object_to_image[triples[:, 0]], objects.shape[1]
+    rows = [triples[owner == i] - torch.tensor([i * width, 0, i * width]) for i in range(batch.num_images)]
+    kinds = [torch.zeros(len(r), dtype=torch.int64) if implied is None else implied[owner == i].long()
+             for i, r in enumerate(rows)]  # fmt: skip
+    return objects, boxes, pad(rows), pad(kinds)
+
+
+def pad(rows: list[torch.Tensor]) -> torch.Tensor:
+    """Rows of different lengths side by side; 0 is padding."""
+    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+
+
+def original(row: str, count: int, checkout: str) -> Run:
+    """As ours."""
+    options, model, losses = original_modules(checkout)
+    if row.startswith("layouts"):
+        batch = scenes(count, 20)
+        objects, boxes, triples, kinds = padded(batch, whole_graph(batch))
+        network = model.sg_to_layout.eval()
+        return without_gradients(lambda: network(objects, triples, kinds, None))
+    batch = scenes(count, 8)
+    objects, boxes, triples, kinds = padded(batch)
+    if row.startswith("pictures"):
+        network = model.layout_to_image_model
+        network.train()(objects, boxes, None, test_mode=False)  # so that its spectral norms are not those of the start
+        network.eval()
+        return without_gradients(lambda: network(objects, boxes, None, test_mode=True))
+    options.skip_graph_model = 1
+    model.args["skip_graph_model"] = 1
+    step, adam = losses(), torch.optim.Adam(model.layout_to_image_model.parameters(), lr=1e-4)
+    data = (batch.images, objects, boxes, triples, None, kinds, None, None)
+
+    def run() -> object:
+        made = model.train()(objects, triples, kinds, boxes_gt=boxes)
+        found = step(data, made, mode="compute_generator_loss")
+        adam.zero_grad()
+        found["total_loss"].backward()
+        adam.step()
+        found = step(data, made, mode="compute_discriminator_loss")
+        for kind in ("img", "obj"):
+            optimizer = getattr(step.discriminator, f"optimizer_d_{kind}")
+            optimizer.zero_grad()
+            found[f"total_{kind}_loss"].backward()
+            optimizer.step()
+        return found
+
+    return run
+
+
+def without_gradients(call: Run) -> Run:
+    """The call under ``no_grad``."""
+
+    def run() -> object:
+        with torch.no_grad():
+            return call()
+
+    return run
+
+
+def measure(system: str, row: str, options: argparse.Namespace) -> dict[str, float]:
+    """Best of some runs after one to warm up, and the peak memory of this process."""
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    count = int(row.rsplit(" ", 1)[1])
+    if system == "original":
+        run = original(row, count, options.original)
+    elif row.startswith(("layouts", "the same")):
+        run = our_layouts(count, row.startswith("the same"))
+    else:
+        run = our_pictures(count) if row.startswith("pictures") else our_training_step(count)
+    best = float("inf")
+    run()
+    for _ in range(options.repeats):
+        start = time.perf_counter()
+        run()
+        best = min(best, time.perf_counter() - start)
+    return {"seconds": best, "gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
+
+
+def main() -> None:
+    """Every row of every system in a process of its own; then the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--original", help="a checkout of roeiherz/CanonicalSg2Im")
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(measure(*options.one, options)))
+        return
+    print(f"Canonical Sg2Im, torch {torch.__version__}, {options.threads} thread(s)")
+    for row in ROWS:
+        cells, first = [], None
+        for system in ["original"] * bool(options.original) + ["ours"]:
+            if system == "original" and row.startswith("the same"):
+                cells.append("-")
+                continue
+            command = [sys.executable, __file__, *sys.argv[1:], "--one", system, row]
+            done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path.cwd())
+            if done.returncode:
+                cells.append("failed")
+                print(done.stderr[-2000:], file=sys.stderr)
+                continue
+            result = json.loads(done.stdout.splitlines()[-1])
+            ratio = f" {first / result['seconds']:.1f}x" if first else ""
+            first = first or result["seconds"]
+            cells.append(f"{result['seconds']:.3f} s {result['gigabytes']:.2f} GB{ratio}")
+        print(f"{row:<36}" + "".join(f"{cell:>26}" for cell in cells), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -117,7 +117,12 @@ def original_modules(checkout: str) -> tuple[Any, Any, Any]:
     sys.path.insert(0, checkout)
     vision, tensor = types.ModuleType("torchvision"), types.ModuleType("torch.tensor")
     tensor.Tensor = torch.Tensor  # type: ignore[attr-defined]
-    sys.modules |= {"torchvision": vision, "torchvision.models": vision, "torchvision.utils": vision, "torch.tensor": tensor}
+    sys.modules |= {
+        "torchvision": vision,
+        "torchvision.models": vision,
+        "torchvision.utils": vision,
+        "torch.tensor": tensor,
+    }
     torch.nn.Module.type = lambda self, kind: self  # type: ignore[method-assign, assignment]
     torch.Tensor.cuda = lambda self, *_, **__: self  # type: ignore[method-assign]
     for name in ("sg2im.data", "sg2im.data.base_dataset", "sg2im.vis"):

@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from scenograph.data import rendered
 from scenograph.data.clevr import VOCABULARY, Clevr, ClevrOptions, clevr_scene
 from scenograph.data.loader import PackLoader
 from scenograph.data.pack import Pack, stream_pack, verify_pack, write_pack
@@ -362,3 +363,36 @@ def test_flipping_mirrors_pictures_and_relations(painted: Path):
             assert len(mine) == 0 or torch.equal(mine, theirs) != is_turned
             turned += is_turned
     assert 6 <= turned <= 18, "about half"
+
+
+def test_crowds_are_smaller_and_small_sets_as_ever():
+    crowd = sample_scene(np.random.default_rng(0), RenderSettings(size=128, min_objects=40, max_objects=40))
+    assert len(crowd["objects"]) == 40 and max(thing["3d_coords"][2] for thing in crowd["objects"]) < 0.2
+    assert any(crowd["relationships"]["left"])
+    few = sample_scene(np.random.default_rng(0), RenderSettings(min_objects=3, max_objects=3))
+    assert {thing["3d_coords"][2] for thing in few["objects"]} <= {
+        round(r / d, 6) for r in (0.7, 0.4) for d in (1, 2**0.5)
+    }
+    with pytest.raises(UserError, match="--max-objects 128: so many are too small at 64 pixels; --size 256 shows them"):
+        RenderSettings(size=64, max_objects=128)
+
+
+@pytest.mark.slow
+def test_twins_are_two_objects():
+    mitsuba = pytest.importorskip("mitsuba")
+    mitsuba.set_variant("scalar_rgb")
+    settings = RenderSettings(size=64, min_objects=2, max_objects=2)
+    scene = sample_scene(np.random.default_rng(3), settings)
+    for thing in scene["objects"]:
+        thing |= {"shape": "cube", "material": "metal", "color": "red"}
+    world, owners = rendered._load_world(mitsuba, scene, settings)
+    assert sorted(owner for owner in owners if owner >= 0) == [0, 1]
+    assert set(np.unique(rendered._index_picture(mitsuba, world, owners, 0))) == {0, 1, 2}
+
+
+def test_the_minimal_policy_keeps_what_nothing_implies(tmp_path):
+    chain = tuple(Relation(a, "left of", b) for a in range(4) for b in range(a + 1, 4))
+    scene = Scene(tuple(SceneObject("cube", box=(0.2 * i, 0.1, 0.2 * i + 0.1, 0.3)) for i in range(4)), chain)
+    write_pack(tmp_path / "pack", Samples(VOCABULARY, {"train": [Sample("a", scene)]}))
+    loader = PackLoader(tmp_path / "pack", "train", (16, 16), 4, "minimal")
+    assert loader.scenes(0, 1)[0].relations == tuple(Relation(a, "left of", a + 1) for a in range(3))

@@ -18,6 +18,7 @@ from scenograph.data.clevr import VOCABULARY
 from scenograph.data.rendered import COLORS
 from scenograph.errors import UserError
 from scenograph.evaluation import session
+from scenograph.evaluation.agreement import object_agreement
 from scenograph.evaluation.classification import CropFiles, classification_accuracy
 from scenograph.evaluation.crops import object_crop
 from scenograph.evaluation.detection import Detector, average_precision, read_detections
@@ -31,7 +32,7 @@ from scenograph.evaluation.distributions import (
     ratio_with_error,
 )
 from scenograph.evaluation.encoders import ClassifierEncoder, DinoEncoder, InceptionEncoder
-from scenograph.evaluation.layouts import layout_figures_of_scenes
+from scenograph.evaluation.layouts import layout_figures_of_scenes, totals
 from scenograph.evaluation.pictures import read_picture, to_bytes
 from scenograph.evaluation.probes import one_by_one, run_probes
 from scenograph.evaluation.protocols import EXPLANATIONS, PROTOCOLS, default_protocol, find_protocol
@@ -696,3 +697,35 @@ def test_two_processes_give_the_figures_of_one(painted, tmp_path):
         assert done.returncode == 0, done.stderr
     one, two = (json.loads((tmp_path / name / "report.json").read_text())["figures"] for name in ("one", "two"))
     assert one == two
+
+
+# Where objects are, for a judge whose answer is known.
+
+
+class RedJudge:
+    """Sees red where most of a box is red, and blue where it is not; of one category."""
+
+    vocabulary = Vocabulary(("thing",), (), {"color": ("red", "blue")})
+    device = torch.device("cpu")
+    config = type("Config", (), {"image_size": 32, "groups": ("color",)})
+
+    def __call__(self, pictures, boxes, owner):
+        reds = []
+        for box, picture in zip((boxes * 32).round().int().tolist(), owner.tolist(), strict=True):
+            reds.append(pictures[picture, 0, max(box[1], 0) : box[3], max(box[0], 0) : box[2]].mean())
+        red = torch.stack(reds)
+        return [torch.zeros(len(red), 1), torch.stack([red, -red], dim=1)]
+
+    def targets(self, objects, attributes):
+        return [objects, attributes[:, 0]]
+
+
+@pytest.mark.parametrize(("shift", "share"), [(0, 1.0), (8, 0.0)])
+def test_objects_beside_their_place_are_not_in_position(shift, share):
+    picture = Image.new("RGB", (32, 32), "blue")
+    picture.paste("red", (8 + shift, 8, 16 + shift, 16))
+    scene = Scene((SceneObject("thing", ("red",), (0.25, 0.25, 0.5, 0.5)),))
+    found = totals(object_agreement([picture], [scene], RedJudge()))
+    assert found["position"] == (share, 1.0) and found["color"] == (share, 1.0)
+    whole = Scene((SceneObject("thing", ("red",), (0.0, 0.0, 1.0, 1.0)),))
+    assert totals(object_agreement([picture], [whole], RedJudge()))["position"] == (0.0, 0.0)

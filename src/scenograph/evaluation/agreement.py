@@ -21,14 +21,24 @@ SMALLEST_SIDE = 0.1
 def object_agreement(images: Sequence[Image.Image], scenes: Sequence[Scene], classifier: ObjectClassifier) -> Figures:
     """Per head (``category`` and attribute groups), and of objects that agree in ``all`` of them: shares that agree.
 
+    ``position``: the share of objects that are likelier, for the classifier, to be what was asked in the asked box than
+    in any of the boxes half a side beside, above and below it (as far as these are on the canvas).
+
     ``scenes`` say what was asked, with the boxes at which to look. Pictures are brought to the classifier's size.
     """
     batch = SceneBatch.from_scenes(scenes, classifier.vocabulary).to(classifier.device)
     side = classifier.config.image_size
     pixels = np.stack([picture_to_pixels(image, side, side) for image in images])
     pictures = pixels_to_tensor(pixels).to(classifier.device)
+    targets = classifier.targets(batch.objects, batch.attributes)
     with torch.inference_mode():
         heads = classifier(pictures, batch.boxes, batch.object_to_image)
+        chance = _chance(heads, targets)
+        placed, beside = torch.ones_like(chance, dtype=torch.bool), torch.zeros_like(chance, dtype=torch.bool)
+        for moved in _moved(batch.boxes):
+            inside = (moved >= 0).all(dim=1) & (moved <= 1).all(dim=1)
+            likelier = chance > _chance(classifier(pictures, moved, batch.object_to_image), targets)
+            placed, beside = placed & (likelier | ~inside), beside | inside
     large = (batch.boxes[:, 2:] - batch.boxes[:, :2]).amax(dim=1) > SMALLEST_SIDE
     names = ("category", *classifier.config.groups)
     everything = large.clone()
@@ -39,9 +49,25 @@ def object_agreement(images: Sequence[Image.Image], scenes: Sequence[Scene], cla
         return per_picture(agrees.cpu().numpy()[rows], owner[rows], batch.num_images)
 
     figures = {}
-    for name, logits, target in zip(names, heads, classifier.targets(batch.objects, batch.attributes), strict=True):
+    for name, logits, target in zip(names, heads, targets, strict=True):
         agrees = (logits.argmax(dim=1) == target) | (target < 0)
         everything &= agrees
         judged = large & (target >= 0)
         figures[name] = count(agrees, judged)
-    return {**figures, "all": count(everything, large)}
+    return {**figures, "all": count(everything, large), "position": count(placed, large & beside)}
+
+
+def _chance(heads: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
+    """The log probability of all that was asked of each object (O,)."""
+    total = torch.zeros(len(targets[0]), device=targets[0].device)
+    for logits, target in zip(heads, targets, strict=True):
+        asked = logits.log_softmax(dim=1).gather(1, target.clamp(min=0)[:, None])[:, 0]
+        total = total + torch.where(target >= 0, asked, 0.0)
+    return total
+
+
+def _moved(boxes: Tensor) -> list[Tensor]:
+    """Boxes (O, 4) half a side to the left, to the right, up and down."""
+    half = (boxes[:, 2:] - boxes[:, :2]) / 2
+    across, down = half * half.new_tensor([1.0, 0.0]), half * half.new_tensor([0.0, 1.0])
+    return [boxes + shift.repeat(1, 2) for shift in (-across, across, -down, down)]

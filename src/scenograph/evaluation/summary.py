@@ -53,6 +53,7 @@ LAYOUT_MEANINGS = {
 AGREEMENT_MEANINGS = {
     "category": "objects recognised as the asked category",
     "all": "objects recognised in everything that was asked",
+    "position": "objects likelier where they were asked than half a side beside it",
 }
 NEIGHBOUR_MEANINGS = {
     "precision": "generated pictures that lie among real ones",

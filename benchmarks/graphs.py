@@ -5,6 +5,7 @@
 Graphs hold only the relations that no others imply. Both networks are WSGC's recipe, once with its beliefs and
 converses, and once without, which leaves sg2im's network; both learn from the same scenes for the same steps. Figures
 are over all relations of the scenes, the implied ones included. The same command goes on where it was interrupted.
+With --image MODEL that model draws some scenes of each pack: in the true layout, in sg2im's, in WSGC's.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 from scenograph.data.loader import PackLoader
 from scenograph.evaluation.layouts import layout_figures_of_scenes
@@ -23,7 +25,9 @@ from scenograph.evaluation.robustness import equivalent, noisy
 from scenograph.files import write_atomically
 from scenograph.models.base import Model
 from scenograph.models.registry import AutoModel
+from scenograph.pipelines import Pipeline
 from scenograph.scenes.batch import SceneBatch
+from scenograph.scenes.drawing import contact_sheet
 from scenograph.scenes.scene import Scene
 from scenograph.training.recipe import load_recipe
 from scenograph.training.trainer import Trainer
@@ -69,12 +73,31 @@ def measured(model: Model, pack: Path, form: str) -> tuple[float, float, int]:
     return float(relations), float(overlap), len(scene.objects)
 
 
+def drawn(models: dict[str, Model], packs: list[Path], image: str, count: int) -> Image.Image:
+    """A sheet with a row per scene: its picture in the true layout and in each model's."""
+    pipe, pictures = Pipeline(AutoModel.from_pretrained(image)), []
+    for pack in packs:
+        true, asked = (PackLoader(pack, "train", (64, 64), 16, kind).scenes(0, count) for kind in ("stored", "minimal"))
+        for number, (scene, graph) in enumerate(zip(true, asked, strict=True)):
+            torch.manual_seed(number)
+            layouts = [without_masks(scene), *(placed(model, without_masks(graph)) for model in models.values())]
+            pictures += pipe(layouts, seeds=[0]).images
+    return contact_sheet(pictures, columns=1 + len(models))
+
+
+def without_masks(scene: Scene) -> Scene:
+    """The scene with its boxes alone."""
+    return replace(scene, objects=tuple(replace(thing, mask=None) for thing in scene.objects))
+
+
 def main() -> None:
     """Train, measure, write table and plot."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tests", type=Path, nargs="+", help="Packs of scenes with as many objects each.")
     parser.add_argument("--train", type=Path, required=True, help="Pack of small scenes.")
     parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--image", help="An image model that draws the layouts.")
+    parser.add_argument("--pictures", type=int, default=3, help="Scenes of each pack that it draws.")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=Path("bench-graphs"))
     arguments = parser.parse_args()
@@ -93,6 +116,9 @@ def main() -> None:
             print(lines[-1], flush=True)
     write_atomically(arguments.out / "graphs.md", ("\n".join(lines) + "\n").encode())
     write_atomically(arguments.out / "graphs.svg", line_plot(curves).encode())
+    if arguments.image:
+        sheet = drawn(models, arguments.tests, arguments.image, arguments.pictures)
+        write_atomically(arguments.out / "graphs.png", lambda stream: sheet.save(stream, "PNG"))
     print(f"wrote {arguments.out / 'graphs.md'} and {arguments.out / 'graphs.svg'}")
 
 

@@ -111,7 +111,7 @@ def main() -> None:
             for name, model in models.items():
                 relations, overlap, objects = measured(model, pack, form)
                 cells.append(f"{relations:.1%}, {overlap:.3f}")
-                curves.setdefault(f"{name}, {form}", []).append((np.log2(objects), relations))
+                curves.setdefault(f"{name}, {form}", []).append((objects, relations))
             lines.append(f"| {objects} | {form} | " + " | ".join(cells) + " |")
             print(lines[-1], flush=True)
     write_atomically(arguments.out / "graphs.md", ("\n".join(lines) + "\n").encode())

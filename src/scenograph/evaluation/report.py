@@ -192,24 +192,28 @@ def line_plot(curves: Mapping[str, Sequence[tuple[float, float]]], width: int = 
     xs, ys = zip(*(point for points in usable.values() for point in points), strict=True)
     (x0, x1), (y0, y1) = (min(xs), max(xs)), (min(ys), max(ys))
     left, bottom = 60, 24
+    right = width - (230 if any(usable) else 8)  # names stand beside the curves
 
     def place(x: float, y: float) -> str:
-        across = left + (x - x0) / ((x1 - x0) or 1) * (width - left - 8)
+        across = left + (x - x0) / ((x1 - x0) or 1) * (right - left)
         down = height - bottom - (y - y0) / ((y1 - y0) or 1) * (height - bottom - 12)
         return f"{across:.1f},{down:.1f}"
 
     label = "<text x='{}' y='{}' font-size='12' fill='{}'{}>{}</text>"
-    parts = [f"<rect x='{left}' y='12' width='{width - left - 8}' height='{height - bottom - 12}' fill='#fafafa' "
+    parts = [f"<rect x='{left}' y='12' width='{right - left}' height='{height - bottom - 12}' fill='#fafafa' "
              "stroke='#ddd' />"]  # fmt: skip
     for number, (name, points) in enumerate(usable.items()):
         colour, line = COLOURS[number % len(COLOURS)], " ".join(place(x, y) for x, y in points)
         parts.append(f"<polyline points='{line}' fill='none' stroke='{colour}' stroke-width='1.5' />")
         if name:
-            parts.append(label.format(left + 8, 30 + 16 * number, colour, "", html.escape(name)))
+            parts.append(label.format(right + 8, 24 + 16 * number, colour, "", html.escape(name)))
     axes = ((4, 22, "", f"{y1:.4g}"), (4, height - bottom, "", f"{y0:.4g}"), (left, height - 6, "", f"{x0:.0f}"),
-            (width - 8, height - 6, " text-anchor='end'", f"{x1:.0f}"))  # fmt: skip
+            (right, height - 6, " text-anchor='end'", f"{x1:.0f}"))  # fmt: skip
     parts += [label.format(x, y, "#555", anchor, text) for x, y, anchor, text in axes]
-    return f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}' role='img'>{''.join(parts)}</svg>"
+    opening = (
+        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}' role='img' font-family='sans-serif'>"
+    )
+    return f"{opening}{''.join(parts)}</svg>"
 
 
 def training_curves(run: Path) -> dict[str, list[tuple[float, float]]]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
 from scenograph.errors import UserError
 from scenograph.models.base import ModelOutput
@@ -16,6 +17,7 @@ from scenograph.models.published.spade import ENCODER_NAMES, NAMES, import_spade
 from scenograph.models.spade import Spade, SpadeConfig
 from scenograph.nn.spade import LabelConv2d, LabelMap, MultiScaleDiscriminator, NormPlan, SpadeBlock, instance_edges
 from scenograph.scenes.batch import SceneBatch
+from scenograph.scenes.labels import read_label_map, scene_from_labels
 from scenograph.scenes.scene import Scene, SceneObject
 from scenograph.scenes.vocabulary import Vocabulary
 from scenograph.training.objectives.base import Totals
@@ -290,3 +292,42 @@ def test_imports_that_say_too_little_are_refused(tmp_path, channels, message):
     torch.save({"a": torch.zeros(1)}, tmp_path / "latest_net_G.pth")
     with pytest.raises(UserError, match="not a SPADE generator"):
         import_spade(tmp_path / "latest_net_G.pth")
+
+
+def test_label_maps_become_scenes_and_label_maps_again(tmp_path):
+    labels = np.full((32, 32), 255)
+    labels[4:20, 2:30], labels[8:16, 8:16], labels[24:30, 4:10] = 1, 3, 1
+    instances = np.zeros_like(labels)
+    instances[24:30] = 7
+    scene = scene_from_labels(labels, VOCABULARY.categories, instances)
+    assert [thing.category for thing in scene.objects] == ["label 1", "label 3", "label 1"]
+    assert scene.objects[2].box == (4 / 32, 24 / 32, 10 / 32, 30 / 32)
+    model = small()
+    layout = model.encode(SceneBatch.from_scenes([scene], VOCABULARY, 64)).layout
+    again = torch.where(layout.labels[0] == 5, 255, layout.labels[0]).numpy()
+    assert (again == labels).mean() > 0.95
+    Image.fromarray(labels.astype(np.uint8)).save(tmp_path / "map.png")
+    assert np.array_equal(read_label_map(tmp_path / "map.png"), labels)
+
+
+@pytest.mark.parametrize(
+    ("labels", "instances", "message"),
+    [
+        (np.full((4, 4), 9), None, "label 9 has no name; the vocabulary names 0 to 4"),
+        (np.full((4, 4), 255), None, "no pixel has a label"),
+        (np.zeros((4, 4), int), np.zeros((4, 5), int), "4 x 4 labels but 5 x 4 instances"),
+        (np.zeros((20, 20), int), np.arange(400).reshape(20, 20), "400 objects; at most 256"),
+    ],
+)
+def test_bad_label_maps(labels, instances, message):
+    with pytest.raises(UserError, match=message):
+        scene_from_labels(labels, VOCABULARY.categories, instances)
+
+
+def test_pictures_in_colours_are_no_label_maps(tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "photo.png")
+    with pytest.raises(UserError, match="a picture of mode RGB; a label map has one number per pixel"):
+        read_label_map(tmp_path / "photo.png")
+    (tmp_path / "broken.png").write_bytes(b"x")
+    with pytest.raises(UserError, match="cannot read"):
+        read_label_map(tmp_path / "broken.png")

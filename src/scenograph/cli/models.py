@@ -75,7 +75,7 @@ def import_checkpoint(
     folder = out or Path(checkpoint.stem)
     if folder.exists():
         raise UserError(f"{folder} exists; choose another --out")
-    model = IMPORTERS[system](checkpoint, None if vocabulary is None else _published_vocabulary(vocabulary))
+    model = IMPORTERS[system](checkpoint, None if vocabulary is None else published_vocabulary(vocabulary))
     try:
         model.save_pretrained(folder)
     except UserError:
@@ -87,7 +87,7 @@ def import_checkpoint(
     console.print(f"try: scenograph generate SCENE.json {option} {folder}")
 
 
-def _published_vocabulary(source: str) -> Vocabulary:
+def published_vocabulary(source: str) -> Vocabulary:
     """``coco-stuff`` by COCO's ids, or the one in a file or a pack."""
     from scenograph.data.pack import read_vocabulary
     from scenograph.data.vocabularies import coco_vocabulary_by_id

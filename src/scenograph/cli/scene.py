@@ -102,6 +102,32 @@ def from_results(
     console.print(f"wrote {out}")
 
 
+@app.command("from-labels")
+def from_labels(
+    labels: Annotated[Path, typer.Argument(help="A picture of labels (.png), one number per pixel; 255 is nothing.")],
+    vocabulary: Annotated[
+        str,
+        typer.Option("--vocabulary", help="What the numbers mean: coco-stuff, a pack, or a JSON file."),
+    ],
+    instances: Annotated[
+        Path | None, typer.Option("--instances", help="A picture that tells things of one label apart.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="File to write. (default: the picture's stem)")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+) -> None:
+    """Turn a label map, as SPADE draws from, into a scene of objects with masks."""
+    from scenograph.cli.models import published_vocabulary
+    from scenograph.scenes.labels import read_label_map, scene_from_labels
+    from scenograph.scenes.scene import scenes_to_json
+
+    names = [name for name in published_vocabulary(vocabulary).categories if name != "__image__"]
+    others = None if instances is None else read_label_map(instances)
+    scene = scene_from_labels(read_label_map(labels), names, others, str(labels))
+    path = out or Path(f"{labels.stem}.json")
+    write_files([(path, scenes_to_json([scene]).encode())], overwrite)
+    console.print(f"wrote {path} ({len(scene.objects)} objects)")
+
+
 def drawings(scene: Scene, file_format: str = "png") -> dict[str, bytes]:
     """Encoded drawings by kind: ``graph``, and ``layout`` if any object has a box."""
     import io

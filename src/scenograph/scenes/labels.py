@@ -1,0 +1,60 @@
+"""Label maps, one number per pixel that says what is there, as scenes of objects with masks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from scenograph.errors import UserError
+from scenograph.scenes.scene import MAX_OBJECTS, Scene, SceneObject
+
+NOTHING = 255
+"""The label that COCO-Stuff and others give pixels that nobody labelled."""
+
+
+def read_label_map(path: Path) -> np.ndarray:
+    """A picture of numbers, 8 or 16 bits, (H, W) int64. Raises ``UserError`` for colours and unreadable files."""
+    try:
+        with Image.open(path) as picture:
+            if picture.mode not in ("L", "P", "I", "I;16"):
+                raise UserError(f"{path}: a picture of mode {picture.mode}; a label map has one number per pixel")
+            return np.asarray(picture).astype(np.int64)
+    except (OSError, Image.DecompressionBombError) as error:
+        raise UserError(f"cannot read {path}: {error}") from error
+
+
+def scene_from_labels(
+    labels: np.ndarray, names: Sequence[str], instances: np.ndarray | None = None, where: str = "label map"
+) -> Scene:
+    """An object per label, or per label and instance, large ones first: its box, and its mask at full resolution.
+
+    ``labels`` (H, W) are places in ``names``; 255 is nothing. ``instances`` (H, W) tell things of one label apart.
+    Raises ``UserError`` for labels without a name, maps of unlike sizes, and too many objects.
+    """
+    height, width = labels.shape
+    if instances is None:
+        instances = np.zeros_like(labels)
+    if instances.shape != labels.shape:
+        raise UserError(f"{where}: {width} x {height} labels but {instances.shape[1]} x {instances.shape[0]} instances")
+    pairs, places, areas = np.unique(
+        np.stack([labels, instances], axis=-1).reshape(-1, 2), axis=0, return_inverse=True, return_counts=True
+    )
+    found = [int(place) for place in np.argsort(-areas, kind="stable") if pairs[place, 0] != NOTHING]
+    if len(found) > MAX_OBJECTS:
+        raise UserError(f"{where}: {len(found)} objects; at most {MAX_OBJECTS} are allowed in one scene")
+    if not found:
+        raise UserError(f"{where}: no pixel has a label")
+    owners, things = places.reshape(height, width), []
+    for place in found:
+        label = int(pairs[place, 0])
+        if not 0 <= label < len(names) or names[label] == "NONE":
+            raise UserError(f"{where}: label {label} has no name; the vocabulary names 0 to {len(names) - 1}")
+        mask = owners == place
+        rows, columns = np.nonzero(mask.any(axis=1))[0], np.nonzero(mask.any(axis=0))[0]
+        (top, bottom), (left, right) = (int(rows[0]), int(rows[-1]) + 1), (int(columns[0]), int(columns[-1]) + 1)
+        box = (left / width, top / height, right / width, bottom / height)
+        things.append(SceneObject(names[label], box=box, mask=mask[top:bottom, left:right]))
+    return Scene(tuple(things))

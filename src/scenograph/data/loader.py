@@ -32,9 +32,8 @@ class PackLoader:
 
     ``relations`` chooses the graph of a training scene: ``stored`` as in the pack; ``subset`` a random part
     of the stored ones, since people name few of the relations that hold; ``minimal`` those that no others imply;
-    ``sg2im`` one random geometric
-    relation per object, as sg2im's COCO loader draws them; ``canonical`` the stored ones and the minimal location
-    graph over all pairs, as Canonical Sg2Im's loaders have it; ``none``.
+    ``sg2im`` one random geometric relation per object, as sg2im's COCO loader draws them; ``canonical`` the stored
+    ones and the minimal location graph over all pairs, as Canonical Sg2Im's loaders have it; ``none``.
     ``max_objects`` keeps some objects of larger scenes: a ``random`` selection, or the ``related`` ones first, as
     sg2im's Visual Genome loader does. ``flip`` mirrors every other scene at random, its left and right too.
     Decoded scenes stay in memory up to ``cache``.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -86,6 +86,21 @@ class Objective(ABC):
     def sample(self, model: Model, batch: SceneBatch, draws: Draws) -> dict[str, Tensor]:
         """Pictures (N, 3, H, W) in [-1, 1] for the grid of fixed validation scenes, in one or more ways."""
         return {}
+
+
+def without_masks(batch: SceneBatch) -> SceneBatch:
+    """The same scenes with their boxes alone."""
+    return replace(batch, known_masks=torch.zeros_like(batch.known_masks))
+
+
+def with_some_masks(batch: SceneBatch, probability: float, draws: Draws) -> SceneBatch:
+    """The same scenes; each picture keeps its masks with this probability. At 0 and at 1 nothing is drawn."""
+    if probability == 1:
+        return batch
+    if probability == 0:
+        return without_masks(batch)
+    given = (uniform(draws) < probability).to(batch.known_masks.device)
+    return replace(batch, known_masks=batch.known_masks & given[batch.object_to_image])
 
 
 def uniform(draws: Draws) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -16,7 +15,14 @@ from scenograph.models.published.features import load_vgg19
 from scenograph.nn.object_discriminators import ObjectAwareDiscriminator, System
 from scenograph.nn.perceptual import FeatureStack, feature_distance
 from scenograph.scenes.batch import SceneBatch
-from scenograph.training.objectives.base import Draws, Objective, ObjectiveConfig, Totals, uniform
+from scenograph.training.objectives.base import (
+    Draws,
+    Objective,
+    ObjectiveConfig,
+    Totals,
+    with_some_masks,
+    without_masks,
+)
 
 
 class LayoutGanConfig(ObjectiveConfig):
@@ -110,7 +116,7 @@ class LayoutGanObjective(Objective):
         self.discriminator.requires_grad_(phase == "discriminator")
         terms: dict[str, Tensor] = {}
         if phase == "discriminator":
-            made = self.model(self._asked(batch, draws), draws)
+            made = self.model(with_some_masks(batch, self.config.given_masks, draws), draws)
             memory["fake"], memory["masks"] = made.images, made.masks
             real = self._judge(batch.images, batch)
             fake = self._judge(memory["fake"].detach(), batch)
@@ -159,13 +165,6 @@ class LayoutGanObjective(Objective):
         images = model(without_masks(batch), draws).images
         return {} if images is None else {"true boxes": images}
 
-    def _asked(self, batch: SceneBatch, draws: Draws) -> SceneBatch:
-        """The batch as the generator sees it."""
-        if not self.config.given_masks:
-            return without_masks(batch)
-        given = (uniform(draws) < self.config.given_masks).to(batch.known_masks.device)
-        return replace(batch, known_masks=batch.known_masks & given[batch.object_to_image])
-
     def _mask_errors(self, masks: Tensor, batch: SceneBatch) -> Tensor:
         """Per object whose true mask is known: the mean cross-entropy. In float32, as torch demands."""
         known = batch.known_masks
@@ -178,11 +177,6 @@ class LayoutGanObjective(Objective):
             images, batch.objects, batch.attributes, batch.boxes, batch.object_to_image
         )
         return images_scores, object_scores
-
-
-def without_masks(batch: SceneBatch) -> SceneBatch:
-    """The same scenes with their boxes alone."""
-    return replace(batch, known_masks=torch.zeros_like(batch.known_masks))
 
 
 class LostGanObjective(LayoutGanObjective):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -19,11 +18,18 @@ from scenograph.nn.embedding import AttributeEmbedding
 from scenograph.nn.layers import channels_last, small_xavier_
 from scenograph.nn.layout import compose_layout, sample_planes
 from scenograph.nn.perceptual import FeatureStack, feature_distance
-from scenograph.nn.spade import LabelMap, MultiScaleDiscriminator
+from scenograph.nn.spade import LabelMap, Layout, MultiScaleDiscriminator
 from scenograph.scenes.batch import SceneBatch
 from scenograph.training.gan import GanLoss, discriminator_loss, feature_matching, generator_loss
-from scenograph.training.objectives.base import Draws, Objective, ObjectiveConfig, Totals, normal, uniform
-from scenograph.training.objectives.layout_gan import without_masks
+from scenograph.training.objectives.base import (
+    Draws,
+    Objective,
+    ObjectiveConfig,
+    Totals,
+    normal,
+    with_some_masks,
+    without_masks,
+)
 from scenograph.training.objectives.sg2im import DiscriminatorConfig
 
 
@@ -102,22 +108,28 @@ class SpadeObjective(Objective):
         for name, discriminator in self.discriminators.items():
             discriminator.requires_grad_(phase == name)
         if phase == "generator":
-            memory["batch"] = self._asked(batch, draws)
-            fake, terms = self._draw(memory["batch"], draws)
+            asked = memory["batch"] = with_some_masks(batch, self.config.given_masks, draws)
+            layout = memory["layout"] = self._layout(asked)
+            fake, terms = self._draw(asked, layout, draws)
             memory["fake"] = fake.detach()
-            terms |= self._generator_terms(fake, memory["batch"], totals)
+            terms |= self._generator_terms(fake, asked, layout, totals)
         else:
+            asked, layout = memory["batch"], memory["layout"]
             if self.fresh_fakes:
                 with torch.no_grad():
-                    memory["fake"], _ = self._draw(memory["batch"], draws)
-            terms = self._discriminator_terms(phase, memory["fake"], memory["batch"], totals)
+                    memory["fake"], _ = self._draw(asked, layout, draws)
+            terms = self._discriminator_terms(phase, memory["fake"], asked, layout, totals)
         total = torch.stack([term.float() for term in terms.values()]).sum()
         return total, {name: term.detach() for name, term in terms.items()}
 
-    def _draw(self, batch: SceneBatch, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
+    def _layout(self, batch: SceneBatch) -> Layout:
+        """What the generator draws, and what later phases show the discriminator of it."""
+        layout: Layout = self.model.encode(batch).layout
+        return layout
+
+    def _draw(self, batch: SceneBatch, layout: Layout, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
         """Pictures in the styles of the real ones, and what styles cost."""
-        model = cast(Spade, self.model)
-        layout = model.encode(batch).layout
+        model, layout = cast(Spade, self.model), cast(LabelMap, layout)
         if model.style is None:
             return model.render(layout), {}
         mean, log_variance = model.style(batch.images)
@@ -125,10 +137,10 @@ class SpadeObjective(Objective):
         divergence = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum()
         return model.render(layout, latents=mean + deviation), {"styles": self.config.style_weight * divergence}
 
-    def _generator_terms(self, fake: Tensor, batch: SceneBatch, totals: Totals) -> dict[str, Tensor]:
+    def _generator_terms(self, fake: Tensor, batch: SceneBatch, layout: Layout, totals: Totals) -> dict[str, Tensor]:
         config, real = self.config, cast(Tensor, batch.images)
         share = batch.num_images / totals.pictures
-        on_fake, on_real = self._judge(fake, real, batch)
+        on_fake, on_real = self._judge(fake, real, batch, layout)
         adversarial = torch.stack([generator_loss(config.gan_loss, scale[-1]) for scale in on_fake]).mean()
         terms = {
             "image_gan": config.image_weight * share * adversarial,
@@ -141,8 +153,10 @@ class SpadeObjective(Objective):
             terms["pixels"] = config.pixel_weight * share * (fake - real).abs().mean()
         return terms
 
-    def _discriminator_terms(self, phase: str, fake: Tensor, batch: SceneBatch, totals: Totals) -> dict[str, Tensor]:
-        on_fake, on_real = self._judge(fake, cast(Tensor, batch.images), batch)
+    def _discriminator_terms(
+        self, phase: str, fake: Tensor, batch: SceneBatch, layout: Layout, totals: Totals
+    ) -> dict[str, Tensor]:
+        on_fake, on_real = self._judge(fake, cast(Tensor, batch.images), batch, layout)
         losses = [
             discriminator_loss(self.config.gan_loss, real[-1], fake[-1])
             for real, fake in zip(on_real, on_fake, strict=True)
@@ -150,29 +164,23 @@ class SpadeObjective(Objective):
         share = batch.num_images / totals.pictures
         return {"image_critic": share * torch.stack(losses).mean()}
 
-    def _judge(self, fake: Tensor, real: Tensor, batch: SceneBatch) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
+    def _judge(
+        self, fake: Tensor, real: Tensor, batch: SceneBatch, layout: Layout
+    ) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
         """What the discriminator finds in pictures and in the real ones, in one pass."""
-        condition = self._condition(batch)
+        condition = self._condition(batch, layout)
         pairs = [(pictures, condition) if self.picture_first else (condition, pictures) for pictures in (fake, real)]
         both = torch.cat([torch.cat(pair, dim=1) for pair in pairs])
         found = self._image_judge()(both)
         halves = [[features.chunk(2) for features in scale] for scale in found]
         return [[one for one, _ in scale] for scale in halves], [[other for _, other in scale] for scale in halves]
 
-    def _condition(self, batch: SceneBatch) -> Tensor:
+    def _condition(self, batch: SceneBatch, layout: Layout) -> Tensor:
         """What the discriminator sees of the layout: (N, C, H, W)."""
-        layout: LabelMap = self.model.encode(batch).layout
-        return layout.one_hot()
+        return cast(LabelMap, layout).one_hot()
 
     def _image_judge(self) -> nn.Module:
         return self.discriminators["image_discriminator"]
-
-    def _asked(self, batch: SceneBatch, draws: Draws) -> SceneBatch:
-        """The batch as the generator sees it."""
-        if self.config.given_masks == 1:
-            return batch
-        given = (uniform(draws) < self.config.given_masks).to(batch.known_masks.device)
-        return replace(batch, known_masks=batch.known_masks & given[batch.object_to_image])
 
     def validate(self, model: Model, batch: SceneBatch, draws: Draws) -> dict[str, tuple[float, float]]:
         """Difference from the real pictures."""
@@ -224,21 +232,22 @@ class AttSpadeObjective(SpadeObjective):
         """Discriminators have their own."""
         return None if phase == "generator" else self.config.discriminator_betas
 
-    def _draw(self, batch: SceneBatch, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
-        model = cast(AttSpade, self.model)
-        return model.render(model.paint(batch)), {}
+    def _draw(self, batch: SceneBatch, layout: Layout, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
+        return self.model.render(layout), {}
 
-    def _generator_terms(self, fake: Tensor, batch: SceneBatch, totals: Totals) -> dict[str, Tensor]:
-        terms = super()._generator_terms(fake, batch, totals)
+    def _generator_terms(self, fake: Tensor, batch: SceneBatch, layout: Layout, totals: Totals) -> dict[str, Tensor]:
+        terms = super()._generator_terms(fake, batch, layout, totals)
         if "object_discriminator" in self.discriminators:
             scores, errors = self._judge_objects(fake, batch)
             terms["object_gan"] = -self.config.object_weight * scores.sum() / totals.objects
             terms["object_class"] = self.config.class_weight * errors.sum() / totals.objects
         return terms
 
-    def _discriminator_terms(self, phase: str, fake: Tensor, batch: SceneBatch, totals: Totals) -> dict[str, Tensor]:
+    def _discriminator_terms(
+        self, phase: str, fake: Tensor, batch: SceneBatch, layout: Layout, totals: Totals
+    ) -> dict[str, Tensor]:
         if phase != "object_discriminator":
-            return super()._discriminator_terms(phase, fake, batch, totals)
+            return super()._discriminator_terms(phase, fake, batch, layout, totals)
         fake_scores, fake_errors = self._judge_objects(fake, batch)
         real_scores, real_errors = self._judge_objects(cast(Tensor, batch.images), batch)
         critic = discriminator_loss("gan", real_scores, fake_scores) * len(real_scores)
@@ -253,7 +262,7 @@ class AttSpadeObjective(SpadeObjective):
         scores, errors = judge(pictures, batch.objects, batch.boxes, batch.object_to_image)
         return scores, errors
 
-    def _condition(self, batch: SceneBatch) -> Tensor:
+    def _condition(self, batch: SceneBatch, layout: Layout) -> Tensor:
         """A layout of the discriminator's own vectors."""
         model, judge = cast(AttSpade, self.model), cast(nn.ModuleDict, self.discriminators["image_discriminator"])
         vectors = judge["embedding"](model.attributes(batch))

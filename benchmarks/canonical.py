@@ -11,17 +11,14 @@ original runs as it is but for its CUDA calls, which do nothing.
 from __future__ import annotations
 
 import argparse
-import json
-import resource
-import subprocess
 import sys
-import time
 import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from side_by_side import Run, batch_of, compare
 
 from scenograph.models.attspade import AttSpade, AttSpadeConfig
 from scenograph.models.wsgc import Wsgc, WsgcConfig
@@ -42,7 +39,6 @@ ROWS = [
     "pictures, batch 4",
     "training step, batch 4",
 ]
-Run = Callable[[], object]
 
 
 def scenes(count: int, objects: int) -> SceneBatch:
@@ -235,53 +231,21 @@ def without_gradients(call: Run) -> Run:
     return run
 
 
-def measure(system: str, row: str, options: argparse.Namespace) -> dict[str, float]:
-    """Best of some runs after one to warm up, and the peak memory of this process."""
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(0)
-    count = int(row.rsplit(" ", 1)[1])
+def start(system: str, row: str, options: argparse.Namespace) -> Run:
+    """What a row names, of either system."""
+    count = batch_of(row)
     if system == "original":
-        run = original(row, count, options.original)
-    elif row.startswith(("layouts", "the same")):
-        run = our_layouts(count, row.startswith("the same"))
-    else:
-        run = our_pictures(count) if row.startswith("pictures") else our_training_step(count)
-    best = float("inf")
-    run()
-    for _ in range(options.repeats):
-        start = time.perf_counter()
-        run()
-        best = min(best, time.perf_counter() - start)
-    return {"seconds": best, "gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
-
-
-def main() -> None:
-    """Every row of every system in a process of its own; then the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--original", help="a checkout of roeiherz/CanonicalSg2Im")
-    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.one:
-        print(json.dumps(measure(*options.one, options)))
-        return
-    print(f"Canonical Sg2Im, torch {torch.__version__}, {options.threads} thread(s)")
-    for row in ROWS:
-        cells, first = [], None
-        for system in ["original"] * bool(options.original) + ["ours"]:
-            command = [sys.executable, __file__, *sys.argv[1:], "--one", system, row]
-            done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path.cwd())
-            if done.returncode:
-                cells.append("failed")
-                print(done.stderr[-2000:], file=sys.stderr)
-                continue
-            result = json.loads(done.stdout.splitlines()[-1])
-            ratio = f" {first / result['seconds']:.1f}x" if first else ""
-            first = first or result["seconds"]
-            cells.append(f"{result['seconds']:.3f} s {result['gigabytes']:.2f} GB{ratio}")
-        print(f"{row:<36}" + "".join(f"{cell:>26}" for cell in cells), flush=True)
+        return original(row, count, options.original)
+    if row.startswith(("layouts", "the same")):
+        return our_layouts(count, row.startswith("the same"))
+    return our_pictures(count) if row.startswith("pictures") else our_training_step(count)
 
 
 if __name__ == "__main__":
-    main()
+    compare(
+        argparse.ArgumentParser(description=__doc__),
+        "roeiherz/CanonicalSg2Im",
+        lambda options: "Canonical Sg2Im",
+        ROWS,
+        start,
+    )

@@ -2,25 +2,21 @@
 
     python benchmarks/lama.py [--size 128] [--threads 1] [--device cpu] [--original CHECKOUT_OF_LAMA]
 
-Both systems get the same random layouts (8 objects each) in the same run, and the ratio is what counts. Memory is
-the peak of a process of its own per row. The original runs as it is but for what keeps it from running on a CPU: its
-``.cuda()`` calls do nothing, and its compiled RoI align, which has no gradient there, is replaced by ours.
+Both systems get the same random layouts (8 objects each) in the same run, and the ratio is what counts. The original
+runs as it is but for what keeps it from running on a CPU: its ``.cuda()`` calls do nothing, and its compiled RoI
+align, which has no gradient there, is replaced by ours.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import resource
-import subprocess
 import sys
-import time
 import types
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from side_by_side import Run, batch_of, compare
 from torch import nn
 
 from scenograph.models.lama import Lama, LamaConfig
@@ -34,7 +30,6 @@ from scenograph.training.objectives.layout_gan import LamaObjective
 CATEGORIES, OBJECTS = 184, 8
 VOCABULARY = Vocabulary(("__image__", *(f"category {i}" for i in range(1, CATEGORIES))), ("__in_image__",))
 ROWS = ["inference, batch 1", "inference, batch 8", "training step, batch 4"]
-Run = Callable[[], object]
 
 
 def layouts(count: int, size: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -180,68 +175,15 @@ def original_training_step(count: int, size: int, device: str, checkout: str) ->
     return run
 
 
-def measure(system: str, row: str, options: argparse.Namespace, precision: str) -> dict[str, float]:
-    """Best of some runs after one to warm up, and the peak memory of this process (of the device, if it is one)."""
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(0)
-    arguments = [int(row.rsplit(" ", 1)[1]), options.size, options.device]
-    kinds = {
-        "ours": (our_inference, our_training_step),
-        "original": (original_inference, original_training_step),
-    }[system]
-    run = kinds["training" in row](*arguments, *([options.original] if system == "original" else []))
-    best = float("inf")
-    with torch.autocast(options.device, torch.bfloat16, enabled=precision == "bf16"):
-        run()
-        for _ in range(options.repeats):
-            wait(options.device)
-            start = time.perf_counter()
-            run()
-            wait(options.device)
-            best = min(best, time.perf_counter() - start)
-    if options.device == "cpu":
-        return {"seconds": best, "gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
-    return {"seconds": best, "gigabytes": torch.accelerator.max_memory_allocated() / 2**30}
-
-
-def wait(device: str) -> None:
-    """Until the device has done what it was asked."""
-    if device != "cpu":
-        torch.accelerator.synchronize()
-
-
-def main() -> None:
-    """Every row of every system in a process of its own; then the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=128, choices=(64, 128, 256))
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--original", help="a checkout of ZejianLi/LAMA")
-    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.one:
-        system, row, precision = options.one
-        print(json.dumps(measure(system, row, options, precision)))
-        return
-    systems = [("original", "fp32")] * bool(options.original) + [("ours", "fp32"), ("ours", "bf16")]
-    print(f"LAMA at {options.size} px, torch {torch.__version__}, {options.device}, {options.threads} thread(s)")
-    print(f"{'':<26}" + "".join(f"{f'{system} {precision}':>26}" for system, precision in systems))
-    for row in ROWS:
-        cells, first = [], None
-        for system, precision in systems:
-            command = [sys.executable, __file__, *sys.argv[1:], "--one", system, row, precision]
-            done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path.cwd())
-            if done.returncode:
-                cells.append("failed")
-                print(done.stderr[-2000:], file=sys.stderr)
-                continue
-            result = json.loads(done.stdout.splitlines()[-1])
-            first = first or result["seconds"]
-            ratio = f" {first / result['seconds']:.1f}x" if cells else ""
-            cells.append(f"{result['seconds']:.3f} s {result['gigabytes']:.2f} GB{ratio}")
-        print(f"{row:<26}" + "".join(f"{cell:>26}" for cell in cells))
+def start(system: str, row: str, options: argparse.Namespace) -> Run:
+    """Inference or a training step, of either system."""
+    arguments = (batch_of(row), options.size, options.device)
+    if system == "ours":
+        return (our_training_step if "training" in row else our_inference)(*arguments)
+    return (original_training_step if "training" in row else original_inference)(*arguments, options.original)
 
 
 if __name__ == "__main__":
-    main()
+    command = argparse.ArgumentParser(description=__doc__)
+    command.add_argument("--size", type=int, default=128, choices=(64, 128, 256))
+    compare(command, "ZejianLi/LAMA", lambda options: f"LAMA at {options.size} px", ROWS, start)

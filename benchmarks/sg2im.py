@@ -3,20 +3,16 @@
     python benchmarks/sg2im.py [--threads 1] [--original CHECKOUT_OF_GOOGLE_SG2IM]
 
 Both systems get the same random scenes (8 objects and __image__, 16 relations each) in the same run, and the
-ratio is what counts. Memory is the peak of this process, measured per row in a process of its own.
+ratio is what counts.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import resource
-import subprocess
 import sys
-import time
-from collections.abc import Callable
 
 import torch
+from side_by_side import Run, batch_of, compare
 
 from scenograph.models.sg2im import Sg2Im, Sg2ImConfig, normalize
 from scenograph.scenes.batch import SceneBatch
@@ -56,7 +52,7 @@ def random_batch(count: int) -> SceneBatch:
     )
 
 
-def our_inference(count: int) -> Callable[[], object]:
+def our_inference(count: int) -> Run:
     """From graph to picture, boxes and masks predicted."""
     model = Sg2Im(Sg2ImConfig(vocabulary=VOCABULARY.to_dict())).for_inference()
     batch = random_batch(count).with_layout(torch.full((count * OBJECTS, 4), float("nan")))
@@ -68,7 +64,7 @@ def our_inference(count: int) -> Callable[[], object]:
     return run
 
 
-def our_training_step(count: int) -> Callable[[], object]:
+def our_training_step(count: int) -> Run:
     """Generator and both discriminators: three forward and backward passes, three Adam steps."""
     model = Sg2Im(Sg2ImConfig(vocabulary=VOCABULARY.to_dict())).train()
     objective = Sg2ImObjective(Sg2ImObjectiveConfig(mask_weight=0.1), model)
@@ -114,7 +110,7 @@ def original_model(vocabulary: dict[str, object]) -> torch.nn.Module:
     )  # fmt: skip
 
 
-def original_inference(count: int) -> Callable[[], object]:
+def original_inference(count: int) -> Run:
     """As ours."""
     full, vocabulary = original_inputs(count)
     model = original_model(vocabulary).eval()
@@ -126,7 +122,7 @@ def original_inference(count: int) -> Callable[[], object]:
     return run
 
 
-def original_training_step(count: int) -> Callable[[], object]:
+def original_training_step(count: int) -> Run:
     """The steps of its training script with its networks and losses."""
     from sg2im.discriminators import AcCropDiscriminator, PatchDiscriminator
     from sg2im.losses import gan_d_loss, gan_g_loss
@@ -169,57 +165,13 @@ def original_training_step(count: int) -> Callable[[], object]:
     return run
 
 
-def measure(system: str, row: str, threads: int, repeats: int, precision: str) -> dict[str, float]:
-    """Best of some runs after one to warm up, and the peak memory of this process."""
-    torch.set_num_threads(threads)
-    torch.manual_seed(0)
-    count = int(row.rsplit(" ", 1)[1])
-    kinds = {
-        "ours": (our_inference, our_training_step),
-        "original": (original_inference, original_training_step),
-    }[system]
-    run = kinds["training" in row](count)
-    best = float("inf")
-    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-        run()
-        for _ in range(repeats):
-            start = time.perf_counter()
-            run()
-            best = min(best, time.perf_counter() - start)
-    return {"seconds": best, "gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
-
-
-def main() -> None:
-    """Every row of every system in a process of its own; then the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--original", help="a checkout of google/sg2im")
-    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
-    options = parser.parse_args()
+def start(system: str, row: str, options: argparse.Namespace) -> Run:
+    """Inference or a training step, of either system."""
     if options.original:
         sys.path.insert(0, options.original)
-    if options.one:
-        system, row, precision = options.one
-        print(json.dumps(measure(system, row, options.threads, options.repeats, precision)))
-        return
-    systems = [("original", "fp32")] * bool(options.original) + [("ours", "fp32"), ("ours", "bf16")]
-    print(f"torch {torch.__version__}, {options.threads} thread(s), best of {options.repeats}")
-    print(f"{'':<26}" + "".join(f"{f'{system} {precision}':>26}" for system, precision in systems))
-    for row in ROWS:
-        results = []
-        for system, precision in systems:
-            command = [sys.executable, __file__, *sys.argv[1:], "--one", system, row, precision]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                sys.exit(f"{system}, {row}: {done.stderr.strip().splitlines()[-1]}")
-            results.append(json.loads(done.stdout.splitlines()[-1]))  # the original prints more
-        cells = []
-        for result in results:
-            ratio = f"{results[0]['seconds'] / result['seconds']:.1f}x" if options.original else ""
-            cells.append(f"{result['seconds']:.3f} s {result['gigabytes']:.1f} GB {ratio:>5}")
-        print(f"{row:<26}" + "".join(f"{cell:>26}" for cell in cells))
+    kinds = {"ours": (our_inference, our_training_step), "original": (original_inference, original_training_step)}
+    return kinds[system]["training" in row](batch_of(row))
 
 
 if __name__ == "__main__":
-    main()
+    compare(argparse.ArgumentParser(description=__doc__), "google/sg2im", lambda options: "sg2im", ROWS, start)

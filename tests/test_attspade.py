@@ -19,21 +19,15 @@ from scenograph.training.objectives.base import Totals
 from scenograph.training.objectives.sg2im import DiscriminatorConfig
 from scenograph.training.objectives.spade import AttSpadeObjective, AttSpadeObjectiveConfig
 from scenograph.training.objectives.wsgc import WsgcObjective, WsgcObjectiveConfig
+from test_spade import DISCRIMINATOR_NAMES
 
 CLOSE = {"atol": 2e-4, "rtol": 1e-3}
-PATCH_NAMES = (
-    (r"\.model0\.0\.", ".first."),
-    (r"\.model(\d)\.0\.0\.", lambda match: f".middle.{int(match[1]) - 1}."),
-    (r"\.model\d\.0\.", ".last."),
-    (r"\.weight_orig$", ".weight"),
-)
 IMAGE_NAMES = (
     (r"^attribute_embedding\.att_emb_(\d+)\.", r"embedding.tables.\1."),
     (r"^attribute_embedding\.attribute_fc_gen\.", "embedding.mix."),
     (r"^discriminator_(\d)\.", r"scales.scales.\1."),
-    *PATCH_NAMES,
+    *DISCRIMINATOR_NAMES[1:],
 )
-MASK_NAMES = ((r"^discriminator_(\d)\.", r"scales.\1."), *PATCH_NAMES)
 SYSTEMS = ["attspade_coco_boxes", "attspade_coco_masks", "attspade_clevr"]
 
 
@@ -197,7 +191,7 @@ def test_recorded_losses_of_masks(golden, monkeypatch):
         WsgcObjectiveConfig(mask_weight=0.5, mask_gan_weight=1.0, discriminator_channels=4), network
     )
     state = without_unused(torch.load(folder / "itr_0.pt", weights_only=True)["d_mask_state"])
-    objective.discriminator.load_state_dict(rename(state, MASK_NAMES))
+    objective.discriminator.load_state_dict(rename(state, DISCRIMINATOR_NAMES))
     batch = scene_batch(inputs, inputs["boxes"], inputs["masks"])
     with torch.no_grad():
         scales = objective.discriminator.eval() and objective._judge(batch.masks, batch)

@@ -12,14 +12,14 @@ from typing import Literal, Self
 
 import torch
 from pydantic import Field, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 
 from scenograph.errors import UserError
 from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, check_side
 from scenograph.nn.embedding import AttributeEmbedding
 from scenograph.nn.layers import channels_last
 from scenograph.nn.layout import compose_layout, sample_planes
-from scenograph.nn.spade import DOUBLINGS, NormPlan, SpadeGenerator, Upsampling
+from scenograph.nn.spade import DOUBLINGS, FeatureConv2d, NormPlan, SpadeGenerator, Upsampling
 from scenograph.nn.spectral import fold_spectral_norms
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.vocabulary import Vocabulary
@@ -59,7 +59,7 @@ class AttSpade(Model):
         groups = self.vocabulary.attributes.values()
         self.table_sizes = [len(self.vocabulary.categories), *(len(names) + 1 for names in groups)]
         self.object_embedding = AttributeEmbedding(self.table_sizes, config.embedding_dim)
-        plan = NormPlan(partial(_read, self.object_embedding.width), hidden=config.norm_channels)
+        plan = NormPlan(partial(FeatureConv2d, self.object_embedding.width), hidden=config.norm_channels)
         self.generator = SpadeGenerator(config.channels, config.upsampling, plan)
         channels_last(self)
 
@@ -84,11 +84,11 @@ class AttSpade(Model):
         """Attribute vectors through their masks, or in their boxes, summed where they overlap.
 
         In inference, pictures with masks show whole objects: those of least mass (the sum of their vector over their
-        pixels) first, and nothing over them.
+        pixels) first, and nothing over them. Gradients reach the vectors, not boxes and masks.
         """
         side, known = self.config.image_size, batch.known_masks
         vectors = self.object_embedding(self.attributes(batch))
-        planes = sample_planes(batch.boxes, batch.masks, known, side, side)
+        planes = sample_planes(batch.boxes, batch.masks, known, side, side).detach()
         if not self.training:
             planes = _uncovered(planes, known, vectors.sum(dim=1), batch.object_to_image, batch.num_images)
         return compose_layout(vectors, planes, batch.object_to_image, batch.num_images)
@@ -118,7 +118,3 @@ def _uncovered(planes: Tensor, known: Tensor, sums: Tensor, owner: Tensor, pictu
         before = shown.cumsum(dim=0) - shown.long()
         kept[rows] = planes[rows] * (shown & (before == 0))
     return kept
-
-
-def _read(layout_channels: int, channels_out: int, kernel: int) -> nn.Conv2d:
-    return nn.Conv2d(layout_channels, channels_out, kernel, padding=kernel // 2)

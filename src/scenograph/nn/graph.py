@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scenograph.nn.convolution import sum_by_owner
+
 Pooling = Literal["avg", "sum"]
 MlpNormalization = Literal["none", "batch"]
 
@@ -65,8 +67,8 @@ class GraphTripleConv(nn.Module):
         subject, target = edges.unbind(dim=1)
         offered = self.net1[1:](self._first_linear(objects, predicates, subject, target))
         # Sums over whole rows cost less than copying the parts that are needed.
-        to_subject = _sums(offered, subject, len(objects), confidence)[:, : self.hidden_dim]
-        to_object = _sums(offered, target, len(objects), confidence)[:, -self.hidden_dim :]
+        to_subject = sum_by_owner(offered, subject, len(objects), confidence)[:, : self.hidden_dim]
+        to_object = sum_by_owner(offered, target, len(objects), confidence)[:, -self.hidden_dim :]
         pooled = to_subject + to_object
         predicates = offered[:, self.hidden_dim : -self.hidden_dim]
         if confidence is not None:
@@ -83,14 +85,6 @@ class GraphTripleConv(nn.Module):
         parts = linear.weight.split([width, predicates.shape[1], width], dim=1)
         hidden = F.linear(predicates, parts[1], linear.bias)
         return hidden + F.linear(objects, parts[0])[subject] + F.linear(objects, parts[2])[target]
-
-
-def _sums(rows: Tensor, owner: Tensor, count: int, weights: Tensor | None) -> Tensor:
-    """Rows (T, D), times weights (T,), added up by owner (T,): (count, D)."""
-    order = torch.argsort(owner)
-    sizes = torch.bincount(owner, minlength=count)
-    per_row = None if weights is None else weights[order].to(rows.dtype)
-    return F.embedding_bag(order, rows, sizes.cumsum(0) - sizes, mode="sum", per_sample_weights=per_row)
 
 
 def _appearances(edges: Tensor, objects: int, weights: Tensor | None) -> Tensor:

@@ -30,10 +30,9 @@ def leaky_activation(name: str) -> nn.Module:
     return nn.LeakyReLU(float(slope) if slope else 0.01, inplace=True)
 
 
-def channels_last(module: ModuleKind, last: bool = True) -> ModuleKind:
-    """Store convolution weights with channels last, which CPUs and tensor cores convolve faster; or as usual."""
-    layout = torch.channels_last if last else torch.contiguous_format
-    return module.to(memory_format=layout)  # type: ignore[call-overload]
+def channels_last(module: ModuleKind) -> ModuleKind:
+    """Store convolution weights with channels last, which CPUs and tensor cores convolve faster."""
+    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def orthogonal_(module: nn.Module) -> None:

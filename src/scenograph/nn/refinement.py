@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from scenograph.errors import UserError
+from scenograph.nn.convolution import SameConv2d, same_conv2d
 from scenograph.nn.layers import Normalization, channels_last, leaky_activation, normalization_layers
 from scenograph.nn.upsampling import UpsampledConvolution, upsampled_conv2d
 
@@ -34,7 +35,7 @@ class RefinementModule(nn.Module):
         first, *rest = self.net
         assert isinstance(first, nn.Conv2d)
         to_layout, to_features = first.weight.split([self.layout_channels, self.channels_in], dim=1)
-        x = F.conv2d(layout, to_layout, first.bias, padding=1) + upsampled_conv2d(features, to_features)
+        x = same_conv2d(layout, to_layout, first.bias) + upsampled_conv2d(features, to_features)
         for layer in rest:
             x = layer(x)
         return x
@@ -84,15 +85,13 @@ class FoldedRefinement(nn.Module):
             first, *rest = fold_batch_norms(module.net)
             assert isinstance(first, nn.Conv2d)
             to_layout, to_features = first.weight.split([module.layout_channels, module.channels_in], dim=1)
-            conv = nn.Conv2d(module.layout_channels, first.out_channels, 3, padding=1)
+            conv = SameConv2d(module.layout_channels, first.out_channels, 3)
             conv.weight, conv.bias = nn.Parameter(to_layout.clone()), first.bias
             self.from_layout.append(conv)
             self.from_features.append(UpsampledConvolution(to_features, None))
             self.rest.append(nn.Sequential(*rest))
         self.output_conv = network.output_conv
-        # Channels last is faster except for the coarsest level's wide convolutions over few pixels.
         channels_last(self)
-        channels_last(nn.ModuleList([self.from_layout[0], self.rest[0]]), last=False)
 
     def forward(self, layout: Tensor) -> Tensor:
         """As :meth:`RefinementNetwork.forward`."""
@@ -100,8 +99,7 @@ class FoldedRefinement(nn.Module):
         pyramid = [layout.contiguous(memory_format=torch.channels_last)]
         while len(pyramid) < len(self.rest):
             pyramid.insert(0, F.avg_pool2d(pyramid[0], 2))
-        features = self.rest[0](self.from_layout[0](pyramid[0].contiguous()))  # its features would be zeros
-        features = features.contiguous(memory_format=torch.channels_last)
+        features = self.rest[0](self.from_layout[0](pyramid[0]))  # its features would be zeros
         for level in range(1, len(self.rest)):
             hidden = self.from_features[level](features).add_(self.from_layout[level](pyramid[level]))
             features = self.rest[level](hidden)
@@ -129,8 +127,8 @@ def fold_batch_norms(layers: nn.Sequential) -> list[nn.Module]:
     return folded
 
 
-def kaiming_conv(channels_in: int, channels_out: int, kernel: int) -> nn.Conv2d:
+def kaiming_conv(channels_in: int, channels_out: int, kernel: int) -> SameConv2d:
     """A padded convolution with Kaiming normal weights, as sg2im initializes its image network."""
-    conv = nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2)
+    conv = SameConv2d(channels_in, channels_out, kernel)
     nn.init.kaiming_normal_(conv.weight)
     return conv

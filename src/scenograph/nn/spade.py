@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scenograph.nn.convolution import Neighbourhoods, SameConv2d, convolve_around, windows
 from scenograph.nn.normalization import BatchNorm2d
 from scenograph.nn.spectral import SpectralConv2d
 
@@ -70,6 +71,29 @@ def resized(layout: Layout, height: int, width: int) -> Layout:
     return F.interpolate(layout, (height, width), mode="nearest")
 
 
+def neighbourhoods(layout: Layout, kernel: int) -> Neighbourhoods | None:
+    """What repeats in a layout, where it pays to know.
+
+    Gradients of all alike pixels then reach one of them: right for what a layout was painted with, not for where.
+    """
+    if isinstance(layout, LabelMap):
+        keys = layout.labels if layout.edges is None else 2 * layout.labels + layout.edges[:, 0].long()
+        return Neighbourhoods.find(keys, kernel, layout.count * (1 if layout.edges is None else 2))
+    generator = torch.Generator().manual_seed(0)
+    directions = torch.rand(layout.shape[1], generator=generator, dtype=torch.float64) + 0.5
+    # Alike features have alike sums, which a matrix product would round as it likes; zero, as no features, is outside.
+    sums = (layout.detach().permute(0, 2, 3, 1) * directions).sum(dim=3)
+    return Neighbourhoods.find(sums.view(torch.int64), kernel, 0)
+
+
+class FeatureConv2d(SameConv2d):
+    """A convolution of a map of features."""
+
+    def around(self, layout: Tensor, pixels: Tensor) -> Tensor:
+        """At some pixels only, given the numbers of the pixels around each (V, K * K): (V, C')."""
+        return convolve_around(layout.permute(0, 2, 3, 1).flatten(0, 2), pixels, self.weight, self.bias)
+
+
 class LabelConv2d(nn.Conv2d):
     """A convolution of a label map's features, its sides kept, that looks labels up instead of multiplying by ones.
 
@@ -82,19 +106,28 @@ class LabelConv2d(nn.Conv2d):
 
     def forward(self, layout: LabelMap) -> Tensor:  # type: ignore[override]
         """(N, H, W) labels -> (N, C', H, W), channels last."""
-        kernel, count, reach = self.kernel_size[0], self.count, self.kernel_size[0] // 2
-        # One table per tap; its last row is for pixels without a label, and those beyond the border.
-        taps = self.weight[:, :count].permute(2, 3, 1, 0).flatten(0, 1)
-        table = F.pad(taps, (0, 0, 0, 1)).flatten(0, 1)
-        labels = F.pad(layout.labels, (reach,) * 4, value=count)
-        shifted = labels.unfold(1, kernel, 1).unfold(2, kernel, 1).flatten(3)
-        rows = shifted + torch.arange(kernel**2, device=labels.device) * (count + 1)
-        sums = F.embedding_bag(rows.flatten(0, 2), table, mode="sum").unflatten(0, rows.shape[:3])
-        result = sums if self.bias is None else sums + self.bias
-        result = result.permute(0, 3, 1, 2)
+        around = windows(layout.labels, self.kernel_size[0], self.count)
+        sums = self._look_up(around.flatten(0, 2)).unflatten(0, around.shape[:3]).permute(0, 3, 1, 2)
         if layout.edges is None:
-            return result
-        return result + F.conv2d(layout.edges, self.weight[:, count:], padding=reach)
+            return sums
+        return sums + F.conv2d(layout.edges, self.weight[:, self.count :], padding=self.padding)
+
+    def around(self, layout: LabelMap, pixels: Tensor) -> Tensor:
+        """At some pixels only, given the numbers of the pixels around each (V, K * K): (V, C')."""
+        sums = self._look_up(F.pad(layout.labels.flatten(), (0, 1), value=self.count)[pixels])
+        if layout.edges is None:
+            return sums
+        edges = F.pad(layout.edges.flatten(), (0, 1))[pixels]
+        return sums + edges @ self.weight[:, self.count].flatten(1).T
+
+    def _look_up(self, labels: Tensor) -> Tensor:
+        """Labels around pixels (V, K * K) -> (V, C')."""
+        # One table per tap; its last row is for pixels without a label, and those beyond the border.
+        taps = self.weight[:, : self.count].permute(2, 3, 1, 0).flatten(0, 1)
+        table = F.pad(taps, (0, 0, 0, 1)).flatten(0, 1)
+        rows = labels + torch.arange(labels.shape[1], device=labels.device) * (self.count + 1)
+        sums = F.embedding_bag(rows, table, mode="sum")
+        return sums if self.bias is None else sums + self.bias
 
 
 class SpadeNorm(nn.Module):
@@ -105,13 +138,20 @@ class SpadeNorm(nn.Module):
         self.norm: nn.Module = BatchNorm2d(channels, affine=False)
         if plan.kind == "instance":
             self.norm = nn.InstanceNorm2d(channels)
-        self.shared = plan.read(plan.hidden, plan.kernel)
+        self.shared: Any = plan.read(plan.hidden, plan.kernel)
         # Gains and shifts side by side: one convolution instead of two.
-        self.modulation = nn.Conv2d(plan.hidden, 2 * channels, plan.kernel, padding=plan.kernel // 2)
+        self.modulation = SameConv2d(plan.hidden, 2 * channels, plan.kernel)
 
-    def forward(self, x: Tensor, layout: Layout) -> Tensor:
-        """Features (N, C, H, W), a layout of the same size -> (N, C, H, W)."""
-        gain, shift = self.modulation(F.relu(self.shared(layout), inplace=True)).chunk(2, dim=1)
+    def forward(self, x: Tensor, layout: Layout, repeats: Neighbourhoods | None = None) -> Tensor:
+        """Features (N, C, H, W), a layout of the same size, and what repeats in it -> (N, C, H, W)."""
+        if repeats is None:
+            modulation = self.modulation(F.relu(self.shared(layout), inplace=True))
+        else:
+            hidden = F.relu(self.shared.around(layout, repeats.near), inplace=True)
+            modulation = repeats.spread(
+                convolve_around(hidden, repeats.far, self.modulation.weight, self.modulation.bias)
+            )
+        gain, shift = modulation.chunk(2, dim=1)
         return torch.addcmul(shift, self.norm(x), 1 + gain)
 
 
@@ -130,11 +170,11 @@ class SpadeBlock(nn.Module):
             self.norm_shortcut = SpadeNorm(channels_in, plan)
             self.shortcut = conv(channels_in, channels_out, 1, bias=False)
 
-    def forward(self, x: Tensor, layout: Layout) -> Tensor:
-        """Features (N, C, H, W), a layout of the same size -> (N, C', H, W)."""
-        kept = self.shortcut(self.norm_shortcut(x, layout)) if self.learnt else x
-        hidden = self.conv1(F.leaky_relu(self.norm1(x, layout), SLOPE, inplace=True))
-        result: Tensor = kept + self.conv2(F.leaky_relu(self.norm2(hidden, layout), SLOPE, inplace=True))
+    def forward(self, x: Tensor, layout: Layout, repeats: Neighbourhoods | None = None) -> Tensor:
+        """Features (N, C, H, W), a layout of the same size, and what repeats in it -> (N, C', H, W)."""
+        kept = self.shortcut(self.norm_shortcut(x, layout, repeats)) if self.learnt else x
+        hidden = self.conv1(F.leaky_relu(self.norm1(x, layout, repeats), SLOPE, inplace=True))
+        result: Tensor = kept + self.conv2(F.leaky_relu(self.norm2(hidden, layout, repeats), SLOPE, inplace=True))
         return result
 
 
@@ -154,7 +194,7 @@ class SpadeGenerator(nn.Module):
         spectral: bool = True,
     ) -> None:
         super().__init__()
-        self.upsampling, self.start = upsampling, start
+        self.upsampling, self.start, self.kernel = upsampling, start, plan.kernel
         widths = [channels * factor for factor in WIDTHS]
         if upsampling == "most":
             widths.append(channels // 2)
@@ -164,24 +204,26 @@ class SpadeGenerator(nn.Module):
         self.last = nn.Conv2d(widths[-1], 3, 3, padding=1)
 
     def forward(self, layout: Layout, height: int, width: int, latents: Tensor | None = None) -> Tensor:
-        """A layout of the picture's size, and latents (N, Z) -> pictures (N, 3, height, width) in [-1, 1]."""
-        layouts: dict[int, Layout] = {height: layout}
+        """A layout of the picture's size, and latents (N, Z) -> pictures (N, 3, height, width) in [-1, 1].
 
-        def at(rows: int, columns: int) -> Layout:
-            """The layout resized once per size, not once per norm."""
-            if rows not in layouts:
-                layouts[rows] = resized(layout, rows, columns)
-            return layouts[rows]
-
+        A layout that is itself learnt, pixel by pixel, has its true gradient; one that was painted has a gradient whose
+        sums over alike pixels are true (see :func:`neighbourhoods`).
+        """
+        learnt = isinstance(layout, Tensor) and layout.is_leaf and layout.requires_grad
         rows, columns = (side >> DOUBLINGS[self.upsampling] for side in (height, width))
-        x = self.first(latents).unflatten(1, (-1, *self.start)) if self.from_latents else self.first(at(rows, columns))
+        at = resized(layout, rows, columns)
+        x = self.first(latents).unflatten(1, (-1, *self.start)) if self.from_latents else self.first(at)
+        repeats = None
         # The two blocks in the middle share one size, unless there are more doublings.
         same = {0, 2} if self.upsampling == "normal" else {0}
         for number, block in enumerate(self.blocks):
             if number not in same:
                 rows, columns = 2 * rows, 2 * columns
                 x = F.interpolate(x, scale_factor=2.0, mode="nearest")
-            x = block(x, at(rows, columns))
+                # Once per size, not once per norm.
+                at = resized(layout, rows, columns) if rows < height else layout
+                repeats = None if learnt else neighbourhoods(at, self.kernel)
+            x = block(x, at, repeats)
         return torch.tanh(self.last(F.leaky_relu(x, SLOPE)))
 
 

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scenograph.nn.convolution import same_conv2d
+
 
 class SpectralLayer(nn.Module):
     """Mixed into a layer: its weight (out, ...) as a matrix (out, rest), with the vectors of its power iteration."""
@@ -92,6 +94,9 @@ class SpectralConv2d(SpectralLayer, nn.Conv2d):
         weight, bias = self.normalized_weight(), self.bias
         if factor is not None:
             weight, bias = weight * factor, None if bias is None else bias * factor
+        kernel = self.kernel_size[0]
+        if kernel % 2 and self.stride == (1, 1) and self.padding == (kernel // 2, kernel // 2):
+            return same_conv2d(x, weight, bias)
         return self._conv_forward(x, weight, bias)
 
 

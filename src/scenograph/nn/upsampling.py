@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scenograph.nn.convolution import same_conv2d
+
 WORTHWHILE = 1024
 """Small pixels, over the whole batch, from which on adding up a kernel in training costs less than it saves."""
 
@@ -34,14 +36,14 @@ class UpsampledConvolution(nn.Module):
 def upsampled_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``conv2d(interpolate(x, scale_factor=2), weight, bias, padding=1)``: (N, C, H, W) -> (N, C', 2 H, 2 W)."""
     if x.shape[0] * x.shape[2] * x.shape[3] < WORTHWHILE:
-        return F.conv2d(F.interpolate(x, scale_factor=2.0, mode="nearest"), weight, bias, padding=1)
+        return same_conv2d(F.interpolate(x, scale_factor=2.0, mode="nearest"), weight, bias)
     return F.conv_transpose2d(x, _transposed(weight), bias, stride=2, padding=1)
 
 
 def pooled_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``avg_pool2d(conv2d(x, weight, bias, padding=1), 2)``: (N, C, 2 H, 2 W) -> (N, C', H, W)."""
     if x.shape[0] * x.shape[2] * x.shape[3] < 4 * WORTHWHILE:
-        return F.avg_pool2d(F.conv2d(x, weight, bias, padding=1), 2)
+        return F.avg_pool2d(same_conv2d(x, weight, bias), 2)
     return F.conv2d(x, _averaged(weight), bias, stride=2, padding=1)
 
 

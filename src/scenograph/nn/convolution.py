@@ -1,0 +1,132 @@
+"""Convolutions as matrix products, where that is faster on CPUs: of small maps, and of maps that repeat themselves.
+
+A layout is mostly alike: inside a box, a label, or nothing at all, every pixel sees the same around it. Whatever two
+convolutions make of it, one after the other, is alike there too, so it is computed once per kind of neighbourhood.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SMALL, WIDE = 16 * 16, 512
+"""Pixels of a map, and channels made of it, up to and from which on a matrix product is the faster convolution."""
+SMALLEST = 32 * 32
+"""Pixels of a map; smaller ones hardly repeat."""
+LARGEST_SHARE = 0.7
+"""Kinds per pixel above which gathering costs more than what is left out."""
+
+
+def same_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """``conv2d`` that keeps the sides: (N, C, H, W) -> (N, C', H, W); kernels (C', C, K, K) of an odd K."""
+    kernel, pixels = weight.shape[2], x.shape[2] * x.shape[3]
+    if x.device.type != "cpu" or kernel == 1 or pixels > SMALL or len(weight) < WIDE:
+        return F.conv2d(x, weight, bias, padding=kernel // 2)
+    numbers = torch.arange(len(x) * pixels).view(len(x), *x.shape[2:])
+    around = windows(numbers, kernel, numbers.numel())
+    return convolve_around(x.permute(0, 2, 3, 1).flatten(0, 2), around, weight, bias).permute(0, 3, 1, 2)
+
+
+class SameConv2d(nn.Conv2d):
+    """A convolution with an odd kernel that keeps the sides."""
+
+    def __init__(self, channels_in: int, channels_out: int, kernel: int) -> None:
+        super().__init__(channels_in, channels_out, kernel, padding=kernel // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C', H, W)."""
+        return same_conv2d(x, self.weight, self.bias)
+
+
+@dataclass(frozen=True)
+class Neighbourhoods:
+    """The kinds of neighbourhoods in a map of N * H * W pixels, numbered in this order, as far as two kernels see.
+
+    The number after the last pixel, or after the last kind, stands for all that is beyond the border.
+    """
+
+    near: Tensor
+    """(U, K * K): the pixels around one pixel of every kind, as one kernel sees it."""
+    far: Tensor
+    """(V, K * K): the kinds of ``near`` around one pixel of every kind, as the second kernel sees it."""
+    kinds: Tensor
+    """(N, H, W): which of the V each pixel is."""
+
+    @classmethod
+    def find(cls, keys: Tensor, kernel: int, beyond: int) -> Neighbourhoods | None:
+        """From keys (N, H, W) int64, equal where pixels are, and the key of what is outside. None where it won't pay.
+
+        Kinds are told apart by 64-bit sums of keys times odd numbers: that two of a million are confused has a chance
+        of one in ten million.
+        """
+        # On GPUs a convolution costs less than finding out how many kinds there are, which waits for the device.
+        if keys.device.type != "cpu" or keys[0].numel() < SMALLEST:
+            return None
+        near, near_pixels = _kinds(windows(keys, kernel, beyond))
+        around = windows(near, kernel, len(near_pixels))
+        kinds, pixels = _kinds(around)
+        if len(pixels) > LARGEST_SHARE * keys.numel():
+            return None
+        numbers = windows(torch.arange(keys.numel()).view_as(keys), kernel, keys.numel())
+        return cls(numbers.flatten(0, 2)[near_pixels], around.flatten(0, 2)[pixels], kinds)
+
+    def spread(self, rows: Tensor) -> Tensor:
+        """What every kind has (V, C), at every pixel: (N, C, H, W), channels last."""
+        return take(rows, self.kinds).permute(0, 3, 1, 2)
+
+
+def windows(numbers: Tensor, kernel: int, beyond: int) -> Tensor:
+    """The numbers around every pixel of (N, H, W): (N, H, W, K * K)."""
+    padded = F.pad(numbers, (kernel // 2,) * 4, value=beyond)
+    return padded.unfold(1, kernel, 1).unfold(2, kernel, 1).flatten(3)
+
+
+def convolve_around(rows: Tensor, around: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """A convolution at some pixels only: features (R, C), rows around each pixel (..., K * K) -> (..., C').
+
+    Row number R is zero.
+    """
+    return F.linear(take(F.pad(rows, (0, 0, 0, 1)), around).flatten(-2), weight.permute(0, 2, 3, 1).flatten(1), bias)
+
+
+def take(rows: Tensor, chosen: Tensor) -> Tensor:
+    """Rows (R, C) chosen by number, of any shape: (..., C)."""
+    result: Tensor = _Take.apply(rows, chosen)
+    return result
+
+
+class _Take(torch.autograd.Function):
+    """Indexing whose gradient, on CPUs, costs a third of that of torch's own."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, chosen: Tensor) -> Tensor:
+        ctx.save_for_backward(chosen)
+        ctx.count = len(rows)
+        return F.embedding(chosen, rows)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (chosen,) = ctx.saved_tensors
+        return sum_by_owner(gradient.flatten(0, -2), chosen.flatten(), ctx.count), None
+
+
+def sum_by_owner(rows: Tensor, owner: Tensor, count: int, weights: Tensor | None = None) -> Tensor:
+    """Rows (T, D), times weights (T,), added up by owner (T,) in 0..count-1: (count, D)."""
+    order = torch.argsort(owner, stable=True)
+    sizes = torch.bincount(owner, minlength=count)
+    per_row = None if weights is None else weights[order].to(rows.dtype)
+    return F.embedding_bag(order, rows, sizes.cumsum(0) - sizes, mode="sum", per_sample_weights=per_row)
+
+
+def _kinds(around: Tensor) -> tuple[Tensor, Tensor]:
+    """Numbers around pixels (N, H, W, K * K) -> the kind of each (N, H, W), and the first pixel of every kind (V,)."""
+    generator = torch.Generator().manual_seed(0)
+    factors = torch.randint(-(2**62), 2**62, around.shape[3:], generator=generator) * 2 + 1
+    found, kinds = torch.unique((around * factors).sum(dim=3), return_inverse=True)
+    numbers = torch.arange(kinds.numel())
+    first = torch.full_like(found, kinds.numel()).scatter_reduce_(0, kinds.flatten(), numbers, "amin")
+    return kinds, first

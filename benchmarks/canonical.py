@@ -3,9 +3,9 @@
     python benchmarks/canonical.py [--threads 1] [--original CHECKOUT_OF_CANONICALSG2IM]
 
 Both systems get the same random scenes of COCO-Stuff's 184 categories in the same run, and the ratio is what counts:
-layouts of 20 objects, from completed graphs and from bare ones, which the original completes in its loader; pictures
-of 128 px from 8 boxes; a training step of the picture half, discriminators included, without VGG's features. The
-original runs as it is but for its CUDA calls, which do nothing.
+layouts of 20 objects, from completed graphs and from bare ones, which the original completes in its loader, and the
+completion alone; pictures of 128 px from 8 boxes; a training step of the picture half, discriminators included,
+without VGG's features. The original runs as it is but for its CUDA calls, which do nothing.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ VOCABULARY = Vocabulary(("__image__", *(f"category {i}" for i in range(1, CATEGO
 ROWS = [
     "layouts, 20 objects, batch 4",
     "the same from bare graphs, batch 4",
+    "completion of graphs, 20 objects, batch 4",
+    "completion of graphs, 20 objects, batch 32",
     "pictures, batch 1",
     "pictures, batch 4",
     "training step, batch 4",
@@ -62,6 +64,13 @@ def whole_graph(batch: SceneBatch) -> Any:
     """The graph with every converse and all that follows: what an untrained WSGC with random draws makes of it."""
     torch.manual_seed(0)
     return Wsgc(WsgcConfig(vocabulary=VOCABULARY.to_dict())).canonicalize(batch)
+
+
+def our_completion(count: int) -> Run:
+    """What the bare graphs of a batch imply, all pictures at once."""
+    batch = scenes(count, 20)
+    model = Wsgc(WsgcConfig(vocabulary=VOCABULARY.to_dict())).eval()
+    return lambda: model.canonicalize(batch)
 
 
 def our_layouts(count: int, bare: bool) -> Run:
@@ -182,13 +191,19 @@ def original(row: str, count: int, checkout: str) -> Run:
         objects, boxes, triples, kinds = padded(batch, whole_graph(batch))
         network = model.sg_to_layout.eval()
         return without_gradients(lambda: network(objects, triples, kinds, None))
-    if row.startswith("the same"):
+    if row.startswith(("the same", "completion")):
         batch = scenes(count, 20)
         objects, _, triples, _ = padded(batch)
         network, complete = model.sg_to_layout.eval(), original_completion(options)
 
+        def complete_all() -> list[tuple[torch.Tensor, torch.Tensor]]:
+            return [complete(rows[rows[:, 1] > 0].numpy()) for rows in triples]
+
+        if row.startswith("completion"):
+            return complete_all
+
         def run_bare() -> object:
-            graphs = [complete(rows[rows[:, 1] > 0].numpy()) for rows in triples]
+            graphs = complete_all()
             return network(objects, pad([g for g, _ in graphs]), pad([kinds for _, kinds in graphs]), None)
 
         return without_gradients(run_bare)
@@ -236,6 +251,8 @@ def start(system: str, row: str, options: argparse.Namespace) -> Run:
     count = batch_of(row)
     if system == "original":
         return original(row, count, options.original)
+    if row.startswith("completion"):
+        return our_completion(count)
     if row.startswith(("layouts", "the same")):
         return our_layouts(count, row.startswith("the same"))
     return our_pictures(count) if row.startswith("pictures") else our_training_step(count)

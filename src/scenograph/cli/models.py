@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +13,7 @@ from scenograph.cli.console import console
 from scenograph.errors import UserError, suggest
 
 if TYPE_CHECKING:
-    from scenograph.scenes.vocabulary import Vocabulary
+    pass
 
 app = typer.Typer(no_args_is_help=True, help="The models that ship with the package, and those in folders.")
 
@@ -68,6 +67,7 @@ def import_checkpoint(
     out: Annotated[Path | None, typer.Option("--out", help="Model folder to make. (default: the file's stem)")] = None,
 ) -> None:
     """Turn a published checkpoint into a model folder that every other command takes."""
+    from scenograph.data.vocabularies import vocabulary_of
     from scenograph.models.published import IMPORTERS
 
     if system not in IMPORTERS:
@@ -75,7 +75,7 @@ def import_checkpoint(
     folder = out or Path(checkpoint.stem)
     if folder.exists():
         raise UserError(f"{folder} exists; choose another --out")
-    model = IMPORTERS[system](checkpoint, None if vocabulary is None else published_vocabulary(vocabulary))
+    model = IMPORTERS[system](checkpoint, None if vocabulary is None else vocabulary_of(vocabulary))
     try:
         model.save_pretrained(folder)
     except UserError:
@@ -85,24 +85,6 @@ def import_checkpoint(
     console.print(f"wrote {folder} ({system}, {parameters / 1e6:.1f} M parameters)")
     option = "--model" if len(model.roles) > 1 else f"--{model.roles[0]}"
     console.print(f"try: scenograph generate SCENE.json {option} {folder}")
-
-
-def published_vocabulary(source: str) -> Vocabulary:
-    """``coco-stuff`` by COCO's ids, or the one in a file or a pack."""
-    from scenograph.data.pack import read_vocabulary
-    from scenograph.data.vocabularies import coco_vocabulary_by_id
-    from scenograph.scenes.vocabulary import Vocabulary
-
-    path = Path(source)
-    if source == "coco-stuff":
-        return coco_vocabulary_by_id()
-    if path.is_dir():
-        return read_vocabulary(path)
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"--vocabulary {source}: neither coco-stuff nor a readable JSON file ({error})") from error
-    return Vocabulary.from_dict(value)
 
 
 def _roles(folder: Path) -> str:

@@ -116,11 +116,11 @@ def from_labels(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
     """Turn a label map, as SPADE draws from, into a scene of objects with masks."""
-    from scenograph.cli.models import published_vocabulary
+    from scenograph.data.vocabularies import vocabulary_of
     from scenograph.scenes.labels import read_label_map, scene_from_labels
     from scenograph.scenes.scene import scenes_to_json
 
-    names = [name for name in published_vocabulary(vocabulary).categories if name != "__image__"]
+    names = [name for name in vocabulary_of(vocabulary).categories if name != "__image__"]
     others = None if instances is None else read_label_map(instances)
     scene = scene_from_labels(read_label_map(labels), names, others, str(labels))
     path = out or Path(f"{labels.stem}.json")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from scenograph.data.clevr import VOCABULARY as CLEVR
+from scenograph.data.pack import read_vocabulary
 from scenograph.errors import UserError, suggest
 from scenograph.scenes.geometry import SG2IM_PREDICATES
 from scenograph.scenes.vocabulary import IMAGE_CATEGORY, IN_IMAGE_PREDICATE, Vocabulary
@@ -35,6 +37,23 @@ def coco_vocabulary_by_id() -> Vocabulary:
     names = {index: name for name, index in coco_ids().items()}
     categories = (IMAGE_CATEGORY, *(names.get(index, "NONE") for index in range(1, max(names) + 1)))
     return Vocabulary(categories, (IN_IMAGE_PREDICATE, *SG2IM_PREDICATES))
+
+
+def vocabulary_of(source: str) -> Vocabulary:
+    """What ``--vocabulary`` names: ``coco-stuff`` by COCO's ids, a pack's, or the one in a JSON file.
+
+    Raises ``UserError`` for anything else.
+    """
+    path = Path(source)
+    if source == "coco-stuff":
+        return coco_vocabulary_by_id()
+    if path.is_dir():
+        return read_vocabulary(path)
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"--vocabulary {source}: neither coco-stuff nor a readable JSON file ({error})") from error
+    return Vocabulary.from_dict(value)
 
 
 def coco_validation_ids() -> frozenset[int]:

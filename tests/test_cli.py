@@ -15,9 +15,11 @@ from PIL import Image
 from scenograph.cli.console import parse_seeds
 from scenograph.cli.main import run
 from scenograph.data.clevr import VOCABULARY
+from scenograph.data.pack import read_vocabulary
 from scenograph.errors import UserError
 from scenograph.models.lama import Lama, LamaConfig
 from scenograph.models.sg2im import Sg2Im, Sg2ImConfig
+from scenograph.models.wsgc import Wsgc, WsgcConfig
 from scenograph.training.recipe import shipped_recipes
 
 TEXT = "large red metal cube left of small blue rubber sphere"
@@ -399,3 +401,21 @@ def test_scenes_are_checked_against_shipped_vocabularies_and_packs(scenograph, t
     assert scenograph("scene", "check", "scene.json", "--model", "coco-stuff")[0] == 0
     code, _, errors = scenograph("scene", "check", "scene.json", "--model", str(painted))
     assert code == 2 and "unknown category 'giraffe'" in errors
+
+
+def test_layouts_are_measured_without_pictures(scenograph, tmp_path, painted):
+    """A layout model alone, whose names no image model here needs to know."""
+    torch.manual_seed(0)
+    shape = {"embedding_dim": 8, "gconv_dim": 8, "gconv_hidden_dim": 16, "gconv_num_layers": 2}
+    config = WsgcConfig(vocabulary=Wsgc.vocabulary_for(read_vocabulary(painted)).to_dict(), **shape)
+    Wsgc(config).save_pretrained(tmp_path / "layout")
+    options = ("--pack", str(painted), "--split", "validation", "--metrics", "layout,robustness")
+    succeed(scenograph("evaluate", *options, "--layout", str(tmp_path / "layout"), "--out", "e"))
+    report = json.loads((tmp_path / "e" / "report.json").read_text())
+    figures = {figure["name"]: figure["value"] for figure in report["figures"]}
+    assert list(report["models"]) == ["layout"]
+    assert 0 <= figures["box_iou"] <= 1 and "box_iou_noisy" in figures
+    assert not list((tmp_path / "e" / "pictures").iterdir())
+    assert len((tmp_path / "e" / "results.csv").read_text().splitlines()) > 8
+    code, _, error = scenograph("evaluate", *options, "--layout", "mise-rendered-64", "--out", "f")
+    assert code == 2 and "places no objects" in error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from scenograph.evaluation.protocols import Protocol
     from scenograph.evaluation.session import Draw, Evaluation, Layouts, Place, Tools
     from scenograph.evaluation.summary import Figure
+    from scenograph.models.base import Model
     from scenograph.models.object_classifier import ObjectClassifier
     from scenograph.pipelines import Pipeline
     from scenograph.scenes.vocabulary import Vocabulary
@@ -41,7 +43,13 @@ def evaluate(
         typer.Option("--protocol", help="How to measure: see scenograph evaluate protocols. (default: by the data)"),
     ] = None,
     model: Annotated[str | None, typer.Option("--model", help="As in generate.")] = None,
-    layout: Annotated[str | None, typer.Option("--layout", help="As in generate.")] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            "--layout",
+            help="As in generate. Without an image model, --metrics layout,robustness measure its layouts alone.",
+        ),
+    ] = None,
     image: Annotated[str | None, typer.Option("--image", help="As in generate.")] = None,
     pictures: Annotated[
         Path | None,
@@ -98,6 +106,7 @@ def evaluate(
     from scenograph.devices import pick_device
     from scenograph.evaluation.protocols import default_protocol, find_protocol
     from scenograph.evaluation.report import training_curves
+    from scenograph.evaluation.session import LAYOUT_METRICS
     from scenograph.pipelines import Pipeline
 
     changes = {
@@ -117,35 +126,40 @@ def evaluate(
     where = pick_device(device)
     curves = training_curves(training_run) if training_run else {}  # before hours of drawing: a wrong name is said now
     tools = _tools(chosen, where, classifier, _files(weights), detector, detections, read_vocabulary(pack))
-    pipe = None
-    if pictures is None:
-        pipe = Pipeline.from_pretrained(model, layout=layout, image=image, device=where)
-    else:
+    drawer: Pipeline | Model | None = None
+    if pictures is not None:
         _use_pictures(pictures, out)
+    elif layout and not model and not image and chosen.given == "graph" and set(chosen.metrics) <= LAYOUT_METRICS:
+        drawer = _layout_model(layout, where)
+    else:
+        drawer = Pipeline.from_pretrained(model, layout=layout, image=image, device=where)
     names = {"layout": layout, "image": model or image}
-    measure(pack, chosen, out, pipe, names, tools, steps, curves, training_run)
+    measure(pack, chosen, out, drawer, names, tools, steps, curves, training_run)
 
 
 def measure(
     pack: Path,
     protocol: Protocol,
     out: Path,
-    pipe: Pipeline | None,
+    drawer: Pipeline | Model | None,
     names: dict[str, str | None],
     tools: Tools,
     steps: int | None = None,
     curves: dict[str, list[tuple[float, float]]] | None = None,
     training_run: Path | None = None,
 ) -> dict[str, Any] | None:
-    """Evaluate in the folder ``out``, print the figures and write the report; None on processes but the main one."""
+    """Evaluate in the folder ``out``, print the figures and write the report; None on processes but the main one.
+
+    ``drawer`` draws, or only places if it is a layout model; without it, the folder has the pictures.
+    """
     from scenograph.evaluation.report import evaluation_curves, make_report, write_report
     from scenograph.evaluation.session import Evaluation, Layouts
     from scenograph.evaluation.summary import Summary
     from scenograph.files import make_folder
 
     layouts = Layouts(pack, protocol)
-    draw, place = (None, None) if pipe is None else _drawing(pipe, protocol, steps)
-    models = {"pictures": _pictures_row(out)} if pipe is None else _models(pipe, protocol, names)
+    draw, place = (None, None) if drawer is None else _drawing(drawer, protocol, steps)
+    models = {"pictures": _pictures_row(out)} if drawer is None else _models(drawer, protocol, names)
     request = {
         "protocol": protocol.model_dump(mode="json"),
         "data": layouts.identity(),
@@ -348,7 +362,23 @@ def _tools(
     return tools
 
 
-def _drawing(pipe: Pipeline, protocol: Protocol, steps: int | None) -> tuple[Draw, Place]:
+def _layout_model(name: str, device: torch.device) -> Model:
+    """A model whose layouts are measured without pictures."""
+    from scenograph.models.registry import AutoModel
+
+    model = AutoModel.from_pretrained(name)
+    if "layout" not in model.roles:
+        raise UserError(f"--layout {name}: is a {model.name}, which places no objects")
+    return model.for_inference().to(device)
+
+
+def _drawing(drawer: Pipeline | Model, protocol: Protocol, steps: int | None) -> tuple[Draw | None, Place]:
+    from scenograph.pipelines import Pipeline, place_objects
+
+    if not isinstance(drawer, Pipeline):
+        return None, partial(place_objects, drawer)
+    pipe = drawer
+
     def draw(scenes: Sequence[Any], seeds: Sequence[int]) -> tuple[torch.Tensor, list[Any]]:
         encoding = pipe.encode_pairs(scenes, seeds, None, protocol.truncation)
         return pipe.pixels(encoding, steps), encoding.scenes
@@ -359,15 +389,18 @@ def _drawing(pipe: Pipeline, protocol: Protocol, steps: int | None) -> tuple[Dra
     return draw, place
 
 
-def _models(pipe: Pipeline, protocol: Protocol, names: dict[str, str | None]) -> dict[str, Any]:
+def _models(drawer: Pipeline | Model, protocol: Protocol, names: dict[str, str | None]) -> dict[str, Any]:
     """Names and checksums of what draws."""
     from scenograph.evaluation.encoders import state_digest
-    from scenograph.pipelines import DEFAULT_IMAGE, DEFAULT_LAYOUT
+    from scenograph.pipelines import DEFAULT_IMAGE, DEFAULT_LAYOUT, Pipeline
 
     rows = {}
-    if pipe.layout is not None and protocol.given == "graph":
-        rows["layout"] = {"name": names["layout"] or DEFAULT_LAYOUT, "digest": state_digest(pipe.layout.state_dict())}
-    rows["image"] = {"name": names["image"] or DEFAULT_IMAGE, "digest": state_digest(pipe.image.state_dict())}
+    image = drawer.image if isinstance(drawer, Pipeline) else None
+    layout = drawer.layout if isinstance(drawer, Pipeline) else drawer
+    if layout is not None and protocol.given == "graph":
+        rows["layout"] = {"name": names["layout"] or DEFAULT_LAYOUT, "digest": state_digest(layout.state_dict())}
+    if image is not None:
+        rows["image"] = {"name": names["image"] or DEFAULT_IMAGE, "digest": state_digest(image.state_dict())}
     return rows
 
 
@@ -430,6 +463,8 @@ def _pairs(evaluation: Evaluation) -> Image.Image | None:
     """The first real and generated pictures, side by side."""
     from scenograph.scenes.drawing import contact_sheet
 
+    if not evaluation.pictured:
+        return None
     repeats = evaluation.protocol.repeats
     try:
         real = evaluation.layouts.pictures(0)[:PAIRS]

@@ -52,6 +52,8 @@ Draw = Callable[[Sequence[Scene], Sequence[int]], tuple[Tensor, list[Scene]]]
 """Scenes and as many seeds to pictures (N, 3, H, W), about [-1, 1], and the scenes they show, all boxes decided."""
 Place = Callable[[Sequence[Scene], Sequence[int]], list[Scene]]
 """Scenes and as many seeds to scenes with all boxes decided."""
+LAYOUT_METRICS = frozenset({"layout", "robustness"})
+"""What is measured on layouts alone."""
 Progress = Callable[[str, int, int], None]
 """What is done, how much of it, and of how much."""
 
@@ -152,8 +154,9 @@ class Layouts:
 class Evaluation:
     """An evaluation's folder. Call :meth:`run`; the same call continues a stopped one.
 
-    ``draw`` makes pictures and ``place`` layouts; without them, pictures ``sample_<layout>_<repeat>.png`` (or
-    ``.jpg``) must lie in ``folder/pictures``.
+    ``draw`` makes pictures and ``place`` layouts; ``place`` alone is enough for metrics of layouts
+    (:data:`LAYOUT_METRICS`). Without either, pictures ``sample_<layout>_<repeat>.png`` (or ``.jpg``) must lie in
+    ``folder/pictures``.
     """
 
     def __init__(
@@ -167,11 +170,16 @@ class Evaluation:
             metrics.discard("layout")  # boxes that were given are right
         self.metrics = metrics
 
+    @property
+    def pictured(self) -> bool:
+        """Whether there are pictures, and not layouts alone."""
+        return self.draw is not None or self.place is None
+
     def run(self, request: dict[str, Any], progress: Progress = lambda what, done, of: None) -> None:
         """Draw and measure; :class:`Summary` then sums up. ``request`` identifies the evaluation: a folder has one."""
         self._claim(request)
-        if self.draw is not None:
-            self._each_chunk("drawing", self._drawn, self._draw, progress)
+        if self.draw is not None or self.place is not None:
+            self._each_chunk("drawing" if self.draw else "placing", self._drawn, self._draw, progress)
         self._each_chunk("measuring", self.measured, self._measure, progress)
         if self._needs_reference:
             make_folder(self._reference)
@@ -219,8 +227,7 @@ class Evaluation:
         return measures.with_name(measures.name.replace("measures", "crops")).with_suffix(".npy")
 
     def _draw(self, chunk: int) -> None:
-        """All pictures of a chunk; the file with the scenes as drawn is the last to appear."""
-        assert self.draw is not None
+        """All pictures of a chunk, or its layouts alone; the file with the scenes as drawn is the last to appear."""
         scenes = [given_part(scene, self.protocol.given) for scene in self.layouts.scenes(chunk)]
         repeats = self.protocol.repeats
         asked = [(chunk * CHUNK + i, repeat) for i in range(len(scenes)) for repeat in range(repeats)]
@@ -229,6 +236,10 @@ class Evaluation:
             part = asked[start : start + BATCH]
             seeds = [layout + repeat * SEED_STEP for layout, repeat in part]
             wanted = [scenes[layout - chunk * CHUNK] for layout, _ in part]
+            if self.draw is None:
+                assert self.place is not None
+                drawn.extend(self.place(wanted, seeds))
+                continue
             images, shown = self.draw(wanted, seeds)
             for (layout, repeat), image in zip(part, images, strict=True):
                 if not bool(image.isfinite().all()):
@@ -276,12 +287,12 @@ class Evaluation:
 
     def scenes(self, chunk: int) -> list[Scene]:
         """The scenes that the pictures of a chunk show, in their order; the true ones for pictures made elsewhere."""
-        if self.draw is not None:
+        if self.draw is not None or self.place is not None:
             return parse_scenes(self._drawn(chunk).read_text(encoding="utf-8"), str(self._drawn(chunk)))
         return [scene for scene in self.layouts.scenes(chunk) for _ in range(self.protocol.repeats)]
 
     def _measure(self, chunk: int) -> None:
-        pictures, scenes = self.pictures(chunk), self.scenes(chunk)
+        pictures, scenes = self.pictures(chunk) if self.pictured else [], self.scenes(chunk)
         arrays = self._features(pictures, scenes, self.protocol.generated_corners, self.measured(chunk))
         true = [scene for scene in self.layouts.scenes(chunk) for _ in range(self.protocol.repeats)]
         repeats = self.protocol.repeats

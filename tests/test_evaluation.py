@@ -497,6 +497,7 @@ def test_protocols_do_not_change_silently():
         ("lostgan-coco", 1): "076cbfb806cb",
         ("ldm-2048", 1): "d07dae6fa4ea",
         ("sg2im", 1): "5f44b512caf7",
+        ("sg2im-vg", 1): "00089bc1213f",
         ("rendered", 1): "ae363c5aeed1",
     }
     for protocol in PROTOCOLS.values():
@@ -507,7 +508,8 @@ def test_changed_protocols_are_called_so():
     assert find_protocol("rendered", {"layouts": None, "metrics": ("layout",)}).name == "rendered"
     changed = find_protocol("rendered", {"layouts": 5})
     assert changed.name == "rendered (changed)" and changed.fingerprint != PROTOCOLS["rendered"].fingerprint
-    assert [default_protocol(name) for name in ("COCO 2017", "CLEVR")] == ["lama-coco", "rendered"]
+    sources = ("COCO 2017", "Visual Genome", "CLEVR")
+    assert [default_protocol(name) for name in sources] == ["lama-coco", "sg2im-vg", "rendered"]
     with pytest.raises(UserError, match="did you mean 'lama-coco'"):
         find_protocol("lama-coc", {})
 

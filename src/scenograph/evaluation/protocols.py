@@ -119,6 +119,15 @@ PROTOCOLS: dict[str, Protocol] = {
             inception_splits=10,
         ),
         Protocol(
+            name="sg2im-vg",
+            about="The same for Visual Genome, whose graphs are its own.",
+            metrics=("quality", "layout"),
+            splits=("test",),
+            given="graph",
+            encoder="inception",
+            inception_splits=10,
+        ),
+        Protocol(
             name="rendered",
             about="For data with a classifier of its own, rendered scenes above all; needs no download. What the "
             "classifier recognises, whether relations hold, distances in its features, obedience probes.",
@@ -177,4 +186,5 @@ def find_protocol(name: str, changes: Mapping[str, object]) -> Protocol:
 
 def default_protocol(source: str) -> str:
     """The one for data of a source, by the name in its pack's record."""
-    return "lama-coco" if source.startswith("COCO") else "sg2im" if source.startswith("Visual Genome") else "rendered"
+    known = {"COCO": "lama-coco", "Visual Genome": "sg2im-vg"}
+    return next((name for start, name in known.items() if source.startswith(start)), "rendered")

@@ -39,7 +39,9 @@ from scenograph.models.object_classifier import ObjectClassifier
 from scenograph.models.published.features import digest
 from scenograph.nn.perceptual import PerceptualDistance
 from scenograph.scenes.batch import pixels_to_tensor
+from scenograph.scenes.canonical import with_locations
 from scenograph.scenes.scene import Scene, parse_scenes, scenes_to_json
+from scenograph.scenes.vocabulary import Vocabulary
 
 CHUNK = 16
 """Layouts per chunk."""
@@ -102,6 +104,12 @@ class Layouts:
         """How many there are."""
         total = sum(len(part) for part in self.parts)
         return min(total, self.protocol.layouts or total)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The data's names, and those of the relations that are drawn from boxes, if the protocol asks for such."""
+        names = self.parts[0].vocabulary
+        return with_locations(names) if self.protocol.relations in ("sg2im", "canonical") else names
 
     @property
     def chunks(self) -> int:
@@ -307,7 +315,7 @@ class Evaluation:
                 arrays["diversity"] = self.tools.lpips(first, second).cpu().numpy()
         figures: Figures = {}
         if "layout" in self.metrics:
-            vocabulary = self.layouts.parts[0].vocabulary
+            vocabulary = self.layouts.vocabulary
             figures |= layout_figures_of_scenes(without_looks(scenes), without_looks(true), vocabulary)
         if "agreement" in self.metrics:
             assert self.tools.judge is not None
@@ -349,7 +357,7 @@ class Evaluation:
             arrays |= _encoded(encoder, (object_crop(pictures[n], box, side, corners) for n, box, _ in things), "crop ")
             arrays["crop picture"] = np.array([number for number, _, _ in things], dtype=np.int64)
         if "classification" in self.metrics:
-            index = self.layouts.parts[0].vocabulary.category_index
+            index = self.layouts.vocabulary.category_index
             arrays["crop labels"] = np.array([index[category] for _, _, category in things], dtype=np.int64)
             small = [object_crop(pictures[number], box, SIDE, corners) for number, box, _ in things]
             stacked = np.stack(small) if small else np.zeros((0, SIDE, SIDE, 3), dtype=np.uint8)

@@ -245,7 +245,7 @@ class Summary:
             parts = [place(scenes[start : start + BATCH], seeds[start : start + BATCH]) for start in starts]
             return without_looks([scene for part in parts for scene in part])
 
-        found = robustness(in_batches, asked, without_looks(true), layouts.parts[0].vocabulary) if true else {}
+        found = robustness(in_batches, asked, without_looks(true), layouts.vocabulary) if true else {}
         figures = []
         for name, (sums, counts) in found.items():
             value, error = ratio_with_error(sums, counts)
@@ -263,7 +263,7 @@ class Summary:
 
         scenes = [scene for chunk in range(self._probed_chunks) for scene in self.of.scenes(chunk)]
         chosen = scenes[:: self.of.protocol.repeats][:PROBED]
-        results = run_probes(draw_pictures, chosen, self.of.layouts.parts[0].vocabulary)
+        results = run_probes(draw_pictures, chosen, self.of.layouts.vocabulary)
         figures = []
         for name, meaning in MEANINGS.items():
             scores = np.array([probe.score for probe in results if probe.name == name])

@@ -9,7 +9,7 @@ then gives a vector per object, and from it a box and, if wanted, a mask.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -22,7 +22,7 @@ from scenograph.nn.graph import GraphTripleConv, mlp
 from scenograph.nn.layers import channels_last
 from scenograph.nn.normalization import BatchNorm2d
 from scenograph.scenes.batch import SceneBatch
-from scenograph.scenes.canonical import LOCATIONS
+from scenograph.scenes.canonical import with_locations
 from scenograph.scenes.vocabulary import Vocabulary
 
 
@@ -89,8 +89,7 @@ class Wsgc(Model):
     @staticmethod
     def vocabulary_for(vocabulary: Vocabulary) -> Vocabulary:
         """The data's names, and those of the location graph that it lacks."""
-        missing = tuple(name for name in LOCATIONS if name not in vocabulary.predicates)
-        return replace(vocabulary, predicates=(*vocabulary.predicates, *missing))
+        return with_locations(vocabulary)
 
     def encode(self, batch: SceneBatch, generators: Generators = None, size: int | None = None) -> ModelOutput:
         """Boxes, cut to the canvas, and masks (O, M, M) where the model has them; those given are kept."""

@@ -6,14 +6,22 @@ Pure algebra, without any chance: the sampled part of canonical scene graphs is 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from scenograph.scenes.geometry import CONVERSES
 from scenograph.scenes.scene import Box, Relation
+from scenograph.scenes.vocabulary import Vocabulary
 
 LOCATIONS = ("below", "above", "left of", "right of", "inside", "surrounding")
 """What :func:`location_relations` can say, in the order it says it."""
+
+
+def with_locations(vocabulary: Vocabulary) -> Vocabulary:
+    """The names, and the predicates of location graphs that they lack, at the end."""
+    missing = tuple(name for name in LOCATIONS if name not in vocabulary.predicates)
+    return replace(vocabulary, predicates=(*vocabulary.predicates, *missing))
 
 
 def closure(adjacency: np.ndarray) -> np.ndarray:

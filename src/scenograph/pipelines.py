@@ -200,6 +200,14 @@ class Pipeline:
         return result
 
 
+def load_layout_model(name: str | Path, device: torch.device) -> Model:
+    """A model that places objects, ready for inference. Raises ``UserError`` for one that does not."""
+    model = AutoModel.from_pretrained(name)
+    if "layout" not in model.roles:
+        raise UserError(f"--layout {name}: is a {model.name}, which places no objects")
+    return model.for_inference().to(device)
+
+
 @torch.inference_mode()
 def place_objects(model: Model, scenes: Sequence[Scene], seeds: Sequence[int], refine: bool = False) -> list[Scene]:
     """Boxes, and masks where the model has them, for objects without one: the best of several layouts each.

@@ -107,7 +107,7 @@ def evaluate(
     from scenograph.evaluation.protocols import default_protocol, find_protocol
     from scenograph.evaluation.report import training_curves
     from scenograph.evaluation.session import LAYOUT_METRICS
-    from scenograph.pipelines import Pipeline
+    from scenograph.pipelines import Pipeline, load_layout_model
 
     changes = {
         "layouts": scenes,
@@ -130,7 +130,7 @@ def evaluate(
     if pictures is not None:
         _use_pictures(pictures, out)
     elif layout and not model and not image and chosen.given == "graph" and set(chosen.metrics) <= LAYOUT_METRICS:
-        drawer = _layout_model(layout, where)
+        drawer = load_layout_model(layout, where)
     else:
         drawer = Pipeline.from_pretrained(model, layout=layout, image=image, device=where)
     names = {"layout": layout, "image": model or image}
@@ -360,16 +360,6 @@ def _tools(
             raise UserError("the detection metric needs --detector MODEL, or --detections FILE")
         tools.detector = Detector(detector, device)
     return tools
-
-
-def _layout_model(name: str, device: torch.device) -> Model:
-    """A model whose layouts are measured without pictures."""
-    from scenograph.models.registry import AutoModel
-
-    model = AutoModel.from_pretrained(name)
-    if "layout" not in model.roles:
-        raise UserError(f"--layout {name}: is a {model.name}, which places no objects")
-    return model.for_inference().to(device)
 
 
 def _drawing(drawer: Pipeline | Model, protocol: Protocol, steps: int | None) -> tuple[Draw | None, Place]:

@@ -9,7 +9,6 @@ import typer
 
 from scenograph.cli.console import console, parse_seeds, write_files
 from scenograph.cli.scene import drawings, read_source
-from scenograph.errors import UserError
 from scenograph.files import make_folder
 
 
@@ -31,19 +30,16 @@ def layout(
     The scene file that comes out is one to edit, draw (generate), or place again.
     """
     from scenograph.devices import pick_device
-    from scenograph.models.registry import AutoModel
-    from scenograph.pipelines import DEFAULT_LAYOUT, place_objects
+    from scenograph.pipelines import DEFAULT_LAYOUT, load_layout_model, place_objects
     from scenograph.scenes.scene import scenes_to_json
 
-    model = AutoModel.from_pretrained(layout or DEFAULT_LAYOUT).to(pick_device(device))
-    if "layout" not in model.roles:
-        raise UserError(f"--layout {layout}: is a {model.name}, which places no objects")
+    model = load_layout_model(layout or DEFAULT_LAYOUT, pick_device(device))
     scenes, stem = read_source(source, model.vocabulary)
     model.vocabulary.check(scenes)
     numbers = parse_seeds(seeds)
     pairs = [(scene, seed) for scene in scenes for seed in numbers]
     asked, numbered = [scene for scene, _ in pairs], [seed for _, seed in pairs]
-    placed = place_objects(model.for_inference(), asked, numbered, refine)
+    placed = place_objects(model, asked, numbered, refine)
     files = [(out / f"{stem}.json", scenes_to_json(placed).encode())]
     for number, ((_, seed), scene) in enumerate(zip(pairs, placed, strict=True)):
         name = stem if len(scenes) == 1 else f"{stem}-{number // len(numbers)}"

@@ -5,15 +5,12 @@ from __future__ import annotations
 import fnmatch
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from scenograph.cli.console import console
 from scenograph.errors import UserError, suggest
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(no_args_is_help=True, help="The models that ship with the package, and those in folders.")
 

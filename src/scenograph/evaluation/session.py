@@ -179,14 +179,19 @@ class Evaluation:
         self.metrics = metrics
 
     @property
+    def _made_elsewhere(self) -> bool:
+        """Whether the pictures are another program's."""
+        return self.draw is None and self.place is None
+
+    @property
     def pictured(self) -> bool:
         """Whether there are pictures, and not layouts alone."""
-        return self.draw is not None or self.place is None
+        return self.draw is not None or self._made_elsewhere
 
     def run(self, request: dict[str, Any], progress: Progress = lambda what, done, of: None) -> None:
         """Draw and measure; :class:`Summary` then sums up. ``request`` identifies the evaluation: a folder has one."""
         self._claim(request)
-        if self.draw is not None or self.place is not None:
+        if not self._made_elsewhere:
             self._each_chunk("drawing" if self.draw else "placing", self._drawn, self._draw, progress)
         self._each_chunk("measuring", self.measured, self._measure, progress)
         if self._needs_reference:
@@ -295,7 +300,7 @@ class Evaluation:
 
     def scenes(self, chunk: int) -> list[Scene]:
         """The scenes that the pictures of a chunk show, in their order; the true ones for pictures made elsewhere."""
-        if self.draw is not None or self.place is not None:
+        if not self._made_elsewhere:
             return parse_scenes(self._drawn(chunk).read_text(encoding="utf-8"), str(self._drawn(chunk)))
         return [scene for scene in self.layouts.scenes(chunk) for _ in range(self.protocol.repeats)]
 

@@ -223,6 +223,45 @@ def test_a_run_folder_belongs_to_one_recipe(painted, tmp_path):
         Trainer(recipe(painted, "mise-layout", {"width": 64}), tmp_path / "run").run()
 
 
+@pytest.mark.parametrize("name", ["attspade", "sg2im", "wsgc"])
+def test_a_run_starts_from_the_networks_of_another(painted, tmp_path, name):
+    first = train(recipe(painted, name, steps=2), tmp_path / "first")
+    second = Trainer(recipe(painted, name, steps=3, start_from=str(tmp_path / "first")), tmp_path / "second")
+    assert second.step == 0
+    assert_same_weights(first, second)
+    own = second.best_model.state_dict()
+    assert all(torch.equal(value, own[key]) for key, value in first.best_model.state_dict().items())
+    second.run(lambda step, figures: None)
+    again = Trainer(second.recipe, tmp_path / "second")
+    again._resume()
+    assert again.step == 3, "a run that has begun goes on from its own checkpoint"
+    assert_same_weights(second, again)
+
+
+def test_a_run_starts_from_a_model(painted, tmp_path):
+    first = train(recipe(painted, "sg2im", steps=2), tmp_path / "first")
+    second = Trainer(recipe(painted, "sg2im", start_from=str(tmp_path / "first" / "model")), tmp_path / "second")
+    own = second.model.state_dict()
+    assert all(torch.equal(value, own[key]) for key, value in first.best_model.state_dict().items())
+    fresh = Trainer(recipe(painted, "sg2im"), tmp_path / "fresh")
+    for phase in second.modules.keys() - {"generator"}:
+        values = fresh.modules[phase].state_dict()
+        assert all(torch.equal(value, values[key]) for key, value in second.modules[phase].state_dict().items())
+
+
+def test_a_run_does_not_start_from_what_does_not_fit(painted, tmp_path):
+    with pytest.raises(UserError, match="training.start_from: no model 'nowhere'"):
+        Trainer(recipe(painted, "mise-layout", start_from="nowhere"), tmp_path / "run")
+    train(recipe(painted, "mise-layout"), tmp_path / "narrow")
+    with pytest.raises(UserError, match="narrow: the weights do not fit the configuration"):
+        wide = recipe(painted, "mise-layout", {"width": 64}, start_from=str(tmp_path / "narrow"))
+        Trainer(wide, tmp_path / "wide")
+    config = tmp_path / "narrow" / "model" / "config.json"
+    config.write_text(config.read_text().replace('"cube"', '"dice"'))
+    with pytest.raises(UserError, match="narrow: that model has other names than the pack"):
+        Trainer(recipe(painted, "mise-layout", start_from=str(tmp_path / "narrow")), tmp_path / "run")
+
+
 def test_a_run_goes_on_when_recipes_have_learnt_new_fields(painted, tmp_path):
     train(recipe(painted, "mise-layout"), tmp_path / "run")
     path = tmp_path / "run" / "recipe.yaml"

@@ -65,6 +65,8 @@ class TrainingRecipe(_Section):
     validation_scenes: int = Field(default=256, ge=1)
     checkpoint_every: int = Field(default=1000, ge=1)
     grid_scenes: int = Field(default=16, ge=0)
+    start_from: str | None = None
+    """Begin with the weights of another run (its folder: every network's), or of a model as ``--image`` takes it."""
     max_minutes: float | None = Field(default=None, gt=0)
     """Stop cleanly, with a checkpoint, after this long; the same command goes on."""
 

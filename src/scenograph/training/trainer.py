@@ -36,8 +36,8 @@ from scenograph.checkpoints import load_checkpoint, save_checkpoint
 from scenograph.data.loader import PackLoader
 from scenograph.errors import UserError, suggest
 from scenograph.files import make_folder, write_atomically
-from scenograph.models.base import Model
-from scenograph.models.registry import MODELS
+from scenograph.models.base import Model, load_state
+from scenograph.models.registry import MODELS, AutoModel
 from scenograph.scenes.batch import SceneBatch, images_to_uint8
 from scenograph.scenes.drawing import contact_sheet
 from scenograph.training.objectives import OBJECTIVES
@@ -77,6 +77,8 @@ class Trainer:
         self.ema = copy.deepcopy(self.model).eval().requires_grad_(False) if training.ema_decay else None
         self.step = 0
         self.validation_figures: dict[str, float] = {}
+        if training.start_from and not (folder / "checkpoints").is_dir():
+            self._start_from(training.start_from)
 
     def run(self, listener: Listener = lambda step, figures: None) -> Path:
         """Train to the last step; returns the folder of the finished model.
@@ -302,6 +304,25 @@ class Trainer:
         torch.set_rng_state(state["rng"])
         self._trim_metrics()
         log.info("continuing %s from step %d", self.folder, self.step)
+
+    def _start_from(self, source: str) -> None:
+        """Take over a model's weights, and if ``source`` is a run those of its other networks."""
+        is_run = (Path(source) / "checkpoints").is_dir()
+        try:
+            given = AutoModel.from_pretrained(Path(source) / "model" if is_run else source)
+        except UserError as error:
+            raise UserError(f"training.start_from: {error}") from error
+        if given.vocabulary != self.model.vocabulary:
+            raise UserError(
+                f"training.start_from {source}: that model has other names than the pack {self.recipe.data.pack}"
+            )
+        for model in (self.model, self.ema):
+            if model is not None:
+                load_state(model, given.state_dict(), source)
+        state = load_checkpoint(Path(source) / "checkpoints") or {"modules": {}}
+        for phase in state["modules"].keys() & self.modules.keys():
+            load_state(self.modules[phase], state["modules"][phase], f"{source}, {phase}")
+        log.info("starting from %s", source)
 
     def _trim_metrics(self) -> None:
         """Drop figures that a killed run wrote after its last checkpoint; they will be written again."""

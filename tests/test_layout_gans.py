@@ -20,12 +20,12 @@ from scenograph.models.lostgan import LostGan, LostGanConfig
 from scenograph.models.published.features import load_vgg19
 from scenograph.models.published.lama import import_lama
 from scenograph.models.published.lostgan import import_lostgan
-from scenograph.nn import upsampling
+from scenograph.nn import convolution
 from scenograph.nn.crops import roi_align
 from scenograph.nn.normalization import LayoutNorm, moments, pixel_shares
 from scenograph.nn.object_discriminators import ObjectAwareDiscriminator
 from scenograph.nn.spectral import SpectralConv2d, fold_spectral_norms
-from scenograph.nn.upsampling import add_upsampled, pooled_conv2d, upsampled_conv2d
+from scenograph.nn.upsampling import add_upsampled_, pooled_conv2d, upsampled_conv2d
 from scenograph.pipelines import cut_to_canvas
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.scene import Scene, SceneObject
@@ -61,8 +61,9 @@ def pixels(generation, number=0) -> np.ndarray:
 # Blocks
 
 
-def test_convolution_after_upsampling_and_its_gradients(monkeypatch):
-    monkeypatch.setattr(upsampling, "WORTHWHILE", 1)
+@pytest.mark.parametrize("wide", [1, 512], ids=["product", "convolution"])
+def test_convolution_after_upsampling_and_its_gradients(monkeypatch, wide):
+    monkeypatch.setattr(convolution, "WIDE", wide)
     x, weight = torch.randn(2, 5, 6, 4, requires_grad=True), torch.randn(3, 5, 3, 3, requires_grad=True)
     bias, cotangent = torch.randn(3, requires_grad=True), torch.randn(2, 3, 12, 8)
     plain = F.conv2d(F.interpolate(x, scale_factor=2), weight, bias, padding=1)
@@ -74,14 +75,24 @@ def test_convolution_after_upsampling_and_its_gradients(monkeypatch):
         strict=True,
     ):
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(add_upsampled(plain, plain[:, :, ::2, ::2]), plain + F.interpolate(plain[:, :, ::2, ::2], scale_factor=2))  # fmt: skip
+    coarse = plain[:, :, ::2, ::2]
+    torch.testing.assert_close(add_upsampled_(plain.clone(), coarse), plain + F.interpolate(coarse, scale_factor=2))
 
 
-def test_pooled_convolution(monkeypatch):
-    monkeypatch.setattr(upsampling, "WORTHWHILE", 1)
-    x, weight, bias = torch.randn(2, 5, 8, 6), torch.randn(4, 5, 3, 3), torch.randn(4)
+@pytest.mark.parametrize("wide", [1, 512], ids=["product", "convolution"])
+@pytest.mark.parametrize("size", [(8, 6), (7, 9)], ids=["even", "odd"])
+def test_pooled_convolution_and_its_gradients(monkeypatch, size, wide):
+    monkeypatch.setattr(convolution, "WIDE", wide)
+    inputs = [torch.randn(shape, requires_grad=True) for shape in ((2, 5, *size), (4, 5, 3, 3), (4,))]
+    x, weight, bias = inputs
     plain = F.avg_pool2d(F.conv2d(x, weight, bias, padding=1), 2)
-    torch.testing.assert_close(pooled_conv2d(x, weight, bias), plain, atol=1e-5, rtol=1e-4)
+    fast = pooled_conv2d(x, weight, bias)
+    torch.testing.assert_close(fast, plain, atol=1e-5, rtol=1e-4)
+    cotangent = torch.randn_like(plain)
+    for one, other in zip(
+        torch.autograd.grad(fast, inputs, cotangent), torch.autograd.grad(plain, inputs, cotangent), strict=True
+    ):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
 
 
 def test_moments_and_their_gradient():

@@ -35,7 +35,7 @@ from scenograph.nn.layers import channels_last, orthogonal_
 from scenograph.nn.layout import ObjectLayout, sample_masks
 from scenograph.nn.normalization import BatchNorm2d, LayoutNorm, moments, pixel_shares
 from scenograph.nn.spectral import SpectralConv2d, SpectralLinear, fold_spectral_norms
-from scenograph.nn.upsampling import UpsampledConvolution, add_upsampled, upsampled_conv2d
+from scenograph.nn.upsampling import add_upsampled_, upsampled_conv2d
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -171,12 +171,9 @@ class Lama(Model):
         return result
 
     def for_inference(self) -> Self:
-        """A copy with spectral norms folded and convolutions after upsampling done on the smaller map."""
+        """A copy with spectral norms folded."""
         faster = copy.deepcopy(self).eval()
         fold_spectral_norms(faster)
-        for block in faster.blocks:
-            assert isinstance(block, Block)
-            block.upsampled_conv = UpsampledConvolution(block.conv1.weight, None)
         return channels_last(faster)
 
 
@@ -221,21 +218,17 @@ class Block(nn.Module):
         self.noise1 = nn.Parameter(torch.zeros(1, channels_out, 1, 1))
         self.noise2 = nn.Parameter(torch.zeros(1, channels_out, 1, 1))
         self.alpha = nn.Parameter(torch.tensor(0.0))
-        self.upsampled_conv: UpsampledConvolution | None = None
 
     def forward(self, x: Tensor, shares: Tensor, finer: Tensor, styles: Tensor, noise_maps: list[Tensor]) -> Tensor:
         """(N, C, H, W) -> (N, C', 2 H, 2 W); ``shares`` of objects per pixel before, ``finer`` after upsampling."""
         hidden = F.leaky_relu(self.norm1(x, shares, styles), SLOPE, inplace=True)
-        if self.upsampled_conv is not None:
-            hidden = self.upsampled_conv(hidden)
-        else:
-            hidden = upsampled_conv2d(hidden, self.conv1.normalized_weight())
+        hidden = upsampled_conv2d(hidden, self.conv1.normalized_weight())
         if noise_maps:
-            hidden = add_outer(hidden, noise_maps[0], F.softplus(self.noise1))
+            hidden = add_outer_(hidden, noise_maps[0], F.softplus(self.noise1))
         hidden = self.conv2(F.leaky_relu(self.norm2(hidden, finer, styles), SLOPE, inplace=True), self.alpha)
         if noise_maps:
-            hidden = add_outer(hidden, noise_maps[1], self.alpha * F.softplus(self.noise2))
-        return add_upsampled(hidden, self.shortcut(x))
+            hidden = add_outer_(hidden, noise_maps[1], self.alpha * F.softplus(self.noise2))
+        return add_upsampled_(hidden, self.shortcut(x))
 
 
 class MaskNetwork(nn.Module):
@@ -293,9 +286,9 @@ class ScaledConv(nn.Module):
         return x + hidden
 
 
-def add_outer(x: Tensor, plane: Tensor, scale: Tensor) -> Tensor:
-    """``x + plane * scale``: features (N, C, H, W), plane (N, 1, H, W), scale (1, C, 1, 1); as a matrix product."""
+def add_outer_(x: Tensor, plane: Tensor, scale: Tensor) -> Tensor:
+    """``x += plane * scale``: features (N, C, H, W), plane (N, 1, H, W), scale (1, C, 1, 1); as a matrix product."""
     pixels = x.permute(0, 2, 3, 1).flatten(1, 2)
     row = scale.view(1, 1, -1).expand(len(x), -1, -1).to(x.dtype)
-    total = torch.baddbmm(pixels, plane.flatten(2).transpose(1, 2).to(x.dtype), row)
+    total = pixels.baddbmm_(plane.flatten(2).transpose(1, 2).to(x.dtype), row)
     return total.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)

@@ -35,7 +35,7 @@ from scenograph.nn.layers import channels_last, orthogonal_
 from scenograph.nn.layout import ObjectLayout, sample_masks
 from scenograph.nn.normalization import BatchNorm2d, LayoutNorm, pixel_shares
 from scenograph.nn.spectral import SpectralConv2d, SpectralLinear, fold_spectral_norms
-from scenograph.nn.upsampling import UpsampledConvolution, add_upsampled, upsampled_conv2d
+from scenograph.nn.upsampling import add_upsampled_, upsampled_conv2d
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -172,12 +172,9 @@ class LostGan(Model):
         return result
 
     def for_inference(self) -> Self:
-        """A copy with spectral norms folded and convolutions after upsampling done on the smaller map."""
+        """A copy with spectral norms folded."""
         faster = copy.deepcopy(self).eval()
         fold_spectral_norms(faster)
-        for block in faster.blocks:
-            assert isinstance(block, Block)
-            block.upsampled_conv = UpsampledConvolution(block.conv1.weight, block.conv1.bias)
         return channels_last(faster)
 
 
@@ -190,17 +187,13 @@ class Block(nn.Module):
         self.conv1 = SpectralConv2d(channels_in, channels_out, 3, padding=1, epsilon=1e-4)
         self.conv2 = SpectralConv2d(channels_out, channels_out, 3, padding=1, epsilon=1e-4)
         self.shortcut = SpectralConv2d(channels_in, channels_out, 1, epsilon=1e-4)
-        self.upsampled_conv: UpsampledConvolution | None = None
 
     def forward(self, x: Tensor, shares: Tensor, finer: Tensor, styles: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C', 2 H, 2 W); ``shares`` of objects per pixel before, ``finer`` after upsampling."""
         hidden = F.relu(self.norm1(x, shares, styles), inplace=True)
-        if self.upsampled_conv is not None:
-            hidden = self.upsampled_conv(hidden)
-        else:
-            hidden = upsampled_conv2d(hidden, self.conv1.normalized_weight(), self.conv1.bias)
+        hidden = upsampled_conv2d(hidden, self.conv1.normalized_weight(), self.conv1.bias)
         hidden = self.conv2(F.relu(self.norm2(hidden, finer, styles), inplace=True))
-        return add_upsampled(hidden, self.shortcut(x))
+        return add_upsampled_(hidden, self.shortcut(x))
 
 
 class MaskNetwork(nn.Module):

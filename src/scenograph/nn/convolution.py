@@ -23,12 +23,28 @@ LARGEST_SHARE = 0.7
 
 def same_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """``conv2d`` that keeps the sides: (N, C, H, W) -> (N, C', H, W); kernels (C', C, K, K) of an odd K."""
-    kernel, pixels = weight.shape[2], x.shape[2] * x.shape[3]
-    if x.device.type != "cpu" or kernel == 1 or pixels > SMALL or len(weight) < WIDE:
+    kernel = weight.shape[2]
+    if kernel == 1 or not product_pays(x, channels=len(weight)):
         return F.conv2d(x, weight, bias, padding=kernel // 2)
-    numbers = torch.arange(len(x) * pixels).view(len(x), *x.shape[2:])
+    numbers = number_pixels(x)
     around = windows(numbers, kernel, numbers.numel())
-    return convolve_around(x.permute(0, 2, 3, 1).flatten(0, 2), around, weight, bias).permute(0, 3, 1, 2)
+    return convolve_around(pixel_rows(x), around, weight, bias).permute(0, 3, 1, 2)
+
+
+def product_pays(x: Tensor, channels: int) -> bool:
+    """Whether a matrix product with ``channels`` columns is a faster convolution of a map (N, C, H, W)."""
+    return x.device.type == "cpu" and x.shape[2] * x.shape[3] <= SMALL and channels >= WIDE
+
+
+def number_pixels(x: Tensor) -> Tensor:
+    """The pixels of a map (N, C, H, W), counted: (N, H, W)."""
+    count, _, height, width = x.shape
+    return torch.arange(count * height * width).view(count, height, width)
+
+
+def pixel_rows(x: Tensor) -> Tensor:
+    """The pixels of a map (N, C, H, W) as rows, in the order of :func:`number_pixels`: (N * H * W, C)."""
+    return x.permute(0, 2, 3, 1).flatten(0, 2)
 
 
 class SameConv2d(nn.Conv2d):

@@ -77,7 +77,7 @@ class LayoutNorm(nn.Module):
             shifts = torch.cat([shifts, torch.zeros_like(gains[:, :1])], dim=1)
             scales, offsets = gains * scale[:, None], gains * offset[:, None] + shifts
             shares = shares.float()
-            result = torch.baddbmm(pixels * (shares @ scales), shares, offsets)
+            result = (pixels * (shares @ scales)).baddbmm_(shares, offsets)
         return result.unflatten(1, (height, width)).permute(0, 3, 1, 2)
 
     def normalizer(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -99,7 +99,9 @@ class _Moments(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, pixels: Tensor) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(pixels)
-        return pixels.mean(dim=1), pixels.square().mean(dim=1)
+        # Picture by picture, so that the squares stay in a CPU's cache.
+        squares = [picture.square().mean(dim=0) for picture in pixels] if pixels.device.type == "cpu" else None
+        return pixels.mean(dim=1), torch.stack(squares) if squares else pixels.square().mean(dim=1)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
-"""3 x 3 convolutions right after nearest upsampling, or right before averaging by two, done on the small map.
+"""3 x 3 convolutions right after nearest upsampling, or right before averaging by two: 9 multiplications instead of 36.
 
-In the doubled map neighbours are copies, so kernel taps that fall on one source pixel can be added beforehand; and the
-average of four neighbouring outputs is one output of the average of four shifted kernels. Both times the kernel is the
-same 4 x 4 one, and 16 multiplications do what 36 did.
+Convolutions commute. The average of four neighbouring outputs is one output on the averages of four neighbouring
+inputs. And doubling by copies is setting pixels apart, with zeros between them, and adding up 2 x 2 neighbours: the
+convolution can come between, where only every fourth pixel is not zero.
 """
 
 from __future__ import annotations
@@ -11,55 +11,56 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scenograph.nn.convolution import same_conv2d
-
-WORTHWHILE = 1024
-"""Small pixels, over the whole batch, from which on adding up a kernel in training costs less than it saves."""
+from scenograph.nn.convolution import convolve_around, number_pixels, pixel_rows, product_pays
 
 
 class UpsampledConvolution(nn.Module):
-    """``conv2d(interpolate(x, scale_factor=2), weight, bias, padding=1)`` with its kernel made beforehand."""
+    """:func:`upsampled_conv2d` with a trained weight, for inference."""
 
-    kernel: Tensor
+    weight: Tensor
     bias: Tensor | None
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
-        self.register_buffer("kernel", _transposed(weight.detach()).contiguous(memory_format=torch.channels_last))
+        self.register_buffer("weight", weight.detach())
         self.register_buffer("bias", None if bias is None else bias.detach())
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C', 2 H, 2 W)."""
-        return F.conv_transpose2d(x, self.kernel, self.bias, stride=2, padding=1)
+        return upsampled_conv2d(x, self.weight, self.bias)
 
 
 def upsampled_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``conv2d(interpolate(x, scale_factor=2), weight, bias, padding=1)``: (N, C, H, W) -> (N, C', 2 H, 2 W)."""
-    if x.shape[0] * x.shape[2] * x.shape[3] < WORTHWHILE:
-        return same_conv2d(F.interpolate(x, scale_factor=2.0, mode="nearest"), weight, bias)
-    return F.conv_transpose2d(x, _transposed(weight), bias, stride=2, padding=1)
+    if product_pays(x, channels=weight.shape[1]):
+        spread = _transposed_product(x, weight)
+    else:
+        spread = F.conv_transpose2d(x, weight.flip(2, 3).transpose(0, 1), stride=2)
+    doubled = F.avg_pool2d(spread, 2, stride=1, divisor_override=1)
+    return doubled if bias is None else doubled + bias[:, None, None]
 
 
 def pooled_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``avg_pool2d(conv2d(x, weight, bias, padding=1), 2)``: (N, C, 2 H, 2 W) -> (N, C', H, W)."""
-    if x.shape[0] * x.shape[2] * x.shape[3] < 4 * WORTHWHILE:
-        return F.avg_pool2d(same_conv2d(x, weight, bias), 2)
-    return F.conv2d(x, _averaged(weight), bias, stride=2, padding=1)
+    means = F.avg_pool2d(x, 2, stride=1, padding=1)
+    if not product_pays(x, channels=len(weight)):
+        return F.conv2d(means, weight, bias, stride=2)
+    around = number_pixels(means).unfold(1, 3, 2).unfold(2, 3, 2).flatten(3)
+    return convolve_around(pixel_rows(means), around, weight, bias).permute(0, 3, 1, 2)
 
 
-def add_upsampled(fine: Tensor, coarse: Tensor) -> Tensor:
-    """``fine + interpolate(coarse, scale_factor=2)``: (N, C, 2 H, 2 W) and (N, C, H, W), channels last."""
+def add_upsampled_(fine: Tensor, coarse: Tensor) -> Tensor:
+    """``fine += interpolate(coarse, scale_factor=2)``: (N, C, 2 H, 2 W) and (N, C, H, W); returns ``fine``."""
     height, width = coarse.shape[2:]
-    cells = fine.permute(0, 2, 3, 1).unflatten(2, (width, 2)).unflatten(1, (height, 2))
-    total = cells + coarse.permute(0, 2, 3, 1)[:, :, None, :, None]
-    return total.flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
+    cells = fine.unflatten(3, (width, 2)).unflatten(2, (height, 2))
+    cells += coarse[:, :, :, None, :, None]
+    return fine
 
 
-def _averaged(weight: Tensor) -> Tensor:
-    """The average of a 3 x 3 kernel shifted to the four corners of a 4 x 4 one."""
-    return F.avg_pool2d(F.pad(weight, (1, 1, 1, 1)), 2, stride=1)
-
-
-def _transposed(weight: Tensor) -> Tensor:
-    """The 4 x 4 kernel of a transposed convolution: what one source pixel adds to the outputs around it."""
-    return 4 * _averaged(weight).flip(2, 3).transpose(0, 1)
+def _transposed_product(x: Tensor, weight: Tensor) -> Tensor:
+    """``conv_transpose2d(x, weight.flip(2, 3).transpose(0, 1), stride=2)`` as one matrix product."""
+    count, _, height, width = x.shape
+    taps = F.linear(pixel_rows(x), weight.permute(0, 2, 3, 1).flatten(0, 2)).view(count, height * width, -1, 9)
+    columns = taps.flip(3).permute(0, 2, 3, 1).flatten(1, 2)
+    spread = F.fold(columns, (2 * height + 1, 2 * width + 1), 3, stride=2)
+    return spread.contiguous(memory_format=torch.channels_last)

@@ -136,23 +136,31 @@ class PackLoader:
         for index, row in zip(missing, self.pack.rows(missing), strict=True):
             picture = open_picture(row)
             image = None if picture is None else picture_to_pixels(picture, *self.image_size)
-            fresh[index] = (row_to_scene(row, self.mask_size), image)
+            scene = row_to_scene(row, self.mask_size)
+            fresh[index] = (scene if self._is_too_large(scene) else self._with_fixed_graph(scene), image)
         room = self.cache_limit - len(self._cache)
         self._cache |= dict(list(fresh.items())[: max(room, 0)])
         return [fresh[index] if index in fresh else self._cache[index] for index in indices]
 
     def _select(self, scene: Scene, rng: np.random.Generator) -> Scene:
-        if self.max_objects is not None and len(scene.objects) > self.max_objects:
+        if self.max_objects is not None and self._is_too_large(scene):
             choose = related_objects if self.objects == "related" else random_objects
-            scene = _keep_objects(scene, choose(scene, self.max_objects, rng))
+            scene = self._with_fixed_graph(_keep_objects(scene, choose(scene, self.max_objects, rng)))
         if self.relations == "none":
             return replace(scene, relations=())
         if self.relations == "subset":
             return replace(scene, relations=random_subset(scene.relations, len(scene.objects), rng))
-        if self.relations == "minimal":
-            return replace(scene, relations=tuple(minimal(scene.relations)))
         if self.relations == "sg2im":
             return replace(scene, relations=random_sg2im_relations(scene, rng))
+        return scene
+
+    def _is_too_large(self, scene: Scene) -> bool:
+        return self.max_objects is not None and len(scene.objects) > self.max_objects
+
+    def _with_fixed_graph(self, scene: Scene) -> Scene:
+        """With relations that depend on the scene alone: made once, before scenes are kept in memory."""
+        if self.relations == "minimal":
+            return replace(scene, relations=tuple(minimal(scene.relations)))
         if self.relations == "canonical":
             boxes, centres = _places(scene)
             return replace(scene, relations=(*scene.relations, *location_relations(boxes, centres)))

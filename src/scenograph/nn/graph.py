@@ -83,8 +83,9 @@ class GraphTripleConv(nn.Module):
         """What ``net1``'s first layer makes of subject, predicate and object side by side, with objects done once."""
         linear, width = cast(nn.Linear, self.net1[0]), objects.shape[1]
         parts = linear.weight.split([width, predicates.shape[1], width], dim=1)
-        hidden = F.linear(predicates, parts[1], linear.bias)
-        return hidden + F.linear(objects, parts[0])[subject] + F.linear(objects, parts[2])[target]
+        table = torch.cat([F.linear(objects, parts[0], linear.bias), F.linear(objects, parts[2])])
+        pairs = torch.stack([subject, target + len(objects)], dim=1)
+        return F.linear(predicates, parts[1]).add_(F.embedding_bag(pairs, table, mode="sum"))
 
 
 def _appearances(edges: Tensor, objects: int, weights: Tensor | None) -> Tensor:

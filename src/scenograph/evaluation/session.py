@@ -205,8 +205,9 @@ class Evaluation:
             raise UserError(f"{self.folder} holds another evaluation; choose another --out")
         self.processes.wait_for_everyone()
         if self.processes.is_main_process:
-            make_folder(self.folder / "pictures")
             make_folder(self.folder / "chunks")
+            if self.pictured:
+                make_folder(self.folder / "pictures")
             write_atomically(path, content.encode())
         self.processes.wait_for_everyone()
 

@@ -365,6 +365,36 @@ def test_flipping_mirrors_pictures_and_relations(painted: Path):
     assert 6 <= turned <= 18, "about half"
 
 
+def test_cropping_shows_a_window_of_pictures_and_scenes(painted: Path):
+    plain = PackLoader(painted, "train", (20, 20), 8)
+    cropped = PackLoader(painted, "train", (16, 16), 8, crop=0.8)
+    corners = set()
+    for step in range(3):
+        one, two = plain.batch(0, step, 8), cropped.batch(0, step, 8)
+        for i in range(8):
+            found = [
+                (x, y)
+                for y in range(5)
+                for x in range(5)
+                if torch.equal(one.images[i][:, y : y + 16, x : x + 16], two.images[i])
+            ]
+            (x, y) = found[0]
+            corners.add((x, y))
+            boxes = one.boxes[one.object_to_image == i] * 20 - torch.tensor([x, y, x, y])
+            seen = boxes.clamp(0, 16)
+            seen = seen[(seen[:, 0] < seen[:, 2]) & (seen[:, 1] < seen[:, 3])] / 16
+            torch.testing.assert_close(two.boxes[two.object_to_image == i], seen)
+    assert len(corners) > 8, "windows are random"
+
+
+def test_a_window_without_objects_is_not_chosen(tmp_path: Path):
+    corner = Scene((SceneObject("cube", box=(0.0, 0.0, 0.02, 0.02)),))
+    write_pack(tmp_path / "pack", Samples(VOCABULARY, {"train": [Sample("corner", corner)]}))
+    loader = PackLoader(tmp_path / "pack", "train", (16, 16), 8, crop=0.5)
+    batch = loader.batch(0, 0, 32)
+    assert batch.num_images == len(batch.objects) == 32
+
+
 def test_crowds_are_smaller_and_small_sets_as_ever():
     crowd = sample_scene(np.random.default_rng(0), RenderSettings(size=128, min_objects=40, max_objects=40))
     assert len(crowd["objects"]) == 40 and max(thing["3d_coords"][2] for thing in crowd["objects"]) < 0.2

@@ -44,7 +44,7 @@ from scenograph.data.visual_genome import VisualGenome, VisualGenomeOptions
 from scenograph.data.vocabularies import coco_ids, coco_validation_ids, shipped_vocabulary
 from scenograph.errors import UserError
 from scenograph.scenes.batch import resize_mask
-from scenograph.scenes.scene import Scene, mirror
+from scenograph.scenes.scene import Relation, Scene, SceneObject, crop, mirror
 from scenograph.scenes.sketch import Sketch
 
 
@@ -883,6 +883,29 @@ def test_masks_are_resized_without_smoothing():
     assert np.array_equal(resize_mask(mask, 4), mask)
     assert resize_mask(mask, 8)[:4].all() and not resize_mask(mask, 8)[4:].any()
     assert resize_mask(np.ones((1, 1), bool), 16).all()
+
+
+def test_a_window_of_a_scene():
+    mask = np.zeros((4, 4), bool)
+    mask[:, 3] = True
+    things = (
+        SceneObject("cat", box=(0.2, 0.2, 0.6, 0.6), mask=mask),
+        SceneObject("dog", box=(0.8, 0.8, 0.9, 0.9)),
+        SceneObject("cow", box=(0.4, 0.4, 0.5, 0.5), mask=mask),
+        SceneObject("owl"),
+        SceneObject("sun", box=(0.0, 0.0, 0.3, 0.3), mask=mask),
+    )
+    scene = Scene(things, (Relation(0, "near", 1), Relation(2, "inside", 0), Relation(4, "above", 2)))
+    seen = crop(scene, (0.25, 0.0, 0.75, 0.5))
+    assert [thing.category for thing in seen.objects] == ["cat", "cow", "owl", "sun"], "the dog is outside"
+    assert seen.relations == (Relation(1, "inside", 0), Relation(3, "above", 1))
+    cat, cow, owl, sun = seen.objects
+    assert np.allclose(cat.box, (0, 0.4, 0.7, 1)) and np.allclose(cow.box, (0.3, 0.8, 0.5, 1)) and owl.box is None
+    assert cat.mask.tolist() == [[False, False, False, True]] * 4 and cow.mask is mask
+    assert sun.mask.all() and np.allclose(sun.box, (0, 0, 0.1, 0.6))
+    left = crop(scene, (0.0, 0.0, 0.5, 1.0))
+    assert [thing.category for thing in left.objects] == ["cow", "owl", "sun"], "nothing of the cat's mask is left"
+    assert crop(scene, (0.0, 0.0, 1.0, 1.0)).to_dict() == scene.to_dict()
 
 
 def test_a_scene_in_a_mirror():

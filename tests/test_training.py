@@ -346,6 +346,7 @@ def test_published_settings():
     epoch = given.objective["epoch_steps"]
     factors = [learning_rate_factor(given, step) for step in (0, 120 * epoch - 1, 120 * epoch, 160 * epoch)]
     assert factors == pytest.approx([1.0, 1.0, 0.1, 0.01])
+    assert round(256 / load_recipe("spade-coco-256").data.crop) == 286
 
 
 @pytest.mark.parametrize(

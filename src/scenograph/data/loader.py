@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from scenograph.data.pack import Pack, open_picture, row_to_scene
@@ -21,7 +22,7 @@ from scenograph.errors import UserError
 from scenograph.scenes.batch import EncodedScene, SceneBatch, collate, encode_scene, picture_to_pixels
 from scenograph.scenes.canonical import location_relations, minimal
 from scenograph.scenes.geometry import mask_centre, sg2im_relation
-from scenograph.scenes.scene import Box, Relation, Scene, mirror
+from scenograph.scenes.scene import Box, Relation, Scene, crop, keep_objects, mirror
 
 RelationPolicy = Literal["stored", "subset", "minimal", "sg2im", "canonical", "none"]
 ObjectPolicy = Literal["random", "related"]
@@ -36,7 +37,7 @@ class PackLoader:
     ones and the minimal location graph over all pairs, as Canonical Sg2Im's loaders have it; ``none``.
     ``max_objects`` keeps some objects of larger scenes: a ``random`` selection, or the ``related`` ones first, as
     sg2im's Visual Genome loader does. ``flip`` mirrors every other scene at random, its left and right too.
-    Decoded scenes stay in memory up to ``cache``.
+    ``crop`` shows a random window of that share of both sides. Decoded scenes stay in memory up to ``cache``.
     """
 
     def __init__(
@@ -49,12 +50,14 @@ class PackLoader:
         max_objects: int | None = None,
         objects: ObjectPolicy = "random",
         flip: bool = False,
+        crop: float = 1.0,
         cache: int = 20_000,
     ) -> None:
         self.pack = Pack(folder, split)
         self.vocabulary = self.pack.vocabulary
         self.image_size, self.mask_size = image_size, mask_size
         self.relations, self.max_objects, self.objects, self.flip = relations, max_objects, objects, flip
+        self.load_size = (round(image_size[0] / crop), round(image_size[1] / crop))
         self.cache_limit = cache
         self._cache: dict[int, tuple[Scene, np.ndarray | None]] = {}
 
@@ -125,9 +128,23 @@ class PackLoader:
 
     def _encode(self, scene: Scene, image: np.ndarray | None, rng: np.random.Generator) -> EncodedScene:
         scene = self._select(scene, rng)
+        if self.load_size != self.image_size:
+            scene, image = self._crop(scene, image, rng)
         if self.flip and rng.random() < 0.5:
             scene, image = mirror(scene), None if image is None else image[:, ::-1]
         return encode_scene(scene, self.vocabulary, self.mask_size, image)
+
+    def _crop(
+        self, scene: Scene, image: np.ndarray | None, rng: np.random.Generator
+    ) -> tuple[Scene, np.ndarray | None]:
+        """A random window of the picture's size, in which at least one object is to be seen."""
+        (height, width), (full_height, full_width) = self.image_size, self.load_size
+        top, left = int(rng.integers(full_height - height + 1)), int(rng.integers(full_width - width + 1))
+        window = left / full_width, top / full_height, (left + width) / full_width, (top + height) / full_height
+        seen = crop(scene, window)
+        if not seen.objects:
+            return scene, None if image is None else picture_to_pixels(Image.fromarray(image), height, width)
+        return seen, None if image is None else image[top : top + height, left : left + width]
 
     def _load(self, indices: Sequence[int]) -> list[tuple[Scene, np.ndarray | None]]:
         """Scenes with masks of the model's size, and pictures (H, W, 3) uint8; missing ones in one read."""
@@ -135,7 +152,7 @@ class PackLoader:
         fresh: dict[int, tuple[Scene, np.ndarray | None]] = {}
         for index, row in zip(missing, self.pack.rows(missing), strict=True):
             picture = open_picture(row)
-            image = None if picture is None else picture_to_pixels(picture, *self.image_size)
+            image = None if picture is None else picture_to_pixels(picture, *self.load_size)
             scene = row_to_scene(row, self.mask_size)
             fresh[index] = (scene if self._is_too_large(scene) else self._with_fixed_graph(scene), image)
         room = self.cache_limit - len(self._cache)
@@ -145,7 +162,7 @@ class PackLoader:
     def _select(self, scene: Scene, rng: np.random.Generator) -> Scene:
         if self.max_objects is not None and self._is_too_large(scene):
             choose = related_objects if self.objects == "related" else random_objects
-            scene = self._with_fixed_graph(_keep_objects(scene, choose(scene, self.max_objects, rng)))
+            scene = self._with_fixed_graph(keep_objects(scene, choose(scene, self.max_objects, rng)))
         if self.relations == "none":
             return replace(scene, relations=())
         if self.relations == "subset":
@@ -228,13 +245,3 @@ def _places(scene: Scene) -> tuple[list[Box], list[tuple[float, float]]]:
     if len(boxes) < len(scene.objects):
         raise UserError("relations made from places need boxes; this pack has objects without one")
     return boxes, [mask_centre(box, thing.mask) for box, thing in zip(boxes, scene.objects, strict=True)]
-
-
-def _keep_objects(scene: Scene, kept: Sequence[int]) -> Scene:
-    position = {old: new for new, old in enumerate(kept)}
-    relations = [
-        Relation(position[r.subject], r.predicate, position[r.object])
-        for r in scene.relations
-        if r.subject in position and r.object in position
-    ]
-    return Scene(tuple(scene.objects[i] for i in kept), tuple(relations))

@@ -23,6 +23,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -168,6 +169,54 @@ def mirror(scene: Scene) -> Scene:
     )
     relations = tuple(replace(r, predicate=MIRRORED.get(r.predicate, r.predicate)) for r in scene.relations)
     return Scene(objects, relations)
+
+
+def crop(scene: Scene, window: Box) -> Scene:
+    """What a window shows: objects cut at its borders (without their sketches), those outside it left out.
+
+    An object of whose mask nothing is left is outside; objects without a box are kept.
+    """
+    seen = {number: _cut(thing, window) for number, thing in enumerate(scene.objects)}
+    objects = tuple(seen[number] or thing for number, thing in enumerate(scene.objects))
+    return keep_objects(replace(scene, objects=objects), [number for number, thing in seen.items() if thing])
+
+
+def _cut(thing: SceneObject, window: Box) -> SceneObject | None:
+    """The part of an object inside a window, in the window's coordinates."""
+    if thing.box is None:
+        return thing
+    left, top, right, bottom = window
+    x0, y0, x1, y1 = thing.box
+    seen = max(x0, left), max(y0, top), min(x1, right), min(y1, bottom)
+    if seen[0] >= seen[2] or seen[1] >= seen[3]:
+        return None
+    mask = thing.mask
+    if mask is not None and seen != thing.box:
+        rows = _pixels_between((seen[1] - y0) / (y1 - y0), (seen[3] - y0) / (y1 - y0), mask.shape[0])
+        columns = _pixels_between((seen[0] - x0) / (x1 - x0), (seen[2] - x0) / (x1 - x0), mask.shape[1])
+        mask = mask[np.ix_(rows, columns)]
+        if not mask.any():
+            return None
+    width, height = right - left, bottom - top
+    box = (seen[0] - left) / width, (seen[1] - top) / height, (seen[2] - left) / width, (seen[3] - top) / height
+    return replace(thing, box=box, mask=mask, sketch=thing.sketch if seen == thing.box else None)
+
+
+def keep_objects(scene: Scene, kept: Sequence[int]) -> Scene:
+    """Some objects of a scene, by number and in that order, with the relations among them."""
+    position = {old: new for new, old in enumerate(kept)}
+    relations = [
+        Relation(position[r.subject], r.predicate, position[r.object])
+        for r in scene.relations
+        if r.subject in position and r.object in position
+    ]
+    return Scene(tuple(scene.objects[i] for i in kept), tuple(relations))
+
+
+def _pixels_between(start: float, end: float, count: int) -> np.ndarray:
+    """Of ``count`` pixels over [0, 1] the nearest to ``count`` places evenly over [start, end]."""
+    places = start + (np.arange(count) + 0.5) / count * (end - start)
+    return np.minimum((places * count).astype(int), count - 1)
 
 
 def encode_mask(mask: np.ndarray) -> dict[str, list[int]]:

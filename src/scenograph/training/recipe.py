@@ -32,6 +32,7 @@ class DataRecipe(_Section):
     max_objects: int | None = Field(default=None, ge=1)
     objects: ObjectPolicy = "random"
     flip: bool = False
+    crop: float = Field(default=1.0, ge=0.5, le=1)
     workers: int = Field(default=0, ge=0)
 
 

@@ -366,7 +366,7 @@ class Trainer:
         mask_size = settings.get("mask_size") or 16
         chosen = (data.relations, data.max_objects, data.objects)
         return {
-            "train": PackLoader(data.pack, data.train_split, side, mask_size, *chosen, flip=data.flip),
+            "train": PackLoader(data.pack, data.train_split, side, mask_size, *chosen, data.flip, data.crop),
             "validation": PackLoader(data.pack, data.validation_split, side, mask_size, *chosen),
         }
 

@@ -303,7 +303,7 @@ def test_boxes_beyond_the_canvas_are_cut_and_said(caplog):
     scene = Scene((SceneObject("cube", (), (-0.4, 0.2, 0.4, 0.6), mask), SceneObject("cube", (), BOXES[0])))
     with caplog.at_level(logging.WARNING):
         cut = cut_to_canvas(scene)
-    assert cut.objects[0].box == (0.0, 0.2, 0.4, 0.6) and cut.objects[0].mask.shape == (8, 4)
+    assert cut.objects[0].box == (0.0, 0.2, 0.4, 0.6) and cut.objects[0].mask.shape == (8, 8)
     assert cut.objects[0].mask.all() and cut.objects[1] is scene.objects[1]
     assert "objects[0].box: [-0.4, 0.2, 0.4, 0.6] reaches beyond the canvas and is cut to it" in caplog.text
 

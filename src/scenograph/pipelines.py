@@ -25,7 +25,7 @@ from scenograph.evaluation.layouts import layout_costs
 from scenograph.models.base import Model
 from scenograph.models.registry import AutoModel
 from scenograph.scenes.batch import SceneBatch, images_to_uint8
-from scenograph.scenes.scene import ObjectSeed, Scene
+from scenograph.scenes.scene import CANVAS, ObjectSeed, Scene, cut
 from scenograph.scenes.text import scene_from_text
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -271,17 +271,12 @@ def cut_to_canvas(scene: Scene, where: str = "") -> Scene:
         if thing.box is None or (min(thing.box) >= 0.0 and max(thing.box) <= 1.0):
             objects.append(thing)
             continue
-        x0, y0, x1, y1 = thing.box
-        low, high = (max(x0, 0.0), max(y0, 0.0)), (min(x1, 1.0), min(y1, 1.0))
-        mask = thing.mask
-        if mask is not None:
-            height, width = mask.shape
-            rows = slice(round((low[1] - y0) / (y1 - y0) * height), round((high[1] - y0) / (y1 - y0) * height))
-            columns = slice(round((low[0] - x0) / (x1 - x0) * width), round((high[0] - x0) / (x1 - x0) * width))
-            mask = mask[rows, columns] if mask[rows, columns].size else None
-        shown = f"[{x0:g}, {y0:g}, {x1:g}, {y1:g}]"
+        shown = "[{:g}, {:g}, {:g}, {:g}]".format(*thing.box)
         log.warning("%sobjects[%d].box: %s reaches beyond the canvas and is cut to it", where, number, shown)
-        objects.append(replace(thing, box=(*low, *high), mask=mask))
+        seen = cut(thing, CANVAS) or cut(replace(thing, mask=None), CANVAS)  # nothing of its mask may be left
+        if seen is None:
+            raise UserError(f"{where}objects[{number}].box: {shown} lies outside the canvas")
+        objects.append(seen)
     return replace(scene, objects=tuple(objects))
 
 

@@ -43,6 +43,7 @@ MAX_OBJECTS = 256
 OBJECT_FIELDS = ("category", "attributes", "box", "mask", "sketch", "seed")
 
 Box = tuple[float, float, float, float]
+CANVAS: Box = (0.0, 0.0, 1.0, 1.0)
 ObjectSeed = int | tuple[int, int, float]
 """A seed, or the way from one to another."""
 
@@ -176,13 +177,13 @@ def crop(scene: Scene, window: Box) -> Scene:
 
     An object of whose mask nothing is left is outside; objects without a box are kept.
     """
-    seen = {number: _cut(thing, window) for number, thing in enumerate(scene.objects)}
+    seen = {number: cut(thing, window) for number, thing in enumerate(scene.objects)}
     objects = tuple(seen[number] or thing for number, thing in enumerate(scene.objects))
     return keep_objects(replace(scene, objects=objects), [number for number, thing in seen.items() if thing])
 
 
-def _cut(thing: SceneObject, window: Box) -> SceneObject | None:
-    """The part of an object inside a window, in the window's coordinates."""
+def cut(thing: SceneObject, window: Box) -> SceneObject | None:
+    """The part of an object inside a window, in the window's coordinates; None if there is none."""
     if thing.box is None:
         return thing
     left, top, right, bottom = window

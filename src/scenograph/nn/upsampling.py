@@ -35,7 +35,8 @@ def upsampled_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> T
     if product_pays(x, channels=weight.shape[1]):
         spread = _transposed_product(x, weight)
     else:
-        spread = F.conv_transpose2d(x, weight.flip(2, 3).transpose(0, 1), stride=2)
+        kernel = weight.flip(2, 3).transpose(0, 1).contiguous(memory_format=torch.channels_last)
+        spread = F.conv_transpose2d(x, kernel, stride=2)
     doubled = F.avg_pool2d(spread, 2, stride=1, divisor_override=1)
     return doubled if bias is None else doubled + bias[:, None, None]
 

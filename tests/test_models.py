@@ -149,6 +149,18 @@ def test_any_layout_model_goes_with_any_image_model(layout, image):
     assert all(thing.box is not None for scene in result.scenes for thing in scene.objects)
 
 
+@pytest.mark.parametrize("layout", PLACING)
+def test_models_say_whether_boxes_depend_on_the_seed(layout):
+    """Of those that do, several layouts are drawn and the best is kept."""
+    torch.manual_seed(0)
+    model = SMALL[layout]().eval()
+    graph = [replace(s, objects=tuple(replace(t, box=None) for t in s.objects)) for s in scenes()[:1]]
+    batch = SceneBatch.from_scenes(graph, model.vocabulary)
+    with torch.no_grad():
+        boxes = [model.encode(batch, generators(seed)).boxes for seed in range(12)]
+    assert any(not torch.equal(boxes[0], other) for other in boxes) == model.samples_boxes
+
+
 def test_given_boxes_are_kept_and_others_lie_on_the_canvas():
     model = SMALL["mise-layout"]().eval()
     for parameter in model.parameters():

@@ -33,7 +33,7 @@ DEFAULT_LAYOUT = "mise-layout-rendered"
 DEFAULT_IMAGE = "mise-rendered-64"
 DEFAULT_CLASSIFIER = "object-classifier-rendered"
 LAYOUT_CANDIDATES = 8
-"""Layouts drawn per picture, of which the one that obeys its scene best is kept."""
+"""Layouts drawn per picture by models that draw lots, of which the one that obeys its scene best is kept."""
 
 SMALLEST = 1 / 128
 """Side of the smallest box kept, in fractions of the canvas."""
@@ -218,7 +218,7 @@ def place_objects(model: Model, scenes: Sequence[Scene], seeds: Sequence[int], r
         return list(scenes)
     batch = _batch(model, [_without_unknown_attributes(scene, model.vocabulary) for scene in scenes])
     generators = _generators(seeds, "layout")
-    outputs = [model.encode(batch, generators) for _ in range(LAYOUT_CANDIDATES)]
+    outputs = [model.encode(batch, generators) for _ in range(LAYOUT_CANDIDATES if model.samples_boxes else 1)]
     boxes = torch.stack([output.boxes for output in outputs if output.boxes is not None])
     costs = np.stack([layout_costs(candidate, batch, model.vocabulary) for candidate in boxes])
     best = torch.from_numpy(costs.argmin(axis=0)).to(batch.object_to_image)[batch.object_to_image]

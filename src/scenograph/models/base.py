@@ -88,6 +88,11 @@ class Model(nn.Module):
         """How many random numbers decide the looks of each object, and of the picture; 0 if objects have none."""
         return 0
 
+    @property
+    def samples_boxes(self) -> bool:
+        """Whether the boxes of a layout model depend on the seed."""
+        return False
+
     def for_inference(self) -> Self:
         """This model, or a faster equal one that can only infer; in eval mode."""
         return self.eval()

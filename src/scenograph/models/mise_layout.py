@@ -67,6 +67,11 @@ class MiseLayout(Model):
             nodes = block(nodes, predicates, edges, row, column, real)
         return self.box_out(self.norm(nodes))
 
+    @property
+    def samples_boxes(self) -> bool:
+        """They are noise at first."""
+        return True
+
     @torch.no_grad()
     def encode(self, batch: SceneBatch, generators: Generators = None, size: int | None = None) -> ModelOutput:
         """Boxes (O, 4) by Heun steps from noise; given boxes stay as they are."""

@@ -91,6 +91,11 @@ class Wsgc(Model):
         """The data's names, and those of the location graph that it lacks."""
         return with_locations(vocabulary)
 
+    @property
+    def samples_boxes(self) -> bool:
+        """Drawn converses change them."""
+        return self.config.learned_converse
+
     def encode(self, batch: SceneBatch, generators: Generators = None, size: int | None = None) -> ModelOutput:
         """Boxes, cut to the canvas, and masks (O, M, M) where the model has them; those given are kept."""
         graph = self.canonicalize(batch, generators)

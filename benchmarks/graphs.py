@@ -45,7 +45,7 @@ def trained(name: str, overrides: list[str], arguments: argparse.Namespace) -> M
     """The network, trained in its folder once."""
     folder = arguments.out / name.replace(" ", "-").replace("'", "")
     settings = [f"data.pack={arguments.train}", "data.relations=minimal", f"training.steps={arguments.steps}"]
-    recipe = load_recipe("wsgc-rendered", [*settings, "training.validate_every=1000000", *overrides])
+    recipe = load_recipe("wsgc-rendered", [*settings, "training.validate_every=1000000", *arguments.set, *overrides])
     trainer = Trainer(recipe, folder, torch.device(arguments.device))
     return AutoModel.from_pretrained(trainer.run())
 
@@ -96,6 +96,7 @@ def main() -> None:
     parser.add_argument("tests", type=Path, nargs="+", help="Packs of scenes with as many objects each.")
     parser.add_argument("--train", type=Path, required=True, help="Pack of small scenes.")
     parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="Of the recipe, for both networks.")
     parser.add_argument("--image", help="An image model that draws the layouts.")
     parser.add_argument("--pictures", type=int, default=3, help="Scenes of each pack that it draws.")
     parser.add_argument("--device", default="cpu")

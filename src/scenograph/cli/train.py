@@ -32,9 +32,11 @@ def train(
     folder = out or Path("runs") / loaded.name
     trainer = Trainer(loaded, folder, pick_device(device) if device != "auto" else None)
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
-    pieces = f"{loaded.training.steps} steps of {loaded.training.batch_size} scenes"
+    pieces = f"{loaded.training.steps} steps of {loaded.training.batch_size} scenes, on {trainer.accelerator.device}"
+    if trainer.begins and loaded.training.start_from:
+        pieces += f", from the weights of {loaded.training.start_from}"
     if trainer.accelerator.is_main_process:
-        console.print(f"{loaded.name}: {parameters / 1e6:.2f} M parameters, {pieces}, on {trainer.accelerator.device}")
+        console.print(f"{loaded.name}: {parameters / 1e6:.2f} M parameters, {pieces}")
     if dry_run:
         return
     with progress_bar() as bar:

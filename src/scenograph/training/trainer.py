@@ -77,7 +77,8 @@ class Trainer:
         self.ema = copy.deepcopy(self.model).eval().requires_grad_(False) if training.ema_decay else None
         self.step = 0
         self.validation_figures: dict[str, float] = {}
-        if training.start_from and not (folder / "checkpoints").is_dir():
+        self.begins = not (folder / "checkpoints").is_dir()
+        if training.start_from and self.begins:
             self._start_from(training.start_from)
 
     def run(self, listener: Listener = lambda step, figures: None) -> Path:
@@ -322,7 +323,6 @@ class Trainer:
         state = load_checkpoint(Path(source) / "checkpoints") or {"modules": {}}
         for phase in state["modules"].keys() & self.modules.keys():
             load_state(self.modules[phase], state["modules"][phase], f"{source}, {phase}")
-        log.info("starting from %s", source)
 
     def _trim_metrics(self) -> None:
         """Drop figures that a killed run wrote after its last checkpoint; they will be written again."""

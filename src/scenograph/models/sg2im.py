@@ -26,7 +26,7 @@ from scenograph.nn.layers import Normalization, channels_last
 from scenograph.nn.layout import compose_layout, sample_boxes, sample_masks
 from scenograph.nn.normalization import BatchNorm2d
 from scenograph.nn.refinement import FoldedRefinement, RefinementNetwork
-from scenograph.nn.upsampling import UpsampledConvolution
+from scenograph.nn.upsampling import UpsampledConv2d
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.vocabulary import IMAGE_CATEGORY, IN_IMAGE_PREDICATE, Vocabulary
 
@@ -266,7 +266,7 @@ def _fold_mask_network(network: nn.Sequential) -> nn.Sequential:
     layers: list[nn.Module] = []
     for layer in network:
         if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):
-            layers.append(UpsampledConvolution(layer.weight, layer.bias))
+            layers.append(UpsampledConv2d.of(layer.weight, layer.bias))
         elif not isinstance(layer, nn.Upsample):
             layers.append(layer)
     return nn.Sequential(*layers)

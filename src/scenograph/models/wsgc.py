@@ -21,6 +21,7 @@ from scenograph.nn.embedding import AttributeEmbedding
 from scenograph.nn.graph import GraphTripleConv, mlp
 from scenograph.nn.layers import channels_last
 from scenograph.nn.normalization import BatchNorm2d
+from scenograph.nn.upsampling import UpsampledConv2d
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.canonical import with_locations
 from scenograph.scenes.vocabulary import Vocabulary
@@ -199,6 +200,6 @@ def _beliefs(config: WsgcConfig, shape: tuple[int, ...]) -> Tensor:
 def _mask_network(channels: int, size: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for _ in range(int(math.log2(size))):
-        layers += [nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(channels, channels, 3, padding=1)]
+        layers += [nn.Identity(), UpsampledConv2d(channels, channels)]  # positions as in published weights
         layers += [BatchNorm2d(channels), nn.ReLU(inplace=True)]
     return channels_last(nn.Sequential(*layers, nn.Conv2d(channels, 1, 1)))

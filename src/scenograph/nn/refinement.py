@@ -13,7 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from scenograph.errors import UserError
 from scenograph.nn.convolution import SameConv2d, same_conv2d
 from scenograph.nn.layers import Normalization, channels_last, leaky_activation, normalization_layers
-from scenograph.nn.upsampling import UpsampledConvolution, upsampled_conv2d
+from scenograph.nn.upsampling import UpsampledConv2d, upsampled_conv2d
 
 
 class RefinementModule(nn.Module):
@@ -88,7 +88,7 @@ class FoldedRefinement(nn.Module):
             conv = SameConv2d(module.layout_channels, first.out_channels, 3)
             conv.weight, conv.bias = nn.Parameter(to_layout.clone()), first.bias
             self.from_layout.append(conv)
-            self.from_features.append(UpsampledConvolution(to_features, None))
+            self.from_features.append(UpsampledConv2d.of(to_features, None))
             self.rest.append(nn.Sequential(*rest))
         self.output_conv = network.output_conv
         channels_last(self)

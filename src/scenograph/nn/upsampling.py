@@ -7,6 +7,8 @@ convolution can come between, where only every fourth pixel is not zero.
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,16 +16,18 @@ from torch import Tensor, nn
 from scenograph.nn.convolution import convolve_around, number_pixels, pixel_rows, product_pays
 
 
-class UpsampledConvolution(nn.Module):
-    """:func:`upsampled_conv2d` with a trained weight, for inference."""
+class UpsampledConv2d(nn.Conv2d):
+    """A 3 x 3 convolution of the doubled map."""
 
-    weight: Tensor
-    bias: Tensor | None
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__(channels_in, channels_out, 3, padding=1)
 
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        super().__init__()
-        self.register_buffer("weight", weight.detach())
-        self.register_buffer("bias", None if bias is None else bias.detach())
+    @classmethod
+    def of(cls, weight: Tensor, bias: Tensor | None) -> Self:
+        """With a trained weight (C', C, 3, 3) and bias."""
+        conv = cls(weight.shape[1], weight.shape[0])
+        conv.weight, conv.bias = nn.Parameter(weight.detach()), None if bias is None else nn.Parameter(bias.detach())
+        return conv
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C', 2 H, 2 W)."""

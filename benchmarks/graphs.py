@@ -74,15 +74,16 @@ def measured(model: Model, pack: Path, form: str) -> tuple[float, float, int]:
 
 
 def drawn(models: dict[str, Model], packs: list[Path], image: str, count: int) -> Image.Image:
-    """A sheet with a row per scene: its picture in the true layout and in each model's."""
-    pipe, pictures = Pipeline(AutoModel.from_pretrained(image)), []
+    """A sheet with a column per scene: its picture in the true layout, and below it in each model's."""
+    pipe, columns = Pipeline(AutoModel.from_pretrained(image)), []
     for pack in packs:
         true, asked = (PackLoader(pack, "train", (64, 64), 16, kind).scenes(0, count) for kind in ("stored", "minimal"))
         for number, (scene, graph) in enumerate(zip(true, asked, strict=True)):
             torch.manual_seed(number)
             layouts = [without_masks(scene), *(placed(model, without_masks(graph)) for model in models.values())]
-            pictures += pipe(layouts, seeds=[0]).images
-    return contact_sheet(pictures, columns=1 + len(models))
+            columns.append(pipe(layouts, seeds=[0]).images)
+    rows = zip(*columns, strict=True)
+    return contact_sheet([picture for row in rows for picture in row], columns=len(columns))
 
 
 def without_masks(scene: Scene) -> Scene:

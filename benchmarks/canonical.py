@@ -33,10 +33,10 @@ CATEGORIES, SIDE = 184, 128
 PREDICATES = ("__padding__", "__in_image__", "below", "above", "left of", "right of", "inside", "surrounding")
 VOCABULARY = Vocabulary(("__image__", *(f"category {i}" for i in range(1, CATEGORIES))), PREDICATES)
 ROWS = [
-    "layouts, 20 objects, batch 4",
-    "the same from bare graphs, batch 4",
-    "completion of graphs, 20 objects, batch 4",
-    "completion of graphs, 20 objects, batch 32",
+    "completion of graphs, batch 4",
+    "completion of graphs, batch 32",
+    "layouts of completed graphs, batch 4",
+    "layouts of bare graphs, batch 4",
     "pictures, batch 1",
     "pictures, batch 4",
     "training step, batch 4",
@@ -186,12 +186,12 @@ def pad(rows: list[torch.Tensor]) -> torch.Tensor:
 def original(row: str, count: int, checkout: str) -> Run:
     """As ours."""
     options, model, losses = original_modules(checkout)
-    if row.startswith("layouts"):
+    if row.startswith("layouts of completed"):
         batch = scenes(count, 20)
         objects, boxes, triples, kinds = padded(batch, whole_graph(batch))
         network = model.sg_to_layout.eval()
         return without_gradients(lambda: network(objects, triples, kinds, None))
-    if row.startswith(("the same", "completion")):
+    if row.startswith(("layouts of bare", "completion")):
         batch = scenes(count, 20)
         objects, _, triples, _ = padded(batch)
         network, complete = model.sg_to_layout.eval(), original_completion(options)
@@ -253,8 +253,8 @@ def start(system: str, row: str, options: argparse.Namespace) -> Run:
         return original(row, count, options.original)
     if row.startswith("completion"):
         return our_completion(count)
-    if row.startswith(("layouts", "the same")):
-        return our_layouts(count, row.startswith("the same"))
+    if row.startswith("layouts"):
+        return our_layouts(count, bare="bare" in row)
     return our_pictures(count) if row.startswith("pictures") else our_training_step(count)
 
 

@@ -39,6 +39,8 @@ def compare(
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
+        if options.one[1] not in rows:
+            parser.error(f"no row {options.one[1]!r}; choose from {', '.join(rows)}")
         print(json.dumps(_measure(start, options)))
         return
     systems = [("original", "fp32")] * bool(options.original) + [("ours", "fp32"), ("ours", "bf16")]

@@ -238,6 +238,15 @@ def test_a_run_starts_from_the_networks_of_another(painted, tmp_path, name):
     assert_same_weights(second, again)
 
 
+def test_an_empty_folder_of_checkpoints_is_no_run(painted, tmp_path):
+    """As a full disk leaves it at the first checkpoint: the same command must not begin with other weights."""
+    first = train(recipe(painted, "mise-layout", steps=2), tmp_path / "first")
+    (tmp_path / "second" / "checkpoints").mkdir(parents=True)
+    second = Trainer(recipe(painted, "mise-layout", start_from=str(tmp_path / "first")), tmp_path / "second")
+    assert second.begins
+    assert_same_weights(first, second)
+
+
 def test_a_run_starts_from_a_model(painted, tmp_path):
     first = train(recipe(painted, "sg2im", steps=2), tmp_path / "first")
     second = Trainer(recipe(painted, "sg2im", start_from=str(tmp_path / "first" / "model")), tmp_path / "second")

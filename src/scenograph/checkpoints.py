@@ -39,5 +39,10 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
     return state
 
 
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a run has one."""
+    return bool(_list(folder))
+
+
 def _list(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("checkpoint-*.pt") if re.fullmatch(r"checkpoint-\d{8}\.pt", path.name))

@@ -6,6 +6,7 @@ halves of the batch of one.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -56,7 +57,8 @@ class PackLoader:
         self.pack = Pack(folder, split)
         self.vocabulary = self.pack.vocabulary
         self.image_size, self.mask_size = image_size, mask_size
-        self.relations, self.max_objects, self.objects, self.flip = relations, max_objects, objects, flip
+        self.relations, self.objects, self.flip = relations, objects, flip
+        self.max_objects = sys.maxsize if max_objects is None else max_objects
         self.load_size = (round(image_size[0] / crop), round(image_size[1] / crop))
         self.cache_limit = cache
         self._cache: dict[int, tuple[Scene, np.ndarray | None]] = {}
@@ -154,13 +156,15 @@ class PackLoader:
             picture = open_picture(row)
             image = None if picture is None else picture_to_pixels(picture, *self.load_size)
             scene = row_to_scene(row, self.mask_size)
-            fresh[index] = (scene if self._is_too_large(scene) else self._with_fixed_graph(scene), image)
+            if len(scene.objects) <= self.max_objects:  # others are cut down first, at random
+                scene = self._with_fixed_graph(scene)
+            fresh[index] = (scene, image)
         room = self.cache_limit - len(self._cache)
         self._cache |= dict(list(fresh.items())[: max(room, 0)])
         return [fresh[index] if index in fresh else self._cache[index] for index in indices]
 
     def _select(self, scene: Scene, rng: np.random.Generator) -> Scene:
-        if self.max_objects is not None and self._is_too_large(scene):
+        if len(scene.objects) > self.max_objects:
             choose = related_objects if self.objects == "related" else random_objects
             scene = self._with_fixed_graph(keep_objects(scene, choose(scene, self.max_objects, rng)))
         if self.relations == "none":
@@ -170,9 +174,6 @@ class PackLoader:
         if self.relations == "sg2im":
             return replace(scene, relations=random_sg2im_relations(scene, rng))
         return scene
-
-    def _is_too_large(self, scene: Scene) -> bool:
-        return self.max_objects is not None and len(scene.objects) > self.max_objects
 
     def _with_fixed_graph(self, scene: Scene) -> Scene:
         """With relations that depend on the scene alone: made once, before scenes are kept in memory."""

@@ -32,14 +32,13 @@ def same_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def product_pays(x: Tensor, channels: int) -> bool:
-    """Whether a matrix product with ``channels`` columns is a faster convolution of a map (N, C, H, W)."""
+    """Whether convolving a map (N, C, H, W) is faster as a matrix product; ``channels`` of what it makes."""
     return x.device.type == "cpu" and x.shape[2] * x.shape[3] <= SMALL and channels >= WIDE
 
 
 def number_pixels(x: Tensor) -> Tensor:
     """The pixels of a map (N, C, H, W), counted: (N, H, W)."""
-    count, _, height, width = x.shape
-    return torch.arange(count * height * width).view(count, height, width)
+    return torch.arange(x[:, 0].numel()).view_as(x[:, 0])
 
 
 def pixel_rows(x: Tensor) -> Tensor:
@@ -87,7 +86,7 @@ class Neighbourhoods:
         kinds, pixels = _kinds(around)
         if len(pixels) > LARGEST_SHARE * keys.numel():
             return None
-        numbers = windows(torch.arange(keys.numel()).view_as(keys), kernel, keys.numel())
+        numbers = windows(number_pixels(keys[:, None]), kernel, keys.numel())
         return cls(numbers.flatten(0, 2)[near_pixels], around.flatten(0, 2)[pixels], kinds)
 
     def spread(self, rows: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ from accelerate.utils import gather_object
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from scenograph.checkpoints import load_checkpoint, save_checkpoint
+from scenograph.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint
 from scenograph.data.loader import PackLoader
 from scenograph.errors import UserError, suggest
 from scenograph.files import make_folder, write_atomically
@@ -77,7 +77,7 @@ class Trainer:
         self.ema = copy.deepcopy(self.model).eval().requires_grad_(False) if training.ema_decay else None
         self.step = 0
         self.validation_figures: dict[str, float] = {}
-        self.begins = not (folder / "checkpoints").is_dir()
+        self.begins = not has_checkpoint(folder / "checkpoints")
         if training.start_from and self.begins:
             self._start_from(training.start_from)
 
@@ -308,7 +308,7 @@ class Trainer:
 
     def _start_from(self, source: str) -> None:
         """Take over a model's weights, and if ``source`` is a run those of its other networks."""
-        is_run = (Path(source) / "checkpoints").is_dir()
+        is_run = has_checkpoint(Path(source) / "checkpoints")
         try:
             given = AutoModel.from_pretrained(Path(source) / "model" if is_run else source)
         except UserError as error:

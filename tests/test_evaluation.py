@@ -39,7 +39,7 @@ from scenograph.evaluation.protocols import EXPLANATIONS, PROTOCOLS, default_pro
 from scenograph.evaluation.report import compare, differences, evaluation_curves, make_report
 from scenograph.evaluation.retrieval import rank, retrieval_figures
 from scenograph.evaluation.robustness import equivalent, noisy
-from scenograph.evaluation.session import Evaluation, Layouts, Tools
+from scenograph.evaluation.session import Evaluation, Layouts, Subject, Tools
 from scenograph.evaluation.summary import Figure, Summary
 from scenograph.models.object_classifier import ObjectClassifier, ObjectClassifierConfig
 from scenograph.models.published import features
@@ -573,7 +573,7 @@ def evaluation(painted, tmp_path, monkeypatch):
         changes = {"repeats": 2, "metrics": ("agreement", "layout", "quality", "objects", "probes"), **changes}
         protocol = find_protocol("rendered", changes)
         tools = Tools(encoder=ClassifierEncoder(judge), judge=judge)
-        return Evaluation(tmp_path / folder, Layouts(painted, protocol), draw, None, tools, tmp_path / "cache")
+        return Evaluation(tmp_path / folder, Layouts(painted, protocol), Subject({}, draw), tools, tmp_path / "cache")
 
     return make
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from scenograph.cli.console import console, progress_bar
-from scenograph.cli.evaluate import judge_of, measure
+from scenograph.cli.evaluate import judge_of, measure, pipeline_subject
 from scenograph.errors import UserError
 
 app = typer.Typer(no_args_is_help=True, help="Benchmarks that compare models.")
@@ -66,8 +66,8 @@ def quality(
         trained = _train(recipe, pack, minutes, out, device)
         pipe = Pipeline.from_pretrained(trained["model"], device=where)
         tools = Tools(encoder=ClassifierEncoder(judge), judge=judge)
-        names = {"layout": None, "image": trained["model"]}
-        report = measure(pack, protocol, out / trained["name"] / "evaluation", pipe, names, tools)
+        subject = pipeline_subject(pipe, protocol, {"image": trained["model"]})
+        report = measure(pack, protocol, out / trained["name"] / "evaluation", subject, tools)
         if report is not None:
             rows.append({**trained, "seconds": _seconds(pipe), "figures": report["figures"]})
     if not rows:

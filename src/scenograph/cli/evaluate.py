@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from scenograph.evaluation.encoders import Encoder
     from scenograph.evaluation.protocols import Protocol
-    from scenograph.evaluation.session import Draw, Evaluation, Layouts, Place, Tools
+    from scenograph.evaluation.session import Evaluation, Layouts, Subject, Tools
     from scenograph.evaluation.summary import Figure
     from scenograph.models.base import Model
     from scenograph.models.object_classifier import ObjectClassifier
@@ -126,48 +126,41 @@ def evaluate(
     where = pick_device(device)
     curves = training_curves(training_run) if training_run else {}  # before hours of drawing: a wrong name is said now
     tools = _tools(chosen, where, classifier, _files(weights), detector, detections, read_vocabulary(pack))
-    drawer: Pipeline | Model | None = None
     if pictures is not None:
-        _use_pictures(pictures, out)
+        subject = _pictures_subject(pictures, out)
     elif layout and not model and not image and chosen.given == "graph" and set(chosen.metrics) <= LAYOUT_METRICS:
-        drawer = load_layout_model(layout, where)
+        subject = _layout_subject(load_layout_model(layout, where), layout)
     else:
-        drawer = Pipeline.from_pretrained(model, layout=layout, image=image, device=where)
-    names = {"layout": layout, "image": model or image}
-    measure(pack, chosen, out, drawer, names, tools, steps, curves, training_run)
+        pipe = Pipeline.from_pretrained(model, layout=layout, image=image, device=where)
+        subject = pipeline_subject(pipe, chosen, {"layout": layout, "image": model or image}, steps)
+    measure(pack, chosen, out, subject, tools, steps, curves, training_run)
 
 
 def measure(
     pack: Path,
     protocol: Protocol,
     out: Path,
-    drawer: Pipeline | Model | None,
-    names: dict[str, str | None],
+    subject: Subject,
     tools: Tools,
     steps: int | None = None,
     curves: dict[str, list[tuple[float, float]]] | None = None,
     training_run: Path | None = None,
 ) -> dict[str, Any] | None:
-    """Evaluate in the folder ``out``, print the figures and write the report; None on processes but the main one.
-
-    ``drawer`` draws, or only places if it is a layout model; without it, the folder has the pictures.
-    """
+    """Evaluate in the folder ``out``, print the figures and write the report; None on processes but the main one."""
     from scenograph.evaluation.report import evaluation_curves, make_report, write_report
     from scenograph.evaluation.session import Evaluation, Layouts
     from scenograph.evaluation.summary import Summary
     from scenograph.files import make_folder
 
     layouts = Layouts(pack, protocol)
-    draw, place = (None, None) if drawer is None else _drawing(drawer, protocol, steps)
-    models = {"pictures": _pictures_row(out)} if drawer is None else _models(drawer, protocol, names)
     request = {
         "protocol": protocol.model_dump(mode="json"),
         "data": layouts.identity(),
-        "models": models,
+        "models": subject.models,
         "steps": steps,
         "tools": tools.digests,
     }
-    evaluation = Evaluation(make_folder(out), layouts, draw, place, tools, _cache())
+    evaluation = Evaluation(make_folder(out), layouts, subject, tools, _cache())
     main = evaluation.processes.is_main_process
     with progress_bar() as bar:
         bar.disable = bar.disable or not main
@@ -180,7 +173,7 @@ def measure(
         if not main:
             return None
         figures = Summary(evaluation).figures(progress)
-    report = make_report(protocol, layouts.identity(), models, figures, _notes(layouts, tools))
+    report = make_report(protocol, layouts.identity(), subject.models, figures, _notes(layouts, tools))
     history = {} if training_run is None else evaluation_curves(training_run, report)
     paths = write_report(out, report, _pairs(evaluation), history | (curves or {}))
     if "layout" in evaluation.metrics:
@@ -362,12 +355,12 @@ def _tools(
     return tools
 
 
-def _drawing(drawer: Pipeline | Model, protocol: Protocol, steps: int | None) -> tuple[Draw | None, Place]:
-    from scenograph.pipelines import Pipeline, place_objects
-
-    if not isinstance(drawer, Pipeline):
-        return None, partial(place_objects, drawer)
-    pipe = drawer
+def pipeline_subject(
+    pipe: Pipeline, protocol: Protocol, names: dict[str, str | None], steps: int | None = None
+) -> Subject:
+    """A pipeline's pictures, and its layouts; ``names`` of its models, the shipped ones without."""
+    from scenograph.evaluation.session import Subject
+    from scenograph.pipelines import DEFAULT_IMAGE, DEFAULT_LAYOUT
 
     def draw(scenes: Sequence[Any], seeds: Sequence[int]) -> tuple[torch.Tensor, list[Any]]:
         encoding = pipe.encode_pairs(scenes, seeds, None, protocol.truncation)
@@ -376,33 +369,24 @@ def _drawing(drawer: Pipeline | Model, protocol: Protocol, steps: int | None) ->
     def place(scenes: Sequence[Any], seeds: Sequence[int]) -> list[Any]:
         return pipe.encode_pairs(scenes, seeds, None, protocol.truncation).scenes
 
-    return draw, place
+    models = {}
+    if pipe.layout is not None and protocol.given == "graph":
+        models["layout"] = _identity(pipe.layout, names.get("layout") or DEFAULT_LAYOUT)
+    models["image"] = _identity(pipe.image, names.get("image") or DEFAULT_IMAGE)
+    return Subject(models, draw, place)
 
 
-def _models(drawer: Pipeline | Model, protocol: Protocol, names: dict[str, str | None]) -> dict[str, Any]:
-    """Names and checksums of what draws."""
-    from scenograph.evaluation.encoders import state_digest
-    from scenograph.pipelines import DEFAULT_IMAGE, DEFAULT_LAYOUT, Pipeline
+def _layout_subject(model: Model, name: str) -> Subject:
+    """A layout model's layouts alone."""
+    from scenograph.evaluation.session import Subject
+    from scenograph.pipelines import place_objects
 
-    rows = {}
-    image = drawer.image if isinstance(drawer, Pipeline) else None
-    layout = drawer.layout if isinstance(drawer, Pipeline) else drawer
-    if layout is not None and protocol.given == "graph":
-        rows["layout"] = {"name": names["layout"] or DEFAULT_LAYOUT, "digest": state_digest(layout.state_dict())}
-    if image is not None:
-        rows["image"] = {"name": names["image"] or DEFAULT_IMAGE, "digest": state_digest(image.state_dict())}
-    return rows
+    return Subject({"layout": _identity(model, name)}, place=partial(place_objects, model))
 
 
-def _pictures_row(out: Path) -> dict[str, str]:
-    """What identifies pictures made elsewhere: their names, sizes and times."""
-    folder = (out / "pictures").resolve()
-    states = sorted((p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in folder.glob("sample_*"))
-    return {"name": str(folder), "digest": hashlib.sha256(json.dumps(states).encode()).hexdigest()}
-
-
-def _use_pictures(source: Path, out: Path) -> None:
-    """Make the pictures of another program the evaluation's own, by a link."""
+def _pictures_subject(source: Path, out: Path) -> Subject:
+    """The pictures of another program, made the evaluation's own by a link; their names, sizes and times tell them."""
+    from scenograph.evaluation.session import Subject
     from scenograph.files import make_folder
 
     if not source.is_dir():
@@ -410,6 +394,16 @@ def _use_pictures(source: Path, out: Path) -> None:
     link = make_folder(out) / "pictures"
     if not link.exists():
         link.symlink_to(source.resolve())
+    folder = link.resolve()
+    states = sorted((p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in folder.glob("sample_*"))
+    digest = hashlib.sha256(json.dumps(states).encode()).hexdigest()
+    return Subject({"pictures": {"name": str(folder), "digest": digest}})
+
+
+def _identity(model: Model, name: str) -> dict[str, str]:
+    from scenograph.evaluation.encoders import state_digest
+
+    return {"name": name, "digest": state_digest(model.state_dict())}
 
 
 def _cache() -> Path:

@@ -54,10 +54,21 @@ Draw = Callable[[Sequence[Scene], Sequence[int]], tuple[Tensor, list[Scene]]]
 """Scenes and as many seeds to pictures (N, 3, H, W), about [-1, 1], and the scenes they show, all boxes decided."""
 Place = Callable[[Sequence[Scene], Sequence[int]], list[Scene]]
 """Scenes and as many seeds to scenes with all boxes decided."""
+
 LAYOUT_METRICS = frozenset({"layout", "robustness"})
 """What is measured on layouts alone."""
 Progress = Callable[[str, int, int], None]
 """What is done, how much of it, and of how much."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured. Without ``draw`` there are only layouts, without ``place`` too pictures made elsewhere."""
+
+    models: dict[str, dict[str, str]]
+    """Name and checksum of each model, by what it does, for the report."""
+    draw: Draw | None = None
+    place: Place | None = None
 
 
 @dataclass
@@ -162,15 +173,13 @@ class Layouts:
 class Evaluation:
     """An evaluation's folder. Call :meth:`run`; the same call continues a stopped one.
 
-    ``draw`` makes pictures and ``place`` layouts; ``place`` alone is enough for metrics of layouts
-    (:data:`LAYOUT_METRICS`). Without either, pictures ``sample_<layout>_<repeat>.png`` (or ``.jpg``) must lie in
-    ``folder/pictures``.
+    A subject that only places is enough for metrics of layouts (:data:`LAYOUT_METRICS`). Pictures made elsewhere,
+    ``sample_<layout>_<repeat>.png`` (or ``.jpg``), must lie in ``folder/pictures``.
     """
 
-    def __init__(
-        self, folder: Path, layouts: Layouts, draw: Draw | None, place: Place | None, tools: Tools, cache: Path
-    ) -> None:
-        self.folder, self.layouts, self.draw, self.place, self.tools = folder, layouts, draw, place, tools
+    def __init__(self, folder: Path, layouts: Layouts, subject: Subject, tools: Tools, cache: Path) -> None:
+        self.folder, self.layouts, self.subject, self.tools = folder, layouts, subject, tools
+        self.draw, self.place = subject.draw, subject.place
         self.protocol, self.cache = layouts.protocol, cache
         self.processes = PartialState()
         metrics = set(self.protocol.metrics)

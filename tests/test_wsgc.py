@@ -17,6 +17,7 @@ from scenograph.data.clevr import VOCABULARY
 from scenograph.data.loader import PackLoader
 from scenograph.errors import UserError
 from scenograph.evaluation.results_csv import Result, read_results, result_scene, results_text, scene_result
+from scenograph.evaluation.robustness import equivalent
 from scenograph.models.attspade import AttSpade, AttSpadeConfig
 from scenograph.models.published.wsgc import import_wsgc
 from scenograph.models.wsgc import CanonicalGraph, Wsgc, WsgcConfig
@@ -233,6 +234,50 @@ def test_an_unbelieved_implication_changes_nothing():
     with torch.no_grad():
         full.transitive.fill_(-100)
     torch.testing.assert_close(full(asked).boxes, plain(asked).boxes)
+
+
+def in_random_places(count, rng):
+    """A scene whose relations, the fewest that say all, order its objects along two axes."""
+    axes = [("left of", "right of"), ("above", "below")]
+    relations = []
+    for forwards, backwards in axes:
+        order = rng.permutation(count)
+        for a, b in zip(order[:-1].tolist(), order[1:].tolist(), strict=True):
+            relations.append(Relation(a, forwards, b) if rng.random() < 0.5 else Relation(b, backwards, a))
+    return Scene(tuple(SceneObject("cube") for _ in range(count)), tuple(relations))
+
+
+def test_exact_graphs_are_read_the_same_in_other_words():
+    model, rng = small(exact=True, mask_size=8).eval(), np.random.default_rng(0)
+    scenes = [in_random_places(count, rng) for count in (1, 2, 5, 12)]
+    retold = [equivalent(scene, model.vocabulary, rng) for scene in scenes]
+    assert all(scene.relations != other.relations for scene, other in zip(scenes[1:], retold[1:], strict=True))
+    batches = [SceneBatch.from_scenes(form, model.vocabulary) for form in (scenes, retold)]
+    graphs = [model.canonicalize(batch) for batch in batches]
+    assert torch.equal(graphs[0].triples, graphs[1].triples) and torch.equal(graphs[0].implied, graphs[1].implied)
+    # both axes both ways: chains of n - 1 relations are given, the rest follows
+    assert int((~graphs[0].implied).sum()) == sum(4 * (n - 1) for n in (1, 2, 5, 12))
+    assert int(graphs[0].implied.sum()) == sum(4 * (math.comb(n, 2) - (n - 1)) for n in (1, 2, 5, 12))
+    outputs = [model(batch, [torch.Generator().manual_seed(i) for i in range(4)]) for batch in batches]
+    assert torch.equal(outputs[0].boxes, outputs[1].boxes) and torch.equal(outputs[0].masks, outputs[1].masks)
+    assert not model.samples_boxes and "converses" not in WsgcObjective(WsgcObjectiveConfig(), model).phases
+
+
+def test_exact_graphs_keep_contradictions_and_what_has_no_known_converse():
+    names = Vocabulary(("cube",), ("left of", "right of", "holding"))
+    model = small(names, exact=True, initial_weights="low")
+    left, right, holding = (model.vocabulary.predicates.index(name) for name in names.predicates)
+    circle = [Relation(0, "left of", 1), Relation(1, "left of", 2), Relation(2, "left of", 0)]
+    held = [Relation(0, "holding", 1), Relation(1, "holding", 2), Relation(0, "holding", 2)]
+    scene = Scene(tuple(SceneObject("cube") for _ in range(3)), tuple(circle + held))
+    with torch.no_grad():
+        model.converse.fill_(-20)  # so that nothing is drawn
+    graph = model.canonicalize(SceneBatch.from_scenes([scene], model.vocabulary))
+    stated = {tuple(row) for row in graph.triples[~graph.implied].tolist()}
+    ways = [(0, 1), (1, 2), (2, 0)]
+    expected = {(a, left, b) for a, b in ways} | {(b, right, a) for a, b in ways}
+    assert stated == expected | {(0, holding, 1), (1, holding, 2), (0, holding, 2)}
+    assert model.draws_converses and graph.outcomes.sum() == graph.outcomes[0, holding].sum() == 3
 
 
 def test_given_boxes_stay():

@@ -24,6 +24,7 @@ from scenograph.nn.normalization import BatchNorm2d
 from scenograph.nn.upsampling import UpsampledConv2d
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.canonical import with_locations
+from scenograph.scenes.geometry import CONVERSES
 from scenograph.scenes.vocabulary import Vocabulary
 
 
@@ -41,6 +42,9 @@ class WsgcConfig(ModelConfig):
     learned_converse: bool = True
     initial_weights: Literal["uniform", "zero", "low"] = "uniform"
     """Beliefs start at random in (-1, 1), at 0 (half), or at -4 (all but none)."""
+    exact: bool = False
+    """Beyond the paper: a spatial relation brings the converse that it is known to have, instead of a drawn one, and
+    a given one that others imply counts as implied. Graphs that mean the same are then one graph."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class CanonicalGraph:
     """A batch's completed graphs."""
 
     triples: Tensor
-    """(T, 3) subject row, predicate, object row; given and converse ones first, each once, then implied ones."""
+    """(T, 3) subject row, predicate, object row, each once."""
     implied: Tensor
     """(T,) bool: by transitivity."""
     outcomes: Tensor
@@ -83,9 +87,13 @@ class Wsgc(Model):
         self.converse = nn.Parameter(_beliefs(config, (predicates, predicates)))
         spatial = torch.tensor([not name.startswith("__") for name in self.vocabulary.predicates])
         self.register_buffer("real", spatial, persistent=False)
+        known = [_known_converse(name, self.vocabulary) if config.exact else -1 for name in self.vocabulary.predicates]
+        self.register_buffer("known_converse", torch.tensor(known, dtype=torch.long), persistent=False)
 
     real: Tensor
     """(P,) bool: predicates that can be asked for, which alone have converses and closures."""
+    known_converse: Tensor
+    """(P,) the predicate that each surely brings the other way round; -1 where it is drawn or there is none."""
 
     @staticmethod
     def vocabulary_for(vocabulary: Vocabulary) -> Vocabulary:
@@ -95,7 +103,12 @@ class Wsgc(Model):
     @property
     def samples_boxes(self) -> bool:
         """Drawn converses change them."""
-        return self.config.learned_converse
+        return self.draws_converses
+
+    @property
+    def draws_converses(self) -> bool:
+        """Whether there is a predicate whose converses are left to chance."""
+        return self.config.learned_converse and bool((self.real & (self.known_converse < 0)).any())
 
     def encode(self, batch: SceneBatch, generators: Generators = None, size: int | None = None) -> ModelOutput:
         """Boxes, cut to the canvas, and masks (O, M, M) where the model has them; those given are kept."""
@@ -131,20 +144,20 @@ class Wsgc(Model):
         triples = torch.unique(batch.triples, dim=0)
         count = len(self.real)
         outcomes = torch.zeros((batch.num_images, count, count + 1), device=triples.device)
-        if self.config.learned_converse and len(triples):
-            drawn = self._draw_converses(triples, batch, generators)
-            owner = batch.object_to_image[triples[:, 0]]
-            asked = self.real[triples[:, 1]]
-            ones = torch.ones(int(asked.sum()), device=triples.device)
-            outcomes.index_put_((owner[asked], triples[asked, 1], drawn[asked]), ones, accumulate=True)
-            brought = asked & (drawn < count)
-            converses = torch.stack([triples[brought, 2], drawn[brought], triples[brought, 0]], dim=1)
+        brought = self.known_converse[triples[:, 1]]
+        if self.draws_converses and len(triples):
+            asked = (self.real[triples[:, 1]] & (brought < 0)).nonzero()[:, 0]
+            owner, predicate = batch.object_to_image[triples[asked, 0]], triples[asked, 1]
+            drawn = self._draw_converses(predicate, owner, batch.num_images, generators)
+            outcomes.index_put_((owner, predicate, drawn), outcomes.new_ones(len(drawn)), accumulate=True)
+            brought[asked] = torch.where(drawn < count, drawn, -1)
+        has = brought >= 0
+        if has.any():
+            converses = torch.stack([triples[has, 2], brought[has], triples[has, 0]], dim=1)
             triples = torch.unique(torch.cat([triples, converses]), dim=0)
-        implied = triples[:0]
         if self.config.learned_transitivity and len(triples):
-            implied = self._implied(triples, batch)
-        kinds = torch.arange(len(triples) + len(implied), device=triples.device) >= len(triples)
-        return CanonicalGraph(torch.cat([triples, implied]), kinds, outcomes)
+            return CanonicalGraph(*self._completed(triples, batch), outcomes)
+        return CanonicalGraph(triples, torch.zeros(len(triples), dtype=torch.bool, device=triples.device), outcomes)
 
     def converse_log_probabilities(self) -> Tensor:
         """(P, P + 1): of each converse that a predicate may bring, the last column none; -inf where it may not."""
@@ -160,35 +173,50 @@ class Wsgc(Model):
         """(N,) of the converses that were drawn for each picture."""
         return (self.converse_log_probabilities().nan_to_num(neginf=0.0) * graph.outcomes).sum(dim=(1, 2))
 
-    def _draw_converses(self, triples: Tensor, batch: SceneBatch, generators: Generators) -> Tensor:
-        """A converse predicate per triple, or P for none: (T,). The triples of a picture are drawn in their order."""
-        choices = self.converse_log_probabilities()[triples[:, 1]]
-        owner = batch.object_to_image[triples[:, 0]]
+    def _draw_converses(self, predicates: Tensor, owner: Tensor, pictures: int, generators: Generators) -> Tensor:
+        """A converse, or P for none, per triple, of which predicate and picture are given: (T,)."""
+        choices = self.converse_log_probabilities()[predicates]
         shape = (choices.shape[1],)
         if generators is None:
             chances = torch.rand(choices.shape)
         else:
-            counts = torch.bincount(owner, minlength=batch.num_images).tolist()
+            counts = torch.bincount(owner, minlength=pictures).tolist()
             parts = [torch.rand((n, *shape), generator=g) for n, g in zip(counts, generators, strict=True)]
             chances = torch.empty(choices.shape)
             chances[torch.argsort(owner.cpu(), stable=True)] = torch.cat(parts)
         gumbel = -(-chances.clamp(1e-20, 1 - 1e-7).log()).log()
         return (choices + gumbel.to(choices)).argmax(dim=1)
 
-    def _implied(self, triples: Tensor, batch: SceneBatch) -> Tensor:
-        """What the triples imply beyond themselves, all pictures and predicates at once: (T', 3)."""
+    def _completed(self, triples: Tensor, batch: SceneBatch) -> tuple[Tensor, Tensor]:
+        """The triples and all they imply, for all pictures and predicates at once: (T', 3), and which are implied."""
         row, column = batch.padding()
         width = int(column.max()) + 1
-        asked = triples[self.real[triples[:, 1]]]
+        real = self.real[triples[:, 1]]
+        subject, predicate, target = triples[real].unbind(dim=1)
+        place = row[subject], predicate, column[subject], column[target]
         edges = torch.zeros((batch.num_images, len(self.real), width, width), dtype=torch.bool, device=row.device)
-        edges[row[asked[:, 0]], asked[:, 1], column[asked[:, 0]], column[asked[:, 2]]] = True
+        edges[place] = True
         reached = edges.float()
         for _ in range(max(width - 1, 1).bit_length()):  # each round doubles the length of the ways that count
             reached = ((reached @ reached + reached) > 0).float()
-        image, predicate, subject, target = ((reached > 0) & ~edges).nonzero(as_tuple=True)
+        implied = (reached > 0) & ~edges
+        if self.config.exact:
+            ordered = reached * (1 - reached.mT)  # relations that contradict each other stay as they were given
+            redundant = edges & ((ordered @ ordered) > 0) & (self.known_converse >= 0)[:, None, None]
+            implied |= redundant
+            triples = triples[~torch.zeros_like(real).masked_scatter(real, redundant[place])]
+        image, predicate, subject, target = implied.nonzero(as_tuple=True)
         rows = torch.zeros((batch.num_images, width), dtype=torch.long, device=row.device)
         rows[row, column] = torch.arange(len(row), device=row.device)
-        return torch.stack([rows[image, subject], predicate, rows[image, target]], dim=1)
+        found = torch.stack([rows[image, subject], predicate, rows[image, target]], dim=1)
+        kinds = torch.arange(len(triples) + len(found), device=triples.device) >= len(triples)
+        return torch.cat([triples, found]), kinds
+
+
+def _known_converse(predicate: str, vocabulary: Vocabulary) -> int:
+    """Its number, -1 where there is none."""
+    converse = CONVERSES.get(predicate)
+    return vocabulary.predicates.index(converse) if converse in vocabulary.predicates else -1
 
 
 def _beliefs(config: WsgcConfig, shape: tuple[int, ...]) -> Tensor:

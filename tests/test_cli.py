@@ -19,6 +19,7 @@ from scenograph.data.pack import read_vocabulary
 from scenograph.errors import UserError
 from scenograph.models.lama import Lama, LamaConfig
 from scenograph.models.sg2im import Sg2Im, Sg2ImConfig
+from scenograph.models.spade import Spade, SpadeConfig
 from scenograph.models.wsgc import Wsgc, WsgcConfig
 from scenograph.training.recipe import shipped_recipes
 
@@ -262,6 +263,23 @@ def test_a_layout_is_drawn_edited_and_drawn_again(scenograph, tmp_path, caplog):
     assert code == 2 and "expected OBJECT=SEED such as 2=7" in errors
     succeed(scenograph("generate", "s.json", "--object-seed", "0=1", "--steps", "1", "--out", "mise"))
     assert "mise gives objects no looks of their own: their seeds change nothing" in caplog.text
+
+
+def test_a_picture_gives_its_style(scenograph, tmp_path):
+    torch.manual_seed(0)
+    sizes = {"image_size": (32, 32), "channels": 2, "norm_channels": 4, "latent_size": 4, "mask_size": 8}
+    Spade(SpadeConfig(vocabulary=VOCABULARY.to_dict(), **sizes)).save_pretrained(tmp_path / "spade")
+    Image.effect_noise((90, 60), 80).save(tmp_path / "photo.png")
+    base = ["generate", "cube left of sphere", "--image", "spade"]
+    succeed(scenograph(*base, "--style", "photo.png"))
+    picture = "pictures/cube-left-of-sphere-seed0.png"
+    succeed(scenograph("generate", picture, "--out", "again"))
+    assert (tmp_path / "again" / Path(picture).name).read_bytes() == (tmp_path / picture).read_bytes()
+    code, _, errors = scenograph(*base, "--style", "none.png", "--out", "other")
+    assert code == 2 and "cannot read none.png: No such file or directory" in errors
+    code, _, errors = scenograph("generate", "cube left of sphere", "--style", "photo.png", "--out", "other")
+    assert code == 2 and "mise: this model reads no style off a picture" in errors
+    assert not (tmp_path / "other").exists()
 
 
 def test_an_imported_lostgan_needs_names(scenograph, tmp_path):

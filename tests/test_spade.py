@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from scenograph import Pipeline
 from scenograph.errors import UserError
 from scenograph.models.base import ModelOutput
 from scenograph.models.published.checkpoint import rename
@@ -92,14 +93,15 @@ def test_recorded_pictures_and_judgements(golden, tmp_path, name):
         mean, log_variance = model.style(inputs["image"])
         torch.testing.assert_close(mean, expected["mu"], **close)
         torch.testing.assert_close(log_variance, expected["logvar"], **close)
-        drawn = model.render(layout, latents=mean)
+        drawn = model.render(replace(layout, latents=mean))
         torch.testing.assert_close(drawn[:, :, ::4, ::4], expected["fake_from_mu"], **close)
     with torch.no_grad():
-        fake = model.render(layout, latents=inputs.get("z"))
+        layout = replace(layout, latents=inputs.get("z"))
+        fake = model.render(layout)
         stride = int(expected["fake_stride"])
         torch.testing.assert_close(fake[:, :, ::stride, ::stride], expected["fake"], **close)
         torch.testing.assert_close(fake.mean(dim=(2, 3)), expected["fake_channel_mean"], **close)
-        torch.testing.assert_close(model.for_inference().render(layout, latents=inputs.get("z")), fake, **close)
+        torch.testing.assert_close(model.for_inference().render(layout), fake, **close)
         semantics = layout.one_hot()
         assert semantics.shape[1] == int(expected["semantics_channels"])
         judge = recorded_discriminator(folder, options).eval()
@@ -341,8 +343,19 @@ def test_styles_belong_to_the_seed_or_to_a_picture():
         assert not torch.allclose(one, other)
         alone = model.render(layout, [torch.Generator().manual_seed(seed) for seed in (2, 1)])
         torch.testing.assert_close(alone[0], other)
-        mean, log_variance = model.style(torch.rand(2, 3, 32, 32) * 2 - 1)
-        assert mean.shape == log_variance.shape == (2, 6)
+        model.style.log_variance.bias.fill_(-30)  # the encoder is sure of what it reads
+        model.style.log_variance.weight.zero_()
+        pipe = Pipeline(model)
+        scene = Scene((SceneObject("label 0", box=(0, 0, 1, 1)),))
+        noisy = Image.effect_noise((90, 60), 80)
+        styled, again, in_other_style = (
+            pipe.pixels(pipe.encode(scene, [seed], style=style))
+            for seed, style in ((1, noisy), (2, noisy), (1, Image.linear_gradient("L").rotate(90)))
+        )
+        torch.testing.assert_close(styled, again)
+        assert not torch.allclose(styled, in_other_style) and not torch.allclose(styled, one[None])
+    with pytest.raises(UserError, match="spade: this model reads no style off a picture"):
+        Pipeline(small()).encode(scene, style=noisy)
 
 
 def test_labels_outside_the_vocabulary_are_named():

@@ -118,14 +118,16 @@ class Pipeline:
         steps: int | None = None,
         truncation: float = TRUNCATION,
         refine: bool = False,
+        style: Image.Image | None = None,
     ) -> Generation:
         """One picture per scene and seed; scenes as Scene, dictionary or one-line text.
 
         ``size`` is the picture's side in pixels, ``steps`` the number of sampling steps of models that have them,
         ``truncation`` the largest latent of models whose objects have latents. ``refine`` moves placed boxes so
-        that every relation holds (:func:`scenograph.scenes.refine.refine`).
+        that every relation holds (:func:`scenograph.scenes.refine.refine`). ``style`` is a picture to draw in the
+        style of, for models that read one (:class:`scenograph.models.spade.Spade`).
         """
-        encoding = self.encode(scenes, seeds, size, truncation, refine)
+        encoding = self.encode(scenes, seeds, size, truncation, refine, style)
         return Generation(self.render(encoding, steps), encoding.scenes, encoding.seeds)
 
     def encode(
@@ -135,10 +137,12 @@ class Pipeline:
         size: int | None = None,
         truncation: float = TRUNCATION,
         refine: bool = False,
+        style: Image.Image | None = None,
     ) -> Encoding:
         """Complete scenes (attributes left open, boxes not given) and encode them for the image model."""
         pairs = [(scene, seed) for scene in self.read(scenes) for seed in seeds]
-        return self.encode_pairs([scene for scene, _ in pairs], [seed for _, seed in pairs], size, truncation, refine)
+        asked, wanted = [scene for scene, _ in pairs], [seed for _, seed in pairs]
+        return self.encode_pairs(asked, wanted, size, truncation, refine, style)
 
     def encode_pairs(
         self,
@@ -147,6 +151,7 @@ class Pipeline:
         size: int | None = None,
         truncation: float = TRUNCATION,
         refine: bool = False,
+        style: Image.Image | None = None,
     ) -> Encoding:
         """As :meth:`encode`, one seed per scene."""
         complete = [complete_attributes(s, self.vocabulary, seed) for s, seed in zip(scenes, seeds, strict=True)]
@@ -158,6 +163,8 @@ class Pipeline:
             batch = _batch(self.image, complete)
             if self.image.latent_size:
                 batch = _with_latents(batch, complete, seeds, self.image.latent_size, truncation)
+            if style is not None:
+                batch = replace(batch, picture_latents=self.image.style_latents(style, _generators(seeds, "picture")))
             output = self.image.encode(batch, _generators(seeds, "layout"), size)
         assert output.boxes is not None and output.layout is not None
         return Encoding(with_layout(complete, output.boxes, output.masks), list(seeds), output.layout)

@@ -6,6 +6,7 @@ import io
 import json
 import re
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,10 +37,8 @@ class _Request:
     stem: str
     seeds: list[int]
     models: dict[str, str | None]
-    size: int | None
-    steps: int | None
-    truncation: float | None
-    refine: bool
+    options: dict[str, Any]
+    """``size``, ``steps``, ``truncation``, ``refine``, ``style``; None as the models have it."""
 
 
 def generate(
@@ -81,6 +80,10 @@ def generate(
     refine: Annotated[
         bool, typer.Option("--refine", help="Move placed boxes as little as needed so that every relation holds.")
     ] = False,
+    style: Annotated[
+        Path | None,
+        typer.Option("--style", help="A picture to draw in the style of, for models that read one, such as SPADE."),
+    ] = None,
     draw_graph: Annotated[bool, typer.Option("--draw-graph", help="Also draw each scene graph.")] = False,
     draw_layout: Annotated[bool, typer.Option("--draw-layout", help="Also draw each picture's layout.")] = False,
     annotations: Annotated[
@@ -106,13 +109,15 @@ def generate(
     from scenograph.scenes.scene import scenes_to_json
 
     given = {"model": model, "layout": layout, "image": image}
+    options: dict[str, Any] = {"size": size, "steps": steps, "truncation": truncation, "refine": refine or None}
+    options["style"] = None if style is None else str(style)
     if source.endswith(".png"):
-        request = _from_picture(Path(source), given, seeds, size, steps, truncation, refine)
+        request = _from_picture(Path(source), given, seeds, options)
         pipe = Pipeline.from_pretrained(**request.models, device=device)
     else:
         pipe = Pipeline.from_pretrained(**given, device=device)
         scenes, stem = read_source(source, pipe.vocabulary)
-        request = _Request(scenes, stem, parse_seeds(seeds or "0"), given, size, steps, truncation, refine)
+        request = _Request(scenes, stem, parse_seeds(seeds or "0"), given, options)
     if object_seed:
         request = replace(request, scenes=[_with_object_seeds(scene, object_seed) for scene in request.scenes])
     request = replace(request, scenes=pipe.read(request.scenes))
@@ -148,17 +153,37 @@ def _draw(pipe: Pipeline, request: _Request) -> Generation:
     """All pictures, scene by scene and seed by seed, a batch at a time."""
     from scenograph.pipelines import TRUNCATION, Generation
 
+    options, style = request.options, request.options["style"]
+    encode = partial(
+        pipe.encode_pairs,
+        size=options["size"],
+        truncation=options["truncation"] or TRUNCATION,
+        refine=bool(options["refine"]),
+        style=None if style is None else _read_picture(Path(style)),
+    )
     pairs = [(scene, seed) for scene in request.scenes for seed in request.seeds]
     starts = range(0, len(pairs), BATCH)
     done = Generation([], [], [])
     for start in track(starts, "drawing", len(starts)) if len(starts) > 1 else starts:
         part = pairs[start : start + BATCH]
-        scenes, seeds = [scene for scene, _ in part], [seed for _, seed in part]
-        encoding = pipe.encode_pairs(scenes, seeds, request.size, request.truncation or TRUNCATION, request.refine)
-        done.images.extend(pipe.render(encoding, request.steps))
+        encoding = encode([scene for scene, _ in part], [seed for _, seed in part])
+        done.images.extend(pipe.render(encoding, options["steps"]))
         done.scenes.extend(encoding.scenes)
         done.seeds.extend(encoding.seeds)
     return done
+
+
+def _read_picture(path: Path) -> Image.Image:
+    """Any picture in RGB, the right way up."""
+    from PIL import Image, ImageOps
+
+    from scenograph.data.pictures import to_rgb
+
+    try:
+        with Image.open(path) as picture:
+            return to_rgb(ImageOps.exif_transpose(picture))
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f"cannot read {path}: {getattr(error, 'strerror', None) or 'not a picture'}") from error
 
 
 def _names(request: _Request) -> list[str]:
@@ -171,27 +196,12 @@ def _names(request: _Request) -> list[str]:
 
 
 def _metadata(request: _Request) -> list[dict[str, Any]]:
-    common = {
-        **request.models,
-        "size": request.size,
-        "steps": request.steps,
-        "truncation": request.truncation,
-        "refine": request.refine or None,
-        "stem": request.stem,
-    }
+    common = {**request.models, **request.options, "stem": request.stem}
     kept = {key: value for key, value in common.items() if value is not None}
     return [{"scene": scene.to_dict(), "seed": seed, **kept} for scene in request.scenes for seed in request.seeds]
 
 
-def _from_picture(
-    path: Path,
-    given: dict[str, str | None],
-    seeds: str | None,
-    size: int | None,
-    steps: int | None,
-    truncation: float | None,
-    refine: bool,
-) -> _Request:
+def _from_picture(path: Path, given: dict[str, str | None], seeds: str | None, options: dict[str, Any]) -> _Request:
     """The request in a picture's metadata; options on the command line win."""
     from PIL import Image
 
@@ -216,10 +226,7 @@ def _from_picture(
         str(value.get("stem", path.stem)),
         parse_seeds(seeds) if seeds else recorded,
         models,
-        size or value.get("size"),
-        steps or value.get("steps"),
-        truncation or value.get("truncation"),
-        refine or bool(value.get("refine")),
+        {name: value.get(name) if option is None else option for name, option in options.items()},
     )
 
 

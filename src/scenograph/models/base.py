@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import torch
+from PIL import Image
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
@@ -75,6 +76,13 @@ class Model(nn.Module):
     def render(self, layout: Any, generators: Generators = None, steps: int | None = None) -> Tensor:
         """Draw layouts: pictures (N, 3, H, W) in [-1, 1]. ``steps`` is for models that sample."""
         raise TypeError(f"{self.name} draws no pictures")
+
+    def style_latents(self, picture: Image.Image, generators: Sequence[torch.Generator]) -> Tensor:
+        """The style of a picture, drawn by each generator: latents (N, Z) for a batch's ``picture_latents``.
+
+        Raises ``UserError`` for models that read no style off a picture.
+        """
+        raise UserError(f"{self.name}: this model reads no style off a picture; SPADE with an encoder does")
 
     def forward(self, batch: SceneBatch, generators: Generators = None) -> ModelOutput:
         """:meth:`encode`, then :meth:`render` if this is an image model."""

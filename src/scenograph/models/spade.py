@@ -6,10 +6,12 @@ A label map says of every pixel what it is. Here it is painted from the objects 
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from functools import partial
 from typing import Literal, Self
 
 import torch
+from PIL import Image
 from pydantic import Field, model_validator
 from torch import Tensor
 
@@ -29,7 +31,7 @@ from scenograph.nn.spade import (
     instance_edges,
 )
 from scenograph.nn.spectral import fold_spectral_norms
-from scenograph.scenes.batch import SceneBatch
+from scenograph.scenes.batch import SceneBatch, picture_to_pixels, pixels_to_tensor
 
 
 class SpadeConfig(ModelConfig):
@@ -101,12 +103,13 @@ class Spade(Model):
             picture = batch.object_to_image[row]
             labels[picture][shown[row]] = batch.objects[row]
             instances[picture][shown[row]] = row
-        return ModelOutput(boxes=batch.boxes, layout=self.label_map(labels, instances))
+        return ModelOutput(boxes=batch.boxes, layout=self.label_map(labels, instances, batch.picture_latents))
 
-    def label_map(self, labels: Tensor, instances: Tensor) -> LabelMap:
+    def label_map(self, labels: Tensor, instances: Tensor, latents: Tensor | None = None) -> LabelMap:
         """Labels (N, H, W) int64, -1 where there is none, and numbers of instances (N, H, W), which may be anything.
 
-        Raises ``UserError`` for a label that the vocabulary does not have.
+        ``latents`` (N, Z) give the style, which is the seed's without. Raises ``UserError`` for a label that the
+        vocabulary does not have.
         """
         count = len(self.vocabulary.categories)
         wrong = labels[(labels < -1) | (labels >= count)]
@@ -114,16 +117,21 @@ class Spade(Model):
             raise UserError(f"label {int(wrong[0])}: this model knows labels 0 to {count - 1}, and -1 for none")
         # The label of unknown pixels is ``count``; a model without it has one label less, so that this is none.
         labels = torch.where(labels < 0, count, labels)
-        return LabelMap(labels, self.labels, instance_edges(instances) if self.config.edges else None)
+        return LabelMap(labels, self.labels, instance_edges(instances) if self.config.edges else None, latents)
 
-    def render(
-        self,
-        layout: LabelMap,
-        generators: Generators = None,
-        steps: int | None = None,
-        latents: Tensor | None = None,
-    ) -> Tensor:
-        """Pictures (N, 3, H, W) in [-1, 1]; ``latents`` (N, Z) give the style, which the seed does otherwise."""
+    def style_latents(self, picture: Image.Image, generators: Sequence[torch.Generator]) -> Tensor:
+        """As in :class:`Model`: drawn around what the encoder reads, as in training (appendix A)."""
+        if self.style is None:
+            return super().style_latents(picture, generators)
+        pixels = pixels_to_tensor(picture_to_pixels(picture, *self.config.image_size)[None])
+        mean, log_variance = self.style(pixels.to(self.device))
+        chances = noise((self.config.latent_size,), len(generators), generators, self.device)
+        latents: Tensor = mean + (0.5 * log_variance).exp() * chances
+        return latents
+
+    def render(self, layout: LabelMap, generators: Generators = None, steps: int | None = None) -> Tensor:
+        """Pictures (N, 3, H, W) in [-1, 1]."""
+        latents = layout.latents
         if self.config.latent_size and latents is None:
             latents = noise((self.config.latent_size,), len(layout.labels), generators, layout.labels.device)
         pictures: Tensor = self.generator(layout, *layout.labels.shape[1:], latents)

@@ -47,6 +47,8 @@ class LabelMap:
     count: int
     edges: Tensor | None = None
     """(N, 1, H, W) float32: 1 at the borders of instances."""
+    latents: Tensor | None = None
+    """(N, Z) the style to draw in; None leaves it to the seed."""
 
     def resized(self, height: int, width: int) -> LabelMap:
         """Every pixel takes the label of one of the old ones."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -135,7 +136,8 @@ class SpadeObjective(Objective):
         mean, log_variance = model.style(batch.images)
         deviation = normal(draws, (model.config.latent_size,)).to(mean.device) * (0.5 * log_variance).exp()
         divergence = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum()
-        return model.render(layout, latents=mean + deviation), {"styles": self.config.style_weight * divergence}
+        styled = replace(layout, latents=mean + deviation)
+        return model.render(styled), {"styles": self.config.style_weight * divergence}
 
     def _generator_terms(self, fake: Tensor, batch: SceneBatch, layout: Layout, totals: Totals) -> dict[str, Tensor]:
         config, real = self.config, cast(Tensor, batch.images)

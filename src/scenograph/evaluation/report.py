@@ -180,10 +180,16 @@ def as_html(report: dict[str, Any], sheet: Image.Image | None, curves: dict[str,
 
 
 COLOURS = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed", "#475569")
+DASHES = ("none", "7 4", "2 3")
 
 
-def line_plot(curves: Mapping[str, Sequence[tuple[float, float]]], width: int = 640, height: int = 240) -> str:
-    """Curves by name as SVG, with the ends of both axes named."""
+def line_plot(
+    curves: Mapping[str, Sequence[tuple[float, float]]],
+    width: int = 640,
+    height: int = 240,
+    colours: int = len(COLOURS),
+) -> str:
+    """Curves by name as SVG, with the ends of both axes named; after ``colours`` curves they repeat, dashed."""
     usable = {
         name: [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)] for name, points in curves.items()
     }
@@ -192,7 +198,7 @@ def line_plot(curves: Mapping[str, Sequence[tuple[float, float]]], width: int = 
     xs, ys = zip(*(point for points in usable.values() for point in points), strict=True)
     (x0, x1), (y0, y1) = (min(xs), max(xs)), (min(ys), max(ys))
     left, bottom = 60, 24
-    right = width - (230 if any(usable) else 8)  # names stand beside the curves
+    right = width - (250 if any(usable) else 8)  # names stand beside the curves
 
     def place(x: float, y: float) -> str:
         across = left + (x - x0) / ((x1 - x0) or 1) * (right - left)
@@ -203,10 +209,14 @@ def line_plot(curves: Mapping[str, Sequence[tuple[float, float]]], width: int = 
     parts = [f"<rect x='{left}' y='12' width='{right - left}' height='{height - bottom - 12}' fill='#fafafa' "
              "stroke='#ddd' />"]  # fmt: skip
     for number, (name, points) in enumerate(usable.items()):
-        colour, line = COLOURS[number % len(COLOURS)], " ".join(place(x, y) for x, y in points)
-        parts.append(f"<polyline points='{line}' fill='none' stroke='{colour}' stroke-width='1.5' />")
+        line = " ".join(place(x, y) for x, y in points)
+        colour, dashes = COLOURS[number % colours], DASHES[number // colours % len(DASHES)]
+        stroke = f"fill='none' stroke='{colour}' stroke-width='1.5' stroke-dasharray='{dashes}'"
+        parts.append(f"<polyline points='{line}' {stroke} />")
         if name:
-            parts.append(label.format(right + 8, 24 + 16 * number, colour, "", html.escape(name)))
+            middle = 24 + 16 * number
+            parts.append(f"<polyline points='{right + 8},{middle - 4} {right + 32},{middle - 4}' {stroke} />")
+            parts.append(label.format(right + 38, middle, colour, "", html.escape(name)))
     axes = ((4, 22, "", f"{y1:.4g}"), (4, height - bottom, "", f"{y0:.4g}"), (left, height - 6, "", f"{x0:.0f}"),
             (right, height - 6, " text-anchor='end'", f"{x1:.0f}"))  # fmt: skip
     parts += [label.format(x, y, "#555", anchor, text) for x, y, anchor, text in axes]

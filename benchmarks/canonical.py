@@ -4,8 +4,9 @@
 
 Both systems get the same random scenes of COCO-Stuff's 184 categories in the same run, and the ratio is what counts:
 layouts of 20 objects, from completed graphs and from bare ones, which the original completes in its loader, and the
-completion alone; pictures of 128 px from 8 boxes; a training step of the picture half, discriminators included,
-without VGG's features. The original runs as it is but for its CUDA calls, which do nothing.
+completion alone; from bare ones completed exactly by ours, as published by the original; pictures of 128 px from 8
+boxes; a training step of the picture half, discriminators included, without VGG's features. The original runs as it
+is but for its CUDA calls, which do nothing.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ ROWS = [
     "completion of graphs, batch 32",
     "layouts of completed graphs, batch 4",
     "layouts of bare graphs, batch 4",
+    "layouts of exact graphs, batch 4",
     "pictures, batch 1",
     "pictures, batch 4",
     "training step, batch 4",
@@ -73,10 +75,10 @@ def our_completion(count: int) -> Run:
     return lambda: model.canonicalize(batch)
 
 
-def our_layouts(count: int, bare: bool) -> Run:
-    """Boxes of 20 objects."""
-    batch = scenes(count, 20)
-    model = Wsgc(WsgcConfig(vocabulary=VOCABULARY.to_dict())).eval()
+def our_layouts(count: int, graphs: str) -> Run:
+    """Boxes of 20 objects, from completed, bare or exact graphs."""
+    batch, bare = scenes(count, 20), graphs != "completed"
+    model = Wsgc(WsgcConfig(vocabulary=VOCABULARY.to_dict(), exact=graphs == "exact")).eval()
     graph, noise = whole_graph(batch), torch.zeros(count, model.config.mask_noise_dim)
 
     def run() -> object:
@@ -191,7 +193,7 @@ def original(row: str, count: int, checkout: str) -> Run:
         objects, boxes, triples, kinds = padded(batch, whole_graph(batch))
         network = model.sg_to_layout.eval()
         return without_gradients(lambda: network(objects, triples, kinds, None))
-    if row.startswith(("layouts of bare", "completion")):
+    if row.startswith(("layouts of bare", "layouts of exact", "completion")):
         batch = scenes(count, 20)
         objects, _, triples, _ = padded(batch)
         network, complete = model.sg_to_layout.eval(), original_completion(options)
@@ -254,7 +256,7 @@ def start(system: str, row: str, options: argparse.Namespace) -> Run:
     if row.startswith("completion"):
         return our_completion(count)
     if row.startswith("layouts"):
-        return our_layouts(count, bare="bare" in row)
+        return our_layouts(count, row.split()[2])
     return our_pictures(count) if row.startswith("pictures") else our_training_step(count)
 
 

@@ -43,8 +43,8 @@ class WsgcConfig(ModelConfig):
     initial_weights: Literal["uniform", "zero", "low"] = "uniform"
     """Beliefs start at random in (-1, 1), at 0 (half), or at -4 (all but none)."""
     exact: bool = False
-    """Beyond the paper: a spatial relation brings the converse that it is known to have, instead of a drawn one, and
-    a given one that others imply counts as implied. Graphs that mean the same are then one graph."""
+    """Beyond the paper: spatial relations bring no converses but are all said one way round (left of, not right of),
+    and those that others imply count as implied. Graphs that mean the same are then one graph, of half the size."""
 
 
 @dataclass(frozen=True)
@@ -87,13 +87,17 @@ class Wsgc(Model):
         self.converse = nn.Parameter(_beliefs(config, (predicates, predicates)))
         spatial = torch.tensor([not name.startswith("__") for name in self.vocabulary.predicates])
         self.register_buffer("real", spatial, persistent=False)
-        known = [_known_converse(name, self.vocabulary) if config.exact else -1 for name in self.vocabulary.predicates]
-        self.register_buffer("known_converse", torch.tensor(known, dtype=torch.long), persistent=False)
+        settled = torch.tensor([config.exact and name in CONVERSES for name in self.vocabulary.predicates])
+        self.register_buffer("settled", settled, persistent=False)
+        said_as = [_first_said(name, self.vocabulary) for name in self.vocabulary.predicates]
+        self.register_buffer("said_as", torch.tensor(said_as, dtype=torch.long), persistent=False)
 
     real: Tensor
     """(P,) bool: predicates that can be asked for, which alone have converses and closures."""
-    known_converse: Tensor
-    """(P,) the predicate that each surely brings the other way round; -1 where it is drawn or there is none."""
+    settled: Tensor
+    """(P,) bool: spatial predicates of exact graphs, whose converse and transitivity are known."""
+    said_as: Tensor
+    """(P,) itself, or the converse that exact graphs have instead, the other way round."""
 
     @staticmethod
     def vocabulary_for(vocabulary: Vocabulary) -> Vocabulary:
@@ -108,7 +112,7 @@ class Wsgc(Model):
     @property
     def draws_converses(self) -> bool:
         """Whether there is a predicate whose converses are left to chance."""
-        return self.config.learned_converse and bool((self.real & (self.known_converse < 0)).any())
+        return self.config.learned_converse and bool((self.real & ~self.settled).any())
 
     def encode(self, batch: SceneBatch, generators: Generators = None, size: int | None = None) -> ModelOutput:
         """Boxes, cut to the canvas, and masks (O, M, M) where the model has them; those given are kept."""
@@ -141,23 +145,32 @@ class Wsgc(Model):
     @torch.no_grad()
     def canonicalize(self, batch: SceneBatch, generators: Generators = None) -> CanonicalGraph:
         """Complete the graphs: converses are drawn by the picture's generator, closures follow."""
-        triples = torch.unique(batch.triples, dim=0)
+        triples = self._distinct(batch.triples, batch)
         count = len(self.real)
         outcomes = torch.zeros((batch.num_images, count, count + 1), device=triples.device)
-        brought = self.known_converse[triples[:, 1]]
         if self.draws_converses and len(triples):
-            asked = (self.real[triples[:, 1]] & (brought < 0)).nonzero()[:, 0]
-            owner, predicate = batch.object_to_image[triples[asked, 0]], triples[asked, 1]
+            subject, predicate, target = triples[(self.real & ~self.settled)[triples[:, 1]]].unbind(dim=1)
+            owner = batch.object_to_image[subject]
             drawn = self._draw_converses(predicate, owner, batch.num_images, generators)
             outcomes.index_put_((owner, predicate, drawn), outcomes.new_ones(len(drawn)), accumulate=True)
-            brought[asked] = torch.where(drawn < count, drawn, -1)
-        has = brought >= 0
-        if has.any():
-            converses = torch.stack([triples[has, 2], brought[has], triples[has, 0]], dim=1)
-            triples = torch.unique(torch.cat([triples, converses]), dim=0)
+            converses = torch.stack([target, drawn, subject], dim=1)[drawn < count]
+            triples = self._distinct(torch.cat([triples, converses]), batch)
+        if self.config.exact:
+            said = self.said_as[triples[:, 1]]
+            turned = torch.stack([triples[:, 2], said, triples[:, 0]], dim=1)
+            triples = self._distinct(torch.where((said == triples[:, 1])[:, None], triples, turned), batch)
         if self.config.learned_transitivity and len(triples):
             return CanonicalGraph(*self._completed(triples, batch), outcomes)
         return CanonicalGraph(triples, torch.zeros(len(triples), dtype=torch.bool, device=triples.device), outcomes)
+
+    def _distinct(self, triples: Tensor, batch: SceneBatch) -> Tensor:
+        """Each triple once, in order."""
+        predicates, objects = len(self.real), len(batch.objects)
+        subject, predicate, target = triples.unbind(dim=1)
+        # One number per triple: comparing rows costs torch some thirty times as much.
+        numbers = torch.unique((subject * predicates + predicate) * objects + target)
+        pairs = numbers // objects
+        return torch.stack([pairs // predicates, pairs % predicates, numbers % objects], dim=1)
 
     def converse_log_probabilities(self) -> Tensor:
         """(P, P + 1): of each converse that a predicate may bring, the last column none; -inf where it may not."""
@@ -202,7 +215,7 @@ class Wsgc(Model):
         implied = (reached > 0) & ~edges
         if self.config.exact:
             ordered = reached * (1 - reached.mT)  # relations that contradict each other stay as they were given
-            redundant = edges & ((ordered @ ordered) > 0) & (self.known_converse >= 0)[:, None, None]
+            redundant = edges & ((ordered @ ordered) > 0) & self.settled[:, None, None]
             implied |= redundant
             triples = triples[~torch.zeros_like(real).masked_scatter(real, redundant[place])]
         image, predicate, subject, target = implied.nonzero(as_tuple=True)
@@ -213,10 +226,11 @@ class Wsgc(Model):
         return torch.cat([triples, found]), kinds
 
 
-def _known_converse(predicate: str, vocabulary: Vocabulary) -> int:
-    """Its number, -1 where there is none."""
-    converse = CONVERSES.get(predicate)
-    return vocabulary.predicates.index(converse) if converse in vocabulary.predicates else -1
+def _first_said(predicate: str, vocabulary: Vocabulary) -> int:
+    """The number of a predicate or of its converse, whichever the vocabulary has first."""
+    return min(
+        number for number, name in enumerate(vocabulary.predicates) if name in (predicate, CONVERSES.get(predicate))
+    )
 
 
 def _beliefs(config: WsgcConfig, shape: tuple[int, ...]) -> Tensor:

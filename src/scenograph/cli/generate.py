@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from scenograph.files import make_folder
 if TYPE_CHECKING:
     from PIL import Image
 
-    from scenograph.pipelines import Generation, Pipeline
+    from scenograph.pipelines import Encoding, Generation, Pipeline
     from scenograph.scenes.scene import Scene
 
 METADATA = "scenograph"
@@ -122,11 +123,13 @@ def generate(
         request = replace(request, scenes=[_with_object_seeds(scene, object_seed) for scene in request.scenes])
     request = replace(request, scenes=pipe.read(request.scenes))
     names = _names(request)
+    encode = _encoder(pipe, request)
     if dry_run:
+        encode(request.scenes[:1], request.seeds[:1])
         for name in names:
             console.print(f"would write {out / name}.png")
         return
-    generation = _draw(pipe, request)
+    generation = _draw(pipe, encode, request)
     files = [
         (out / f"{name}.png", _png(picture, metadata))
         for name, picture, metadata in zip(names, generation.images, _metadata(request), strict=True)
@@ -149,25 +152,31 @@ def generate(
         console.print(f"wrote {pictures} pictures, {files[0][0]} to {files[pictures - 1][0].name}")
 
 
-def _draw(pipe: Pipeline, request: _Request) -> Generation:
-    """All pictures, scene by scene and seed by seed, a batch at a time."""
-    from scenograph.pipelines import TRUNCATION, Generation
+def _encoder(pipe: Pipeline, request: _Request) -> Callable[[list[Scene], list[int]], Encoding]:
+    """Scenes and as many seeds, encoded as the request has it."""
+    from scenograph.pipelines import TRUNCATION
 
     options, style = request.options, request.options["style"]
-    encode = partial(
+    return partial(
         pipe.encode_pairs,
         size=options["size"],
         truncation=options["truncation"] or TRUNCATION,
         refine=bool(options["refine"]),
         style=None if style is None else _read_picture(Path(style)),
     )
+
+
+def _draw(pipe: Pipeline, encode: Callable[[list[Scene], list[int]], Encoding], request: _Request) -> Generation:
+    """All pictures, scene by scene and seed by seed, a batch at a time."""
+    from scenograph.pipelines import Generation
+
     pairs = [(scene, seed) for scene in request.scenes for seed in request.seeds]
     starts = range(0, len(pairs), BATCH)
     done = Generation([], [], [])
     for start in track(starts, "drawing", len(starts)) if len(starts) > 1 else starts:
         part = pairs[start : start + BATCH]
         encoding = encode([scene for scene, _ in part], [seed for _, seed in part])
-        done.images.extend(pipe.render(encoding, options["steps"]))
+        done.images.extend(pipe.render(encoding, request.options["steps"]))
         done.scenes.extend(encoding.scenes)
         done.seeds.extend(encoding.seeds)
     return done

@@ -8,10 +8,11 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
+from typing import get_args
 
 import torch
 
-from scenograph.data.loader import PackLoader
+from scenograph.data.loader import PackLoader, RelationPolicy
 from scenograph.data.pack import pack_splits
 
 
@@ -21,7 +22,7 @@ def main() -> None:
     parser.add_argument("pack", type=Path)
     parser.add_argument("--image-size", type=int, default=64)
     parser.add_argument("--mask-size", type=int, default=16)
-    parser.add_argument("--relations", choices=("stored", "subset", "sg2im", "none"), default="stored")
+    parser.add_argument("--relations", choices=get_args(RelationPolicy), default="stored")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=5.0)
     options = parser.parse_args()

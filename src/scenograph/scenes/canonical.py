@@ -25,16 +25,23 @@ def with_locations(vocabulary: Vocabulary) -> Vocabulary:
 
 
 def closure(adjacency: np.ndarray) -> np.ndarray:
-    """The transitive closure of a graph (n, n) bool; in a cycle every member also reaches itself (Warshall 1962)."""
-    reached: np.ndarray = adjacency.astype(bool).copy()
-    for middle in range(len(reached)):
-        reached |= np.outer(reached[:, middle], reached[middle])
-    return reached
+    """The transitive closures of graphs (..., n, n) bool; in a cycle every member also reaches itself."""
+    reached = adjacency.astype(np.float32)
+    for _ in range(
+        max(adjacency.shape[-1] - 1, 1).bit_length()
+    ):  # each round doubles the length of the ways that count
+        reached = np.minimum(reached @ reached + reached, 1)
+    return reached > 0
 
 
 def reduction(adjacency: np.ndarray) -> np.ndarray:
-    """The smallest graph with the same closure (Hsu 1975); exact for graphs without cycles."""
+    """The smallest graphs with the same closures, (..., n, n) bool; exact for graphs without cycles (Hsu 1975)."""
     kept = closure(adjacency)
+    if not kept.diagonal(axis1=-2, axis2=-1).any():  # what has a way with a stop in between is not needed
+        ways = kept.astype(np.float32)
+        return kept & (ways @ ways == 0)
+    if kept.ndim > 2:
+        return np.stack([reduction(graph) for graph in adjacency])
     for middle in range(len(kept)):
         for start in range(len(kept)):
             if kept[start, middle]:
@@ -44,20 +51,16 @@ def reduction(adjacency: np.ndarray) -> np.ndarray:
 
 def implied(relations: Sequence[Relation]) -> list[Relation]:
     """What spatial relations imply by transitivity, beyond themselves: left of what is left of, and so on."""
-    result = []
-    for predicate in sorted({relation.predicate for relation in relations} & set(CONVERSES)):
-        edges = _adjacency(relations, predicate)
-        more = closure(edges) & ~edges & ~np.eye(len(edges), dtype=bool)
-        result += [Relation(int(a), predicate, int(b)) for a, b in np.argwhere(more)]
-    return result
+    names, edges = _spatial_edges(relations)
+    more = closure(edges) & ~edges & ~np.eye(edges.shape[-1], dtype=bool)
+    return [Relation(a, names[name], b) for name, a, b in np.argwhere(more).tolist()]
 
 
 def minimal(relations: Sequence[Relation]) -> list[Relation]:
     """The relations without spatial ones that others imply."""
-    kept = set()
-    for predicate in {relation.predicate for relation in relations} & set(CONVERSES):
-        kept |= {(int(a), predicate, int(b)) for a, b in np.argwhere(reduction(_adjacency(relations, predicate)))}
-    return [r for r in relations if r.predicate not in CONVERSES or (r.subject, r.predicate, r.object) in kept]
+    names, edges = _spatial_edges(relations)
+    kept = dict(zip(names, reduction(edges).tolist(), strict=True))
+    return [r for r in relations if r.predicate not in kept or kept[r.predicate][r.subject][r.object]]
 
 
 def location_relations(boxes: Sequence[Box], centres: Sequence[tuple[float, float]]) -> list[Relation]:
@@ -66,37 +69,27 @@ def location_relations(boxes: Sequence[Box], centres: Sequence[tuple[float, floa
     Centres decide left, right, above and below, both axes for every pair. What its code calls inside and
     surrounding compares upper left corners and middles of boxes, not far corners: kept as published.
     """
-    found: dict[str, list[tuple[int, int]]] = {name: [] for name in LOCATIONS}
-    for i, (x0, y0, x1, y1) in enumerate(boxes):
-        for j, (ox0, oy0, ox1, oy1) in enumerate(boxes):
-            if i == j:
-                continue
-            middle, other = ((x0 + x1) / 2, (y0 + y1) / 2), ((ox0 + ox1) / 2, (oy0 + oy1) / 2)
-            if x0 < ox0 and middle[0] > other[0] and y0 < oy0 and middle[1] > other[1]:
-                found["surrounding"].append((i, j))
-            elif x0 > ox0 and middle[0] < other[0] and y0 > oy0 and middle[1] < other[1]:
-                found["inside"].append((i, j))
-            else:
-                dx, dy = centres[i][0] - centres[j][0], centres[i][1] - centres[j][1]
-                if dx:
-                    found["right of" if dx > 0 else "left of"].append((i, j))
-                if dy:
-                    found["below" if dy > 0 else "above"].append((i, j))
-    relations = []
-    for name in LOCATIONS:
-        if len(found[name]) < 3:
-            relations += [Relation(i, name, j) for i, j in found[name]]
-            continue
-        edges = np.zeros((len(boxes), len(boxes)), dtype=bool)
-        edges[tuple(np.array(found[name]).T)] = True
-        relations += [Relation(int(i), name, int(j)) for i, j in np.argwhere(reduction(edges))]
-    return relations
+    if not boxes:
+        return []
+    corners, places = np.array(boxes)[:, :2], np.array(centres)
+    middles = (corners + np.array(boxes)[:, 2:]) / 2
+    before, beyond, off = (part[:, None] - part[None] for part in (corners, middles, places))  # (n, n, x and y)
+    surrounding = ((before < 0) & (beyond > 0)).all(axis=2)
+    beside = ~(surrounding | surrounding.T)
+    right, below = off[..., 0] > 0, off[..., 1] > 0
+    found = {"below": below & beside, "above": below.T & beside, "left of": right.T & beside,
+             "right of": right & beside, "inside": surrounding.T, "surrounding": surrounding}  # fmt: skip
+    edges = reduction(np.stack([found[name] for name in LOCATIONS]))
+    return [Relation(i, LOCATIONS[name], j) for name, i, j in np.argwhere(edges).tolist()]
 
 
-def _adjacency(relations: Sequence[Relation], predicate: str) -> np.ndarray:
+def _spatial_edges(relations: Sequence[Relation]) -> tuple[list[str], np.ndarray]:
+    """The spatial predicates that occur, and a graph (n, n) of each."""
+    names = sorted({relation.predicate for relation in relations} & set(CONVERSES))
     size = 1 + max((max(r.subject, r.object) for r in relations), default=-1)
-    edges = np.zeros((size, size), dtype=bool)
-    for relation in relations:
-        if relation.predicate == predicate:
-            edges[relation.subject, relation.object] = True
-    return edges
+    edges = np.zeros((len(names), size, size), dtype=bool)
+    number = {name: k for k, name in enumerate(names)}
+    found = [(number[r.predicate], r.subject, r.object) for r in relations if r.predicate in number]
+    if found:
+        edges[tuple(np.array(found).T)] = True
+    return names, edges

@@ -343,6 +343,8 @@ def test_styles_belong_to_the_seed_or_to_a_picture():
         assert not torch.allclose(one, other)
         alone = model.render(layout, [torch.Generator().manual_seed(seed) for seed in (2, 1)])
         torch.testing.assert_close(alone[0], other)
+        mean, log_variance = model.style(torch.rand(2, 3, 32, 32) * 2 - 1)
+        assert mean.shape == log_variance.shape == (2, 6)
         model.style.log_variance.bias.fill_(-30)  # the encoder is sure of what it reads
         model.style.log_variance.weight.zero_()
         pipe = Pipeline(model)

@@ -23,7 +23,7 @@ from scenograph.nn.layers import channels_last
 from scenograph.nn.normalization import BatchNorm2d
 from scenograph.nn.upsampling import UpsampledConv2d
 from scenograph.scenes.batch import SceneBatch
-from scenograph.scenes.canonical import with_locations
+from scenograph.scenes.canonical import closure, with_locations
 from scenograph.scenes.geometry import CONVERSES
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -209,12 +209,10 @@ class Wsgc(Model):
         place = row[subject], predicate, column[subject], column[target]
         edges = torch.zeros((batch.num_images, len(self.real), width, width), dtype=torch.bool, device=row.device)
         edges[place] = True
-        reached = edges.float()
-        for _ in range(max(width - 1, 1).bit_length()):  # each round doubles the length of the ways that count
-            reached = ((reached @ reached + reached) > 0).float()
-        implied = (reached > 0) & ~edges
+        reached = closure(edges)
+        implied = reached & ~edges
         if self.config.exact:
-            ordered = reached * (1 - reached.mT)  # relations that contradict each other stay as they were given
+            ordered = (reached & ~reached.mT).float()  # relations that contradict each other stay as they were given
             redundant = edges & ((ordered @ ordered) > 0) & self.settled[:, None, None]
             implied |= redundant
             triples = triples[~torch.zeros_like(real).masked_scatter(real, redundant[place])]

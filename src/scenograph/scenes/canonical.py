@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from scenograph.scenes.geometry import CONVERSES
 from scenograph.scenes.scene import Box, Relation
@@ -24,24 +26,24 @@ def with_locations(vocabulary: Vocabulary) -> Vocabulary:
     return replace(vocabulary, predicates=(*vocabulary.predicates, *missing))
 
 
-def closure(adjacency: np.ndarray) -> np.ndarray:
+def closure(adjacency: Tensor) -> Tensor:
     """The transitive closures of graphs (..., n, n) bool; in a cycle every member also reaches itself."""
-    reached = adjacency.astype(np.float32)
+    reached = adjacency.float()
     for _ in range(
         max(adjacency.shape[-1] - 1, 1).bit_length()
     ):  # each round doubles the length of the ways that count
-        reached = np.minimum(reached @ reached + reached, 1)
+        reached = (reached @ reached + reached).clamp_(max=1)
     return reached > 0
 
 
-def reduction(adjacency: np.ndarray) -> np.ndarray:
+def reduction(adjacency: Tensor) -> Tensor:
     """The smallest graphs with the same closures, (..., n, n) bool; exact for graphs without cycles (Hsu 1975)."""
     kept = closure(adjacency)
-    if not kept.diagonal(axis1=-2, axis2=-1).any():  # what has a way with a stop in between is not needed
-        ways = kept.astype(np.float32)
+    if not kept.diagonal(dim1=-2, dim2=-1).any():  # what has a way with a stop in between is not needed
+        ways = kept.float()
         return kept & (ways @ ways == 0)
     if kept.ndim > 2:
-        return np.stack([reduction(graph) for graph in adjacency])
+        return torch.stack([reduction(graph) for graph in adjacency])
     for middle in range(len(kept)):
         for start in range(len(kept)):
             if kept[start, middle]:
@@ -52,8 +54,8 @@ def reduction(adjacency: np.ndarray) -> np.ndarray:
 def implied(relations: Sequence[Relation]) -> list[Relation]:
     """What spatial relations imply by transitivity, beyond themselves: left of what is left of, and so on."""
     names, edges = _spatial_edges(relations)
-    more = closure(edges) & ~edges & ~np.eye(edges.shape[-1], dtype=bool)
-    return [Relation(a, names[name], b) for name, a, b in np.argwhere(more).tolist()]
+    more = closure(edges) & ~edges & ~torch.eye(edges.shape[-1], dtype=torch.bool)
+    return [Relation(a, names[name], b) for name, a, b in more.nonzero().tolist()]
 
 
 def minimal(relations: Sequence[Relation]) -> list[Relation]:
@@ -79,17 +81,17 @@ def location_relations(boxes: Sequence[Box], centres: Sequence[tuple[float, floa
     right, below = off[..., 0] > 0, off[..., 1] > 0
     found = {"below": below & beside, "above": below.T & beside, "left of": right.T & beside,
              "right of": right & beside, "inside": surrounding.T, "surrounding": surrounding}  # fmt: skip
-    edges = reduction(np.stack([found[name] for name in LOCATIONS]))
-    return [Relation(i, LOCATIONS[name], j) for name, i, j in np.argwhere(edges).tolist()]
+    edges = reduction(torch.from_numpy(np.stack([found[name] for name in LOCATIONS])))
+    return [Relation(i, LOCATIONS[name], j) for name, i, j in edges.nonzero().tolist()]
 
 
-def _spatial_edges(relations: Sequence[Relation]) -> tuple[list[str], np.ndarray]:
-    """The spatial predicates that occur, and a graph (n, n) of each."""
+def _spatial_edges(relations: Sequence[Relation]) -> tuple[list[str], Tensor]:
+    """The spatial predicates that occur, and a graph (n, n) bool of each."""
     names = sorted({relation.predicate for relation in relations} & set(CONVERSES))
     size = 1 + max((max(r.subject, r.object) for r in relations), default=-1)
-    edges = np.zeros((len(names), size, size), dtype=bool)
+    edges = torch.zeros((len(names), size, size), dtype=torch.bool)
     number = {name: k for k, name in enumerate(names)}
     found = [(number[r.predicate], r.subject, r.object) for r in relations if r.predicate in number]
     if found:
-        edges[tuple(np.array(found).T)] = True
+        edges[tuple(torch.tensor(found).T)] = True
     return names, edges

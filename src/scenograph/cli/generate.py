@@ -106,22 +106,10 @@ def generate(
     The same scene and seed give the same picture. Both are written into the PNG, so that
     `scenograph generate picture.png` makes it again.
     """
-    from scenograph.pipelines import Pipeline
-    from scenograph.scenes.scene import scenes_to_json
-
     given = {"model": model, "layout": layout, "image": image}
     options: dict[str, Any] = {"size": size, "steps": steps, "truncation": truncation, "refine": refine or None}
     options["style"] = None if style is None else str(style)
-    if source.endswith(".png"):
-        request = _from_picture(Path(source), given, seeds, options)
-        pipe = Pipeline.from_pretrained(**request.models, device=device)
-    else:
-        pipe = Pipeline.from_pretrained(**given, device=device)
-        scenes, stem = read_source(source, pipe.vocabulary)
-        request = _Request(scenes, stem, parse_seeds(seeds or "0"), given, options)
-    if object_seed:
-        request = replace(request, scenes=[_with_object_seeds(scene, object_seed) for scene in request.scenes])
-    request = replace(request, scenes=pipe.read(request.scenes))
+    pipe, request = _read(source, given, seeds, options, object_seed or [], device)
     names = _names(request)
     encode = _encoder(pipe, request)
     if dry_run:
@@ -140,6 +128,8 @@ def generate(
         files.append((out / f"{request.stem}-sheet.png", _sheet(generation.images, len(request.seeds))))
     make_folder(out)
     if save_scenes is not None:
+        from scenograph.scenes.scene import scenes_to_json
+
         make_folder(save_scenes.parent)
         files.append((save_scenes, scenes_to_json(generation.scenes).encode()))
     if annotations is not None:
@@ -150,6 +140,29 @@ def generate(
         console.print(f"wrote {path}")
     if len(files) > SHOWN:
         console.print(f"wrote {pictures} pictures, {files[0][0]} to {files[pictures - 1][0].name}")
+
+
+def _read(
+    source: str,
+    given: dict[str, str | None],
+    seeds: str | None,
+    options: dict[str, Any],
+    object_seeds: list[str],
+    device: str,
+) -> tuple[Pipeline, _Request]:
+    """What is asked for, every name in it checked, and what draws it."""
+    from scenograph.pipelines import Pipeline
+
+    if source.endswith(".png"):
+        request = _from_picture(Path(source), given, seeds, options)
+        pipe = Pipeline.from_pretrained(**request.models, device=device)
+    else:
+        pipe = Pipeline.from_pretrained(**given, device=device)
+        scenes, stem = read_source(source, pipe.vocabulary)
+        request = _Request(scenes, stem, parse_seeds(seeds or "0"), given, options)
+    if object_seeds:
+        request = replace(request, scenes=[_with_object_seeds(scene, object_seeds) for scene in request.scenes])
+    return pipe, replace(request, scenes=pipe.read(request.scenes))
 
 
 def _encoder(pipe: Pipeline, request: _Request) -> Callable[[list[Scene], list[int]], Encoding]:

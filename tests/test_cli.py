@@ -185,6 +185,18 @@ def test_refined_layouts_are_remembered_by_their_pictures(scenograph, tmp_path):
     assert code == 2 and "relationships contradict each other: [0] cube (0) left of sphere (1)" in errors
 
 
+def test_relations_that_contradict_others_are_named(scenograph, caplog):
+    chain = "red cube left of sphere; sphere left of cylinder; red cube left of cylinder; cylinder left of red cube"
+    said = "relationships contradict others and cannot all hold: [3] cylinder (2) left of cube (0)"
+    for command in (("scene", "check"), ("layout",), ("generate", "--steps", "1")):
+        caplog.clear()
+        succeed(scenograph(*command, chain))
+        assert caplog.messages == [said]
+    circles = "; ".join(f"cube {2 * i + 1} left of cube {2 * i + 2} left of cube {2 * i + 1}" for i in range(4))
+    succeed(scenograph("scene", "check", circles))
+    assert caplog.messages[-1].endswith("[4] cube (4) left of cube (5); and 3 more")
+
+
 def test_layouts_are_scenes_to_draw(scenograph, tmp_path):
     output = succeed(scenograph("layout", "cube left of sphere", "--seeds", "0-1"))
     assert "wrote layouts/cube-left-of-sphere.json" in output

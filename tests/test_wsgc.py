@@ -22,7 +22,16 @@ from scenograph.models.attspade import AttSpade, AttSpadeConfig
 from scenograph.models.published.wsgc import import_wsgc
 from scenograph.models.wsgc import CanonicalGraph, Wsgc, WsgcConfig
 from scenograph.scenes.batch import SceneBatch
-from scenograph.scenes.canonical import LOCATIONS, closure, implied, location_relations, minimal, reduction
+from scenograph.scenes.canonical import (
+    LOCATIONS,
+    closure,
+    contradictions,
+    implied,
+    location_relations,
+    minimal,
+    outvoted,
+    reduction,
+)
 from scenograph.scenes.scene import Relation, Scene, SceneObject
 from scenograph.scenes.text import scene_from_text
 from scenograph.scenes.vocabulary import Vocabulary
@@ -264,6 +273,51 @@ def test_exact_graphs_are_read_the_same_in_other_words():
     outputs = [model(batch, [torch.Generator().manual_seed(i) for i in range(4)]) for batch in batches]
     assert torch.equal(outputs[0].boxes, outputs[1].boxes) and torch.equal(outputs[0].masks, outputs[1].masks)
     assert not model.samples_boxes and "converses" not in WsgcObjective(WsgcObjectiveConfig(), model).phases
+
+
+def test_edges_that_lead_back_are_outvoted():
+    votes = torch.zeros(4, 6, 6)
+    votes[0] = torch.ones(6, 6).triu(1)  # an order, all of it stated, and two edges against it
+    votes[0, 4, 0] = votes[0, 5, 3] = 1
+    votes[1, [0, 1, 2], [1, 2, 0]] = 1  # a circle: who is wrong?
+    votes[2, [0, 1, 2], [1, 2, 0]] = torch.tensor([2.0, 1.0, 2.0])
+    votes[3, [0, 2], [1, 3]] = 1  # no cycle
+    wrong = outvoted(votes)
+    assert wrong.nonzero().tolist() == [[0, 4, 0], [0, 5, 3], [2, 1, 2]]
+    assert torch.equal(wrong, torch.stack([outvoted(graph) for graph in votes]))
+
+
+def test_most_wrong_relations_of_a_whole_order_are_found():
+    size, stated = 24, 5
+    before, after = (torch.from_numpy(part) for part in np.triu_indices(size, 1))  # the order is 0, 1, 2, ...
+    flipped = torch.rand((stated, len(before)), generator=torch.Generator().manual_seed(0)) < 0.1
+    votes = torch.zeros(stated, size, size)
+    votes[:, before, after], votes[:, after, before] = (~flipped).float(), flipped.float()
+    found = outvoted(votes)
+    assert (found.sum(dim=(1, 2)) <= flipped.sum(dim=1)).all()  # an order that fewer contradict may be found
+    assert found[:, after, before].sum() > 0.65 * flipped.sum() and found[:, before, after].sum() < 0.15 * flipped.sum()
+
+
+def test_contradictions_are_found_whichever_way_they_are_said():
+    chain_and_back = [Relation(0, "left of", 1), Relation(2, "right of", 1), Relation(0, "left of", 2)]
+    chain_and_back += [Relation(0, "above", 2), Relation(0, "holding", 1), Relation(1, "holding", 0)]
+    assert contradictions(chain_and_back) == []
+    assert contradictions([*chain_and_back, Relation(0, "right of", 2)]) == [6]
+    assert contradictions([*chain_and_back, Relation(1, "right of", 2)]) == [1, 6]
+    assert contradictions([Relation(2, "left of", 0), *chain_and_back, Relation(2, "right of", 0)]) == [0]
+    assert contradictions([Relation(1, "above", 0), Relation(1, "below", 0)]) == [0, 1]
+    assert contradictions([]) == []
+
+
+def test_exact_graphs_leave_out_what_is_outvoted():
+    model, rng = small(exact=True).eval(), np.random.default_rng(0)
+    scene = in_random_places(6, rng)
+    told = replace(scene, relations=(*scene.relations, *implied(scene.relations)))
+    against = implied(scene.relations)[0]
+    against = Relation(against.object, against.predicate, against.subject)
+    wrong = replace(told, relations=(*told.relations, against))
+    graphs = [model.canonicalize(SceneBatch.from_scenes([form], model.vocabulary)) for form in (scene, wrong)]
+    assert torch.equal(graphs[0].triples, graphs[1].triples) and torch.equal(graphs[0].implied, graphs[1].implied)
 
 
 def test_exact_graphs_keep_contradictions_and_what_has_no_known_converse():

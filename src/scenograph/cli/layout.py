@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from scenograph.cli.console import console, parse_seeds, write_files
-from scenograph.cli.scene import drawings, read_source
+from scenograph.cli.scene import drawings, read_source, warn_of_contradictions
 from scenograph.files import make_folder
 
 
@@ -36,6 +36,8 @@ def layout(
     model = load_layout_model(layout or DEFAULT_LAYOUT, pick_device(device))
     scenes, stem = read_source(source, model.vocabulary)
     model.vocabulary.check(scenes)
+    if not refine:  # which has an error for them
+        warn_of_contradictions(scenes)
     numbers = parse_seeds(seeds)
     pairs = [(scene, seed) for scene in scenes for seed in numbers]
     asked, numbered = [scene for scene, _ in pairs], [seed for _, seed in pairs]

@@ -23,7 +23,7 @@ from scenograph.nn.layers import channels_last
 from scenograph.nn.normalization import BatchNorm2d
 from scenograph.nn.upsampling import UpsampledConv2d
 from scenograph.scenes.batch import SceneBatch
-from scenograph.scenes.canonical import closure, with_locations
+from scenograph.scenes.canonical import closure, outvoted, with_locations
 from scenograph.scenes.geometry import CONVERSES
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -89,7 +89,10 @@ class Wsgc(Model):
         self.register_buffer("real", spatial, persistent=False)
         settled = torch.tensor([config.exact and name in CONVERSES for name in self.vocabulary.predicates])
         self.register_buffer("settled", settled, persistent=False)
-        said_as = [_first_said(name, self.vocabulary) for name in self.vocabulary.predicates]
+        said_as = [
+            _first_said(name, self.vocabulary) if config.exact else number
+            for number, name in enumerate(self.vocabulary.predicates)
+        ]
         self.register_buffer("said_as", torch.tensor(said_as, dtype=torch.long), persistent=False)
 
     real: Tensor
@@ -145,7 +148,7 @@ class Wsgc(Model):
     @torch.no_grad()
     def canonicalize(self, batch: SceneBatch, generators: Generators = None) -> CanonicalGraph:
         """Complete the graphs: converses are drawn by the picture's generator, closures follow."""
-        triples = self._distinct(batch.triples, batch)
+        triples = self._agreed(batch) if self.config.exact else self._distinct(batch.triples, batch)
         count = len(self.real)
         outcomes = torch.zeros((batch.num_images, count, count + 1), device=triples.device)
         if self.draws_converses and len(triples):
@@ -154,14 +157,35 @@ class Wsgc(Model):
             drawn = self._draw_converses(predicate, owner, batch.num_images, generators)
             outcomes.index_put_((owner, predicate, drawn), outcomes.new_ones(len(drawn)), accumulate=True)
             converses = torch.stack([target, drawn, subject], dim=1)[drawn < count]
-            triples = self._distinct(torch.cat([triples, converses]), batch)
-        if self.config.exact:
-            said = self.said_as[triples[:, 1]]
-            turned = torch.stack([triples[:, 2], said, triples[:, 0]], dim=1)
-            triples = self._distinct(torch.where((said == triples[:, 1])[:, None], triples, turned), batch)
+            triples = self._distinct(self._one_way_round(torch.cat([triples, converses])), batch)
         if self.config.learned_transitivity and len(triples):
             return CanonicalGraph(*self._completed(triples, batch), outcomes)
         return CanonicalGraph(triples, torch.zeros(len(triples), dtype=torch.bool, device=triples.device), outcomes)
+
+    def _one_way_round(self, triples: Tensor) -> Tensor:
+        """Exact graphs' triples: spatial ones, or their converses."""
+        said = self.said_as[triples[:, 1]]
+        turned = torch.stack([triples[:, 2], said, triples[:, 0]], dim=1)
+        return torch.where((said == triples[:, 1])[:, None], triples, turned)
+
+    def _agreed(self, batch: SceneBatch) -> Tensor:
+        """The triples of exact graphs, each once, in order, without spatial ones that the others outvote."""
+        triples = self._one_way_round(batch.triples)
+        if len(triples):
+            votes, places = self._counts(triples, batch)
+            wrong = torch.zeros_like(votes, dtype=torch.bool)
+            wrong[:, self.settled] = outvoted(votes[:, self.settled])
+            triples = triples[~wrong[places]]
+        return self._distinct(triples, batch)
+
+    def _counts(self, triples: Tensor, batch: SceneBatch) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """How often each relation is stated (N, P, K, K), and where in it each triple stands."""
+        row, column = batch.padding()
+        width = int(column.max()) + 1
+        subject, predicate, target = triples.unbind(dim=1)
+        places = row[subject], predicate, column[subject], column[target]
+        counts = torch.zeros((batch.num_images, len(self.real), width, width), device=row.device)
+        return counts.index_put_(places, counts.new_ones(len(triples)), accumulate=True), places
 
     def _distinct(self, triples: Tensor, batch: SceneBatch) -> Tensor:
         """Each triple once, in order."""
@@ -202,22 +226,19 @@ class Wsgc(Model):
 
     def _completed(self, triples: Tensor, batch: SceneBatch) -> tuple[Tensor, Tensor]:
         """The triples and all they imply, for all pictures and predicates at once: (T', 3), and which are implied."""
-        row, column = batch.padding()
-        width = int(column.max()) + 1
         real = self.real[triples[:, 1]]
-        subject, predicate, target = triples[real].unbind(dim=1)
-        place = row[subject], predicate, column[subject], column[target]
-        edges = torch.zeros((batch.num_images, len(self.real), width, width), dtype=torch.bool, device=row.device)
-        edges[place] = True
+        counts, places = self._counts(triples[real], batch)
+        edges = counts > 0
         reached = closure(edges)
         implied = reached & ~edges
         if self.config.exact:
-            ordered = (reached & ~reached.mT).float()  # relations that contradict each other stay as they were given
+            ordered = (reached & ~reached.mT).float()  # what contradicts itself stays as it was given
             redundant = edges & ((ordered @ ordered) > 0) & self.settled[:, None, None]
             implied |= redundant
-            triples = triples[~torch.zeros_like(real).masked_scatter(real, redundant[place])]
+            triples = triples[~torch.zeros_like(real).masked_scatter(real, redundant[places])]
         image, predicate, subject, target = implied.nonzero(as_tuple=True)
-        rows = torch.zeros((batch.num_images, width), dtype=torch.long, device=row.device)
+        row, column = batch.padding()
+        rows = torch.zeros((batch.num_images, edges.shape[-1]), dtype=torch.long, device=row.device)
         rows[row, column] = torch.arange(len(row), device=row.device)
         found = torch.stack([rows[image, subject], predicate, rows[image, target]], dim=1)
         kinds = torch.arange(len(triples) + len(found), device=triples.device) >= len(triples)

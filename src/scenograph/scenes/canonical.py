@@ -20,6 +20,10 @@ LOCATIONS = ("below", "above", "left of", "right of", "inside", "surrounding")
 """What :func:`location_relations` can say, in the order it says it."""
 
 
+FARTHEST = 0.9
+"""Of edges that lead back, those more than this part as far as the farthest are taken out together."""
+
+
 def with_locations(vocabulary: Vocabulary) -> Vocabulary:
     """The names, and the predicates of location graphs that they lack, at the end."""
     missing = tuple(name for name in LOCATIONS if name not in vocabulary.predicates)
@@ -51,17 +55,62 @@ def reduction(adjacency: Tensor) -> Tensor:
     return kept
 
 
+def outvoted(votes: Tensor) -> Tensor:
+    """The edges of graphs (..., n, n) bool that close cycles and that others contradict more than they do others.
+
+    ``votes`` (..., n, n) counts how often each edge is stated. Least squares gives each member of a cycle a place in a
+    row, every vote asking for one step forward (statistical ranking: Jiang, Lim, Yao and Ye 2011). Edges that lead back
+    farthest go, until none leads back: what then is left of cycles, nothing tells right from wrong.
+    """
+    edges = votes > 0
+    while True:
+        reached = closure(edges)
+        cyclic = edges & reached.mT
+        if not cyclic.any():
+            break
+        asked = (votes * cyclic).double()
+        both = asked + asked.mT
+        same = (reached & reached.mT | torch.eye(edges.shape[-1], dtype=torch.bool, device=edges.device)).double()
+        equations = torch.diag_embed(both.sum(dim=-1)) - both + same  # places of what hangs together sum to nothing
+        places = torch.linalg.solve(equations, asked.sum(dim=-2) - asked.sum(dim=-1))
+        steps = torch.where(cyclic, places[..., None, :] - places[..., :, None], 0.0)
+        farthest = steps.amin(dim=(-2, -1), keepdim=True)
+        wrong = cyclic & (steps < -1e-6) & (steps < FARTHEST * farthest)
+        if not wrong.any():
+            break
+        edges &= ~wrong
+    return (votes > 0) & ~edges
+
+
+def contradictions(relations: Sequence[Relation]) -> list[int]:
+    """The places of spatial relations that contradict the others; where nothing tells which are wrong, of all of them.
+
+    Considered is each predicate, with its converse, by itself.
+    """
+    forwards = [
+        Relation(r.object, CONVERSES[r.predicate], r.subject) if r.predicate > CONVERSES.get(r.predicate, "~") else r
+        for r in relations
+    ]
+    names, votes = _spatial_votes(forwards)
+    wrong = outvoted(votes)
+    left = (votes > 0) & ~wrong
+    wrong |= left & closure(left).mT
+    named = dict(zip(names, wrong.tolist(), strict=True))
+    return [i for i, r in enumerate(forwards) if r.predicate in named and named[r.predicate][r.subject][r.object]]
+
+
 def implied(relations: Sequence[Relation]) -> list[Relation]:
     """What spatial relations imply by transitivity, beyond themselves: left of what is left of, and so on."""
-    names, edges = _spatial_edges(relations)
+    names, votes = _spatial_votes(relations)
+    edges = votes > 0
     more = closure(edges) & ~edges & ~torch.eye(edges.shape[-1], dtype=torch.bool)
     return [Relation(a, names[name], b) for name, a, b in more.nonzero().tolist()]
 
 
 def minimal(relations: Sequence[Relation]) -> list[Relation]:
     """The relations without spatial ones that others imply."""
-    names, edges = _spatial_edges(relations)
-    kept = dict(zip(names, reduction(edges).tolist(), strict=True))
+    names, votes = _spatial_votes(relations)
+    kept = dict(zip(names, reduction(votes > 0).tolist(), strict=True))
     return [r for r in relations if r.predicate not in kept or kept[r.predicate][r.subject][r.object]]
 
 
@@ -85,13 +134,13 @@ def location_relations(boxes: Sequence[Box], centres: Sequence[tuple[float, floa
     return [Relation(i, LOCATIONS[name], j) for name, i, j in edges.nonzero().tolist()]
 
 
-def _spatial_edges(relations: Sequence[Relation]) -> tuple[list[str], Tensor]:
-    """The spatial predicates that occur, and a graph (n, n) bool of each."""
+def _spatial_votes(relations: Sequence[Relation]) -> tuple[list[str], Tensor]:
+    """The spatial predicates that occur, and for each a graph (n, n): how often each edge is stated."""
     names = sorted({relation.predicate for relation in relations} & set(CONVERSES))
     size = 1 + max((max(r.subject, r.object) for r in relations), default=-1)
-    edges = torch.zeros((len(names), size, size), dtype=torch.bool)
+    votes = torch.zeros((len(names), size, size))
     number = {name: k for k, name in enumerate(names)}
     found = [(number[r.predicate], r.subject, r.object) for r in relations if r.predicate in number]
     if found:
-        edges[tuple(torch.tensor(found).T)] = True
-    return names, edges
+        votes.index_put_(tuple(torch.tensor(found).T), torch.ones(len(found)), accumulate=True)
+    return names, votes

@@ -17,6 +17,7 @@ from scipy.sparse import coo_array
 from scenograph.errors import UserError
 from scenograph.scenes.geometry import box_area
 from scenograph.scenes.scene import Relation, Scene
+from scenograph.scenes.text import relation_to_text
 
 MARGIN = 0.02
 """How clearly a relation should hold, in fractions of the canvas; less where many objects share it."""
@@ -187,10 +188,6 @@ def _contradiction(scene: Scene, boxes: np.ndarray, constraints: Sequence[_Const
         without = [c for c in constraints if c.source in needed and c.source != number]
         if _solve(boxes, without, free) is None:
             needed.remove(number)
-    said = []
-    for number in needed:
-        relation = scene.relations[number]
-        names = (f"{scene.objects[i].category} ({i})" for i in (relation.subject, relation.object))
-        said.append(f"[{number}] {next(names)} {relation.predicate} {next(names)}")
+    said = "; ".join(relation_to_text(scene, number) for number in needed)
     fixed = "" if all(free) else ", or give boxes more room"
-    return f"relationships contradict each other: {'; '.join(said)}; drop one of them{fixed}"
+    return f"relationships contradict each other: {said}; drop one of them{fixed}"

@@ -52,6 +52,13 @@ def scene_to_text(scene: Scene) -> str:
     return "; ".join(clauses if in_order else [*names, *clauses])
 
 
+def relation_to_text(scene: Scene, number: int) -> str:
+    """One relation for messages, which tells objects apart by their places: ``[2] cube (0) left of sphere (1)``."""
+    relation = scene.relations[number]
+    subject, other = (f"{scene.objects[i].category} ({i})" for i in (relation.subject, relation.object))
+    return f"[{number}] {subject} {relation.predicate} {other}"
+
+
 @dataclass(frozen=True)
 class _Mention:
     thing: SceneObject

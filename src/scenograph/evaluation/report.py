@@ -180,7 +180,7 @@ def as_html(report: dict[str, Any], sheet: Image.Image | None, curves: dict[str,
 
 
 COLOURS = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed", "#475569")
-DASHES = ("none", "7 4", "2 3")
+DASHES = ("none", "7 4", "2 3", "10 3 2 3")
 
 
 def line_plot(

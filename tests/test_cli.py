@@ -185,16 +185,35 @@ def test_refined_layouts_are_remembered_by_their_pictures(scenograph, tmp_path):
     assert code == 2 and "relationships contradict each other: [0] cube (0) left of sphere (1)" in errors
 
 
-def test_relations_that_contradict_others_are_named(scenograph, caplog):
+def test_relations_that_contradict_others_are_named(scenograph, tmp_path, caplog):
     chain = "red cube left of sphere; sphere left of cylinder; red cube left of cylinder; cylinder left of red cube"
-    said = "relationships contradict others and cannot all hold: [3] cylinder (2) left of cube (0)"
+    said = "relationships contradict others and are left out: [3] cylinder (2) left of cube (0)"
     for command in (("scene", "check"), ("layout",), ("generate", "--steps", "1")):
         caplog.clear()
         succeed(scenograph(*command, chain))
         assert caplog.messages == [said]
     circles = "; ".join(f"cube {2 * i + 1} left of cube {2 * i + 2} left of cube {2 * i + 1}" for i in range(4))
     succeed(scenograph("scene", "check", circles))
+    assert caplog.messages[-1].startswith("relationships contradict each other, so that not all can hold: [0] cube (0)")
     assert caplog.messages[-1].endswith("[4] cube (4) left of cube (5); and 3 more")
+    scenes = [{"objects": ["cube"]}, {"objects": ["cube", "cube"], "relationships": [[0, "behind", 1], [1, "behind", 0]]}]
+    (tmp_path / "two.json").write_text(json.dumps(scenes))
+    succeed(scenograph("generate", "two.json", "--dry-run"))
+    assert caplog.messages[-1].startswith("scene 1, relationships contradict each other")
+
+
+def test_what_is_left_out_changes_no_picture(scenograph, tmp_path):
+    chain = {"objects": ["cube"] * 3, "relationships": [[0, "left of", 1], [1, "left of", 2], [2, "right of", 0]]}
+    told = chain | {"relationships": [*chain["relationships"], [2, "left of", 0]]}
+    for name, scene in (("chain", chain), ("told", told)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(scene))
+        succeed(scenograph("generate", f"{name}.json", "--steps", "1"))
+    pictures = [Image.open(tmp_path / "pictures" / f"{name}-seed0.png") for name in ("chain", "told")]
+    assert pictures[0].tobytes() == pictures[1].tobytes()
+    code, _, errors = scenograph("generate", "told.json", "--refine", "--out", "refined")
+    assert (
+        code == 2 and "contradict each other: [2] cube (2) right of cube (0); [3] cube (2) left of cube (0)" in errors
+    )
 
 
 def test_layouts_are_scenes_to_draw(scenograph, tmp_path):

@@ -301,12 +301,12 @@ def test_most_wrong_relations_of_a_whole_order_are_found():
 def test_contradictions_are_found_whichever_way_they_are_said():
     chain_and_back = [Relation(0, "left of", 1), Relation(2, "right of", 1), Relation(0, "left of", 2)]
     chain_and_back += [Relation(0, "above", 2), Relation(0, "holding", 1), Relation(1, "holding", 0)]
-    assert contradictions(chain_and_back) == []
-    assert contradictions([*chain_and_back, Relation(0, "right of", 2)]) == [6]
-    assert contradictions([*chain_and_back, Relation(1, "right of", 2)]) == [1, 6]
-    assert contradictions([Relation(2, "left of", 0), *chain_and_back, Relation(2, "right of", 0)]) == [0]
-    assert contradictions([Relation(1, "above", 0), Relation(1, "below", 0)]) == [0, 1]
-    assert contradictions([]) == []
+    assert contradictions(chain_and_back) == ([], [])
+    assert contradictions([*chain_and_back, Relation(0, "right of", 2)]) == ([6], [])
+    assert contradictions([*chain_and_back, Relation(1, "right of", 2)]) == ([], [1, 6])
+    assert contradictions([Relation(2, "left of", 0), *chain_and_back, Relation(2, "right of", 0)]) == ([0], [])
+    assert contradictions([Relation(1, "above", 0), Relation(1, "below", 0)]) == ([], [0, 1])
+    assert contradictions([]) == ([], [])
 
 
 def test_exact_graphs_leave_out_what_is_outvoted():

@@ -25,6 +25,7 @@ from scenograph.evaluation.layouts import layout_costs
 from scenograph.models.base import Model
 from scenograph.models.registry import AutoModel
 from scenograph.scenes.batch import SceneBatch, images_to_uint8
+from scenograph.scenes.canonical import agreed
 from scenograph.scenes.scene import CANVAS, ObjectSeed, Scene, cut
 from scenograph.scenes.text import scene_from_text
 from scenograph.scenes.vocabulary import Vocabulary
@@ -140,7 +141,7 @@ class Pipeline:
         style: Image.Image | None = None,
     ) -> Encoding:
         """Complete scenes (attributes left open, boxes not given) and encode them for the image model."""
-        pairs = [(scene, seed) for scene in self.read(scenes) for seed in seeds]
+        pairs = [(scene, seed) for scene in self.read(scenes, refine) for seed in seeds]
         asked, wanted = [scene for scene, _ in pairs], [seed for _, seed in pairs]
         return self.encode_pairs(asked, wanted, size, truncation, refine, style)
 
@@ -178,8 +179,12 @@ class Pipeline:
         with torch.inference_mode():
             return self.image.render(encoding.layout, _generators(encoding.seeds, "picture"), steps)
 
-    def read(self, scenes: SceneLike | Sequence[SceneLike]) -> list[Scene]:
-        """Scenes from whatever form they are in. Raises ``UserError`` for names no model here knows."""
+    def read(self, scenes: SceneLike | Sequence[SceneLike], refine: bool = False) -> list[Scene]:
+        """Scenes from whatever form they are in. Raises ``UserError`` for names no model here knows.
+
+        Boxes are cut to the canvas, and relations that contradict others left out, with a warning. These are kept for
+        ``refine``, which has an error for them.
+        """
         items = [scenes] if isinstance(scenes, Scene | dict | str) else list(scenes)
         result = []
         for item in items:
@@ -188,7 +193,10 @@ class Pipeline:
             else:
                 result.append(item if isinstance(item, Scene) else Scene.from_dict(item))
         self.vocabulary.check(result)
-        result = [cut_to_canvas(s, f"scene {i}, " if len(result) > 1 else "") for i, s in enumerate(result)]
+        names = [f"scene {i}, " if len(result) > 1 else "" for i in range(len(result))]
+        result = [cut_to_canvas(scene, name) for scene, name in zip(result, names, strict=True)]
+        if not refine:
+            result = [agreed(scene, name) for scene, name in zip(result, names, strict=True)]
         most, found = getattr(self.image.config, "max_objects", None), max((len(s.objects) for s in result), default=0)
         if most is not None and found > most:
             log.warning("a scene has %d objects, the model saw at most %d in training: all are drawn", found, most)

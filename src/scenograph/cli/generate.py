@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scenograph.cli.console import console, parse_seeds, track, write_files
-from scenograph.cli.scene import drawings, read_source, warn_of_contradictions
+from scenograph.cli.scene import drawings, read_source
 from scenograph.errors import UserError
 from scenograph.files import make_folder
 
@@ -162,10 +162,7 @@ def _read(
         request = _Request(scenes, stem, parse_seeds(seeds or "0"), given, options)
     if object_seeds:
         request = replace(request, scenes=[_with_object_seeds(scene, object_seeds) for scene in request.scenes])
-    request = replace(request, scenes=pipe.read(request.scenes))
-    if not request.options["refine"]:  # which has an error for them
-        warn_of_contradictions(request.scenes)
-    return pipe, request
+    return pipe, replace(request, scenes=pipe.read(request.scenes, refine=bool(request.options["refine"])))
 
 
 def _encoder(pipe: Pipeline, request: _Request) -> Callable[[list[Scene], list[int]], Encoding]:

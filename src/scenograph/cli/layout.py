@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from scenograph.cli.console import console, parse_seeds, write_files
-from scenograph.cli.scene import drawings, read_source, warn_of_contradictions
+from scenograph.cli.scene import drawings, read_source
 from scenograph.files import make_folder
 
 
@@ -31,13 +31,14 @@ def layout(
     """
     from scenograph.devices import pick_device
     from scenograph.pipelines import DEFAULT_LAYOUT, load_layout_model, place_objects
+    from scenograph.scenes.canonical import agreed
     from scenograph.scenes.scene import scenes_to_json
 
     model = load_layout_model(layout or DEFAULT_LAYOUT, pick_device(device))
     scenes, stem = read_source(source, model.vocabulary)
     model.vocabulary.check(scenes)
-    if not refine:  # which has an error for them
-        warn_of_contradictions(scenes)
+    if not refine:  # which has an error for what contradicts
+        scenes = [agreed(s, f"scene {i}, " if len(scenes) > 1 else "") for i, s in enumerate(scenes)]
     numbers = parse_seeds(seeds)
     pairs = [(scene, seed) for scene in scenes for seed in numbers]
     asked, numbered = [scene for scene, _ in pairs], [seed for _, seed in pairs]

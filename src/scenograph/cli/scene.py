@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -20,11 +18,6 @@ if TYPE_CHECKING:
     from scenograph.scenes.vocabulary import Vocabulary
 
 app = typer.Typer(no_args_is_help=True, help="Make, check and draw scene files.")
-
-NAMED = 5
-"""Of the relations that a warning is about, as many are named."""
-
-log = logging.getLogger(__name__)
 
 SceneArgument = Annotated[str, typer.Argument(help="A scene file (.json) or one line of text.", metavar="SCENE")]
 ModelOption = Annotated[
@@ -57,13 +50,14 @@ def new(
 @app.command()
 def check(scene: SceneArgument, model: ModelOption = None) -> None:
     """Check a scene against a vocabulary, and say what it holds."""
+    from scenograph.scenes.canonical import agreed
     from scenograph.scenes.text import scene_to_text
 
     vocabulary = vocabulary_of(model)
     scenes, _ = read_source(scene, vocabulary)
     vocabulary.check(scenes)
-    warn_of_contradictions(scenes)
     for number, item in enumerate(scenes):
+        agreed(item, f"scene {number}, " if len(scenes) > 1 else "")  # says what contradicts
         boxes = sum(thing.box is not None for thing in item.objects)
         console.print(
             f"scene {number}: {len(item.objects)} objects ({boxes} with boxes), {len(item.relations)} relations: "
@@ -181,20 +175,6 @@ def read_source(source: str, vocabulary: Vocabulary | None) -> tuple[list[Scene]
     if vocabulary is None:
         raise UserError(f"{source!r} is not a file")
     return [scene_from_text(source, vocabulary)], _slug(source)
-
-
-def warn_of_contradictions(scenes: Sequence[Scene]) -> None:
-    """Say which relations contradict others, a line for each scene that has such."""
-    from scenograph.scenes.canonical import contradictions
-    from scenograph.scenes.text import relation_to_text
-
-    for number, scene in enumerate(scenes):
-        found = contradictions(scene.relations)
-        if found:
-            named = "; ".join(relation_to_text(scene, i) for i in found[:NAMED])
-            more = f"; and {len(found) - NAMED} more" if len(found) > NAMED else ""
-            where = f"scene {number}, " if len(scenes) > 1 else ""
-            log.warning("%srelationships contradict others and cannot all hold: %s%s", where, named, more)
 
 
 def _slug(text: str) -> str:

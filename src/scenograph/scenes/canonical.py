@@ -5,6 +5,7 @@ Pure algebra, without any chance: the sampled part of canonical scene graphs is 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,15 +14,22 @@ import torch
 from torch import Tensor
 
 from scenograph.scenes.geometry import CONVERSES
-from scenograph.scenes.scene import Box, Relation
+from scenograph.scenes.scene import Box, Relation, Scene
+from scenograph.scenes.text import relation_to_text
 from scenograph.scenes.vocabulary import Vocabulary
 
 LOCATIONS = ("below", "above", "left of", "right of", "inside", "surrounding")
 """What :func:`location_relations` can say, in the order it says it."""
 
 
+NAMED = 5
+"""Of the relations that a warning is about, as many are named."""
+
 FARTHEST = 0.9
 """Of edges that lead back, those more than this part as far as the farthest are taken out together."""
+
+
+log = logging.getLogger(__name__)
 
 
 def with_locations(vocabulary: Vocabulary) -> Vocabulary:
@@ -82,8 +90,23 @@ def outvoted(votes: Tensor) -> Tensor:
     return (votes > 0) & ~edges
 
 
-def contradictions(relations: Sequence[Relation]) -> list[int]:
-    """The places of spatial relations that contradict the others; where nothing tells which are wrong, of all of them.
+def agreed(scene: Scene, where: str = "") -> Scene:
+    """The scene without relations that the others outvote; says which, and which contradict each other undecided."""
+    left_out, undecided = contradictions(scene.relations)
+    for found, kind in (
+        (left_out, "contradict others and are left out"),
+        (undecided, "contradict each other, so that not all can hold"),
+    ):
+        if found:
+            named = "; ".join(relation_to_text(scene, number) for number in found[:NAMED])
+            more = f"; and {len(found) - NAMED} more" if len(found) > NAMED else ""
+            log.warning("%srelationships %s: %s%s", where, kind, named, more)
+    gone = set(left_out)
+    return replace(scene, relations=tuple(r for i, r in enumerate(scene.relations) if i not in gone))
+
+
+def contradictions(relations: Sequence[Relation]) -> tuple[list[int], list[int]]:
+    """The places of spatial relations that the others outvote, and of those that contradict each other undecided.
 
     Considered is each predicate, with its converse, by itself.
     """
@@ -94,9 +117,12 @@ def contradictions(relations: Sequence[Relation]) -> list[int]:
     names, votes = _spatial_votes(forwards)
     wrong = outvoted(votes)
     left = (votes > 0) & ~wrong
-    wrong |= left & closure(left).mT
-    named = dict(zip(names, wrong.tolist(), strict=True))
-    return [i for i, r in enumerate(forwards) if r.predicate in named and named[r.predicate][r.subject][r.object]]
+    parts = []
+    for edges in (wrong, left & closure(left).mT):
+        named = dict(zip(names, edges.tolist(), strict=True))
+        found = [i for i, r in enumerate(forwards) if r.predicate in named and named[r.predicate][r.subject][r.object]]
+        parts.append(found)
+    return parts[0], parts[1]
 
 
 def implied(relations: Sequence[Relation]) -> list[Relation]:

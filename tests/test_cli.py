@@ -196,7 +196,10 @@ def test_relations_that_contradict_others_are_named(scenograph, tmp_path, caplog
     succeed(scenograph("scene", "check", circles))
     assert caplog.messages[-1].startswith("relationships contradict each other, so that not all can hold: [0] cube (0)")
     assert caplog.messages[-1].endswith("[4] cube (4) left of cube (5); and 3 more")
-    scenes = [{"objects": ["cube"]}, {"objects": ["cube", "cube"], "relationships": [[0, "behind", 1], [1, "behind", 0]]}]
+    scenes = [
+        {"objects": ["cube"]},
+        {"objects": ["cube", "cube"], "relationships": [[0, "behind", 1], [1, "behind", 0]]},
+    ]
     (tmp_path / "two.json").write_text(json.dumps(scenes))
     succeed(scenograph("generate", "two.json", "--dry-run"))
     assert caplog.messages[-1].startswith("scene 1, relationships contradict each other")
@@ -463,7 +466,7 @@ def test_layouts_are_measured_without_pictures(scenograph, tmp_path, painted):
     report = json.loads((tmp_path / "e" / "report.json").read_text())
     figures = {figure["name"]: figure["value"] for figure in report["figures"]}
     assert list(report["models"]) == ["layout"]
-    assert 0 <= figures["box_iou"] <= 1 and "box_iou_noisy" in figures
+    assert 0 <= figures["box_iou"] <= 1 and {"box_iou_noisy", "box_iou_agreed"} <= set(figures)
     assert not (tmp_path / "e" / "pictures").exists()
     assert len((tmp_path / "e" / "results.csv").read_text().splitlines()) > 8
     # Relations drawn from boxes, of which the data has not all names.

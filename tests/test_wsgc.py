@@ -24,6 +24,7 @@ from scenograph.models.wsgc import CanonicalGraph, Wsgc, WsgcConfig
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.canonical import (
     LOCATIONS,
+    agreed,
     closure,
     contradictions,
     implied,
@@ -307,6 +308,9 @@ def test_contradictions_are_found_whichever_way_they_are_said():
     assert contradictions([Relation(2, "left of", 0), *chain_and_back, Relation(2, "right of", 0)]) == ([0], [])
     assert contradictions([Relation(1, "above", 0), Relation(1, "below", 0)]) == ([], [0, 1])
     assert contradictions([]) == ([], [])
+    things = tuple(SceneObject("cube") for _ in range(3))
+    told = Scene(things, (*chain_and_back, Relation(0, "right of", 2)))
+    assert agreed(told).relations == tuple(chain_and_back)
 
 
 def test_exact_graphs_leave_out_what_is_outvoted():

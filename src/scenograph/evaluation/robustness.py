@@ -1,7 +1,7 @@
 """Whether a layout model hears what a graph means, not how it is said (Herzig, Bar et al., ECCV 2020, section 5).
 
 Graphs that mean the same (converses exchanged, implied relations added) should give as good a layout as the graph
-itself; a few wrong relations should not spoil it.
+itself; a few wrong relations should not spoil it, least of all where the others contradict them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from scenograph.evaluation.layouts import layout_figures_of_scenes
-from scenograph.scenes.canonical import implied
+from scenograph.scenes.canonical import agreed, implied
 from scenograph.scenes.geometry import CONVERSES
 from scenograph.scenes.scene import Relation, Scene
 from scenograph.scenes.vocabulary import Vocabulary
@@ -23,6 +23,7 @@ MEANINGS = {
     "graph": "overlap with the true boxes, graphs as they are",
     "equivalent": "the same for graphs that say the same in other words",
     "noisy": f"the same with {NOISE:.0%} of the predicates exchanged for random ones",
+    "agreed": "the same without those that the others outvote",
 }
 
 
@@ -32,12 +33,13 @@ def robustness(
     true: Sequence[Scene],
     vocabulary: Vocabulary,
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Per scene, sums and counts of the overlap with true boxes of what ``place`` makes of three forms of its graph."""
-    forms: dict[str, list[Scene]] = {"graph": list(scenes), "equivalent": [], "noisy": []}
+    """Per scene, sums and counts of the overlap with true boxes of what ``place`` makes of four forms of its graph."""
+    forms: dict[str, list[Scene]] = {"graph": list(scenes), "equivalent": [], "noisy": [], "agreed": []}
     for number, scene in enumerate(scenes):
         rng = np.random.default_rng([17, number])
         forms["equivalent"].append(equivalent(scene, vocabulary, rng))
         forms["noisy"].append(noisy(scene, vocabulary, rng))
+        forms["agreed"].append(agreed(forms["noisy"][-1]))
     seeds = range(len(scenes))
     return {
         name: layout_figures_of_scenes(place(asked, seeds), true, vocabulary)["box_iou"]

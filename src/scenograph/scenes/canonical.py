@@ -90,14 +90,17 @@ def outvoted(votes: Tensor) -> Tensor:
     return (votes > 0) & ~edges
 
 
-def agreed(scene: Scene, where: str = "") -> Scene:
-    """The scene without relations that the others outvote; says which, and which contradict each other undecided."""
+def agreed(scene: Scene, where: str | None = None) -> Scene:
+    """The scene without relations that the others outvote.
+
+    With ``where``, which begins the message, says which these are, and which contradict each other undecided.
+    """
     left_out, undecided = contradictions(scene.relations)
     for found, kind in (
         (left_out, "contradict others and are left out"),
         (undecided, "contradict each other, so that not all can hold"),
     ):
-        if found:
+        if found and where is not None:
             named = "; ".join(relation_to_text(scene, number) for number in found[:NAMED])
             more = f"; and {len(found) - NAMED} more" if len(found) > NAMED else ""
             log.warning("%srelationships %s: %s%s", where, kind, named, more)

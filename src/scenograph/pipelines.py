@@ -193,10 +193,9 @@ class Pipeline:
             else:
                 result.append(item if isinstance(item, Scene) else Scene.from_dict(item))
         self.vocabulary.check(result)
-        names = [f"scene {i}, " if len(result) > 1 else "" for i in range(len(result))]
-        result = [cut_to_canvas(scene, name) for scene, name in zip(result, names, strict=True)]
+        result = [cut_to_canvas(s, f"scene {i}, " if len(result) > 1 else "") for i, s in enumerate(result)]
         if not refine:
-            result = [agreed(scene, name) for scene, name in zip(result, names, strict=True)]
+            result = agreed(result)
         most, found = getattr(self.image.config, "max_objects", None), max((len(s.objects) for s in result), default=0)
         if most is not None and found > most:
             log.warning("a scene has %d objects, the model saw at most %d in training: all are drawn", found, most)

@@ -38,7 +38,7 @@ def layout(
     scenes, stem = read_source(source, model.vocabulary)
     model.vocabulary.check(scenes)
     if not refine:  # which has an error for what contradicts
-        scenes = [agreed(s, f"scene {i}, " if len(scenes) > 1 else "") for i, s in enumerate(scenes)]
+        scenes = agreed(scenes)
     numbers = parse_seeds(seeds)
     pairs = [(scene, seed) for scene in scenes for seed in numbers]
     asked, numbered = [scene for scene, _ in pairs], [seed for _, seed in pairs]

@@ -56,8 +56,8 @@ def check(scene: SceneArgument, model: ModelOption = None) -> None:
     vocabulary = vocabulary_of(model)
     scenes, _ = read_source(scene, vocabulary)
     vocabulary.check(scenes)
+    agreed(scenes)  # says what contradicts
     for number, item in enumerate(scenes):
-        agreed(item, f"scene {number}, " if len(scenes) > 1 else "")  # says what contradicts
         boxes = sum(thing.box is not None for thing in item.objects)
         console.print(
             f"scene {number}: {len(item.objects)} objects ({boxes} with boxes), {len(item.relations)} relations: "

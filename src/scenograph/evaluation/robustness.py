@@ -34,12 +34,12 @@ def robustness(
     vocabulary: Vocabulary,
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Per scene, sums and counts of the overlap with true boxes of what ``place`` makes of four forms of its graph."""
-    forms: dict[str, list[Scene]] = {"graph": list(scenes), "equivalent": [], "noisy": [], "agreed": []}
+    forms: dict[str, list[Scene]] = {"graph": list(scenes), "equivalent": [], "noisy": []}
     for number, scene in enumerate(scenes):
         rng = np.random.default_rng([17, number])
         forms["equivalent"].append(equivalent(scene, vocabulary, rng))
         forms["noisy"].append(noisy(scene, vocabulary, rng))
-        forms["agreed"].append(agreed(forms["noisy"][-1]))
+    forms["agreed"] = agreed(forms["noisy"], say=False)
     seeds = range(len(scenes))
     return {
         name: layout_figures_of_scenes(place(asked, seeds), true, vocabulary)["box_iou"]

@@ -41,9 +41,8 @@ def with_locations(vocabulary: Vocabulary) -> Vocabulary:
 def closure(adjacency: Tensor) -> Tensor:
     """The transitive closures of graphs (..., n, n) bool; in a cycle every member also reaches itself."""
     reached = adjacency.float()
-    for _ in range(
-        max(adjacency.shape[-1] - 1, 1).bit_length()
-    ):  # each round doubles the length of the ways that count
+    rounds = max(adjacency.shape[-1] - 1, 1).bit_length()  # each doubles the length of the ways that count
+    for _ in range(rounds):
         reached = (reached @ reached + reached).clamp_(max=1)
     return reached > 0
 
@@ -90,22 +89,23 @@ def outvoted(votes: Tensor) -> Tensor:
     return (votes > 0) & ~edges
 
 
-def agreed(scene: Scene, where: str | None = None) -> Scene:
-    """The scene without relations that the others outvote.
-
-    With ``where``, which begins the message, says which these are, and which contradict each other undecided.
-    """
-    left_out, undecided = contradictions(scene.relations)
-    for found, kind in (
-        (left_out, "contradict others and are left out"),
-        (undecided, "contradict each other, so that not all can hold"),
-    ):
-        if found and where is not None:
-            named = "; ".join(relation_to_text(scene, number) for number in found[:NAMED])
-            more = f"; and {len(found) - NAMED} more" if len(found) > NAMED else ""
-            log.warning("%srelationships %s: %s%s", where, kind, named, more)
-    gone = set(left_out)
-    return replace(scene, relations=tuple(r for i, r in enumerate(scene.relations) if i not in gone))
+def agreed(scenes: Sequence[Scene], say: bool = True) -> list[Scene]:
+    """Scenes without relations that the others outvote; says which, and which contradict each other undecided."""
+    result = []
+    for place, scene in enumerate(scenes):
+        left_out, undecided = contradictions(scene.relations)
+        for found, kind in (
+            (left_out, "contradict others and are left out"),
+            (undecided, "contradict each other, so that not all can hold"),
+        ):
+            if found and say:
+                where = f"scene {place}, " if len(scenes) > 1 else ""
+                named = "; ".join(relation_to_text(scene, number) for number in found[:NAMED])
+                more = f"; and {len(found) - NAMED} more" if len(found) > NAMED else ""
+                log.warning("%srelationships %s: %s%s", where, kind, named, more)
+        gone = set(left_out)
+        result.append(replace(scene, relations=tuple(r for i, r in enumerate(scene.relations) if i not in gone)))
+    return result
 
 
 def contradictions(relations: Sequence[Relation]) -> tuple[list[int], list[int]]:
@@ -114,7 +114,7 @@ def contradictions(relations: Sequence[Relation]) -> tuple[list[int], list[int]]
     Considered is each predicate, with its converse, by itself.
     """
     forwards = [
-        Relation(r.object, CONVERSES[r.predicate], r.subject) if r.predicate > CONVERSES.get(r.predicate, "~") else r
+        Relation(r.object, converse, r.subject) if (converse := CONVERSES.get(r.predicate, "")) > r.predicate else r
         for r in relations
     ]
     names, votes = _spatial_votes(forwards)

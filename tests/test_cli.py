@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from scenograph.cli.console import parse_seeds
 from scenograph.cli.main import run
@@ -183,6 +184,20 @@ def test_refined_layouts_are_remembered_by_their_pictures(scenograph, tmp_path):
     succeed(scenograph("layout", "cube left of sphere", "--refine"))
     code, _, errors = scenograph("layout", "red cube left of blue sphere; blue sphere left of red cube", "--refine")
     assert code == 2 and "relationships contradict each other: [0] cube (0) left of sphere (1)" in errors
+
+
+def test_half_precision_is_remembered_by_its_pictures(scenograph, tmp_path):
+    succeed(scenograph("generate", "cube", "--precision", "bf16", "--steps", "1"))
+    path = tmp_path / "pictures" / "cube-seed0.png"
+    succeed(scenograph("generate", str(path), "--out", "again"))
+    with Image.open(path) as first, Image.open(tmp_path / "again" / "cube-seed0.png") as again:
+        assert json.loads(again.info["scenograph"])["precision"] == "bf16"
+        assert first.tobytes() == again.tobytes()
+        metadata = PngInfo()
+        metadata.add_itxt("scenograph", first.info["scenograph"].replace("bf16", "bf1"))
+        first.save(tmp_path / "odd.png", pnginfo=metadata)
+    code, _, errors = scenograph("generate", "odd.png")
+    assert code == 2 and "unknown precision 'bf1': use no, bf16, fp16" in errors
 
 
 def test_relations_that_contradict_others_are_named(scenograph, tmp_path, caplog):

@@ -149,6 +149,22 @@ def test_any_layout_model_goes_with_any_image_model(layout, image):
     assert all(thing.box is not None for scene in result.scenes for thing in scene.objects)
 
 
+@pytest.mark.parametrize("image", DRAWING)
+def test_half_precision_draws_the_same_picture_of_the_same_layout(image):
+    torch.manual_seed(0)
+    model, placer = SMALL[image](), SMALL["mise-layout"]()
+    for parameter in model.parameters():  # output layers start at zero: make them say something
+        if parameter.ndim > 1:
+            torch.nn.init.kaiming_normal_(parameter)
+    asked = "large red metal cube left of small blue rubber sphere"
+    exact, half = (Pipeline(model, placer, precision) for precision in ("no", "bf16"))
+    encodings = [pipe.encode(asked, seeds=[0, 1]) for pipe in (exact, half)]
+    assert [s.to_dict() for s in encodings[0].scenes] == [s.to_dict() for s in encodings[1].scenes]
+    true, near = (pipe.pixels(encoding) for pipe, encoding in zip((exact, half), encodings, strict=True))
+    assert near.dtype == torch.float32
+    assert 0 < (near - true).abs().mean() < 0.05 * true.std()
+
+
 @pytest.mark.parametrize("layout", PLACING)
 def test_models_say_whether_boxes_depend_on_the_seed(layout):
     """Of those that do, several layouts are drawn and the best is kept."""

@@ -106,6 +106,15 @@ def test_an_interrupted_run_continues_to_the_same_weights(painted, tmp_path, nam
         assert (tmp_path / "parts" / "grids" / "step-00000006.png").is_file()
 
 
+@pytest.mark.parametrize("name", SMALL_MODELS)
+def test_half_precision_has_the_losses_of_full(painted, tmp_path, name):
+    figures = []
+    for precision in ("no", "bf16"):
+        trainer = Trainer(recipe(painted, name, precision=precision), tmp_path / precision, torch.device("cpu"))
+        figures.append(trainer._update())
+    assert figures[0] == pytest.approx(figures[1], rel=0.03, abs=0.03)
+
+
 def test_worker_processes_change_nothing_but_the_speed(painted, tmp_path):
     plain = recipe(painted, "mise-layout")
     ahead = plain.model_copy(update={"data": plain.data.model_copy(update={"workers": 2})})

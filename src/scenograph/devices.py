@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING, Literal, get_args
 
 from scenograph.errors import UserError
+
+if TYPE_CHECKING:  # the command's help needs the names alone, and torch takes a second to load
+    import torch
+
+Precision = Literal["no", "bf16", "fp16"]
+"""Half precision, where autocast holds it safe, or none: float32 throughout."""
 
 
 def pick_device(name: str = "auto") -> torch.device:
     """``auto`` is the machine's accelerator if it has one; other names (``cpu``, ``cuda:1``, ``mps``) are torch's."""
+    import torch
+
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     if name == "auto":
         return accelerator or torch.device("cpu")
@@ -22,8 +30,20 @@ def pick_device(name: str = "auto") -> torch.device:
     return device
 
 
+def half_precision(device: torch.device, precision: Precision) -> torch.autocast:
+    """Autocast on a device, which does nothing for ``no``. Raises ``UserError`` for other names than those."""
+    import torch
+
+    if precision not in get_args(Precision):
+        raise UserError(f"unknown precision {precision!r}: use {', '.join(get_args(Precision))}")
+    kind = torch.float16 if precision == "fp16" else torch.bfloat16
+    return torch.autocast(device.type, kind, enabled=precision != "no")
+
+
 def device_report() -> str:
     """What this machine offers, in one line."""
+    import torch
+
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     if accelerator is None:
         return f"cpu ({torch.get_num_threads()} threads)"

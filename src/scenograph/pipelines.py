@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from scenograph.devices import pick_device
+from scenograph.devices import Precision, half_precision, pick_device
 from scenograph.errors import UserError
 from scenograph.evaluation.layouts import layout_costs
 from scenograph.models.base import Model
@@ -70,15 +70,17 @@ class Generation:
 class Pipeline:
     """A layout model, where the image model does not place objects itself, and an image model.
 
-    What a picture shows depends on its scene and seed alone, not on the batch it is drawn in.
+    What a picture shows depends on its scene and seed alone, not on the batch it is drawn in. ``precision`` is that of
+    drawing; objects are placed in float32, so that half precision puts none elsewhere.
     """
 
-    def __init__(self, image: Model, layout: Model | None = None) -> None:
+    def __init__(self, image: Model, layout: Model | None = None, precision: Precision = "no") -> None:
         if "image" not in image.roles:
             raise UserError(f"{image.name} draws no pictures; give an image model as --image")
         if layout is not None and "layout" not in layout.roles:
             raise UserError(f"{layout.name} places no objects; give a layout model as --layout")
         self.image, self.layout = image.for_inference(), None if layout is None else layout.for_inference()
+        self.precision: Precision = precision
 
     @staticmethod
     def from_pretrained(
@@ -87,6 +89,7 @@ class Pipeline:
         layout: str | Path | None = None,
         image: str | Path | None = None,
         device: str | torch.device = "auto",
+        precision: Precision = "no",
     ) -> Pipeline:
         """Load models by shipped name, folder or hub id.
 
@@ -94,6 +97,7 @@ class Pipeline:
         and ``image`` replace one half each.
         """
         where = pick_device(str(device))
+        half_precision(where, precision)  # a wrong name is said before models are loaded
         if model is not None:
             if image is not None:
                 raise UserError(f"give either a model ({model}) or an image model ({image}), not both")
@@ -104,7 +108,7 @@ class Pipeline:
         else:
             drawer = AutoModel.from_pretrained(image or DEFAULT_IMAGE)
             placer = AutoModel.from_pretrained(layout or DEFAULT_LAYOUT)
-        return Pipeline(drawer.to(where), None if placer is None else placer.to(where))
+        return Pipeline(drawer.to(where), None if placer is None else placer.to(where), precision)
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -176,8 +180,8 @@ class Pipeline:
 
     def pixels(self, encoding: Encoding, steps: int | None = None) -> Tensor:
         """As :meth:`render`, before numbers become bytes: (N, 3, H, W), about [-1, 1]."""
-        with torch.inference_mode():
-            return self.image.render(encoding.layout, _generators(encoding.seeds, "picture"), steps)
+        with torch.inference_mode(), half_precision(self.image.device, self.precision):
+            return self.image.render(encoding.layout, _generators(encoding.seeds, "picture"), steps).float()
 
     def read(self, scenes: SceneLike | Sequence[SceneLike], refine: bool = False) -> list[Scene]:
         """Scenes from whatever form they are in. Raises ``UserError`` for names no model here knows.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scenograph.cli.console import console, progress_bar
+from scenograph.devices import Precision
 from scenograph.errors import UserError, suggest
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def evaluate(
     ] = None,
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="As in generate.")] = None,
     device: Annotated[str, typer.Option("--device", help="As in generate.")] = "auto",
+    precision: Annotated[Precision, typer.Option("--precision", help="Of drawing, as in generate.")] = "no",
     out: Annotated[Path, typer.Option("--out", help="Folder; the same command goes on in it.")] = Path("evaluation"),
 ) -> None:
     """Measure models by named protocols: draw the scenes of a pack, measure the pictures, write a report.
@@ -131,7 +133,7 @@ def evaluate(
     elif layout and not model and not image and chosen.given == "graph" and set(chosen.metrics) <= LAYOUT_METRICS:
         subject = _layout_subject(load_layout_model(layout, where), layout)
     else:
-        pipe = Pipeline.from_pretrained(model, layout=layout, image=image, device=where)
+        pipe = Pipeline.from_pretrained(model, layout=layout, image=image, device=where, precision=precision)
         subject = pipeline_subject(pipe, chosen, {"layout": layout, "image": model or image}, steps)
     measure(pack, chosen, out, subject, tools, steps, curves, training_run)
 
@@ -373,6 +375,8 @@ def pipeline_subject(
     if pipe.layout is not None and protocol.given == "graph":
         models["layout"] = _identity(pipe.layout, names.get("layout") or DEFAULT_LAYOUT)
     models["image"] = _identity(pipe.image, names.get("image") or DEFAULT_IMAGE)
+    if pipe.precision != "no":
+        models["image"]["precision"] = pipe.precision
     return Subject(models, draw, place)
 
 

@@ -137,7 +137,7 @@ def as_markdown(report: dict[str, Any]) -> str:
         cells = (row["name"], f"{row['value']:.4f}", _interval(row), str(row["count"]), row["weights"], meaning)
         lines.append("| " + " | ".join(cells) + " |")
     settings = ", ".join(f"{key} {_said(protocol[key])}" for key in EXPLANATIONS)
-    models = ", ".join(f"{role} {row['name']} ({row['digest'][:12]})" for role, row in report["models"].items())
+    models = ", ".join(f"{role} {row['name']} ({_weights(row)})" for role, row in report["models"].items())
     lines += ["", f"Models: {models}.", "", f"Settings: {settings}."]
     lines += ["", f"Made by scenograph {report['scenograph']}, torch {report['torch']}.", ""]
     return "\n".join(lines)
@@ -154,7 +154,7 @@ def as_html(report: dict[str, Any], sheet: Image.Image | None, curves: dict[str,
     )
     notes = "".join(f"<p class=note>{html.escape(note)}</p>" for note in report["notes"])
     models = "".join(
-        f"<tr><td>{role}</td><td>{html.escape(str(row['name']))}</td><td><code>{row['digest'][:12]}</code></td></tr>"
+        f"<tr><td>{role}</td><td>{html.escape(str(row['name']))}</td><td><code>{_weights(row)}</code></td></tr>"
         for role, row in report["models"].items()
     )
     settings = "".join(f"<tr><td>{key}</td><td>{html.escape(_said(protocol[key]))}</td></tr>" for key in EXPLANATIONS)
@@ -276,6 +276,11 @@ def _data(report: dict[str, Any]) -> str:
     data, splits = report["data"], ", ".join(report["protocol"]["splits"])
     options = ", ".join(f"{key}={value}" for key, value in data.get("options", {}).items() if key == "preset")
     return f"{data.get('source')}{f' ({options})' if options else ''}, {splits}"
+
+
+def _weights(model: dict[str, str]) -> str:
+    """The start of a model's digest, and the precision it was drawn in, if not float32."""
+    return ", ".join([model["digest"][:12], *([model["precision"]] if "precision" in model else [])])
 
 
 def _said(value: object) -> str:

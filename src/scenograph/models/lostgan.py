@@ -242,8 +242,8 @@ class MaskRefiner(nn.Module):
         """Features (N, C, h, w) -> masks (N, K, h, w)."""
         height, width = x.shape[2:]
         chosen = layout.categories[:, :, None, None].expand(-1, -1, height, width)
-        predicted = self.maps(x).gather(1, chosen).sigmoid()
-        regions = F.interpolate(layout.regions.to(predicted.dtype), (height, width), mode="nearest")
+        predicted = self.maps(x).float().gather(1, chosen).sigmoid()  # masks are float32 in half precision, too
+        regions = F.interpolate(layout.regions.float(), (height, width), mode="nearest")
         pasted = F.interpolate(layout.planes, (height, width), mode="bilinear")
         weight = self.alpha[0, :, 0].sigmoid()[layout.categories][:, :, None, None]
         return torch.lerp(pasted, predicted * regions, weight)

@@ -380,7 +380,8 @@ class Trainer:
                 groups.setdefault(rate, []).append(parameter)
         parameters = [{"params": members, "rate": rate} for rate, members in groups.items()]
         betas = self.objective.betas(phase) or options.betas
-        optimizer = kind(parameters, lr=options.lr, betas=betas, weight_decay=options.weight_decay)
+        # Fused is one pass over each weight, where torch's default takes ten.
+        optimizer = kind(parameters, lr=options.lr, betas=betas, weight_decay=options.weight_decay, fused=True)
         return self.accelerator.prepare_optimizer(optimizer)
 
     def _sum(self, value: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from side_by_side import Run, batch_of, compare
 from torch import nn
 
+from scenograph.devices import keep_freed_memory
 from scenograph.models.lama import Lama, LamaConfig
 from scenograph.nn.crops import roi_align
 from scenograph.scenes.batch import SceneBatch
@@ -74,10 +75,11 @@ def our_inference(count: int, size: int, device: str) -> Run:
 
 def our_training_step(count: int, size: int, device: str) -> Run:
     """Discriminator and generator: two Adam steps."""
+    keep_freed_memory()  # as the trainer does
     model = Lama(LamaConfig(vocabulary=VOCABULARY.to_dict(), image_size=size)).to(device).train()
     objective = LamaObjective(LamaObjectiveConfig(), model)
     objective.discriminator.to(device)
-    adams = {phase: adam(module) for phase, module in objective.modules().items()}
+    adams = {phase: adam(module, fused=True) for phase, module in objective.modules().items()}
     batch = our_batch(count, size, device)
     draws = [torch.Generator().manual_seed(i) for i in range(count)]
 
@@ -93,9 +95,9 @@ def our_training_step(count: int, size: int, device: str) -> Run:
     return run
 
 
-def adam(module: nn.Module) -> torch.optim.Optimizer:
-    """The published one, but for its groups of rates."""
-    return torch.optim.Adam(module.parameters(), lr=1e-4, betas=(0.0, 0.999))
+def adam(module: nn.Module, fused: bool = False) -> torch.optim.Optimizer:
+    """The published one, but for its groups of rates; fused as in the trainer."""
+    return torch.optim.Adam(module.parameters(), lr=1e-4, betas=(0.0, 0.999), fused=fused)
 
 
 def import_original(checkout: str, device: str) -> tuple[types.ModuleType, types.ModuleType]:

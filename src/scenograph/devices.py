@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from typing import TYPE_CHECKING, Literal, get_args
 
 from scenograph.errors import UserError
@@ -11,6 +13,9 @@ if TYPE_CHECKING:  # the command's help needs the names alone, and torch takes a
 
 Precision = Literal["no", "bf16", "fp16"]
 """Half precision, where autocast holds it safe, or none: float32 throughout."""
+
+TRIM_THRESHOLD, MMAP_THRESHOLD, KEPT = -1, -3, 2**30
+"""Numbers of two options of glibc's ``mallopt``, and the bytes that both are set to."""
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -38,6 +43,17 @@ def half_precision(device: torch.device, precision: Precision) -> torch.autocast
         raise UserError(f"unknown precision {precision!r}: use {', '.join(get_args(Precision))}")
     kind = torch.float16 if precision == "fp16" else torch.bfloat16
     return torch.autocast(device.type, kind, enabled=precision != "no")
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep large blocks once they are freed, for the rest of the process.
+
+    It would return those over 32 MB to the system, which then clears as many pages for the next wide gradient: on a
+    CPU a tenth of a training step. Other C libraries are left as they are.
+    """
+    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
+        for option in (TRIM_THRESHOLD, MMAP_THRESHOLD):
+            library.mallopt(option, KEPT)
 
 
 def device_report() -> str:

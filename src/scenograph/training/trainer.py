@@ -34,6 +34,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from scenograph.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint
 from scenograph.data.loader import PackLoader
+from scenograph.devices import keep_freed_memory
 from scenograph.errors import UserError, suggest
 from scenograph.files import make_folder, write_atomically
 from scenograph.models.base import Model, load_state
@@ -59,6 +60,8 @@ class Trainer:
         AcceleratorState._reset_state()  # the library otherwise keeps the first run's precision for the whole process
         cpu = device is not None and device.type == "cpu"
         self.accelerator = Accelerator(mixed_precision=training.precision, cpu=cpu)
+        if self.accelerator.device.type == "cpu":
+            keep_freed_memory()
         torch.manual_seed(training.seed)
         kind = _named(MODELS, recipe.model, "model")
         objective_kind = _named(OBJECTIVES, recipe.objective, "objective")

@@ -263,8 +263,9 @@ def test_recorded_training(golden, tmp_path, monkeypatch, name):
             adams[phase].step()
             if step == 0 and phase == "generator":
                 stride = 4 if count == 1 else 1
+                # Rounding, which small maps' norms amplify, comes to 1.01e-4 on some processors.
                 torch.testing.assert_close(
-                    memory["fake"][:, :, ::stride, ::stride], expected["step0_fake"], atol=1e-4, rtol=0
+                    memory["fake"][:, :, ::stride, ::stride], expected["step0_fake"], atol=2e-4, rtol=0
                 )
         wanted = {"image_gan": expected[f"step{step}_loss_GAN"], "matching": expected[f"step{step}_loss_GAN_Feat"]}
         wanted["image_critic"] = expected[f"step{step}_loss_D_Fake"] + expected[f"step{step}_loss_D_real"]

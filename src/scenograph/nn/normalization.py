@@ -69,15 +69,15 @@ class LayoutNorm(nn.Module):
         """Features (N, C, H, W), shares (N, H * W, K + 1), styles (N, K, D) -> (N, C, H, W), channels last."""
         height, width = x.shape[2:]
         with torch.autocast(x.device.type, enabled=False):
-            pixels = x.float().permute(0, 2, 3, 1).flatten(1, 2)
+            pixels = x.permute(0, 2, 3, 1).flatten(1, 2)
             scale, offset = self.normalizer(pixels)
             gains, shifts = self.modulation(styles.float())
             # The last plane is 1 everywhere: what every pixel gets, before any object.
             gains = torch.cat([gains, torch.ones_like(gains[:, :1])], dim=1)
             shifts = torch.cat([shifts, torch.zeros_like(gains[:, :1])], dim=1)
             scales, offsets = gains * scale[:, None], gains * offset[:, None] + shifts
-            shares = shares.float()
-            result = (pixels * (shares @ scales)).baddbmm_(shares, offsets)
+            shares = shares.to(pixels.dtype)
+            result = (pixels * (shares @ scales.to(pixels.dtype))).baddbmm_(shares, offsets.to(pixels.dtype))
         return result.unflatten(1, (height, width)).permute(0, 3, 1, 2)
 
     def normalizer(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -99,20 +99,22 @@ class _Moments(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, pixels: Tensor) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(pixels)
-        # Picture by picture, so that the squares stay in a CPU's cache.
-        squares = [picture.square().mean(dim=0) for picture in pixels] if pixels.device.type == "cpu" else None
-        return pixels.mean(dim=1), torch.stack(squares) if squares else pixels.square().mean(dim=1)
+        # On CPUs picture by picture, so that what is in between stays in the cache.
+        parts = pixels.split(1 if pixels.device.type == "cpu" else len(pixels))
+        found = [(part.mean(dim=1), part.square().mean(dim=1)) for part in (part.float() for part in parts)]
+        mean, square = (torch.cat(rows) for rows in zip(*found, strict=True))
+        return mean, square
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         (pixels,) = ctx.saved_tensors
         mean, square = (gradient[:, None] / pixels.shape[1] for gradient in gradients)
-        return torch.addcmul(mean, pixels, 2 * square)
+        return torch.addcmul(mean, pixels, 2 * square).to(pixels.dtype)
 
 
 def moments(pixels: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and mean square of each channel of each picture: (N, pixels, C) -> (N, C) twice."""
-    mean, square = _Moments.apply(pixels.float())
+    mean, square = _Moments.apply(pixels)
     return mean, square
 
 

@@ -11,8 +11,8 @@ from scenograph.errors import UserError
 if TYPE_CHECKING:  # the command's help needs the names alone, and torch takes a second to load
     import torch
 
-Precision = Literal["no", "bf16", "fp16"]
-"""Half precision, where autocast holds it safe, or none: float32 throughout."""
+Precision = Literal["no", "bf16"]
+"""Half precision of drawing, where autocast holds it safe, or none: float32 throughout. float16 overflows in GANs."""
 
 TRIM_THRESHOLD, MMAP_THRESHOLD, KEPT = -1, -3, 2**30
 """Numbers of two options of glibc's ``mallopt``, and the bytes that both are set to."""
@@ -41,8 +41,7 @@ def half_precision(device: torch.device, precision: Precision) -> torch.autocast
 
     if precision not in get_args(Precision):
         raise UserError(f"unknown precision {precision!r}: use {', '.join(get_args(Precision))}")
-    kind = torch.float16 if precision == "fp16" else torch.bfloat16
-    return torch.autocast(device.type, kind, enabled=precision != "no")
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision != "no")
 
 
 def keep_freed_memory() -> None:

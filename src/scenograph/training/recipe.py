@@ -13,7 +13,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from yaml import YAMLError
 
 from scenograph.data.loader import ObjectPolicy, RelationPolicy
-from scenograph.devices import Precision
 from scenograph.errors import UserError, first_complaint, suggest
 
 Section = TypeVar("Section", bound=BaseModel)
@@ -59,7 +58,7 @@ class TrainingRecipe(_Section):
     batch_size: int = Field(default=32, ge=1)
     accumulate: int = Field(default=1, ge=1)
     # YAML reads a bare no as false.
-    precision: Annotated[Precision, BeforeValidator(lambda v: "no" if v is False else v)] = "no"
+    precision: Annotated[Literal["no", "bf16", "fp16"], BeforeValidator(lambda v: "no" if v is False else v)] = "no"
     ema_decay: float = Field(default=0.0, ge=0, lt=1)
     seed: int = Field(default=0, ge=0)
     log_every: int = Field(default=10, ge=1)

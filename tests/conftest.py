@@ -67,3 +67,12 @@ def painted_scenes(rng: np.random.Generator, count: int, folder: Path) -> list[S
         picture.save(path)
         rows.append(Sample(f"painted-{number}", Scene(tuple(objects), relations), path))
     return rows
+
+
+@pytest.fixture
+def float64(monkeypatch):
+    """Everything in float64, what half precision casts up included."""
+    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)

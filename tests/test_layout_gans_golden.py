@@ -418,15 +418,6 @@ def test_feature_distance(golden):
     assert isinstance(features, FeatureStack)
 
 
-@pytest.fixture
-def float64(monkeypatch):
-    """Everything in float64, what half precision casts up included."""
-    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
-
-
 @pytest.mark.parametrize("system", ["lama", "lostgan"])
 def test_one_training_step(golden, tmp_path, float64, system):
     """Scores, losses, gradients and weights of one step of both players, in the original's order.
@@ -481,7 +472,7 @@ def test_one_training_step(golden, tmp_path, float64, system):
             expected = norms.get(name)
             if expected is not None and parameter.grad is not None:
                 torch.testing.assert_close(
-                    float(parameter.grad.norm()), float(expected), rtol=1e-3, atol=1e-5, msg=name
+                    float(parameter.grad.norm()), float(expected), rtol=1e-4, atol=1e-5, msg=name
                 )
                 checked += 1
         assert checked > 20

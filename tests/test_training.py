@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -113,6 +114,25 @@ def test_half_precision_has_the_losses_of_full(painted, tmp_path, name):
         trainer = Trainer(recipe(painted, name, precision=precision), tmp_path / precision, torch.device("cpu"))
         figures.append(trainer._update())
     assert figures[0] == pytest.approx(figures[1], rel=0.03, abs=0.03)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
+def test_freed_memory_is_kept():
+    program = """
+import resource, torch
+from scenograph.devices import keep_freed_memory
+faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for keep in (False, True):
+    if keep:
+        keep_freed_memory()
+    torch.ones(2**24)
+    before = faults()
+    torch.ones(2**24)
+    print(faults() - before)
+"""
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    given_back, kept = map(int, found.stdout.split())
+    assert kept < given_back / 4
 
 
 def test_worker_processes_change_nothing_but_the_speed(painted, tmp_path):

@@ -80,6 +80,7 @@ class Pipeline:
         if layout is not None and "layout" not in layout.roles:
             raise UserError(f"{layout.name} places no objects; give a layout model as --layout")
         self.image, self.layout = image.for_inference(), None if layout is None else layout.for_inference()
+        half_precision(image.device, precision)  # a wrong name is said before anything is drawn
         self.precision: Precision = precision
 
     @staticmethod
@@ -97,7 +98,6 @@ class Pipeline:
         and ``image`` replace one half each.
         """
         where = pick_device(str(device))
-        half_precision(where, precision)  # a wrong name is said before models are loaded
         if model is not None:
             if image is not None:
                 raise UserError(f"give either a model ({model}) or an image model ({image}), not both")

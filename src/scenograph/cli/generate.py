@@ -160,11 +160,11 @@ def _read(
     """What is asked for, every name in it checked, and what draws it."""
     from scenograph.pipelines import Pipeline
 
-    if source.endswith(".png"):
-        request = _from_picture(Path(source), given, seeds, options)
-        pipe = Pipeline.from_pretrained(**request.models, device=device, precision=request.options["precision"] or "no")
-    else:
-        pipe = Pipeline.from_pretrained(**given, device=device, precision=options["precision"] or "no")
+    request = _from_picture(Path(source), given, seeds, options) if source.endswith(".png") else None
+    if request is not None:
+        given, options = request.models, request.options
+    pipe = Pipeline.from_pretrained(**given, device=device, precision=options["precision"] or "no")
+    if request is None:
         scenes, stem = read_source(source, pipe.vocabulary)
         request = _Request(scenes, stem, parse_seeds(seeds or "0"), given, options)
     if object_seeds:

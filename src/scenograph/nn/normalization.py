@@ -101,7 +101,7 @@ class _Moments(torch.autograd.Function):
         ctx.save_for_backward(pixels)
         # On CPUs picture by picture, so that what is in between stays in the cache.
         parts = pixels.split(1 if pixels.device.type == "cpu" else len(pixels))
-        found = [(part.mean(dim=1), part.square().mean(dim=1)) for part in (part.float() for part in parts)]
+        found = [(part.mean(dim=1), part.square().mean(dim=1)) for part in map(Tensor.float, parts)]
         mean, square = (torch.cat(rows) for rows in zip(*found, strict=True))
         return mean, square
 

@@ -21,7 +21,6 @@ from typing import Any
 import torch
 from side_by_side import Run, batch_of, compare
 
-from scenograph.devices import keep_freed_memory
 from scenograph.models.attspade import AttSpade, AttSpadeConfig
 from scenograph.models.wsgc import Wsgc, WsgcConfig
 from scenograph.scenes.batch import SceneBatch
@@ -103,7 +102,6 @@ def our_pictures(count: int) -> Run:
 
 def our_training_step(count: int) -> Run:
     """Generator, discriminator of pictures, discriminator of objects: three Adam steps."""
-    keep_freed_memory()  # as the trainer does
     model = AttSpade(AttSpadeConfig(vocabulary=VOCABULARY.to_dict(), image_size=SIDE)).train()
     objective = AttSpadeObjective(AttSpadeObjectiveConfig(feature_weight=0.0), model)
     modules = objective.modules()

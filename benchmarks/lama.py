@@ -19,7 +19,6 @@ import torch.nn.functional as F
 from side_by_side import Run, batch_of, compare
 from torch import nn
 
-from scenograph.devices import keep_freed_memory
 from scenograph.models.lama import Lama, LamaConfig
 from scenograph.nn.crops import roi_align
 from scenograph.scenes.batch import SceneBatch
@@ -75,7 +74,6 @@ def our_inference(count: int, size: int, device: str) -> Run:
 
 def our_training_step(count: int, size: int, device: str) -> Run:
     """Discriminator and generator: two Adam steps."""
-    keep_freed_memory()  # as the trainer does
     model = Lama(LamaConfig(vocabulary=VOCABULARY.to_dict(), image_size=size)).to(device).train()
     objective = LamaObjective(LamaObjectiveConfig(), model)
     objective.discriminator.to(device)

@@ -14,7 +14,6 @@ import sys
 import torch
 from side_by_side import Run, batch_of, compare
 
-from scenograph.devices import keep_freed_memory
 from scenograph.models.sg2im import Sg2Im, Sg2ImConfig, normalize
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.vocabulary import Vocabulary
@@ -67,7 +66,6 @@ def our_inference(count: int) -> Run:
 
 def our_training_step(count: int) -> Run:
     """Generator and both discriminators: three forward and backward passes, three Adam steps."""
-    keep_freed_memory()  # as the trainer does
     model = Sg2Im(Sg2ImConfig(vocabulary=VOCABULARY.to_dict())).train()
     objective = Sg2ImObjective(Sg2ImObjectiveConfig(mask_weight=0.1), model)
     optimizers = {

@@ -47,8 +47,8 @@ def half_precision(device: torch.device, precision: Precision) -> torch.autocast
 def keep_freed_memory() -> None:
     """Have glibc keep large blocks once they are freed, for the rest of the process.
 
-    It would return those over 32 MB to the system, which then clears as many pages for the next wide gradient: on a
-    CPU a tenth of a training step. Other C libraries are left as they are.
+    It would return those over 32 MB to the system, which then clears as many pages for the next wide map or gradient:
+    on a CPU a tenth of a training step, and of drawing a batch. Other C libraries are left as they are.
     """
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
         for option in (TRIM_THRESHOLD, MMAP_THRESHOLD):

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from scenograph.devices import Precision, half_precision, pick_device
+from scenograph.devices import Precision, half_precision, keep_freed_memory, pick_device
 from scenograph.errors import UserError
 from scenograph.evaluation.layouts import layout_costs
 from scenograph.models.base import Model
@@ -81,6 +81,8 @@ class Pipeline:
             raise UserError(f"{layout.name} places no objects; give a layout model as --layout")
         self.image, self.layout = image.for_inference(), None if layout is None else layout.for_inference()
         half_precision(image.device, precision)  # a wrong name is said before anything is drawn
+        if image.device.type == "cpu":
+            keep_freed_memory()
         self.precision: Precision = precision
 
     @staticmethod

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scenograph.nn.winograd import winograd_conv2d, winograd_pays
+
 SMALL, WIDE = 16 * 16, 512
 """Pixels of a map, and channels made of it, up to and from which on a matrix product is the faster convolution."""
 SMALLEST = 32 * 32
@@ -24,6 +26,8 @@ LARGEST_SHARE = 0.7
 def same_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """``conv2d`` that keeps the sides: (N, C, H, W) -> (N, C', H, W); kernels (C', C, K, K) of an odd K."""
     kernel = weight.shape[2]
+    if winograd_pays(x, weight):
+        return winograd_conv2d(x, weight, bias)
     if kernel == 1 or not product_pays(x, channels=len(weight)):
         return F.conv2d(x, weight, bias, padding=kernel // 2)
     numbers = number_pixels(x)

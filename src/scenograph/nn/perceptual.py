@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scenograph.nn.convolution import SameConv2d
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -56,7 +58,9 @@ class FeatureStack(nn.Module):
                 if (layer, "weight") not in found or (layer, "bias") not in found:
                     raise KeyError(f"features.{layer}.weight")
                 weight, (stride, padding) = found[layer, "weight"], plan.convolutions[layer]
-                conv = nn.Conv2d(weight.shape[1], weight.shape[0], weight.shape[2], stride, padding)
+                out, into, kernel, _ = weight.shape
+                same = stride == 1 and padding == kernel // 2
+                conv = SameConv2d(into, out, kernel) if same else nn.Conv2d(into, out, kernel, stride, padding)
                 conv.weight, conv.bias = nn.Parameter(weight), nn.Parameter(found[layer, "bias"])
                 layers.append(conv)
             else:

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scenograph.nn.convolution import SameConv2d
+
 
 def time_features(time: Tensor, size: int) -> Tensor:
     """Sines and cosines of times (N,) in [0, 1], at geometric frequencies: (N, size)."""
@@ -23,10 +25,10 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels_in: int, channels_out: int, time_size: int) -> None:
         super().__init__()
         self.norm1 = nn.GroupNorm(_groups(channels_in), channels_in)
-        self.conv1 = nn.Conv2d(channels_in, channels_out, 3, padding=1)
+        self.conv1 = SameConv2d(channels_in, channels_out, 3)
         self.time = nn.Linear(time_size, 2 * channels_out)
         self.norm2 = nn.GroupNorm(_groups(channels_out), channels_out)
-        self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1)
+        self.conv2 = SameConv2d(channels_out, channels_out, 3)
         self.skip = nn.Conv2d(channels_in, channels_out, 1) if channels_in != channels_out else nn.Identity()
         nn.init.zeros_(self.conv2.weight)
         nn.init.zeros_(self.time.weight)

@@ -16,7 +16,7 @@ from scenograph.models.base import ModelOutput
 from scenograph.models.published.checkpoint import rename
 from scenograph.models.published.spade import ENCODER_NAMES, NAMES, import_spade, join_modulations
 from scenograph.models.spade import Spade, SpadeConfig
-from scenograph.nn import winograd
+from scenograph.nn import convolution, winograd
 from scenograph.nn.convolution import same_conv2d
 from scenograph.nn.spade import (
     FeatureConv2d,
@@ -240,7 +240,9 @@ def test_maps_that_do_not_repeat_are_convolved_as_they_are():
 
 
 @pytest.mark.parametrize("kernel", [1, 3])
-def test_small_maps_are_convolved_as_matrix_products(kernel):
+@pytest.mark.parametrize("many", [1, 1024], ids=["many rows", "few rows"])
+def test_small_maps_are_convolved_as_matrix_products(monkeypatch, kernel, many):
+    monkeypatch.setattr(convolution, "MANY", many)
     torch.manual_seed(0)
     x, weight, bias = torch.randn(2, 3, 5, 7), torch.randn(512, 3, kernel, kernel), torch.randn(512)
     inputs = [value.requires_grad_() for value in (x, weight, bias)]

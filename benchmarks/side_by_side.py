@@ -70,8 +70,8 @@ def _measure(start: Start, options: argparse.Namespace) -> dict[str, float]:
     system, row, precision = options.one
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    if system == "ours" and options.device == "cpu":
-        keep_freed_memory()  # as the trainer and the pipeline do
+    if system == "ours":
+        keep_freed_memory(torch.device(options.device))  # as the trainer and the pipeline do
     run = start(system, row, options)
     best = float("inf")
     with torch.autocast(options.device, torch.bfloat16, enabled=precision == "bf16"):

@@ -119,7 +119,7 @@ def test_half_precision_has_the_losses_of_full(painted, tmp_path, name):
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
 def test_freed_memory_is_kept():
     program = """
-import ctypes, resource
+import ctypes, resource, torch
 from scenograph.devices import keep_freed_memory
 library = ctypes.CDLL(None)
 library.malloc.restype = ctypes.c_void_p
@@ -131,7 +131,7 @@ def pages_cleared():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 for keep in (False, True):
     if keep:
-        keep_freed_memory()
+        keep_freed_memory(torch.device("cpu"))
     pages_cleared()
     print(pages_cleared())
 """

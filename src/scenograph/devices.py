@@ -44,13 +44,13 @@ def half_precision(device: torch.device, precision: Precision) -> torch.autocast
     return torch.autocast(device.type, torch.bfloat16, enabled=precision != "no")
 
 
-def keep_freed_memory() -> None:
-    """Have glibc keep large blocks once they are freed, for the rest of the process.
+def keep_freed_memory(device: torch.device) -> None:
+    """For work on a CPU, have glibc keep large blocks once they are freed, for the rest of the process.
 
     It would return those over 32 MB to the system, which then clears as many pages for the next wide map or gradient:
-    on a CPU a tenth of a training step, and of drawing a batch. Other C libraries are left as they are.
+    a tenth of a training step, and of drawing a batch. Other C libraries are left as they are.
     """
-    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
+    if device.type == "cpu" and sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
         for option in (TRIM_THRESHOLD, MMAP_THRESHOLD):
             library.mallopt(option, KEPT)
 

@@ -81,8 +81,7 @@ class Pipeline:
             raise UserError(f"{layout.name} places no objects; give a layout model as --layout")
         self.image, self.layout = image.for_inference(), None if layout is None else layout.for_inference()
         half_precision(image.device, precision)  # a wrong name is said before anything is drawn
-        if image.device.type == "cpu":
-            keep_freed_memory()
+        keep_freed_memory(image.device)
         self.precision: Precision = precision
 
     @staticmethod

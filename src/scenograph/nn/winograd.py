@@ -7,6 +7,7 @@ convolution's: 1e-5 of the largest value in float32.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -52,12 +53,12 @@ def winograd_pays(x: Tensor, weight: Tensor) -> bool:
     half = torch.is_autocast_enabled(x.device.type) or x.dtype.itemsize < 4
     if x.device.type != "cpu" or half or weight.shape[2:] != (3, 3):
         return False
-    return len(x) * _tiles(x) >= FEWEST_TILES and len(weight) * weight.shape[1] >= FEWEST_PAIRS
+    return len(x) * math.prod(_tiles(*x.shape[2:])) >= FEWEST_TILES and len(weight) * weight.shape[1] >= FEWEST_PAIRS
 
 
 def winograd_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """``conv2d(x, weight, bias, padding=1)``: (N, C, H, W), (C', C, 3, 3) -> (N, C', H, W), channels last."""
-    parts = x.permute(0, 2, 3, 1).split(max(1, MOST_TILES // _tiles(x)))
+    parts = x.permute(0, 2, 3, 1).split(max(1, MOST_TILES // math.prod(_tiles(*x.shape[2:]))))
     done = [_Winograd.apply(part, weight) for part in parts]
     pixels = done[0] if len(done) == 1 else torch.cat(done)
     result = pixels[:, : x.shape[2], : x.shape[3]].permute(0, 3, 1, 2)
@@ -74,7 +75,7 @@ class _Winograd(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, pixels: Tensor, weight: Tensor) -> Tensor:
         count, ctx.height, ctx.width, channels = pixels.shape
-        rows, columns = -(-ctx.height // STEP), -(-ctx.width // STEP)
+        rows, columns = _tiles(ctx.height, ctx.width)
         after = (1, 1 + columns * STEP - ctx.width, 1, 1 + rows * STEP - ctx.height)
         tiles = F.pad(pixels, (0, 0, *after)).unfold(1, SIDE, STEP).unfold(2, SIDE, STEP).permute(4, 5, 0, 1, 2, 3)
         spectra = (_both_axes(TILE, pixels) @ tiles.reshape(SIDE**2, -1)).view(SIDE**2, -1, channels)
@@ -105,9 +106,9 @@ class _Winograd(torch.autograd.Function):
         return to_pixels, to_weight
 
 
-def _tiles(x: Tensor) -> int:
-    """How many tiles cover a picture of a map (N, C, H, W)."""
-    return -(-x.shape[2] // STEP) * -(-x.shape[3] // STEP)
+def _tiles(height: int, width: int) -> tuple[int, int]:
+    """Rows and columns of tiles that cover a picture."""
+    return -(-height // STEP), -(-width // STEP)
 
 
 def _kernel_spectra(weight: Tensor) -> Tensor:

@@ -60,8 +60,7 @@ class Trainer:
         AcceleratorState._reset_state()  # the library otherwise keeps the first run's precision for the whole process
         cpu = device is not None and device.type == "cpu"
         self.accelerator = Accelerator(mixed_precision=training.precision, cpu=cpu)
-        if self.accelerator.device.type == "cpu":
-            keep_freed_memory()
+        keep_freed_memory(self.accelerator.device)
         torch.manual_seed(training.seed)
         kind = _named(MODELS, recipe.model, "model")
         objective_kind = _named(OBJECTIVES, recipe.objective, "objective")

@@ -14,6 +14,7 @@ import torch
 
 from scenograph.data.loader import PackLoader, RelationPolicy
 from scenograph.data.pack import pack_splits
+from scenograph.scenes.canonical import with_locations
 
 
 def main() -> None:
@@ -30,6 +31,7 @@ def main() -> None:
     for split in pack_splits(options.pack):
         side = (options.image_size, options.image_size)
         loader = PackLoader(options.pack, split, side, options.mask_size, options.relations, cache=0)
+        loader.vocabulary = with_locations(loader.vocabulary)
         loader.batch(0, 0, options.batch)
         best, started, step = 0.0, time.perf_counter(), 0
         while time.perf_counter() - started < options.seconds:

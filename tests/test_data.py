@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from scenograph.data import rendered
+from scenograph.data import graphs, rendered
 from scenograph.data.clevr import VOCABULARY, Clevr, ClevrOptions, clevr_scene
 from scenograph.data.loader import PackLoader
 from scenograph.data.pack import Pack, stream_pack, verify_pack, write_pack
@@ -21,6 +21,7 @@ from scenograph.data.records import Records
 from scenograph.data.rendered import DIRECTION_MARGIN, SIZES, RenderSettings, render_dataset, sample_scene
 from scenograph.data.source import Sample, Samples, Skip
 from scenograph.errors import UserError
+from scenograph.scenes.canonical import location_relations, minimal
 from scenograph.scenes.scene import Relation, Scene, SceneObject
 from scenograph.scenes.sketch import Sketch
 
@@ -420,9 +421,58 @@ def test_twins_are_two_objects():
     assert set(np.unique(rendered._index_picture(mitsuba, world, owners, 0))) == {0, 1, 2}
 
 
+def in_a_row(sizes: range) -> Samples:
+    """Scenes of as many cubes in a row as ``sizes`` says, with all that is left of what."""
+    samples = []
+    for size in sizes:
+        chain = tuple(Relation(a, "left of", b) for a in range(size) for b in range(a + 1, size))
+        cubes = tuple(SceneObject("cube", box=(0.1 * i, 0.1, 0.1 * i + 0.05, 0.3)) for i in range(size))
+        samples.append(Sample(f"{size}", Scene(cubes, chain)))
+    return Samples(VOCABULARY, {"train": samples})
+
+
+def graphs_of(pack: Path, policy: str, max_objects: int | None = None) -> list[tuple[Relation, ...]]:
+    loader = PackLoader(pack, "train", (16, 16), 4, policy, max_objects)
+    return [scene.relations for scene in loader.scenes(0, len(loader))]
+
+
 def test_the_minimal_policy_keeps_what_nothing_implies(tmp_path):
-    chain = tuple(Relation(a, "left of", b) for a in range(4) for b in range(a + 1, 4))
-    scene = Scene(tuple(SceneObject("cube", box=(0.2 * i, 0.1, 0.2 * i + 0.1, 0.3)) for i in range(4)), chain)
-    write_pack(tmp_path / "pack", Samples(VOCABULARY, {"train": [Sample("a", scene)]}))
-    loader = PackLoader(tmp_path / "pack", "train", (16, 16), 4, "minimal")
-    assert loader.scenes(0, 1)[0].relations == tuple(Relation(a, "left of", a + 1) for a in range(3))
+    write_pack(tmp_path / "pack", in_a_row(range(4, 5)))
+    assert graphs_of(tmp_path / "pack", "minimal") == [tuple(Relation(a, "left of", a + 1) for a in range(3))]
+
+
+@pytest.mark.parametrize("policy", ["minimal", "canonical"])
+def test_graphs_that_follow_from_scenes_are_made_once_per_pack(tmp_path, policy, monkeypatch):
+    monkeypatch.setattr(graphs, "PART", 2)
+    pack = tmp_path / "pack"
+    write_pack(pack, in_a_row(range(1, 6)))
+    made = graphs_of(pack, policy)
+    assert [len(graph) for graph in made] == ([0, 1, 2, 3, 4] if policy == "minimal" else [0, 3, 7, 12, 18])
+    (folder,) = (pack / "graphs").iterdir()
+    assert [path.name for path in sorted(folder.iterdir())] == ["00000.npz", "00001.npz", "00002.npz"]
+
+    calls = []
+    monkeypatch.setattr(graphs, "location_relations", lambda *of: calls.append(of) or location_relations(*of))
+    monkeypatch.setattr(graphs, "minimal", lambda of: calls.append(of) or minimal(of))
+    assert graphs_of(pack, policy) == made and not calls, "read, not made again"
+    (folder / "00001.npz").write_bytes((folder / "00001.npz").read_bytes()[:100])
+    assert graphs_of(pack, policy) == made and len(calls) == 2, "the damaged part is made again"
+    assert verify_pack(pack) == []
+
+
+def test_graphs_of_other_rows_are_not_taken(tmp_path):
+    for name, sizes in (("first", range(1, 3)), ("second", range(3, 5))):
+        write_pack(tmp_path / name, in_a_row(sizes))
+    graphs_of(tmp_path / "first", "minimal")
+    shutil.copytree(tmp_path / "first" / "graphs", tmp_path / "second" / "graphs")
+    assert [len(graph) for graph in graphs_of(tmp_path / "second", "minimal")] == [2, 3]
+    limited = graphs_of(tmp_path / "second", "minimal", max_objects=3)
+    assert [len(graph) for graph in limited] == [2, 2], "of what is left of the larger scene"
+
+
+def test_packs_that_cannot_be_written_to_are_read_all_the_same(tmp_path, caplog):
+    write_pack(tmp_path / "pack", in_a_row(range(1, 4)))
+    (tmp_path / "pack" / "graphs").write_text("in the way")
+    assert [len(graph) for graph in graphs_of(tmp_path / "pack", "minimal")] == [0, 1, 2]
+    (message,) = caplog.messages
+    assert "cannot make folder" in message and "made anew in each run" in message

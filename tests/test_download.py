@@ -266,11 +266,10 @@ def test_push_sends_the_whole_pack_and_a_card(small_pack, monkeypatch):
     monkeypatch.setattr(
         "huggingface_hub.HfApi.upload_file", lambda self, **options: sent.update(card=options["path_or_fileobj"])
     )
-    monkeypatch.setattr(
-        "huggingface_hub.HfApi.upload_folder", lambda self, **options: sent.update(folder=options["folder_path"])
-    )
+    monkeypatch.setattr("huggingface_hub.HfApi.upload_folder", lambda self, **options: sent.update(options))
     assert push_pack(small_pack, "me/scenes", private=True).endswith("/datasets/me/scenes")
-    assert sent["name"] == "me/scenes" and sent["private"] and sent["folder"] == small_pack
+    assert sent["name"] == "me/scenes" and sent["private"] and sent["folder_path"] == small_pack
+    assert sent["ignore_patterns"] == "graphs/*", "they follow from the rows"
     assert b"train: 3 scenes, 3 objects" in sent["card"]
     with pytest.raises(UserError, match="pack.json is missing"):
         push_pack(small_pack.parent, "me/scenes")

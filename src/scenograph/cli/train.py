@@ -50,6 +50,7 @@ def train(
         model = trainer.run(listen)
     if trainer.accelerator.is_main_process:
         figures = trainer.validation_figures
+        width = max(map(len, figures), default=0) + 2
         for name, value in figures.items():
-            console.print(f"  {name:<14}{value:.4f}")
+            console.print(f"  {name:<{width}}{value:.4f}")
         console.print(f"wrote {model}  (curves: tensorboard --logdir {folder / 'tensorboard'})")

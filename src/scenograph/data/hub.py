@@ -27,7 +27,7 @@ def push_pack(folder: Path, repository: str, private: bool = False) -> str:
             repo_id=repository,
             repo_type="dataset",
         )
-        api.upload_folder(folder_path=folder, repo_id=repository, repo_type="dataset")
+        api.upload_folder(folder_path=folder, repo_id=repository, repo_type="dataset", ignore_patterns="graphs/*")
     except (OSError, HFValidationError) as error:  # the hub's errors are OSErrors
         raise UserError(f"cannot upload to {repository}: {_first_line(error)} (log in with: hf auth login)") from error
     return f"{api.endpoint}/datasets/{repository}"

@@ -18,12 +18,12 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
+from scenograph.data.graphs import FixedGraphs, places
 from scenograph.data.pack import Pack, open_picture, row_to_scene
 from scenograph.errors import UserError
 from scenograph.scenes.batch import EncodedScene, SceneBatch, collate, encode_scene, picture_to_pixels
-from scenograph.scenes.canonical import location_relations, minimal
-from scenograph.scenes.geometry import mask_centre, sg2im_relation
-from scenograph.scenes.scene import Box, Relation, Scene, crop, keep_objects, mirror
+from scenograph.scenes.geometry import sg2im_relation
+from scenograph.scenes.scene import Relation, Scene, crop, keep_objects, mirror
 
 RelationPolicy = Literal["stored", "subset", "minimal", "sg2im", "canonical", "none"]
 ObjectPolicy = Literal["random", "related"]
@@ -60,6 +60,11 @@ class PackLoader:
         self.relations, self.objects, self.flip = relations, objects, flip
         self.max_objects = sys.maxsize if max_objects is None else max_objects
         self.load_size = (round(image_size[0] / crop), round(image_size[1] / crop))
+        self.graphs = (
+            FixedGraphs(self.pack, relations, mask_size, self.max_objects)
+            if relations in ("minimal", "canonical")
+            else None
+        )
         self.cache_limit = cache
         self._cache: dict[int, tuple[Scene, np.ndarray | None]] = {}
 
@@ -156,8 +161,8 @@ class PackLoader:
             picture = open_picture(row)
             image = None if picture is None else picture_to_pixels(picture, *self.load_size)
             scene = row_to_scene(row, self.mask_size)
-            if len(scene.objects) <= self.max_objects:  # others are cut down first, at random
-                scene = self._with_fixed_graph(scene)
+            if self.graphs and len(scene.objects) <= self.max_objects:  # others are cut down first, at random
+                scene = self.graphs.complete(scene, index)
             fresh[index] = (scene, image)
         room = self.cache_limit - len(self._cache)
         self._cache |= dict(list(fresh.items())[: max(room, 0)])
@@ -166,22 +171,15 @@ class PackLoader:
     def _select(self, scene: Scene, rng: np.random.Generator) -> Scene:
         if len(scene.objects) > self.max_objects:
             choose = related_objects if self.objects == "related" else random_objects
-            scene = self._with_fixed_graph(keep_objects(scene, choose(scene, self.max_objects, rng)))
+            scene = keep_objects(scene, choose(scene, self.max_objects, rng))
+            if self.graphs:
+                scene = self.graphs.complete(scene)
         if self.relations == "none":
             return replace(scene, relations=())
         if self.relations == "subset":
             return replace(scene, relations=random_subset(scene.relations, len(scene.objects), rng))
         if self.relations == "sg2im":
             return replace(scene, relations=random_sg2im_relations(scene, rng))
-        return scene
-
-    def _with_fixed_graph(self, scene: Scene) -> Scene:
-        """With relations that depend on the scene alone: made once, before scenes are kept in memory."""
-        if self.relations == "minimal":
-            return replace(scene, relations=tuple(minimal(scene.relations)))
-        if self.relations == "canonical":
-            boxes, centres = _places(scene)
-            return replace(scene, relations=(*scene.relations, *location_relations(boxes, centres)))
         return scene
 
 
@@ -229,7 +227,7 @@ def random_subset(relations: Sequence[Relation], objects: int, rng: np.random.Ge
 def random_sg2im_relations(scene: Scene, rng: np.random.Generator) -> tuple[Relation, ...]:
     """One relation per object with a random partner, in random order of the two (sg2im's COCO loader)."""
     count = len(scene.objects)
-    boxes, centres = _places(scene)
+    boxes, centres = places(scene)
     result = []
     for current in range(count if count > 1 else 0):
         other = int(rng.integers(count - 1))
@@ -238,11 +236,3 @@ def random_sg2im_relations(scene: Scene, rng: np.random.Generator) -> tuple[Rela
         predicate = sg2im_relation(boxes[subject], boxes[target], centres[subject], centres[target])
         result.append(Relation(subject, predicate, target))
     return tuple(result)
-
-
-def _places(scene: Scene) -> tuple[list[Box], list[tuple[float, float]]]:
-    """Boxes and centres of mass; ``UserError`` if an object has no box."""
-    boxes = [thing.box for thing in scene.objects if thing.box is not None]
-    if len(boxes) < len(scene.objects):
-        raise UserError("relations made from places need boxes; this pack has objects without one")
-    return boxes, [mask_centre(box, thing.mask) for box, thing in zip(boxes, scene.objects, strict=True)]

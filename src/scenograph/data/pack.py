@@ -116,6 +116,7 @@ class Pack:
     def __init__(self, folder: Path, split: str) -> None:
         import datasets
 
+        self.folder, self.split = folder, split
         self.vocabulary = read_vocabulary(folder)
         splits = pack_splits(folder)
         if split not in splits:
@@ -124,6 +125,11 @@ class Pack:
             self.table = datasets.load_from_disk(str(folder / split))
         except (OSError, ValueError) as error:  # Arrow's errors are of both kinds
             raise UserError(f"{folder / split}: not a readable data set: {str(error).splitlines()[0]}") from error
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same rows."""
+        return str(self.table._fingerprint)
 
     def __len__(self) -> int:
         return len(self.table)

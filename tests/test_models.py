@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from scenograph import Pipeline
 from scenograph.data.clevr import VOCABULARY
 from scenograph.errors import UserError
+from scenograph.models import mise_layout
 from scenograph.models.attspade import AttSpade, AttSpadeConfig
 from scenograph.models.lama import Lama, LamaConfig
 from scenograph.models.lostgan import LostGan, LostGanConfig
@@ -175,6 +176,23 @@ def test_models_say_whether_boxes_depend_on_the_seed(layout):
     with torch.no_grad():
         boxes = [model.encode(batch, generators(seed)).boxes for seed in range(12)]
     assert any(not torch.equal(boxes[0], other) for other in boxes) == model.samples_boxes
+
+
+@pytest.mark.parametrize("layout", PLACING)
+def test_candidates_are_the_layouts_made_one_after_the_other(layout, monkeypatch):
+    torch.manual_seed(0)
+    model = SMALL[layout]().eval()
+    for parameter in model.parameters():  # output layers start at zero: make them say something
+        if parameter.ndim > 1:
+            torch.nn.init.kaiming_normal_(parameter)
+    graphs = [replace(s, objects=tuple(replace(t, box=None) for t in s.objects)) for s in scenes()]
+    batch, seeded = SceneBatch.from_scenes(graphs, model.vocabulary), generators(3, 4)
+    with torch.no_grad():
+        single = [model.encode(batch, seeded).boxes for _ in range(5 if model.samples_boxes else 1)]
+        for together in (1, 2 * (len(batch.objects) + len(batch.triples)), 1000):
+            monkeypatch.setattr(mise_layout, "TOGETHER", together)
+            found = [output.boxes for output in model.candidates(batch, 5, generators(3, 4))]
+            torch.testing.assert_close(found, single, rtol=0, atol=1e-6)
 
 
 def test_given_boxes_are_kept_and_others_lie_on_the_canvas():

@@ -236,8 +236,7 @@ def place_objects(model: Model, scenes: Sequence[Scene], seeds: Sequence[int], r
     if all(thing.box is not None for scene in scenes for thing in scene.objects):
         return list(scenes)
     batch = _batch(model, [_without_unknown_attributes(scene, model.vocabulary) for scene in scenes])
-    generators = _generators(seeds, "layout")
-    outputs = [model.encode(batch, generators) for _ in range(LAYOUT_CANDIDATES if model.samples_boxes else 1)]
+    outputs = model.candidates(batch, LAYOUT_CANDIDATES, _generators(seeds, "layout"))
     boxes = torch.stack([output.boxes for output in outputs if output.boxes is not None])
     costs = np.stack([layout_costs(candidate, batch, model.vocabulary) for candidate in boxes])
     best = torch.from_numpy(costs.argmin(axis=0)).to(batch.object_to_image)[batch.object_to_image]

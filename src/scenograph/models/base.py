@@ -73,6 +73,10 @@ class Model(nn.Module):
         """
         raise TypeError(f"{self.name} does not read scenes")
 
+    def candidates(self, batch: SceneBatch, count: int, generators: Generators = None) -> list[ModelOutput]:
+        """:meth:`encode`, ``count`` times, or once if only chance could make a difference and there is none."""
+        return [self.encode(batch, generators) for _ in range(count if self.samples_boxes else 1)]
+
     def render(self, layout: Any, generators: Generators = None, steps: int | None = None) -> Tensor:
         """Draw layouts: pictures (N, 3, H, W) in [-1, 1]. ``steps`` is for models that sample."""
         raise TypeError(f"{self.name} draws no pictures")

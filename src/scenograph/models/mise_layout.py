@@ -19,6 +19,9 @@ from scenograph.nn.graph import GraphTripleConv
 from scenograph.nn.unet import time_features
 from scenograph.scenes.batch import SceneBatch
 
+TOGETHER = 2048
+"""Candidates are made at once as long as they have no more objects and relations than this."""
+
 
 class MiseLayoutConfig(ModelConfig):
     """``box_mean`` and ``box_std`` standardize (centre x, centre y, width, height) over the training set."""
@@ -88,6 +91,17 @@ class MiseLayout(Model):
             x = x + step * slope
         boxes = torch.where(known[:, None], batch.boxes, self.destandardize(x))
         return ModelOutput(boxes=boxes)
+
+    def candidates(self, batch: SceneBatch, count: int, generators: Generators = None) -> list[ModelOutput]:
+        """Several at a time, as long as they are small: one layout of a few objects is hundreds of tiny steps."""
+        together = min(max(TOGETHER // (len(batch.objects) + len(batch.triples)), 1), count)
+        outputs: list[ModelOutput] = []
+        while len(outputs) < count:
+            copies = min(together, count - len(outputs))
+            boxes = self.encode(batch.repeated(copies), None if generators is None else [*generators] * copies).boxes
+            assert boxes is not None
+            outputs += [ModelOutput(boxes=part) for part in boxes.chunk(copies)]
+        return outputs
 
     def _slope(self, x: Tensor, time: float, known: Tensor, batch: SceneBatch) -> Tensor:
         times = torch.full((batch.num_images,), time, device=x.device)

@@ -7,9 +7,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
 from scenograph.errors import UserError, suggest
 from scenograph.models.attspade import AttSpade
 from scenograph.models.base import Model
@@ -70,6 +67,9 @@ def find_model(source: str | Path) -> Path:
             raise UserError(f"{path} holds no config.json: not a model folder")
         return path
     if str(source).count("/") == 1 and not str(source).startswith((".", "/", "~")):
+        from huggingface_hub import snapshot_download  # takes a while to import
+        from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
         try:
             return Path(snapshot_download(str(source), allow_patterns=["*.json", "*.safetensors", "*.md"]))
         except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:

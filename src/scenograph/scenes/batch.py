@@ -75,6 +75,17 @@ class SceneBatch:
         pinned: dict[str, Any] = {k: v.pin_memory() for k, v in values.items() if isinstance(v, Tensor)}
         return replace(self, **pinned)
 
+    def repeated(self, count: int) -> SceneBatch:
+        """All scenes, then all of them again, ``count`` times in all."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        tiled: dict[str, Any] = {k: torch.cat([v] * count) for k, v in values.items() if isinstance(v, Tensor)}
+        copies = torch.arange(count, device=self.objects.device)
+        later_triples = copies.repeat_interleave(len(self.triples))
+        tiled["object_to_image"] += self.num_images * copies.repeat_interleave(len(self.objects))
+        tiled["triple_to_image"] += self.num_images * later_triples
+        tiled["triples"][:, [0, 2]] += len(self.objects) * later_triples[:, None]
+        return replace(self, num_images=count * self.num_images, **tiled)
+
     def with_layout(self, boxes: Tensor, masks: Tensor | None = None) -> SceneBatch:
         """The same scenes with these boxes (O, 4), and masks (O, M, M) if given; ones (unknown) if not."""
         if masks is None:

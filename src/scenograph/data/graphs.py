@@ -59,7 +59,8 @@ class FixedGraphs:
 
     def __init__(self, pack: Pack, policy: FixedPolicy, mask_size: int, max_objects: int) -> None:
         self.pack, self.policy, self.mask_size, self.max_objects = pack, policy, mask_size, max_objects
-        identity = [pack.fingerprint, mask_size, max_objects, PART, scenograph.__version__]
+        masks = mask_size if policy == "canonical" else None  # centres of mass
+        identity = [pack.fingerprint, masks, max_objects, PART, scenograph.__version__]
         digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]
         self.folder = pack.folder / "graphs" / f"{pack.split}-{policy}-{digest}"
         self._parts: dict[int, _Part] = {}

@@ -74,7 +74,7 @@ class Model(nn.Module):
         raise TypeError(f"{self.name} does not read scenes")
 
     def candidates(self, batch: SceneBatch, count: int, generators: Generators = None) -> list[ModelOutput]:
-        """:meth:`encode`, ``count`` times, or once if only chance could make a difference and there is none."""
+        """``count`` outputs of :meth:`encode`, or one where chance decides nothing."""
         return [self.encode(batch, generators) for _ in range(count if self.samples_boxes else 1)]
 
     def render(self, layout: Any, generators: Generators = None, steps: int | None = None) -> Tensor:

@@ -4,8 +4,9 @@
 
 Both systems get the same random scenes of COCO-Stuff's 184 categories in the same run, and the ratio is what counts:
 layouts of 20 objects, from completed graphs and from bare ones, which the original completes in its loader, and the
-completion alone; from bare ones completed exactly by ours, as published by the original; pictures of 128 px from 8
-boxes; a training step of the picture half, discriminators included, without VGG's features. The original runs as it
+completion alone; from bare ones completed exactly by ours, as published by the original; the same of a batch as Visual
+Genome's, of scenes of 3 to 30 objects, all of which the original pads to the largest; pictures of 128 px from 8 boxes;
+a training step of the picture half, discriminators included, without VGG's features. The original runs as it
 is but for its CUDA calls, which do nothing.
 """
 
@@ -39,17 +40,19 @@ ROWS = [
     "layouts of completed graphs, batch 4",
     "layouts of bare graphs, batch 4",
     "layouts of exact graphs, batch 4",
+    "layouts of bare graphs of 3 to 30 objects, batch 16",
+    "layouts of exact graphs of 3 to 30 objects, batch 16",
     "pictures, batch 1",
     "pictures, batch 4",
     "training step, batch 4",
 ]
 
 
-def scenes(count: int, objects: int) -> SceneBatch:
-    """Random boxes, categories and pictures, with the minimal location graph."""
+def scenes(count: int, fewest: int, most: int | None = None) -> SceneBatch:
+    """Random boxes, categories and pictures, with the minimal location graph; of evenly spread numbers of objects."""
     generator = torch.Generator().manual_seed(0)
     made = []
-    for _ in range(count):
+    for objects in torch.linspace(fewest, most or fewest, count).round().int().tolist():
         low = torch.rand(objects, 2, generator=generator) * 0.6
         boxes = torch.cat([low, low + 0.1 + 0.3 * torch.rand(objects, 2, generator=generator)], dim=1).tolist()
         names = torch.randint(1, CATEGORIES, (objects,), generator=generator).tolist()
@@ -68,16 +71,20 @@ def whole_graph(batch: SceneBatch) -> Any:
     return Wsgc(WsgcConfig(vocabulary=VOCABULARY.to_dict())).canonicalize(batch)
 
 
-def our_completion(count: int) -> Run:
+def our_completion(batch: SceneBatch) -> Run:
     """What the bare graphs of a batch imply, all pictures at once."""
-    batch = scenes(count, 20)
     model = Wsgc(WsgcConfig(vocabulary=VOCABULARY.to_dict())).eval()
     return lambda: model.canonicalize(batch)
 
 
-def our_layouts(count: int, graphs: str) -> Run:
-    """Boxes of 20 objects, from completed, bare or exact graphs."""
-    batch, bare = scenes(count, 20), graphs != "completed"
+def layout_scenes(row: str) -> SceneBatch:
+    """What a row about layouts or completion is about."""
+    return scenes(batch_of(row), 3, 30) if "3 to 30" in row else scenes(batch_of(row), 20)
+
+
+def our_layouts(batch: SceneBatch, graphs: str) -> Run:
+    """Boxes, from completed, bare or exact graphs."""
+    count, bare = batch.num_images, graphs != "completed"
     model = Wsgc(WsgcConfig(vocabulary=VOCABULARY.to_dict(), exact=graphs == "exact")).eval()
     graph, noise = whole_graph(batch), torch.zeros(count, model.config.mask_noise_dim)
 
@@ -174,8 +181,9 @@ def padded(batch: SceneBatch, graph: Any = None) -> tuple[torch.Tensor, ...]:
     objects, _ = batch.padded(batch.objects[:, None])
     boxes, _ = batch.padded(torch.cat([batch.boxes[:, :2], batch.boxes[:, 2:] - batch.boxes[:, :2]], dim=1))
     triples, implied = (batch.triples, None) if graph is None else (graph.triples, graph.implied)
-    owner, width = batch.object_to_image[triples[:, 0]], objects.shape[1]
-    rows = [triples[owner == i] - torch.tensor([i * width, 0, i * width]) for i in range(batch.num_images)]
+    owner = batch.object_to_image[triples[:, 0]]
+    first = torch.searchsorted(batch.object_to_image, torch.arange(batch.num_images))
+    rows = [triples[owner == i] - torch.tensor([1, 0, 1]) * start for i, start in enumerate(first)]
     kinds = [torch.zeros(len(r), dtype=torch.int64) if implied is None else implied[owner == i].long()
              for i, r in enumerate(rows)]  # fmt: skip
     return objects, boxes, pad(rows), pad(kinds)
@@ -190,12 +198,12 @@ def original(row: str, count: int, checkout: str) -> Run:
     """As ours."""
     options, model, losses = original_modules(checkout)
     if row.startswith("layouts of completed"):
-        batch = scenes(count, 20)
+        batch = layout_scenes(row)
         objects, boxes, triples, kinds = padded(batch, whole_graph(batch))
         network = model.sg_to_layout.eval()
         return without_gradients(lambda: network(objects, triples, kinds, None))
     if row.startswith(("layouts of bare", "layouts of exact", "completion")):
-        batch = scenes(count, 20)
+        batch = layout_scenes(row)
         objects, _, triples, _ = padded(batch)
         network, complete = model.sg_to_layout.eval(), original_completion(options)
 
@@ -255,9 +263,9 @@ def start(system: str, row: str, options: argparse.Namespace) -> Run:
     if system == "original":
         return original(row, count, options.original)
     if row.startswith("completion"):
-        return our_completion(count)
+        return our_completion(layout_scenes(row))
     if row.startswith("layouts"):
-        return our_layouts(count, row.split()[2])
+        return our_layouts(layout_scenes(row), row.split()[2])
     return our_pictures(count) if row.startswith("pictures") else our_training_step(count)
 
 

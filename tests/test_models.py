@@ -27,6 +27,7 @@ from scenograph.models.registry import MODELS, AutoModel
 from scenograph.models.sg2im import Sg2Im, Sg2ImConfig
 from scenograph.models.spade import Spade, SpadeConfig
 from scenograph.models.wsgc import Wsgc, WsgcConfig
+from scenograph.nn.convolution import MANY, Linear
 from scenograph.nn.crops import crop_boxes
 from scenograph.nn.discriminators import build_cnn
 from scenograph.nn.layout import compose_layout, sample_boxes, sample_masks
@@ -164,6 +165,16 @@ def test_half_precision_draws_the_same_picture_of_the_same_layout(image):
     true, near = (pipe.pixels(encoding) for pipe, encoding in zip((exact, half), encodings, strict=True))
     assert near.dtype == torch.float32
     assert 0 < (near - true).abs().mean() < 0.05 * true.std()
+
+
+@pytest.mark.parametrize("rows", [3, MANY, MANY + 5])
+def test_linear_layers_take_few_rows_and_many(rows):
+    layer, features = Linear(5, 7), torch.randn(5, rows).T
+    expected = features @ layer.weight.T + layer.bias
+    with torch.no_grad():
+        torch.testing.assert_close(layer(features), expected)
+    torch.testing.assert_close(layer(features), expected)
+    assert layer(features).requires_grad
 
 
 @pytest.mark.parametrize("layout", PLACING)

@@ -113,11 +113,26 @@ def convolve_around(rows: Tensor, around: Tensor, weight: Tensor, bias: Tensor |
     """
     table, matrix = F.pad(rows, (0, 0, 0, 1)), weight.permute(0, 2, 3, 1).flatten(1)
     chosen = around.flatten(0, -2)
-    if rows.device.type != "cpu" or len(chosen) < MANY:
-        return F.linear(take(table, around).flatten(-2), matrix, bias)
-    gathered = take(table, F.pad(chosen, (0, 0, 0, -len(chosen) % PICTURES))).view(PICTURES, -1, 1, matrix.shape[1])
-    found = F.conv2d(gathered.permute(0, 3, 1, 2), matrix[:, :, None, None], bias)
-    return pixel_rows(found)[: len(chosen)].unflatten(0, around.shape[:-1])
+    gathered = take(table, F.pad(chosen, (0, 0, 0, -len(chosen) % PICTURES))).flatten(-2)
+    return linear(gathered, matrix, bias)[: len(chosen)].unflatten(0, around.shape[:-1])
+
+
+def linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``F.linear`` of rows (R, C); many, on a CPU, as 1 x 1 convolutions, of which torch asks oneDNN."""
+    if rows.device.type != "cpu" or len(rows) < MANY:
+        return F.linear(rows, weight, bias)
+    whole = F.pad(rows, (0, 0, 0, -len(rows) % PICTURES)) if len(rows) % PICTURES else rows
+    pictures = whole.reshape(PICTURES, -1, 1, rows.shape[1]).permute(0, 3, 1, 2)
+    return pixel_rows(F.conv2d(pictures, weight[:, :, None, None], bias))[: len(rows)]
+
+
+class Linear(nn.Linear):
+    """Of rows, by :func:`linear` where no gradients are wanted: those of narrow layers take longer that way."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(R, C) -> (R, C')."""
+        product = F.linear if torch.is_grad_enabled() else linear
+        return product(input, self.weight, self.bias)
 
 
 def take(rows: Tensor, chosen: Tensor) -> Tensor:

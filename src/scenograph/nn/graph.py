@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scenograph.nn.convolution import sum_by_owner
+from scenograph.nn.convolution import Linear, sum_by_owner
 
 Pooling = Literal["avg", "sum"]
 MlpNormalization = Literal["none", "batch"]
@@ -20,7 +20,7 @@ def mlp(sizes: Sequence[int], normalization: MlpNormalization = "none") -> nn.Se
     """Linear layers, each followed, the last one too, by an optional batch norm and a ReLU, as sg2im builds them."""
     layers: list[nn.Module] = []
     for size_in, size_out in pairwise(sizes):
-        linear = nn.Linear(size_in, size_out)
+        linear = Linear(size_in, size_out)
         nn.init.kaiming_normal_(linear.weight)
         layers.append(linear)
         if normalization == "batch":

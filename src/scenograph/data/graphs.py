@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -88,14 +89,14 @@ class FixedGraphs:
         try:
             with np.load(self._path(part), allow_pickle=False) as arrays:
                 return _Part(arrays["names"].tolist(), arrays["rows"])
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error):
             return None
 
     def _make(self, part: int) -> _Part:
         numbers: dict[str, int] = {}
         rows = []
         indices = range(part * PART, min((part + 1) * PART, len(self.pack)))
-        for number, row in enumerate(self.pack.rows(indices)):
+        for number, row in enumerate(self.pack.rows(indices, pictures=False)):
             scene = row_to_scene(row, self.mask_size)
             if len(scene.objects) > self.max_objects:
                 continue

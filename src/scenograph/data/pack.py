@@ -138,11 +138,11 @@ class Pack:
         (row,) = self.rows([index])
         return row_to_scene(row), open_picture(row)
 
-    def rows(self, indices: Sequence[int]) -> list[dict[str, Any]]:
-        """Several rows in one read, each a dictionary of columns."""
+    def rows(self, indices: Sequence[int], pictures: bool = True) -> list[dict[str, Any]]:
+        """Several rows in one read, each a dictionary of columns; all but ``image`` without ``pictures``."""
         if not len(indices):
             return []
-        columns = self.table[list(indices)]
+        columns = (self.table if pictures else self.table.remove_columns("image"))[list(indices)]
         return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import Any
@@ -61,30 +61,28 @@ class SceneBatch:
 
     def to(self, device: torch.device | str) -> SceneBatch:
         """The same batch with its tensors on ``device``."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
         # Towards a device, page-locked memory is copied while the program goes on; back, it must wait.
         ahead = torch.device(device).type != "cpu"
-        moved: dict[str, Any] = {
-            k: v.to(device, non_blocking=ahead) for k, v in values.items() if isinstance(v, Tensor)
-        }
-        return replace(self, **moved)
+        return replace(self, **self._tensors(lambda tensor: tensor.to(device, non_blocking=ahead)))
 
     def pin_memory(self) -> SceneBatch:
         """The same batch in page-locked memory; torch's loaders call this."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        pinned: dict[str, Any] = {k: v.pin_memory() for k, v in values.items() if isinstance(v, Tensor)}
-        return replace(self, **pinned)
+        return replace(self, **self._tensors(Tensor.pin_memory))
 
     def repeated(self, count: int) -> SceneBatch:
         """All scenes, then all of them again, ``count`` times in all."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        tiled: dict[str, Any] = {k: torch.cat([v] * count) for k, v in values.items() if isinstance(v, Tensor)}
+        tiled = self._tensors(lambda tensor: torch.cat([tensor] * count))
         copies = torch.arange(count, device=self.objects.device)
         later_triples = copies.repeat_interleave(len(self.triples))
         tiled["object_to_image"] += self.num_images * copies.repeat_interleave(len(self.objects))
         tiled["triple_to_image"] += self.num_images * later_triples
         tiled["triples"][:, [0, 2]] += len(self.objects) * later_triples[:, None]
         return replace(self, num_images=count * self.num_images, **tiled)
+
+    def _tensors(self, change: Callable[[Tensor], Tensor]) -> dict[str, Any]:
+        """What a function makes of every tensor, by the name of its field."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: change(value) for name, value in values.items() if isinstance(value, Tensor)}
 
     def with_layout(self, boxes: Tensor, masks: Tensor | None = None) -> SceneBatch:
         """The same scenes with these boxes (O, 4), and masks (O, M, M) if given; ones (unknown) if not."""

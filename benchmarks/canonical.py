@@ -4,10 +4,10 @@
 
 Both systems get the same random scenes of COCO-Stuff's 184 categories in the same run, and the ratio is what counts:
 layouts of 20 objects, from completed graphs and from bare ones, which the original completes in its loader, and the
-completion alone; from bare ones completed exactly by ours, as published by the original; the same of a batch as Visual
-Genome's, of scenes of 3 to 30 objects, all of which the original pads to the largest; pictures of 128 px from 8 boxes;
-a training step of the picture half, discriminators included, without VGG's features. The original runs as it
-is but for its CUDA calls, which do nothing.
+completion alone; from bare ones completed exactly by ours, as published by the original, and with one triple per two
+objects; the same of a batch as Visual Genome's, of scenes of 3 to 30 objects, all of which the original pads to the
+largest; pictures of 128 px from 8 boxes; a training step of the picture half, discriminators included, without VGG's
+features. The original runs as it is but for its CUDA calls, which do nothing.
 """
 
 from __future__ import annotations
@@ -40,8 +40,10 @@ ROWS = [
     "layouts of completed graphs, batch 4",
     "layouts of bare graphs, batch 4",
     "layouts of exact graphs, batch 4",
+    "layouts of exact graphs per pair, batch 4",
     "layouts of bare graphs of 3 to 30 objects, batch 16",
     "layouts of exact graphs of 3 to 30 objects, batch 16",
+    "layouts of exact graphs per pair of 3 to 30 objects, batch 16",
     "pictures, batch 1",
     "pictures, batch 4",
     "training step, batch 4",
@@ -82,10 +84,12 @@ def layout_scenes(row: str) -> SceneBatch:
     return scenes(batch_of(row), 3, 30) if "3 to 30" in row else scenes(batch_of(row), 20)
 
 
-def our_layouts(batch: SceneBatch, graphs: str) -> Run:
+def our_layouts(row: str) -> Run:
     """Boxes, from completed, bare or exact graphs."""
-    count, bare = batch.num_images, graphs != "completed"
-    model = Wsgc(WsgcConfig(vocabulary=VOCABULARY.to_dict(), exact=graphs == "exact")).eval()
+    batch = layout_scenes(row)
+    count, bare = batch.num_images, "completed" not in row
+    config = WsgcConfig(vocabulary=VOCABULARY.to_dict(), exact="exact" in row, per_pair="per pair" in row)
+    model = Wsgc(config).eval()
     graph, noise = whole_graph(batch), torch.zeros(count, model.config.mask_noise_dim)
 
     def run() -> object:
@@ -265,7 +269,7 @@ def start(system: str, row: str, options: argparse.Namespace) -> Run:
     if row.startswith("completion"):
         return our_completion(layout_scenes(row))
     if row.startswith("layouts"):
-        return our_layouts(layout_scenes(row), row.split()[2])
+        return our_layouts(row)
     return our_pictures(count) if row.startswith("pictures") else our_training_step(count)
 
 

@@ -339,6 +339,69 @@ def test_exact_graphs_keep_contradictions_and_what_has_no_known_converse():
     assert model.draws_converses and graph.outcomes.sum() == graph.outcomes[0, holding].sum() == 3
 
 
+def one_by_one(count, predicates, rng):
+    """A scene with one relation at most between two objects, and no chain of two of the same predicate."""
+    relations = [Relation(a, str(rng.choice(predicates)), b) for a in range(0, count, 2) for b in range(1, count, 2)]
+    return Scene(tuple(SceneObject("cube") for _ in range(count)), tuple(relations))
+
+
+def test_per_pair_changes_nothing_where_two_objects_have_one_relation():
+    triples, pairs = small(exact=False).eval(), small(exact=False, per_pair=True).eval()
+    pairs.load_state_dict(triples.state_dict())
+    scene = one_by_one(6, ["left of", "right of", "above"], np.random.default_rng(0))
+    batch = SceneBatch.from_scenes([scene, chain(1)], triples.vocabulary)
+    implied_too = torch.arange(len(batch.triples)) % 2 == 1
+    graph = CanonicalGraph(batch.triples, implied_too, torch.zeros(0))
+    torch.testing.assert_close(pairs.object_vectors(batch, graph), triples.object_vectors(batch, graph))
+
+
+def test_per_pair_says_all_that_relates_two_objects_once():
+    names = Vocabulary(("cube",), ("left of", "right of", "above", "below", "holding"))
+    model = small(names, per_pair=True)
+    number = model.vocabulary.predicates.index
+    left, right, above, below, holding = (number(name) for name in names.predicates)
+    triples = [(0, left, 1), (1, below, 0), (2, above, 1), (1, left, 2), (3, holding, 0), (0, left, 3), (0, left, 1)]
+    triples += [(2, right, 1), (1, holding, 3), (3, holding, 1)]
+    beliefs = torch.tensor([1.0, 0.5, 1.0, 1.0, 1.0, 1.0, 0.25, 1.0, 0.5, 0.0])
+    edges, vectors, strongest = model._per_pair(torch.tensor(triples), beliefs, objects=4)
+    said = {(0, 1): {left: 1, above: 0.5}, (1, 2): {left: 1, below: 1}, (3, 0): {holding: 1, right: 1},
+            (1, 3): {holding: 1}, (3, 1): {holding: 0}}  # fmt: skip
+    assert sorted(map(tuple, edges.tolist())) == sorted(said)
+    for ends, vector, belief in zip(map(tuple, edges.tolist()), vectors, strongest, strict=True):
+        assert belief == {(1, 3): 0.5, (3, 1): 0}.get(ends, 1)
+        parts = [model.predicate_embedding.weight[p] * part for p, part in said[ends].items()]
+        torch.testing.assert_close(vector, sum(parts))
+
+
+def test_per_pair_reads_exact_graphs_the_same_in_any_words_and_order():
+    model, rng = small(exact=True, per_pair=True).eval(), np.random.default_rng(0)
+    scene = in_random_places(7, rng)
+    retold = equivalent(scene, model.vocabulary, rng)
+    order = rng.permutation(7).tolist()
+    place = {old: new for new, old in enumerate(order)}
+    moved = tuple(Relation(place[r.subject], r.predicate, place[r.object]) for r in scene.relations)
+    told = [SceneBatch.from_scenes([s], model.vocabulary) for s in (scene, retold, replace(scene, relations=moved))]
+    graph = model.canonicalize(told[0])
+    assert len(graph.triples) == 2 * math.comb(7, 2)
+    assert len(model._per_pair(graph.triples, torch.ones(len(graph.triples)), 7)[0]) == math.comb(7, 2)
+    boxes = [model(batch).boxes for batch in told]
+    assert torch.equal(boxes[0], boxes[1])
+    torch.testing.assert_close(boxes[2], boxes[0][order])
+    assert (boxes[0] - boxes[0][:1]).abs().amax() > 1e-4  # the objects are alike but for their relations
+
+
+def test_per_pair_beliefs_are_learnt_and_scenes_do_not_mix():
+    model = small(per_pair=True, learned_converse=False)
+    scenes = [chain(4), chain(5)]
+    together = SceneBatch.from_scenes(scenes, model.vocabulary)
+    boxes = model(together).boxes
+    boxes.square().sum().backward()
+    assert model.transitive.grad is not None and model.transitive.grad.abs().amax() > 0
+    alone = torch.cat([model(SceneBatch.from_scenes([scene], model.vocabulary)).boxes for scene in scenes])
+    torch.testing.assert_close(boxes, alone)
+    assert model(SceneBatch.from_scenes([Scene((SceneObject("cube"),))], model.vocabulary)).boxes.isfinite().all()
+
+
 def test_given_boxes_stay():
     scene = scene_from_text("cube left of sphere", VOCABULARY)
     scene = replace(scene, objects=(replace(scene.objects[0], box=(0.1, 0.2, 0.3, 0.4)), scene.objects[1]))

@@ -45,6 +45,8 @@ class WsgcConfig(ModelConfig):
     exact: bool = False
     """Beyond the paper: spatial relations bring no converses but are all said one way round (left of, not right of),
     and those that others imply count as implied. Graphs that mean the same are then one graph, of half the size."""
+    per_pair: bool = False
+    """Beyond the paper: whatever relates the same two objects is one triple. Exact graphs then have half as many."""
 
 
 @dataclass(frozen=True)
@@ -89,18 +91,15 @@ class Wsgc(Model):
         self.register_buffer("real", spatial, persistent=False)
         settled = torch.tensor([config.exact and name in CONVERSES for name in self.vocabulary.predicates])
         self.register_buffer("settled", settled, persistent=False)
-        said_as = [
-            _first_said(name, self.vocabulary) if config.exact else number
-            for number, name in enumerate(self.vocabulary.predicates)
-        ]
-        self.register_buffer("said_as", torch.tensor(said_as, dtype=torch.long), persistent=False)
+        converses = [_known_converse(name, self.vocabulary) for name in self.vocabulary.predicates]
+        self.register_buffer("converses", torch.tensor(converses), persistent=False)
 
     real: Tensor
     """(P,) bool: predicates that can be asked for, which alone have converses and closures."""
     settled: Tensor
     """(P,) bool: spatial predicates of exact graphs, whose converse and transitivity are known."""
-    said_as: Tensor
-    """(P,) itself, or the converse that exact graphs have instead, the other way round."""
+    converses: Tensor
+    """(P,) the predicate that says the same the other way round, or, where none is known, itself."""
 
     @staticmethod
     def vocabulary_for(vocabulary: Vocabulary) -> Vocabulary:
@@ -138,12 +137,38 @@ class Wsgc(Model):
     def object_vectors(self, batch: SceneBatch, graph: CanonicalGraph) -> Tensor:
         """(O, gconv_dim) after the graph layers."""
         objects = self.object_embedding(torch.cat([batch.objects[:, None], batch.attributes + 1], dim=1))
-        predicates, edges = self.predicate_embedding(graph.triples[:, 1]), graph.triples[:, [0, 2]]
-        believed = self.transitive.sigmoid()[graph.triples[:, 1]]
-        confidence = torch.where(graph.implied, believed, 1.0)
+        confidence = torch.where(graph.implied, self.transitive.sigmoid()[graph.triples[:, 1]], 1.0)
+        if self.config.per_pair and len(graph.triples):
+            edges, predicates, confidence = self._per_pair(graph.triples, confidence, len(objects))
+        else:
+            edges, predicates = graph.triples[:, [0, 2]], self.predicate_embedding(graph.triples[:, 1])
         for layer in self.gconvs:
             objects, predicates = layer(objects, predicates, edges, confidence)
         return objects
+
+    def _per_pair(self, triples: Tensor, confidence: Tensor, objects: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Triples (T, 3) and how much each is believed (T,) -> edges (E, 2), vectors (E, D), beliefs (E,).
+
+        Vectors of what relates two objects add up, each by its belief beside the strongest, which is the edge's own.
+        Where nothing has to be added up, this changes nothing.
+        """
+        subject, predicate, target = triples.unbind(dim=1)
+        converse, count = self.converses[predicate], len(self.real)
+        pairs = torch.minimum(subject, target) * objects + torch.maximum(subject, target)
+        pairs, pair = torch.unique(pairs, return_inverse=True)
+        # What cannot be said the other way round decides the direction, then what the vocabulary has first.
+        fixed, backwards = converse == predicate, subject > target
+        rank = (~fixed * count + predicate) * 2 + backwards
+        first = rank.new_full((len(pairs),), 4 * count).scatter_reduce(0, pair, rank, "amin")
+        turn = ~fixed & (backwards != first[pair] % 2)
+        ends = torch.where(turn, target * objects + subject, subject * objects + target)
+        edges, edge = torch.unique(ends, return_inverse=True)
+        places = edge * count + torch.where(turn, converse, predicate)
+        said = confidence.new_zeros(len(edges) * count).scatter_reduce(0, places, confidence, "amax")
+        said = said.view(len(edges), count)
+        strongest = said.amax(dim=1)
+        vectors = said / strongest.clamp(min=1e-6)[:, None] @ self.predicate_embedding.weight
+        return torch.stack([edges // objects, edges % objects], dim=1), vectors, strongest
 
     @torch.no_grad()
     def canonicalize(self, batch: SceneBatch, generators: Generators = None) -> CanonicalGraph:
@@ -157,14 +182,15 @@ class Wsgc(Model):
             drawn = self._draw_converses(predicate, owner, batch.num_images, generators)
             outcomes.index_put_((owner, predicate, drawn), outcomes.new_ones(len(drawn)), accumulate=True)
             converses = torch.stack([target, drawn, subject], dim=1)[drawn < count]
-            triples = self._distinct(self._one_way_round(torch.cat([triples, converses])), batch)
+            triples = torch.cat([triples, converses])
+            triples = self._distinct(self._one_way_round(triples) if self.config.exact else triples, batch)
         if self.config.learned_transitivity and len(triples):
             return CanonicalGraph(*self._completed(triples, batch), outcomes)
         return CanonicalGraph(triples, torch.zeros(len(triples), dtype=torch.bool, device=triples.device), outcomes)
 
     def _one_way_round(self, triples: Tensor) -> Tensor:
-        """Exact graphs' triples: spatial ones, or their converses."""
-        said = self.said_as[triples[:, 1]]
+        """Exact graphs' triples: spatial ones, or their converses, whichever the vocabulary has first."""
+        said = torch.minimum(triples[:, 1], self.converses[triples[:, 1]])
         turned = torch.stack([triples[:, 2], said, triples[:, 0]], dim=1)
         return torch.where((said == triples[:, 1])[:, None], triples, turned)
 
@@ -245,11 +271,10 @@ class Wsgc(Model):
         return torch.cat([triples, found]), kinds
 
 
-def _first_said(predicate: str, vocabulary: Vocabulary) -> int:
-    """The number of a predicate or of its converse, whichever the vocabulary has first."""
-    return min(
-        number for number, name in enumerate(vocabulary.predicates) if name in (predicate, CONVERSES.get(predicate))
-    )
+def _known_converse(predicate: str, vocabulary: Vocabulary) -> int:
+    """The number of a predicate's converse, or, where the vocabulary has none, of itself."""
+    converse = CONVERSES.get(predicate)
+    return vocabulary.predicates.index(converse if converse in vocabulary.predicates else predicate)
 
 
 def _beliefs(config: WsgcConfig, shape: tuple[int, ...]) -> Tensor:

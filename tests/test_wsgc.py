@@ -346,7 +346,7 @@ def one_by_one(count, predicates, rng):
 
 
 def test_per_pair_changes_nothing_where_two_objects_have_one_relation():
-    triples, pairs = small(exact=False).eval(), small(exact=False, per_pair=True).eval()
+    triples, pairs = small(exact=True).eval(), small(exact=True, per_pair=True).eval()
     pairs.load_state_dict(triples.state_dict())
     scene = one_by_one(6, ["left of", "right of", "above"], np.random.default_rng(0))
     batch = SceneBatch.from_scenes([scene, chain(1)], triples.vocabulary)
@@ -357,7 +357,7 @@ def test_per_pair_changes_nothing_where_two_objects_have_one_relation():
 
 def test_per_pair_says_all_that_relates_two_objects_once():
     names = Vocabulary(("cube",), ("left of", "right of", "above", "below", "holding"))
-    model = small(names, per_pair=True)
+    model = small(names, exact=True, per_pair=True)
     number = model.vocabulary.predicates.index
     left, right, above, below, holding = (number(name) for name in names.predicates)
     triples = [(0, left, 1), (1, below, 0), (2, above, 1), (1, left, 2), (3, holding, 0), (0, left, 3), (0, left, 1)]
@@ -388,10 +388,12 @@ def test_per_pair_reads_exact_graphs_the_same_in_any_words_and_order():
     assert torch.equal(boxes[0], boxes[1])
     torch.testing.assert_close(boxes[2], boxes[0][order])
     assert (boxes[0] - boxes[0][:1]).abs().amax() > 1e-4  # the objects are alike but for their relations
+    with pytest.raises(ValueError, match="per_pair needs exact=true"):
+        small(per_pair=True)
 
 
 def test_per_pair_beliefs_are_learnt_and_scenes_do_not_mix():
-    model = small(per_pair=True, learned_converse=False)
+    model = small(exact=True, per_pair=True)
     scenes = [chain(4), chain(5)]
     together = SceneBatch.from_scenes(scenes, model.vocabulary)
     boxes = model(together).boxes

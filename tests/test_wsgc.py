@@ -388,6 +388,9 @@ def test_per_pair_reads_exact_graphs_the_same_in_any_words_and_order():
     assert torch.equal(boxes[0], boxes[1])
     torch.testing.assert_close(boxes[2], boxes[0][order])
     assert (boxes[0] - boxes[0][:1]).abs().amax() > 1e-4  # the objects are alike but for their relations
+    triples = small(exact=True).eval()
+    triples.load_state_dict(model.state_dict())
+    assert not torch.allclose(triples(told[0]).boxes, boxes[0])
     with pytest.raises(ValueError, match="per_pair needs exact=true"):
         small(per_pair=True)
 

@@ -144,7 +144,7 @@ class Wsgc(Model):
         """(O, gconv_dim) after the graph layers."""
         objects = self.object_embedding(torch.cat([batch.objects[:, None], batch.attributes + 1], dim=1))
         confidence = torch.where(graph.implied, self.transitive.sigmoid()[graph.triples[:, 1]], 1.0)
-        if self.config.per_pair and len(graph.triples):
+        if self.config.per_pair:
             edges, predicates, confidence = self._per_pair(graph.triples, confidence, len(objects))
         else:
             edges, predicates = graph.triples[:, [0, 2]], self.predicate_embedding(graph.triples[:, 1])

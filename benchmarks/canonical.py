@@ -90,11 +90,11 @@ def our_layouts(row: str) -> Run:
     count, bare = batch.num_images, "completed" not in row
     config = WsgcConfig(vocabulary=VOCABULARY.to_dict(), exact="exact" in row, per_pair="per pair" in row)
     model = Wsgc(config).eval()
-    graph, noise = whole_graph(batch), torch.zeros(count, model.config.mask_noise_dim)
+    whole, noise = None if bare else whole_graph(batch), torch.zeros(count, model.config.mask_noise_dim)
 
     def run() -> object:
         with torch.inference_mode():
-            return model.layout(batch, model.canonicalize(batch) if bare else graph, noise)
+            return model.layout(batch, model.canonicalize(batch) if bare else whole, noise)
 
     return run
 

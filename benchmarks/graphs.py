@@ -121,8 +121,7 @@ def main() -> None:
             lines.append(f"| {objects} | {form} | " + " | ".join(cells) + " |")
             print(lines[-1], flush=True)
     write_atomically(arguments.out / "graphs.md", ("\n".join(lines) + "\n").encode())
-    plot = line_plot(curves, height=36 + 16 * len(curves), colours=len(models))
-    write_atomically(arguments.out / "graphs.svg", plot.encode())
+    write_atomically(arguments.out / "graphs.svg", line_plot(curves, colours=len(models)).encode())
     if arguments.image:
         sheet = drawn(models, arguments.tests, arguments.image, arguments.pictures)
         write_atomically(arguments.out / "graphs.png", lambda stream: sheet.save(stream, "PNG"))

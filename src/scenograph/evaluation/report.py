@@ -183,12 +183,7 @@ COLOURS = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed", "#475569")
 DASHES = ("none", "7 4", "2 3", "10 3 2 3")
 
 
-def line_plot(
-    curves: Mapping[str, Sequence[tuple[float, float]]],
-    width: int = 640,
-    height: int = 240,
-    colours: int = len(COLOURS),
-) -> str:
+def line_plot(curves: Mapping[str, Sequence[tuple[float, float]]], colours: int = len(COLOURS)) -> str:
     """Curves by name as SVG, with the ends of both axes named; after ``colours`` curves they repeat, dashed."""
     usable = {
         name: [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)] for name, points in curves.items()
@@ -197,6 +192,7 @@ def line_plot(
         return "<p>too few points for a curve</p>"
     xs, ys = zip(*(point for points in usable.values() for point in points), strict=True)
     (x0, x1), (y0, y1) = (min(xs), max(xs)), (min(ys), max(ys))
+    width, height = 640, max(240, 36 + 16 * len(usable))  # every name has a line
     left, bottom = 60, 24
     right = width - (250 if any(usable) else 8)  # names stand beside the curves
 

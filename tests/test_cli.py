@@ -485,7 +485,7 @@ def test_layouts_are_measured_without_pictures(scenograph, tmp_path, painted):
     assert not (tmp_path / "e" / "pictures").exists()
     assert len((tmp_path / "e" / "results.csv").read_text().splitlines()) > 8
     # Relations drawn from boxes, of which the data has not all names.
-    drawn = ("--set", "relations=canonical", "--layout", str(tmp_path / "layout"), "--out", "canonical")
+    drawn = ("--protocol", "wsgc", "--layout", str(tmp_path / "layout"), "--out", "canonical")
     assert "box_iou_equivalent" in succeed(scenograph("evaluate", *options, *drawn))
     code, _, error = scenograph("evaluate", *options, "--layout", "mise-rendered-64", "--out", "f")
     assert code == 2 and "places no objects" in error

@@ -498,6 +498,7 @@ def test_protocols_do_not_change_silently():
         ("ldm-2048", 1): "d07dae6fa4ea",
         ("sg2im", 1): "5f44b512caf7",
         ("sg2im-vg", 1): "00089bc1213f",
+        ("wsgc", 1): "1e4e30fda92a",
         ("rendered", 1): "ae363c5aeed1",
     }
     for protocol in PROTOCOLS.values():
@@ -510,6 +511,7 @@ def test_changed_protocols_are_called_so():
     assert changed.name == "rendered (changed)" and changed.fingerprint != PROTOCOLS["rendered"].fingerprint
     sources = ("COCO 2017", "Visual Genome", "CLEVR")
     assert [default_protocol(name) for name in sources] == ["lama-coco", "sg2im-vg", "rendered"]
+    assert [default_protocol(name, layout_alone=True) for name in sources] == ["wsgc", "wsgc", "rendered"]
     with pytest.raises(UserError, match="did you mean 'lama-coco'"):
         find_protocol("lama-coc", {})
 

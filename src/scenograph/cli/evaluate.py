@@ -48,7 +48,8 @@ def evaluate(
         str | None,
         typer.Option(
             "--layout",
-            help="As in generate. Without an image model, --metrics layout,robustness measure its layouts alone.",
+            help="As in generate. Without an image model, --protocol wsgc or --metrics layout,robustness measure its "
+            "layouts alone.",
         ),
     ] = None,
     image: Annotated[str | None, typer.Option("--image", help="As in generate.")] = None,
@@ -120,7 +121,8 @@ def evaluate(
         "metrics": None if metrics is None else tuple(part.strip() for part in metrics.split(",")),
         **_settings(settings),
     }
-    chosen = find_protocol(protocol or default_protocol(str(read_record(pack)["source"])), changes)
+    layout_alone = layout is not None and model is None and image is None and pictures is None
+    chosen = find_protocol(protocol or default_protocol(str(read_record(pack)["source"]), layout_alone), changes)
     missing = [name for name in chosen.splits if name not in pack_splits(pack)]
     if missing:
         have = ", ".join(pack_splits(pack))
@@ -130,7 +132,7 @@ def evaluate(
     tools = _tools(chosen, where, classifier, _files(weights), detector, detections, read_vocabulary(pack))
     if pictures is not None:
         subject = _pictures_subject(pictures, out)
-    elif layout and not model and not image and chosen.given == "graph" and set(chosen.metrics) <= LAYOUT_METRICS:
+    elif layout and layout_alone and chosen.given == "graph" and set(chosen.metrics) <= LAYOUT_METRICS:
         subject = _layout_subject(load_layout_model(layout, where), layout)
     else:
         pipe = Pipeline.from_pretrained(model, layout=layout, image=image, device=where, precision=precision)

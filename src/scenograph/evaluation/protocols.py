@@ -128,6 +128,18 @@ PROTOCOLS: dict[str, Protocol] = {
             inception_splits=10,
         ),
         Protocol(
+            name="wsgc",
+            about="Canonical Sg2Im's of layouts, without pictures: 1,024 scenes of the test part, their own relations "
+            "and the fewest that tell where all objects are; overlap with true boxes. Needs no download.",
+            metrics=("layout",),
+            splits=("test",),
+            layouts=1024,
+            expected=1024,
+            given="graph",
+            relations="canonical",
+            encoder="inception",
+        ),
+        Protocol(
             name="rendered",
             about="For data with a classifier of its own, rendered scenes above all; needs no download. What the "
             "classifier recognises, whether relations hold, distances in its features, obedience probes.",
@@ -184,7 +196,9 @@ def find_protocol(name: str, changes: Mapping[str, object]) -> Protocol:
     return changed.model_copy(update={"name": f"{name} (changed)"}) if moved else changed
 
 
-def default_protocol(source: str) -> str:
-    """The one for data of a source, by the name in its pack's record."""
+def default_protocol(source: str, layout_alone: bool = False) -> str:
+    """The one for data of a source, by the name in its pack's record, and for layout models where nothing draws it."""
     known = {"COCO": "lama-coco", "Visual Genome": "sg2im-vg"}
+    if layout_alone:
+        known = dict.fromkeys(known, "wsgc")
     return next((name for start, name in known.items() if source.startswith(start)), "rendered")

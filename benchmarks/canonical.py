@@ -4,10 +4,10 @@
 
 Both systems get the same random scenes of COCO-Stuff's 184 categories in the same run, and the ratio is what counts:
 layouts of 20 objects, from completed graphs and from bare ones, which the original completes in its loader, and the
-completion alone; from bare ones completed exactly by ours, as published by the original, and with one triple per two
-objects; the same of a batch as Visual Genome's, of scenes of 3 to 30 objects, all of which the original pads to the
-largest; pictures of 128 px from 8 boxes; a training step of the picture half, discriminators included, without VGG's
-features. The original runs as it is but for its CUDA calls, which do nothing.
+completion alone; from bare ones completed exactly by ours, as published by the original; both with one triple per
+two objects, too; the same of a batch as Visual Genome's, of scenes of 3 to 30 objects, all of which the original pads
+to the largest; pictures of 128 px from 8 boxes; a training step of the picture half, discriminators included, without
+VGG's features. The original runs as it is but for its CUDA calls, which do nothing.
 """
 
 from __future__ import annotations
@@ -39,9 +39,11 @@ ROWS = [
     "completion of graphs, batch 32",
     "layouts of completed graphs, batch 4",
     "layouts of bare graphs, batch 4",
+    "layouts of bare graphs per pair, batch 4",
     "layouts of exact graphs, batch 4",
     "layouts of exact graphs per pair, batch 4",
     "layouts of bare graphs of 3 to 30 objects, batch 16",
+    "layouts of bare graphs per pair of 3 to 30 objects, batch 16",
     "layouts of exact graphs of 3 to 30 objects, batch 16",
     "layouts of exact graphs per pair of 3 to 30 objects, batch 16",
     "pictures, batch 1",

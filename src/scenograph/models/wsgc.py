@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 
 from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, noise
@@ -46,13 +46,7 @@ class WsgcConfig(ModelConfig):
     """Beyond the paper: spatial relations bring no converses but are all said one way round (left of, not right of),
     and those that others imply count as implied. Graphs that mean the same are then one graph, of half the size."""
     per_pair: bool = False
-    """Whatever relates the same two objects in an exact graph is one triple, so that there are half as many."""
-
-    @model_validator(mode="after")
-    def _pairs_are_exact(self) -> Self:
-        if self.per_pair and not self.exact:
-            raise ValueError("per_pair needs exact=true: what drawn converses say of two objects is no one relation")
-        return self
+    """Beyond the paper: whatever relates the same two objects is one triple, said one way round."""
 
 
 @dataclass(frozen=True)

@@ -199,6 +199,5 @@ def find_protocol(name: str, changes: Mapping[str, object]) -> Protocol:
 def default_protocol(source: str, layout_alone: bool = False) -> str:
     """The one for data of a source, by the name in its pack's record, and for layout models where nothing draws it."""
     known = {"COCO": "lama-coco", "Visual Genome": "sg2im-vg"}
-    if layout_alone:
-        known = dict.fromkeys(known, "wsgc")
-    return next((name for start, name in known.items() if source.startswith(start)), "rendered")
+    found = next((name for start, name in known.items() if source.startswith(start)), "rendered")
+    return "wsgc" if layout_alone and found != "rendered" else found

@@ -487,5 +487,13 @@ def test_layouts_are_measured_without_pictures(scenograph, tmp_path, painted):
     # Relations drawn from boxes, of which the data has not all names.
     drawn = ("--protocol", "wsgc", "--layout", str(tmp_path / "layout"), "--out", "canonical")
     assert "box_iou_equivalent" in succeed(scenograph("evaluate", *options, *drawn))
+    # Published: one layout per graph. The best of several serves it better.
+    succeed(scenograph("evaluate", *options, *drawn[:-1], "best", "--set", "candidates=8"))
+    one, best = (json.loads((tmp_path / out / "report.json").read_text()) for out in ("canonical", "best"))
+    assert [report["protocol"]["candidates"] for report in (one, best)] == [1, 8]
+    held = [next(f["value"] for f in r["figures"] if f["name"] == "relations") for r in (one, best)]
+    assert held[0] < held[1]
+    code, _, error = scenograph("evaluate", "compare", "canonical", "best")
+    assert code == 2 and "candidates: 1 against 8: the best of several layouts" in error
     code, _, error = scenograph("evaluate", *options, "--layout", "mise-rendered-64", "--out", "f")
     assert code == 2 and "places no objects" in error

@@ -158,14 +158,15 @@ class Pipeline:
         truncation: float = TRUNCATION,
         refine: bool = False,
         style: Image.Image | None = None,
+        candidates: int = LAYOUT_CANDIDATES,
     ) -> Encoding:
-        """As :meth:`encode`, one seed per scene."""
+        """As :meth:`encode`, one seed per scene, and the best of so many layouts."""
         complete = [complete_attributes(s, self.vocabulary, seed) for s, seed in zip(scenes, seeds, strict=True)]
         with torch.inference_mode():
             if self.layout is not None:
-                complete = place_objects(self.layout, complete, seeds, refine)
+                complete = place_objects(self.layout, complete, seeds, refine, candidates)
             elif refine:
-                complete = place_objects(self.image, complete, seeds, refine)
+                complete = place_objects(self.image, complete, seeds, refine, candidates)
             batch = _batch(self.image, complete)
             if self.image.latent_size:
                 batch = _with_latents(batch, complete, seeds, self.image.latent_size, truncation)
@@ -228,15 +229,21 @@ def load_layout_model(name: str | Path, device: torch.device) -> Model:
 
 
 @torch.inference_mode()
-def place_objects(model: Model, scenes: Sequence[Scene], seeds: Sequence[int], refine: bool = False) -> list[Scene]:
-    """Boxes, and masks where the model has them, for objects without one: the best of several layouts each.
+def place_objects(
+    model: Model,
+    scenes: Sequence[Scene],
+    seeds: Sequence[int],
+    refine: bool = False,
+    candidates: int = LAYOUT_CANDIDATES,
+) -> list[Scene]:
+    """Boxes, and masks where the model has them, for objects without one: the best of so many layouts each.
 
     ``refine`` then moves these boxes, and only these, so that every relation holds.
     """
     if all(thing.box is not None for scene in scenes for thing in scene.objects):
         return list(scenes)
     batch = _batch(model, [_without_unknown_attributes(scene, model.vocabulary) for scene in scenes])
-    outputs = model.candidates(batch, LAYOUT_CANDIDATES, _generators(seeds, "layout"))
+    outputs = model.candidates(batch, candidates, _generators(seeds, "layout"))
     boxes = torch.stack([output.boxes for output in outputs if output.boxes is not None])
     costs = np.stack([layout_costs(candidate, batch, model.vocabulary) for candidate in boxes])
     best = torch.from_numpy(costs.argmin(axis=0)).to(batch.object_to_image)[batch.object_to_image]

@@ -133,7 +133,7 @@ def evaluate(
     if pictures is not None:
         subject = _pictures_subject(pictures, out)
     elif layout and layout_alone and chosen.given == "graph" and set(chosen.metrics) <= LAYOUT_METRICS:
-        subject = _layout_subject(load_layout_model(layout, where), layout)
+        subject = _layout_subject(load_layout_model(layout, where), layout, chosen.candidates)
     else:
         pipe = Pipeline.from_pretrained(model, layout=layout, image=image, device=where, precision=precision)
         subject = pipeline_subject(pipe, chosen, {"layout": layout, "image": model or image}, steps)
@@ -366,12 +366,14 @@ def pipeline_subject(
     from scenograph.evaluation.session import Subject
     from scenograph.pipelines import DEFAULT_IMAGE, DEFAULT_LAYOUT
 
+    encode = partial(pipe.encode_pairs, truncation=protocol.truncation, candidates=protocol.candidates)
+
     def draw(scenes: Sequence[Any], seeds: Sequence[int]) -> tuple[torch.Tensor, list[Any]]:
-        encoding = pipe.encode_pairs(scenes, seeds, None, protocol.truncation)
+        encoding = encode(scenes, seeds)
         return pipe.pixels(encoding, steps), encoding.scenes
 
     def place(scenes: Sequence[Any], seeds: Sequence[int]) -> list[Any]:
-        return pipe.encode_pairs(scenes, seeds, None, protocol.truncation).scenes
+        return encode(scenes, seeds).scenes
 
     models = {}
     if pipe.layout is not None and protocol.given == "graph":
@@ -382,12 +384,13 @@ def pipeline_subject(
     return Subject(models, draw, place)
 
 
-def _layout_subject(model: Model, name: str) -> Subject:
-    """A layout model's layouts alone."""
+def _layout_subject(model: Model, name: str, candidates: int) -> Subject:
+    """A layout model's layouts alone, the best of so many."""
     from scenograph.evaluation.session import Subject
     from scenograph.pipelines import place_objects
 
-    return Subject({"layout": _identity(model, name)}, place=partial(place_objects, model))
+    place = partial(place_objects, model, candidates=candidates)
+    return Subject({"layout": _identity(model, name)}, place=place)
 
 
 def _pictures_subject(source: Path, out: Path) -> Subject:

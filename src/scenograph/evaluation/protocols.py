@@ -43,6 +43,8 @@ class Protocol(BaseModel):
     given: Given
     """What the model is told: the graph alone, the true boxes, or boxes and masks."""
     relations: RelationPolicy = "stored"
+    candidates: int = Field(default=8, ge=1)
+    """Layouts that models which draw lots make of each graph; the one that serves it best is measured."""
     truncation: float = 2.0
     rounding: Literal["nearest", "down"] = "nearest"
     """How the model's numbers become bytes."""
@@ -109,34 +111,41 @@ PROTOCOLS: dict[str, Protocol] = {
         ),
         Protocol(
             name="sg2im",
+            version=2,
             about="sg2im's: pictures from graphs alone, test part; Inception Score in ten splits, overlap with true "
             "boxes.",
             metrics=("quality", "layout"),
             splits=("test",),
             given="graph",
             relations="sg2im",
+            candidates=1,
             encoder="inception",
             inception_splits=10,
         ),
         Protocol(
             name="sg2im-vg",
+            version=2,
             about="The same for Visual Genome, whose graphs are its own.",
             metrics=("quality", "layout"),
             splits=("test",),
             given="graph",
+            candidates=1,
             encoder="inception",
             inception_splits=10,
         ),
         Protocol(
             name="wsgc",
+            version=2,
             about="Canonical Sg2Im's of layouts, without pictures: 1,024 scenes of the test part, their own relations "
-            "and the fewest that tell where all objects are; overlap with true boxes. Needs no download.",
+            "and the fewest that tell where all objects are, one layout each; overlap with true boxes. Needs no "
+            "download.",
             metrics=("layout",),
             splits=("test",),
             layouts=1024,
             expected=1024,
             given="graph",
             relations="canonical",
+            candidates=1,
             encoder="inception",
         ),
         Protocol(
@@ -160,6 +169,7 @@ EXPLANATIONS = {
     "repeats": "FID falls with the number of pictures, and the same layouts count several times",
     "given": "a model that is told boxes or masks has less to decide",
     "relations": "other graphs are asked for",
+    "candidates": "the best of several layouts serves its graph better than the only one",
     "truncation": "tamer latents give better single pictures and less variety",
     "rounding": "bytes differ by one",
     "file_form": "JPEG and stretched contrast move FID by several points",

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,8 +14,10 @@ import pytest
 import torch
 import yaml
 
+from scenograph.data.pack import read_vocabulary
 from scenograph.errors import UserError
 from scenograph.models.registry import MODELS, AutoModel
+from scenograph.scenes.vocabulary import Vocabulary
 from scenograph.training.gan import discriminator_loss, generator_loss
 from scenograph.training.objectives import OBJECTIVES as OBJECTIVE_KINDS
 from scenograph.training.recipe import Recipe, load_recipe, shipped_recipes
@@ -296,13 +299,36 @@ def test_a_run_does_not_start_from_what_does_not_fit(painted, tmp_path):
     with pytest.raises(UserError, match="training.start_from: no model 'nowhere'"):
         Trainer(recipe(painted, "mise-layout", start_from="nowhere"), tmp_path / "run")
     train(recipe(painted, "mise-layout"), tmp_path / "narrow")
-    with pytest.raises(UserError, match="narrow: the weights do not fit the configuration"):
+    with pytest.raises(UserError, match="narrow, which has model.width=32: the weights do not fit the configuration"):
         wide = recipe(painted, "mise-layout", {"width": 64}, start_from=str(tmp_path / "narrow"))
         Trainer(wide, tmp_path / "wide")
+    with pytest.raises(UserError, match="narrow: that is a mise-layout, the recipe trains a wsgc"):
+        Trainer(recipe(painted, "wsgc", start_from=str(tmp_path / "narrow")), tmp_path / "run")
     config = tmp_path / "narrow" / "model" / "config.json"
-    config.write_text(config.read_text().replace('"cube"', '"dice"'))
-    with pytest.raises(UserError, match="narrow: that model has other names than the pack"):
+    config.write_text(config.read_text().replace('"cube"', '"dice"').replace('"red"', '"rouge"'))
+    with pytest.raises(
+        UserError, match=r"narrow: the model has no name for 2 of those of the pack .* \(color red, cube"
+    ):
         Trainer(recipe(painted, "mise-layout", start_from=str(tmp_path / "narrow")), tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", ["attspade", "sg2im", "wsgc"])
+def test_a_run_starts_from_a_model_with_more_names(painted, tmp_path, name):
+    """As imported models have: in another order, some that the data lack, some that nobody can ask for."""
+    kind, settings = MODELS[name], {key: value for key, value in SMALL_MODELS[name].items() if key != "name"}
+    own = kind.vocabulary_for(read_vocabulary(painted))
+    first, *others = own.categories  # sg2im's and AttSPADE's first is __image__
+    names = Vocabulary((first, "dog", *others[::-1]), (*own.predicates, "__padding__", "riding"), own.attributes)
+    given = kind(kind.Config(vocabulary=names.to_dict(), **settings))
+    given.save_pretrained(tmp_path / "given")
+    steps = {"steps": 3, "start_from": str(tmp_path / "given")}
+    run = Trainer(recipe(painted, name, **steps), tmp_path / "run", torch.device("cpu"))
+    assert run.model.vocabulary == names
+    assert all(torch.equal(value, given.state_dict()[key]) for key, value in run.model.state_dict().items())
+    run.run()
+    shutil.rmtree(tmp_path / "given")  # a run that has begun needs it no more
+    assert train(recipe(painted, name, **steps | {"steps": 4}), tmp_path / "run").model.vocabulary == names
+    assert AutoModel.from_pretrained(tmp_path / "run" / "model").vocabulary == names
 
 
 def test_a_run_goes_on_when_recipes_have_learnt_new_fields(painted, tmp_path):

@@ -69,6 +69,14 @@ class Vocabulary:
             for index, name in enumerate(names)
         }
 
+    def lacks(self, other: Vocabulary) -> list[str]:
+        """Names that can be asked for there and not here, sorted; attributes with their groups."""
+        names = [*(other.category_index.keys() - self.category_index.keys())]
+        names += other.predicate_index.keys() - self.predicate_index.keys()
+        for group, values in other.attributes.items():
+            names += [f"{group} {value}" for value in values if value not in self.attributes.get(group, ())]
+        return sorted(names)
+
     def check(self, scenes: Sequence[Scene]) -> None:
         """Raise ``UserError`` at the first name that this vocabulary lacks, with the nearest one it has."""
         for number, scene in enumerate(scenes):

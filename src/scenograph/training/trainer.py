@@ -41,11 +41,15 @@ from scenograph.models.base import Model, load_state
 from scenograph.models.registry import MODELS, AutoModel
 from scenograph.scenes.batch import SceneBatch, images_to_uint8
 from scenograph.scenes.drawing import contact_sheet
+from scenograph.scenes.vocabulary import Vocabulary
 from scenograph.training.objectives import OBJECTIVES
 from scenograph.training.objectives.base import Totals
 from scenograph.training.recipe import Recipe, validate
 
 log = logging.getLogger(__name__)
+
+NAMES = "vocabulary.json"
+"""In a run's folder: the names that its model learns."""
 
 Kind = TypeVar("Kind")
 Listener = Callable[[int, dict[str, float]], None]
@@ -61,11 +65,13 @@ class Trainer:
         cpu = device is not None and device.type == "cpu"
         self.accelerator = Accelerator(mixed_precision=training.precision, cpu=cpu)
         keep_freed_memory(self.accelerator.device)
-        torch.manual_seed(training.seed)
         kind = _named(MODELS, recipe.model, "model")
         objective_kind = _named(OBJECTIVES, recipe.objective, "objective")
+        self.begins = not has_checkpoint(folder / "checkpoints")
+        start = self._starting_model(training.start_from, kind) if training.start_from and self.begins else None
+        torch.manual_seed(training.seed)
         self.loaders = self._open_pack(kind, recipe.model)
-        vocabulary = kind.vocabulary_for(self.loaders["train"].vocabulary)
+        vocabulary = self._vocabulary(kind, start)
         for loader in self.loaders.values():
             loader.vocabulary = vocabulary
         config = validate(kind.Config, {"vocabulary": vocabulary.to_dict(), **_rest(recipe.model)}, "recipe, model")
@@ -79,9 +85,8 @@ class Trainer:
         self.ema = copy.deepcopy(self.model).eval().requires_grad_(False) if training.ema_decay else None
         self.step = 0
         self.validation_figures: dict[str, float] = {}
-        self.begins = not has_checkpoint(folder / "checkpoints")
-        if training.start_from and self.begins:
-            self._start_from(training.start_from)
+        if start:
+            self._take_over(start, str(training.start_from))
 
     def run(self, listener: Listener = lambda step, figures: None) -> Path:
         """Train to the last step; returns the folder of the finished model.
@@ -308,20 +313,44 @@ class Trainer:
         self._trim_metrics()
         log.info("continuing %s from step %d", self.folder, self.step)
 
-    def _start_from(self, source: str) -> None:
-        """Take over a model's weights, and if ``source`` is a run those of its other networks."""
+    def _starting_model(self, source: str, kind: type[Model]) -> Model:
+        """The model that a folder, a shipped name or a run's folder stands for."""
         is_run = has_checkpoint(Path(source) / "checkpoints")
         try:
             given = AutoModel.from_pretrained(Path(source) / "model" if is_run else source)
         except UserError as error:
             raise UserError(f"training.start_from: {error}") from error
-        if given.vocabulary != self.model.vocabulary:
+        if type(given) is not kind:
+            raise UserError(f"training.start_from {source}: that is a {given.name}, the recipe trains a {kind.name}")
+        return given
+
+    def _vocabulary(self, kind: type[Model], start: Model | None) -> Vocabulary:
+        """The pack's names, or those of the model that the run goes on with, which must include them."""
+        own = kind.vocabulary_for(self.loaders["train"].vocabulary)
+        kept = self.folder / NAMES
+        if start:
+            names, where = start.vocabulary, f"training.start_from {self.recipe.training.start_from}"
+        elif not self.begins and kept.exists():
+            names, where = Vocabulary.from_dict(json.loads(kept.read_text(encoding="utf-8"))), str(self.folder)
+        else:
+            return own
+        missing = names.lacks(own)
+        if missing:
+            shown = ", ".join(missing[:8]) + (", ..." if len(missing) > 8 else "")
             raise UserError(
-                f"training.start_from {source}: that model has other names than the pack {self.recipe.data.pack}"
+                f"{where}: the model has no name for {len(missing)} of those of the pack {self.recipe.data.pack} "
+                f"({shown}); pack the data without them, or begin a run without training.start_from"
             )
+        return names
+
+    def _take_over(self, given: Model, source: str) -> None:
+        """A model's weights, and if ``source`` is a run those of its other networks."""
+        own, its = self.model.config.model_dump(), given.config.model_dump()
+        unlike = [f"model.{name}={value}" for name, value in its.items() if value != own[name]]
+        where = f"training.start_from {source}" + (f", which has {' '.join(unlike)}" if unlike else "")
         for model in (self.model, self.ema):
             if model is not None:
-                load_state(model, given.state_dict(), source)
+                load_state(model, given.state_dict(), where)
         state = load_checkpoint(Path(source) / "checkpoints") or {"modules": {}}
         for phase in state["modules"].keys() & self.modules.keys():
             load_state(self.modules[phase], state["modules"][phase], f"{source}, {phase}")
@@ -350,6 +379,7 @@ class Trainer:
             return
         make_folder(self.folder)
         write_atomically(path, yaml.safe_dump(recipe, sort_keys=False).encode())
+        write_atomically(self.folder / NAMES, self.model.vocabulary.to_json().encode())
         write_atomically(self.folder / "versions.json", json.dumps(_versions(), indent=1).encode())
 
     def _log(self, writer: SummaryWriter | None, kind: str, figures: dict[str, float]) -> None:

@@ -306,9 +306,7 @@ def test_a_run_does_not_start_from_what_does_not_fit(painted, tmp_path):
         Trainer(recipe(painted, "wsgc", start_from=str(tmp_path / "narrow")), tmp_path / "run")
     config = tmp_path / "narrow" / "model" / "config.json"
     config.write_text(config.read_text().replace('"cube"', '"dice"').replace('"red"', '"rouge"'))
-    with pytest.raises(
-        UserError, match=r"narrow: the model has no name for 2 of those of the pack .* \(color red, cube"
-    ):
+    with pytest.raises(UserError, match=r"narrow: the model lacks 2 of the names of the pack .* \(color red, cube"):
         Trainer(recipe(painted, "mise-layout", start_from=str(tmp_path / "narrow")), tmp_path / "run")
 
 
@@ -329,6 +327,9 @@ def test_a_run_starts_from_a_model_with_more_names(painted, tmp_path, name):
     shutil.rmtree(tmp_path / "given")  # a run that has begun needs it no more
     assert train(recipe(painted, name, **steps | {"steps": 4}), tmp_path / "run").model.vocabulary == names
     assert AutoModel.from_pretrained(tmp_path / "run" / "model").vocabulary == names
+    (tmp_path / "run" / "vocabulary.json").write_text("{")
+    with pytest.raises(UserError, match=r"cannot read .*vocabulary\.json: .*; delete it"):
+        Trainer(recipe(painted, name, **steps), tmp_path / "run", torch.device("cpu"))
 
 
 def test_a_run_goes_on_when_recipes_have_learnt_new_fields(painted, tmp_path):

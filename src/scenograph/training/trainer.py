@@ -331,15 +331,18 @@ class Trainer:
         if start:
             names, where = start.vocabulary, f"training.start_from {self.recipe.training.start_from}"
         elif not self.begins and kept.exists():
-            names, where = Vocabulary.from_dict(json.loads(kept.read_text(encoding="utf-8"))), str(self.folder)
+            try:
+                names, where = Vocabulary.from_dict(json.loads(kept.read_text(encoding="utf-8"))), str(self.folder)
+            except (OSError, ValueError, UserError) as error:
+                raise UserError(f"cannot read {kept}: {error}; delete it if the pack still has the names") from error
         else:
             return own
         missing = names.lacks(own)
         if missing:
             shown = ", ".join(missing[:8]) + (", ..." if len(missing) > 8 else "")
             raise UserError(
-                f"{where}: the model has no name for {len(missing)} of those of the pack {self.recipe.data.pack} "
-                f"({shown}); pack the data without them, or begin a run without training.start_from"
+                f"{where}: the model lacks {len(missing)} of the names of the pack {self.recipe.data.pack} ({shown}); "
+                "pack the data without them, or begin a run that starts from nothing"
             )
         return names
 

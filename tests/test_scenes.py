@@ -12,7 +12,7 @@ from scenograph.data.clevr import VOCABULARY
 from scenograph.errors import UserError
 from scenograph.scenes.batch import SceneBatch, images_to_uint8
 from scenograph.scenes.coco import coco_annotations
-from scenograph.scenes.drawing import draw_graph, draw_layout
+from scenograph.scenes.drawing import INK, Drawing, Polyline, draw_graph, draw_layout
 from scenograph.scenes.geometry import box_from_xywh, box_iou, mask_centre, relation_holds, sg2im_relation
 from scenograph.scenes.scene import (
     MAX_OBJECTS,
@@ -235,6 +235,12 @@ def test_batches_are_ragged_and_pad():
 def test_pictures_are_clipped_and_rounded():
     pixels = images_to_uint8(torch.tensor([-2.0, -1.0, 0.0, 1.0]).reshape(1, 1, 2, 2).expand(1, 3, 2, 2))[0]
     assert np.array_equal(np.asarray(pixels)[..., 0], [[0, 0], [128, 255]])
+
+
+def test_slanted_lines_are_smooth():
+    image = Drawing(40, 30, (Polyline(((5, 5), (35, 24)), INK),)).to_image()
+    assert image.size == (80, 60)
+    assert len(image.getcolors()) > 2, "no shades between ink and paper"
 
 
 def test_drawings():

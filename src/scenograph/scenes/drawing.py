@@ -26,6 +26,8 @@ PAPER: Color = (255, 255, 255)
 FONT_SIZE = 15
 SCALE = 2
 """PNG pixels per drawing unit, for crisp text."""
+FINE = 2 * SCALE
+"""Pixels per unit while painting: Pillow's lines have jags, which go when two by two become one."""
 
 COLOR_NAMES: dict[str, Color] = {
     "gray": (110, 110, 110), "red": (190, 45, 45), "blue": (50, 85, 215), "green": (40, 125, 35),
@@ -92,11 +94,12 @@ class Drawing:
 
     def to_image(self) -> Image.Image:
         """As a picture of ``SCALE`` pixels per unit."""
-        image = Image.new("RGB", (round(self.width * SCALE), round(self.height * SCALE)), PAPER)
+        width, height = round(self.width * SCALE), round(self.height * SCALE)
+        image = Image.new("RGB", (FINE // SCALE * width, FINE // SCALE * height), PAPER)
         painter = ImageDraw.Draw(image, "RGBA")
         for shape in self.shapes:
             _paint(painter, shape)
-        return image
+        return image.reduce(FINE // SCALE)
 
 
 def draw_graph(scene: Scene) -> Drawing:
@@ -226,6 +229,8 @@ def _edge(
         curve.append((a * x0 + b * peak[0] + c * x1, a * y0 + b * peak[1] + c * y1))
     half = widths[target] / 2 + 3
     outside = [p for p in curve if abs(p[0] - x1) > half or abs(p[1] - y1) > 20] or curve[:2]
+    if not bend:  # whole pixels would bend a straight line of many parts
+        outside = [outside[0], outside[-1]]
     tip, before = outside[-1], outside[-2] if len(outside) > 1 else (x0, y0)
     angle = math.atan2(tip[1] - before[1], tip[0] - before[0])
     wings = tuple((tip[0] - 10 * math.cos(angle + turn), tip[1] - 10 * math.sin(angle + turn)) for turn in (-0.4, 0.4))
@@ -294,19 +299,19 @@ def _svg(shape: Shape) -> str:
 
 def _paint(painter: ImageDraw.ImageDraw, shape: Shape) -> None:
     if isinstance(shape, Rectangle):
-        corners = [SCALE * value for value in (shape.x0, shape.y0, shape.x1, shape.y1)]
+        corners = [FINE * value for value in (shape.x0, shape.y0, shape.x1, shape.y1)]
         if shape.stroke is None and not shape.radius:  # neighbours share an edge: round it once, paint it once
             corners = [round(corners[0]), round(corners[1]), round(corners[2]) - 1, round(corners[3]) - 1]
             if corners[2] < corners[0] or corners[3] < corners[1]:
                 return
         fill = (*shape.fill, round(255 * shape.opacity))
-        painter.rounded_rectangle(corners, SCALE * shape.radius, fill, shape.stroke, SCALE if shape.stroke else 0)
+        painter.rounded_rectangle(corners, FINE * shape.radius, fill, shape.stroke, FINE if shape.stroke else 0)
     elif isinstance(shape, Polyline):
-        points = [(SCALE * x, SCALE * y) for x, y in shape.points]
+        points = [(FINE * x, FINE * y) for x, y in shape.points]
         if shape.fill is not None:
             painter.polygon(points, shape.fill)
-        painter.line(points, shape.stroke, round(SCALE * shape.width), joint="curve")
+        painter.line(points, shape.stroke, round(FINE * shape.width), joint="curve")
     else:
-        font = ImageFont.load_default(shape.size * SCALE)
+        font = ImageFont.load_default(shape.size * FINE)
         anchor = "mm" if shape.anchor == "middle" else "lm"
-        painter.text((SCALE * shape.x, SCALE * shape.y), shape.text, shape.color, font, anchor)
+        painter.text((FINE * shape.x, FINE * shape.y), shape.text, shape.color, font, anchor)

@@ -78,10 +78,7 @@ class Folder(Source):
     def _vocabulary(self, categories: Any, predicates: Any, attributes: Any) -> Vocabulary:
         path = self.root / "vocabulary.json"
         if path.is_file():
-            try:
-                return Vocabulary.from_dict(json.loads(path.read_text(encoding="utf-8")))
-            except (ValueError, AttributeError) as error:
-                raise UserError(f"{path}: {error}") from error
+            return Vocabulary.load(path)
         # Which attributes exclude each other is unknown, so each is a group of its own.
         groups: dict[str, tuple[str, ...]] = {name: (name,) for name in sorted(attributes)}
         return Vocabulary(tuple(sorted(categories)), tuple(sorted(predicates)), groups)

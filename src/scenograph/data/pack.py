@@ -162,10 +162,10 @@ def stream_pack(folder: Path, split: str, rank: int, world_size: int) -> Any:
 
 def read_vocabulary(folder: Path) -> Vocabulary:
     """The vocabulary of a pack; ``UserError`` if ``folder`` is none."""
-    try:
-        return Vocabulary.from_dict(json.loads((folder / "vocabulary.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{folder} is not a pack; make one with: scenograph data pack") from error
+    path = folder / "vocabulary.json"
+    if not path.is_file():
+        raise UserError(f"{folder} is not a pack; make one with: scenograph data pack")
+    return Vocabulary.load(path)
 
 
 def read_record(folder: Path) -> dict[str, Any]:

@@ -50,10 +50,9 @@ def vocabulary_of(source: str) -> Vocabulary:
     if path.is_dir():
         return read_vocabulary(path)
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return Vocabulary.load(path)
+    except UserError as error:
         raise UserError(f"--vocabulary {source}: neither coco-stuff nor a readable JSON file ({error})") from error
-    return Vocabulary.from_dict(value)
 
 
 def coco_validation_ids() -> frozenset[int]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from scenograph.errors import UserError, suggest
@@ -37,6 +38,14 @@ class Vocabulary:
             return Vocabulary(tuple(value["categories"]), tuple(value["predicates"]), groups)
         except (KeyError, TypeError, AttributeError) as error:
             raise UserError(f"vocabulary: expected lists 'categories' and 'predicates' ({error})") from error
+
+    @staticmethod
+    def load(path: Path) -> Vocabulary:
+        """From a JSON file. Raises ``UserError`` if it cannot be read or holds no vocabulary."""
+        try:
+            return Vocabulary.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, UserError) as error:
+            raise UserError(f"cannot read {path}: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; read back by :meth:`from_dict`."""

@@ -332,9 +332,9 @@ class Trainer:
             names, where = start.vocabulary, f"training.start_from {self.recipe.training.start_from}"
         elif not self.begins and kept.exists():
             try:
-                names, where = Vocabulary.from_dict(json.loads(kept.read_text(encoding="utf-8"))), str(self.folder)
-            except (OSError, ValueError, UserError) as error:
-                raise UserError(f"cannot read {kept}: {error}; delete it if the pack still has the names") from error
+                names, where = Vocabulary.load(kept), str(self.folder)
+            except UserError as error:
+                raise UserError(f"{error}; delete it if the pack still has the names") from error
         else:
             return own
         missing = names.lacks(own)

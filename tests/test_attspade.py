@@ -94,6 +94,49 @@ def test_attspade_draws_at_the_size_it_was_made_for(upsampling):
         model.encode(SceneBatch.from_scenes([Scene((SceneObject("cube"),))], names))
 
 
+def test_smaller_objects_hide_larger_ones():
+    names = AttSpade.vocabulary_for(VOCABULARY)
+    config = {"vocabulary": names.to_dict(), "image_size": 64, "channels": 2, "embedding_dim": 4}
+    model = AttSpade(AttSpadeConfig(overlaps="smaller", **config))
+    round_mask = np.hypot(*np.mgrid[-1:1:16j, -1:1:16j]) < 0.9
+    large = SceneObject("cube", ("red",), box=(0.1, 0.1, 0.9, 0.9))
+    small = SceneObject("sphere", ("blue",), box=(0.3, 0.3, 0.6, 0.6), mask=round_mask)
+    alone, both, turned = (
+        model.paint(SceneBatch.from_scenes([Scene(things)], names))
+        for things in ((large,), (large, small), (small, large))
+    )
+    torch.testing.assert_close(both, turned)
+    vector = model.object_embedding(model.attributes(SceneBatch.from_scenes([Scene((small,))], names)))[0]
+    torch.testing.assert_close(both[0, :, 28, 28], vector)
+    corner = slice(19, 21)  # in the box of the sphere, but not in its mask
+    torch.testing.assert_close(both[..., corner, corner], alone[..., corner, corner])
+    crowd = SceneBatch.from_scenes([Scene((large,)), Scene((large, small, small) * 9)], names)
+    planes = model.planes(crowd)
+    assert planes.min() >= 0 and planes[1:].sum(dim=0).max() <= 1 + 1e-5
+    torch.testing.assert_close(model.eval().paint(crowd)[:1], alone)
+    published = AttSpade(AttSpadeConfig(**config))
+    assert published.planes(crowd)[1:].sum(dim=0).max() > 20
+
+
+def test_pixels_know_where_in_their_box_they_lie():
+    names = AttSpade.vocabulary_for(VOCABULARY)
+    config = {"vocabulary": names.to_dict(), "image_size": 64, "channels": 2, "embedding_dim": 4}
+    model = AttSpade(AttSpadeConfig(overlaps="smaller", coordinates=True, **config)).eval()
+    last = 63  # pixels lie at linspace(0, 1, 64)
+    large = SceneObject("cube", box=(7 / last, 15 / last, 47 / last, 31 / last))
+    small = SceneObject("cube", box=(11 / last, 17 / last, 15 / last, 21 / last))
+    batch = SceneBatch.from_scenes([Scene((large, small))], names)
+    across, down = model.paint(batch)[0, -2:].detach()
+    for pixel, place in (((23, 27), (0, 0)), ((31, 47), (1, 1)), ((19, 13), (0, 0)), ((17, 15), (-1, 1))):
+        assert (float(down[pixel]), float(across[pixel])) == pytest.approx(place, abs=1e-4)
+    outside = torch.ones(64, 64, dtype=torch.bool)
+    outside[10:37, 0:55] = False
+    assert not across[outside].any() and not down[outside].any()
+    pictures = model(batch).images
+    assert pictures.shape == (1, 3, 64, 64)
+    torch.testing.assert_close(model.for_inference()(batch).images, pictures, atol=1e-5, rtol=1e-4)
+
+
 def test_attspade_needs_its_companion_file(tmp_path):
     torch.save({"model_state": {"layout_to_image_model.module.fc.weight": torch.zeros(16, 4, 3, 3)}}, tmp_path / "i.pt")
     with pytest.raises(UserError, match="needs the run_args.json that training wrote beside it"):

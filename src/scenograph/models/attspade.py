@@ -18,7 +18,7 @@ from scenograph.errors import UserError
 from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, check_side
 from scenograph.nn.embedding import AttributeEmbedding
 from scenograph.nn.layers import channels_last
-from scenograph.nn.layout import compose_layout, sample_planes
+from scenograph.nn.layout import box_coordinates, compose_layout, sample_planes, stacked
 from scenograph.nn.spade import DOUBLINGS, FeatureConv2d, NormPlan, SpadeGenerator, Upsampling
 from scenograph.nn.spectral import fold_spectral_norms
 from scenograph.scenes.batch import SceneBatch
@@ -36,6 +36,12 @@ class AttSpadeConfig(ModelConfig):
     norm_channels: int = Field(default=128, ge=1)
     """Between the layout and the gains and shifts of each norm."""
     mask_size: Literal[16] = 16
+    overlaps: Literal["sum", "smaller"] = "sum"
+    """Where objects overlap, the published sum of their vectors; or, beyond the paper, the smaller object's alone, so
+    that no crowd of boxes adds up to what was never learnt from."""
+
+    coordinates: bool = False
+    """Beyond the paper: two more channels say where in its object's box a pixel lies, so that shapes need no masks."""
 
     @model_validator(mode="after")
     def _whole_pixels(self) -> Self:
@@ -46,7 +52,7 @@ class AttSpadeConfig(ModelConfig):
 
 
 class AttSpade(Model):
-    """The generator; its layout is a map (N, A * embedding_dim, S, S). The same picture for any seed."""
+    """The generator; its layout is a map (N, A * embedding_dim [+ 2], S, S). The same picture for any seed."""
 
     name = "attspade"
     Config = AttSpadeConfig
@@ -59,7 +65,8 @@ class AttSpade(Model):
         groups = self.vocabulary.attributes.values()
         self.table_sizes = [len(self.vocabulary.categories), *(len(names) + 1 for names in groups)]
         self.object_embedding = AttributeEmbedding(self.table_sizes, config.embedding_dim)
-        plan = NormPlan(partial(FeatureConv2d, self.object_embedding.width), hidden=config.norm_channels)
+        channels = self.object_embedding.width + 2 * config.coordinates
+        plan = NormPlan(partial(FeatureConv2d, channels), hidden=config.norm_channels)
         self.generator = SpadeGenerator(config.channels, config.upsampling, plan)
         channels_last(self)
 
@@ -81,17 +88,28 @@ class AttSpade(Model):
         return torch.cat([batch.objects[:, None], batch.attributes + 1], dim=1)
 
     def paint(self, batch: SceneBatch) -> Tensor:
-        """Attribute vectors through their masks, or in their boxes, summed where they overlap.
+        """Attribute vectors through their masks, or in their boxes.
 
-        In inference, pictures with masks show whole objects: those of least mass (the sum of their vector over their
-        pixels) first, and nothing over them. Gradients reach the vectors, not boxes and masks.
+        In published inference, pictures with masks show whole objects: those of least mass (the sum of their vector
+        over their pixels) first, and nothing over them. Gradients reach the vectors, not boxes and masks.
         """
-        side, known = self.config.image_size, batch.known_masks
-        vectors = self.object_embedding(self.attributes(batch))
-        planes = sample_planes(batch.boxes, batch.masks, known, side, side).detach()
-        if not self.training:
-            planes = _uncovered(planes, known, vectors.sum(dim=1), batch.object_to_image, batch.num_images)
-        return compose_layout(vectors, planes, batch.object_to_image, batch.num_images)
+        vectors, planes = self.object_embedding(self.attributes(batch)), self.planes(batch)
+        if self.config.overlaps == "sum" and not self.training:
+            mass = vectors.sum(dim=1) * planes.sum(dim=(1, 2))
+            planes = _uncovered(planes, batch.known_masks, mass, batch.object_to_image, batch.num_images)
+        layout = compose_layout(vectors, planes, batch.object_to_image, batch.num_images)
+        if not self.config.coordinates:
+            return layout
+        places = box_coordinates(batch.boxes, planes, batch.object_to_image, batch.num_images)
+        return torch.cat([layout, places.to(layout)], dim=1)
+
+    def planes(self, batch: SceneBatch) -> Tensor:
+        """How much of each object's vector every pixel has in training: (O, S, S), without gradients."""
+        side = self.config.image_size
+        planes = sample_planes(batch.boxes, batch.masks, batch.known_masks, side, side).detach()
+        if self.config.overlaps == "sum":
+            return planes
+        return stacked(planes, batch.object_to_image, batch.num_images)
 
     def render(self, layout: Tensor, generators: Generators = None, steps: int | None = None) -> Tensor:
         """Pictures (N, 3, S, S) in [-1, 1]."""
@@ -105,10 +123,9 @@ class AttSpade(Model):
         return channels_last(faster)
 
 
-def _uncovered(planes: Tensor, known: Tensor, sums: Tensor, owner: Tensor, pictures: int) -> Tensor:
+def _uncovered(planes: Tensor, known: Tensor, mass: Tensor, owner: Tensor, pictures: int) -> Tensor:
     """What is left of planes (O, H, W) in pictures with masks: each where it exceeds a half and no lighter one does."""
     kept = planes.clone()
-    mass = sums * planes.sum(dim=(1, 2))
     for picture in range(pictures):
         rows = (owner == picture).nonzero()[:, 0]
         if not bool(known[rows].any()):

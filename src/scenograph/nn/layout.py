@@ -62,6 +62,21 @@ def sample_planes(boxes: Tensor, masks: Tensor, known: Tensor, height: int, widt
     return planes
 
 
+def stacked(planes: Tensor, object_to_image: Tensor, num_images: int) -> Tensor:
+    """Planes (O, H, W) in 0..1 as opaque things show, the smaller over the larger: each pixel's sum is at most 1.
+
+    The operator "over" of Porter and Duff (Compositing Digital Images, SIGGRAPH 1984), per picture.
+    """
+    shown = torch.zeros_like(planes)
+    for image in range(num_images):
+        rows = (object_to_image == image).nonzero()[:, 0]
+        rows = rows[planes[rows].sum(dim=(1, 2)).argsort(stable=True)]
+        seen_through = (1 - planes[rows]).cumprod(dim=0).roll(1, dims=0)
+        seen_through[:1] = 1
+        shown[rows] = planes[rows] * seen_through
+    return shown
+
+
 def compose_layout(vectors: Tensor, planes: Tensor, object_to_image: Tensor, num_images: int) -> Tensor:
     """Sum of vector (O, D) times plane (O, H, W) over the objects of each image: (N, D, H, W), channels last.
 
@@ -74,6 +89,19 @@ def compose_layout(vectors: Tensor, planes: Tensor, object_to_image: Tensor, num
         rows = (object_to_image == image).nonzero()[:, 0]
         images.append(flat[rows].T @ vectors[rows])
     return torch.stack(images).unflatten(1, (height, width)).permute(0, 3, 1, 2)
+
+
+def box_coordinates(boxes: Tensor, planes: Tensor, object_to_image: Tensor, num_images: int) -> Tensor:
+    """Where pixels lie in the boxes (O, 4) of the objects they show, -1 to 1 across and down: (N, 2, H, W).
+
+    Weighted by the objects' planes (O, H, W), zero where there is none; channels last.
+    """
+    height, width = planes.shape[1:]
+    x0, y0, x1, y1 = boxes.float().unbind(dim=1)
+    across = planes * _relative(torch.linspace(0, 1, width, device=boxes.device), x0, x1)[:, None, :]
+    down = planes * _relative(torch.linspace(0, 1, height, device=boxes.device), y0, y1)[:, :, None]
+    places = planes.new_zeros((num_images, height, width, 2))
+    return places.index_add_(0, object_to_image, torch.stack([across, down], dim=3)).permute(0, 3, 1, 2)
 
 
 def _relative(positions: Tensor, low: Tensor, high: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from scenograph.models.spade import Spade
 from scenograph.nn.discriminators import ObjectDiscriminator
 from scenograph.nn.embedding import AttributeEmbedding
 from scenograph.nn.layers import channels_last, small_xavier_
-from scenograph.nn.layout import compose_layout, sample_planes
+from scenograph.nn.layout import compose_layout
 from scenograph.nn.perceptual import FeatureStack, feature_distance
 from scenograph.nn.spade import LabelMap, Layout, MultiScaleDiscriminator
 from scenograph.scenes.batch import SceneBatch
@@ -268,9 +268,7 @@ class AttSpadeObjective(SpadeObjective):
         """A layout of the discriminator's own vectors."""
         model, judge = cast(AttSpade, self.model), cast(nn.ModuleDict, self.discriminators["image_discriminator"])
         vectors = judge["embedding"](model.attributes(batch))
-        side = model.config.image_size
-        planes = sample_planes(batch.boxes, batch.masks, batch.known_masks, side, side)
-        return compose_layout(vectors, planes, batch.object_to_image, batch.num_images)
+        return compose_layout(vectors, model.planes(batch), batch.object_to_image, batch.num_images)
 
     def _image_judge(self) -> nn.Module:
         return cast(nn.ModuleDict, self.discriminators["image_discriminator"])["scales"]

@@ -36,7 +36,7 @@ from scenograph.evaluation.layouts import layout_figures_of_scenes, totals
 from scenograph.evaluation.pictures import read_picture, to_bytes
 from scenograph.evaluation.probes import one_by_one, run_probes
 from scenograph.evaluation.protocols import EXPLANATIONS, PROTOCOLS, default_protocol, find_protocol
-from scenograph.evaluation.report import compare, differences, evaluation_curves, make_report
+from scenograph.evaluation.report import as_html, as_markdown, compare, differences, evaluation_curves, make_report
 from scenograph.evaluation.retrieval import rank, retrieval_figures
 from scenograph.evaluation.robustness import equivalent, noisy
 from scenograph.evaluation.session import Evaluation, Layouts, Subject, Tools
@@ -516,11 +516,22 @@ def test_changed_protocols_are_called_so():
         find_protocol("lama-coc", {})
 
 
-def report(protocol="rendered", files="f", value=1.0, weights="w"):
-    figure = Figure("fid", value, 0.1, 10, "distance", weights)
+def report(protocol="rendered", files="f", value=1.0, weights="w", share=False):
+    figure = Figure("fid", value, 0.1, 10, "distance", weights, share=share)
     models = {"image": {"name": "a", "digest": "0" * 64}}
     data = {"source": "CLEVR", "layouts": 10, "files": files}
     return json.loads(json.dumps(make_report(PROTOCOLS[protocol], data, models, [figure], [])))
+
+
+def test_intervals_of_shares_stay_between_0_and_1():
+    for value, share, interval in (
+        (0.9, False, "0.7040 to 1.0960"),
+        (0.9, True, "0.7040 to 1.0000"),
+        (0.1, True, "0.0000 to 0.2960"),
+        (0.5, True, "0.3040 to 0.6960"),
+    ):
+        made = report(value=value, share=share)
+        assert interval in as_markdown(made) and interval in as_html(made, None, {})
 
 
 def test_figures_over_training_make_a_curve(tmp_path):

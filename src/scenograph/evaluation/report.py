@@ -293,7 +293,10 @@ def _value(row: dict[str, Any] | None) -> str:
 def _interval(row: dict[str, Any]) -> str:
     if row["error"] is None:
         return ""
-    return f"{row['value'] - 1.96 * row['error']:.4f} to {row['value'] + 1.96 * row['error']:.4f}"
+    low, high = (row["value"] + sign * 1.96 * row["error"] for sign in (-1, 1))
+    if row["share"]:
+        low, high = max(low, 0.0), min(high, 1.0)
+    return f"{low:.4f} to {high:.4f}"
 
 
 def _finite(value: float) -> float | None:

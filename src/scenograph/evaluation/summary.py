@@ -80,6 +80,8 @@ class Figure:
     weights: str = ""
     """The beginning of the SHA-256 of the network that measured it."""
     notes: tuple[str, ...] = ()
+    share: bool = False
+    """Whether it lies between 0 and 1, and so does its interval."""
 
 
 class Summary:
@@ -125,7 +127,7 @@ class Summary:
             value, error = ratio_with_error(sums, counts)
             weights = "" if name in LAYOUT_MEANINGS else judge
             meaning = LAYOUT_MEANINGS.get(name) or AGREEMENT_MEANINGS.get(name, f"objects whose {name} is recognised")
-            result.append(Figure(name, value, error, int(counts.sum()), meaning, weights))
+            result.append(Figure(name, value, error, int(counts.sum()), meaning, weights, share=True))
         if "diversity" in self.of.metrics and self.of.protocol.repeats > 1:
             distances = np.concatenate(list(self._arrays("diversity"))).astype(np.float64)
             spread = f"standard deviation over layouts {distances.std(ddof=1):.4f}" if len(distances) > 1 else ""
@@ -184,7 +186,7 @@ class Summary:
         write_atomically(self.of.folder / "classification" / "curve.json", json.dumps(curve).encode())
         value, error = ratio_with_error(right.astype(np.float64), np.ones(len(right)))
         meaning = f"real crops recognised by a {self.of.protocol.classification_network} trained on generated ones"
-        return [Figure("classification_accuracy", value, error, len(right), meaning)]
+        return [Figure("classification_accuracy", value, error, len(right), meaning, share=True)]
 
     def _labels(self, path: Callable[[int], Path]) -> list[np.ndarray]:
         labels = []
@@ -249,7 +251,7 @@ class Summary:
         figures = []
         for name, (sums, counts) in found.items():
             value, error = ratio_with_error(sums, counts)
-            figures.append(Figure(f"box_iou_{name}", value, error, int(counts.sum()), FORMS[name]))
+            figures.append(Figure(f"box_iou_{name}", value, error, int(counts.sum()), FORMS[name], share=True))
         return figures
 
     @property
@@ -269,7 +271,7 @@ class Summary:
             scores = np.array([probe.score for probe in results if probe.name == name])
             if len(scores):
                 value, error = ratio_with_error(scores, np.ones(len(scores)))
-                figures.append(Figure(f"probe_{name}", value, error, len(scores), meaning))
+                figures.append(Figure(f"probe_{name}", value, error, len(scores), meaning, share=True))
         return figures
 
 
@@ -308,8 +310,9 @@ def set_figures(
     )
     if not objects:
         for measure, each in neighbourhoods(real_sample.rows, sample.rows).items():
-            share, error = ratio_with_error(each, np.ones(len(each)))
-            figures.append(Figure(measure, share, error, len(each), NEIGHBOUR_MEANINGS[measure], weights))
+            value, error = ratio_with_error(each, np.ones(len(each)))
+            meaning, bounded = NEIGHBOUR_MEANINGS[measure], measure != "density"
+            figures.append(Figure(measure, value, error, len(each), meaning, weights, share=bounded))
     return figures, distance_to
 
 

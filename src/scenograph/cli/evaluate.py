@@ -275,7 +275,7 @@ def evaluate_retrieval(
     for name, values in found.items():
         usable = values[np.isfinite(values)]
         value, error = ratio_with_error(usable, np.ones(len(usable)))
-        figures.append(Figure(name, value, error, len(usable), meanings[name]))
+        figures.append(Figure(name, value, error, len(usable), meanings[name], share=True))
     _print(figures, [])
 
 

@@ -39,7 +39,6 @@ class AttSpadeConfig(ModelConfig):
     overlaps: Literal["sum", "smaller"] = "sum"
     """Where objects overlap, the published sum of their vectors; or, beyond the paper, the smaller object's alone, so
     that no crowd of boxes adds up to what was never learnt from."""
-
     coordinates: bool = False
     """Beyond the paper: two more channels say where in its object's box a pixel lies, so that shapes need no masks."""
 
@@ -104,7 +103,7 @@ class AttSpade(Model):
         return torch.cat([layout, places.to(layout)], dim=1)
 
     def planes(self, batch: SceneBatch) -> Tensor:
-        """How much of each object's vector every pixel has in training: (O, S, S), without gradients."""
+        """How much of each object's vector every pixel has, in training: (O, S, S), without gradients."""
         side = self.config.image_size
         planes = sample_planes(batch.boxes, batch.masks, batch.known_masks, side, side).detach()
         if self.config.overlaps == "sum":

@@ -35,9 +35,7 @@ def sample_masks(boxes: Tensor, masks: Tensor, height: int, width: int, align_co
     pixel are widened, where the original divides by zero. ``align_corners=False`` reproduces what the
     original's source does on torch 1.3 or later, where that default changed; its published models need True.
     """
-    x0, y0, x1, y1 = boxes.float().unbind(dim=1)
-    grid_x = _relative(torch.linspace(0, 1, width, device=boxes.device), x0, x1)
-    grid_y = _relative(torch.linspace(0, 1, height, device=boxes.device), y0, y1)
+    grid_x, grid_y = _places(boxes, height, width)
     count = len(boxes)
     grid = torch.stack(
         [grid_x[:, None, :].expand(count, height, width), grid_y[:, :, None].expand(count, height, width)], dim=-1
@@ -48,9 +46,7 @@ def sample_masks(boxes: Tensor, masks: Tensor, height: int, width: int, align_co
 
 def sample_boxes(boxes: Tensor, height: int, width: int, align_corners: bool = True) -> Tensor:
     """Boxes on the canvas as :func:`sample_masks` of all-ones masks, without sampling: (O, height, width)."""
-    x0, y0, x1, y1 = boxes.float().unbind(dim=1)
-    across = _constant_profile(_relative(torch.linspace(0, 1, width, device=boxes.device), x0, x1), align_corners)
-    down = _constant_profile(_relative(torch.linspace(0, 1, height, device=boxes.device), y0, y1), align_corners)
+    across, down = (_constant_profile(places, align_corners) for places in _places(boxes, height, width))
     return down[:, :, None] * across[:, None, :]
 
 
@@ -97,11 +93,17 @@ def box_coordinates(boxes: Tensor, planes: Tensor, object_to_image: Tensor, num_
     Weighted by the objects' planes (O, H, W), zero where there is none; channels last.
     """
     height, width = planes.shape[1:]
+    across, down = _places(boxes, height, width)
+    weighted = torch.stack([planes * across[:, None, :], planes * down[:, :, None]], dim=3)
+    return planes.new_zeros((num_images, height, width, 2)).index_add_(0, object_to_image, weighted).permute(0, 3, 1, 2)
+
+
+def _places(boxes: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Where columns and rows of pixels lie in each box's own -1..1 coordinates: (O, width) and (O, height)."""
     x0, y0, x1, y1 = boxes.float().unbind(dim=1)
-    across = planes * _relative(torch.linspace(0, 1, width, device=boxes.device), x0, x1)[:, None, :]
-    down = planes * _relative(torch.linspace(0, 1, height, device=boxes.device), y0, y1)[:, :, None]
-    places = planes.new_zeros((num_images, height, width, 2))
-    return places.index_add_(0, object_to_image, torch.stack([across, down], dim=3)).permute(0, 3, 1, 2)
+    across = _relative(torch.linspace(0, 1, width, device=boxes.device), x0, x1)
+    down = _relative(torch.linspace(0, 1, height, device=boxes.device), y0, y1)
+    return across, down
 
 
 def _relative(positions: Tensor, low: Tensor, high: Tensor) -> Tensor:

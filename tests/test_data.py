@@ -15,7 +15,7 @@ from PIL import Image
 from scenograph.data import graphs, rendered
 from scenograph.data.clevr import VOCABULARY, Clevr, ClevrOptions, clevr_scene
 from scenograph.data.loader import PackLoader
-from scenograph.data.pack import Pack, stream_pack, verify_pack, write_pack
+from scenograph.data.pack import Pack, row_to_scene, stream_pack, verify_pack, write_pack
 from scenograph.data.pictures import encode_picture
 from scenograph.data.records import Records
 from scenograph.data.rendered import DIRECTION_MARGIN, SIZES, RenderSettings, render_dataset, sample_scene
@@ -439,6 +439,29 @@ def graphs_of(pack: Path, policy: str, max_objects: int | None = None) -> list[t
 def test_the_minimal_policy_keeps_what_nothing_implies(tmp_path):
     write_pack(tmp_path / "pack", in_a_row(range(4, 5)))
     assert graphs_of(tmp_path / "pack", "minimal") == [tuple(Relation(a, "left of", a + 1) for a in range(3))]
+
+
+@pytest.mark.parametrize(
+    ("policy", "options", "read"),
+    [
+        ("none", {}, False),
+        ("sg2im", {"max_objects": 2}, False),
+        ("none", {"max_objects": 2, "objects": "related"}, True),
+        ("minimal", {}, False),
+        ("minimal", {"max_objects": 2}, True),
+        ("canonical", {}, True),
+        ("subset", {}, True),
+    ],
+)
+def test_stored_relations_are_read_where_they_matter(tmp_path, policy, options, read, monkeypatch):
+    write_pack(tmp_path / "pack", in_a_row([3]))
+    graphs_of(tmp_path / "pack", "minimal")  # those that follow from scenes are there
+    seen = []
+    read_scene = "scenograph.data.loader.row_to_scene"
+    monkeypatch.setattr(read_scene, lambda *given: seen.append(row_to_scene(*given)) or seen[-1])
+    kept = PackLoader(tmp_path / "pack", "train", (16, 16), 4, policy, **options).scenes(0, 1)
+    assert [len(scene.relations) for scene in seen] == [3 if read else 0]
+    assert len(kept[0].objects) == options.get("max_objects", 3)
 
 
 @pytest.mark.parametrize("policy", ["minimal", "canonical"])

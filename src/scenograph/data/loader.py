@@ -19,7 +19,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from scenograph.data.graphs import FixedGraphs, places
-from scenograph.data.pack import Pack, open_picture, row_to_scene
+from scenograph.data.pack import RELATION_COLUMNS, Pack, open_picture, row_to_scene
 from scenograph.errors import UserError
 from scenograph.scenes.batch import EncodedScene, SceneBatch, collate, encode_scene, picture_to_pixels
 from scenograph.scenes.geometry import sg2im_relation
@@ -65,8 +65,16 @@ class PackLoader:
             if relations in ("minimal", "canonical")
             else None
         )
+        self.unread = () if self._needs_stored_relations else RELATION_COLUMNS
         self.cache_limit = cache
         self._cache: dict[int, tuple[Scene, np.ndarray | None]] = {}
+
+    @property
+    def _needs_stored_relations(self) -> bool:
+        """Scenes of many objects have thousands, which take longer to read and more memory than all the rest."""
+        if self.relations == "minimal":
+            return self.max_objects < sys.maxsize  # the graph of what is kept of a scene is made from them
+        return self.relations not in ("none", "sg2im") or self.objects == "related"
 
     def __len__(self) -> int:
         return len(self.pack)
@@ -157,7 +165,7 @@ class PackLoader:
         """Scenes with masks of the model's size, and pictures (H, W, 3) uint8; missing ones in one read."""
         missing = [index for index in dict.fromkeys(indices) if index not in self._cache]
         fresh: dict[int, tuple[Scene, np.ndarray | None]] = {}
-        for index, row in zip(missing, self.pack.rows(missing), strict=True):
+        for index, row in zip(missing, self.pack.rows(missing, self.unread), strict=True):
             picture = open_picture(row)
             image = None if picture is None else picture_to_pixels(picture, *self.load_size)
             scene = row_to_scene(row, self.mask_size)

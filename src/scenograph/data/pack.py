@@ -36,6 +36,7 @@ from scenograph.scenes.scene import MAX_OBJECTS, Relation, Scene, SceneObject
 from scenograph.scenes.sketch import Sketch
 from scenograph.scenes.vocabulary import Vocabulary
 
+RELATION_COLUMNS = ("relation_ends", "relation_predicates")
 PART = 500
 """Scenes per part, and per Arrow file: small enough to spread one data set over many nodes."""
 
@@ -138,11 +139,11 @@ class Pack:
         (row,) = self.rows([index])
         return row_to_scene(row), open_picture(row)
 
-    def rows(self, indices: Sequence[int], pictures: bool = True) -> list[dict[str, Any]]:
-        """Several rows in one read, each a dictionary of columns; all but ``image`` without ``pictures``."""
+    def rows(self, indices: Sequence[int], without: Sequence[str] = ()) -> list[dict[str, Any]]:
+        """Several rows in one read, each a dictionary of columns, but for those it is to do ``without``."""
         if not len(indices):
             return []
-        columns = (self.table if pictures else self.table.remove_columns("image"))[list(indices)]
+        columns = self.table.remove_columns(list(without))[list(indices)]
         return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
@@ -188,7 +189,7 @@ def open_picture(row: Mapping[str, Any]) -> Image.Image | None:
 
 
 def row_to_scene(row: Mapping[str, Any], mask_size: int | None = None) -> Scene:
-    """A pack's columns as a Scene, masks as stored or of (mask_size, mask_size)."""
+    """A pack's columns as a Scene, masks as stored or of (mask_size, mask_size); no relations without their columns."""
     objects = [
         SceneObject(
             category,
@@ -203,7 +204,7 @@ def row_to_scene(row: Mapping[str, Any], mask_size: int | None = None) -> Scene:
     ]
     relations = [
         Relation(subject, predicate, target)
-        for (subject, target), predicate in zip(row["relation_ends"], row["relation_predicates"], strict=True)
+        for (subject, target), predicate in zip(*(row.get(name, ()) for name in RELATION_COLUMNS), strict=True)
     ]
     return Scene(tuple(objects), tuple(relations))
 

@@ -68,7 +68,7 @@ class SceneObject:
         return " ".join((*self.attributes, self.category))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Relation:
     """``objects[subject] predicate objects[object]``; both are indices into the scene's objects."""
 

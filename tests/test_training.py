@@ -450,6 +450,15 @@ def test_schedule():
     assert factors == pytest.approx([1 / warmup, 1.0, 1.0, 0.0])
 
 
+@pytest.mark.parametrize(("schedule", "quarter"), [("linear", 0.75), ("cosine", 0.5 + 0.5**1.5)])
+def test_rates_that_fall_from_a_later_step(schedule, quarter):
+    given = load_recipe(
+        "spade-coco-256", [f"optimizer.schedule={schedule}", "optimizer.fall_from=100", "training.steps=200"]
+    )
+    factors = [learning_rate_factor(given, step) for step in (0, 100, 125, 150, 200)]
+    assert factors == pytest.approx([1.0, 1.0, quarter, 0.5, 0.0])
+
+
 def test_lama_learns_at_its_own_rates_and_lets_the_discriminator_begin(painted, tmp_path):
     objective = {"discriminator_rate": 3.0, "head_start": 1, "epoch_steps": 2}
     trainer = Trainer(recipe(painted, "lama", objective=objective), tmp_path, torch.device("cpu"))

@@ -39,14 +39,16 @@ class DataRecipe(_Section):
 class OptimizerRecipe(_Section):
     """Adam (AdamW when ``weight_decay`` is not 0); the rate rises over ``warmup_steps``, then follows the schedule.
 
-    ``constant``; ``cosine`` falls to 0; ``milestones`` divides it by ten at each of these steps.
+    ``constant``; ``linear`` and ``cosine`` fall to 0 from step ``fall_from`` on; ``milestones`` divides it by ten at
+    each of these steps.
     """
 
     lr: float = Field(default=1e-4, gt=0)
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = Field(default=0.0, ge=0)
     warmup_steps: int = Field(default=0, ge=0)
-    schedule: Literal["constant", "cosine", "milestones"] = "constant"
+    schedule: Literal["constant", "linear", "cosine", "milestones"] = "constant"
+    fall_from: int = Field(default=0, ge=0)
     milestones: tuple[int, ...] = ()
     clip_norm: float | None = Field(default=None, gt=0)
 

@@ -449,7 +449,7 @@ def _stop_after_step() -> Iterator[Callable[[], bool]]:
 
 
 def learning_rate_factor(recipe: Recipe, step: int) -> float:
-    """The schedule at update ``step``: linear warm-up, then constant, a half cosine to 0, or a tenth per milestone."""
+    """The schedule at update ``step``: a linear warm-up, then 1, a fall to 0, or a tenth per milestone."""
     options, total = recipe.optimizer, recipe.training.steps
     if step < options.warmup_steps:
         return (step + 1) / options.warmup_steps
@@ -457,8 +457,9 @@ def learning_rate_factor(recipe: Recipe, step: int) -> float:
         return 1.0
     if options.schedule == "milestones":
         return 0.1 ** sum(step >= milestone for milestone in options.milestones)
-    done = (step - options.warmup_steps) / max(total - options.warmup_steps, 1)
-    return 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+    start = max(options.fall_from, options.warmup_steps)
+    done = min(max(step - start, 0) / max(total - start, 1), 1.0)
+    return 1 - done if options.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done))
 
 
 def _named(table: dict[str, type[Kind]], section: dict[str, Any], what: str) -> type[Kind]:

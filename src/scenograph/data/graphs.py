@@ -96,7 +96,7 @@ class FixedGraphs:
         numbers: dict[str, int] = {}
         rows = []
         indices = range(part * PART, min((part + 1) * PART, len(self.pack)))
-        for number, row in enumerate(self.pack.rows(indices, without=["image"])):
+        for number, row in enumerate(self.pack.rows(indices, without=("image",))):
             scene = row_to_scene(row, self.mask_size)
             if len(scene.objects) > self.max_objects:
                 continue

@@ -65,16 +65,17 @@ class PackLoader:
             if relations in ("minimal", "canonical")
             else None
         )
-        self.unread = () if self._needs_stored_relations else RELATION_COLUMNS
         self.cache_limit = cache
         self._cache: dict[int, tuple[Scene, np.ndarray | None]] = {}
 
     @property
-    def _needs_stored_relations(self) -> bool:
-        """Scenes of many objects have thousands, which take longer to read and more memory than all the rest."""
+    def _unread(self) -> tuple[str, ...]:
+        """Stored relations that do not matter: of many objects there are thousands, slower to read than all else."""
         if self.relations == "minimal":
-            return self.max_objects < sys.maxsize  # the graph of what is kept of a scene is made from them
-        return self.relations not in ("none", "sg2im") or self.objects == "related"
+            needed = self.max_objects < sys.maxsize  # the graph of what is kept of a scene is made from them
+        else:
+            needed = self.relations not in ("none", "sg2im") or self.objects == "related"
+        return () if needed else RELATION_COLUMNS
 
     def __len__(self) -> int:
         return len(self.pack)
@@ -165,7 +166,7 @@ class PackLoader:
         """Scenes with masks of the model's size, and pictures (H, W, 3) uint8; missing ones in one read."""
         missing = [index for index in dict.fromkeys(indices) if index not in self._cache]
         fresh: dict[int, tuple[Scene, np.ndarray | None]] = {}
-        for index, row in zip(missing, self.pack.rows(missing, self.unread), strict=True):
+        for index, row in zip(missing, self.pack.rows(missing, self._unread), strict=True):
             picture = open_picture(row)
             image = None if picture is None else picture_to_pixels(picture, *self.load_size)
             scene = row_to_scene(row, self.mask_size)

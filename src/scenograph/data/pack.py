@@ -126,6 +126,7 @@ class Pack:
             self.table = datasets.load_from_disk(str(folder / split))
         except (OSError, ValueError) as error:  # Arrow's errors are of both kinds
             raise UserError(f"{folder / split}: not a readable data set: {str(error).splitlines()[0]}") from error
+        self._narrowed: dict[tuple[str, ...], Any] = {(): self.table}
 
     @property
     def fingerprint(self) -> str:
@@ -139,11 +140,13 @@ class Pack:
         (row,) = self.rows([index])
         return row_to_scene(row), open_picture(row)
 
-    def rows(self, indices: Sequence[int], without: Sequence[str] = ()) -> list[dict[str, Any]]:
+    def rows(self, indices: Sequence[int], without: tuple[str, ...] = ()) -> list[dict[str, Any]]:
         """Several rows in one read, each a dictionary of columns, but for those it is to do ``without``."""
         if not len(indices):
             return []
-        columns = self.table.remove_columns(list(without))[list(indices)]
+        if without not in self._narrowed:  # once: it takes longer than to read a row
+            self._narrowed[without] = self.table.remove_columns(list(without))
+        columns = self._narrowed[without][list(indices)]
         return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 

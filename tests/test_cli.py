@@ -126,7 +126,7 @@ BAD = {
         ["data", "pack", "coco", "stuff_only=false"],
         "there is no annotations/instances_train2017.json",
     ),
-    "option": (["data", "pack", "coco", "presett=lama"], "presett: Extra inputs are not permitted"),
+    "option": (["data", "pack", "coco", "presett=lama"], "presett: no such setting (did you mean 'preset'?)"),
     "option value": (["data", "pack", "coco", "preset=x"], "preset: Input should be 'sg2im', 'lama'"),
     "option form": (["data", "pack", "coco", "folder"], "'folder': expected key=value"),
     "broken scenes": (

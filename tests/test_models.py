@@ -397,6 +397,7 @@ class Hostile:
         return (os.system, ("touch /tmp/scenograph-was-here",))
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol 4")
 def test_hostile_and_broken_checkpoints_are_refused(tmp_path):
     path = tmp_path / "c.pt"
     torch.save({"model_state": Hostile()}, path)

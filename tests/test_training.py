@@ -425,7 +425,9 @@ def test_published_settings():
         ("mise-rendred-64", [], "did you mean 'mise-rendered-64'"),
         ("mise-rendered-64", ["optimizer.lr"], "expected key=value"),
         ("mise-rendered-64", ["optimizer.lr=fast"], "optimizer.lr: .*found 'fast'"),
-        ("mise-rendered-64", ["optimizer.rate=1"], "optimizer.rate: .*"),
+        ("mise-rendered-64", ["optimizer.rate=1"], "optimizer.rate: no such setting .choose from: lr, betas,"),
+        ("mise-rendered-64", ["optimizer.schedul=cosine"], "optimizer.schedul: .* .did you mean 'schedule'"),
+        ("mise-rendered-64", ["optimiser.lr=1"], "optimiser: .* .did you mean 'optimizer'"),
         ("mise-rendered-64", ["training.steps=0"], "training.steps"),
     ],
 )
@@ -439,6 +441,8 @@ def test_bad_models_and_batches_are_one_line(painted, tmp_path):
         Trainer(recipe(painted, "mise", {"name": "misee"}), tmp_path)
     with pytest.raises(UserError, match=r"recipe, model: blocks: .*valid integer"):
         Trainer(recipe(painted, "mise", {"blocks": "many"}), tmp_path)
+    with pytest.raises(UserError, match=r"object_discriminator.archi: no such setting .did you mean 'arch'"):
+        Trainer(recipe(painted, "sg2im", objective={"object_discriminator": {"archi": ""}}), tmp_path)
     with pytest.raises(UserError, match="batch_size 8 cannot be divided by 3"):
         Trainer(recipe(painted, "mise", accumulate=3), tmp_path / "run", torch.device("cpu")).run()
 

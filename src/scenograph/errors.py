@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+
+Checked = TypeVar("Checked", bound=BaseModel)
 
 
 class UserError(ValueError):
@@ -27,10 +30,24 @@ def suggest(name: str, allowed: Iterable[str], limit: int = 8) -> str:
     return f"(choose from: {shown}{', ...' if len(choices) > limit else ''})"
 
 
-def first_complaint(error: ValidationError) -> str:
-    """What a validation first found wrong, in one line: the place, the rule, and the value where it is a small one."""
+def validate(kind: type[Checked], values: dict[str, Any], where: str) -> Checked:
+    """``values`` as a ``kind``; a ``UserError`` of what is first found wrong in them, if anything is."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"{where}: {_first_complaint(kind, error)}") from error
+
+
+def _first_complaint(kind: type[BaseModel], error: ValidationError) -> str:
+    """In one line: the place, the rule, and the value where it is a small one, or the names that there are."""
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        *sections, name = first["loc"]
+        section: Any = kind
+        for part in sections:
+            section = section.model_fields[part].annotation
+        return f"{place}: no such setting {suggest(str(name), section.model_fields)}"
     rule = first["msg"].removeprefix("Value error, ")
     shown = repr(first["input"])
     whole = first["type"] == "missing" or isinstance(first["input"], dict) or len(shown) > 80

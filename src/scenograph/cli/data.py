@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scenograph.cli.console import console, progress_bar, track, write_files
-from scenograph.errors import UserError, suggest
+from scenograph.errors import UserError, suggest, validate
 from scenograph.files import make_folder
 
 if TYPE_CHECKING:
@@ -207,8 +207,6 @@ def _reporting() -> Iterator[Progress]:
 
 def _parse_options(kind: type[Options], overrides: list[str], name: str) -> Options:
     """``key=value`` pairs as the options of a source; lists are written with commas."""
-    from scenograph.training.recipe import validate
-
     values: dict[str, Any] = {}
     for override in overrides:
         key, equals, value = override.partition("=")

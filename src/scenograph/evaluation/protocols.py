@@ -11,10 +11,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from scenograph.data.loader import RelationPolicy
-from scenograph.errors import UserError, first_complaint, suggest
+from scenograph.errors import UserError, suggest, validate
 from scenograph.evaluation.crops import Rounding
 
 Given = Literal["graph", "boxes", "masks"]
@@ -198,10 +198,7 @@ def find_protocol(name: str, changes: Mapping[str, object]) -> Protocol:
     fixed = sorted(set(real) - {*protocol.settings(), "metrics"})
     if fixed:
         raise UserError(f"protocol: no setting {fixed[0]!r} {suggest(fixed[0], protocol.settings())}")
-    try:
-        changed = Protocol.model_validate(protocol.model_dump() | real)
-    except ValidationError as error:
-        raise UserError(f"protocol: {first_complaint(error)}") from error
+    changed = validate(Protocol, protocol.model_dump() | real, "protocol")
     moved = changed.settings() != protocol.settings()
     return changed.model_copy(update={"name": f"{name} (changed)"}) if moved else changed
 

@@ -10,12 +10,12 @@ from typing import Any, ClassVar, Literal, Self
 
 import torch
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from scenograph.errors import UserError, first_complaint
+from scenograph.errors import UserError, validate
 from scenograph.files import make_folder, write_atomically
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.vocabulary import Vocabulary
@@ -133,10 +133,7 @@ class Model(nn.Module):
     @classmethod
     def from_folder(cls, folder: Path, config: dict[str, Any]) -> Self:
         """Build from ``config.json``'s values and load ``model.safetensors``; in eval mode."""
-        try:
-            model = cls(cls.Config(**config))
-        except ValidationError as error:
-            raise UserError(f"{folder / 'config.json'}: {first_complaint(error)}") from error
+        model = cls(validate(cls.Config, config, str(folder / "config.json")))
         path = folder / "model.safetensors"
         try:
             state = load_file(path)

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, cast
+from typing import Annotated, Any, Literal, cast
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from yaml import YAMLError
 
 from scenograph.data.loader import ObjectPolicy, RelationPolicy
-from scenograph.errors import UserError, first_complaint, suggest
-
-Section = TypeVar("Section", bound=BaseModel)
+from scenograph.errors import UserError, suggest, validate
 
 
 class _Section(BaseModel):
@@ -113,13 +111,3 @@ def load_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
     if not isinstance(value, dict):
         raise UserError(f"recipe {source}: expected sections (model, objective, data, training)")
     return validate(Recipe, cast(dict[str, Any], value), f"recipe {source}")
-
-
-def validate(kind: type[Section], value: dict[str, Any], where: str) -> Section:
-    """Check a section against its fields; the first complaint becomes one line."""
-    try:
-        return kind.model_validate(value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        remedy = suggest(str(first["loc"][-1]), kind.model_fields) if first["type"] == "extra_forbidden" else ""
-        raise UserError(f"{where}: {first_complaint(error)} {remedy}".rstrip()) from error

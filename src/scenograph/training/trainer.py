@@ -35,7 +35,7 @@ from torch.utils.tensorboard import SummaryWriter
 from scenograph.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint
 from scenograph.data.loader import PackLoader
 from scenograph.devices import keep_freed_memory
-from scenograph.errors import UserError, suggest
+from scenograph.errors import UserError, suggest, validate
 from scenograph.files import make_folder, write_atomically
 from scenograph.models.base import Model, load_state
 from scenograph.models.registry import MODELS, AutoModel
@@ -44,7 +44,7 @@ from scenograph.scenes.drawing import contact_sheet
 from scenograph.scenes.vocabulary import Vocabulary
 from scenograph.training.objectives import OBJECTIVES
 from scenograph.training.objectives.base import Totals
-from scenograph.training.recipe import Recipe, validate
+from scenograph.training.recipe import Recipe
 
 log = logging.getLogger(__name__)
 

@@ -11,10 +11,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
-from scenograph.errors import UserError, first_complaint
+from scenograph.errors import UserError, validate
 from scenograph.models.base import ModelConfig
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -114,10 +113,7 @@ def generator_state(path: Path, marker: str, what: str) -> dict[str, Tensor]:
 
 def published_config(kind: type[Config], settings: dict[str, Any], where: str) -> Config:
     """A model's settings as read off its weights; ``UserError`` if no model of this kind has them."""
-    try:
-        return kind.model_validate(settings)
-    except ValidationError as error:
-        raise UserError(f"{where}: its weights do not fit the system: {first_complaint(error)}") from error
+    return validate(kind, settings, f"{where}: its weights do not fit the system")
 
 
 def named_categories(count: int, given: Vocabulary | None, where: str) -> Vocabulary:

@@ -6,10 +6,9 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
 from torch import Tensor
 
-from scenograph.errors import UserError, first_complaint
+from scenograph.errors import UserError, validate
 from scenograph.models.base import load_state
 from scenograph.models.published.checkpoint import read_checkpoint, tensors
 from scenograph.models.sg2im import Sg2Im, Sg2ImConfig
@@ -52,10 +51,7 @@ def _config(settings: dict[str, Any], checkpoint: dict[str, Any], path: Path) ->
     if retired:
         log.warning("%s: settings that later versions of sg2im dropped are ignored: %s", path, ", ".join(retired))
     kept = {key: value for key, value in values.items() if key not in retired}
-    try:
-        return Sg2ImConfig(vocabulary=vocabulary.to_dict(), **kept)
-    except ValidationError as error:
-        raise UserError(f"{path}: model_kwargs: {first_complaint(error)}") from error
+    return validate(Sg2ImConfig, {"vocabulary": vocabulary.to_dict(), **kept}, f"{path}: model_kwargs")
 
 
 def _rename(model: Sg2Im, state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -429,6 +429,16 @@ def test_published_settings():
         ("mise-rendered-64", ["optimizer.schedul=cosine"], "optimizer.schedul: .* .did you mean 'schedule'"),
         ("mise-rendered-64", ["optimiser.lr=1"], "optimiser: .* .did you mean 'optimizer'"),
         ("mise-rendered-64", ["training.steps=0"], "training.steps"),
+        (
+            "spade-coco-256",
+            ["optimizer.fall_from=9"],
+            "fall_from 9: 'constant' does not fall; optimizer.schedule=linear",
+        ),
+        (
+            "spade-coco-256",
+            ["optimizer.schedule=linear", "optimizer.fall_from=9", "training.steps=9"],
+            "fall_from 9: training.steps 9 end before it",
+        ),
     ],
 )
 def test_bad_recipes(source, overrides, message):

@@ -242,7 +242,7 @@ def _edge(
 
 def _text_on_paper(x: float, y: float, text: str) -> list[Shape]:
     half = text_width(text, 13) / 2 + 4
-    return [Rectangle(x - half, y - 10, x + half, y + 10, PAPER, opacity=0.9, radius=4), Label(x, y, text, size=13)]
+    return [Rectangle(x - half, y - 10, x + half, y + 10, PAPER, radius=4), Label(x, y, text, size=13)]
 
 
 def _box_label(

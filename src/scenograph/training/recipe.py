@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, Self, cast
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from yaml import YAMLError
 
 from scenograph.data.loader import ObjectPolicy, RelationPolicy
@@ -81,6 +81,15 @@ class Recipe(_Section):
     data: DataRecipe
     optimizer: OptimizerRecipe = OptimizerRecipe()
     training: TrainingRecipe
+
+    @model_validator(mode="after")
+    def _rate_falls(self) -> Self:
+        start, schedule, steps = self.optimizer.fall_from, self.optimizer.schedule, self.training.steps
+        if start and schedule not in ("linear", "cosine"):
+            raise ValueError(f"optimizer.fall_from {start}: {schedule!r} does not fall; optimizer.schedule=linear does")
+        if start >= steps:
+            raise ValueError(f"optimizer.fall_from {start}: training.steps {steps} end before it")
+        return self
 
 
 def shipped_recipes() -> dict[str, Path]:

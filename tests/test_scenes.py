@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 
 import numpy as np
@@ -12,7 +13,7 @@ from scenograph.data.clevr import VOCABULARY
 from scenograph.errors import UserError
 from scenograph.scenes.batch import SceneBatch, images_to_uint8
 from scenograph.scenes.coco import coco_annotations
-from scenograph.scenes.drawing import INK, Drawing, Polyline, draw_graph, draw_layout
+from scenograph.scenes.drawing import INK, Drawing, Label, Polyline, draw_graph, draw_layout, text_width
 from scenograph.scenes.geometry import box_from_xywh, box_iou, mask_centre, relation_holds, sg2im_relation
 from scenograph.scenes.scene import (
     MAX_OBJECTS,
@@ -258,6 +259,15 @@ def test_drawings():
         assert (picture < 128).any() and (picture == 255).any()
     lonely = draw_graph(Scene((SceneObject("cube"),))).to_image()
     assert lonely.width > 50
+
+
+def test_labels_of_crossing_arrows_stand_apart():
+    relations = tuple(Relation(i, "left of", j) for i in range(4) for j in range(i + 1, 4))
+    drawing = draw_graph(Scene(tuple(SceneObject("cube") for _ in range(4)), relations))
+    labels = [shape for shape in drawing.shapes if isinstance(shape, Label) and shape.text == "left of"]
+    assert len(labels) == 6
+    for one, other in itertools.combinations(labels, 2):
+        assert abs(one.x - other.x) > text_width("left of", 13) or abs(one.y - other.y) > 13
 
 
 def test_coco_annotations():

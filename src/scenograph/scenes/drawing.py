@@ -9,7 +9,7 @@ import colorsys
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 from xml.sax.saxutils import escape
 
@@ -126,7 +126,8 @@ def draw_graph(scene: Scene) -> Drawing:
     lines: list[Shape] = []
     texts: list[Shape] = []
     for (subject, target), predicates in labels.items():
-        edge, text = _edge(places, widths, subject, target, ", ".join(predicates), (target, subject) in labels)
+        both_ways = (target, subject) in labels
+        edge, text = _edge(places, widths, subject, target, ", ".join(predicates), both_ways, texts)
         lines += edge
         texts += text
     nodes: list[Shape] = []
@@ -143,7 +144,7 @@ def draw_layout(scene: Scene, side: float = 480.0) -> Drawing:
     boxed = [(i, thing) for i, thing in enumerate(scene.objects) if thing.box is not None]
     boxed.sort(key=lambda item: -_area(item[1].box or (0, 0, 0, 0)))
     labels: list[Shape] = []
-    taken: list[tuple[float, float, float, float]] = []
+    taken: list[Rectangle] = []
     for i, thing in boxed:
         assert thing.box is not None
         x0, y0, x1, y1 = (side * value for value in thing.box)
@@ -209,14 +210,20 @@ def _neighbours_together(scene: Scene) -> list[int]:
 
 
 def _edge(
-    places: Sequence[Point], widths: Sequence[float], subject: int, target: int, text: str, both_ways: bool
+    places: Sequence[Point],
+    widths: Sequence[float],
+    subject: int,
+    target: int,
+    text: str,
+    both_ways: bool,
+    taken: Sequence[Shape],
 ) -> tuple[list[Shape], list[Shape]]:
-    """An arrow from node to node and its label; a loop for a self relation."""
+    """An arrow from node to node and its label, beside labels already there; a loop for a self relation."""
     gray: Color = (120, 125, 135)
     x0, y0 = places[subject]
     if subject == target:
         loop = [(x0 + 16 * math.cos(a), y0 - 30 + 18 * math.sin(a)) for a in np.linspace(0.35, 2 * math.pi, 40)]
-        return [Polyline(tuple(loop), gray)], _text_on_paper(x0, y0 - 52, text)
+        return [Polyline(tuple(loop), gray)], [*_text_on_paper(x0, y0 - 52, text)]
     x1, y1 = places[target]
     length = math.hypot(x1 - x0, y1 - y0)
     across = (-(y1 - y0) / length, (x1 - x0) / length)
@@ -235,26 +242,31 @@ def _edge(
     angle = math.atan2(tip[1] - before[1], tip[0] - before[0])
     wings = tuple((tip[0] - 10 * math.cos(angle + turn), tip[1] - 10 * math.sin(angle + turn)) for turn in (-0.4, 0.4))
     arrow = Polyline((tip, *wings, tip), gray, 1.0, fill=gray)
-    near = 0.44  # off the middle, where edges of a regular polygon cross
-    at = curve[round(near * 40)]
-    return [Polyline(tuple(outside), gray), arrow], _text_on_paper(at[0], at[1], text)
+    # Off the middle, where edges of a regular polygon cross.
+    spots = [_text_on_paper(*curve[place], text) for place in (18, 13, 23, 10)]
+    papers = [shape for shape in taken if isinstance(shape, Rectangle)]
+    free = (spot for spot in spots if not _meets(spot[0], papers))
+    return [Polyline(tuple(outside), gray), arrow], [*next(free, spots[0])]
 
 
-def _text_on_paper(x: float, y: float, text: str) -> list[Shape]:
+def _text_on_paper(x: float, y: float, text: str) -> tuple[Rectangle, Label]:
     half = text_width(text, 13) / 2 + 4
-    return [Rectangle(x - half, y - 10, x + half, y + 10, PAPER, radius=4), Label(x, y, text, size=13)]
+    return Rectangle(x - half, y - 10, x + half, y + 10, PAPER, radius=4), Label(x, y, text, size=13)
 
 
-def _box_label(
-    x0: float, y0: float, text: str, color: Color, side: float, taken: list[tuple[float, float, float, float]]
-) -> list[Shape]:
+def _meets(one: Rectangle, others: Sequence[Rectangle]) -> bool:
+    return any(one.x0 < other.x1 and other.x0 < one.x1 and one.y0 < other.y1 and other.y0 < one.y1 for other in others)
+
+
+def _box_label(x0: float, y0: float, text: str, color: Color, side: float, taken: list[Rectangle]) -> list[Shape]:
     """A small flag at the box's corner, moved down past flags that are already there."""
     wide = text_width(text, 13) + 8
     x, y = min(max(x0, 0.0), max(side - wide, 0.0)), min(max(y0 - 18, 0.0), side - 18)
-    while any(x < r and l < x + wide and y < b and t < y + 18 for l, t, r, b in taken) and y < side - 36:  # noqa: E741
-        y += 18
-    taken.append((x, y, x + wide, y + 18))
-    return [Rectangle(x, y, x + wide, y + 18, color), Label(x + 4, y + 9, text, PAPER, "start", 13)]
+    flag = Rectangle(x, y, x + wide, y + 18, color)
+    while _meets(flag, taken) and flag.y0 < side - 36:
+        flag = replace(flag, y0=flag.y0 + 18, y1=flag.y1 + 18)
+    taken.append(flag)
+    return [flag, Label(x + 4, flag.y0 + 9, text, PAPER, "start", 13)]
 
 
 def _mask_runs(box: tuple[float, float, float, float], mask: np.ndarray, color: Color) -> list[Shape]:

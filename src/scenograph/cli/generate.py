@@ -110,8 +110,9 @@ def generate(
 ) -> None:
     """Draw pictures of a scene.
 
-    The same scene and seed give the same picture. Both are written into the PNG, so that
-    `scenograph generate picture.png` makes it again.
+    The same scene and seed give the same picture. Both stand in the PNG, which makes it again:
+
+    scenograph generate picture.png
     """
     given = {"model": model, "layout": layout, "image": image}
     options: dict[str, Any] = {"size": size, "steps": steps, "truncation": truncation, "refine": refine or None}

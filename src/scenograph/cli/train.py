@@ -21,8 +21,11 @@ def train(
 ) -> None:
     """Train a model by a recipe. The same command continues a run that was stopped.
 
-    For several processes: accelerate launch -m scenograph train RECIPE. Watch it with
-    tensorboard --logdir runs. Shipped recipes are listed when the name is unknown.
+    Shipped recipes are listed when the name is unknown. For curves, and for several processes:
+
+    tensorboard --logdir runs
+
+    accelerate launch -m scenograph train RECIPE
     """
     from scenograph.devices import pick_device
     from scenograph.training.recipe import load_recipe

@@ -125,9 +125,10 @@ def draw_graph(scene: Scene) -> Drawing:
     places = [position[i] for i in range(count)]
     lines: list[Shape] = []
     texts: list[Shape] = []
+    taken: list[Rectangle] = []
     for (subject, target), predicates in labels.items():
         both_ways = (target, subject) in labels
-        edge, text = _edge(places, widths, subject, target, ", ".join(predicates), both_ways, texts)
+        edge, text = _edge(places, widths, subject, target, ", ".join(predicates), both_ways, taken)
         lines += edge
         texts += text
     nodes: list[Shape] = []
@@ -216,14 +217,14 @@ def _edge(
     target: int,
     text: str,
     both_ways: bool,
-    taken: Sequence[Shape],
+    taken: list[Rectangle],
 ) -> tuple[list[Shape], list[Shape]]:
     """An arrow from node to node and its label, beside labels already there; a loop for a self relation."""
     gray: Color = (120, 125, 135)
     x0, y0 = places[subject]
     if subject == target:
         loop = [(x0 + 16 * math.cos(a), y0 - 30 + 18 * math.sin(a)) for a in np.linspace(0.35, 2 * math.pi, 40)]
-        return [Polyline(tuple(loop), gray)], [*_text_on_paper(x0, y0 - 52, text)]
+        return [Polyline(tuple(loop), gray)], _text_on_paper([(x0, y0 - 52)], text, taken)
     x1, y1 = places[target]
     length = math.hypot(x1 - x0, y1 - y0)
     across = (-(y1 - y0) / length, (x1 - x0) / length)
@@ -242,16 +243,17 @@ def _edge(
     angle = math.atan2(tip[1] - before[1], tip[0] - before[0])
     wings = tuple((tip[0] - 10 * math.cos(angle + turn), tip[1] - 10 * math.sin(angle + turn)) for turn in (-0.4, 0.4))
     arrow = Polyline((tip, *wings, tip), gray, 1.0, fill=gray)
-    # Off the middle, where edges of a regular polygon cross.
-    spots = [_text_on_paper(*curve[place], text) for place in (18, 13, 23, 10)]
-    papers = [shape for shape in taken if isinstance(shape, Rectangle)]
-    free = (spot for spot in spots if not _meets(spot[0], papers))
-    return [Polyline(tuple(outside), gray), arrow], [*next(free, spots[0])]
+    spots = [curve[place] for place in (18, 13, 23, 10)]  # off the middle, where edges of a regular polygon cross
+    return [Polyline(tuple(outside), gray), arrow], _text_on_paper(spots, text, taken)
 
 
-def _text_on_paper(x: float, y: float, text: str) -> tuple[Rectangle, Label]:
+def _text_on_paper(spots: Sequence[Point], text: str, taken: list[Rectangle]) -> list[Shape]:
+    """A label in the first of the spots that is free, or in the first of all."""
     half = text_width(text, 13) / 2 + 4
-    return Rectangle(x - half, y - 10, x + half, y + 10, PAPER, radius=4), Label(x, y, text, size=13)
+    papers = [Rectangle(x - half, y - 10, x + half, y + 10, PAPER, radius=4) for x, y in spots]
+    place = next((place for place, paper in enumerate(papers) if not _meets(paper, taken)), 0)
+    taken.append(papers[place])
+    return [papers[place], Label(*spots[place], text, size=13)]
 
 
 def _meets(one: Rectangle, others: Sequence[Rectangle]) -> bool:

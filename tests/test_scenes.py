@@ -13,7 +13,7 @@ from scenograph.data.clevr import VOCABULARY
 from scenograph.errors import UserError
 from scenograph.scenes.batch import SceneBatch, images_to_uint8
 from scenograph.scenes.coco import coco_annotations
-from scenograph.scenes.drawing import INK, Drawing, Label, Polyline, draw_graph, draw_layout, text_width
+from scenograph.scenes.drawing import INK, Drawing, Label, Polyline, Rectangle, draw_graph, draw_layout, text_width
 from scenograph.scenes.geometry import box_from_xywh, box_iou, mask_centre, relation_holds, sg2im_relation
 from scenograph.scenes.scene import (
     MAX_OBJECTS,
@@ -261,13 +261,19 @@ def test_drawings():
     assert lonely.width > 50
 
 
-def test_labels_of_crossing_arrows_stand_apart():
-    relations = tuple(Relation(i, "left of", j) for i in range(4) for j in range(i + 1, 4))
-    drawing = draw_graph(Scene(tuple(SceneObject("cube") for _ in range(4)), relations))
+@pytest.mark.parametrize("count", [4, 9])
+def test_labels_of_crossing_arrows_stand_apart(count):
+    relations = tuple(Relation(i, "left of", j) for i in range(count) for j in range(i + 1, count))
+    cube = SceneObject("cube", ("large", "green"))
+    drawing = draw_graph(Scene((cube,) * count, relations))
     labels = [shape for shape in drawing.shapes if isinstance(shape, Label) and shape.text == "left of"]
-    assert len(labels) == 6
+    assert len(labels) == count * (count - 1) // 2
     for one, other in itertools.combinations(labels, 2):
         assert abs(one.x - other.x) > text_width("left of", 13) or abs(one.y - other.y) > 13
+    papers = [shape for shape in drawing.shapes if isinstance(shape, Rectangle)]
+    assert len(papers) == count + len(labels)
+    for one, other in itertools.combinations(papers, 2):
+        assert one.x1 <= other.x0 or other.x1 <= one.x0 or one.y1 <= other.y0 or other.y1 <= one.y0
 
 
 def test_coco_annotations():

@@ -123,19 +123,18 @@ def draw_graph(scene: Scene) -> Drawing:
     around = [(centre[0] + radius_x * math.cos(a), centre[1] + radius_y * math.sin(a)) for a in angles]
     position = dict(zip(_neighbours_together(scene), around, strict=True))
     places = [position[i] for i in range(count)]
-    lines: list[Shape] = []
-    texts: list[Shape] = []
     taken: list[Rectangle] = []
-    for (subject, target), predicates in labels.items():
-        both_ways = (target, subject) in labels
-        edge, text = _edge(places, widths, subject, target, ", ".join(predicates), both_ways, taken)
-        lines += edge
-        texts += text
     nodes: list[Shape] = []
     for i, ((x, y), half) in enumerate(zip(places, (w / 2 for w in widths), strict=True)):
         color = object_color(scene, i)
-        nodes.append(Rectangle(x - half, y - 17, x + half, y + 17, color, color, radius=9))
-        nodes.append(Label(x, y, names[i], PAPER))
+        taken.append(Rectangle(x - half, y - 17, x + half, y + 17, color, color, radius=9))
+        nodes += [taken[i], Label(x, y, names[i], PAPER)]
+    lines: list[Shape] = []
+    texts: list[Shape] = []
+    for (subject, target), predicates in labels.items():
+        arrow, spots = _arrow(places, widths, subject, target, (target, subject) in labels)
+        lines += arrow
+        texts += _text_on_paper(spots, ", ".join(predicates), taken)
     return Drawing(width, height, (*lines, *nodes, *texts))
 
 
@@ -210,21 +209,15 @@ def _neighbours_together(scene: Scene) -> list[int]:
     return list(order)
 
 
-def _edge(
-    places: Sequence[Point],
-    widths: Sequence[float],
-    subject: int,
-    target: int,
-    text: str,
-    both_ways: bool,
-    taken: list[Rectangle],
-) -> tuple[list[Shape], list[Shape]]:
-    """An arrow from node to node and its label, beside labels already there; a loop for a self relation."""
+def _arrow(
+    places: Sequence[Point], widths: Sequence[float], subject: int, target: int, both_ways: bool
+) -> tuple[list[Shape], list[Point]]:
+    """From node to node, or a loop for a self relation; and the spots for its label, the best first."""
     gray: Color = (120, 125, 135)
     x0, y0 = places[subject]
     if subject == target:
         loop = [(x0 + 16 * math.cos(a), y0 - 30 + 18 * math.sin(a)) for a in np.linspace(0.35, 2 * math.pi, 40)]
-        return [Polyline(tuple(loop), gray)], _text_on_paper([(x0, y0 - 52)], text, taken)
+        return [Polyline(tuple(loop), gray)], [(x0, y0 - 52)]
     x1, y1 = places[target]
     length = math.hypot(x1 - x0, y1 - y0)
     across = (-(y1 - y0) / length, (x1 - x0) / length)
@@ -242,9 +235,10 @@ def _edge(
     tip, before = outside[-1], outside[-2] if len(outside) > 1 else (x0, y0)
     angle = math.atan2(tip[1] - before[1], tip[0] - before[0])
     wings = tuple((tip[0] - 10 * math.cos(angle + turn), tip[1] - 10 * math.sin(angle + turn)) for turn in (-0.4, 0.4))
-    arrow = Polyline((tip, *wings, tip), gray, 1.0, fill=gray)
-    spots = [curve[place] for place in (18, 13, 23, 10)]  # off the middle, where edges of a regular polygon cross
-    return [Polyline(tuple(outside), gray), arrow], _text_on_paper(spots, text, taken)
+    head = Polyline((tip, *wings, tip), gray, 1.0, fill=gray)
+    # From 18 of 40 outwards: not the middle, where edges of a regular polygon cross.
+    spots = [curve[place] for place in sorted(range(10, 27, 2), key=lambda place: abs(place - 18))]
+    return [Polyline(tuple(outside), gray), head], spots
 
 
 def _text_on_paper(spots: Sequence[Point], text: str, taken: list[Rectangle]) -> list[Shape]:

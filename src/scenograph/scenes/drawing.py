@@ -111,7 +111,7 @@ def draw_graph(scene: Scene) -> Drawing:
     for relation in scene.relations:
         labels[relation.subject, relation.object].append(relation.predicate)
     radius_x = 0.0 if count == 1 else max(150.0, 0.5 * max(widths) + 34 * count)
-    radius_y = 0.0 if count == 1 else max(90.0, 24.0 * count)
+    radius_y = 0.0 if count == 1 else 30.0 * max(count, 3)
     if count == 2:
         radius_y = 0.0
         widest = max((text_width(", ".join(parts), 13) for parts in labels.values()), default=0)

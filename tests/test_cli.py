@@ -111,7 +111,10 @@ BAD = {
     "device": (["generate", "cube", "--device", "gpu0"], "unknown device 'gpu0'"),
     "model": (["generate", "cube", "--image", "mise-rendered"], "did you mean 'mise-rendered-64'"),
     "size": (["generate", "cube", "--size", "65"], "must be a multiple of 8"),
-    "out is a file": (["generate", "cube", "--steps", "1", "--out", "file.txt"], "cannot make folder file.txt"),
+    "out is a file": (
+        ["generate", "cube", "--steps", "1", "--out", "file.txt"],
+        "cannot make folder file.txt: File exists; choose another place",
+    ),
     "self relation": (["scene", "check", "self.json"], "cannot be 'left of' itself"),
     "ten thousand": (["scene", "check", "many.json"], "10000 objects; at most 256"),
     "recipe": (["train", "sg2im-coco"], "did you mean 'sg2im-coco-64'"),

@@ -41,5 +41,5 @@ def make_folder(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"cannot make folder {folder}: {error.strerror}") from error
+        raise UserError(f"cannot make folder {folder}: {error.strerror}; choose another place") from error
     return folder

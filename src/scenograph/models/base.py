@@ -148,7 +148,7 @@ class Model(nn.Module):
 
 
 def load_state(model: nn.Module, state: dict[str, Tensor], where: str) -> None:
-    """Load weights exactly; mismatches are one line that counts them all and names the first of each kind."""
+    """Load weights exactly; mismatches, and numbers that are not finite, are one line that counts and names them."""
     own = model.state_dict()
     shapes = [
         f"{key} {tuple(state[key].shape)} instead of {tuple(value.shape)}"
@@ -166,6 +166,12 @@ def load_state(model: nn.Module, state: dict[str, Tensor], where: str) -> None:
     ]
     if complaints:
         raise UserError(f"{where}: the weights do not fit the configuration: {'; '.join(complaints)}")
+    broken = [key for key, value in state.items() if not value.isfinite().all()]
+    if broken:
+        raise UserError(
+            f"{where}: {len(broken)} of {len(state)} weights, the first of them {broken[0]}, hold numbers that are not "
+            "finite: a damaged file, or training that went astray; take an earlier checkpoint"
+        )
     model.load_state_dict(state)
 
 

@@ -244,6 +244,10 @@ def test_layouts_are_scenes_to_draw(scenograph, tmp_path):
     assert len(placed) == 2 and all(len(thing["box"]) == 4 for scene in placed for thing in scene["objects"])
     assert Image.open(tmp_path / "layouts" / "cube-left-of-sphere-seed1-layout.png").width > 100
     succeed(scenograph("generate", "layouts/cube-left-of-sphere.json", "--steps", "1"))
+    succeed(scenograph("layout", "cube left of sphere", "--seeds", "0-1", "--precision", "bf16", "--out", "half"))
+    halved = json.loads((tmp_path / "half" / "cube-left-of-sphere.json").read_text())
+    boxes = [np.array([thing["box"] for scene in made for thing in scene["objects"]]) for made in (placed, halved)]
+    assert 0 < abs(boxes[0] - boxes[1]).max() < 0.05
     code, _, errors = scenograph("layout", "cube", "--layout", "mise-rendered-64")
     assert code == 2 and "is a mise, which places no objects" in errors
 
@@ -487,6 +491,9 @@ def test_layouts_are_measured_without_pictures(scenograph, tmp_path, painted):
     assert 0 <= figures["box_iou"] <= 1 and {"box_iou_noisy", "box_iou_agreed"} <= set(figures)
     assert not (tmp_path / "e" / "pictures").exists()
     assert len((tmp_path / "e" / "results.csv").read_text().splitlines()) > 8
+    succeed(scenograph("evaluate", *options, "--layout", str(tmp_path / "layout"), "--precision", "bf16", "--out", "h"))
+    half = json.loads((tmp_path / "h" / "report.json").read_text())["models"]["layout"]
+    assert half == report["models"]["layout"] | {"precision": "bf16"}
     # Relations drawn from boxes, of which the data has not all names.
     drawn = ("--protocol", "wsgc", "--layout", str(tmp_path / "layout"), "--out", "canonical")
     assert "box_iou_equivalent" in succeed(scenograph("evaluate", *options, *drawn))

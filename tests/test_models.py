@@ -30,8 +30,10 @@ from scenograph.models.wsgc import Wsgc, WsgcConfig
 from scenograph.nn.convolution import MANY, Linear
 from scenograph.nn.crops import crop_boxes
 from scenograph.nn.discriminators import build_cnn
+from scenograph.nn.graph import Relu
 from scenograph.nn.layout import compose_layout, sample_boxes, sample_masks
 from scenograph.nn.unet import UNet
+from scenograph.pipelines import place_objects
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.text import scene_from_text
 
@@ -107,6 +109,7 @@ def test_damaged_model_folders_are_one_line(tmp_path):
         ("config.json", json.dumps({**json.loads(good_config), "width": "wide"}).encode(), "width"),
         ("config.json", json.dumps({**json.loads(good_config), "layers": 3}).encode(), "missing"),
         ("model.safetensors", weights[: len(weights) // 2], "cannot read weights"),
+        ("model.safetensors", weights[:-4] + b"\xff" * 4, "1 of .* weights, the first of them .* are not finite"),
     ]
     for file, content, message in damages:
         (folder / "config.json").write_text(good_config)
@@ -165,6 +168,27 @@ def test_half_precision_draws_the_same_picture_of_the_same_layout(image):
     true, near = (pipe.pixels(encoding) for pipe, encoding in zip((exact, half), encodings, strict=True))
     assert near.dtype == torch.float32
     assert 0 < (near - true).abs().mean() < 0.05 * true.std()
+
+
+@pytest.mark.parametrize("layout", PLACING)
+def test_half_precision_places_objects_nearly_where_they_were(layout):
+    torch.manual_seed(0)
+    model = SMALL[layout]().for_inference()
+    scene = scene_from_text("large red metal cube left of small blue rubber sphere", model.vocabulary)
+    exact, half = (
+        place_objects(model, [scene] * 8, range(8), candidates=1, precision=precision) for precision in ("no", "bf16")
+    )
+    true, near = (torch.tensor([thing.box for s in placed for thing in s.objects]) for placed in (exact, half))
+    assert 0 < (near - true).abs().max() < 0.05
+
+
+def test_half_precision_clamps_bits_as_numbers():
+    numbers = torch.tensor([-torch.inf, -3.0, -1e-40, -0.0, 0.0, 1e-40, 0.3, 7.0, torch.inf]).bfloat16()
+    with torch.no_grad():
+        assert torch.equal(Relu()(numbers.clone()), F.relu(numbers))
+    wanted = numbers.clone().requires_grad_()
+    Relu()(wanted * 1).sum().backward()
+    assert torch.equal(wanted.grad, (numbers > 0).bfloat16())
 
 
 @pytest.mark.parametrize("rows", [3, MANY, MANY + 5])

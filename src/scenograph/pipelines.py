@@ -235,20 +235,22 @@ def place_objects(
     seeds: Sequence[int],
     refine: bool = False,
     candidates: int = LAYOUT_CANDIDATES,
+    precision: Precision = "no",
 ) -> list[Scene]:
     """Boxes, and masks where the model has them, for objects without one: the best of so many layouts each.
 
-    ``refine`` then moves these boxes, and only these, so that every relation holds.
+    ``refine`` then moves these boxes, and only these, so that every relation holds. ``precision`` is the network's.
     """
     if all(thing.box is not None for scene in scenes for thing in scene.objects):
         return list(scenes)
     batch = _batch(model, [_without_unknown_attributes(scene, model.vocabulary) for scene in scenes])
-    outputs = model.candidates(batch, candidates, _generators(seeds, "layout"))
-    boxes = torch.stack([output.boxes for output in outputs if output.boxes is not None])
+    with half_precision(model.device, precision):
+        outputs = model.candidates(batch, candidates, _generators(seeds, "layout"))
+    boxes = torch.stack([output.boxes.float() for output in outputs if output.boxes is not None])
     costs = np.stack([layout_costs(candidate, batch, model.vocabulary) for candidate in boxes])
     best = torch.from_numpy(costs.argmin(axis=0)).to(batch.object_to_image)[batch.object_to_image]
     rows = torch.arange(len(best), device=best.device)
-    masks = [output.masks for output in outputs if output.masks is not None]
+    masks = [output.masks.float() for output in outputs if output.masks is not None]
     placed = with_layout(scenes, boxes[best, rows], torch.stack(masks)[best, rows] if masks else None)
     if not refine:
         return placed

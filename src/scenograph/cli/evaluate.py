@@ -94,7 +94,9 @@ def evaluate(
     ] = None,
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="As in generate.")] = None,
     device: Annotated[str, typer.Option("--device", help="As in generate.")] = "auto",
-    precision: Annotated[Precision, typer.Option("--precision", help="Of drawing, as in generate.")] = "no",
+    precision: Annotated[
+        Precision, typer.Option("--precision", help="Of drawing, or of placing if layouts alone are measured.")
+    ] = "no",
     out: Annotated[Path, typer.Option("--out", help="Folder; the same command goes on in it.")] = Path("evaluation"),
 ) -> None:
     """Measure models by named protocols: draw the scenes of a pack, measure the pictures, write a report.
@@ -133,7 +135,7 @@ def evaluate(
     if pictures is not None:
         subject = _pictures_subject(pictures, out)
     elif layout and layout_alone and chosen.given == "graph" and set(chosen.metrics) <= LAYOUT_METRICS:
-        subject = _layout_subject(load_layout_model(layout, where), layout, chosen.candidates)
+        subject = _layout_subject(load_layout_model(layout, where), layout, chosen.candidates, precision)
     else:
         pipe = Pipeline.from_pretrained(model, layout=layout, image=image, device=where, precision=precision)
         subject = pipeline_subject(pipe, chosen, {"layout": layout, "image": model or image}, steps)
@@ -378,19 +380,17 @@ def pipeline_subject(
     models = {}
     if pipe.layout is not None and protocol.given == "graph":
         models["layout"] = _identity(pipe.layout, names.get("layout") or DEFAULT_LAYOUT)
-    models["image"] = _identity(pipe.image, names.get("image") or DEFAULT_IMAGE)
-    if pipe.precision != "no":
-        models["image"]["precision"] = pipe.precision
+    models["image"] = _identity(pipe.image, names.get("image") or DEFAULT_IMAGE, pipe.precision)
     return Subject(models, draw, place)
 
 
-def _layout_subject(model: Model, name: str, candidates: int) -> Subject:
+def _layout_subject(model: Model, name: str, candidates: int, precision: Precision) -> Subject:
     """A layout model's layouts alone, the best of so many."""
     from scenograph.evaluation.session import Subject
     from scenograph.pipelines import place_objects
 
-    place = partial(place_objects, model, candidates=candidates)
-    return Subject({"layout": _identity(model, name)}, place=place)
+    place = partial(place_objects, model, candidates=candidates, precision=precision)
+    return Subject({"layout": _identity(model, name, precision)}, place=place)
 
 
 def _pictures_subject(source: Path, out: Path) -> Subject:
@@ -409,10 +409,11 @@ def _pictures_subject(source: Path, out: Path) -> Subject:
     return Subject({"pictures": {"name": str(folder), "digest": digest}})
 
 
-def _identity(model: Model, name: str) -> dict[str, str]:
+def _identity(model: Model, name: str, precision: Precision = "no") -> dict[str, str]:
     from scenograph.evaluation.encoders import state_digest
 
-    return {"name": name, "digest": state_digest(model.state_dict())}
+    halved = {} if precision == "no" else {"precision": precision}
+    return {"name": name, "digest": state_digest(model.state_dict()), **halved}
 
 
 def _cache() -> Path:

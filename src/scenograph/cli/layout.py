@@ -9,6 +9,7 @@ import typer
 
 from scenograph.cli.console import console, parse_seeds, write_files
 from scenograph.cli.scene import drawings, read_source
+from scenograph.devices import Precision
 from scenograph.files import make_folder
 
 
@@ -22,6 +23,9 @@ def layout(
         bool, typer.Option("--refine", help="Move placed boxes as little as needed so that every relation holds.")
     ] = False,
     device: Annotated[str, typer.Option("--device", help="As in generate.")] = "auto",
+    precision: Annotated[
+        Precision, typer.Option("--precision", help="Of placing; bf16 is faster where the machine computes in it.")
+    ] = "no",
     out: Annotated[Path, typer.Option("--out", help="Folder for scenes and drawings.")] = Path("layouts"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
 ) -> None:
@@ -42,7 +46,7 @@ def layout(
     numbers = parse_seeds(seeds)
     pairs = [(scene, seed) for scene in scenes for seed in numbers]
     asked, numbered = [scene for scene, _ in pairs], [seed for _, seed in pairs]
-    placed = place_objects(model, asked, numbered, refine)
+    placed = place_objects(model, asked, numbered, refine, precision=precision)
     files = [(out / f"{stem}.json", scenes_to_json(placed).encode())]
     for number, ((_, seed), scene) in enumerate(zip(pairs, placed, strict=True)):
         name = stem if len(scenes) == 1 else f"{stem}-{number // len(numbers)}"

@@ -225,6 +225,7 @@ def load_layout_model(name: str | Path, device: torch.device) -> Model:
     model = AutoModel.from_pretrained(name)
     if "layout" not in model.roles:
         raise UserError(f"--layout {name}: is a {model.name}, which places no objects")
+    keep_freed_memory(device)
     return model.for_inference().to(device)
 
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, noise
 from scenograph.nn.embedding import ObjectEmbedding
-from scenograph.nn.graph import GraphTripleConv, GraphTripleConvNet, MlpNormalization, Pooling, mlp
+from scenograph.nn.graph import GraphTripleConv, GraphTripleConvNet, MlpNormalization, Pooling, in_float32, mlp
 from scenograph.nn.layers import Normalization, channels_last
 from scenograph.nn.layout import compose_layout, sample_boxes, sample_masks
 from scenograph.nn.normalization import BatchNorm2d
@@ -146,7 +146,7 @@ class Sg2Im(Model):
         ``shape`` (height, width) the configured one.
         """
         embedded, vectors = self.object_vectors(batch)
-        boxes = self.box_net(vectors)
+        boxes = in_float32(self.box_net, vectors)
         masks = None
         if self.mask_net is not None:
             masks = self.mask_net(vectors[:, :, None, None])[:, 0].sigmoid()

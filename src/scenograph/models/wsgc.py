@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, noise
 from scenograph.nn.embedding import AttributeEmbedding
-from scenograph.nn.graph import GraphTripleConv, mlp
+from scenograph.nn.graph import GraphTripleConv, in_float32, mlp
 from scenograph.nn.layers import channels_last
 from scenograph.nn.normalization import BatchNorm2d
 from scenograph.nn.upsampling import UpsampledConv2d
@@ -127,7 +127,7 @@ class Wsgc(Model):
     def layout(self, batch: SceneBatch, graph: CanonicalGraph, mask_noise: Tensor) -> tuple[Tensor, Tensor | None]:
         """Boxes (O, 4) x0, y0, x1, y1, unbounded, and masks (O, M, M) in (0, 1); ``mask_noise`` (N, mask_noise_dim)."""
         vectors = self.object_vectors(batch, graph)
-        x, y, width, height = self.box_net(vectors).unbind(dim=1)
+        x, y, width, height = in_float32(self.box_net, vectors).unbind(dim=1)
         boxes = torch.stack([x, y, x + width, y + height], dim=1)
         if self.mask_net is None:
             return boxes, None

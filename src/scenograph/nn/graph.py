@@ -29,6 +29,16 @@ def mlp(sizes: Sequence[int], normalization: MlpNormalization = "none") -> nn.Se
     return nn.Sequential(*layers)
 
 
+def in_float32(network: nn.Module, rows: Tensor) -> Tensor:
+    """What a network makes of rows (R, C), under autocast too: bfloat16 has 128 numbers between a half and one.
+
+    Boxes on so coarse a grid touch where they should lie beside each other.
+    """
+    with torch.autocast(rows.device.type, enabled=False):
+        result: Tensor = network(rows.float())
+    return result
+
+
 class Relu(nn.ReLU):
     """In place; where no gradients are wanted, bfloat16 on CPUs by its bits: torch's own takes four times as long."""
 

@@ -247,7 +247,7 @@ def place_objects(
     batch = _batch(model, [_without_unknown_attributes(scene, model.vocabulary) for scene in scenes])
     with half_precision(model.device, precision):
         outputs = model.candidates(batch, candidates, _generators(seeds, "layout"))
-    boxes = torch.stack([output.boxes.float() for output in outputs if output.boxes is not None])
+    boxes = torch.stack([output.boxes for output in outputs if output.boxes is not None])
     costs = np.stack([layout_costs(candidate, batch, model.vocabulary) for candidate in boxes])
     best = torch.from_numpy(costs.argmin(axis=0)).to(batch.object_to_image)[batch.object_to_image]
     rows = torch.arange(len(best), device=best.device)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import collections
+import copy
 import json
 import os
 import pickle
@@ -27,10 +28,11 @@ from scenograph.models.registry import MODELS, AutoModel
 from scenograph.models.sg2im import Sg2Im, Sg2ImConfig
 from scenograph.models.spade import Spade, SpadeConfig
 from scenograph.models.wsgc import Wsgc, WsgcConfig
+from scenograph.nn import graph
 from scenograph.nn.convolution import MANY, Linear
 from scenograph.nn.crops import crop_boxes
 from scenograph.nn.discriminators import build_cnn
-from scenograph.nn.graph import Relu
+from scenograph.nn.graph import GraphTripleConv, Relu
 from scenograph.nn.layout import compose_layout, sample_boxes, sample_masks
 from scenograph.nn.unet import UNet
 from scenograph.pipelines import place_objects
@@ -190,6 +192,22 @@ def test_half_precision_clamps_bits_as_numbers():
     wanted = numbers.clone().requires_grad_()
     Relu()(wanted * 1).sum().backward()
     assert torch.equal(wanted.grad, (numbers > 0).bfloat16())
+
+
+@pytest.mark.parametrize("normalization", ["none", "batch"])
+@pytest.mark.parametrize("pooling", ["avg", "sum"])
+@pytest.mark.parametrize("believed", [False, True])
+def test_graph_layers_offer_the_same_in_parts(monkeypatch, pooling, normalization, believed):
+    torch.manual_seed(0)
+    layer = GraphTripleConv(6, 5, 7, pooling, normalization).double()
+    objects, predicates, edges = torch.randn(4, 6).double(), torch.randn(10, 6).double(), torch.randint(0, 4, (10, 2))
+    given = objects, predicates, edges, torch.rand(10).double() if believed else None
+    for training in (True, False):  # in training batch norms see all triples at once
+        states = [copy.deepcopy(layer).train(training) for _ in range(2)]
+        whole = states[0](*given)
+        with monkeypatch.context() as patch:
+            patch.setattr(graph, "TOGETHER", 3)
+            torch.testing.assert_close(states[1](*given), whole)
 
 
 @pytest.mark.parametrize("rows", [3, MANY, MANY + 5])

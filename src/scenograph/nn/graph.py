@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal, cast
@@ -14,6 +15,8 @@ from scenograph.nn.convolution import Linear, sum_by_owner
 
 Pooling = Literal["avg", "sum"]
 MlpNormalization = Literal["none", "batch"]
+TOGETHER = 6144
+"""Triples at once on a CPU, outside of training: what more of them offer does not stay in its cache."""
 
 
 def mlp(sizes: Sequence[int], normalization: MlpNormalization = "none") -> nn.Sequential:
@@ -88,28 +91,42 @@ class GraphTripleConv(nn.Module):
         if not len(edges):
             pooled = objects.new_zeros((len(objects), self.hidden_dim))
             return self.net2(pooled), objects.new_zeros((0, self.output_dim))
-        subject, target = edges.unbind(dim=1)
-        offered = self.net1[1:](self._first_linear(objects, predicates, subject, target))
-        # Sums over whole rows cost less than copying the parts that are needed.
-        to_subject = sum_by_owner(offered, subject, len(objects), confidence)[:, : self.hidden_dim]
-        to_object = sum_by_owner(offered, target, len(objects), confidence)[:, -self.hidden_dim :]
-        pooled = to_subject + to_object
-        predicates = offered[:, self.hidden_dim : -self.hidden_dim]
-        if confidence is not None:
-            predicates = predicates * confidence[:, None].to(predicates)
+        linear, width = cast(nn.Linear, self.net1[0]), objects.shape[1]
+        first, middle, last = linear.weight.split([width, predicates.shape[1], width], dim=1)
+        table = torch.cat([F.linear(objects, first, linear.bias), F.linear(objects, last)])
+        together = len(edges) if self.training or edges.device.type != "cpu" else TOGETHER
+        parts = [slice(start, start + together) for start in range(0, len(edges), together)]
+        confidences = [None if confidence is None else confidence[part] for part in parts]
+        offers = [
+            self._offer(table, middle, predicates[part], edges[part], believed)
+            for part, believed in zip(parts, confidences, strict=True)
+        ]
+        pooled = functools.reduce(torch.add, [to_objects for to_objects, _ in offers])
         if self.pooling == "avg":
             weights = None if confidence is None else confidence.repeat_interleave(2)
             counts = _appearances(edges, len(objects), weights)
             pooled = pooled / counts[:, None].to(pooled.dtype)
-        return self.net2(pooled), predicates
+        return self.net2(pooled), torch.cat([to_predicates for _, to_predicates in offers])
 
-    def _first_linear(self, objects: Tensor, predicates: Tensor, subject: Tensor, target: Tensor) -> Tensor:
-        """What ``net1``'s first layer makes of subject, predicate and object side by side, with objects done once."""
-        linear, width = cast(nn.Linear, self.net1[0]), objects.shape[1]
-        parts = linear.weight.split([width, predicates.shape[1], width], dim=1)
-        table = torch.cat([F.linear(objects, parts[0], linear.bias), F.linear(objects, parts[2])])
-        pairs = torch.stack([subject, target + len(objects)], dim=1)
-        return torch.addmm(F.embedding_bag(pairs, table, mode="sum"), predicates, parts[1].T)
+    def _offer(
+        self, table: Tensor, weight: Tensor, predicates: Tensor, edges: Tensor, confidence: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """What triples offer their objects, added up (O, hidden_dim), and their predicates (T, output_dim).
+
+        ``table`` (2 * O, hidden_dim) holds what ``net1``'s first layer makes of each object as a subject, then as an
+        object, which is done once for all triples; ``weight`` is its part for predicates.
+        """
+        objects = len(table) // 2
+        subject, target = edges.unbind(dim=1)
+        ends = F.embedding_bag(torch.stack([subject, target + objects], dim=1), table, mode="sum")
+        offered = self.net1[1:](torch.addmm(ends, predicates, weight.T))
+        # Sums over whole rows cost less than copying the parts that are needed.
+        to_subject = sum_by_owner(offered, subject, objects, confidence)[:, : self.hidden_dim]
+        to_object = sum_by_owner(offered, target, objects, confidence)[:, -self.hidden_dim :]
+        to_predicate = offered[:, self.hidden_dim : -self.hidden_dim]
+        if confidence is not None:
+            to_predicate = to_predicate * confidence[:, None].to(to_predicate)
+        return to_subject + to_object, to_predicate
 
 
 def _appearances(edges: Tensor, objects: int, weights: Tensor | None) -> Tensor:

@@ -119,7 +119,8 @@ class GraphTripleConv(nn.Module):
         objects = len(table) // 2
         subject, target = edges.unbind(dim=1)
         ends = F.embedding_bag(torch.stack([subject, target + objects], dim=1), table, mode="sum")
-        offered = self.net1[1:](torch.addmm(ends, predicates, weight.T))
+        # In place, which autocast leaves alone: a new sum would cost twice as much, and more for every new T.
+        offered = self.net1[1:](ends.addmm_(predicates.to(ends), weight.T.to(ends)))
         # Sums over whole rows cost less than copying the parts that are needed.
         to_subject = sum_by_owner(offered, subject, objects, confidence)[:, : self.hidden_dim]
         to_object = sum_by_owner(offered, target, objects, confidence)[:, -self.hidden_dim :]

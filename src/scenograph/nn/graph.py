@@ -49,7 +49,7 @@ class Relu(nn.ReLU):
         super().__init__(inplace=True)
 
     def forward(self, input: Tensor) -> Tensor:
-        """Any shape. Read as a whole number, a bfloat16 is below zero where it is."""
+        """Any shape. Read as a whole number, a bfloat16 is below zero where it is; what is no number becomes zero."""
         if input.dtype != torch.bfloat16 or input.device.type != "cpu" or torch.is_grad_enabled():
             return super().forward(input)
         input.view(torch.int16).clamp_(min=0)
@@ -96,10 +96,9 @@ class GraphTripleConv(nn.Module):
         table = torch.cat([F.linear(objects, first, linear.bias), F.linear(objects, last)])
         together = len(edges) if self.training or edges.device.type != "cpu" else TOGETHER
         parts = [slice(start, start + together) for start in range(0, len(edges), together)]
-        confidences = [None if confidence is None else confidence[part] for part in parts]
         offers = [
-            self._offer(table, middle, predicates[part], edges[part], believed)
-            for part, believed in zip(parts, confidences, strict=True)
+            self._offer(table, middle, predicates[part], edges[part], None if confidence is None else confidence[part])
+            for part in parts
         ]
         pooled = functools.reduce(torch.add, [to_objects for to_objects, _ in offers])
         if self.pooling == "avg":

@@ -142,7 +142,12 @@ class SpadeObjective(Objective):
     def _generator_terms(self, fake: Tensor, batch: SceneBatch, layout: Layout, totals: Totals) -> dict[str, Tensor]:
         config, real = self.config, cast(Tensor, batch.images)
         share = batch.num_images / totals.pictures
-        on_fake, on_real = self._judge(fake, real, batch, layout)
+        condition = self._condition(batch, layout)
+        on_fake = self._judge([fake], condition)
+        with torch.no_grad():
+            self._image_judge().eval()  # so that its spectral norms stay as they just were
+            on_real = self._judge([real], condition)
+            self._image_judge().train()
         adversarial = torch.stack([generator_loss(config.gan_loss, scale[-1]) for scale in on_fake]).mean()
         terms = {
             "image_gan": config.image_weight * share * adversarial,
@@ -158,24 +163,17 @@ class SpadeObjective(Objective):
     def _discriminator_terms(
         self, phase: str, fake: Tensor, batch: SceneBatch, layout: Layout, totals: Totals
     ) -> dict[str, Tensor]:
-        on_fake, on_real = self._judge(fake, cast(Tensor, batch.images), batch, layout)
-        losses = [
-            discriminator_loss(self.config.gan_loss, real[-1], fake[-1])
-            for real, fake in zip(on_real, on_fake, strict=True)
-        ]
+        found = self._judge([fake, cast(Tensor, batch.images)], self._condition(batch, layout))
+        scores = (scale[-1].chunk(2) for scale in found)
+        losses = [discriminator_loss(self.config.gan_loss, on_real, on_fake) for on_fake, on_real in scores]
         share = batch.num_images / totals.pictures
         return {"image_critic": share * torch.stack(losses).mean()}
 
-    def _judge(
-        self, fake: Tensor, real: Tensor, batch: SceneBatch, layout: Layout
-    ) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
-        """What the discriminator finds in pictures and in the real ones, in one pass."""
-        condition = self._condition(batch, layout)
-        pairs = [(pictures, condition) if self.picture_first else (condition, pictures) for pictures in (fake, real)]
-        both = torch.cat([torch.cat(pair, dim=1) for pair in pairs])
-        found = self._image_judge()(both)
-        halves = [[features.chunk(2) for features in scale] for scale in found]
-        return [[one for one, _ in scale] for scale in halves], [[other for _, other in scale] for scale in halves]
+    def _judge(self, batches: list[Tensor], condition: Tensor) -> list[list[Tensor]]:
+        """What the discriminator finds in batches of pictures of the same layouts, one after the other in one pass."""
+        pairs = [(pictures, condition) if self.picture_first else (condition, pictures) for pictures in batches]
+        found: list[list[Tensor]] = self._image_judge()(torch.cat([torch.cat(pair, dim=1) for pair in pairs]))
+        return found
 
     def _condition(self, batch: SceneBatch, layout: Layout) -> Tensor:
         """What the discriminator sees of the layout: (N, C, H, W)."""

@@ -210,7 +210,7 @@ def test_maps_that_do_not_repeat_are_convolved_as_they_are():
     assert neighbourhoods(torch.zeros(1, 4, 16, 16), 3) is None
 
 
-@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("kernel", [1, 3, 4])
 @pytest.mark.parametrize("many", [1, 1024], ids=["many rows", "few rows"])
 def test_small_maps_are_convolved_as_matrix_products(monkeypatch, kernel, many):
     monkeypatch.setattr(convolution, "MANY", many)
@@ -224,15 +224,16 @@ def test_small_maps_are_convolved_as_matrix_products(monkeypatch, kernel, many):
         torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-4)
 
 
-@pytest.mark.parametrize("size", [(32, 48), (29, 35)], ids=["whole tiles", "cut tiles"])
+@pytest.mark.parametrize("kernel", [3, 4])
+@pytest.mark.parametrize("size", [(32, 44), (29, 35)], ids=["whole tiles", "cut tiles"])
 @pytest.mark.parametrize("most", [1, 4096], ids=["picture by picture", "at once"])
-def test_wide_maps_are_convolved_in_tiles(monkeypatch, size, most):
+def test_wide_maps_are_convolved_in_tiles(monkeypatch, kernel, size, most):
     monkeypatch.setattr(winograd, "MOST_TILES", most)
     torch.manual_seed(0)
-    shapes = (2, 128, *size), (130, 128, 3, 3), (130,)
+    shapes = (2, 128, *size), (130, 128, kernel, kernel), (130,)
     inputs = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
     assert winograd_pays(*inputs[:2])
-    found, wanted = same_conv2d(*inputs), F.conv2d(*inputs, padding=1)
+    found, wanted = same_conv2d(*inputs), F.conv2d(*inputs, padding=kernel // 2)
     torch.testing.assert_close(found, wanted, atol=1e-10, rtol=0)
     cotangent = torch.randn_like(wanted)
     gradients = (torch.autograd.grad(out, inputs, cotangent) for out in (found, wanted))
@@ -248,6 +249,10 @@ def test_tiles_are_left_to_wide_maps_in_full_precision():
     assert not winograd_pays(wide[..., :28], kernels)
     assert not winograd_pays(wide[:, :64], kernels[:, :64])
     assert not winograd_pays(wide, kernels[..., :1, :1])
+    assert not winograd_pays(wide, kernels[..., :1])
+    larger = F.pad(kernels, (0, 1, 0, 1))
+    assert winograd_pays(F.pad(wide, (0, 3, 0, 3)), larger)
+    assert not winograd_pays(wide, larger)
     assert not winograd_pays(wide.bfloat16(), kernels.bfloat16())
     with torch.autocast("cpu", torch.bfloat16):
         assert not winograd_pays(wide, kernels)

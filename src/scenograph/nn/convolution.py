@@ -26,7 +26,10 @@ MANY, PICTURES = 1024, 16
 
 
 def same_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """``conv2d`` that keeps the sides: (N, C, H, W) -> (N, C', H, W); kernels (C', C, K, K) of an odd K."""
+    """``conv2d(x, weight, bias, padding=K // 2)``: (N, C, H, W), (C', C, K, K) -> (N, C', H, W).
+
+    An even kernel makes sides longer by one.
+    """
     kernel = weight.shape[2]
     if winograd_pays(x, weight):
         return winograd_conv2d(x, weight, bias)

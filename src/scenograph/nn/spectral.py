@@ -95,7 +95,7 @@ class SpectralConv2d(SpectralLayer, nn.Conv2d):
         if factor is not None:
             weight, bias = weight * factor, None if bias is None else bias * factor
         kernel = self.kernel_size[0]
-        if kernel % 2 and self.stride == (1, 1) and self.padding == (kernel // 2, kernel // 2):
+        if self.stride == (1, 1) and self.padding == (kernel // 2, kernel // 2):
             return same_conv2d(x, weight, bias)
         return self._conv_forward(x, weight, bias)
 

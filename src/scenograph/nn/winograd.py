@@ -1,8 +1,8 @@
-"""Convolutions with kernels of 3 x 3 in a quarter of the multiplications: F(4 x 4, 3 x 3) of Lavin & Gray (CVPR 2016).
+"""Convolutions in a quarter of the multiplications: F(4 x 4, 3 x 3) and F(3 x 3, 4 x 4) of Lavin & Gray (CVPR 2016).
 
-Tiles of 6 x 6 pixels, each overlapping the next by 2, give 4 x 4 pixels each. Once tiles and kernels are transformed,
-every one of the 36 positions is a matrix product of its own. Its rounding errors are about four times a plain
-convolution's: 1e-5 of the largest value in float32.
+Tiles of 6 x 6 pixels give 4 x 4 pixels each with kernels of 3 x 3, and 3 x 3 with kernels of 4 x 4. Once tiles and
+kernels are transformed, every one of the 36 positions is a matrix product of its own. Its rounding errors are about
+four times a plain convolution's: 1e-5 of the largest value in float32.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 Transform = list[list[float]]
-STEP, SIDE = 4, 6
-"""Pixels that a tile gives, and takes, along each axis."""
+SIDE = 6
+"""Pixels of a tile along each axis."""
 
+POINTS, SCALES = (0, 1, -1, 2, -2), (1 / 4, -1 / 6, -1 / 6, 1 / 24, 1 / 24, 1)
+"""The transforms along one axis interpolate at these points and at infinity; kernels are scaled."""
 TILE: Transform = [
     [4, 0, -5, 0, 1, 0],
     [0, -4, -4, 1, 1, 0],
@@ -26,24 +28,9 @@ TILE: Transform = [
     [0, 2, -1, -2, 1, 0],
     [0, 4, 0, -5, 0, 1],
 ]
-KERNEL: Transform = [
-    [1 / 4, 0, 0],
-    [-1 / 6, -1 / 6, -1 / 6],
-    [-1 / 6, 1 / 6, -1 / 6],
-    [1 / 24, 1 / 12, 1 / 6],
-    [1 / 24, -1 / 12, 1 / 6],
-    [0, 0, 1],
-]
-RESULT: Transform = [
-    [1, 1, 1, 1, 1, 0],
-    [0, 1, -1, 2, -2, 0],
-    [0, 1, 1, 4, 4, 0],
-    [0, 1, -1, 8, -8, 1],
-]
-"""The transforms along one axis, of interpolation at 0, 1, -1, 2, -2 and infinity."""
 
-FEWEST_TILES, FEWEST_PAIRS = 64, 128 * 128
-"""Tiles and pairs of channels in and out from which on the transforms cost less than they save on a CPU."""
+FEWEST_TILES, FEWEST_PAIRS = {3: 64, 4: 144}, 128 * 128
+"""Tiles, by kernel, and pairs of channels in and out from which on the transforms cost less than they save on a CPU."""
 MOST_TILES = 4096
 """Tiles at once, unless one picture has more: transformed, pixels take twice the memory."""
 
@@ -51,17 +38,24 @@ MOST_TILES = 4096
 def winograd_pays(x: Tensor, weight: Tensor) -> bool:
     """Whether :func:`winograd_conv2d` is the fastest; GPUs have their own, and half precision is too coarse for it."""
     half = torch.is_autocast_enabled(x.device.type) or x.dtype.itemsize < 4
-    if x.device.type != "cpu" or half or weight.shape[2:] != (3, 3):
+    height, width = weight.shape[2:]
+    if x.device.type != "cpu" or half or height != width or height not in FEWEST_TILES:
         return False
-    return len(x) * math.prod(_tiles(*x.shape[2:])) >= FEWEST_TILES and len(weight) * weight.shape[1] >= FEWEST_PAIRS
+    tiles = len(x) * math.prod(_tiles(*x.shape[2:], kernel=height))
+    return tiles >= FEWEST_TILES[height] and len(weight) * weight.shape[1] >= FEWEST_PAIRS
 
 
 def winograd_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """``conv2d(x, weight, bias, padding=1)``: (N, C, H, W), (C', C, 3, 3) -> (N, C', H, W), channels last."""
-    parts = x.permute(0, 2, 3, 1).split(max(1, MOST_TILES // math.prod(_tiles(*x.shape[2:]))))
+    """``conv2d(x, weight, bias, padding=K // 2)``: (N, C, H, W), (C', C, K, K) of K 3 or 4 -> (N, C', H', W').
+
+    An even kernel makes sides longer by one. The result has its channels last.
+    """
+    kernel = weight.shape[2]
+    parts = x.permute(0, 2, 3, 1).split(max(1, MOST_TILES // math.prod(_tiles(*x.shape[2:], kernel=kernel))))
     done = [_Winograd.apply(part, weight) for part in parts]
     pixels = done[0] if len(done) == 1 else torch.cat(done)
-    result = pixels[:, : x.shape[2], : x.shape[3]].permute(0, 3, 1, 2)
+    height, width = (side + 1 - kernel % 2 for side in x.shape[2:])
+    result = pixels[:, :height, :width].permute(0, 3, 1, 2)
     return result if bias is None else result + bias[:, None, None]
 
 
@@ -74,47 +68,70 @@ class _Winograd(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, pixels: Tensor, weight: Tensor) -> Tensor:
-        count, ctx.height, ctx.width, channels = pixels.shape
-        rows, columns = _tiles(ctx.height, ctx.width)
-        after = (1, 1 + columns * STEP - ctx.width, 1, 1 + rows * STEP - ctx.height)
-        tiles = F.pad(pixels, (0, 0, *after)).unfold(1, SIDE, STEP).unfold(2, SIDE, STEP).permute(4, 5, 0, 1, 2, 3)
+        (count, ctx.height, ctx.width, channels), kernel = pixels.shape, weight.shape[2]
+        (rows, columns), step, before = _tiles(ctx.height, ctx.width, kernel=kernel), _step(kernel), kernel // 2
+        bottom, right = (step * (tiles - 1) + SIDE - before for tiles in (rows, columns))
+        padded = F.pad(pixels, (0, 0, before, right - ctx.width, before, bottom - ctx.height))
+        tiles = padded.unfold(1, SIDE, step).unfold(2, SIDE, step).permute(4, 5, 0, 1, 2, 3)
         spectra = (_both_axes(TILE, pixels) @ tiles.reshape(SIDE**2, -1)).view(SIDE**2, -1, channels)
         ctx.save_for_backward(spectra, weight)
         products = torch.bmm(spectra, _kernel_spectra(weight).transpose(1, 2))
-        found = (_both_axes(RESULT, pixels) @ products.flatten(1)).view(STEP, STEP, count, rows, columns, len(weight))
-        return found.permute(2, 3, 0, 4, 1, 5).reshape(count, rows * STEP, columns * STEP, len(weight))
+        found = (_result(kernel, pixels) @ products.flatten(1)).view(step, step, count, rows, columns, len(weight))
+        return found.permute(2, 3, 0, 4, 1, 5).reshape(count, rows * step, columns * step, len(weight))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:
         (gradient,), (spectra, weight) = gradients, ctx.saved_tensors
-        count, height, width, _ = gradient.shape
-        found = gradient.unflatten(2, (-1, STEP)).unflatten(1, (-1, STEP)).permute(2, 4, 0, 1, 3, 5)
-        products = (_both_axes(RESULT, spectra).T @ found.reshape(STEP**2, -1)).view(SIDE**2, -1, len(weight))
+        (count, height, width, _), kernel = gradient.shape, weight.shape[2]
+        step, before = _step(kernel), kernel // 2
+        found = gradient.unflatten(2, (-1, step)).unflatten(1, (-1, step)).permute(2, 4, 0, 1, 3, 5)
+        products = (_result(kernel, spectra).T @ found.reshape(step**2, -1)).view(SIDE**2, -1, len(weight))
         to_pixels = to_weight = None
         if ctx.needs_input_grad[0]:
             tiles = _both_axes(TILE, spectra).T @ torch.bmm(products, _kernel_spectra(weight)).flatten(1)
-            tiles = tiles.view(SIDE, SIDE, count, height // STEP, width // STEP, -1)
+            tiles = tiles.view(SIDE, SIDE, count, height // step, width // step, -1)
             # Where tiles overlap, their gradients add up.
-            to_pixels = tiles.new_zeros(count, height + SIDE - STEP, width + SIDE - STEP, tiles.shape[-1])
+            to_pixels = tiles.new_zeros(count, height + SIDE - step, width + SIDE - step, tiles.shape[-1])
             for row in range(SIDE):
                 for column in range(SIDE):
-                    to_pixels[:, row : row + height : STEP, column : column + width : STEP] += tiles[row, column]
-            to_pixels = to_pixels[:, 1 : ctx.height + 1, 1 : ctx.width + 1]
+                    to_pixels[:, row : row + height : step, column : column + width : step] += tiles[row, column]
+            to_pixels = to_pixels[:, before : before + ctx.height, before : before + ctx.width]
         if ctx.needs_input_grad[1]:
-            kernels = _both_axes(KERNEL, spectra).T @ torch.bmm(products.transpose(1, 2), spectra).flatten(1)
-            to_weight = kernels.view(3, 3, *weight.shape[:2]).permute(2, 3, 0, 1)
+            kernels = _kernel(kernel, spectra).T @ torch.bmm(products.transpose(1, 2), spectra).flatten(1)
+            to_weight = kernels.view(kernel, kernel, *weight.shape[:2]).permute(2, 3, 0, 1)
         return to_pixels, to_weight
 
 
-def _tiles(height: int, width: int) -> tuple[int, int]:
-    """Rows and columns of tiles that cover a picture."""
-    return -(-height // STEP), -(-width // STEP)
+def _step(kernel: int) -> int:
+    """Pixels that a tile gives along each axis."""
+    return SIDE + 1 - kernel
+
+
+def _tiles(*sides: int, kernel: int) -> list[int]:
+    """Rows and columns of tiles that cover what a kernel makes of a picture."""
+    return [-(-(side + 1 - kernel % 2) // _step(kernel)) for side in sides]
 
 
 def _kernel_spectra(weight: Tensor) -> Tensor:
-    """(C', C, 3, 3) -> (36, C', C)."""
-    kernels = weight.permute(2, 3, 0, 1).reshape(9, -1)
-    return (_both_axes(KERNEL, weight) @ kernels).view(SIDE**2, *weight.shape[:2])
+    """(C', C, K, K) -> (36, C', C)."""
+    kernels = weight.permute(2, 3, 0, 1).reshape(weight.shape[2] ** 2, -1)
+    return (_kernel(weight.shape[2], weight) @ kernels).view(SIDE**2, *weight.shape[:2])
+
+
+def _kernel(kernel: int, like: Tensor) -> Tensor:
+    """The transform of kernels (36, K * K)."""
+    rows = zip(SCALES, _powers(kernel), strict=True)
+    return _both_axes([[scale * power for power in row] for scale, row in rows], like)
+
+
+def _result(kernel: int, like: Tensor) -> Tensor:
+    """The transform of products (S * S, 36) to the S x S pixels that a tile gives."""
+    return _both_axes(_powers(_step(kernel)), like).T
+
+
+def _powers(count: int) -> Transform:
+    """The first powers of every point; of infinity, only the last one counts: (6, count)."""
+    return [*([float(point**power) for power in range(count)] for point in POINTS), [0.0] * (count - 1) + [1.0]]
 
 
 def _both_axes(transform: Transform, like: Tensor) -> Tensor:

@@ -100,7 +100,7 @@ class Neighbourhoods:
 
     def spread(self, rows: Tensor) -> Tensor:
         """What every kind has (V, C), at every pixel: (N, C, H, W), channels last."""
-        return take(rows, self.kinds).permute(0, 3, 1, 2)
+        return take(rows, self.kinds[..., None]).permute(0, 3, 1, 2)
 
 
 def windows(numbers: Tensor, kernel: int, beyond: int) -> Tensor:
@@ -114,10 +114,16 @@ def convolve_around(rows: Tensor, around: Tensor, weight: Tensor, bias: Tensor |
 
     Row number R is zero.
     """
-    table, matrix = F.pad(rows, (0, 0, 0, 1)), weight.permute(0, 2, 3, 1).flatten(1)
-    chosen = around.flatten(0, -2)
-    gathered = take(table, F.pad(chosen, (0, 0, 0, -len(chosen) % PICTURES))).flatten(-2)
-    return linear(gathered, matrix, bias)[: len(chosen)].unflatten(0, around.shape[:-1])
+    table, chosen, taps = F.pad(rows, (0, 0, 0, 1)), around.flatten(0, -2), around.shape[-1]
+    if len(rows) < len(chosen):
+        # Multiplying rows by every tap is less than gathering and multiplying what is around pixels.
+        products = F.linear(table, weight.permute(2, 3, 0, 1).flatten(0, 2)).view(-1, len(weight))
+        result = take(products, chosen * taps + torch.arange(taps))
+        result = result if bias is None else result + bias.to(result)
+    else:
+        gathered = take(table, F.pad(chosen, (0, 0, 0, -len(chosen) % PICTURES))[..., None]).flatten(1)
+        result = linear(gathered, weight.permute(0, 2, 3, 1).flatten(1), bias)[: len(chosen)]
+    return result.unflatten(0, around.shape[:-1])
 
 
 def linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -139,9 +145,9 @@ class Linear(nn.Linear):
 
 
 def take(rows: Tensor, chosen: Tensor) -> Tensor:
-    """Rows (R, C) chosen by number, of any shape: (..., C)."""
-    result: Tensor = _Take.apply(rows, chosen)
-    return result
+    """Rows (R, C) chosen by number (..., K), those of the last axis added up: (..., C)."""
+    result: Tensor = _Take.apply(rows, chosen.flatten(0, -2))
+    return result.unflatten(0, chosen.shape[:-1])
 
 
 class _Take(torch.autograd.Function):
@@ -151,18 +157,19 @@ class _Take(torch.autograd.Function):
     def forward(ctx: Any, rows: Tensor, chosen: Tensor) -> Tensor:
         ctx.save_for_backward(chosen)
         ctx.count = len(rows)
-        return F.embedding(chosen, rows)
+        return F.embedding_bag(chosen, rows, mode="sum")
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (chosen,) = ctx.saved_tensors
-        return sum_by_owner(gradient.flatten(0, -2), chosen.flatten(), ctx.count), None
+        return sum_by_owner(gradient, chosen, ctx.count), None
 
 
 def sum_by_owner(rows: Tensor, owner: Tensor, count: int, weights: Tensor | None = None) -> Tensor:
-    """Rows (T, D), times weights (T,), added up by owner (T,) in 0..count-1: (count, D)."""
-    order = torch.argsort(owner, stable=True)
-    sizes = torch.bincount(owner, minlength=count)
+    """Rows (T, D), times weights (T,), added up by owner (T,), or by every owner (T, K), in 0..count-1: (count, D)."""
+    order = torch.argsort(owner.flatten(), stable=True)
+    sizes = torch.bincount(owner.flatten(), minlength=count)
+    order = order if owner.ndim == 1 else order // owner.shape[1]
     per_row = None if weights is None else weights[order].to(rows.dtype)
     return F.embedding_bag(order, rows, sizes.cumsum(0) - sizes, mode="sum", per_sample_weights=per_row)
 

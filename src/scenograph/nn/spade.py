@@ -147,14 +147,11 @@ class SpadeNorm(nn.Module):
     def forward(self, x: Tensor, layout: Layout, repeats: Neighbourhoods | None = None) -> Tensor:
         """Features (N, C, H, W), a layout of the same size, and what repeats in it -> (N, C, H, W)."""
         if repeats is None:
-            modulation = self.modulation(F.relu(self.shared(layout), inplace=True))
-        else:
-            hidden = F.relu(self.shared.around(layout, repeats.near), inplace=True)
-            modulation = repeats.spread(
-                convolve_around(hidden, repeats.far, self.modulation.weight, self.modulation.bias)
-            )
-        gain, shift = modulation.chunk(2, dim=1)
-        return torch.addcmul(shift, self.norm(x), 1 + gain)
+            gain, shift = self.modulation(F.relu(self.shared(layout), inplace=True)).chunk(2, dim=1)
+            return torch.addcmul(shift, self.norm(x), 1 + gain)
+        hidden = F.relu(self.shared.around(layout, repeats.near), inplace=True)
+        gain, shift = convolve_around(hidden, repeats.far, self.modulation.weight, self.modulation.bias).chunk(2, dim=1)
+        return torch.addcmul(repeats.spread(shift), self.norm(x), repeats.spread(1 + gain))
 
 
 class SpadeBlock(nn.Module):

@@ -374,6 +374,23 @@ def test_scenes_become_label_maps():
         assert model(batch).images.shape == (2, 3, 32, 32)
 
 
+def test_real_pictures_are_judged_by_the_weights_that_judged_the_drawn_ones(monkeypatch):
+    torch.manual_seed(0)
+    model = small().train()
+    batch = SceneBatch.from_scenes([Scene((SceneObject("label 3", box=(0.2, 0.2, 0.7, 0.7)),))], VOCABULARY, 8)
+    batch = replace(batch, images=torch.rand(1, 3, 32, 32))
+    objective = SpadeObjective(SpadeObjectiveConfig(feature_weight=0.0, discriminator_channels=8), model)
+    drawn = batch.images.clone().requires_grad_()
+    monkeypatch.setattr(objective, "_draw", lambda *_: (drawn, {}))
+    judge = objective.discriminators["image_discriminator"].train()
+    vector = judge.scales[0].middle[0].weight_u
+    before = vector.clone()
+    loss, terms = objective.loss("generator", batch, Totals(1, 1, 0), [torch.Generator()], {})
+    loss.backward()
+    assert float(terms["matching"]) == pytest.approx(0, abs=1e-6)
+    assert not torch.equal(vector, before) and judge.training and drawn.grad.any()
+
+
 def test_styles_belong_to_the_seed_or_to_a_picture():
     model = small(latent_size=6, unknown_label=False)
     batch = SceneBatch.from_scenes([Scene((SceneObject("label 0", box=(0, 0, 1, 1)),))] * 2, VOCABULARY, 8)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal, TypeVar
 
 import torch
@@ -33,6 +35,17 @@ def leaky_activation(name: str) -> nn.Module:
 def channels_last(module: ModuleKind) -> ModuleKind:
     """Store convolution weights with channels last, which CPUs and tensor cores convolve faster."""
     return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """A module in eval mode for a while: what it does leaves its spectral norms and running statistics as they are."""
+    training = module.training
+    module.eval()
+    try:
+        yield
+    finally:
+        module.train(training)
 
 
 def orthogonal_(module: nn.Module) -> None:

@@ -48,13 +48,13 @@ def winograd_pays(x: Tensor, weight: Tensor) -> bool:
 def winograd_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """``conv2d(x, weight, bias, padding=K // 2)``: (N, C, H, W), (C', C, K, K) of K 3 or 4 -> (N, C', H', W').
 
-    An even kernel makes sides longer by one. The result has its channels last.
+    The result has its channels last.
     """
     kernel = weight.shape[2]
     parts = x.permute(0, 2, 3, 1).split(max(1, MOST_TILES // math.prod(_tiles(*x.shape[2:], kernel=kernel))))
     done = [_Winograd.apply(part, weight) for part in parts]
     pixels = done[0] if len(done) == 1 else torch.cat(done)
-    height, width = (side + 1 - kernel % 2 for side in x.shape[2:])
+    height, width = _sides(*x.shape[2:], kernel=kernel)
     result = pixels[:, :height, :width].permute(0, 3, 1, 2)
     return result if bias is None else result + bias[:, None, None]
 
@@ -70,8 +70,8 @@ class _Winograd(torch.autograd.Function):
     def forward(ctx: Any, pixels: Tensor, weight: Tensor) -> Tensor:
         (count, ctx.height, ctx.width, channels), kernel = pixels.shape, weight.shape[2]
         (rows, columns), step, before = _tiles(ctx.height, ctx.width, kernel=kernel), _step(kernel), kernel // 2
-        bottom, right = (step * (tiles - 1) + SIDE - before for tiles in (rows, columns))
-        padded = F.pad(pixels, (0, 0, before, right - ctx.width, before, bottom - ctx.height))
+        below, right = step * rows + kernel - 1 - ctx.height, step * columns + kernel - 1 - ctx.width
+        padded = F.pad(pixels, (0, 0, before, right - before, before, below - before))
         tiles = padded.unfold(1, SIDE, step).unfold(2, SIDE, step).permute(4, 5, 0, 1, 2, 3)
         spectra = (_both_axes(TILE, pixels) @ tiles.reshape(SIDE**2, -1)).view(SIDE**2, -1, channels)
         ctx.save_for_backward(spectra, weight)
@@ -91,7 +91,7 @@ class _Winograd(torch.autograd.Function):
             tiles = _both_axes(TILE, spectra).T @ torch.bmm(products, _kernel_spectra(weight)).flatten(1)
             tiles = tiles.view(SIDE, SIDE, count, height // step, width // step, -1)
             # Where tiles overlap, their gradients add up.
-            to_pixels = tiles.new_zeros(count, height + SIDE - step, width + SIDE - step, tiles.shape[-1])
+            to_pixels = tiles.new_zeros(count, height + kernel - 1, width + kernel - 1, tiles.shape[-1])
             for row in range(SIDE):
                 for column in range(SIDE):
                     to_pixels[:, row : row + height : step, column : column + width : step] += tiles[row, column]
@@ -107,9 +107,14 @@ def _step(kernel: int) -> int:
     return SIDE + 1 - kernel
 
 
+def _sides(*sides: int, kernel: int) -> list[int]:
+    """Height and width of what a kernel makes of a picture: even ones make it larger by one."""
+    return [side + 1 - kernel % 2 for side in sides]
+
+
 def _tiles(*sides: int, kernel: int) -> list[int]:
-    """Rows and columns of tiles that cover what a kernel makes of a picture."""
-    return [-(-(side + 1 - kernel % 2) // _step(kernel)) for side in sides]
+    """Rows and columns of tiles that cover it."""
+    return [-(-side // _step(kernel)) for side in _sides(*sides, kernel=kernel)]
 
 
 def _kernel_spectra(weight: Tensor) -> Tensor:

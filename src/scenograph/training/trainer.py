@@ -39,6 +39,7 @@ from scenograph.errors import UserError, suggest, validate
 from scenograph.files import make_folder, write_atomically
 from scenograph.models.base import Model, load_state
 from scenograph.models.registry import MODELS, AutoModel
+from scenograph.nn.layers import evaluating
 from scenograph.scenes.batch import SceneBatch, images_to_uint8
 from scenograph.scenes.drawing import contact_sheet
 from scenograph.scenes.vocabulary import Vocabulary
@@ -239,12 +240,10 @@ class Trainer:
         """Figures over the validation scenes, divided among processes, and the picture grid."""
         training, loader = self.recipe.training, self.loaders["validation"]
         model = self.best_model
-        was_training = model.training
-        model.eval()
         sums: dict[str, list[float]] = {}
         count = min(training.validation_scenes, len(loader))
         size = training.batch_size
-        with torch.no_grad(), self.accelerator.autocast():
+        with evaluating(model), torch.no_grad(), self.accelerator.autocast():
             for number, start in enumerate(range(0, count, size)):
                 if number % self.accelerator.num_processes != self.accelerator.process_index:
                     continue
@@ -255,7 +254,6 @@ class Trainer:
                     sums[name] = [before[0] + total, before[1] + weight]
             if training.grid_scenes and self._is_main:
                 self._draw_grid(writer, model, loader)
-        model.train(was_training)
         gathered = gather_object([sums]) if self.accelerator.num_processes > 1 else [sums]
         return {
             name: sum(part[name][0] for part in gathered if name in part)

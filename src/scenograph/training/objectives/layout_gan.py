@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from scenograph.models.base import Model
 from scenograph.models.published.features import load_vgg19
+from scenograph.nn.layers import evaluating
 from scenograph.nn.object_discriminators import ObjectAwareDiscriminator, System
 from scenograph.nn.perceptual import FeatureStack, feature_distance
 from scenograph.scenes.batch import SceneBatch
@@ -153,11 +154,10 @@ class LayoutGanObjective(Objective):
         assert made is not None
         difference = (made - batch.images).abs().mean(dim=(1, 2, 3))
         figures = {"pixels": (float(difference.sum()), float(len(difference)))}
-        self.discriminator.eval()  # so that judging leaves its spectral norms as they are
-        for kind, pictures in (("real", batch.images), ("generated", made)):
-            for name, scores in zip(("image", "object"), self._judge(pictures, batch), strict=True):
-                figures[f"{name}_score_{kind}"] = (float(scores.sum()), float(len(scores)))
-        self.discriminator.train()
+        with evaluating(self.discriminator):
+            for kind, pictures in (("real", batch.images), ("generated", made)):
+                for name, scores in zip(("image", "object"), self._judge(pictures, batch), strict=True):
+                    figures[f"{name}_score_{kind}"] = (float(scores.sum()), float(len(scores)))
         return figures
 
     def sample(self, model: Model, batch: SceneBatch, draws: Draws) -> dict[str, Tensor]:

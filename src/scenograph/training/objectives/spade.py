@@ -16,7 +16,7 @@ from scenograph.models.published.features import load_vgg19
 from scenograph.models.spade import Spade
 from scenograph.nn.discriminators import ObjectDiscriminator
 from scenograph.nn.embedding import AttributeEmbedding
-from scenograph.nn.layers import channels_last, small_xavier_
+from scenograph.nn.layers import channels_last, evaluating, small_xavier_
 from scenograph.nn.layout import compose_layout
 from scenograph.nn.perceptual import FeatureStack, feature_distance
 from scenograph.nn.spade import LabelMap, Layout, MultiScaleDiscriminator
@@ -144,10 +144,8 @@ class SpadeObjective(Objective):
         share = batch.num_images / totals.pictures
         condition = self._condition(batch, layout)
         on_fake = self._judge([fake], condition)
-        with torch.no_grad():
-            self._image_judge().eval()  # so that its spectral norms stay as they just were
+        with torch.no_grad(), evaluating(self._image_judge()):
             on_real = self._judge([real], condition)
-            self._image_judge().train()
         adversarial = torch.stack([generator_loss(config.gan_loss, scale[-1]) for scale in on_fake]).mean()
         terms = {
             "image_gan": config.image_weight * share * adversarial,

@@ -159,6 +159,15 @@ BAD = {
     "weights file": (["evaluate", "folders", "a", "b", "--weights", "inception=no.pth"], "there is no no.pth"),
     "bench": (["bench", "quality", "tiny-lama", "--pack", "nowhere"], "is not a pack"),
     "foreign picture": (["generate", "foreign.png"], "was not made by scenograph"),
+    "command": (["scene", "chek"], "No such command 'chek'. Did you mean 'check'? (see scenograph scene --help)"),
+    "option's name": (["generate", "cube", "--seed", "3"], "No such option: --seed (Possible options: --object-seed,"),
+    "option's value": (
+        ["layout", "cube", "--precision", "bf32"],
+        "'--precision': 'bf32' is not one of 'no', 'bf16' (see scenograph layout --help)",
+    ),
+    "number": (["generate", "cube", "--steps", "ten"], "Invalid value for '--steps': Input should be a valid integer"),
+    "no value": (["generate", "cube", "--seeds"], "Option '--seeds' requires an argument (see scenograph --help)"),
+    "argument": (["generate"], "Missing argument 'SCENE' (see scenograph generate --help)"),
 }
 
 

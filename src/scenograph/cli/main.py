@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -59,22 +59,26 @@ app.command("env")(environment.env)
 def run() -> None:
     """Run the command line; bad input is one line on stderr and exit code 2."""
     try:
-        app()
+        sys.exit(app(prog_name=app.info.name, standalone_mode=False))
     except UserError as error:
-        errors.print(f"[red]error:[/red] {_plain(str(error))}")
-        sys.exit(2)
+        _refuse(str(error))
+    except typer.TyperException as error:  # what the parser refuses
+        rule = error.format_message().replace("Value error, ", "").removesuffix(".")
+        if not rule:  # no command was named, and the help has been shown
+            sys.exit(2)
+        context = getattr(error, "ctx", None)
+        _refuse(f"{rule} (see {context.command_path if context else app.info.name} --help)")
     except BrokenPipeError:
         os._exit(0)
     except OSError as error:  # a full disk can strike wherever a library writes
-        place = f": {error.filename}" if error.filename else ""
-        errors.print(f"[red]error:[/red] {_plain(f'{error.strerror or error}{place}')}")
-        sys.exit(2)
+        _refuse(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
     except SystemExit as stop:
         if stop.code == 130:  # typer's answer to Ctrl-C, which says nothing
             errors.print("interrupted; the same command goes on where it can")
         raise
 
 
-def _plain(text: str) -> str:
-    """Keep brackets such as ``objects[4]`` from being read as markup."""
-    return text.replace("[", r"\[")
+def _refuse(message: str) -> NoReturn:
+    plain = message.replace("[", r"\[")  # brackets such as objects[4] are no markup
+    errors.print(f"[red]error:[/red] {plain}")
+    sys.exit(2)

@@ -94,7 +94,7 @@ def evaluate(
     ] = None,
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="As in generate.")] = None,
     device: Annotated[str, typer.Option("--device", help="As in generate.")] = "auto",
-    precision: Annotated[Precision, typer.Option("--precision", help="Of drawing, or layouts measured alone.")] = "no",
+    precision: Annotated[Precision, typer.Option("--precision", help="Of drawing, or of placing alone.")] = "no",
     out: Annotated[Path, typer.Option("--out", help="Folder; the same command goes on in it.")] = Path("evaluation"),
 ) -> None:
     """Measure models by named protocols: draw the scenes of a pack, measure the pictures, write a report.

@@ -62,7 +62,7 @@ def run() -> None:
         sys.exit(app(prog_name=app.info.name, standalone_mode=False))
     except UserError as error:
         _refuse(str(error))
-    except typer.TyperException as error:  # what the parser refuses
+    except typer.TyperException as error:  # what the parser refuses, of choices in the words of pydantic
         rule = error.format_message().replace("Value error, ", "").removesuffix(".")
         if not rule:  # no command was named, and the help has been shown
             sys.exit(2)

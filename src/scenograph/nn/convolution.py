@@ -118,7 +118,7 @@ def convolve_around(rows: Tensor, around: Tensor, weight: Tensor, bias: Tensor |
     if len(rows) < len(chosen):
         # Multiplying rows by every tap is less than gathering and multiplying what is around pixels.
         products = F.linear(table, weight.permute(2, 3, 0, 1).flatten(0, 2)).view(-1, len(weight))
-        result = take(products, chosen * taps + torch.arange(taps))
+        result = take(products, chosen * taps + torch.arange(taps, device=chosen.device))
         result = result if bias is None else result + bias.to(result)
     else:
         gathered = take(table, F.pad(chosen, (0, 0, 0, -len(chosen) % PICTURES))[..., None]).flatten(1)

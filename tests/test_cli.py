@@ -165,7 +165,11 @@ BAD = {
         ["layout", "cube", "--precision", "bf32"],
         "'--precision': 'bf32' is not one of 'no', 'bf16' (see scenograph layout --help)",
     ),
-    "number": (["generate", "cube", "--steps", "ten"], "Invalid value for '--steps': Input should be a valid integer"),
+    "number": (
+        ["generate", "cube", "--steps", "ten"],
+        "Invalid value for '--steps': Input should be a valid integer, unable to parse string as an integer (found 'ten')",
+    ),
+    "range": (["generate", "cube", "--steps", "0"], "Input should be greater than or equal to 1 (found '0')"),
     "no value": (["generate", "cube", "--seeds"], "Option '--seeds' requires an argument (see scenograph --help)"),
     "argument": (["generate"], "Missing argument 'SCENE' (see scenograph generate --help)"),
 }

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 Checked = TypeVar("Checked", bound=BaseModel)
 
@@ -48,10 +49,16 @@ def _first_complaint(kind: type[BaseModel], error: ValidationError) -> str:
         for part in sections:
             section = section.model_fields[part].annotation
         return f"{place}: no such setting {suggest(str(name), section.model_fields)}"
-    rule = first["msg"].removeprefix("Value error, ")
-    shown = repr(first["input"])
-    whole = first["type"] == "missing" or isinstance(first["input"], dict) or len(shown) > 80
-    return f"{place}: {rule}".removeprefix(": ") + ("" if whole else f" (found {shown})")
+    return f"{place}: {rule_and_value(first)}".removeprefix(": ")
+
+
+def rule_and_value(complaint: ErrorDetails) -> str:
+    """What pydantic asks for, in its words, and what it found instead where that is small and not among them."""
+    rule, value = complaint["msg"].removeprefix("Value error, "), complaint["input"]
+    shown = repr(value)
+    whole = complaint["type"] == "missing" or isinstance(value, dict) or len(shown) > 80
+    named = isinstance(value, str) and shown in rule
+    return rule if whole or named else f"{rule} (found {shown})"
 
 
 def missing_extra(package: str, extra: str) -> UserError:

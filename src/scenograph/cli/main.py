@@ -8,11 +8,12 @@ import sys
 from typing import Annotated, NoReturn
 
 import typer
+from pydantic import ValidationError
 
 import scenograph
 from scenograph.cli import bench, data, environment, evaluate, generate, layout, models, scene, train
 from scenograph.cli.console import console, errors
-from scenograph.errors import UserError
+from scenograph.errors import UserError, rule_and_value
 
 app = typer.Typer(
     name="scenograph",
@@ -62,8 +63,10 @@ def run() -> None:
         sys.exit(app(prog_name=app.info.name, standalone_mode=False))
     except UserError as error:
         _refuse(str(error))
-    except typer.TyperException as error:  # what the parser refuses, of choices in the words of pydantic
-        rule = error.format_message().replace("Value error, ", "").removesuffix(".")
+    except typer.TyperException as error:  # what the parser refuses
+        if isinstance(error.__cause__, ValidationError):
+            error.message = rule_and_value(error.__cause__.errors()[0])
+        rule = error.format_message().removesuffix(".")
         if not rule:  # no command was named, and the help has been shown
             sys.exit(2)
         context = getattr(error, "ctx", None)

@@ -119,6 +119,10 @@ def test_damaged_model_folders_are_one_line(tmp_path):
         (folder / file).write_bytes(content)
         with pytest.raises(UserError, match=message):
             AutoModel.from_pretrained(folder)
+    (tmp_path / "empty").mkdir()
+    for place, message in [(tmp_path, "not a model folder; .*m is one"), (tmp_path / "empty", "not a model folder$")]:
+        with pytest.raises(UserError, match=message):
+            AutoModel.from_pretrained(place)
     with pytest.raises(UserError, match="no model 'mise-renderd-64' .did you mean"):
         AutoModel.from_pretrained("mise-renderd-64")
 

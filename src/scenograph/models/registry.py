@@ -64,7 +64,8 @@ def find_model(source: str | Path) -> Path:
     path = Path(source)
     if path.is_dir():
         if not (path / "config.json").is_file():
-            raise UserError(f"{path} holds no config.json: not a model folder")
+            inside = next((f"; {config.parent} is one" for config in sorted(path.glob("*/config.json"))), "")
+            raise UserError(f"{path} holds no config.json: not a model folder{inside}")
         return path
     if str(source).count("/") == 1 and not str(source).startswith((".", "/", "~")):
         from huggingface_hub import snapshot_download  # takes a while to import

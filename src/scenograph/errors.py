@@ -61,6 +61,15 @@ def rule_and_value(complaint: ErrorDetails) -> str:
     return rule if whole or named else f"{rule} (found {shown})"
 
 
+def unreadable(path: object, error: Exception, otherwise: str | None = None) -> UserError:
+    """For what opening or reading ``path`` raised, without the number and the path that the system's words repeat.
+
+    ``otherwise`` stands for what is not the system's.
+    """
+    system = "not UTF-8 text" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", None)
+    return UserError(f"cannot read {path}: {system or otherwise or error}")
+
+
 def missing_extra(package: str, extra: str) -> UserError:
     """For a dependency that only some uses need: says what to install."""
     return UserError(f"this needs the package {package}: python -m pip install 'scenograph[{extra}]'")

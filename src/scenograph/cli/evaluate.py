@@ -13,7 +13,7 @@ import typer
 
 from scenograph.cli.console import console, progress_bar
 from scenograph.devices import Precision
-from scenograph.errors import UserError, suggest
+from scenograph.errors import UserError, suggest, unreadable
 
 if TYPE_CHECKING:
     import torch
@@ -473,7 +473,7 @@ def _array(path: Path) -> Any:
     try:
         return np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {path}: {error}") from error
+        raise unreadable(path, error) from error
 
 
 def _print(figures: Sequence[Figure], notes: Sequence[str]) -> None:

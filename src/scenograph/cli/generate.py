@@ -16,7 +16,7 @@ import typer
 from scenograph.cli.console import console, parse_seeds, track, write_files
 from scenograph.cli.scene import drawings, read_source
 from scenograph.devices import Precision
-from scenograph.errors import UserError
+from scenograph.errors import UserError, unreadable
 from scenograph.files import make_folder
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def _read_picture(path: Path) -> Image.Image:
         with Image.open(path) as picture:
             return to_rgb(ImageOps.exif_transpose(picture))
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UserError(f"cannot read {path}: {getattr(error, 'strerror', None) or 'not a picture'}") from error
+        raise unreadable(path, error, "not a picture") from error
 
 
 def _names(request: _Request) -> list[str]:
@@ -241,7 +241,7 @@ def _from_picture(path: Path, given: dict[str, str | None], seeds: str | None, o
         with Image.open(path) as picture:
             text = picture.info.get(METADATA)
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or 'not a picture'}") from error
+        raise unreadable(path, error, "not a picture") from error
     if not isinstance(text, str):
         raise UserError(f"{path} was not made by scenograph: it holds no scene; give a scene file or text")
     try:

@@ -18,7 +18,7 @@ from PIL import Image
 from pydantic import Field
 
 from scenograph.data.source import Options, Plan, Progress, Sample, Skip, Source
-from scenograph.errors import UserError
+from scenograph.errors import UserError, unreadable
 from scenograph.scenes.scene import Relation, Scene, SceneObject
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -235,4 +235,4 @@ def _sprite(root: Path, name: str) -> Image.Image:
     try:
         return Image.open(path).convert("RGBA")
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error}") from error
+        raise unreadable(path, error) from error

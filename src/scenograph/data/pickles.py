@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from scenograph.errors import UserError
+from scenograph.errors import UserError, unreadable
 
 _ALLOWED = {
     ("numpy.core.multiarray", "_reconstruct"),
@@ -33,7 +33,7 @@ def load_plain_pickle(path: Path) -> Any:
         with path.open("rb") as stream:
             return _load(stream, str(path))
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
+        raise unreadable(path, error) from error
 
 
 def read_object_arrays(path: Path) -> Iterator[tuple[str, np.ndarray]]:
@@ -44,7 +44,7 @@ def read_object_arrays(path: Path) -> Iterator[tuple[str, np.ndarray]]:
                 with archive.open(member) as stream:
                     yield member.removesuffix(".npy"), _read_npy(stream, f"{path}, {member}")
     except (OSError, zipfile.BadZipFile) as error:
-        raise UserError(f"cannot read {path}: {error}") from error
+        raise unreadable(path, error) from error
 
 
 def _read_npy(stream: IO[bytes], where: str) -> np.ndarray:

@@ -15,7 +15,7 @@ from typing import Any
 import ijson
 
 from scenograph.data.source import Progress
-from scenograph.errors import UserError
+from scenograph.errors import UserError, unreadable
 
 Record = dict[str, Any]
 Key = Callable[[Record], int | str]
@@ -83,7 +83,7 @@ def stream_json(path: Path, prefix: str) -> Iterator[Record]:
     except ijson.JSONError as error:
         raise UserError(f"{path}: not valid JSON: {str(error).splitlines()[0]}") from error
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
+        raise unreadable(path, error) from error
 
 
 def _rows(

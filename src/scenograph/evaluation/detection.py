@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from scenograph.errors import UserError, missing_extra
+from scenograph.errors import UserError, missing_extra, unreadable
 
 DARKNET_NAMES = {
     "tvmonitor": "tv",
@@ -53,7 +53,7 @@ def read_detections(
                 raise TypeError(f"[{number}]: expected a bbox of four numbers and a score")
         return [value for value in values if value["category_id"] in known]
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
+        raise unreadable(path, error) from error
     except UserError:
         raise
     except (ValueError, TypeError, KeyError) as error:

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from scenograph.errors import UserError
+from scenograph.errors import UserError, unreadable
 from scenograph.scenes.geometry import box_iou
 from scenograph.scenes.scene import Scene, SceneObject
 
@@ -59,7 +59,7 @@ def read_results(path: Path) -> list[Result]:
     try:
         rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"cannot read {path}: {error}") from error
+        raise unreadable(path, error) from error
     if not rows or not {"image_id", "predicted_boxes", "gt_boxes", "class"} <= set(rows[0]):
         raise UserError(f"{path}: not a results table: expected the columns {', '.join(COLUMNS)}")
     return [_row(row, f"{path}, row {number}") for number, row in enumerate(rows, start=1)]

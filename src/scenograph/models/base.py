@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from scenograph.errors import UserError, validate
+from scenograph.errors import UserError, unreadable, validate
 from scenograph.files import make_folder, write_atomically
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.vocabulary import Vocabulary
@@ -138,7 +138,7 @@ class Model(nn.Module):
         try:
             state = load_file(path)
         except (OSError, SafetensorError) as error:
-            raise UserError(f"cannot read weights {path}: {error}") from error
+            raise unreadable(f"weights {path}", error) from error
         load_state(
             model,
             {key: value.float() if value.is_floating_point() else value for key, value in state.items()},

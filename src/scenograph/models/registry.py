@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from scenograph.errors import UserError, suggest
+from scenograph.errors import UserError, suggest, unreadable
 from scenograph.models.attspade import AttSpade
 from scenograph.models.base import Model
 from scenograph.models.lama import Lama
@@ -50,7 +50,7 @@ def read_config(source: str | Path) -> tuple[str, dict[str, Any]]:
         if not isinstance(config["vocabulary"], dict):
             raise TypeError("'vocabulary' is not a dictionary")
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
-        raise UserError(f"cannot read {path}: {error}") from error
+        raise unreadable(path, error) from error
     if kind not in MODELS:
         raise UserError(f"{path}: unknown model {kind!r} {suggest(str(kind), MODELS)}")
     return str(kind), config

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from scenograph.errors import UserError
+from scenograph.errors import UserError, unreadable
 from scenograph.scenes.scene import MAX_OBJECTS, Scene, SceneObject
 
 NOTHING = 255
@@ -23,7 +23,7 @@ def read_label_map(path: Path) -> np.ndarray:
                 raise UserError(f"{path}: a picture of mode {picture.mode}; a label map has one number per pixel")
             return np.asarray(picture).astype(np.int64)
     except (OSError, Image.DecompressionBombError) as error:
-        raise UserError(f"cannot read {path}: {error}") from error
+        raise unreadable(path, error) from error
 
 
 def scene_from_labels(

@@ -30,7 +30,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from scenograph.errors import UserError
+from scenograph.errors import UserError, unreadable
 from scenograph.files import write_atomically
 from scenograph.scenes.geometry import CONVERSES, MIRRORED
 from scenograph.scenes.sketch import Sketch
@@ -140,8 +140,7 @@ def load_scenes(path: Path) -> list[Scene]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise UserError(f"cannot read {path}: {reason}") from error
+        raise unreadable(path, error) from error
     return parse_scenes(text, str(path))
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from scenograph.errors import UserError, suggest
+from scenograph.errors import UserError, suggest, unreadable
 from scenograph.scenes.scene import Scene
 
 IMAGE_CATEGORY = "__image__"
@@ -45,7 +45,7 @@ class Vocabulary:
         try:
             return Vocabulary.from_dict(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, UserError) as error:
-            raise UserError(f"cannot read {path}: {error}") from error
+            raise unreadable(path, error) from error
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; read back by :meth:`from_dict`."""

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scenograph.errors import UserError, validate
+from scenograph.errors import UserError, unreadable, validate
 from scenograph.models.base import ModelConfig
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -64,7 +64,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         with path.open("rb") as stream:
             start = stream.read(2)
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+        raise unreadable(path, error) from error
     if not start.startswith(PICKLE_STARTS):
         raise UserError(f"{path}: not a torch checkpoint, or cut short; download it again")
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from scenograph.errors import UserError
+from scenograph.errors import UserError, unreadable
 from scenograph.models.base import load_state
 from scenograph.models.published.checkpoint import Rule, published_config, read_checkpoint, rename, tensors
 from scenograph.models.spade import Spade, SpadeConfig
@@ -104,7 +104,7 @@ def _options(path: Path) -> dict[str, str] | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: {error}") from error
+        raise unreadable(path, error) from error
     return {m[1]: m[2].strip() for m in re.finditer(r"^\s*(\w+): (.*?)(?:\t\[default: .*\])?$", text, re.MULTILINE)}
 
 

@@ -609,6 +609,15 @@ def test_an_evaluation_goes_on_to_the_same_figures(evaluation, tmp_path):
         evaluation().run({"painter": 2})
 
 
+def test_an_evaluation_that_was_refused_leaves_its_folder_to_the_next(evaluation):
+    def refuse(scenes, seeds):
+        raise UserError("unknown category")
+
+    with pytest.raises(UserError, match="unknown category"):
+        evaluation(draw=refuse).run({"painter": 0})
+    assert figures_of(evaluation())
+
+
 def test_real_pictures_are_measured_once(evaluation, tmp_path, monkeypatch):
     figures_of(evaluation("a"))
     monkeypatch.setattr(Evaluation, "_measure_real", lambda self, chunk: pytest.fail("measured again"))

@@ -96,7 +96,10 @@ def test_open_attributes_are_chosen_by_the_seed(pipe):
 def test_bad_input(pipe):
     for scene, message in (
         ("cone", "unknown word 'cone'"),
-        ({"objects": ["cube", "spher"]}, r"objects\[1\]: unknown category 'spher' .did you mean 'sphere'"),
+        (
+            {"objects": ["cube", "spher"]},
+            r"^the image model .mise.: objects\[1\]: unknown category 'spher' .did you mean 'sphere'",
+        ),
         ({"objects": []}, "the scene is empty"),
     ):
         with pytest.raises(UserError, match=message):

@@ -198,7 +198,7 @@ class Pipeline:
                 result.append(scene_from_text(item, self.vocabulary))
             else:
                 result.append(item if isinstance(item, Scene) else Scene.from_dict(item))
-        self.vocabulary.check(result)
+        _check("image", self.image, result)
         result = [cut_to_canvas(s, f"scene {i}, " if len(result) > 1 else "") for i, s in enumerate(result)]
         if not refine:
             result = agreed(result)
@@ -209,15 +209,19 @@ class Pipeline:
             log.warning("%s gives objects no looks of their own: their seeds change nothing", self.image.name)
         open_scenes = [s for s in result if any(thing.box is None for thing in s.objects)]
         if self.layout is not None and open_scenes:
-            known = self.layout.vocabulary
-            try:
-                known.check([_without_unknown_attributes(s, known) for s in open_scenes])
-            except UserError as error:
-                remedy = "give every object a box, or name a layout model that knows it with --layout"
-                raise UserError(f"the layout model ({self.layout.name}): {error}; {remedy}") from error
+            asked = [_without_unknown_attributes(s, self.layout.vocabulary) for s in open_scenes]
+            remedy = "; give every object a box, or name a layout model that knows it with --layout"
+            _check("layout", self.layout, asked, remedy)
         if self.layout is None and "layout" not in self.image.roles and open_scenes:
             raise UserError(f"{self.image.name} needs a box for every object; give boxes, or a layout model")
         return result
+
+
+def _check(half: str, model: Model, scenes: Sequence[Scene], remedy: str = "") -> None:
+    try:
+        model.vocabulary.check(scenes)
+    except UserError as error:
+        raise UserError(f"the {half} model ({model.name}): {error}{remedy}") from error
 
 
 def load_layout_model(name: str | Path, device: torch.device) -> Model:

@@ -210,7 +210,9 @@ class Evaluation:
     def _claim(self, request: dict[str, Any]) -> None:
         path = self.folder / "request.json"
         content = json.dumps(request, indent=1, sort_keys=True)
-        if path.exists() and path.read_text(encoding="utf-8") != content:
+        drawn = self.draw is not None and any(self.folder.glob("pictures/*"))
+        begun = drawn or any(self.folder.glob("chunks/*"))  # a refused request leaves nothing
+        if begun and path.exists() and path.read_text(encoding="utf-8") != content:
             raise UserError(f"{self.folder} holds another evaluation; choose another --out")
         self.processes.wait_for_everyone()
         if self.processes.is_main_process:

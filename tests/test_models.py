@@ -107,6 +107,7 @@ def test_damaged_model_folders_are_one_line(tmp_path):
     good_config, weights = (folder / "config.json").read_text(), (folder / "model.safetensors").read_bytes()
     damages = [
         ("config.json", b"{", "cannot read"),
+        ("config.json", b'{"model_type": "bert"}', "not of a model made here"),
         ("config.json", json.dumps({**json.loads(good_config), "model": "misee"}).encode(), "did you mean 'mise'"),
         ("config.json", json.dumps({**json.loads(good_config), "width": "wide"}).encode(), "width"),
         ("config.json", json.dumps({**json.loads(good_config), "layers": 3}).encode(), "missing"),

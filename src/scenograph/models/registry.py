@@ -46,11 +46,11 @@ def read_config(source: str | Path) -> tuple[str, dict[str, Any]]:
     path = find_model(source) / "config.json"
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-        kind = config.pop("model")
-        if not isinstance(config["vocabulary"], dict):
-            raise TypeError("'vocabulary' is not a dictionary")
-    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise unreadable(path, error) from error
+    if not isinstance(config, dict) or "model" not in config or not isinstance(config.get("vocabulary"), dict):
+        raise UserError(f"{path}: not of a model made here: expected a name, 'model', and a dictionary, 'vocabulary'")
+    kind = config.pop("model")
     if kind not in MODELS:
         raise UserError(f"{path}: unknown model {kind!r} {suggest(str(kind), MODELS)}")
     return str(kind), config

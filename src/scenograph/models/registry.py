@@ -48,12 +48,15 @@ def read_config(source: str | Path) -> tuple[str, dict[str, Any]]:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from error
-    if not isinstance(config, dict) or "model" not in config or not isinstance(config.get("vocabulary"), dict):
-        raise UserError(f"{path}: not of a model made here: expected a name, 'model', and a dictionary, 'vocabulary'")
-    kind = config.pop("model")
+    match config:
+        case {"model": str(kind), "vocabulary": dict()}:
+            del config["model"]
+        case _:
+            wanted = "expected a name, 'model', and a dictionary, 'vocabulary'"
+            raise UserError(f"{path}: not of a model made here: {wanted}")
     if kind not in MODELS:
         raise UserError(f"{path}: unknown model {kind!r} {suggest(str(kind), MODELS)}")
-    return str(kind), config
+    return kind, config
 
 
 def find_model(source: str | Path) -> Path:

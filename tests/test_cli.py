@@ -423,6 +423,11 @@ def test_folders_and_vectors_are_compared(scenograph, tmp_path):
     assert "mAP" in succeed(scenograph("evaluate", "retrieval", "q.npy", "q.npy"))
     code, _, errors = scenograph("evaluate", "retrieval", "q.npy", "none.npy")
     assert code == 2 and "cannot read none.npy" in errors
+    np.savez(tmp_path / "q.npz", np.eye(12))
+    (tmp_path / "empty.npy").touch()
+    for file in ("q.npz", "empty.npy", "made/9.png"):
+        code, _, errors = scenograph("evaluate", "retrieval", "q.npy", file)
+        assert code == 2 and f"cannot read {file}" in errors and errors.count("\n") == 1
 
 
 def test_protocols_are_listed(scenograph):

@@ -22,6 +22,7 @@ from scenograph.data.coco import Coco, CocoOptions, crop_mask, decode_segmentati
 from scenograph.data.folder import CocoExport, CocoExportOptions, Folder, FolderOptions, LabelMe
 from scenograph.data.loader import PackLoader, random_sg2im_relations, related_objects
 from scenograph.data.pack import Pack, pack_splits, read_record, verify_pack, write_pack
+from scenograph.data.pickles import read_object_arrays
 from scenograph.data.quickdraw import (
     QuickDraw,
     QuickDrawOptions,
@@ -540,6 +541,22 @@ def test_the_official_tree_of_clevr_and_its_dialogs(tmp_path):
     dialog.write_text("[{}]")
     with pytest.raises(UserError, match="not a CLEVR-Dialog file"):
         pack(Clevr(root, ClevrOptions(dialog=dialog), tmp_path), tmp_path / "none")
+
+
+def test_arrays_damaged_anywhere_are_one_line(tmp_path):
+    stream = io.BytesIO()
+    np.savez_compressed(stream, train=np.arange(400) % 7)
+    whole, file = stream.getvalue(), tmp_path / "a.npz"
+    refused = 0
+    for place in range(len(whole)):
+        for content in (whole[:place], whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :]):
+            file.write_bytes(content)
+            try:
+                list(read_object_arrays(file))
+            except UserError as error:
+                refused += 1
+                assert "a.npz" in str(error) and "\n" not in str(error)
+    assert refused > len(whole)
 
 
 def test_scene_graph_pickles_are_read_without_running_them(tmp_path):

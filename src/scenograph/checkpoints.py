@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from scenograph.errors import UserError
+from scenograph.errors import UserError, unreadable
 from scenograph.files import make_folder, write_atomically
 
 KEPT = 2
@@ -34,7 +34,7 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
         state: dict[str, Any] = torch.load(found[-1], map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
         raise UserError(
-            f"cannot read {found[-1]}: {str(error).splitlines()[0]}; delete it to use the one before"
+            f"{unreadable(found[-1], error, 'damaged or cut short')}; delete it to use the one before"
         ) from error
     return state
 

@@ -61,13 +61,20 @@ def rule_and_value(complaint: ErrorDetails) -> str:
     return rule if whole or named else f"{rule} (found {shown})"
 
 
-def unreadable(path: object, error: Exception, otherwise: str | None = None) -> UserError:
-    """For what opening or reading ``path`` raised, without the number and the path that the system's words repeat.
+def reason(error: Exception, otherwise: str = "") -> str:
+    """What was wrong, in one line: of the system's errors without the number and the path that they repeat.
 
     ``otherwise`` stands for what is not the system's.
     """
-    system = "not UTF-8 text" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", None)
-    return UserError(f"cannot read {path}: {system or otherwise or error}")
+    if isinstance(error, UnicodeDecodeError):
+        return "not UTF-8 text"
+    said = getattr(error, "strerror", None) or otherwise or str(error).strip()
+    return str(said).splitlines()[0] if said else type(error).__name__
+
+
+def unreadable(path: object, error: Exception, otherwise: str = "") -> UserError:
+    """For what opening or reading ``path`` raised."""
+    return UserError(f"cannot read {path}: {reason(error, otherwise)}")
 
 
 def missing_extra(package: str, extra: str) -> UserError:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from scenograph.errors import UserError
+from scenograph.errors import UserError, reason
+
+DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+"""What reading a damaged zip archive raises, one of arrays (.npz) too, beside ``OSError`` and ``ValueError``."""
 
 
 def write_atomically(path: Path, content: bytes | Callable[[IO[bytes]], object]) -> Path:
@@ -19,7 +24,7 @@ def write_atomically(path: Path, content: bytes | Callable[[IO[bytes]], object])
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from error
+        raise UserError(f"cannot write {path}: {reason(error)}") from error
     try:
         with os.fdopen(handle, "wb") as stream:
             if isinstance(content, bytes):
@@ -31,7 +36,7 @@ def write_atomically(path: Path, content: bytes | Callable[[IO[bytes]], object])
     except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+            raise UserError(f"cannot write {path}: {reason(error)}") from error
         raise
     return path
 
@@ -41,5 +46,5 @@ def make_folder(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"cannot make folder {folder}: {error.strerror}; choose another place") from error
+        raise UserError(f"cannot make folder {folder}: {reason(error)}; choose another place") from error
     return folder

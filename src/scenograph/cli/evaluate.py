@@ -471,7 +471,8 @@ def _array(path: Path) -> Any:
     import numpy as np
 
     try:
-        return np.load(path, allow_pickle=False)
+        with path.open("rb") as stream:  # np.load takes other files for pickles and zips
+            return np.lib.format.read_array(stream, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from error
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 import scenograph
 from scenograph.cli import bench, data, environment, evaluate, generate, layout, models, scene, train
 from scenograph.cli.console import console, errors
-from scenograph.errors import UserError, rule_and_value
+from scenograph.errors import UserError, reason, rule_and_value
 
 app = typer.Typer(
     name="scenograph",
@@ -74,7 +74,7 @@ def run() -> None:
     except BrokenPipeError:
         os._exit(0)
     except OSError as error:  # a full disk can strike wherever a library writes
-        _refuse(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+        _refuse(f"{reason(error)}{f': {error.filename}' if error.filename else ''}")
     except SystemExit as stop:
         if stop.code == 130:  # typer's answer to Ctrl-C, which says nothing
             errors.print("interrupted; the same command goes on where it can")

@@ -18,8 +18,8 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from scenograph.errors import UserError, suggest
-from scenograph.files import make_folder
+from scenograph.errors import UserError, reason, suggest
+from scenograph.files import DAMAGED_ZIP, make_folder
 
 log = logging.getLogger(__name__)
 
@@ -268,9 +268,11 @@ def unpack(archive: Path, folder: Path) -> None:
                     opened.extract(member, folder)  # compares the member's CRC
                 if target.suffix == ".zip" and "panoptic" in target.name:
                     unpack(target, target.parent)
-    except zipfile.BadZipFile as error:
+    except DAMAGED_ZIP as error:
         archive.unlink(missing_ok=True)
-        raise UserError(f"{archive}: damaged archive ({error}); it was deleted, run the same command again") from error
+        raise UserError(
+            f"{archive}: damaged archive ({reason(error)}); it was deleted, run the command again"
+        ) from error
 
 
 def _open(url: str, headers: dict[str, str], method: str = "GET") -> Any:

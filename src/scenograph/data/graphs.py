@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +15,7 @@ import numpy as np
 import scenograph
 from scenograph.data.pack import PART, Pack, row_to_scene
 from scenograph.errors import UserError
-from scenograph.files import make_folder, write_atomically
+from scenograph.files import DAMAGED_ZIP, make_folder, write_atomically
 from scenograph.scenes.canonical import location_relations, minimal
 from scenograph.scenes.geometry import mask_centre
 from scenograph.scenes.scene import Box, Relation, Scene
@@ -89,7 +87,7 @@ class FixedGraphs:
         try:
             with np.load(self._path(part), allow_pickle=False) as arrays:
                 return _Part(arrays["names"].tolist(), arrays["rows"])
-        except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error):
+        except (OSError, ValueError, KeyError, *DAMAGED_ZIP):
             return None
 
     def _make(self, part: int) -> _Part:

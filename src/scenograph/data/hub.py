@@ -9,7 +9,7 @@ from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import HFValidationError
 
 from scenograph.data.pack import read_record, verify_pack
-from scenograph.errors import UserError
+from scenograph.errors import UserError, reason
 
 
 def push_pack(folder: Path, repository: str, private: bool = False) -> str:
@@ -29,7 +29,7 @@ def push_pack(folder: Path, repository: str, private: bool = False) -> str:
         )
         api.upload_folder(folder_path=folder, repo_id=repository, repo_type="dataset", ignore_patterns="graphs/*")
     except (OSError, HFValidationError) as error:  # the hub's errors are OSErrors
-        raise UserError(f"cannot upload to {repository}: {_first_line(error)} (log in with: hf auth login)") from error
+        raise UserError(f"cannot upload to {repository}: {reason(error)} (log in with: hf auth login)") from error
     return f"{api.endpoint}/datasets/{repository}"
 
 
@@ -46,7 +46,7 @@ def pull_pack(repository: str, folder: Path) -> Path:
     try:
         snapshot_download(repository, repo_type="dataset", local_dir=temporary)
     except (OSError, HFValidationError) as error:
-        raise UserError(f"cannot download {repository}: {_first_line(error)}") from error
+        raise UserError(f"cannot download {repository}: {reason(error)}") from error
     problems = verify_pack(temporary)
     if problems:
         raise UserError(f"{repository}: not a whole pack: {problems[0]}")
@@ -73,7 +73,3 @@ def _card(record: dict[str, object], repository: str) -> str:
             "",
         ]
     )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

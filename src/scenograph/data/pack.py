@@ -29,7 +29,7 @@ import scenograph
 from scenograph.data.pictures import encode_picture
 from scenograph.data.processes import run_in_processes
 from scenograph.data.source import Plan, Progress, Sample, Skip, Source
-from scenograph.errors import UserError
+from scenograph.errors import UserError, reason
 from scenograph.files import make_folder, write_atomically
 from scenograph.scenes.batch import resize_mask
 from scenograph.scenes.scene import MAX_OBJECTS, Relation, Scene, SceneObject
@@ -73,7 +73,7 @@ def write_pack(
         record = _assemble(work, source, plan, tallies, size)
         (work / "pack").rename(folder)
     except OSError as error:
-        raise UserError(f"cannot write {folder}: {error.strerror or error}") from error
+        raise UserError(f"cannot write {folder}: {reason(error)}") from error
     except UserError:
         if not any(work.glob("*.arrow")):
             shutil.rmtree(work, ignore_errors=True)  # nothing worth going on with
@@ -125,7 +125,7 @@ class Pack:
         try:
             self.table = datasets.load_from_disk(str(folder / split))
         except (OSError, ValueError) as error:  # Arrow's errors are of both kinds
-            raise UserError(f"{folder / split}: not a readable data set: {str(error).splitlines()[0]}") from error
+            raise UserError(f"{folder / split}: not a readable data set: {reason(error)}") from error
         self._narrowed: dict[tuple[str, ...], Any] = {(): self.table}
 
     @property

@@ -14,7 +14,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from scenograph.errors import UserError, unreadable
+from scenograph.errors import UserError, reason, unreadable
+from scenograph.files import DAMAGED_ZIP
 
 _ALLOWED = {
     ("numpy.core.multiarray", "_reconstruct"),
@@ -43,8 +44,8 @@ def read_object_arrays(path: Path) -> Iterator[tuple[str, np.ndarray]]:
             for member in archive.namelist():
                 with archive.open(member) as stream:
                     yield member.removesuffix(".npy"), _read_npy(stream, f"{path}, {member}")
-    except (OSError, zipfile.BadZipFile) as error:
-        raise unreadable(path, error) from error
+    except (OSError, *DAMAGED_ZIP) as error:
+        raise unreadable(path, error, "damaged or cut short") from error
 
 
 def _read_npy(stream: IO[bytes], where: str) -> np.ndarray:
@@ -64,7 +65,7 @@ def _load(stream: IO[bytes], where: str) -> Any:
     try:
         return _Reader(stream, encoding="latin1").load()
     except pickle.UnpicklingError as error:
-        raise UserError(f"{where}: {error}") from error
+        raise UserError(f"{where}: {reason(error)}") from error
     except Exception as error:  # damaged pickles raise almost anything
         raise UserError(f"{where}: damaged pickle ({type(error).__name__})") from error
 

@@ -148,7 +148,7 @@ def read_drawing(path: Path, split: str, row: int) -> Sketch:
             stream.seek(row)
             return sketch_from_points(_read_binary(stream)[1])
     if path.suffix == ".npy":
-        bitmap = np.load(path, mmap_mode="r", allow_pickle=False)[row].reshape(28, 28)
+        bitmap = np.lib.format.open_memmap(path, mode="r")[row].reshape(28, 28)
         return Sketch(picture=255 - np.asarray(bitmap, dtype=np.uint8))
     return sketch_from_stroke3(_stroke3(path)[split][row])
 
@@ -199,7 +199,7 @@ def rows_of(path: Path) -> Iterator[tuple[str, int, bool]]:
                 yield "train", offset, recognized
     elif path.suffix == ".npy":
         try:
-            count = len(np.load(path, mmap_mode="r", allow_pickle=False))
+            count = len(np.lib.format.open_memmap(path, mode="r"))
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: not an array of bitmaps: {error}") from error
         yield from (("train", row, True) for row in range(count))

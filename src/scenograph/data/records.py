@@ -15,7 +15,7 @@ from typing import Any
 import ijson
 
 from scenograph.data.source import Progress
-from scenograph.errors import UserError, unreadable
+from scenograph.errors import UserError, reason, unreadable
 
 Record = dict[str, Any]
 Key = Callable[[Record], int | str]
@@ -81,7 +81,7 @@ def stream_json(path: Path, prefix: str) -> Iterator[Record]:
         with path.open("rb") as stream:
             yield from ijson.items(stream, prefix, use_float=True)
     except ijson.JSONError as error:
-        raise UserError(f"{path}: not valid JSON: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{path}: not valid JSON: {reason(error)}") from error
     except OSError as error:
         raise unreadable(path, error) from error
 

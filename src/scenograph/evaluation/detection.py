@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from scenograph.errors import UserError, missing_extra, unreadable
+from scenograph.errors import UserError, missing_extra, reason, unreadable
 
 DARKNET_NAMES = {
     "tvmonitor": "tv",
@@ -116,8 +116,7 @@ class Detector:
         try:
             self.network = AutoModelForObjectDetection.from_pretrained(source).to(device).eval()
         except (OSError, ValueError, ImportError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise UserError(f"cannot load the detector {source}: {reason}; give its folder") from error
+            raise UserError(f"cannot load the detector {source}: {reason(error)}; give its folder") from error
         self.device = device
         self.names: dict[int, str] = {int(key): str(name) for key, name in self.network.config.id2label.items()}
 

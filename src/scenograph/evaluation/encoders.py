@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from scenograph.errors import UserError, missing_extra
+from scenograph.errors import UserError, missing_extra, reason
 from scenograph.models.object_classifier import ObjectClassifier
 from scenograph.models.published.features import digest, load_inception, weights_file
 from scenograph.scenes.batch import picture_to_pixels, pixels_to_tensor
@@ -75,8 +75,7 @@ class DinoEncoder(Encoder):
         try:
             self.network = AutoModel.from_pretrained(where).to(device).eval()
         except (OSError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise UserError(f"cannot load {where}: {reason}; fetch it elsewhere and give its folder") from error
+            raise UserError(f"cannot load {where}: {reason(error)}; fetch it elsewhere and give its folder") from error
         self.device, self.digest = device, state_digest(self.network.state_dict())
 
     def __call__(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 
 import scenograph
-from scenograph.errors import UserError
+from scenograph.errors import UserError, unreadable
 from scenograph.evaluation.protocols import EXPLANATIONS, Protocol
 from scenograph.evaluation.summary import Figure
 from scenograph.files import write_atomically
@@ -71,7 +71,7 @@ def read_report(path: Path) -> dict[str, Any]:
         if not {"protocol", "data", "models", "figures"} <= set(value):
             raise ValueError("it lacks protocol, data, models or figures")
     except OSError as error:
-        raise UserError(f"cannot read {file}: {error.strerror}; make it with: scenograph evaluate") from error
+        raise UserError(f"{unreadable(file, error)}; make it with: scenograph evaluate") from error
     except (ValueError, TypeError) as error:
         raise UserError(f"{file}: not a report of scenograph evaluate: {error}") from error
     return dict(value)

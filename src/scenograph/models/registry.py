@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from scenograph.errors import UserError, suggest, unreadable
+from scenograph.errors import UserError, reason, suggest, unreadable
 from scenograph.models.attspade import AttSpade
 from scenograph.models.base import Model
 from scenograph.models.lama import Lama
@@ -77,6 +77,5 @@ def find_model(source: str | Path) -> Path:
         try:
             return Path(snapshot_download(str(source), allow_patterns=["*.json", "*.safetensors", "*.md"]))
         except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise UserError(f"no model {source!r}: not a folder, and the hub says: {reason}") from error
+            raise UserError(f"no model {source!r}: not a folder, and the hub says: {reason(error)}") from error
     raise UserError(f"no model {str(source)!r} {suggest(str(source), shipped)}")

@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from yaml import YAMLError
 
 from scenograph.data.loader import ObjectPolicy, RelationPolicy
-from scenograph.errors import UserError, suggest, validate
+from scenograph.errors import UserError, reason, suggest, validate
 
 
 class _Section(BaseModel):
@@ -116,7 +116,7 @@ def load_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
         merged = OmegaConf.merge(OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides)))
         value = OmegaConf.to_container(merged, resolve=True)
     except (OmegaConfBaseException, YAMLError, OSError) as error:
-        raise UserError(f"recipe {source}: {str(error).splitlines()[0]}") from error
+        raise UserError(f"recipe {source}: {reason(error)}") from error
     if not isinstance(value, dict):
         raise UserError(f"recipe {source}: expected sections (model, objective, data, training)")
     return validate(Recipe, cast(dict[str, Any], value), f"recipe {source}")

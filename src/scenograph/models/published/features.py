@@ -11,7 +11,7 @@ from typing import Literal
 
 from torch import hub
 
-from scenograph.errors import UserError
+from scenograph.errors import UserError, reason
 from scenograph.files import make_folder
 from scenograph.models.base import load_state
 from scenograph.models.published.checkpoint import read_checkpoint, tensors
@@ -95,8 +95,9 @@ def weights_file(name: str) -> Path:
     try:
         hub.download_url_to_file(wanted.url, str(file), hash_prefix=wanted.sha256)
     except (urllib.error.URLError, OSError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"cannot fetch {wanted.url}: {reason}; fetch it elsewhere and put it at {file}") from error
+        raise UserError(
+            f"cannot fetch {wanted.url}: {reason(error)}; fetch it elsewhere and put it at {file}"
+        ) from error
     return file
 
 

@@ -474,7 +474,7 @@ def _array(path: Path) -> Any:
         with path.open("rb") as stream:  # np.load takes other files for pickles and zips
             return np.lib.format.read_array(stream, allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise unreadable(path, error) from error
+        raise unreadable(path, error, "not an array of numbers (.npy), or cut short") from error
 
 
 def _print(figures: Sequence[Figure], notes: Sequence[str]) -> None:

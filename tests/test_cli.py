@@ -16,9 +16,11 @@ from PIL.PngImagePlugin import PngInfo
 from scenograph.cli.console import parse_seeds
 from scenograph.cli.main import run
 from scenograph.data.clevr import VOCABULARY
+from scenograph.data.loader import PackLoader
 from scenograph.data.pack import read_vocabulary
 from scenograph.errors import UserError
 from scenograph.models.lama import Lama, LamaConfig
+from scenograph.models.object_classifier import ObjectClassifier, ObjectClassifierConfig
 from scenograph.models.sg2im import Sg2Im, Sg2ImConfig
 from scenograph.models.spade import Spade, SpadeConfig
 from scenograph.models.wsgc import Wsgc, WsgcConfig
@@ -525,3 +527,46 @@ def test_layouts_are_measured_without_pictures(scenograph, tmp_path, painted):
     assert code == 2 and "candidates: 1 against 8: the best of several layouts" in error
     code, _, error = scenograph("evaluate", *options, "--layout", "mise-rendered-64", "--out", "f")
     assert code == 2 and "places no objects" in error
+
+
+def test_models_that_lack_a_name_of_the_data_are_refused_before_anything_is_drawn(scenograph, tmp_path, painted):
+    fewer = {"categories": ["cube", "sphere"], "predicates": list(VOCABULARY.predicates), "attributes": {}}
+    shape = {"embedding_dim": 8, "gconv_dim": 8, "gconv_hidden_dim": 16, "gconv_num_layers": 2}
+    Wsgc(WsgcConfig(vocabulary=fewer, **shape)).save_pretrained(tmp_path / "layout")
+    plain = fewer | {"categories": list(VOCABULARY.categories)}
+    Lama(LamaConfig(vocabulary=plain, image_size=64, channels=8, latent_size=16)).save_pretrained(tmp_path / "image")
+    # By the protocol Inception would be downloaded for the first.
+    data, layout = ("evaluate", "--pack", str(painted), "--split", "validation"), ("--layout", "layout")
+    scenes = PackLoader(painted, "validation", (64, 64), 16).scenes(0, 8)
+    first = next(i for i, one in enumerate(scenes) if any(thing.category == "cylinder" for thing in one.objects))
+    cases = (
+        (
+            ("--image", "image", "--protocol", "sg2im"),
+            "layout 0: the image model (lama): objects[0]: unknown attribute",
+        ),
+        ((*layout, "--metrics", "layout"), f"layout {first}: the layout model (wsgc): objects["),
+        (("--image", "image", *layout, "--metrics", "layout", "--given", "boxes"), "the image model (lama)"),
+    )
+    for options, message in cases:
+        code, _, error = scenograph(*data, *options, "--out", "e")
+        assert code == 2 and f"{painted}, " in error and message in error and error.count("\n") == 1
+    assert not (tmp_path / "e").exists()
+    other = ("--classifier", "judge", "--minutes", "0.01", "--out", "b")
+    vocabulary = ObjectClassifierConfig(vocabulary=fewer, groups=(), channels=(8, 8))
+    ObjectClassifier(vocabulary).save_pretrained(tmp_path / "judge")
+    code, _, error = scenograph("bench", "quality", "tiny-lama", "--pack", str(painted), *other)
+    assert code == 2 and "the classifier does not know 'cylinder'" in error and not (tmp_path / "b").exists()
+
+
+def test_other_pictures_are_another_evaluation(scenograph, tmp_path, painted):
+    for folder, shade in (("light", 250), ("dark", 5)):
+        (tmp_path / folder).mkdir()
+        for number in range(8):
+            Image.new("RGB", (64, 64), (shade,) * 3).save(tmp_path / folder / f"sample_{number}_0.png")
+    measured = ("evaluate", "--pack", str(painted), "--split", "validation", "--metrics", "agreement", "--out", "e")
+    succeed(scenograph(*measured, "--pictures", "light"))
+    succeed(scenograph(*measured, "--pictures", "light"))  # goes on
+    code, _, error = scenograph(*measured, "--pictures", "dark")
+    assert code == 2 and "e holds another evaluation" in error
+    code, _, error = scenograph(*measured, "--pictures", "light", "--model", "mise")
+    assert code == 2 and "either pictures (light) or models that draw them (mise)" in error

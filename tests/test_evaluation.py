@@ -582,11 +582,12 @@ def evaluation(painted, tmp_path, monkeypatch):
     config = ObjectClassifierConfig(vocabulary=VOCABULARY.to_dict(), groups=("color",), channels=(8, 8))
     judge = ObjectClassifier(config).eval()
 
-    def make(folder="e", draw=painter, **changes):
+    def make(folder="e", draw=painter, pictures=None, **changes):
         changes = {"repeats": 2, "metrics": ("agreement", "layout", "quality", "objects", "probes"), **changes}
         protocol = find_protocol("rendered", changes)
         tools = Tools(encoder=ClassifierEncoder(judge), judge=judge)
-        return Evaluation(tmp_path / folder, Layouts(painted, protocol), Subject({}, draw), tools, tmp_path / "cache")
+        subject = Subject({}, None if pictures else draw, pictures=pictures)
+        return Evaluation(tmp_path / folder, Layouts(painted, protocol), subject, tools, tmp_path / "cache")
 
     return make
 
@@ -626,14 +627,14 @@ def test_real_pictures_are_measured_once(evaluation, tmp_path, monkeypatch):
 
 def test_pictures_made_elsewhere(evaluation, tmp_path):
     figures_of(evaluation("a", given="boxes"))
-    (tmp_path / "b").mkdir()
-    shutil.copytree(tmp_path / "a" / "pictures", tmp_path / "b" / "pictures")
-    first, second = figures_of(evaluation("a", given="boxes")), figures_of(evaluation("b", draw=None, given="boxes"))
+    made = shutil.copytree(tmp_path / "a" / "pictures", tmp_path / "made")
+    first = figures_of(evaluation("a", given="boxes"))
+    second = figures_of(evaluation("b", pictures=made, given="boxes"))
     assert second["fd_classifier"] == first["fd_classifier"]
-    (tmp_path / "b" / "pictures" / "sample_2_1.png").unlink()
+    (made / "sample_2_1.png").unlink()
     (tmp_path / "b" / "chunks" / "measures-00000.npz").unlink()
     with pytest.raises(UserError, match=r"there is no sample_2_1.png; every layout needs 2"):
-        figures_of(evaluation("b", draw=None, given="boxes"))
+        figures_of(evaluation("b", pictures=made, given="boxes"))
 
 
 def test_bad_pictures_are_named(evaluation, tmp_path):

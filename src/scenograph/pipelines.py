@@ -198,7 +198,7 @@ class Pipeline:
                 result.append(scene_from_text(item, self.vocabulary))
             else:
                 result.append(item if isinstance(item, Scene) else Scene.from_dict(item))
-        _check("image", self.image, result)
+        check_names(result, self.image, self.layout)
         result = [cut_to_canvas(s, f"scene {i}, " if len(result) > 1 else "") for i, s in enumerate(result)]
         if not refine:
             result = agreed(result)
@@ -207,14 +207,21 @@ class Pipeline:
             log.warning("a scene has %d objects, the model saw at most %d in training: all are drawn", found, most)
         if not self.image.latent_size and any(thing.seed is not None for s in result for thing in s.objects):
             log.warning("%s gives objects no looks of their own: their seeds change nothing", self.image.name)
-        open_scenes = [s for s in result if any(thing.box is None for thing in s.objects)]
-        if self.layout is not None and open_scenes:
-            asked = [_without_unknown_attributes(s, self.layout.vocabulary) for s in open_scenes]
-            remedy = "; give every object a box, or name a layout model that knows it with --layout"
-            _check("layout", self.layout, asked, remedy)
-        if self.layout is None and "layout" not in self.image.roles and open_scenes:
+        if self.layout is None and "layout" not in self.image.roles and any(map(_is_open, result)):
             raise UserError(f"{self.image.name} needs a box for every object; give boxes, or a layout model")
         return result
+
+
+def check_names(scenes: Sequence[Scene], image: Model | None, layout: Model | None) -> None:
+    """Raise ``UserError`` at the first name that a model does not know.
+
+    The layout model's names matter where boxes are missing, and attributes it does not know never do.
+    """
+    if image is not None:
+        _check("image", image, scenes)
+    if layout is not None:
+        asked = [_without_unknown_attributes(scene, layout.vocabulary) for scene in scenes if _is_open(scene)]
+        _check("layout", layout, asked, "; give every object a box, or name a layout model that knows it with --layout")
 
 
 def _check(half: str, model: Model, scenes: Sequence[Scene], remedy: str = "") -> None:
@@ -222,6 +229,11 @@ def _check(half: str, model: Model, scenes: Sequence[Scene], remedy: str = "") -
         model.vocabulary.check(scenes)
     except UserError as error:
         raise UserError(f"the {half} model ({model.name}): {error}{remedy}") from error
+
+
+def _is_open(scene: Scene) -> bool:
+    """Whether boxes are missing."""
+    return any(thing.box is None for thing in scene.objects)
 
 
 def load_layout_model(name: str | Path, device: torch.device) -> Model:

@@ -47,10 +47,11 @@ def quality(
 
     scenograph bench quality sg2im-rendered-64 lama-rendered-64 --pack packs/rendered-64 --minutes 30
     """
+    from scenograph.data.pack import read_vocabulary
     from scenograph.devices import pick_device
     from scenograph.evaluation.encoders import ClassifierEncoder
     from scenograph.evaluation.protocols import find_protocol
-    from scenograph.evaluation.session import Tools
+    from scenograph.evaluation.session import Layouts, Tools
     from scenograph.files import write_atomically
     from scenograph.pipelines import Pipeline
 
@@ -59,7 +60,7 @@ def quality(
     where = pick_device(device)
     changes = {"layouts": scenes, "given": given, "metrics": ("agreement", "quality", "objects", "probes")}
     protocol = find_protocol("rendered", changes)
-    judge = judge_of(classifier, where)
+    judge = judge_of(classifier, where, read_vocabulary(pack).categories)
     rows = []
     for recipe in recipes:
         console.print(f"[bold]{recipe}[/bold]")
@@ -67,7 +68,7 @@ def quality(
         pipe = Pipeline.from_pretrained(trained["model"], device=where)
         tools = Tools(encoder=ClassifierEncoder(judge), judge=judge)
         subject = pipeline_subject(pipe, protocol, {"image": trained["model"]})
-        report = measure(pack, protocol, out / trained["name"] / "evaluation", subject, tools)
+        report = measure(Layouts(pack, protocol), out / trained["name"] / "evaluation", subject, tools)
         if report is not None:
             rows.append({**trained, "seconds": _seconds(pipe), "figures": report["figures"]})
     if not rows:

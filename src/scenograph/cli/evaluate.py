@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from scenograph.models.base import Model
     from scenograph.models.object_classifier import ObjectClassifier
     from scenograph.pipelines import Pipeline
-    from scenograph.scenes.vocabulary import Vocabulary
 
 app = typer.Typer()
 
@@ -105,13 +104,15 @@ def evaluate(
         return
     if pack is None:
         raise UserError("give the data to measure on: scenograph evaluate --pack PACK")
-    from scenograph.data.pack import pack_splits, read_record, read_vocabulary
+    from scenograph.data.pack import pack_splits, read_record
     from scenograph.devices import pick_device
     from scenograph.evaluation.protocols import default_protocol, find_protocol
     from scenograph.evaluation.report import training_curves
-    from scenograph.evaluation.session import LAYOUT_METRICS
+    from scenograph.evaluation.session import LAYOUT_METRICS, Layouts
     from scenograph.pipelines import Pipeline, load_layout_model
 
+    if pictures is not None and (named := model or layout or image):
+        raise UserError(f"give either pictures ({pictures}) or models that draw them ({named}), not both")
     changes = {
         "layouts": scenes,
         "repeats": repeats,
@@ -128,21 +129,25 @@ def evaluate(
         have = ", ".join(pack_splits(pack))
         raise UserError(f"{pack}: no split {missing[0]!r}, which protocol {chosen.name} measures; --split: {have}")
     where = pick_device(device)
-    curves = training_curves(training_run) if training_run else {}  # before hours of drawing: a wrong name is said now
-    tools = _tools(chosen, where, classifier, _files(weights), detector, detections, read_vocabulary(pack))
+    # A wrong name is said now, before downloads and hours of drawing.
+    curves = training_curves(training_run) if training_run else {}
+    layouts = Layouts(pack, chosen)
     if pictures is not None:
-        subject = _pictures_subject(pictures, out)
+        subject = _pictures_subject(pictures)
     elif layout and layout_alone and chosen.given == "graph" and set(chosen.metrics) <= LAYOUT_METRICS:
-        subject = _layout_subject(load_layout_model(layout, where), layout, chosen.candidates, precision)
+        placer = load_layout_model(layout, where)
+        _check_names(layouts, None, placer)
+        subject = _layout_subject(placer, layout, chosen.candidates, precision)
     else:
         pipe = Pipeline.from_pretrained(model, layout=layout, image=image, device=where, precision=precision)
+        _check_names(layouts, pipe.image, pipe.layout)
         subject = pipeline_subject(pipe, chosen, {"layout": layout, "image": model or image}, steps)
-    measure(pack, chosen, out, subject, tools, steps, curves, training_run)
+    tools = _tools(layouts, where, classifier, _files(weights), detector, detections)
+    measure(layouts, out, subject, tools, steps, curves, training_run)
 
 
 def measure(
-    pack: Path,
-    protocol: Protocol,
+    layouts: Layouts,
     out: Path,
     subject: Subject,
     tools: Tools,
@@ -152,11 +157,11 @@ def measure(
 ) -> dict[str, Any] | None:
     """Evaluate in the folder ``out``, print the figures and write the report; None on processes but the main one."""
     from scenograph.evaluation.report import evaluation_curves, make_report, write_report
-    from scenograph.evaluation.session import Evaluation, Layouts
+    from scenograph.evaluation.session import Evaluation
     from scenograph.evaluation.summary import Summary
     from scenograph.files import make_folder
 
-    layouts = Layouts(pack, protocol)
+    protocol = layouts.protocol
     request = {
         "protocol": protocol.model_dump(mode="json"),
         "data": layouts.identity(),
@@ -298,8 +303,13 @@ def _files(options: list[str] | None) -> dict[str, Path]:
     return files
 
 
-def judge_of(classifier: str | None, device: torch.device) -> ObjectClassifier:
-    """The classifier that judges objects: a model by name or folder, or the shipped one."""
+def judge_of(
+    classifier: str | None, device: torch.device, categories: Sequence[str] = (), remedy: str = ""
+) -> ObjectClassifier:
+    """The classifier that judges objects: a model by name or folder, or the shipped one.
+
+    Raises ``UserError`` for any other model, and for one that does not know all ``categories``.
+    """
     from scenograph.models.object_classifier import ObjectClassifier
     from scenograph.models.registry import AutoModel
     from scenograph.pipelines import DEFAULT_CLASSIFIER
@@ -307,6 +317,11 @@ def judge_of(classifier: str | None, device: torch.device) -> ObjectClassifier:
     judge = AutoModel.from_pretrained(classifier or DEFAULT_CLASSIFIER)
     if not isinstance(judge, ObjectClassifier):
         raise UserError(f"--classifier {classifier}: is a {judge.name}, not an object-classifier")
+    unknown = [name for name in categories if name not in judge.vocabulary.category_index]
+    if unknown:
+        raise UserError(
+            f"the classifier does not know {unknown[0]!r}: give one trained on this data with --classifier{remedy}"
+        )
     return judge.to(device)
 
 
@@ -323,28 +338,23 @@ def _encoder(name: str, device: torch.device, files: dict[str, Path], judge: Cal
 
 
 def _tools(
-    protocol: Protocol,
+    layouts: Layouts,
     device: torch.device,
     classifier: str | None,
     files: dict[str, Path],
     detector: str | None,
     detections: Path | None,
-    vocabulary: Vocabulary,
 ) -> Tools:
     """The networks that the metrics need, before anything is drawn."""
     from scenograph.evaluation.detection import Detector
     from scenograph.evaluation.session import Tools
     from scenograph.models.published.features import load_perceptual_distance
 
+    protocol = layouts.protocol
     wanted, tools = set(protocol.metrics), Tools(detections=detections, device=device)
     if "agreement" in wanted:
-        tools.judge = judge_of(classifier, device)
-        unknown = [name for name in vocabulary.categories if name not in tools.judge.vocabulary.category_index]
-        if unknown:
-            raise UserError(
-                f"the classifier does not know {unknown[0]!r}: give one trained on this data with --classifier, or "
-                "leave agreement out of --metrics"
-            )
+        remedy = ", or leave agreement out of --metrics"
+        tools.judge = judge_of(classifier, device, layouts.vocabulary.categories, remedy)
     if wanted & {"quality", "objects"}:
         tools.encoder = _encoder(protocol.encoder, device, files, lambda: tools.judge or judge_of(classifier, device))
     if "diversity" in wanted:
@@ -357,6 +367,21 @@ def _tools(
             raise UserError("the detection metric needs --detector MODEL, or --detections FILE")
         tools.detector = Detector(detector, device)
     return tools
+
+
+def _check_names(layouts: Layouts, image: Model | None, layout: Model | None) -> None:
+    """Raise ``UserError`` if a scene that is asked for has a name that a model does not know."""
+    from scenograph.evaluation.session import given_part
+    from scenograph.pipelines import check_names
+
+    if not any(model.vocabulary.lacks(layouts.vocabulary) for model in (image, layout) if model is not None):
+        return  # no need to read the scenes
+    numbered = enumerate(scene for chunk in range(layouts.chunks) for scene in layouts.scenes(chunk))
+    for number, scene in numbered:
+        try:
+            check_names([given_part(scene, layouts.protocol.given)], image, layout)
+        except UserError as error:
+            raise UserError(f"{layouts.pack}, layout {number}: {error}") from error
 
 
 def pipeline_subject(
@@ -391,20 +416,16 @@ def _layout_subject(model: Model, name: str, candidates: int, precision: Precisi
     return Subject({"layout": _identity(model, name, precision)}, place=place)
 
 
-def _pictures_subject(source: Path, out: Path) -> Subject:
-    """The pictures of another program, made the evaluation's own by a link; their names, sizes and times tell them."""
+def _pictures_subject(source: Path) -> Subject:
+    """The pictures of another program; their names, sizes and times tell them."""
     from scenograph.evaluation.session import Subject
-    from scenograph.files import make_folder
 
     if not source.is_dir():
         raise UserError(f"--pictures {source}: not a folder")
-    link = make_folder(out) / "pictures"
-    if not link.exists():
-        link.symlink_to(source.resolve())
-    folder = link.resolve()
+    folder = source.resolve()
     states = sorted((p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in folder.glob("sample_*"))
     digest = hashlib.sha256(json.dumps(states).encode()).hexdigest()
-    return Subject({"pictures": {"name": str(folder), "digest": digest}})
+    return Subject({"pictures": {"name": str(folder), "digest": digest}}, pictures=folder)
 
 
 def _identity(model: Model, name: str, precision: Precision = "no") -> dict[str, str]:

@@ -63,12 +63,14 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Subject:
-    """What is measured. Without ``draw`` there are only layouts, without ``place`` too pictures made elsewhere."""
+    """What is measured: a model that draws, one that only places objects, or pictures made elsewhere."""
 
     models: dict[str, dict[str, str]]
     """Name and checksum of each model, by what it does, for the report."""
     draw: Draw | None = None
     place: Place | None = None
+    pictures: Path | None = None
+    """Their folder: ``sample_<layout>_<repeat>.png`` (or ``.jpg``)."""
 
 
 @dataclass
@@ -173,13 +175,13 @@ class Layouts:
 class Evaluation:
     """An evaluation's folder. Call :meth:`run`; the same call continues a stopped one.
 
-    A subject that only places is enough for metrics of layouts (:data:`LAYOUT_METRICS`). Pictures made elsewhere,
-    ``sample_<layout>_<repeat>.png`` (or ``.jpg``), must lie in ``folder/pictures``.
+    A subject that only places is enough for metrics of layouts (:data:`LAYOUT_METRICS`).
     """
 
     def __init__(self, folder: Path, layouts: Layouts, subject: Subject, tools: Tools, cache: Path) -> None:
         self.folder, self.layouts, self.subject, self.tools = folder, layouts, subject, tools
         self.draw, self.place = subject.draw, subject.place
+        self.picture_folder = subject.pictures or folder / "pictures"
         self.protocol, self.cache = layouts.protocol, cache
         self.processes = PartialState()
         metrics = set(self.protocol.metrics)
@@ -190,7 +192,7 @@ class Evaluation:
     @property
     def _made_elsewhere(self) -> bool:
         """Whether the pictures are another program's."""
-        return self.draw is None and self.place is None
+        return self.subject.pictures is not None
 
     @property
     def pictured(self) -> bool:
@@ -210,15 +212,15 @@ class Evaluation:
     def _claim(self, request: dict[str, Any]) -> None:
         path = self.folder / "request.json"
         content = json.dumps(request, indent=1, sort_keys=True)
-        drawn = self.draw is not None and any(self.folder.glob("pictures/*"))
+        drawn = self.draw is not None and any(self.picture_folder.glob("*"))
         begun = drawn or any(self.folder.glob("chunks/*"))  # a refused request leaves nothing
         if begun and path.exists() and path.read_text(encoding="utf-8") != content:
             raise UserError(f"{self.folder} holds another evaluation; choose another --out")
         self.processes.wait_for_everyone()
         if self.processes.is_main_process:
             make_folder(self.folder / "chunks")
-            if self.pictured:
-                make_folder(self.folder / "pictures")
+            if self.draw:
+                make_folder(self.picture_folder)
             write_atomically(path, content.encode())
         self.processes.wait_for_everyone()
 
@@ -283,7 +285,7 @@ class Evaluation:
         else:
             Image.fromarray(pixels).save(stream, "JPEG", quality=75)
         suffix = "png" if self.protocol.file_form == "png" else "jpg"
-        write_atomically(self.folder / "pictures" / f"sample_{layout}_{repeat}.{suffix}", stream.getvalue())
+        write_atomically(self.picture_folder / f"sample_{layout}_{repeat}.{suffix}", stream.getvalue())
 
     def pictures(self, chunk: int) -> list[Image.Image]:
         """The saved pictures of a chunk, layout by layout. Raises ``UserError`` for missing or damaged ones."""
@@ -295,7 +297,7 @@ class Evaluation:
         return [self._open(name) for name in names]
 
     def _open(self, name: str) -> Image.Image:
-        folder = self.folder / "pictures"
+        folder = self.picture_folder
         for path in (folder / f"{name}.png", folder / f"{name}.jpg"):
             if path.exists():
                 return read_picture(path, self.size)
@@ -304,7 +306,7 @@ class Evaluation:
     @cached_property
     def size(self) -> tuple[int, int]:
         """Width and height of the pictures, by the first one."""
-        folder = self.folder / "pictures"
+        folder = self.picture_folder
         first = next((path for path in (folder / "sample_0_0.png", folder / "sample_0_0.jpg") if path.exists()), None)
         if first is None:
             raise UserError(f"{folder}: there is no sample_0_0.png")

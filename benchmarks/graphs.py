@@ -50,7 +50,10 @@ def trained(name: str, overrides: list[str], arguments: argparse.Namespace) -> M
     settings = [f"data.pack={arguments.train}", "data.relations=minimal", f"training.steps={arguments.steps}"]
     recipe = load_recipe("wsgc-rendered", [*settings, "training.validate_every=1000000", *arguments.set, *overrides])
     trainer = Trainer(recipe, folder, torch.device(arguments.device))
-    return AutoModel.from_pretrained(trainer.run())
+    model = trainer.run()
+    if trainer.step < recipe.training.steps:
+        raise KeyboardInterrupt  # which the trainer heard, to save what it has
+    return AutoModel.from_pretrained(model)
 
 
 @torch.no_grad()

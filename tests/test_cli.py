@@ -404,6 +404,9 @@ def test_the_tiny_run(scenograph, tmp_path, painted):
     table = succeed(scenograph(*bench))
     assert "| tiny-sg2im |" in table and "| tiny-lama |" in table and (tmp_path / "bench" / "bench.md").is_file()
     assert "| tiny-lama |" in succeed(scenograph(*bench))  # goes on: everything is there
+    bench[bench.index("0.02")] = "0.03"
+    code, _, errors = scenograph(*bench)
+    assert code == 2 and "trained.json: trained by another recipe, on another pack or for another time" in errors
 
 
 def test_folders_and_vectors_are_compared(scenograph, tmp_path):

@@ -14,7 +14,10 @@ import pytest
 import torch
 import yaml
 
-from scenograph.data.pack import read_vocabulary
+from scenograph.checkpoints import load_checkpoint
+from scenograph.data.loader import PackLoader
+from scenograph.data.pack import read_vocabulary, write_pack
+from scenograph.data.source import Sample, Samples
 from scenograph.errors import UserError
 from scenograph.models.registry import MODELS, AutoModel
 from scenograph.scenes.vocabulary import Vocabulary
@@ -257,8 +260,53 @@ def test_a_full_disk_leaves_the_old_checkpoint(painted, tmp_path, monkeypatch):
 
 def test_a_run_folder_belongs_to_one_recipe(painted, tmp_path):
     train(recipe(painted, "mise-layout"), tmp_path / "run")
-    with pytest.raises(UserError, match="another 'model' section"):
-        Trainer(recipe(painted, "mise-layout", {"width": 64}), tmp_path / "run").run()
+    for changes, message in (
+        ({"model": {"width": 64}}, "model.width=32, not model.width=64"),
+        ({"seed": 5}, "training.seed=0, not training.seed=5"),
+        ({"ema_decay": 0.5}, "not training.ema_decay=0.5"),
+    ):
+        with pytest.raises(UserError, match=f"holds a run with .*{message}; choose another --out"):
+            Trainer(recipe(painted, "mise-layout", **changes), tmp_path / "run").run()
+    (tmp_path / "run" / "recipe.yaml").write_text("}{")
+    with pytest.raises(UserError, match=r"recipe .*recipe.yaml: "):
+        Trainer(recipe(painted, "mise-layout"), tmp_path / "run").run()
+
+
+def test_damaged_figures_do_not_stop_a_run(painted, tmp_path):
+    path = tmp_path / "run" / "metrics.jsonl"
+    train(recipe(painted, "mise-layout"), tmp_path / "run", stop_after=3)
+    whole = path.read_text()
+    path.write_text(whole + '{}\n\0\0\n{"step": 4, "ki')
+    train(recipe(painted, "mise-layout"), tmp_path / "run")
+    steps = [json.loads(line)["step"] for line in path.read_text().splitlines()]
+    assert path.read_text().startswith(whole) and steps == sorted(steps) and steps[-1] == 6
+
+
+def test_models_that_draw_learn_from_pictures_only(painted, tmp_path):
+    loader = PackLoader(painted, "train", (64, 64), 16)
+    samples = [Sample(f"s{number}", scene, None) for number, scene in enumerate(loader.scenes(0, 3))]
+    write_pack(tmp_path / "blind", Samples(loader.vocabulary, {"train": samples, "validation": samples}))
+    message = "3 of 3 scenes of split 'train' have no picture for lama to learn from"
+    with pytest.raises(UserError, match=message):
+        Trainer(recipe(tmp_path / "blind", "lama"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    assert Trainer(recipe(tmp_path / "blind", "wsgc"), tmp_path / "run").begins
+
+
+def test_a_run_counts_its_time_wherever_it_was_stopped(painted, tmp_path):
+    first = train(recipe(painted, "mise-layout", steps=10**6), tmp_path / "run", stop_after=3)
+    saved = load_checkpoint(tmp_path / "run" / "checkpoints")["seconds"]
+    assert 0 < saved < first.seconds
+    again = Trainer(first.recipe, tmp_path / "run", torch.device("cpu"))
+    again.run(minutes=saved / 60)
+    assert again.step == 3, "no time was left"
+
+
+def test_a_checkpoint_of_other_networks_is_named(painted, tmp_path):
+    train(recipe(painted, "mise-layout"), tmp_path / "run", stop_after=3)
+    shutil.copytree(tmp_path / "run" / "checkpoints", tmp_path / "other" / "checkpoints")
+    with pytest.raises(UserError, match=r"other/checkpoints, .*: the weights do not fit the configuration"):
+        Trainer(recipe(painted, "mise-layout", {"width": 64}), tmp_path / "other").run()
 
 
 @pytest.mark.parametrize("name", ["attspade", "sg2im", "wsgc"])

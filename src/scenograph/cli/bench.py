@@ -87,23 +87,28 @@ def _train(recipe: str, pack: Path, minutes: float, out: Path, device: str) -> d
     from scenograph.training.recipe import load_recipe
     from scenograph.training.trainer import Trainer
 
-    overrides = [f"data.pack={pack}", f"training.steps={ENDLESS}", f"training.max_minutes={minutes}"]
+    overrides = [f"data.pack={pack}", f"training.steps={ENDLESS}"]
     overrides += ["training.grid_scenes=0", f"training.validate_every={ENDLESS}"]
     loaded = load_recipe(recipe, overrides)
+    asked = loaded.model_dump(mode="json")
     done = out / loaded.name / "trained.json"
     if done.exists():
         result: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
-        if result["minutes"] != minutes:
-            raise UserError(f"{done}: trained for {result['minutes']} minutes, not {minutes}; choose another --out")
+        if (result["minutes"], result.get("recipe")) != (minutes, asked):
+            raise UserError(
+                f"{done}: trained by another recipe, on another pack or for another time; choose another --out"
+            )
         return result
     trainer = Trainer(loaded, out / loaded.name / "run", pick_device(device) if device != "auto" else None)
     with progress_bar() as bar:
-        task, began = bar.add_task("training", total=round(60 * minutes)), time.monotonic()
+        task = bar.add_task("training", total=round(60 * minutes))
 
         def listen(step: int, figures: dict[str, float]) -> None:
-            bar.update(task, completed=round(time.monotonic() - began), description=f"training, step {step}")
+            bar.update(task, completed=round(trainer.seconds), description=f"training, step {step}")
 
-        model = trainer.run(listen)
+        model = trainer.run(listen, minutes)
+    if trainer.seconds < 60 * minutes:
+        raise KeyboardInterrupt  # which the trainer heard, to save what it has
     result = {
         "name": loaded.name,
         "model": str(model),
@@ -111,6 +116,7 @@ def _train(recipe: str, pack: Path, minutes: float, out: Path, device: str) -> d
         "steps": trainer.step,
         "batch": loaded.training.batch_size,
         "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
+        "recipe": asked,
     }
     write_atomically(done, json.dumps(result).encode())
     return result

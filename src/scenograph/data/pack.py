@@ -133,6 +133,14 @@ class Pack:
         """The same for the same rows."""
         return str(self.table._fingerprint)
 
+    @property
+    def without_picture(self) -> int:
+        """How many scenes have none."""
+        import pyarrow.compute as pc
+
+        lengths = pc.binary_length(self.table.data.column("image"))
+        return int(pc.sum(pc.equal(lengths, 0)).as_py() or 0)
+
     def __len__(self) -> int:
         return len(self.table)
 

@@ -45,12 +45,27 @@ from scenograph.scenes.drawing import contact_sheet
 from scenograph.scenes.vocabulary import Vocabulary
 from scenograph.training.objectives import OBJECTIVES
 from scenograph.training.objectives.base import Totals
-from scenograph.training.recipe import Recipe
+from scenograph.training.recipe import Recipe, load_recipe
 
 log = logging.getLogger(__name__)
 
 NAMES = "vocabulary.json"
 """In a run's folder: the names that its model learns."""
+MAY_CHANGE = frozenset(
+    {
+        "data.workers",
+        "training.accumulate",
+        "training.checkpoint_every",
+        "training.grid_scenes",
+        "training.log_every",
+        "training.max_minutes",
+        "training.precision",
+        "training.steps",
+        "training.validate_every",
+        "training.validation_scenes",
+    }
+)
+"""Settings that a run may go on with otherwise: how long, on what machine, and how often it reports."""
 
 Kind = TypeVar("Kind")
 Listener = Callable[[int, dict[str, float]], None]
@@ -85,21 +100,23 @@ class Trainer:
         self.optimizers = {phase: self._new_optimizer(phase) for phase in self.objective.phases}
         self.ema = copy.deepcopy(self.model).eval().requires_grad_(False) if training.ema_decay else None
         self.step = 0
+        self._began = time.monotonic()
         self.validation_figures: dict[str, float] = {}
         if start:
             self._take_over(start, str(training.start_from))
 
-    def run(self, listener: Listener = lambda step, figures: None) -> Path:
+    def run(self, listener: Listener = lambda step, figures: None, minutes: float = math.inf) -> Path:
         """Train to the last step; returns the folder of the finished model.
 
-        ``listener`` hears every step's figures on the main process. An interrupt (Ctrl-C) finishes the step and
+        ``listener`` hears every step's figures on the main process. ``minutes`` are the whole run's, however often it
+        was stopped, where the recipe's ``max_minutes`` are this call's. An interrupt (Ctrl-C) finishes the step and
         saves a checkpoint; a second one stops at once.
         """
         self._prepare_folder()
         self._resume()
         training = self.recipe.training
         writer = SummaryWriter(self.folder / "tensorboard", purge_step=self.step) if self._is_main else None
-        deadline = time.monotonic() + 60 * (training.max_minutes or math.inf)
+        deadline = min(time.monotonic() + 60 * (training.max_minutes or math.inf), self._began + 60 * minutes)
         try:
             with _stop_after_step() as interrupted:
                 while self.step < training.steps:
@@ -135,6 +152,11 @@ class Trainer:
     def best_model(self) -> Model:
         """What a run is for: the averaged weights if the recipe averages, the trained ones otherwise."""
         return self.ema or self.model
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has been at work, its earlier parts up to their last checkpoints included."""
+        return time.monotonic() - self._began
 
     @property
     def _is_main(self) -> bool:
@@ -281,6 +303,7 @@ class Trainer:
         if self._is_main:
             state = {
                 "step": self.step,
+                "seconds": self.seconds,
                 "modules": {phase: module.state_dict() for phase, module in self.modules.items()},
                 "ema": self.ema.state_dict() if self.ema else None,
                 "optimizers": {phase: optimizer.state_dict() for phase, optimizer in self.optimizers.items()},
@@ -291,20 +314,22 @@ class Trainer:
         self.accelerator.wait_for_everyone()
 
     def _resume(self) -> None:
-        state = load_checkpoint(self.folder / "checkpoints")
+        folder = self.folder / "checkpoints"
+        state = load_checkpoint(folder)
         if state is None:
             return
         self.step = state["step"]
+        self._began -= state.get("seconds", 0.0)  # older checkpoints do not know
         self.objective.restore(self.step)
         for phase, module in self.modules.items():
-            module.load_state_dict(state["modules"][phase])
+            load_state(module, state["modules"][phase], f"{folder}, {phase}")
             rates = [group["rate"] for group in self.optimizers[phase].param_groups]
             self.optimizers[phase].load_state_dict(state["optimizers"][phase])
             # The rates are the recipe's, not the checkpoint's: older ones have none.
             for group, rate in zip(self.optimizers[phase].param_groups, rates, strict=True):
                 group["rate"] = rate
         if self.ema:
-            self.ema.load_state_dict(state["ema"])
+            load_state(self.ema, state["ema"], f"{folder}, averages")
         if self.accelerator.scaler and state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         torch.set_rng_state(state["rng"])
@@ -361,25 +386,26 @@ class Trainer:
         path = self.folder / "metrics.jsonl"
         if self._is_main and path.exists():
             lines = path.read_text().splitlines(keepends=True)
-            kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= self.step]
+            kept = [line for line in lines if _step_of(line) <= self.step]
             write_atomically(path, "".join(kept).encode())
 
     def _prepare_folder(self) -> None:
-        """A run folder belongs to one recipe; only how long and how often may change when it continues."""
-        recipe = self.recipe.model_dump(mode="json")
+        """A run folder belongs to one recipe, but for what :data:`MAY_CHANGE`."""
         path = self.folder / "recipe.yaml"
         if path.exists():
             # Fields that the recipe did not know when the run began have their defaults.
-            found = validate(Recipe, yaml.safe_load(path.read_text()), str(path)).model_dump(mode="json")
-            for section in ("model", "objective", "data", "optimizer"):
-                # Worker processes make the same batches, however many they are.
-                before, now = ({**sections.get(section, {}), "workers": 0} for sections in (found, recipe))
-                if before != now:
-                    raise UserError(f"{self.folder} holds a run with another {section!r} section; choose another --out")
+            before, now = _settings(load_recipe(str(path))), _settings(self.recipe)
+            for name in sorted((before.keys() | now.keys()) - MAY_CHANGE):
+                if before.get(name) != now.get(name):
+                    was, wanted = (f"{name}={settings.get(name)}" for settings in (before, now))
+                    raise UserError(
+                        f"{self.folder} holds a run with {was}, not {wanted}; choose another --out, where "
+                        f"training.start_from={self.folder} takes its networks over"
+                    )
         if not self._is_main:
             return
         make_folder(self.folder)
-        write_atomically(path, yaml.safe_dump(recipe, sort_keys=False).encode())
+        write_atomically(path, yaml.safe_dump(self.recipe.model_dump(mode="json"), sort_keys=False).encode())
         write_atomically(self.folder / NAMES, self.model.vocabulary.to_json().encode())
         write_atomically(self.folder / "versions.json", json.dumps(_versions(), indent=1).encode())
 
@@ -398,10 +424,17 @@ class Trainer:
         side = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
         mask_size = settings.get("mask_size") or 16
         chosen = (data.relations, data.max_objects, data.objects)
-        return {
+        loaders = {
             "train": PackLoader(data.pack, data.train_split, side, mask_size, *chosen, data.flip, data.crop),
             "validation": PackLoader(data.pack, data.validation_split, side, mask_size, *chosen),
         }
+        for loader in loaders.values() if kind.roles != ("layout",) else ():
+            if blind := loader.pack.without_picture:
+                raise UserError(
+                    f"{data.pack}: {blind} of {len(loader)} scenes of split {loader.pack.split!r} have no picture for "
+                    f"{kind.name} to learn from; take a pack with pictures"
+                )
+        return loaders
 
     def _new_optimizer(self, phase: str) -> Any:
         options = self.recipe.optimizer
@@ -424,6 +457,20 @@ class Trainer:
         if self.accelerator.num_processes == 1:
             return stop
         return bool(self._sum(torch.tensor(float(stop), device=self.accelerator.device)) > 0)
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    """Each setting by its name on the command line, and the model's and objective's."""
+    sections = recipe.model_dump(mode="json", exclude={"name"})
+    return {f"{section}.{name}": value for section, settings in sections.items() for name, value in settings.items()}
+
+
+def _step_of(line: str) -> float:
+    """The step of a logged line; a line that was cut short belongs to none that was reached."""
+    try:
+        return float(json.loads(line)["step"]) if line.endswith("\n") else math.inf
+    except (ValueError, KeyError, TypeError):
+        return math.inf
 
 
 @contextmanager

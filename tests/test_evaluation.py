@@ -15,7 +15,11 @@ import torch
 from PIL import Image, ImageDraw
 
 from scenograph.data.clevr import VOCABULARY
+from scenograph.data.loader import PackLoader
+from scenograph.data.pack import write_pack
 from scenograph.data.rendered import COLORS
+from scenograph.data.source import Sample as PackSample
+from scenograph.data.source import Samples
 from scenograph.errors import UserError
 from scenograph.evaluation import session
 from scenograph.evaluation.agreement import object_agreement
@@ -617,6 +621,16 @@ def test_an_evaluation_that_was_refused_leaves_its_folder_to_the_next(evaluation
     with pytest.raises(UserError, match="unknown category"):
         evaluation(draw=refuse).run({"painter": 0})
     assert figures_of(evaluation())
+
+
+def test_scenes_without_pictures_are_told_before_anything_is_drawn(painted, tmp_path):
+    loader = PackLoader(painted, "validation", (64, 64), 16)
+    samples = [PackSample(str(number), scene, None) for number, scene in enumerate(loader.scenes(0, 2))]
+    write_pack(tmp_path / "blind", Samples(loader.vocabulary, {"validation": samples}))
+    layouts = Layouts(tmp_path / "blind", find_protocol("rendered", {"metrics": ("quality",)}))
+    subject = Subject({}, lambda scenes, seeds: pytest.fail("drawn"))
+    with pytest.raises(UserError, match="2 of 2 scenes of split 'validation' have no picture to compare with; leave"):
+        Evaluation(tmp_path / "e", layouts, subject, Tools(), tmp_path / "cache").run({})
 
 
 def test_real_pictures_are_measured_once(evaluation, tmp_path, monkeypatch):

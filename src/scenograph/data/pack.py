@@ -133,13 +133,16 @@ class Pack:
         """The same for the same rows."""
         return str(self.table._fingerprint)
 
-    @property
-    def without_picture(self) -> int:
-        """How many scenes have none."""
+    def check_pictures(self, purpose: str) -> None:
+        """Raise ``UserError``, which goes on with ``purpose``, if a scene has no picture."""
         import pyarrow.compute as pc
 
         lengths = pc.binary_length(self.table.data.column("image"))
-        return int(pc.sum(pc.equal(lengths, 0)).as_py() or 0)
+        blind = pc.sum(pc.equal(lengths, 0)).as_py()
+        if blind:
+            raise UserError(
+                f"{self.folder}: {blind} of {len(self)} scenes of split {self.split!r} have no picture {purpose}"
+            )
 
     def __len__(self) -> int:
         return len(self.table)

@@ -201,6 +201,9 @@ class Evaluation:
 
     def run(self, request: dict[str, Any], progress: Progress = lambda what, done, of: None) -> None:
         """Draw and measure; :class:`Summary` then sums up. ``request`` identifies the evaluation: a folder has one."""
+        if self._needs_reference:
+            for part in self.layouts.parts:
+                part.pack.check_pictures("to compare with; leave quality, objects and classification out of --metrics")
         self._claim(request)
         if not self._made_elsewhere:
             self._each_chunk("drawing" if self.draw else "placing", self._drawn, self._draw, progress)

@@ -277,11 +277,12 @@ class Trainer:
             if training.grid_scenes and self._is_main:
                 self._draw_grid(writer, model, loader)
         gathered = gather_object([sums]) if self.accelerator.num_processes > 1 else [sums]
-        return {
-            name: sum(part[name][0] for part in gathered if name in part)
-            / max(sum(part[name][1] for part in gathered if name in part), 1.0)
-            for name in gathered[0]
-        }
+        figures = {}
+        for name in gathered[0]:
+            total, weight = (sum(part[name][i] for part in gathered if name in part) for i in (0, 1))
+            if weight:  # scenes without relations, say, have no share of them that holds
+                figures[name] = total / weight
+        return figures
 
     def _draw_grid(self, writer: SummaryWriter | None, model: Model, loader: PackLoader) -> None:
         """Each scene's true picture beside the generated ones."""
@@ -429,11 +430,7 @@ class Trainer:
             "validation": PackLoader(data.pack, data.validation_split, side, mask_size, *chosen),
         }
         for loader in loaders.values() if kind.roles != ("layout",) else ():
-            if blind := loader.pack.without_picture:
-                raise UserError(
-                    f"{data.pack}: {blind} of {len(loader)} scenes of split {loader.pack.split!r} have no picture for "
-                    f"{kind.name} to learn from; take a pack with pictures"
-                )
+            loader.pack.check_pictures(f"for {kind.name} to learn from; take a pack with pictures")
         return loaders
 
     def _new_optimizer(self, phase: str) -> Any:

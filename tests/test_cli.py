@@ -215,7 +215,45 @@ def test_half_precision_is_remembered_by_its_pictures(scenograph, tmp_path):
         metadata.add_itxt("scenograph", first.info["scenograph"].replace("bf16", "bf1"))
         first.save(tmp_path / "odd.png", pnginfo=metadata)
     code, _, errors = scenograph("generate", "odd.png")
-    assert code == 2 and "unknown precision 'bf1': use no, bf16" in errors
+    assert code == 2 and "odd.png, as it was made: precision: Input should be 'no' or 'bf16' (found 'bf1')" in errors
+
+
+def test_a_picture_knows_the_models_that_made_it(scenograph, tmp_path, caplog):
+    names = VOCABULARY.with_image_object().to_dict()
+    model = Lama(LamaConfig(vocabulary=names, image_size=64, channels=8, latent_size=16, initial_scale=0.7))
+    model.save_pretrained(tmp_path / "lama")
+    succeed(scenograph("generate", "cube", "--image", "lama"))
+    succeed(scenograph("generate", "pictures/cube-seed0.png", "--out", "same"))
+    assert caplog.messages == []
+    with torch.no_grad():
+        next(model.parameters()).add_(1)
+    model.save_pretrained(tmp_path / "lama")
+    succeed(scenograph("generate", "pictures/cube-seed0.png", "--out", "other"))
+    said = ["the image model is not the one that made pictures/cube-seed0.png: the picture will differ"]
+    assert caplog.messages == said
+    succeed(scenograph("generate", "pictures/cube-seed0.png", "--image", "lama", "--out", "asked"))
+    assert caplog.messages == said
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"stem": "../outside"}, "stem: String should match"),
+        ({"size": "big"}, "size: Input should be a valid integer"),
+        ({"steps": 10**9}, "steps: Input should be less than or equal to 1000 (found 1000000000)"),
+        ({"digests": [1]}, "digests: Input should be a valid dictionary"),
+        ({"seed": -1}, "seed: Input should be greater than or equal to 0 (found -1)"),
+        ("[" * 100_000, "its scene cannot be read: "),
+    ],
+)
+def test_a_picture_of_anybodys_is_read_with_care(scenograph, tmp_path, changes, message):
+    made = {"scene": {"objects": ["cube"]}, "seed": 0}
+    metadata = PngInfo()
+    metadata.add_itxt("scenograph", changes if isinstance(changes, str) else json.dumps(made | changes))
+    Image.new("RGB", (8, 8)).save(tmp_path / "made.png", pnginfo=metadata)
+    code, _, error = scenograph("generate", "made.png", "--steps", "1", "--out", "out")
+    assert code == 2 and message in error and error.count("\n") == 1
+    assert {path.name for path in tmp_path.iterdir()} <= {"made.png", "cache"}
 
 
 def test_relations_that_contradict_others_are_named(scenograph, tmp_path, caplog):

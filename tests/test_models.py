@@ -101,6 +101,20 @@ def test_saved_models_come_back_the_same(name, tmp_path):
         assert torch.equal(value, again.state_dict()[key])
 
 
+def test_a_model_is_told_by_its_settings_and_its_weights(tmp_path):
+    model = SMALL["wsgc"]()
+    model.save_pretrained(tmp_path / "m")
+    first = AutoModel.from_pretrained(tmp_path / "m")
+    assert first.digest == AutoModel.from_pretrained(tmp_path / "m").for_inference().digest
+    config = tmp_path / "m" / "config.json"
+    config.write_text(config.read_text().replace('"exact": false', '"exact": true'))
+    exact = AutoModel.from_pretrained(tmp_path / "m")
+    with torch.no_grad():
+        model.transitive.add_(1)
+    model.save_pretrained(tmp_path / "m")
+    assert len({first.digest, exact.digest, AutoModel.from_pretrained(tmp_path / "m").digest}) == 3
+
+
 def test_damaged_model_folders_are_one_line(tmp_path):
     folder = tmp_path / "m"
     SMALL["mise-layout"]().save_pretrained(folder)

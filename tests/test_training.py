@@ -272,6 +272,17 @@ def test_a_run_folder_belongs_to_one_recipe(painted, tmp_path):
         Trainer(recipe(painted, "mise-layout"), tmp_path / "run").run()
 
 
+def test_a_run_on_other_scenes_says_so(painted, tmp_path, caplog):
+    shutil.copytree(painted, tmp_path / "pack")
+    train(recipe(tmp_path / "pack", "mise-layout"), tmp_path / "run", stop_after=3)
+    train(recipe(tmp_path / "pack", "mise-layout"), tmp_path / "run", stop_after=4)
+    assert "are others" not in caplog.text
+    shutil.rmtree(tmp_path / "pack" / "train")
+    shutil.copytree(painted / "validation", tmp_path / "pack" / "train")
+    train(recipe(tmp_path / "pack", "mise-layout"), tmp_path / "run")
+    assert f"the scenes in {tmp_path / 'pack'} are others than when {tmp_path / 'run'} began" in caplog.text
+
+
 def test_damaged_figures_do_not_stop_a_run(painted, tmp_path):
     path = tmp_path / "run" / "metrics.jsonl"
     train(recipe(painted, "mise-layout"), tmp_path / "run", stop_after=3)

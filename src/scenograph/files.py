@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 import zipfile
@@ -39,6 +40,12 @@ def write_atomically(path: Path, content: bytes | Callable[[IO[bytes]], object])
             raise UserError(f"cannot write {path}: {reason(error)}") from error
         raise
     return path
+
+
+def digest(path: Path, algorithm: str = "sha256") -> str:
+    """The checksum of a file, as hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, algorithm).hexdigest()
 
 
 def make_folder(folder: Path) -> Path:

@@ -429,10 +429,8 @@ def _pictures_subject(source: Path) -> Subject:
 
 
 def _identity(model: Model, name: str, precision: Precision = "no") -> dict[str, str]:
-    from scenograph.evaluation.encoders import state_digest
-
     halved = {} if precision == "no" else {"precision": precision}
-    return {"name": name, "digest": state_digest(model.state_dict()), **halved}
+    return {"name": name, "digest": model.digest, **halved}
 
 
 def _cache() -> Path:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic import BaseModel, Field
 
 from scenograph.cli.console import console, parse_seeds, track, write_files
 from scenograph.cli.scene import drawings, read_source
 from scenograph.devices import Precision
-from scenograph.errors import UserError, unreadable
+from scenograph.errors import UserError, unreadable, validate
 from scenograph.files import make_folder
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ METADATA = "scenograph"
 BATCH = 32
 SHOWN = 12
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class _Request:
@@ -41,6 +45,26 @@ class _Request:
     models: dict[str, str | None]
     options: dict[str, Any]
     """``size``, ``steps``, ``truncation``, ``refine``, ``style``, ``precision``; None as the models have it."""
+    digests: dict[str, str] = field(default_factory=dict)
+    """Of the layout and the image model, by which a picture knows those that drew it."""
+
+
+class _Recorded(BaseModel):
+    """What a picture, which may be anybody's, says of how it was made."""
+
+    scene: dict[str, Any]
+    seed: int = Field(ge=0)
+    stem: str | None = Field(default=None, pattern=r"^[^/\\\x00]+$")  # of a file to be written
+    model: str | None = None
+    layout: str | None = None
+    image: str | None = None
+    size: int | None = Field(default=None, ge=8, le=2048)
+    steps: int | None = Field(default=None, ge=1, le=1000)
+    truncation: float | None = Field(default=None, ge=0.1, le=100)
+    refine: bool | None = None
+    style: str | None = None
+    precision: Precision | None = None
+    digests: dict[str, str] = {}
 
 
 def generate(
@@ -165,9 +189,14 @@ def _read(
     if request is not None:
         given, options = request.models, request.options
     pipe = Pipeline.from_pretrained(**given, device=device, precision=options["precision"] or "no")
+    digests = {"image": pipe.image.digest} | ({} if pipe.layout is None else {"layout": pipe.layout.digest})
     if request is None:
         scenes, stem = read_source(source, pipe.vocabulary)
         request = _Request(scenes, stem, parse_seeds(seeds or "0"), given, options)
+    for half, known in request.digests.items():
+        if digests.get(half) != known:
+            log.warning("the %s model is not the one that made %s: the picture will differ", half, source)
+    request = replace(request, digests=digests)
     if object_seeds:
         request = replace(request, scenes=[_with_object_seeds(scene, object_seeds) for scene in request.scenes])
     return pipe, replace(request, scenes=pipe.read(request.scenes, refine=bool(request.options["refine"])))
@@ -226,7 +255,7 @@ def _names(request: _Request) -> list[str]:
 
 
 def _metadata(request: _Request) -> list[dict[str, Any]]:
-    common = {**request.models, **request.options, "stem": request.stem}
+    common = {**request.models, **request.options, "stem": request.stem, "digests": request.digests}
     kept = {key: value for key, value in common.items() if value is not None}
     return [{"scene": scene.to_dict(), "seed": seed, **kept} for scene in request.scenes for seed in request.seeds]
 
@@ -246,17 +275,17 @@ def _from_picture(path: Path, given: dict[str, str | None], seeds: str | None, o
         raise UserError(f"{path} was not made by scenograph: it holds no scene; give a scene file or text")
     try:
         value = json.loads(text)
-        scene = Scene.from_dict(value["scene"], f"{path}, scene")
-        recorded = parse_seeds(str(value["seed"]))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: its scene cannot be read: {error}") from error
-    models = given if any(given.values()) else {key: value.get(key) for key in given}
+    made = validate(_Recorded, value, f"{path}, as it was made")
+    same = not any(given.values())
     return _Request(
-        [scene],
-        str(value.get("stem", path.stem)),
-        parse_seeds(seeds) if seeds else recorded,
-        models,
-        {name: value.get(name) if option is None else option for name, option in options.items()},
+        [Scene.from_dict(made.scene, f"{path}, scene")],
+        made.stem or path.stem,
+        parse_seeds(seeds) if seeds else [made.seed],
+        {name: getattr(made, name) for name in given} if same else given,
+        {name: getattr(made, name) if option is None else option for name, option in options.items()},
+        made.digests if same else {},
     )
 
 

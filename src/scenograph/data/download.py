@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import logging
 import shutil
 import time
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from scenograph.errors import UserError, reason, suggest
-from scenograph.files import DAMAGED_ZIP, make_folder
+from scenograph.files import DAMAGED_ZIP, digest, make_folder
 
 log = logging.getLogger(__name__)
 
@@ -210,7 +209,7 @@ def _fetch(file: RemoteFile, path: Path, progress: Callable[[int], None]) -> Non
             log.info("%s: %s; trying again", file.url, error)
             time.sleep(min(2.0**failures, 30) * 0.25)
     expected = file.md5 or server_md5
-    if expected is not None and _md5(part) != expected:
+    if expected is not None and digest(part, "md5") != expected:
         part.unlink()
         raise UserError(f"{file.url}: the checksum differs from {expected}; what came was deleted, try again")
     part.rename(path)
@@ -301,12 +300,7 @@ def _google_md5(headers: Any) -> str | None:
     """The MD5 among ``x-goog-hash`` headers, as hexadecimal."""
     for value in headers.get_all("x-goog-hash") or []:
         for item in value.split(","):
-            kind, _, digest = item.strip().partition("=")
+            kind, _, checksum = item.strip().partition("=")
             if kind == "md5":
-                return base64.b64decode(digest).hex()
+                return base64.b64decode(checksum).hex()
     return None
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "md5").hexdigest()

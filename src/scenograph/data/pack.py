@@ -30,7 +30,7 @@ from scenograph.data.pictures import encode_picture
 from scenograph.data.processes import run_in_processes
 from scenograph.data.source import Plan, Progress, Sample, Skip, Source
 from scenograph.errors import UserError, reason
-from scenograph.files import make_folder, write_atomically
+from scenograph.files import digest, make_folder, write_atomically
 from scenograph.scenes.batch import resize_mask
 from scenograph.scenes.scene import MAX_OBJECTS, Relation, Scene, SceneObject
 from scenograph.scenes.sketch import Sketch
@@ -107,8 +107,8 @@ def work_folder(folder: Path, source: Source, size: int | None) -> Path:
             raise UserError(f"{source.title}: there is no {path}; is --root right?")
     states = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in source.inputs()]
     identity = [type(source).__name__, str(source.root.resolve()), source.options.model_dump_json(), states, size, PART]
-    digest = hashlib.sha256(json.dumps([*identity, scenograph.__version__]).encode()).hexdigest()[:12]
-    return make_folder(folder.parent / f".{folder.name}.{digest}.partial")
+    state = hashlib.sha256(json.dumps([*identity, scenograph.__version__]).encode()).hexdigest()[:12]
+    return make_folder(folder.parent / f".{folder.name}.{state}.partial")
 
 
 class Pack:
@@ -244,11 +244,11 @@ def verify_pack(folder: Path, progress: Progress = lambda what, done: None) -> l
     """Everything that is wrong with a pack, as lines: files against their checksums, then every row."""
     problems = []
     record = read_record(folder)
-    checksums = {name: digest for split in record["splits"].values() for name, digest in split["files"].items()}
-    for number, (name, digest) in enumerate(sorted(checksums.items()), start=1):
+    checksums = {name: known for split in record["splits"].values() for name, known in split["files"].items()}
+    for number, (name, known) in enumerate(sorted(checksums.items()), start=1):
         if not (folder / name).is_file():
             problems.append(f"{name}: the file is missing")
-        elif _checksum(folder / name) != digest:
+        elif digest(folder / name) != known:
             problems.append(f"{name}: the checksum differs; the file was damaged or changed")
         progress("checking files", number)
     if problems:
@@ -346,7 +346,7 @@ def _assemble(work: Path, source: Source, plan: Plan, tallies: Mapping[str, Tall
         if not files:
             continue
         checksums = _save_split(work / "pack" / split, files)
-        splits[split] = {**tally.kept, "files": {f"{split}/{name}": digest for name, digest in checksums.items()}}
+        splits[split] = {**tally.kept, "files": {f"{split}/{name}": known for name, known in checksums.items()}}
     if not splits:
         reasons = "; ".join(f"{reason}: {count}" for reason, count in whole.dropped.most_common(3))
         raise UserError(f"{source.title}: nothing was kept ({reasons or 'the source is empty'})")
@@ -369,7 +369,7 @@ def _save_split(folder: Path, files: Sequence[Path]) -> dict[str, str]:
     """Parts as the files of one data set, linked rather than copied; returns their names and checksums."""
     from datasets import Dataset
 
-    checksums = [_checksum(path) for path in files]
+    checksums = [digest(path) for path in files]
     names = [f"data-{number:05d}-of-{len(files):05d}.arrow" for number in range(len(files))]
     features = _features()
     frame = Dataset.from_dict({name: [] for name in features}, features=features)
@@ -431,8 +431,3 @@ def _features() -> Any:
             "relation_predicates": List(text),
         }
     )
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -34,9 +34,8 @@ from scenograph.evaluation.encoders import Encoder, state_digest
 from scenograph.evaluation.layouts import Figures, layout_figures_of_scenes
 from scenograph.evaluation.pictures import read_picture, to_bytes
 from scenograph.evaluation.protocols import Protocol
-from scenograph.files import make_folder, write_atomically
+from scenograph.files import digest, make_folder, write_atomically
 from scenograph.models.object_classifier import ObjectClassifier
-from scenograph.models.published.features import digest
 from scenograph.nn.perceptual import PerceptualDistance
 from scenograph.scenes.batch import pixels_to_tensor
 from scenograph.scenes.canonical import with_locations
@@ -162,13 +161,13 @@ class Layouts:
         """What pack and scenes these are: the source, its options, and a checksum over the files of the splits."""
         record = read_record(self.pack)
         files = [record["splits"][split]["files"] for split in self.protocol.splits]
-        digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+        checksum = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
         return {
             "source": record["source"],
             "options": record["options"],
             "picture_size": record["picture_size"],
             "layouts": self.count,
-            "files": digest,
+            "files": checksum,
         }
 
 
@@ -402,8 +401,7 @@ class Evaluation:
             "metrics": sorted(self.metrics & {"quality", "objects", "classification"}),
             **{name: settings[name] for name in kept},
         }
-        digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
-        return self.cache / digest
+        return self.cache / hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def given_part(scene: Scene, what: str) -> Scene:

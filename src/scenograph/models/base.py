@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from scenograph.errors import UserError, unreadable, validate
-from scenograph.files import make_folder, write_atomically
+from scenograph.files import digest, make_folder, write_atomically
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -61,6 +62,8 @@ class Model(nn.Module):
     roles: ClassVar[tuple[Role, ...]]
 
     config: ModelConfig
+    digest = ""
+    """SHA-256 of the settings and weights that it was loaded with."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -144,6 +147,8 @@ class Model(nn.Module):
             {key: value.float() if value.is_floating_point() else value for key, value in state.items()},
             str(path),
         )
+        settings = json.dumps(config, sort_keys=True)
+        model.digest = hashlib.sha256(f"{cls.name} {settings} {digest(path)}".encode()).hexdigest()
         return model.eval()
 
 

@@ -305,6 +305,7 @@ class Trainer:
             state = {
                 "step": self.step,
                 "seconds": self.seconds,
+                "data": self.loaders["train"].pack.fingerprint,
                 "modules": {phase: module.state_dict() for phase, module in self.modules.items()},
                 "ema": self.ema.state_dict() if self.ema else None,
                 "optimizers": {phase: optimizer.state_dict() for phase, optimizer in self.optimizers.items()},
@@ -320,7 +321,11 @@ class Trainer:
         if state is None:
             return
         self.step = state["step"]
-        self._began -= state.get("seconds", 0.0)  # older checkpoints do not know
+        # Older checkpoints know neither.
+        self._began -= state.get("seconds", 0.0)
+        data = self.loaders["train"].pack.fingerprint
+        if state.get("data", data) != data:
+            log.warning("the scenes in %s are others than when %s began", self.recipe.data.pack, self.folder)
         self.objective.restore(self.step)
         for phase, module in self.modules.items():
             load_state(module, state["modules"][phase], f"{folder}, {phase}")

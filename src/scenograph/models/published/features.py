@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import urllib.error
 from dataclasses import dataclass
@@ -99,12 +98,6 @@ def weights_file(name: str) -> Path:
             f"cannot fetch {wanted.url}: {reason(error)}; fetch it elsewhere and put it at {file}"
         ) from error
     return file
-
-
-def digest(path: Path) -> str:
-    """The SHA-256 of a file, as hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _stack(plan: Stack, name: str, path: Path | None) -> FeatureStack:

@@ -607,6 +607,8 @@ def test_an_evaluation_goes_on_to_the_same_figures(evaluation, tmp_path):
     assert first["probe_recolour"].value > 0.4 and first["fd_classifier"].error > 0
     for name in ("measures-00001.npz", "scenes-00002.json", "measures-00002.npz"):
         (tmp_path / "e" / "chunks" / name).unlink()
+    torn = tmp_path / "e" / "chunks" / "measures-00000.npz"
+    torn.write_bytes(torn.read_bytes()[:100])
     for picture in (tmp_path / "e" / "pictures").glob("sample_7_*"):
         picture.unlink()
     assert figures_of(evaluation()) == first

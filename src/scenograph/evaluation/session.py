@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -229,9 +230,9 @@ class Evaluation:
     def _each_chunk(
         self, what: str, file: Callable[[int], Path], work: Callable[[int], None], progress: Progress
     ) -> None:
-        """Chunks whose file is missing, divided among the processes."""
+        """Chunks whose file is missing or cut short, divided among the processes."""
         total = self.layouts.chunks
-        missing = [number for number in range(total) if not file(number).exists()]
+        missing = [number for number in range(total) if not _is_whole(file(number))]
         self.processes.wait_for_everyone()  # before any process adds a file
         own = missing[self.processes.process_index :: self.processes.num_processes]
         for done, number in enumerate(own):
@@ -402,6 +403,10 @@ class Evaluation:
             **{name: settings[name] for name in kept},
         }
         return self.cache / hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _is_whole(path: Path) -> bool:
+    return zipfile.is_zipfile(path) if path.suffix == ".npz" else path.exists()
 
 
 def given_part(scene: Scene, what: str) -> Scene:

@@ -635,6 +635,18 @@ def test_scenes_without_pictures_are_told_before_anything_is_drawn(painted, tmp_
         Evaluation(tmp_path / "e", layouts, subject, Tools(), tmp_path / "cache").run({})
 
 
+def test_what_would_mean_nothing_is_not_measured(evaluation, tmp_path):
+    made = evaluation("a", given="boxes")
+    assert "layout" not in made.metrics and set(made.left_out) == {"layout"}
+    assert "box_iou" not in figures_of(made)
+    other = evaluation("b", pictures=tmp_path / "a" / "pictures")
+    assert set(other.left_out) == {"layout", "probes"} and not {"box_iou", "probe_drop"} & figures_of(other).keys()
+    with pytest.raises(UserError, match="cannot measure layout: objects are where the boxes that are given have them"):
+        evaluation("c", given="boxes", metrics=("layout",))
+    with pytest.raises(UserError, match="cannot measure probes: of pictures made elsewhere no others can be asked for"):
+        evaluation("d", pictures=tmp_path / "a" / "pictures", metrics=("probes",))
+
+
 def test_real_pictures_are_measured_once(evaluation, tmp_path, monkeypatch):
     figures_of(evaluation("a"))
     monkeypatch.setattr(Evaluation, "_measure_real", lambda self, chunk: pytest.fail("measured again"))

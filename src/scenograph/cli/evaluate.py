@@ -182,7 +182,7 @@ def measure(
         if not main:
             return None
         figures = Summary(evaluation).figures(progress)
-    report = make_report(protocol, layouts.identity(), subject.models, figures, _notes(layouts, tools))
+    report = make_report(protocol, layouts.identity(), subject.models, figures, _notes(evaluation))
     history = {} if training_run is None else evaluation_curves(training_run, report)
     paths = write_report(out, report, _pairs(evaluation), history | (curves or {}))
     if "layout" in evaluation.metrics:
@@ -442,12 +442,12 @@ def _cache() -> Path:
     return make_folder(Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "scenograph" / "references")
 
 
-def _notes(layouts: Layouts, tools: Tools) -> list[str]:
+def _notes(evaluation: Evaluation) -> list[str]:
     from scenograph.evaluation.encoders import InceptionEncoder
     from scenograph.models.published.features import WEIGHTS
 
-    protocol, encoder = layouts.protocol, tools.encoder
-    notes = []
+    layouts, protocol, encoder = evaluation.layouts, evaluation.protocol, evaluation.tools.encoder
+    notes = [f"{name} not measured: {why}" for name, why in evaluation.left_out.items()]
     if isinstance(encoder, InceptionEncoder) and not encoder.digest.startswith(WEIGHTS["inception"].sha256):
         notes.append(f"Inception's weights ({encoder.digest[:8]}) are not the published ones: no score of any paper")
     if protocol.expected is not None and layouts.count != protocol.expected:

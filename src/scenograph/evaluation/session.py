@@ -175,7 +175,8 @@ class Layouts:
 class Evaluation:
     """An evaluation's folder. Call :meth:`run`; the same call continues a stopped one.
 
-    A subject that only places is enough for metrics of layouts (:data:`LAYOUT_METRICS`).
+    A subject that only places is enough for metrics of layouts (:data:`LAYOUT_METRICS`). Metrics that would mean
+    nothing are left out, and raise ``UserError`` if no others are asked for.
     """
 
     def __init__(self, folder: Path, layouts: Layouts, subject: Subject, tools: Tools, cache: Path) -> None:
@@ -184,10 +185,10 @@ class Evaluation:
         self.picture_folder = subject.pictures or folder / "pictures"
         self.protocol, self.cache = layouts.protocol, cache
         self.processes = PartialState()
-        metrics = set(self.protocol.metrics)
-        if self.protocol.given != "graph":
-            metrics.discard("layout")  # boxes that were given are right
-        self.metrics = metrics
+        self.left_out = _left_out(self.protocol, subject)
+        self.metrics = set(self.protocol.metrics) - self.left_out.keys()
+        if not self.metrics:
+            raise UserError("; ".join(f"cannot measure {name}: {why}" for name, why in self.left_out.items()))
 
     @property
     def _made_elsewhere(self) -> bool:
@@ -403,6 +404,17 @@ class Evaluation:
             **{name: settings[name] for name in kept},
         }
         return self.cache / hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _left_out(protocol: Protocol, subject: Subject) -> dict[str, str]:
+    """Metrics of the protocol that would mean nothing here, and why."""
+    reasons: dict[str, str] = {}
+    if protocol.given != "graph":
+        reasons |= dict.fromkeys(LAYOUT_METRICS, f"objects are where the {protocol.given} that are given have them")
+    if subject.pictures is not None:
+        reasons |= dict.fromkeys(LAYOUT_METRICS, "pictures made elsewhere do not say where their objects are")
+        reasons["probes"] = "of pictures made elsewhere no others can be asked for"
+    return {name: reasons[name] for name in protocol.metrics if name in reasons}
 
 
 def _is_whole(path: Path) -> bool:

@@ -425,6 +425,8 @@ def test_the_tiny_run(scenograph, tmp_path, painted):
     measured = ["--classifier", "runs/tiny-object-classifier/model", "--pack", "packs/tiny", "--scenes", "4"]
     output = succeed(scenograph("evaluate", *pair, *measured, "--steps", "1", "--run", "runs/tiny-mise"))
     assert "wrote evaluation/report.html" in output
+    code, _, errors = scenograph("evaluate", *pair, *measured, "--run", "runs/tiny-lama", "--out", "other")
+    assert code == 2 and "--run runs/tiny-lama: made none of the models that are measured" in errors
     succeed(scenograph("scene", "from-results", "evaluation/results.csv", "--out", "placed.json"))
     assert len(json.loads((tmp_path / "placed.json").read_text())) == 4
     figures = {row["name"] for row in json.loads((tmp_path / "evaluation" / "report.json").read_text())["figures"]}

@@ -142,6 +142,8 @@ def evaluate(
         pipe = Pipeline.from_pretrained(model, layout=layout, image=image, device=where, precision=precision)
         _check_names(layouts, pipe.image, pipe.layout)
         subject = pipeline_subject(pipe, chosen, {"layout": layout, "image": model or image}, steps)
+    if training_run is not None and pictures is None:
+        _check_run(training_run, subject)
     tools = _tools(layouts, where, classifier, _files(weights), detector, detections)
     measure(layouts, out, subject, tools, steps, curves, training_run)
 
@@ -367,6 +369,15 @@ def _tools(
             raise UserError("the detection metric needs --detector MODEL, or --detections FILE")
         tools.detector = Detector(detector, device)
     return tools
+
+
+def _check_run(run: Path, subject: Subject) -> None:
+    """Raise ``UserError`` if a training run made none of the models, which its curves would then be shown with."""
+    from scenograph.models.registry import AutoModel
+
+    made = run / "model"
+    if AutoModel.from_pretrained(made).digest not in {model["digest"] for model in subject.models.values()}:
+        raise UserError(f"--run {run}: made none of the models that are measured; measure {made}, or leave --run out")
 
 
 def _check_names(layouts: Layouts, image: Model | None, layout: Model | None) -> None:

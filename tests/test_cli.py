@@ -154,6 +154,10 @@ BAD = {
         ["evaluate", "--pack", "PACK", "--set", "lpips=vgg19"],
         "lpips: Input should be 'alex' or 'vgg'",
     ),
+    "setting's bounds": (
+        ["evaluate", "--pack", "PACK", "--set", "truncation=0"],
+        "protocol: truncation: Input should be greater than or equal to 0.1 (found '0')",
+    ),
     "setting's form": (["evaluate", "--pack", "PACK", "--set", "lpips"], "expected SETTING=VALUE"),
     "split": (["evaluate", "--pack", "PACK", "--split", "test"], "no split 'test', which protocol"),
     "detector": (["evaluate", "--pack", "PACK", "--metrics", "detection"], "needs --detector MODEL, or --detections"),

@@ -106,6 +106,11 @@ def test_bad_input(pipe):
             pipe(scene)
     with pytest.raises(UserError, match="size 30: must be a multiple of 8"):
         pipe("cube", size=30)
+    with pytest.raises(UserError, match="truncation 0: must be at least"):
+        pipe("cube", truncation=0)
+    for scenes, seeds in (([], [0]), ("cube", [])):
+        with pytest.raises(UserError, match="at least one scene and one seed"):
+            pipe(scenes, seeds=seeds)
     with pytest.raises(UserError, match="draws no pictures"):
         Pipeline.from_pretrained(image=DEFAULT_LAYOUT, device="cpu")
     with pytest.raises(UserError, match="places no objects"):

@@ -161,6 +161,10 @@ class Pipeline:
         candidates: int = LAYOUT_CANDIDATES,
     ) -> Encoding:
         """As :meth:`encode`, one seed per scene, and the best of so many layouts."""
+        if not scenes:
+            raise UserError("nothing to draw: give at least one scene and one seed")
+        if truncation < 0.1:
+            raise UserError(f"truncation {truncation}: must be at least 0.1, below which few latents are found")
         complete = [complete_attributes(s, self.vocabulary, seed) for s, seed in zip(scenes, seeds, strict=True)]
         with torch.inference_mode():
             if self.layout is not None:

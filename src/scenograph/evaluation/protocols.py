@@ -35,7 +35,7 @@ class Protocol(BaseModel):
     metrics: tuple[Metric, ...]
     splits: tuple[str, ...]
     """Of the pack, one after the other."""
-    layouts: int | None = None
+    layouts: int | None = Field(default=None, ge=1)
     """The first so many scenes; None takes all."""
     expected: int | None = None
     """How many the published evaluation has."""
@@ -45,7 +45,7 @@ class Protocol(BaseModel):
     relations: RelationPolicy = "stored"
     candidates: int = Field(default=8, ge=1)
     """Layouts that models which draw lots make of each graph; the one that serves it best is measured."""
-    truncation: float = 2.0
+    truncation: float = Field(default=2.0, ge=0.1)
     rounding: Literal["nearest", "down"] = "nearest"
     """How the model's numbers become bytes."""
     file_form: FileForm = "png"
@@ -53,13 +53,13 @@ class Protocol(BaseModel):
     reference_filter: Literal["bilinear", "bicubic", "lanczos"] = "bilinear"
     """How real pictures are brought to the size of the generated ones."""
     encoder: Literal["inception", "dinov2", "classifier"]
-    inception_splits: int = 5
-    crop_size: int = 224
+    inception_splits: int = Field(default=5, ge=1)
+    crop_size: int = Field(default=224, ge=1)
     generated_corners: Rounding = "down"
     real_corners: Rounding = "up"
     lpips: Literal["alex", "vgg"] = "alex"
     classification_network: Literal["resnet-110", "resnet-101", "resnet-20"] = "resnet-110"
-    classification_epochs: int = 160
+    classification_epochs: int = Field(default=160, ge=1)
 
     @property
     def fingerprint(self) -> str:

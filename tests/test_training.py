@@ -461,7 +461,30 @@ def test_shipped_recipes_are_valid(name):
     options = {key: value for key, value in given.objective.items() if key != "name"}
     OBJECTIVE_KINDS[given.objective["name"]].Config.model_validate(options)
     options = {key: value for key, value in given.model.items() if key != "name"}
-    MODELS[given.model["name"]].Config.model_validate({"vocabulary": {}, **options})
+    names = {"attributes": {group: [] for group in options.get("groups", ())}}
+    MODELS[given.model["name"]].Config.model_validate({"vocabulary": names, **options})
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "message"),
+    [
+        ("tiny-attspade", "objective.crop_size=3", "does not take pictures of 3 x 3 pixels"),
+        ("tiny-attspade", "objective.pixel_weight=-1", "pixel_weight: Input should be greater than or equal to 0"),
+        ("tiny-attspade", "model.image_size=0", "image_size: Input should be greater than or equal to 1"),
+        ("tiny-attspade", "model.image_size=[]", "image_size: Input should be a valid integer"),
+        ("tiny-lama", "objective.discriminator_channels=0", "discriminator_channels: Input should be greater"),
+        ("tiny-mise", "model.channels=[3,32]", "the first must be even"),
+        ("tiny-mise", "model.channels=[]", "channels: Tuple should have at least 1 item"),
+        ("tiny-mise-layout", "model.heads=3", "must be a multiple of twice the 3 heads"),
+        ("tiny-object-classifier", "model.groups=[colour]", "no such attribute group (did you mean 'color'?)"),
+        ("tiny-sg2im", "objective.object_discriminator=[]", "Cannot merge incompatible container types"),
+        ("tiny-wsgc", "optimizer.betas=[0.9,1]", "betas.1: Input should be less than 1 (found 1)"),
+    ],
+)
+def test_settings_that_no_network_can_have_are_one_line(painted, tmp_path, name, setting, message):
+    with pytest.raises(UserError) as caught:
+        Trainer(load_recipe(name, [f"data.pack={painted}", setting]), tmp_path / "run")
+    assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_bare_no_is_a_precision():

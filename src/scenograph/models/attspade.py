@@ -28,7 +28,7 @@ from scenograph.scenes.vocabulary import Vocabulary
 class AttSpadeConfig(ModelConfig):
     """The published constructor's settings."""
 
-    image_size: int = 128
+    image_size: int = Field(default=128, ge=1)
     channels: int = Field(default=64, ge=1)
     embedding_dim: int = Field(default=32, ge=1)
     upsampling: Upsampling = "normal"

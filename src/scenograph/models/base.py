@@ -7,11 +7,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import torch
 from PIL import Image
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
@@ -24,6 +24,10 @@ from scenograph.scenes.vocabulary import Vocabulary
 Role = Literal["layout", "image"]
 Generators = Sequence[torch.Generator] | None
 """One per picture, so that a seed gives the same picture in any batch; None draws from torch's global one."""
+
+Positive = Annotated[int, Field(ge=1)]
+Widths = Annotated[tuple[Positive, ...], Field(min_length=1)]
+"""Channels, layer by layer."""
 
 MISMATCHES = 3
 """Names of each kind that an error message shows."""

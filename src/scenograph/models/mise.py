@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import logging
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 import torch.nn.functional as F
+from pydantic import model_validator
 from torch import Tensor, nn
 
 from scenograph.errors import UserError
-from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, noise
+from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, Positive, Widths, noise
 from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.layers import channels_last
 from scenograph.nn.layout import compose_layout, sample_planes
-from scenograph.nn.unet import UNet
+from scenograph.nn.unet import HEAD_SIZE, UNet
 from scenograph.scenes.batch import SceneBatch
 
 log = logging.getLogger(__name__)
@@ -32,17 +33,32 @@ Solver = Literal["euler", "heun"]
 class MiseConfig(ModelConfig):
     """``channels``: width per U-Net level; ``blocks`` per level; ``layout_channels``: width of the painted vectors."""
 
-    image_size: int = 64
-    patch: int = 2
-    layout_channels: int = 32
-    channels: tuple[int, ...] = (64, 128, 160)
-    blocks: int = 1
-    mask_size: int = 16
-    steps: int = 8
+    image_size: Positive = 64
+    patch: Positive = 2
+    layout_channels: Positive = 32
+    channels: Widths = (64, 128, 160)
+    blocks: Positive = 1
+    mask_size: Positive = 16
+    steps: Positive = 8
     """Sampling steps that keep the quality (see the model card)."""
     solver: Solver = "euler"
     guidance: float = 1.0
     """Classifier-free guidance scale; 1 is none."""
+
+    @property
+    def unit(self) -> int:
+        """Sides of pictures are its multiples."""
+        return int(self.patch * 2 ** (len(self.channels) - 1))
+
+    @model_validator(mode="after")
+    def _whole_parts(self) -> Self:
+        if self.image_size % self.unit:
+            raise ValueError(f"image_size {self.image_size}: must be a multiple of {self.unit}")
+        if self.channels[0] % 2 or self.channels[-1] % HEAD_SIZE:
+            raise ValueError(
+                f"channels {list(self.channels)}: the first must be even, the last a multiple of {HEAD_SIZE}"
+            )
+        return self
 
 
 class Mise(Model):
@@ -67,7 +83,7 @@ class Mise(Model):
 
     def encode(self, batch: SceneBatch, generators: Generators = None, size: int | None = None) -> ModelOutput:
         """The layout (N, layout_channels, H, W). Raises ``UserError`` for sides the U-Net cannot halve."""
-        side, unit = size or self.config.image_size, self.config.patch * 2 ** (len(self.config.channels) - 1)
+        side, unit = size or self.config.image_size, self.config.unit
         if side % unit:
             raise UserError(f"picture size {side}: must be a multiple of {unit} for this model")
         if side != self.config.image_size:

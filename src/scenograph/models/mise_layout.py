@@ -8,12 +8,14 @@ has are kept and the others are placed around them.
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Self
 
 import torch
 import torch.nn.functional as F
+from pydantic import PositiveFloat, model_validator
 from torch import Tensor, nn
 
-from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, noise_per_object
+from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, Positive, noise_per_object
 from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.graph import GraphTripleConv
 from scenograph.nn.unet import time_features
@@ -26,14 +28,20 @@ TOGETHER = 2048
 class MiseLayoutConfig(ModelConfig):
     """``box_mean`` and ``box_std`` standardize (centre x, centre y, width, height) over the training set."""
 
-    width: int = 128
-    layers: int = 4
-    heads: int = 4
-    graph_hidden: int = 256
+    width: Positive = 128
+    layers: Positive = 4
+    heads: Positive = 4
+    graph_hidden: Positive = 256
     box_mean: tuple[float, float, float, float] = (0.5, 0.5, 0.2, 0.2)
-    box_std: tuple[float, float, float, float] = (0.2, 0.2, 0.1, 0.1)
-    steps: int = 20
-    mask_size: int = 16
+    box_std: tuple[PositiveFloat, PositiveFloat, PositiveFloat, PositiveFloat] = (0.2, 0.2, 0.1, 0.1)
+    steps: Positive = 20
+    mask_size: Positive = 16
+
+    @model_validator(mode="after")
+    def _whole_parts(self) -> Self:
+        if self.width % (2 * self.heads):
+            raise ValueError(f"width {self.width}: must be a multiple of twice the {self.heads} heads")
+        return self
 
 
 class MiseLayout(Model):

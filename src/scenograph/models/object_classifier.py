@@ -6,11 +6,14 @@ classification accuracy score of the layout-to-image literature does (Ravuri & V
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from scenograph.models.base import Model, ModelConfig
+from scenograph.errors import suggest
+from scenograph.models.base import Model, ModelConfig, Positive, Widths
 from scenograph.nn.crops import crop_boxes
 from scenograph.nn.normalization import BatchNorm2d
 
@@ -19,10 +22,20 @@ class ObjectClassifierConfig(ModelConfig):
     """``groups``: the attribute groups it judges; ``margin``: how much of the surroundings a crop shows."""
 
     groups: tuple[str, ...] = ()
-    image_size: int = 64
+    image_size: Positive = 64
     crop_size: int = Field(default=32, ge=16)
-    channels: tuple[int, ...] = (32, 64, 128)
-    margin: float = 0.1
+    channels: Widths = (32, 64, 128)
+    margin: float = Field(default=0.1, ge=0)
+
+    @model_validator(mode="after")
+    def _known_groups(self) -> Self:
+        known = self.vocabulary.get("attributes", {})
+        for group in self.groups:
+            if group not in known:
+                raise ValueError(
+                    f"groups {group!r}: the vocabulary has no such attribute group {suggest(group, known)}"
+                )
+        return self
 
 
 class ObjectClassifier(Model):

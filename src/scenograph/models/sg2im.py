@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, noise
+from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, Widths, noise
 from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.graph import GraphTripleConv, GraphTripleConvNet, MlpNormalization, Pooling, in_float32, mlp
 from scenograph.nn.layers import Normalization, channels_last
@@ -45,7 +45,7 @@ class Sg2ImConfig(ModelConfig):
     gconv_pooling: Pooling = "avg"
     gconv_num_layers: int = Field(default=5, ge=0)
     """0 is the ablation without graph convolution: one linear map."""
-    refinement_dims: tuple[int, ...] = (1024, 512, 256, 128, 64)
+    refinement_dims: Widths = (1024, 512, 256, 128, 64)
     normalization: Normalization = "batch"
     activation: str = "leakyrelu-0.2"
     mask_size: int = Field(default=16, ge=0)

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scenograph.errors import UserError
+from scenograph.errors import UserError, reason
 from scenograph.nn.crops import crop_boxes
-from scenograph.nn.layers import Normalization, leaky_activation, normalization_layers
+from scenograph.nn.layers import Normalization, evaluating, leaky_activation, normalization_layers
 
 Padding = Literal["valid", "same"]
 HIDDEN = 1024
@@ -72,6 +72,18 @@ def build_cnn(
     return nn.Sequential(*layers), channels
 
 
+def check_size(network: nn.Module, description: str, size: tuple[int, int]) -> None:
+    """Raise ``UserError`` if pictures of so many pixels, height and width, cannot go through a network."""
+    try:
+        with evaluating(network), torch.no_grad():
+            network(torch.zeros(1, 3, *size))
+    except RuntimeError as error:
+        shown = " x ".join(map(str, size))
+        raise UserError(
+            f"network {description!r}: does not take pictures of {shown} pixels: {reason(error)}"
+        ) from error
+
+
 class ImageDiscriminator(nn.Module):
     """sg2im's D_img. Its score is the raw feature map: its classifier is in the weights but was never applied."""
 
@@ -102,6 +114,7 @@ class ObjectDiscriminator(nn.Module):
         super().__init__()
         self.object_size, self.align_corners = object_size, align_corners
         cnn, channels = build_cnn(arch, normalization, activation, padding)
+        check_size(cnn, arch, (object_size, object_size))
         trunk = nn.Sequential(cnn, nn.Identity(), nn.Linear(channels, HIDDEN))  # positions as in published weights
         self.discriminator = nn.ModuleDict(
             {

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 from scenograph.nn.convolution import SameConv2d
 
+HEAD_SIZE = 32
+"""Channels of each head of attention."""
+
 
 def time_features(time: Tensor, size: int) -> Tensor:
     """Sines and cosines of times (N,) in [0, 1], at geometric frequencies: (N, size)."""
@@ -44,9 +47,9 @@ class ResidualBlock(nn.Module):
 class SelfAttention2d(nn.Module):
     """Attention between all places of a coarse map; starts as the identity."""
 
-    def __init__(self, channels: int, head_size: int = 32) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.heads = channels // head_size
+        self.heads = channels // HEAD_SIZE
         self.norm = nn.GroupNorm(_groups(channels), channels)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
         self.out = nn.Conv2d(channels, channels, 1)

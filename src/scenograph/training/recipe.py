@@ -14,6 +14,7 @@ from yaml import YAMLError
 
 from scenograph.data.loader import ObjectPolicy, RelationPolicy
 from scenograph.errors import UserError, reason, suggest, validate
+from scenograph.training.objectives.base import Betas
 
 
 class _Section(BaseModel):
@@ -42,7 +43,7 @@ class OptimizerRecipe(_Section):
     """
 
     lr: float = Field(default=1e-4, gt=0)
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: Betas = (0.9, 0.999)
     weight_decay: float = Field(default=0.0, ge=0)
     warmup_steps: int = Field(default=0, ge=0)
     schedule: Literal["constant", "linear", "cosine", "milestones"] = "constant"
@@ -115,7 +116,7 @@ def load_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
     try:
         merged = OmegaConf.merge(OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides)))
         value = OmegaConf.to_container(merged, resolve=True)
-    except (OmegaConfBaseException, YAMLError, OSError) as error:
+    except (OmegaConfBaseException, YAMLError, OSError, TypeError) as error:  # the last of unlike containers
         raise UserError(f"recipe {source}: {reason(error)}") from error
     if not isinstance(value, dict):
         raise UserError(f"recipe {source}: expected sections (model, objective, data, training)")

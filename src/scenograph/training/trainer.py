@@ -34,10 +34,11 @@ from torch.utils.tensorboard import SummaryWriter
 
 from scenograph.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint
 from scenograph.data.loader import PackLoader
+from scenograph.data.pack import read_vocabulary
 from scenograph.devices import keep_freed_memory
 from scenograph.errors import UserError, suggest, validate
 from scenograph.files import make_folder, write_atomically
-from scenograph.models.base import Model, load_state
+from scenograph.models.base import Model, ModelConfig, load_state
 from scenograph.models.registry import MODELS, AutoModel
 from scenograph.nn.layers import evaluating
 from scenograph.scenes.batch import SceneBatch, images_to_uint8
@@ -85,14 +86,14 @@ class Trainer:
         objective_kind = _named(OBJECTIVES, recipe.objective, "objective")
         self.begins = not has_checkpoint(folder / "checkpoints")
         start = self._starting_model(training.start_from, kind) if training.start_from and self.begins else None
-        torch.manual_seed(training.seed)
-        self.loaders = self._open_pack(kind, recipe.model)
         vocabulary = self._vocabulary(kind, start)
+        config = validate(kind.Config, {"vocabulary": vocabulary.to_dict(), **_rest(recipe.model)}, "recipe, model")
+        objective_config = validate(objective_kind.Config, _rest(recipe.objective), "recipe, objective")
+        self.loaders = self._open_pack(kind, config)
         for loader in self.loaders.values():
             loader.vocabulary = vocabulary
-        config = validate(kind.Config, {"vocabulary": vocabulary.to_dict(), **_rest(recipe.model)}, "recipe, model")
+        torch.manual_seed(training.seed)
         self.model = kind(config)
-        objective_config = validate(objective_kind.Config, _rest(recipe.objective), "recipe, objective")
         self.objective = objective_kind(objective_config, self.model)
         self.modules = self.objective.modules()
         for module in self.modules.values():
@@ -355,7 +356,7 @@ class Trainer:
 
     def _vocabulary(self, kind: type[Model], start: Model | None) -> Vocabulary:
         """The pack's names, or those of the model that the run goes on with, which must include them."""
-        own = kind.vocabulary_for(self.loaders["train"].vocabulary)
+        own = kind.vocabulary_for(read_vocabulary(self.recipe.data.pack))
         kept = self.folder / NAMES
         if start:
             names, where = start.vocabulary, f"training.start_from {self.recipe.training.start_from}"
@@ -423,12 +424,11 @@ class Trainer:
         with (self.folder / "metrics.jsonl").open("a") as stream:
             stream.write(json.dumps({"step": self.step, "kind": kind, **figures}) + "\n")
 
-    def _open_pack(self, kind: type[Model], section: dict[str, Any]) -> dict[str, PackLoader]:
+    def _open_pack(self, kind: type[Model], config: ModelConfig) -> dict[str, PackLoader]:
         data = self.recipe.data
-        settings = {name: field.default for name, field in kind.Config.model_fields.items()} | section
-        size = settings.get("image_size", 64)
-        side = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
-        mask_size = settings.get("mask_size") or 16
+        size = getattr(config, "image_size", 64)
+        side = (size, size) if isinstance(size, int) else size
+        mask_size = getattr(config, "mask_size", 0) or 16
         chosen = (data.relations, data.max_objects, data.objects)
         loaders = {
             "train": PackLoader(data.pack, data.train_split, side, mask_size, *chosen, data.flip, data.crop),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from scenograph.models.base import Model
@@ -16,6 +16,16 @@ from scenograph.scenes.batch import SceneBatch
 
 Draws = Sequence[torch.Generator]
 """One generator per picture: what it draws depends on (seed, step, picture) and not on how a batch is split."""
+
+
+Weight = Annotated[float, Field(ge=0)]
+"""Of a loss in the sum."""
+Rate = Annotated[float, Field(gt=0)]
+"""Of learning, in units of the optimizer's."""
+Probability = Annotated[float, Field(ge=0, le=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+Betas = tuple[Decay, Decay]
+"""How slowly Adam forgets gradients and their squares."""
 
 
 class ObjectiveConfig(BaseModel):

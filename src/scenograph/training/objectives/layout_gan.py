@@ -7,10 +7,9 @@ from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor, nn
 
-from scenograph.models.base import Model
+from scenograph.models.base import Model, Positive
 from scenograph.models.published.features import load_vgg19
 from scenograph.nn.layers import evaluating
 from scenograph.nn.object_discriminators import ObjectAwareDiscriminator, System
@@ -20,7 +19,10 @@ from scenograph.training.objectives.base import (
     Draws,
     Objective,
     ObjectiveConfig,
+    Probability,
+    Rate,
     Totals,
+    Weight,
     with_some_masks,
     without_masks,
 )
@@ -29,24 +31,24 @@ from scenograph.training.objectives.base import (
 class LayoutGanConfig(ObjectiveConfig):
     """Weights of the generator's losses, and how fast each part learns."""
 
-    object_weight: float = 1.0
-    image_weight: float = 0.1
-    pixel_weight: float = 0.0
+    object_weight: Weight = 1.0
+    image_weight: Weight = 0.1
+    pixel_weight: Weight = 0.0
     """Mean absolute difference from the real picture."""
-    mask_weight: float = 0.0
+    mask_weight: Weight = 0.0
     """Cross-entropy of predicted masks, where the true one is known; beyond the published losses."""
-    feature_weight: float = 0.0
+    feature_weight: Weight = 0.0
     """Distance of VGG19's features from the real picture's."""
     vgg_file: Path | None = None
     """torchvision's ``vgg19-dcbb9e9d.pth``; without, it is downloaded where it is needed."""
-    discriminator_channels: int = 64
+    discriminator_channels: Positive = 64
     discriminator_plan: Literal[64, 128, 256] | None = None
     """Picture size whose published discriminator judges; None: the model's. A larger one costs a fraction."""
     discriminator_scale: float = 0.0
     """What LAMA's learnt scales of residuals start at; at 0 it judges by colours alone at first."""
-    discriminator_rate: float = 1.0
+    discriminator_rate: Rate = 1.0
     """Its learning rate, in units of the optimizer's."""
-    given_masks: float = Field(default=0.0, ge=0, le=1)
+    given_masks: Probability = 0.0
     """Probability per picture that its true masks are given, as a user may, instead of predicted."""
     head_start: int = 0
     """Steps at the start of every epoch in which the discriminator learns alone (LAMA: 31)."""
@@ -57,14 +59,14 @@ class LayoutGanConfig(ObjectiveConfig):
 class LostGanConfig(LayoutGanConfig):
     """The published values of version 2; version 1 had neither distance."""
 
-    pixel_weight: float = 1.0
-    feature_weight: float = 1.0
+    pixel_weight: Weight = 1.0
+    feature_weight: Weight = 1.0
 
 
 class LamaConfig(LayoutGanConfig):
     """The published values."""
 
-    discriminator_rate: float = 3.0
+    discriminator_rate: Rate = 3.0
     head_start: int = 31
 
 

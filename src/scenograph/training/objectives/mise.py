@@ -16,6 +16,7 @@ from scenograph.training.objectives.base import (
     Draws,
     Objective,
     ObjectiveConfig,
+    Probability,
     Totals,
     normal,
     uniform,
@@ -26,9 +27,9 @@ from scenograph.training.objectives.base import (
 class MiseObjectiveConfig(ObjectiveConfig):
     """Probabilities per picture (``attribute_dropout``: per attribute) of hiding a part of the condition."""
 
-    mask_dropout: float = 0.5
-    attribute_dropout: float = 0.0
-    condition_dropout: float = 0.0
+    mask_dropout: Probability = 0.5
+    attribute_dropout: Probability = 0.0
+    condition_dropout: Probability = 0.0
     time_mean: float = 0.0
     time_std: float = 1.0
 

@@ -17,6 +17,7 @@ from scenograph.training.objectives.base import (
     Draws,
     Objective,
     ObjectiveConfig,
+    Probability,
     Totals,
     normal,
     uniform,
@@ -27,9 +28,9 @@ from scenograph.training.objectives.base import (
 class MiseLayoutObjectiveConfig(ObjectiveConfig):
     """``given_boxes``: probability per picture that some of its boxes are given; ``flip``: of mirroring a scene."""
 
-    attribute_dropout: float = 0.05
-    given_boxes: float = 0.3
-    flip: float = 0.0
+    attribute_dropout: Probability = 0.05
+    given_boxes: Probability = 0.3
+    flip: Probability = 0.0
 
 
 class MiseLayoutObjective(Objective):

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from scenograph.models.attspade import AttSpade
-from scenograph.models.base import Model
+from scenograph.models.base import Model, Positive
 from scenograph.models.published.features import load_vgg19
 from scenograph.models.spade import Spade
 from scenograph.nn.discriminators import ObjectDiscriminator
@@ -23,10 +23,14 @@ from scenograph.nn.spade import LabelMap, Layout, MultiScaleDiscriminator
 from scenograph.scenes.batch import SceneBatch
 from scenograph.training.gan import GanLoss, discriminator_loss, feature_matching, generator_loss
 from scenograph.training.objectives.base import (
+    Betas,
     Draws,
     Objective,
     ObjectiveConfig,
+    Probability,
+    Rate,
     Totals,
+    Weight,
     normal,
     with_some_masks,
     without_masks,
@@ -38,24 +42,24 @@ class SpadeObjectiveConfig(ObjectiveConfig):
     """The published weights of the generator's losses, and its discriminator."""
 
     gan_loss: GanLoss = "hinge"
-    image_weight: float = 1.0
-    matching_weight: float = 10.0
+    image_weight: Weight = 1.0
+    matching_weight: Weight = 10.0
     """Of the differences of the discriminator's features."""
-    feature_weight: float = 10.0
+    feature_weight: Weight = 10.0
     """Of the distance of VGG19's features from the real picture's."""
-    pixel_weight: float = 0.0
+    pixel_weight: Weight = 0.0
     """Mean absolute difference from the real picture; beyond the published losses."""
     vgg_file: Path | None = None
     """torchvision's ``vgg19-dcbb9e9d.pth``; without, it is downloaded where it is needed."""
-    style_weight: float = 0.05
+    style_weight: Weight = 0.05
     """Of the divergence of encoded styles from normal ones, where the model has styles."""
-    discriminator_channels: int = 64
-    discriminator_scales: int = Field(default=2, ge=1)
+    discriminator_channels: Positive = 64
+    discriminator_scales: Positive = 2
     discriminator_layers: int = Field(default=4, ge=2)
-    given_masks: float = Field(default=1.0, ge=0, le=1)
+    given_masks: Probability = 1.0
     """Probability per picture that its true masks are given, and not its boxes alone."""
-    generator_rate: float = 0.5
-    discriminator_rate: float = 2.0
+    generator_rate: Rate = 0.5
+    discriminator_rate: Rate = 2.0
     """Learning rates, in units of the optimizer's (Heusel et al. 2017)."""
 
 
@@ -196,14 +200,14 @@ class SpadeObjective(Objective):
 class AttSpadeObjectiveConfig(SpadeObjectiveConfig):
     """The published values. ``objects`` off leaves the object discriminator out, as for CLEVR."""
 
-    generator_rate: float = 1.0
-    discriminator_rate: float = 1.0
-    discriminator_betas: tuple[float, float] = (0.5, 0.999)
+    generator_rate: Rate = 1.0
+    discriminator_rate: Rate = 1.0
+    discriminator_betas: Betas = (0.5, 0.999)
     objects: bool = True
-    object_weight: float = 0.1
-    class_weight: float = 0.1
+    object_weight: Weight = 0.1
+    class_weight: Weight = 0.1
     object_discriminator: DiscriminatorConfig = DiscriminatorConfig()
-    crop_size: int = 32
+    crop_size: Positive = 32
 
 
 class AttSpadeObjective(SpadeObjective):

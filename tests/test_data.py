@@ -15,7 +15,15 @@ from PIL import Image
 from scenograph.data import graphs, rendered
 from scenograph.data.clevr import VOCABULARY, Clevr, ClevrOptions, clevr_scene
 from scenograph.data.loader import PackLoader
-from scenograph.data.pack import Pack, row_to_scene, stream_pack, verify_pack, write_pack
+from scenograph.data.pack import (
+    Pack,
+    read_record,
+    read_vocabulary,
+    row_to_scene,
+    stream_pack,
+    verify_pack,
+    write_pack,
+)
 from scenograph.data.pictures import encode_picture
 from scenograph.data.records import Records
 from scenograph.data.rendered import DIRECTION_MARGIN, SIZES, RenderSettings, render_dataset, sample_scene
@@ -284,6 +292,13 @@ def test_large_json_is_read_in_constant_memory(tmp_path):
     assert peak(20_000) < 3 * peak(200) + 1_000_000
 
 
+def clevr_scenes(relationships=None, **changes) -> str:
+    """A CLEVR file of one scene of one object."""
+    thing = {"shape": "cube", "size": "large", "color": "red", "material": "metal", "box": [0, 0, 1, 1], **changes}
+    scene = {"image_filename": "a.png", "objects": [thing], "relationships": relationships or {}}
+    return json.dumps({"scenes": [scene]})
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -293,6 +308,9 @@ def test_large_json_is_read_in_constant_memory(tmp_path):
             "CLEVR, item .*a.png.*: annotations of an unexpected form .KeyError",
         ),
         ('{"scenes": 3}', "expected an object with 'image_filename'"),
+        (clevr_scenes(box=[0, [], 1, 1]), "CLEVR, .*unexpected form"),
+        (clevr_scenes(size=["large"]), "CLEVR, .*unexpected form .TypeError"),
+        (clevr_scenes(relationships={"left": [[1]]}), "unexpected form .IndexError: relation of objects 1 and 0 of 1"),
     ],
 )
 def test_bad_clevr_files(tmp_path, content, message):
@@ -338,6 +356,15 @@ def test_damaged_packs_are_one_line(tmp_path, painted: Path):
     (tmp_path / "pack" / "vocabulary.json").write_text(json.dumps({"categories": ["ball"], "predicates": ["on"]}))
     with pytest.raises(UserError, match="is not in the pack's vocabulary.json"):
         PackLoader(tmp_path / "pack", "train", (16, 16), 8).batch(0, 0, 2)
+    for names in ({"categories": [1], "predicates": []}, {"categories": [], "predicates": [], "attributes": {"a": 5}}):
+        (tmp_path / "pack" / "vocabulary.json").write_text(json.dumps(names))
+        with pytest.raises(UserError, match=r"vocabulary.json: vocabulary: expected lists"):
+            read_vocabulary(tmp_path / "pack")
+    record = json.loads((painted / "pack.json").read_text())
+    for changes, message in (({"splits": []}, "splits: Input should be"), ({"remarks": 5}, "remarks: Input should be")):
+        (tmp_path / "pack" / "pack.json").write_text(json.dumps(record | changes))
+        with pytest.raises(UserError, match=f"pack.json: {message}"):
+            read_record(tmp_path / "pack")
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -40,7 +40,15 @@ from scenograph.evaluation.layouts import layout_figures_of_scenes, totals
 from scenograph.evaluation.pictures import read_picture, to_bytes
 from scenograph.evaluation.probes import one_by_one, run_probes
 from scenograph.evaluation.protocols import EXPLANATIONS, PROTOCOLS, default_protocol, find_protocol
-from scenograph.evaluation.report import as_html, as_markdown, compare, differences, evaluation_curves, make_report
+from scenograph.evaluation.report import (
+    as_html,
+    as_markdown,
+    compare,
+    differences,
+    evaluation_curves,
+    make_report,
+    read_report,
+)
 from scenograph.evaluation.retrieval import rank, retrieval_figures
 from scenograph.evaluation.robustness import equivalent, noisy
 from scenograph.evaluation.session import Evaluation, Layouts, Subject, Tools
@@ -561,6 +569,16 @@ def test_unlike_reports_are_told_apart():
     ]
     assert "other pictures are compared with" in differences(report(), report(files="g"))[0]
     assert "weights of the measuring network (fid)" in differences(report(), report(weights="v"))[0]
+
+
+@pytest.mark.parametrize("changes", [{"protocol": 0}, {"figures": [5]}, {"figures": [{"name": "fid"}]}, {"data": []}])
+def test_what_is_no_report_is_refused(tmp_path, changes):
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps(report()))
+    assert compare(read_report(path), report(), ("a", "b")) == compare(report(), report(), ("a", "b"))
+    path.write_text(json.dumps(report() | changes))
+    with pytest.raises(UserError, match=r"report.json: not a report of scenograph evaluate: \w+"):
+        read_report(tmp_path)
 
 
 # A whole evaluation.

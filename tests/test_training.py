@@ -461,7 +461,8 @@ def test_shipped_recipes_are_valid(name):
     options = {key: value for key, value in given.objective.items() if key != "name"}
     OBJECTIVE_KINDS[given.objective["name"]].Config.model_validate(options)
     options = {key: value for key, value in given.model.items() if key != "name"}
-    names = {"attributes": {group: [] for group in options.get("groups", ())}}
+    groups = {group: [] for group in options.get("groups", ())}
+    names = {"categories": [], "predicates": [], "attributes": groups}
     MODELS[given.model["name"]].Config.model_validate({"vocabulary": names, **options})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -34,16 +35,17 @@ def list_models(
 def info(model: Annotated[str, typer.Argument(help="A shipped name, a folder or a hub id.")]) -> None:
     """A model's card, settings and vocabulary."""
     from scenograph.models.registry import find_model, read_config
+    from scenograph.scenes.vocabulary import Vocabulary
 
     folder = find_model(model)
     kind, config = read_config(model)
-    vocabulary = config.pop("vocabulary")
+    vocabulary = Vocabulary.from_dict(config.pop("vocabulary"))
     console.print(f"{folder}\nmodel {kind} ({_roles(folder)}), {_size(folder)}", markup=False)
     for key, value in config.items():
         console.print(f"  {key}: {value}", markup=False)
-    console.print(f"categories ({len(vocabulary['categories'])}): {_some(vocabulary['categories'])}", markup=False)
-    console.print(f"predicates ({len(vocabulary['predicates'])}): {_some(vocabulary['predicates'])}", markup=False)
-    for group, names in vocabulary["attributes"].items():
+    console.print(f"categories ({len(vocabulary.categories)}): {_some(vocabulary.categories)}", markup=False)
+    console.print(f"predicates ({len(vocabulary.predicates)}): {_some(vocabulary.predicates)}", markup=False)
+    for group, names in vocabulary.attributes.items():
         console.print(f"{group}: {_some(names)}", markup=False)
     card = folder / "README.md"
     if card.is_file():
@@ -100,6 +102,6 @@ def _summary(folder: Path) -> str:
     return next((line for line in lines if line and not line.startswith(("#", "-", "`"))), "")
 
 
-def _some(names: list[str], limit: int = 20) -> str:
+def _some(names: Sequence[str], limit: int = 20) -> str:
     shown = [name for name in names if name != "NONE" and not name.startswith("__")]
     return ", ".join(shown[:limit]) + (", ..." if len(shown) > limit else "")

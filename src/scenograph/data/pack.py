@@ -24,12 +24,13 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from pydantic import BaseModel
 
 import scenograph
 from scenograph.data.pictures import encode_picture
 from scenograph.data.processes import run_in_processes
 from scenograph.data.source import Plan, Progress, Sample, Skip, Source
-from scenograph.errors import UserError, reason
+from scenograph.errors import UserError, reason, validate
 from scenograph.files import digest, make_folder, write_atomically
 from scenograph.scenes.batch import resize_mask
 from scenograph.scenes.scene import MAX_OBJECTS, Relation, Scene, SceneObject
@@ -183,13 +184,30 @@ def read_vocabulary(folder: Path) -> Vocabulary:
     return Vocabulary.load(path)
 
 
+class _Split(BaseModel):
+    scenes: int
+    objects: int
+    relations: int
+    files: dict[str, str]
+
+
+class _Record(BaseModel):
+    source: str
+    options: dict[str, Any]
+    picture_size: int | None
+    splits: dict[str, _Split]
+    dropped: dict[str, int]
+    remarks: dict[str, int]
+
+
 def read_record(folder: Path) -> dict[str, Any]:
     """What ``pack.json`` says; ``UserError`` if it is missing or damaged."""
+    path = folder / "pack.json"
     try:
-        record: dict[str, Any] = json.loads((folder / "pack.json").read_text(encoding="utf-8"))
-        return {name: record[name] for name in ("source", "options", "picture_size", "splits", "dropped", "remarks")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise UserError(f"{folder}: pack.json is missing or damaged ({error})") from error
+    return validate(_Record, value, str(path)).model_dump()
 
 
 def pack_splits(folder: Path) -> list[str]:
@@ -299,22 +317,19 @@ def _write_part(
         try:
             with _blaming(source, f"item {str(item)[:60]}"):
                 sample = source.read(item)
-            if not 1 <= len(sample.scene.objects) <= MAX_OBJECTS:
-                raise Skip(f"scene has no object, or more than {MAX_OBJECTS}")
-            rows.append(_row(sample, size))
+                rows.append(_checked_row(sample, vocabulary, size))
         except Skip as reason:
             tally.dropped[str(reason)] += 1
             continue
-        try:
-            vocabulary.check([sample.scene])
-        except UserError as error:
-            raise UserError(f"{sample.identifier}: {error}") from error
         relations = len(sample.scene.relations)
         tally.kept.update(scenes=1, objects=len(sample.scene.objects), relations=relations)
         tally.remarks.update(sample.remarks)
     if rows:
         temporary = path.with_suffix(".tmp")
-        with ArrowWriter(path=str(temporary), features=_features()) as writer:
+        with (
+            _blaming(source, f"one of {len(rows)} scenes up to {rows[-1]['id']}"),
+            ArrowWriter(path=str(temporary), features=_features()) as writer,
+        ):
             for row in rows:
                 writer.write(row)
             writer.finalize()
@@ -330,7 +345,7 @@ def _blaming(source: Source, place: str) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         found = f"{type(error).__name__}: {error}"
         raise UserError(f"{source.title}, {place}: annotations of an unexpected form ({found})") from error
 
@@ -389,8 +404,19 @@ def _save_split(folder: Path, files: Sequence[Path]) -> dict[str, str]:
     return dict(zip(names, checksums, strict=True))
 
 
-def _row(sample: Sample, size: int | None) -> dict[str, Any]:
+def _checked_row(sample: Sample, vocabulary: Vocabulary, size: int | None) -> dict[str, Any]:
+    """A pack's columns. Raises ``Skip`` for scenes that are none, ``UserError`` for names the source does not list."""
     scene = sample.scene
+    if not 1 <= len(scene.objects) <= MAX_OBJECTS:
+        raise Skip(f"scene has no object, or more than {MAX_OBJECTS}")
+    try:
+        vocabulary.check([scene])
+    except UserError as error:
+        raise UserError(f"{sample.identifier}: {error}") from error
+    for relation in scene.relations:
+        ends = relation.subject, relation.object
+        if not 0 <= min(ends) <= max(ends) < len(scene.objects):
+            raise IndexError(f"relation of objects {ends[0]} and {ends[1]} of {len(scene.objects)}")
     return {
         "id": sample.identifier,
         "image": encode_picture(sample.picture, size, sample.size) if sample.picture else b"",

@@ -17,9 +17,10 @@ from typing import Any
 
 import torch
 from PIL import Image
+from pydantic import BaseModel, ConfigDict
 
 import scenograph
-from scenograph.errors import UserError, unreadable
+from scenograph.errors import UserError, unreadable, validate
 from scenograph.evaluation.protocols import EXPLANATIONS, Protocol
 from scenograph.evaluation.summary import Figure
 from scenograph.files import write_atomically
@@ -63,18 +64,36 @@ def write_report(
     return paths
 
 
+class _Row(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    value: float
+    error: float | None
+    weights: str
+
+
+class _Report(BaseModel):
+    """What comparing needs of a report; the rest stays as it is."""
+
+    model_config = ConfigDict(extra="allow")
+
+    protocol: dict[str, Any]
+    data: dict[str, Any]
+    models: dict[str, dict[str, str]]
+    figures: list[_Row]
+
+
 def read_report(path: Path) -> dict[str, Any]:
     """A report by its file or folder; ``UserError`` if it is none."""
     file = path / "report.json" if path.is_dir() else path
     try:
         value = json.loads(file.read_text(encoding="utf-8"))
-        if not {"protocol", "data", "models", "figures"} <= set(value):
-            raise ValueError("it lacks protocol, data, models or figures")
     except OSError as error:
         raise UserError(f"{unreadable(file, error)}; make it with: scenograph evaluate") from error
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise UserError(f"{file}: not a report of scenograph evaluate: {error}") from error
-    return dict(value)
+    return validate(_Report, value, f"{file}: not a report of scenograph evaluate").model_dump()
 
 
 def differences(first: dict[str, Any], second: dict[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 import torch
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
@@ -39,6 +39,12 @@ class ModelConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     vocabulary: dict[str, Any]
+
+    @field_validator("vocabulary")
+    @classmethod
+    def _names(cls, value: dict[str, Any]) -> dict[str, Any]:
+        Vocabulary.from_dict(value)
+        return value
 
 
 @dataclass

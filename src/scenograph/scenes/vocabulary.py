@@ -33,9 +33,9 @@ class Vocabulary:
         """From our JSON, or from the ``vocab`` dictionary of the published sg2im checkpoints and packs."""
         try:
             if "object_idx_to_name" in value:
-                return Vocabulary(tuple(value["object_idx_to_name"]), tuple(value["pred_idx_to_name"]))
-            groups = {group: tuple(names) for group, names in value.get("attributes", {}).items()}
-            return Vocabulary(tuple(value["categories"]), tuple(value["predicates"]), groups)
+                return Vocabulary(_names(value["object_idx_to_name"]), _names(value["pred_idx_to_name"]))
+            groups = {group: _names(names) for group, names in value.get("attributes", {}).items()}
+            return Vocabulary(_names(value["categories"]), _names(value["predicates"]), groups)
         except (KeyError, TypeError, AttributeError) as error:
             raise UserError(f"vocabulary: expected lists 'categories' and 'predicates' ({error})") from error
 
@@ -114,6 +114,14 @@ class Vocabulary:
     def to_json(self) -> str:
         """The dictionary as text, for files."""
         return json.dumps(self.to_dict(), indent=1)
+
+
+def _names(values: Sequence[str]) -> tuple[str, ...]:
+    """Raises ``TypeError`` at what is no name."""
+    for value in values:
+        if not isinstance(value, str):
+            raise TypeError(f"{value!r} is no name")
+    return tuple(values)
 
 
 def _index(names: Sequence[str]) -> dict[str, int]:

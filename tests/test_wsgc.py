@@ -440,6 +440,14 @@ def test_imports_of_something_else_are_refused(tmp_path):
         import_wsgc(path)
 
 
+@pytest.mark.parametrize("shape", [(3,), (3, 4)])
+def test_weights_of_another_form_are_refused(tmp_path, shape):
+    weights = {"sg_to_layout.module.pred_embeddings.weight": torch.zeros(shape)}
+    torch.save({"model_state": weights}, tmp_path / "c.pt")
+    with pytest.raises(UserError, match=r"c.pt: not of the form that its system saves .\w+Error: "):
+        import_wsgc(tmp_path / "c.pt")
+
+
 @pytest.mark.golden
 def test_imports_with_a_broken_companion_are_refused(golden, tmp_path):
     (tmp_path / "c.pt").write_bytes((golden / "wsgc" / "layout_coco" / "checkpoint.pt").read_bytes())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -75,6 +76,17 @@ def reason(error: Exception, otherwise: str = "") -> str:
 def unreadable(path: object, error: Exception, otherwise: str = "") -> UserError:
     """For what opening or reading ``path`` raised."""
     return UserError(f"cannot read {path}: {reason(error, otherwise)}")
+
+
+@contextmanager
+def expecting(what: str) -> Iterator[None]:
+    """Turn what content of another form provokes inside into one line: ``what``, and what was stumbled over."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(f"{what} ({type(error).__name__}: {reason(error)})") from error
 
 
 def missing_extra(package: str, extra: str) -> UserError:

@@ -17,7 +17,6 @@ import shutil
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ import scenograph
 from scenograph.data.pictures import encode_picture
 from scenograph.data.processes import run_in_processes
 from scenograph.data.source import Plan, Progress, Sample, Skip, Source
-from scenograph.errors import UserError, reason, validate
+from scenograph.errors import UserError, expecting, reason, validate
 from scenograph.files import digest, make_folder, write_atomically
 from scenograph.scenes.batch import resize_mask
 from scenograph.scenes.scene import MAX_OBJECTS, Relation, Scene, SceneObject
@@ -38,6 +37,7 @@ from scenograph.scenes.sketch import Sketch
 from scenograph.scenes.vocabulary import Vocabulary
 
 RELATION_COLUMNS = ("relation_ends", "relation_predicates")
+FORM = "annotations of an unexpected form"
 PART = 500
 """Scenes per part, and per Arrow file: small enough to spread one data set over many nodes."""
 
@@ -63,7 +63,7 @@ def write_pack(
         raise UserError(f"cannot write {folder}: there is no folder {folder.parent}")
     work = work or work_folder(folder, source, size)
     try:
-        with _blaming(source, "reading annotations"):
+        with expecting(f"{source.title}, reading annotations: {FORM}"):
             plan = source.plan(progress)
         tallies = {split: Tally() for split in plan.splits}
         done = 0
@@ -315,7 +315,7 @@ def _write_part(
     tally, rows = Tally(), []
     for item in items:
         try:
-            with _blaming(source, f"item {str(item)[:60]}"):
+            with expecting(f"{source.title}, item {str(item)[:60]}: {FORM}"):
                 sample = source.read(item)
                 rows.append(_checked_row(sample, vocabulary, size))
         except Skip as reason:
@@ -327,7 +327,7 @@ def _write_part(
     if rows:
         temporary = path.with_suffix(".tmp")
         with (
-            _blaming(source, f"one of {len(rows)} scenes up to {rows[-1]['id']}"),
+            expecting(f"{source.title}, one of {len(rows)} scenes up to {rows[-1]['id']}: {FORM}"),
             ArrowWriter(path=str(temporary), features=_features()) as writer,
         ):
             for row in rows:
@@ -336,18 +336,6 @@ def _write_part(
         temporary.rename(path.with_suffix(".arrow"))
     write_atomically(path.with_suffix(".json"), json.dumps(vars(tally)).encode())
     return split, tally
-
-
-@contextmanager
-def _blaming(source: Source, place: str) -> Iterator[None]:
-    """Turn what a file of another form provokes into one line that says where."""
-    try:
-        yield
-    except UserError:
-        raise
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        found = f"{type(error).__name__}: {error}"
-        raise UserError(f"{source.title}, {place}: annotations of an unexpected form ({found})") from error
 
 
 def _assemble(work: Path, source: Source, plan: Plan, tallies: Mapping[str, Tally], size: int | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from scenograph.errors import UserError
 from scenograph.models.attspade import AttSpade, AttSpadeConfig
 from scenograph.models.base import load_state
-from scenograph.models.published.checkpoint import Rule, published_config, read_checkpoint, rename, tensors
+from scenograph.models.published.checkpoint import Rule, importer, published_config, read_checkpoint, rename, tensors
 from scenograph.models.published.spade import NAMES as SPADE_NAMES
 from scenograph.models.published.spade import join_modulations
 from scenograph.models.published.wsgc import published_vocabulary
@@ -26,6 +26,7 @@ NAMES: tuple[Rule, ...] = (
 )
 
 
+@importer
 def import_attspade(path: Path, vocabulary: Vocabulary | None = None) -> AttSpade:
     """The generator of a checkpoint, in eval mode; its picture size comes from ``run_args.json`` beside it.
 

@@ -6,6 +6,7 @@ import codecs
 import pickle
 import re
 from collections.abc import Callable, Iterable
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,14 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scenograph.errors import UserError, unreadable, validate
-from scenograph.models.base import ModelConfig
+from scenograph.errors import UserError, expecting, unreadable, validate
+from scenograph.models.base import Model, ModelConfig
 from scenograph.scenes.vocabulary import Vocabulary
 
 COCO_CATEGORIES = 184
 PICKLE_STARTS = (b"PK", b"\x80")
 """What a torch file begins with: a zip archive's mark, or a pickle's."""
 Config = TypeVar("Config", bound=ModelConfig)
+Imported = TypeVar("Imported", bound=Model)
 Rule = tuple[str, str | Callable[[re.Match[str]], str]]
 
 LAYOUT_NORM_NAMES: tuple[Rule, ...] = (
@@ -53,6 +55,17 @@ _HARMLESS: list[Any] = [
     *(type(np.dtype(kind)) for kind in ("float32", "float64", "int32", "int64")),
 ]
 """What published training scripts left in their checkpoints beside tensors: loss histories and numpy numbers."""
+
+
+def importer(read: Callable[[Path, Vocabulary | None], Imported]) -> Callable[..., Imported]:
+    """For functions that import a file: whatever one of another form provokes is one line that names it."""
+
+    @wraps(read)
+    def carefully(path: Path, vocabulary: Vocabulary | None = None) -> Imported:
+        with expecting(f"{path}: not of the form that its system saves"):
+            return read(path, vocabulary)
+
+    return carefully
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

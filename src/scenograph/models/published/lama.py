@@ -12,6 +12,7 @@ from scenograph.models.published.checkpoint import (
     LAYOUT_NORM_NAMES,
     Rule,
     generator_state,
+    importer,
     named_categories,
     published_config,
     rename,
@@ -38,6 +39,7 @@ NAMES: tuple[Rule, ...] = (
 """Their names to ours, in this order; blocks of the two smaller models are numbered below."""
 
 
+@importer
 def import_lama(path: Path, vocabulary: Vocabulary | None = None) -> Lama:
     """The generator of a checkpoint, in eval mode; its size and widths are read off the weights.
 

@@ -13,6 +13,7 @@ from scenograph.models.published.checkpoint import (
     LAYOUT_NORM_NAMES,
     Rule,
     generator_state,
+    importer,
     named_categories,
     published_config,
     rename,
@@ -36,6 +37,7 @@ LEFT_OVER = r"res\d\.b[12]\.(running_mean|running_var|num_batches_tracked)"
 """Statistics that early files of version 1 hold beside those in use, because the norm itself was a batch norm."""
 
 
+@importer
 def import_lostgan(path: Path, vocabulary: Vocabulary | None = None) -> LostGan:
     """The generator of a checkpoint, in eval mode; its version, size and widths are read off the weights.
 

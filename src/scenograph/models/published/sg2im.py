@@ -10,7 +10,7 @@ from torch import Tensor
 
 from scenograph.errors import UserError, validate
 from scenograph.models.base import load_state
-from scenograph.models.published.checkpoint import read_checkpoint, tensors
+from scenograph.models.published.checkpoint import importer, read_checkpoint, tensors
 from scenograph.models.sg2im import Sg2Im, Sg2ImConfig
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -28,6 +28,7 @@ CONSTRUCTOR_DEFAULTS: dict[str, Any] = {
 """The constructor's defaults where they differ from the training script's, which are ours."""
 
 
+@importer
 def import_sg2im(path: Path, vocabulary: Vocabulary | None = None) -> Sg2Im:
     """The generator of a checkpoint, in eval mode. Raises ``UserError`` naming what is wrong with the file."""
     if vocabulary is not None:

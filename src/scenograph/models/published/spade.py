@@ -10,7 +10,7 @@ from torch import Tensor
 
 from scenograph.errors import UserError, unreadable
 from scenograph.models.base import load_state
-from scenograph.models.published.checkpoint import Rule, published_config, read_checkpoint, rename, tensors
+from scenograph.models.published.checkpoint import Rule, importer, published_config, read_checkpoint, rename, tensors
 from scenograph.models.spade import Spade, SpadeConfig
 from scenograph.nn.spade import DOUBLINGS
 from scenograph.scenes.vocabulary import Vocabulary
@@ -47,6 +47,7 @@ RELEASED = {
 """Options of the released generators for COCO-Stuff, ADE20K and Cityscapes, by the channels they read."""
 
 
+@importer
 def import_spade(path: Path, vocabulary: Vocabulary | None = None) -> Spade:
     """A generator and, if it draws in styles, their encoder; in eval mode.
 

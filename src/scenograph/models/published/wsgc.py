@@ -11,7 +11,7 @@ from torch import Tensor
 
 from scenograph.errors import UserError
 from scenograph.models.base import load_state
-from scenograph.models.published.checkpoint import Rule, published_config, read_checkpoint, rename, tensors
+from scenograph.models.published.checkpoint import Rule, importer, published_config, read_checkpoint, rename, tensors
 from scenograph.models.wsgc import Wsgc, WsgcConfig
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -30,6 +30,7 @@ MASK_BLOCK = 4
 """Layers per doubling in its mask network."""
 
 
+@importer
 def import_wsgc(path: Path, vocabulary: Vocabulary | None = None) -> Wsgc:
     """The layout network of a checkpoint, in eval mode; its widths are read off the weights.
 

@@ -51,7 +51,7 @@ def trained(name: str, overrides: list[str], arguments: argparse.Namespace) -> M
     recipe = load_recipe("wsgc-rendered", [*settings, "training.validate_every=1000000", *arguments.set, *overrides])
     trainer = Trainer(recipe, folder, torch.device(arguments.device))
     model = trainer.run()
-    if trainer.step < recipe.training.steps:
+    if trainer.interrupted:
         raise KeyboardInterrupt  # which the trainer heard, to save what it has
     return AutoModel.from_pretrained(model)
 

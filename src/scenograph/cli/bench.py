@@ -107,7 +107,7 @@ def _train(recipe: str, pack: Path, minutes: float, out: Path, device: str) -> d
             bar.update(task, completed=round(trainer.seconds), description=f"training, step {step}")
 
         model = trainer.run(listen, minutes)
-    if trainer.seconds < 60 * minutes:
+    if trainer.interrupted:
         raise KeyboardInterrupt  # which the trainer heard, to save what it has
     result = {
         "name": loaded.name,

@@ -101,6 +101,8 @@ class Trainer:
         self.optimizers = {phase: self._new_optimizer(phase) for phase in self.objective.phases}
         self.ema = copy.deepcopy(self.model).eval().requires_grad_(False) if training.ema_decay else None
         self.step = 0
+        self.interrupted = False
+        """Whether Ctrl-C ended :meth:`run`."""
         self._began = time.monotonic()
         self.validation_figures: dict[str, float] = {}
         if start:
@@ -121,7 +123,8 @@ class Trainer:
         try:
             with _stop_after_step() as interrupted:
                 while self.step < training.steps:
-                    if self._all_agree(time.monotonic() > deadline or interrupted()):
+                    late, self.interrupted = self._any_process(time.monotonic() > deadline, interrupted())
+                    if late or self.interrupted:
                         log.warning("stopped at step %d; the same command continues", self.step)
                         break
                     self._advance(writer, listener)
@@ -455,10 +458,12 @@ class Trainer:
     def _sum(self, value: Tensor) -> Tensor:
         return self.accelerator.reduce(value, "sum") if self.accelerator.num_processes > 1 else value
 
-    def _all_agree(self, stop: bool) -> bool:
+    def _any_process(self, *flags: bool) -> list[bool]:
+        """Whether each is so on any process."""
         if self.accelerator.num_processes == 1:
-            return stop
-        return bool(self._sum(torch.tensor(float(stop), device=self.accelerator.device)) > 0)
+            return list(flags)
+        found: list[bool] = (self._sum(torch.tensor(flags, device=self.accelerator.device).float()) > 0).tolist()
+        return found
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:

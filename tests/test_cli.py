@@ -13,6 +13,8 @@ import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from scenograph import Pipeline
+from scenograph.cli import generate
 from scenograph.cli.console import parse_seeds
 from scenograph.cli.main import run
 from scenograph.data.clevr import VOCABULARY
@@ -88,6 +90,38 @@ def test_nothing_is_overwritten_without_saying_so(scenograph, tmp_path):
     assert picture.read_bytes() == before
     succeed(scenograph("generate", "cube", "--steps", "2", "--overwrite"))
     assert picture.read_bytes() != before
+
+
+def test_what_was_drawn_before_an_interruption_is_kept(scenograph, tmp_path, monkeypatch):
+    monkeypatch.setattr(generate, "BATCH", 2)
+    drawn, draw = [], Pipeline.render
+
+    def render(pipe, encoding, steps=None):
+        if drawn == [0, 1]:
+            drawn.append("interrupted")
+            raise KeyboardInterrupt
+        drawn.extend(encoding.seeds)
+        return draw(pipe, encoding, steps)
+
+    monkeypatch.setattr(Pipeline, "render", render)
+    command = ("generate", "cube", "--seeds", "0-4", "--steps", "1")
+    assert scenograph(*command)[0] == 130
+    assert {path.name for path in (tmp_path / "pictures").iterdir()} == {"cube-seed0.png", "cube-seed1.png"}
+    output = succeed(scenograph(*command, "--save-scenes", "some.json"))
+    assert drawn == [0, 1, "interrupted", 2, 3, 4] and "2 of 5 pictures were there already" in output
+    succeed(scenograph(*command, "--save-scenes", "some.json", "--annotations", "a.json", "--draw-layout"))
+    assert len(drawn) == 6, "all were there"
+    succeed(scenograph(*command, "--out", "whole", "--save-scenes", "whole.json", "--draw-layout"))
+    assert (tmp_path / "some.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
+    names = {path.name for path in (tmp_path / "pictures").iterdir()}
+    assert len(names) == 11 and names == {path.name for path in (tmp_path / "whole").iterdir()}
+    for name in names:
+        assert (tmp_path / "pictures" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    more = scenograph("generate", "cube", "--seeds", "0-5", "--steps", "1")
+    assert more[0] == 2 and "cube-sheet.png exists and differs" in more[2] and len(drawn) == 11
+    torn = tmp_path / "pictures" / "cube-seed1.png"
+    torn.write_bytes(torn.read_bytes()[:-200])
+    assert "cube-seed1.png exists and differs; add --overwrite" in scenograph(*command)[2]
 
 
 def test_dry_run_writes_nothing(scenograph, tmp_path):
@@ -390,7 +424,9 @@ def test_a_picture_gives_its_style(scenograph, tmp_path):
     assert (tmp_path / "again" / Path(picture).name).read_bytes() == (tmp_path / picture).read_bytes()
     code, _, errors = scenograph(*base, "--style", "none.png", "--out", "other")
     assert code == 2 and "cannot read none.png: No such file or directory" in errors
-    code, _, errors = scenograph("generate", "cube left of sphere", "--style", "photo.png", "--dry-run")
+    code, _, errors = scenograph(
+        "generate", "cube left of sphere", "--style", "photo.png", "--out", "none", "--dry-run"
+    )
     assert code == 2 and "mise: this model reads no style off a picture" in errors
     assert not (tmp_path / "other").exists()
 

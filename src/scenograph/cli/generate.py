@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import BaseModel, Field
 
+from scenograph import __version__
 from scenograph.cli.console import console, parse_seeds, track, write_files
 from scenograph.cli.scene import drawings, read_source
 from scenograph.devices import Precision
 from scenograph.errors import UserError, unreadable, validate
-from scenograph.files import make_folder
+from scenograph.files import digest, make_folder, write_atomically
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from scenograph.pipelines import Encoding, Generation, Pipeline
+    from scenograph.pipelines import Encoding, Pipeline
     from scenograph.scenes.scene import Scene
 
 METADATA = "scenograph"
@@ -46,7 +47,7 @@ class _Request:
     options: dict[str, Any]
     """``size``, ``steps``, ``truncation``, ``refine``, ``style``, ``precision``; None as the models have it."""
     digests: dict[str, str] = field(default_factory=dict)
-    """Of the layout and the image model, by which a picture knows those that drew it."""
+    """Of the layout and the image model, and of the style, by which a picture knows what made it."""
 
 
 class _Recorded(BaseModel):
@@ -137,41 +138,46 @@ def generate(
     The same scene and seed give the same picture. Both stand in the PNG, which makes it again:
 
     scenograph generate picture.png
+
+    Pictures are written as they are drawn; after an interruption the same command draws the rest.
     """
     given = {"model": model, "layout": layout, "image": image}
     options: dict[str, Any] = {"size": size, "steps": steps, "truncation": truncation, "refine": refine or None}
     options |= {"style": None if style is None else str(style), "precision": precision}
     pipe, request = _read(source, given, seeds, options, object_seed or [], device)
-    names = _names(request)
+    pictures = [out / f"{name}.png" for name in _names(request)]
+    sheet = out / f"{request.stem}-sheet.png"
+    metadata = _metadata(request)
+    left = [n for n, path in enumerate(pictures) if overwrite or not _is_there(path, metadata[n])]
+    if left and len(pictures) > 1 and sheet.exists() and not overwrite:
+        raise UserError(f"{sheet} exists and differs; add --overwrite, or choose another --out")
     encode = _encoder(pipe, request)
     if dry_run:
         encode(request.scenes[:1], request.seeds[:1])
-        for name in names:
-            console.print(f"would write {out / name}.png")
+        for number in left:
+            console.print(f"would write {pictures[number]}")
         return
-    generation = _draw(pipe, encode, request)
-    files = [
-        (out / f"{name}.png", _png(picture, metadata))
-        for name, picture, metadata in zip(names, generation.images, _metadata(request), strict=True)
-    ]
-    pictures = len(files)
-    files += _extra_drawings(request, generation, names, out, draw_graph, draw_layout)
-    if pictures > 1:
-        files.append((out / f"{request.stem}-sheet.png", _sheet(generation.images, len(request.seeds))))
-    make_folder(out)
+    whole = draw_layout or save_scenes is not None or annotations is not None
+    scenes = _draw(pipe, encode, request, pictures, metadata, left, whole)
+    files = _extra_drawings(request, scenes if draw_layout else [], pictures, out, draw_graph)
+    if len(pictures) > 1:
+        files.append((sheet, _sheet(pictures, len(request.seeds))))
     if save_scenes is not None:
         from scenograph.scenes.scene import scenes_to_json
 
         make_folder(save_scenes.parent)
-        files.append((save_scenes, scenes_to_json(generation.scenes).encode()))
+        files.append((save_scenes, scenes_to_json(scenes).encode()))
     if annotations is not None:
         make_folder(annotations.parent)
-        files.append((annotations, _annotations(generation, annotations, [path for path, _ in files[:pictures]])))
+        files.append((annotations, _annotations(scenes, annotations, pictures)))
     write_files(files, overwrite)
-    for path, _ in files if len(files) <= SHOWN else files[pictures:][-SHOWN:]:
+    if len(left) < len(pictures):
+        console.print(f"{len(pictures) - len(left)} of {len(pictures)} pictures were there already")
+    written = [*(pictures[number] for number in left), *(path for path, _ in files)]
+    for path in written if len(written) <= SHOWN else written[len(left) :][-SHOWN:]:
         console.print(f"wrote {path}")
-    if len(files) > SHOWN:
-        console.print(f"wrote {pictures} pictures, {files[0][0]} to {files[pictures - 1][0].name}")
+    if left and len(written) > SHOWN:
+        console.print(f"wrote {len(left)} pictures, {pictures[left[0]]} to {pictures[left[-1]].name}")
 
 
 def _read(
@@ -189,13 +195,17 @@ def _read(
     if request is not None:
         given, options = request.models, request.options
     pipe = Pipeline.from_pretrained(**given, device=device, precision=options["precision"] or "no")
-    digests = {"image": pipe.image.digest} | ({} if pipe.layout is None else {"layout": pipe.layout.digest})
+    digests = {"image model": pipe.image.digest}
+    if pipe.layout is not None:
+        digests["layout model"] = pipe.layout.digest
+    if (style := options["style"]) is not None and Path(style).is_file():
+        digests["style"] = digest(Path(style))
     if request is None:
         scenes, stem = read_source(source, pipe.vocabulary)
         request = _Request(scenes, stem, parse_seeds(seeds or "0"), given, options)
-    for half, known in request.digests.items():
-        if digests.get(half) != known:
-            log.warning("the %s model is not the one that made %s: the picture will differ", half, source)
+    for what, known in request.digests.items():
+        if digests.get(what) != known:
+            log.warning("the %s is not the one that made %s: the picture will differ", what, source)
     request = replace(request, digests=digests)
     if object_seeds:
         request = replace(request, scenes=[_with_object_seeds(scene, object_seeds) for scene in request.scenes])
@@ -216,20 +226,49 @@ def _encoder(pipe: Pipeline, request: _Request) -> Callable[[list[Scene], list[i
     )
 
 
-def _draw(pipe: Pipeline, encode: Callable[[list[Scene], list[int]], Encoding], request: _Request) -> Generation:
-    """All pictures, scene by scene and seed by seed, a batch at a time."""
-    from scenograph.pipelines import Generation
+def _draw(
+    pipe: Pipeline,
+    encode: Callable[[list[Scene], list[int]], Encoding],
+    request: _Request,
+    pictures: list[Path],
+    metadata: list[str],
+    left: list[int],
+    whole: bool,
+) -> list[Scene]:
+    """Draw what is left, a batch at a time, and write it; the scenes of all pictures as drawn, if ``whole``.
 
+    So nothing is lost when it is interrupted, and the same command goes on with the next batch.
+    """
     pairs = [(scene, seed) for scene in request.scenes for seed in request.seeds]
-    starts = range(0, len(pairs), BATCH)
-    done = Generation([], [], [])
-    for start in track(starts, "drawing", len(starts)) if len(starts) > 1 else starts:
-        part = pairs[start : start + BATCH]
-        encoding = encode([scene for scene, _ in part], [seed for _, seed in part])
-        done.images.extend(pipe.render(encoding, request.options["steps"]))
-        done.scenes.extend(encoding.scenes)
-        done.seeds.extend(encoding.seeds)
-    return done
+    kept = sorted(set(range(len(pairs))) - set(left)) if whole else []
+    parts = [numbers[start : start + BATCH] for numbers in (left, kept) for start in range(0, len(numbers), BATCH)]
+    scenes: dict[int, Scene] = {}
+    for part in track(parts, "drawing", len(parts)) if len(parts) > 1 else parts:
+        encoding = encode([pairs[number][0] for number in part], [pairs[number][1] for number in part])
+        scenes |= zip(part, encoding.scenes, strict=True)
+        if part[0] in kept:
+            continue
+        make_folder(pictures[0].parent)
+        for number, picture in zip(part, pipe.render(encoding, request.options["steps"]), strict=True):
+            write_atomically(pictures[number], _png(picture, metadata[number]))
+    return [scenes[number] for number in sorted(scenes)]
+
+
+def _is_there(path: Path, metadata: str) -> bool:
+    """Whether a picture was drawn before, whole and with these metadata; ``UserError`` if it is another."""
+    from PIL import Image
+
+    if not path.exists():
+        return False
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+            same = picture.info.get(METADATA) == metadata
+    except (OSError, SyntaxError):
+        same = False
+    if not same:
+        raise UserError(f"{path} exists and differs; add --overwrite, or choose another --out")
+    return True
 
 
 def _read_picture(path: Path) -> Image.Image:
@@ -254,10 +293,12 @@ def _names(request: _Request) -> list[str]:
     ]
 
 
-def _metadata(request: _Request) -> list[dict[str, Any]]:
+def _metadata(request: _Request) -> list[str]:
+    """What each picture says of how it was made, as JSON; the same says that the picture is."""
     common = {**request.models, **request.options, "stem": request.stem, "digests": request.digests}
-    kept = {key: value for key, value in common.items() if value is not None}
-    return [{"scene": scene.to_dict(), "seed": seed, **kept} for scene in request.scenes for seed in request.seeds]
+    kept = {key: value for key, value in common.items() if value is not None} | {"version": __version__}
+    made = ({"scene": scene.to_dict(), "seed": seed, **kept} for scene in request.scenes for seed in request.seeds)
+    return [json.dumps(one) for one in made]
 
 
 def _from_picture(path: Path, given: dict[str, str | None], seeds: str | None, options: dict[str, Any]) -> _Request:
@@ -307,41 +348,42 @@ def _with_object_seeds(scene: Scene, options: list[str]) -> Scene:
 
 
 def _extra_drawings(
-    request: _Request, generation: Generation, names: list[str], out: Path, graph: bool, layout: bool
+    request: _Request, placed: list[Scene], pictures: list[Path], out: Path, graph: bool
 ) -> list[tuple[Path, bytes]]:
+    """Graphs, if wanted, and the layout of each picture of which a scene is given."""
     files = []
     if graph:
         many = len(request.scenes) > 1
         for number, scene in enumerate(request.scenes):
             name = f"{request.stem}-{number}" if many else request.stem
             files.append((out / f"{name}-graph.png", drawings(scene)["graph"]))
-    if layout:
-        for name, scene in zip(names, generation.scenes, strict=True):
-            files.append((out / f"{name}-layout.png", drawings(scene)["layout"]))
+    for path, scene in zip(pictures, placed, strict=False):
+        files.append((path.with_name(f"{path.stem}-layout.png"), drawings(scene)["layout"]))
     return files
 
 
-def _png(picture: Image.Image, metadata: dict[str, Any]) -> bytes:
+def _png(picture: Image.Image, metadata: str) -> bytes:
     from PIL.PngImagePlugin import PngInfo
 
     info = PngInfo()
-    info.add_itxt(METADATA, json.dumps(metadata))
+    info.add_itxt(METADATA, metadata)
     stream = io.BytesIO()
     picture.save(stream, "PNG", pnginfo=info)
     return stream.getvalue()
 
 
-def _sheet(pictures: list[Image.Image], seeds: int) -> bytes:
+def _sheet(pictures: list[Path], seeds: int) -> bytes:
     from scenograph.scenes.drawing import contact_sheet
 
     stream = io.BytesIO()
-    contact_sheet(pictures, columns=min(seeds, 8) if seeds > 1 else 8).save(stream, "PNG")
+    columns = min(seeds, 8) if seeds > 1 else 8
+    contact_sheet([_read_picture(path) for path in pictures], columns).save(stream, "PNG")
     return stream.getvalue()
 
 
-def _annotations(generation: Generation, path: Path, pictures: list[Path]) -> bytes:
+def _annotations(scenes: list[Scene], path: Path, pictures: list[Path]) -> bytes:
     from scenograph.scenes.coco import coco_annotations
 
-    width, height = generation.images[0].size
+    width, height = _read_picture(pictures[0]).size
     names = [picture.name if picture.parent == path.parent else str(picture) for picture in pictures]
-    return (json.dumps(coco_annotations(generation.scenes, names, width, height), indent=1) + "\n").encode()
+    return (json.dumps(coco_annotations(scenes, names, width, height), indent=1) + "\n").encode()

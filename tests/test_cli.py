@@ -242,6 +242,16 @@ def test_refined_layouts_are_remembered_by_their_pictures(scenograph, tmp_path):
     assert code == 2 and "relationships contradict each other: [0] cube (0) left of sphere (1)" in errors
 
 
+def test_many_layouts_are_placed_in_parts_and_no_graph_is_drawn(scenograph, tmp_path, monkeypatch):
+    monkeypatch.setattr("scenograph.scenes.drawing.draw_graph", lambda scene: pytest.fail("a graph was drawn"))
+    succeed(scenograph("layout", "cube left of sphere", "--seeds", "0-4", "--out", "whole"))
+    monkeypatch.setattr("scenograph.cli.layout.BATCH", 2)
+    succeed(scenograph("layout", "cube left of sphere", "--seeds", "0-4", "--out", "parts"))
+    for path in (tmp_path / "whole").glob("*.png"):
+        assert (tmp_path / "parts" / path.name).read_bytes() == path.read_bytes()
+    assert len(json.loads((tmp_path / "parts" / "cube-left-of-sphere.json").read_text())) == 5
+
+
 def test_half_precision_is_remembered_by_its_pictures(scenograph, tmp_path):
     succeed(scenograph("generate", "cube", "--precision", "bf16", "--steps", "1"))
     path = tmp_path / "pictures" / "cube-seed0.png"

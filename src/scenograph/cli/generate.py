@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 
 from scenograph import __version__
 from scenograph.cli.console import console, parse_seeds, track, write_files
-from scenograph.cli.scene import drawings, read_source
+from scenograph.cli.scene import encoded, read_source
 from scenograph.devices import Precision
 from scenograph.errors import UserError, unreadable, validate
 from scenograph.files import digest, make_folder, write_atomically
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 METADATA = "scenograph"
 """PNG text field that holds everything needed to make the picture again."""
 BATCH = 32
+"""Scenes that are placed and drawn at once."""
 SHOWN = 12
 
 log = logging.getLogger(__name__)
@@ -351,14 +352,16 @@ def _extra_drawings(
     request: _Request, placed: list[Scene], pictures: list[Path], out: Path, graph: bool
 ) -> list[tuple[Path, bytes]]:
     """Graphs, if wanted, and the layout of each picture of which a scene is given."""
+    from scenograph.scenes.drawing import draw_graph, draw_layout
+
     files = []
     if graph:
         many = len(request.scenes) > 1
         for number, scene in enumerate(request.scenes):
             name = f"{request.stem}-{number}" if many else request.stem
-            files.append((out / f"{name}-graph.png", drawings(scene)["graph"]))
+            files.append((out / f"{name}-graph.png", encoded(draw_graph(scene))))
     for path, scene in zip(pictures, placed, strict=False):
-        files.append((path.with_name(f"{path.stem}-layout.png"), drawings(scene)["layout"]))
+        files.append((path.with_name(f"{path.stem}-layout.png"), encoded(draw_layout(scene))))
     return files
 
 

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from scenograph.cli.console import console, parse_seeds, write_files
-from scenograph.cli.scene import drawings, read_source
+from scenograph.cli.console import console, parse_seeds, track, write_files
+from scenograph.cli.generate import BATCH
+from scenograph.cli.scene import encoded, read_source
 from scenograph.devices import Precision
 from scenograph.files import make_folder
 
@@ -36,6 +37,7 @@ def layout(
     from scenograph.devices import pick_device
     from scenograph.pipelines import DEFAULT_LAYOUT, load_layout_model, place_objects
     from scenograph.scenes.canonical import agreed
+    from scenograph.scenes.drawing import draw_layout
     from scenograph.scenes.scene import scenes_to_json
 
     model = load_layout_model(layout or DEFAULT_LAYOUT, pick_device(device))
@@ -46,11 +48,14 @@ def layout(
     numbers = parse_seeds(seeds)
     pairs = [(scene, seed) for scene in scenes for seed in numbers]
     asked, numbered = [scene for scene, _ in pairs], [seed for _, seed in pairs]
-    placed = place_objects(model, asked, numbered, refine, precision=precision)
+    starts, placed = range(0, len(pairs), BATCH), []
+    for start in track(starts, "placing", len(starts)):
+        part = slice(start, start + BATCH)
+        placed += place_objects(model, asked[part], numbered[part], refine, precision=precision)
     files = [(out / f"{stem}.json", scenes_to_json(placed).encode())]
     for number, ((_, seed), scene) in enumerate(zip(pairs, placed, strict=True)):
         name = stem if len(scenes) == 1 else f"{stem}-{number // len(numbers)}"
-        files.append((out / f"{name}-seed{seed}-layout.png", drawings(scene)["layout"]))
+        files.append((out / f"{name}-seed{seed}-layout.png", encoded(draw_layout(scene))))
     make_folder(out)
     write_files(files, overwrite)
     for path, _ in files:

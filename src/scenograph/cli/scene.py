@@ -14,6 +14,7 @@ from scenograph.errors import UserError
 from scenograph.files import make_folder
 
 if TYPE_CHECKING:
+    from scenograph.scenes.drawing import Drawing
     from scenograph.scenes.scene import Scene
     from scenograph.scenes.vocabulary import Vocabulary
 
@@ -76,13 +77,16 @@ def draw(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
 ) -> None:
     """Draw the graph of each scene, and its layout where objects have boxes."""
+    from scenograph.scenes.drawing import draw_graph, draw_layout
+
     scenes, stem = read_source(scene, None if scene.endswith(".json") else vocabulary_of(model))
     make_folder(out)
     files = []
     for number, item in enumerate(scenes):
         name = stem if len(scenes) == 1 else f"{stem}-{number}"
-        for kind, content in drawings(item, file_format).items():
-            files.append((out / f"{name}-{kind}.{file_format}", content))
+        files.append((out / f"{name}-graph.{file_format}", encoded(draw_graph(item), file_format)))
+        if any(thing.box is not None for thing in item.objects):
+            files.append((out / f"{name}-layout.{file_format}", encoded(draw_layout(item), file_format)))
     write_files(files, overwrite)
     for path, _ in files:
         console.print(f"wrote {path}")
@@ -130,24 +134,15 @@ def from_labels(
     console.print(f"wrote {path} ({len(scene.objects)} objects)")
 
 
-def drawings(scene: Scene, file_format: str = "png") -> dict[str, bytes]:
-    """Encoded drawings by kind: ``graph``, and ``layout`` if any object has a box."""
+def encoded(drawing: Drawing, file_format: str = "png") -> bytes:
+    """A drawing as the content of a file."""
     import io
 
-    from scenograph.scenes.drawing import draw_graph, draw_layout
-
-    drawn = {"graph": draw_graph(scene)}
-    if any(thing.box is not None for thing in scene.objects):
-        drawn["layout"] = draw_layout(scene)
-    encoded = {}
-    for kind, drawing in drawn.items():
-        if file_format == "svg":
-            encoded[kind] = drawing.to_svg().encode()
-        else:
-            stream = io.BytesIO()
-            drawing.to_image().save(stream, "PNG")
-            encoded[kind] = stream.getvalue()
-    return encoded
+    if file_format == "svg":
+        return drawing.to_svg().encode()
+    stream = io.BytesIO()
+    drawing.to_image().save(stream, "PNG")
+    return stream.getvalue()
 
 
 def vocabulary_of(model: str | None) -> Vocabulary:

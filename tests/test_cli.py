@@ -14,7 +14,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from scenograph import Pipeline
-from scenograph.cli import generate
+from scenograph.cli import console
 from scenograph.cli.console import parse_seeds
 from scenograph.cli.main import run
 from scenograph.data.clevr import VOCABULARY
@@ -93,7 +93,7 @@ def test_nothing_is_overwritten_without_saying_so(scenograph, tmp_path):
 
 
 def test_what_was_drawn_before_an_interruption_is_kept(scenograph, tmp_path, monkeypatch):
-    monkeypatch.setattr(generate, "BATCH", 2)
+    monkeypatch.setattr(console, "BATCH", 2)
     drawn, draw = [], Pipeline.render
 
     def render(pipe, encoding, steps=None):
@@ -245,7 +245,7 @@ def test_refined_layouts_are_remembered_by_their_pictures(scenograph, tmp_path):
 def test_many_layouts_are_placed_in_parts_and_no_graph_is_drawn(scenograph, tmp_path, monkeypatch):
     monkeypatch.setattr("scenograph.scenes.drawing.draw_graph", lambda scene: pytest.fail("a graph was drawn"))
     succeed(scenograph("layout", "cube left of sphere", "--seeds", "0-4", "--out", "whole"))
-    monkeypatch.setattr("scenograph.cli.layout.BATCH", 2)
+    monkeypatch.setattr(console, "BATCH", 2)
     succeed(scenograph("layout", "cube left of sphere", "--seeds", "0-4", "--out", "parts"))
     for path in (tmp_path / "whole").glob("*.png"):
         assert (tmp_path / "parts" / path.name).read_bytes() == path.read_bytes()

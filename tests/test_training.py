@@ -471,7 +471,7 @@ def test_shipped_recipes_are_valid(name):
     [
         ("tiny-attspade", "objective.crop_size=3", "does not take pictures of 3 x 3 pixels"),
         ("tiny-attspade", "objective.pixel_weight=-1", "pixel_weight: Input should be greater than or equal to 0"),
-        ("tiny-attspade", "model.image_size=0", "image_size: Input should be greater than or equal to 1"),
+        ("tiny-attspade", "model.image_size=0", "image_size: Input should be greater than 0"),
         ("tiny-attspade", "model.image_size=[]", "image_size: Input should be a valid integer"),
         ("tiny-lama", "objective.discriminator_channels=0", "discriminator_channels: Input should be greater"),
         ("tiny-mise", "model.channels=[3,32]", "the first must be even"),

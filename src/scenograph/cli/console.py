@@ -22,6 +22,8 @@ from rich.progress import (
 from scenograph.errors import UserError
 from scenograph.files import write_atomically
 
+BATCH = 32
+"""Scenes that are placed or drawn at once."""
 Item = TypeVar("Item")
 
 console = Console(highlight=False, soft_wrap=True)
@@ -56,6 +58,13 @@ def track(items: Iterable[Item], description: str, total: int) -> Iterator[Item]
         for item in items:
             yield item
             bar.advance(task)
+
+
+def batches(items: Sequence[Item], description: str) -> Iterator[Sequence[Item]]:
+    """Yield ``BATCH`` items at a time under a progress bar."""
+    starts = range(0, len(items), BATCH)
+    for start in track(starts, description, len(starts)):
+        yield items[start : start + BATCH]
 
 
 def parse_seeds(text: str) -> list[int]:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, NonNegativeInt
 
 from scenograph import __version__
-from scenograph.cli.console import console, parse_seeds, track, write_files
+from scenograph.cli.console import batches, console, parse_seeds, write_files
 from scenograph.cli.scene import encoded, read_source
 from scenograph.devices import Precision
 from scenograph.errors import UserError, unreadable, validate
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 METADATA = "scenograph"
 """PNG text field that holds everything needed to make the picture again."""
-BATCH = 32
-"""Scenes that are placed and drawn at once."""
 SHOWN = 12
 
 log = logging.getLogger(__name__)
@@ -51,11 +49,24 @@ class _Request:
     """Of the layout and the image model, and of the style, by which a picture knows what made it."""
 
 
+@dataclass(frozen=True)
+class _Picture:
+    """One that is asked for."""
+
+    scene: Scene
+    seed: int
+    path: Path
+    metadata: str
+    """How it is made, as JSON, which stands in it."""
+    there: bool
+    """Whether it was drawn before."""
+
+
 class _Recorded(BaseModel):
     """What a picture, which may be anybody's, says of how it was made."""
 
     scene: dict[str, Any]
-    seed: int = Field(ge=0)
+    seed: NonNegativeInt
     stem: str | None = Field(default=None, pattern=r"^[^/\\\x00]+$")  # of a file to be written
     model: str | None = None
     layout: str | None = None
@@ -146,23 +157,24 @@ def generate(
     options: dict[str, Any] = {"size": size, "steps": steps, "truncation": truncation, "refine": refine or None}
     options |= {"style": None if style is None else str(style), "precision": precision}
     pipe, request = _read(source, given, seeds, options, object_seed or [], device)
-    pictures = [out / f"{name}.png" for name in _names(request)]
+    pictures = _pictures(request, out, overwrite)
+    left = [one.path for one in pictures if not one.there]
     sheet = out / f"{request.stem}-sheet.png"
-    metadata = _metadata(request)
-    left = [n for n, path in enumerate(pictures) if overwrite or not _is_there(path, metadata[n])]
     if left and len(pictures) > 1 and sheet.exists() and not overwrite:
         raise UserError(f"{sheet} exists and differs; add --overwrite, or choose another --out")
     encode = _encoder(pipe, request)
     if dry_run:
         encode(request.scenes[:1], request.seeds[:1])
-        for number in left:
-            console.print(f"would write {pictures[number]}")
+        for path in left:
+            console.print(f"would write {path}")
         return
     whole = draw_layout or save_scenes is not None or annotations is not None
-    scenes = _draw(pipe, encode, request, pictures, metadata, left, whole)
-    files = _extra_drawings(request, scenes if draw_layout else [], pictures, out, draw_graph)
+    shown = pictures if whole else [one for one in pictures if not one.there]
+    scenes = _draw(pipe, encode, shown, request.options["steps"])
+    paths = [one.path for one in pictures]
+    files = _extra_drawings(request, scenes if draw_layout else [], paths, out, draw_graph)
     if len(pictures) > 1:
-        files.append((sheet, _sheet(pictures, len(request.seeds))))
+        files.append((sheet, _sheet(paths, len(request.seeds))))
     if save_scenes is not None:
         from scenograph.scenes.scene import scenes_to_json
 
@@ -170,15 +182,15 @@ def generate(
         files.append((save_scenes, scenes_to_json(scenes).encode()))
     if annotations is not None:
         make_folder(annotations.parent)
-        files.append((annotations, _annotations(scenes, annotations, pictures)))
+        files.append((annotations, _annotations(scenes, annotations, paths)))
     write_files(files, overwrite)
     if len(left) < len(pictures):
         console.print(f"{len(pictures) - len(left)} of {len(pictures)} pictures were there already")
-    written = [*(pictures[number] for number in left), *(path for path, _ in files)]
+    written = [*left, *(path for path, _ in files)]
     for path in written if len(written) <= SHOWN else written[len(left) :][-SHOWN:]:
         console.print(f"wrote {path}")
     if left and len(written) > SHOWN:
-        console.print(f"wrote {len(left)} pictures, {pictures[left[0]]} to {pictures[left[-1]].name}")
+        console.print(f"wrote {len(left)} pictures, {left[0]} to {left[-1].name}")
 
 
 def _read(
@@ -230,46 +242,37 @@ def _encoder(pipe: Pipeline, request: _Request) -> Callable[[list[Scene], list[i
 def _draw(
     pipe: Pipeline,
     encode: Callable[[list[Scene], list[int]], Encoding],
-    request: _Request,
-    pictures: list[Path],
-    metadata: list[str],
-    left: list[int],
-    whole: bool,
+    pictures: list[_Picture],
+    steps: int | None,
 ) -> list[Scene]:
-    """Draw what is left, a batch at a time, and write it; the scenes of all pictures as drawn, if ``whole``.
+    """Draw what is not there, a batch at a time, and write it, so that an interruption loses little.
 
-    So nothing is lost when it is interrupted, and the same command goes on with the next batch.
+    Returns what all these pictures show.
     """
-    pairs = [(scene, seed) for scene in request.scenes for seed in request.seeds]
-    kept = sorted(set(range(len(pairs))) - set(left)) if whole else []
-    parts = [numbers[start : start + BATCH] for numbers in (left, kept) for start in range(0, len(numbers), BATCH)]
-    scenes: dict[int, Scene] = {}
-    for part in track(parts, "drawing", len(parts)) if len(parts) > 1 else parts:
-        encoding = encode([pairs[number][0] for number in part], [pairs[number][1] for number in part])
-        scenes |= zip(part, encoding.scenes, strict=True)
-        if part[0] in kept:
+    scenes: list[Scene] = []
+    for part in batches(pictures, "drawing"):
+        encoding = encode([one.scene for one in part], [one.seed for one in part])
+        scenes += encoding.scenes
+        if all(one.there for one in part):
             continue
-        make_folder(pictures[0].parent)
-        for number, picture in zip(part, pipe.render(encoding, request.options["steps"]), strict=True):
-            write_atomically(pictures[number], _png(picture, metadata[number]))
-    return [scenes[number] for number in sorted(scenes)]
+        make_folder(part[0].path.parent)
+        for one, picture in zip(part, pipe.render(encoding, steps), strict=True):
+            if not one.there:
+                write_atomically(one.path, _png(picture, one.metadata))
+    return scenes
 
 
-def _is_there(path: Path, metadata: str) -> bool:
-    """Whether a picture was drawn before, whole and with these metadata; ``UserError`` if it is another."""
+def _metadata_of(path: Path) -> str | None:
+    """What a picture says of how it was made. Raises ``UserError`` if it is none, or not whole."""
     from PIL import Image
 
-    if not path.exists():
-        return False
     try:
         with Image.open(path) as picture:
             picture.load()
-            same = picture.info.get(METADATA) == metadata
-    except (OSError, SyntaxError):
-        same = False
-    if not same:
-        raise UserError(f"{path} exists and differs; add --overwrite, or choose another --out")
-    return True
+            text = picture.info.get(METADATA)
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise unreadable(path, error, "not a picture") from error
+    return text if isinstance(text, str) else None
 
 
 def _read_picture(path: Path) -> Image.Image:
@@ -285,35 +288,37 @@ def _read_picture(path: Path) -> Image.Image:
         raise unreadable(path, error, "not a picture") from error
 
 
-def _names(request: _Request) -> list[str]:
-    many = len(request.scenes) > 1
-    return [
-        f"{request.stem}-{number}-seed{seed}" if many else f"{request.stem}-seed{seed}"
-        for number in range(len(request.scenes))
-        for seed in request.seeds
-    ]
-
-
-def _metadata(request: _Request) -> list[str]:
-    """What each picture says of how it was made, as JSON; the same says that the picture is."""
+def _pictures(request: _Request, out: Path, overwrite: bool) -> list[_Picture]:
+    """All that are asked for, scene by scene and seed by seed. Raises ``UserError`` if one would replace another."""
     common = {**request.models, **request.options, "stem": request.stem, "digests": request.digests}
     kept = {key: value for key, value in common.items() if value is not None} | {"version": __version__}
-    made = ({"scene": scene.to_dict(), "seed": seed, **kept} for scene in request.scenes for seed in request.seeds)
-    return [json.dumps(one) for one in made]
+    result = []
+    for number, scene in enumerate(request.scenes):
+        name = f"{request.stem}-{number}" if len(request.scenes) > 1 else request.stem
+        for seed in request.seeds:
+            path = out / f"{name}-seed{seed}.png"
+            metadata = json.dumps({"scene": scene.to_dict(), "seed": seed, **kept})
+            there = not overwrite and path.exists()
+            if there and not _says(path, metadata):
+                raise UserError(f"{path} exists and differs; add --overwrite, or choose another --out")
+            result.append(_Picture(scene, seed, path, metadata, there))
+    return result
+
+
+def _says(path: Path, metadata: str) -> bool:
+    """Whether a file is a whole picture that was made so."""
+    try:
+        return _metadata_of(path) == metadata
+    except UserError:
+        return False
 
 
 def _from_picture(path: Path, given: dict[str, str | None], seeds: str | None, options: dict[str, Any]) -> _Request:
     """The request in a picture's metadata; options on the command line win."""
-    from PIL import Image
-
     from scenograph.scenes.scene import Scene
 
-    try:
-        with Image.open(path) as picture:
-            text = picture.info.get(METADATA)
-    except OSError as error:
-        raise unreadable(path, error, "not a picture") from error
-    if not isinstance(text, str):
+    text = _metadata_of(path)
+    if text is None:
         raise UserError(f"{path} was not made by scenograph: it holds no scene; give a scene file or text")
     try:
         value = json.loads(text)

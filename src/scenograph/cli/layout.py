@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from scenograph.cli.console import console, parse_seeds, track, write_files
-from scenograph.cli.generate import BATCH
+from scenograph.cli.console import batches, console, parse_seeds, write_files
 from scenograph.cli.scene import encoded, read_source
 from scenograph.devices import Precision
 from scenograph.files import make_folder
@@ -47,11 +46,10 @@ def layout(
         scenes = agreed(scenes)
     numbers = parse_seeds(seeds)
     pairs = [(scene, seed) for scene in scenes for seed in numbers]
-    asked, numbered = [scene for scene, _ in pairs], [seed for _, seed in pairs]
-    starts, placed = range(0, len(pairs), BATCH), []
-    for start in track(starts, "placing", len(starts)):
-        part = slice(start, start + BATCH)
-        placed += place_objects(model, asked[part], numbered[part], refine, precision=precision)
+    placed = []
+    for part in batches(pairs, "placing"):
+        asked, numbered = [scene for scene, _ in part], [seed for _, seed in part]
+        placed += place_objects(model, asked, numbered, refine, precision=precision)
     files = [(out / f"{stem}.json", scenes_to_json(placed).encode())]
     for number, ((_, seed), scene) in enumerate(zip(pairs, placed, strict=True)):
         name = stem if len(scenes) == 1 else f"{stem}-{number // len(numbers)}"

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from scenograph.data.loader import RelationPolicy
 from scenograph.errors import UserError, suggest, validate
@@ -35,15 +35,15 @@ class Protocol(BaseModel):
     metrics: tuple[Metric, ...]
     splits: tuple[str, ...]
     """Of the pack, one after the other."""
-    layouts: int | None = Field(default=None, ge=1)
+    layouts: PositiveInt | None = None
     """The first so many scenes; None takes all."""
     expected: int | None = None
     """How many the published evaluation has."""
-    repeats: int = Field(default=1, ge=1)
+    repeats: PositiveInt = 1
     given: Given
     """What the model is told: the graph alone, the true boxes, or boxes and masks."""
     relations: RelationPolicy = "stored"
-    candidates: int = Field(default=8, ge=1)
+    candidates: PositiveInt = 8
     """Layouts that models which draw lots make of each graph; the one that serves it best is measured."""
     truncation: float = Field(default=2.0, ge=0.1)
     rounding: Literal["nearest", "down"] = "nearest"
@@ -53,13 +53,13 @@ class Protocol(BaseModel):
     reference_filter: Literal["bilinear", "bicubic", "lanczos"] = "bilinear"
     """How real pictures are brought to the size of the generated ones."""
     encoder: Literal["inception", "dinov2", "classifier"]
-    inception_splits: int = Field(default=5, ge=1)
-    crop_size: int = Field(default=224, ge=1)
+    inception_splits: PositiveInt = 5
+    crop_size: PositiveInt = 224
     generated_corners: Rounding = "down"
     real_corners: Rounding = "up"
     lpips: Literal["alex", "vgg"] = "alex"
     classification_network: Literal["resnet-110", "resnet-101", "resnet-20"] = "resnet-110"
-    classification_epochs: int = Field(default=160, ge=1)
+    classification_epochs: PositiveInt = 160
 
     @property
     def fingerprint(self) -> str:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Literal, Self
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import PositiveInt, model_validator
 from torch import Tensor
 
 from scenograph.errors import UserError
@@ -28,12 +28,12 @@ from scenograph.scenes.vocabulary import Vocabulary
 class AttSpadeConfig(ModelConfig):
     """The published constructor's settings."""
 
-    image_size: int = Field(default=128, ge=1)
-    channels: int = Field(default=64, ge=1)
-    embedding_dim: int = Field(default=32, ge=1)
+    image_size: PositiveInt = 128
+    channels: PositiveInt = 64
+    embedding_dim: PositiveInt = 32
     upsampling: Upsampling = "normal"
     """How often the map doubles: five, six or seven times."""
-    norm_channels: int = Field(default=128, ge=1)
+    norm_channels: PositiveInt = 128
     """Between the layout and the gains and shifts of each norm."""
     mask_size: Literal[16] = 16
     overlaps: Literal["sum", "smaller"] = "sum"

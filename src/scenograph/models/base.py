@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 import torch
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
@@ -25,8 +25,7 @@ Role = Literal["layout", "image"]
 Generators = Sequence[torch.Generator] | None
 """One per picture, so that a seed gives the same picture in any batch; None draws from torch's global one."""
 
-Positive = Annotated[int, Field(ge=1)]
-Widths = Annotated[tuple[Positive, ...], Field(min_length=1)]
+Widths = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
 """Channels, layer by layer."""
 
 MISMATCHES = 3

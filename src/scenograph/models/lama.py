@@ -16,7 +16,7 @@ from typing import Literal, Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from scenograph.models.base import (
@@ -55,10 +55,10 @@ class LamaConfig(ModelConfig):
 
     image_size: Literal[64, 128, 256] = 128
     channels: int = Field(default=64, ge=4, multiple_of=4)
-    latent_size: int = Field(default=128, ge=1)
+    latent_size: PositiveInt = 128
     image_object: bool = False
     """Whether every picture has one more object, ``__image__``, over the whole canvas, as on Visual Genome."""
-    max_objects: int = Field(default=8, ge=1)
+    max_objects: PositiveInt = 8
     """As many as pictures had in training; more are drawn too, but said."""
     initial_scale: float = Field(default=0.0, ge=-1, le=1)
     """What the learnt scales of residuals and of the objects' modulation start at; more than 0 learns sooner."""

@@ -17,7 +17,7 @@ from typing import Literal, Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, model_validator
+from pydantic import PositiveInt, model_validator
 from torch import Tensor, nn
 
 from scenograph.models.base import (
@@ -58,13 +58,13 @@ class LostGanConfig(ModelConfig):
 
     version: Literal[1, 2] = 2
     image_size: Literal[64, 128, 256] = 128
-    channels: int = Field(default=64, ge=1)
-    latent_size: int = Field(default=128, ge=1)
-    class_maps: int | None = Field(default=None, ge=1)
+    channels: PositiveInt = 64
+    latent_size: PositiveInt = 128
+    class_maps: PositiveInt | None = None
     """Class maps of version 2: one per category, or as many as published weights have (184, whatever the data)."""
     image_object: bool = False
     """Whether every picture has one more object, ``__image__``, over the whole canvas, as on Visual Genome."""
-    max_objects: int = Field(default=8, ge=1)
+    max_objects: PositiveInt = 8
     """As many as pictures had in training; more are drawn too, but said."""
     mask_size: Literal[16] = 16
 

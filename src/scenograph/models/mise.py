@@ -14,11 +14,11 @@ from typing import Literal, Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import model_validator
+from pydantic import PositiveInt, model_validator
 from torch import Tensor, nn
 
 from scenograph.errors import UserError
-from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, Positive, Widths, noise
+from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, Widths, noise
 from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.layers import channels_last
 from scenograph.nn.layout import compose_layout, sample_planes
@@ -33,13 +33,13 @@ Solver = Literal["euler", "heun"]
 class MiseConfig(ModelConfig):
     """``channels``: width per U-Net level; ``blocks`` per level; ``layout_channels``: width of the painted vectors."""
 
-    image_size: Positive = 64
-    patch: Positive = 2
-    layout_channels: Positive = 32
+    image_size: PositiveInt = 64
+    patch: PositiveInt = 2
+    layout_channels: PositiveInt = 32
     channels: Widths = (64, 128, 160)
-    blocks: Positive = 1
-    mask_size: Positive = 16
-    steps: Positive = 8
+    blocks: PositiveInt = 1
+    mask_size: PositiveInt = 16
+    steps: PositiveInt = 8
     """Sampling steps that keep the quality (see the model card)."""
     solver: Solver = "euler"
     guidance: float = 1.0

@@ -12,10 +12,10 @@ from typing import Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import PositiveFloat, model_validator
+from pydantic import PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
-from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, Positive, noise_per_object
+from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, noise_per_object
 from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.graph import GraphTripleConv
 from scenograph.nn.unet import time_features
@@ -28,14 +28,14 @@ TOGETHER = 2048
 class MiseLayoutConfig(ModelConfig):
     """``box_mean`` and ``box_std`` standardize (centre x, centre y, width, height) over the training set."""
 
-    width: Positive = 128
-    layers: Positive = 4
-    heads: Positive = 4
-    graph_hidden: Positive = 256
+    width: PositiveInt = 128
+    layers: PositiveInt = 4
+    heads: PositiveInt = 4
+    graph_hidden: PositiveInt = 256
     box_mean: tuple[float, float, float, float] = (0.5, 0.5, 0.2, 0.2)
     box_std: tuple[PositiveFloat, PositiveFloat, PositiveFloat, PositiveFloat] = (0.2, 0.2, 0.1, 0.1)
-    steps: Positive = 20
-    mask_size: Positive = 16
+    steps: PositiveInt = 20
+    mask_size: PositiveInt = 16
 
     @model_validator(mode="after")
     def _whole_parts(self) -> Self:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Self
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from scenograph.errors import suggest
-from scenograph.models.base import Model, ModelConfig, Positive, Widths
+from scenograph.models.base import Model, ModelConfig, Widths
 from scenograph.nn.crops import crop_boxes
 from scenograph.nn.normalization import BatchNorm2d
 
@@ -22,10 +22,10 @@ class ObjectClassifierConfig(ModelConfig):
     """``groups``: the attribute groups it judges; ``margin``: how much of the surroundings a crop shows."""
 
     groups: tuple[str, ...] = ()
-    image_size: Positive = 64
+    image_size: PositiveInt = 64
     crop_size: int = Field(default=32, ge=16)
     channels: Widths = (32, 64, 128)
-    margin: float = Field(default=0.1, ge=0)
+    margin: NonNegativeFloat = 0.1
 
     @model_validator(mode="after")
     def _known_groups(self) -> Self:

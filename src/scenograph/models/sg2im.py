@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, field_validator
+from pydantic import NonNegativeInt, PositiveInt, field_validator
 from torch import Tensor, nn
 
 from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, Widths, noise
@@ -39,19 +39,19 @@ class Sg2ImConfig(ModelConfig):
 
     image_size: tuple[int, int] = (64, 64)
     """Height, width."""
-    embedding_dim: int = Field(default=128, ge=1)
-    gconv_dim: int = Field(default=128, ge=1)
-    gconv_hidden_dim: int = Field(default=512, ge=1)
+    embedding_dim: PositiveInt = 128
+    gconv_dim: PositiveInt = 128
+    gconv_hidden_dim: PositiveInt = 512
     gconv_pooling: Pooling = "avg"
-    gconv_num_layers: int = Field(default=5, ge=0)
+    gconv_num_layers: NonNegativeInt = 5
     """0 is the ablation without graph convolution: one linear map."""
     refinement_dims: Widths = (1024, 512, 256, 128, 64)
     normalization: Normalization = "batch"
     activation: str = "leakyrelu-0.2"
-    mask_size: int = Field(default=16, ge=0)
+    mask_size: NonNegativeInt = 16
     """0 leaves the mask head out: objects are painted into their boxes."""
     mlp_normalization: MlpNormalization = "none"
-    layout_noise_dim: int = Field(default=32, ge=0)
+    layout_noise_dim: NonNegativeInt = 32
     align_corners: bool = True
     """False for weights that the original code trained on torch 1.3 or later, whose sampling default differs."""
 

@@ -12,7 +12,7 @@ from typing import Literal, Self
 
 import torch
 from PIL import Image
-from pydantic import Field, model_validator
+from pydantic import NonNegativeInt, PositiveInt, model_validator
 from torch import Tensor
 
 from scenograph.errors import UserError
@@ -39,22 +39,22 @@ class SpadeConfig(ModelConfig):
 
     image_size: tuple[int, int] = (256, 256)
     """Height and width."""
-    channels: int = Field(default=64, ge=1)
+    channels: PositiveInt = 64
     upsampling: Upsampling = "normal"
     """How often the map doubles: five, six or seven times."""
     unknown_label: bool = True
     """Whether pixels that no object covers have a label of their own, after all others; else they have none."""
     edges: bool = True
     """Whether one more channel shows the borders of objects."""
-    latent_size: int = Field(default=0, ge=0)
+    latent_size: NonNegativeInt = 0
     """Of the random numbers that decide the style, which an encoder may also read off a picture; 0: no style."""
     norm: SpadeNormKind = "batch"
     kernel: Literal[3, 5] = 3
     """Of the convolutions that read the label map."""
-    norm_channels: int = Field(default=128, ge=1)
+    norm_channels: PositiveInt = 128
     """Between the label map and the gains and shifts of each norm."""
     spectral: bool = True
-    mask_size: int = Field(default=64, ge=1)
+    mask_size: PositiveInt = 64
     """Side of the masks through which objects are painted."""
 
     @model_validator(mode="after")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from pydantic import Field
+from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, noise
@@ -31,13 +31,13 @@ from scenograph.scenes.vocabulary import Vocabulary
 class WsgcConfig(ModelConfig):
     """The published constructor's settings; with both ``learned`` switches off it is sg2im's layout network."""
 
-    embedding_dim: int = Field(default=32, ge=1)
-    gconv_dim: int = Field(default=128, ge=1)
-    gconv_hidden_dim: int = Field(default=512, ge=1)
-    gconv_num_layers: int = Field(default=5, ge=1)
+    embedding_dim: PositiveInt = 32
+    gconv_dim: PositiveInt = 128
+    gconv_hidden_dim: PositiveInt = 512
+    gconv_num_layers: PositiveInt = 5
     mask_size: Literal[0, 4, 8, 16, 32, 64] = 0
     """0 leaves masks out."""
-    mask_noise_dim: int = Field(default=64, ge=0)
+    mask_noise_dim: NonNegativeInt = 64
     learned_transitivity: bool = True
     learned_converse: bool = True
     initial_weights: Literal["uniform", "zero", "low"] = "uniform"

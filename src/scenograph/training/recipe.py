@@ -9,12 +9,38 @@ from typing import Annotated, Any, Literal, Self, cast
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 from yaml import YAMLError
 
 from scenograph.data.loader import ObjectPolicy, RelationPolicy
 from scenograph.errors import UserError, reason, suggest, validate
 from scenograph.training.objectives.base import Betas
+
+MAY_CHANGE = frozenset(
+    {
+        "data.workers",
+        "training.accumulate",
+        "training.checkpoint_every",
+        "training.grid_scenes",
+        "training.log_every",
+        "training.max_minutes",
+        "training.precision",
+        "training.steps",
+        "training.validate_every",
+        "training.validation_scenes",
+    }
+)
+"""Settings that a run may go on with otherwise: how long, on what machine, and how often it reports."""
 
 
 class _Section(BaseModel):
@@ -28,11 +54,11 @@ class DataRecipe(_Section):
     train_split: str = "train"
     validation_split: str = "validation"
     relations: RelationPolicy = "stored"
-    max_objects: int | None = Field(default=None, ge=1)
+    max_objects: PositiveInt | None = None
     objects: ObjectPolicy = "random"
     flip: bool = False
     crop: float = Field(default=1.0, ge=0.5, le=1)
-    workers: int = Field(default=0, ge=0)
+    workers: NonNegativeInt = 0
 
 
 class OptimizerRecipe(_Section):
@@ -42,34 +68,34 @@ class OptimizerRecipe(_Section):
     each of these steps.
     """
 
-    lr: float = Field(default=1e-4, gt=0)
+    lr: PositiveFloat = 1e-4
     betas: Betas = (0.9, 0.999)
-    weight_decay: float = Field(default=0.0, ge=0)
-    warmup_steps: int = Field(default=0, ge=0)
+    weight_decay: NonNegativeFloat = 0.0
+    warmup_steps: NonNegativeInt = 0
     schedule: Literal["constant", "linear", "cosine", "milestones"] = "constant"
-    fall_from: int = Field(default=0, ge=0)
+    fall_from: NonNegativeInt = 0
     milestones: tuple[int, ...] = ()
-    clip_norm: float | None = Field(default=None, gt=0)
+    clip_norm: PositiveFloat | None = None
 
 
 class TrainingRecipe(_Section):
     """``batch_size`` counts the scenes of one update over all processes and ``accumulate`` parts together."""
 
-    steps: int = Field(ge=1)
-    batch_size: int = Field(default=32, ge=1)
-    accumulate: int = Field(default=1, ge=1)
+    steps: PositiveInt
+    batch_size: PositiveInt = 32
+    accumulate: PositiveInt = 1
     # YAML reads a bare no as false.
     precision: Annotated[Literal["no", "bf16", "fp16"], BeforeValidator(lambda v: "no" if v is False else v)] = "no"
     ema_decay: float = Field(default=0.0, ge=0, lt=1)
-    seed: int = Field(default=0, ge=0)
-    log_every: int = Field(default=10, ge=1)
-    validate_every: int = Field(default=1000, ge=1)
-    validation_scenes: int = Field(default=256, ge=1)
-    checkpoint_every: int = Field(default=1000, ge=1)
-    grid_scenes: int = Field(default=16, ge=0)
+    seed: NonNegativeInt = 0
+    log_every: PositiveInt = 10
+    validate_every: PositiveInt = 1000
+    validation_scenes: PositiveInt = 256
+    checkpoint_every: PositiveInt = 1000
+    grid_scenes: NonNegativeInt = 16
     start_from: str | None = None
     """Begin with the weights of another run (its folder: every network's), or of a model as ``--image`` takes it."""
-    max_minutes: float | None = Field(default=None, gt=0)
+    max_minutes: PositiveFloat | None = None
     """Stop cleanly, with a checkpoint, after this long; the same command goes on."""
 
 
@@ -91,6 +117,11 @@ class Recipe(_Section):
         if start >= steps:
             raise ValueError(f"optimizer.fall_from {start}: training.steps {steps} end before it")
         return self
+
+    def settings(self) -> dict[str, Any]:
+        """Each setting by its name on the command line, ``data.flip`` for example."""
+        sections = self.model_dump(mode="json", exclude={"name"})
+        return {f"{section}.{name}": value for section, values in sections.items() for name, value in values.items()}
 
 
 def shipped_recipes() -> dict[str, Path]:

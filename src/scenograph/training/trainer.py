@@ -46,27 +46,12 @@ from scenograph.scenes.drawing import contact_sheet
 from scenograph.scenes.vocabulary import Vocabulary
 from scenograph.training.objectives import OBJECTIVES
 from scenograph.training.objectives.base import Totals
-from scenograph.training.recipe import Recipe, load_recipe
+from scenograph.training.recipe import MAY_CHANGE, Recipe, load_recipe
 
 log = logging.getLogger(__name__)
 
 NAMES = "vocabulary.json"
 """In a run's folder: the names that its model learns."""
-MAY_CHANGE = frozenset(
-    {
-        "data.workers",
-        "training.accumulate",
-        "training.checkpoint_every",
-        "training.grid_scenes",
-        "training.log_every",
-        "training.max_minutes",
-        "training.precision",
-        "training.steps",
-        "training.validate_every",
-        "training.validation_scenes",
-    }
-)
-"""Settings that a run may go on with otherwise: how long, on what machine, and how often it reports."""
 
 Kind = TypeVar("Kind")
 Listener = Callable[[int, dict[str, float]], None]
@@ -400,11 +385,11 @@ class Trainer:
             write_atomically(path, "".join(kept).encode())
 
     def _prepare_folder(self) -> None:
-        """A run folder belongs to one recipe, but for what :data:`MAY_CHANGE`."""
+        """A run folder belongs to one recipe, but for what :data:`~scenograph.training.recipe.MAY_CHANGE`."""
         path = self.folder / "recipe.yaml"
         if path.exists():
             # Fields that the recipe did not know when the run began have their defaults.
-            before, now = _settings(load_recipe(str(path))), _settings(self.recipe)
+            before, now = load_recipe(str(path)).settings(), self.recipe.settings()
             for name in sorted((before.keys() | now.keys()) - MAY_CHANGE):
                 if before.get(name) != now.get(name):
                     was, wanted = (f"{name}={settings.get(name)}" for settings in (before, now))
@@ -464,12 +449,6 @@ class Trainer:
             return list(flags)
         found: list[bool] = (self._sum(torch.tensor(flags, device=self.accelerator.device).float()) > 0).tolist()
         return found
-
-
-def _settings(recipe: Recipe) -> dict[str, Any]:
-    """Each setting by its name on the command line, and the model's and objective's."""
-    sections = recipe.model_dump(mode="json", exclude={"name"})
-    return {f"{section}.{name}": value for section, settings in sections.items() for name, value in settings.items()}
 
 
 def _step_of(line: str) -> float:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ PICKLE_STARTS = (b"PK", b"\x80")
 """What a torch file begins with: a zip archive's mark, or a pickle's."""
 Config = TypeVar("Config", bound=ModelConfig)
 Imported = TypeVar("Imported", bound=Model)
+Rest = ParamSpec("Rest")
 Rule = tuple[str, str | Callable[[re.Match[str]], str]]
 
 LAYOUT_NORM_NAMES: tuple[Rule, ...] = (
@@ -57,13 +58,13 @@ _HARMLESS: list[Any] = [
 """What published training scripts left in their checkpoints beside tensors: loss histories and numpy numbers."""
 
 
-def importer(read: Callable[[Path, Vocabulary | None], Imported]) -> Callable[..., Imported]:
+def importer(read: Callable[Concatenate[Path, Rest], Imported]) -> Callable[Concatenate[Path, Rest], Imported]:
     """For functions that import a file: whatever one of another form provokes is one line that names it."""
 
     @wraps(read)
-    def carefully(path: Path, vocabulary: Vocabulary | None = None) -> Imported:
+    def carefully(path: Path, /, *rest: Rest.args, **named: Rest.kwargs) -> Imported:
         with expecting(f"{path}: not of the form that its system saves"):
-            return read(path, vocabulary)
+            return read(path, *rest, **named)
 
     return carefully
 

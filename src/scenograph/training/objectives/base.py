@@ -18,10 +18,6 @@ Draws = Sequence[torch.Generator]
 """One generator per picture: what it draws depends on (seed, step, picture) and not on how a batch is split."""
 
 
-Weight = Annotated[float, Field(ge=0)]
-"""Of a loss in the sum."""
-Rate = Annotated[float, Field(gt=0)]
-"""Of learning, in units of the optimizer's."""
 Probability = Annotated[float, Field(ge=0, le=1)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Betas = tuple[Decay, Decay]

@@ -7,9 +7,10 @@ from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from scenograph.models.base import Model, Positive
+from scenograph.models.base import Model
 from scenograph.models.published.features import load_vgg19
 from scenograph.nn.layers import evaluating
 from scenograph.nn.object_discriminators import ObjectAwareDiscriminator, System
@@ -20,9 +21,7 @@ from scenograph.training.objectives.base import (
     Objective,
     ObjectiveConfig,
     Probability,
-    Rate,
     Totals,
-    Weight,
     with_some_masks,
     without_masks,
 )
@@ -31,22 +30,22 @@ from scenograph.training.objectives.base import (
 class LayoutGanConfig(ObjectiveConfig):
     """Weights of the generator's losses, and how fast each part learns."""
 
-    object_weight: Weight = 1.0
-    image_weight: Weight = 0.1
-    pixel_weight: Weight = 0.0
+    object_weight: NonNegativeFloat = 1.0
+    image_weight: NonNegativeFloat = 0.1
+    pixel_weight: NonNegativeFloat = 0.0
     """Mean absolute difference from the real picture."""
-    mask_weight: Weight = 0.0
+    mask_weight: NonNegativeFloat = 0.0
     """Cross-entropy of predicted masks, where the true one is known; beyond the published losses."""
-    feature_weight: Weight = 0.0
+    feature_weight: NonNegativeFloat = 0.0
     """Distance of VGG19's features from the real picture's."""
     vgg_file: Path | None = None
     """torchvision's ``vgg19-dcbb9e9d.pth``; without, it is downloaded where it is needed."""
-    discriminator_channels: Positive = 64
+    discriminator_channels: PositiveInt = 64
     discriminator_plan: Literal[64, 128, 256] | None = None
     """Picture size whose published discriminator judges; None: the model's. A larger one costs a fraction."""
     discriminator_scale: float = 0.0
     """What LAMA's learnt scales of residuals start at; at 0 it judges by colours alone at first."""
-    discriminator_rate: Rate = 1.0
+    discriminator_rate: PositiveFloat = 1.0
     """Its learning rate, in units of the optimizer's."""
     given_masks: Probability = 0.0
     """Probability per picture that its true masks are given, as a user may, instead of predicted."""
@@ -59,14 +58,14 @@ class LayoutGanConfig(ObjectiveConfig):
 class LostGanConfig(LayoutGanConfig):
     """The published values of version 2; version 1 had neither distance."""
 
-    pixel_weight: Weight = 1.0
-    feature_weight: Weight = 1.0
+    pixel_weight: NonNegativeFloat = 1.0
+    feature_weight: NonNegativeFloat = 1.0
 
 
 class LamaConfig(LayoutGanConfig):
     """The published values."""
 
-    discriminator_rate: Rate = 3.0
+    discriminator_rate: PositiveFloat = 3.0
     head_start: int = 31
 
 

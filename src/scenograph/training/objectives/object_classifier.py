@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from scenograph.models.base import Model
@@ -18,7 +18,7 @@ from scenograph.training.objectives.base import Draws, Objective, ObjectiveConfi
 class ObjectClassifierObjectiveConfig(ObjectiveConfig):
     """``jitter``: how far, in box sides, the edges of a training crop may lie from the true ones."""
 
-    jitter: float = Field(default=0.1, ge=0)
+    jitter: NonNegativeFloat = 0.1
 
 
 class ObjectClassifierObjective(Objective):

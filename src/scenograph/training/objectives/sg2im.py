@@ -6,17 +6,17 @@ from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
 from scenograph.evaluation.layouts import layout_figures, totals
-from scenograph.models.base import Model, Positive
+from scenograph.models.base import Model
 from scenograph.models.sg2im import Sg2Im, normalize
 from scenograph.nn.discriminators import ImageDiscriminator, ObjectDiscriminator, Padding, check_size
 from scenograph.nn.layers import Normalization, channels_last
 from scenograph.scenes.batch import SceneBatch
 from scenograph.training.gan import GanLoss, discriminator_loss, generator_loss
-from scenograph.training.objectives.base import Draws, Objective, ObjectiveConfig, Totals, Weight
+from scenograph.training.objectives.base import Draws, Objective, ObjectiveConfig, Totals
 
 
 class DiscriminatorConfig(BaseModel):
@@ -28,22 +28,22 @@ class DiscriminatorConfig(BaseModel):
     normalization: Normalization = "batch"
     activation: str = "leakyrelu-0.2"
     padding: Padding = "valid"
-    weight: Weight = 1.0
+    weight: NonNegativeFloat = 1.0
 
 
 class Sg2ImObjectiveConfig(ObjectiveConfig):
     """The published defaults. ``adversarial_weight`` scales both discriminators' part in the generator's loss."""
 
-    pixel_weight: Weight = 1.0
-    box_weight: Weight = 10.0
-    mask_weight: Weight = 0.0
-    relation_weight: Weight = 0.0
-    class_weight: Weight = 0.1
-    adversarial_weight: Weight = 0.01
+    pixel_weight: NonNegativeFloat = 1.0
+    box_weight: NonNegativeFloat = 10.0
+    mask_weight: NonNegativeFloat = 0.0
+    relation_weight: NonNegativeFloat = 0.0
+    class_weight: NonNegativeFloat = 0.1
+    adversarial_weight: NonNegativeFloat = 0.01
     gan_loss: GanLoss = "gan"
     object_discriminator: DiscriminatorConfig = DiscriminatorConfig()
     image_discriminator: DiscriminatorConfig = DiscriminatorConfig()
-    crop_size: Positive = 32
+    crop_size: PositiveInt = 32
     eval_mode_after: int = 100_000
     """From this step on the generator uses its running statistics, with a fresh Adam."""
 

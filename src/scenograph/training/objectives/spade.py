@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import torch
-from pydantic import Field
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from scenograph.models.attspade import AttSpade
-from scenograph.models.base import Model, Positive
+from scenograph.models.base import Model
 from scenograph.models.published.features import load_vgg19
 from scenograph.models.spade import Spade
 from scenograph.nn.discriminators import ObjectDiscriminator
@@ -28,9 +28,7 @@ from scenograph.training.objectives.base import (
     Objective,
     ObjectiveConfig,
     Probability,
-    Rate,
     Totals,
-    Weight,
     normal,
     with_some_masks,
     without_masks,
@@ -42,24 +40,24 @@ class SpadeObjectiveConfig(ObjectiveConfig):
     """The published weights of the generator's losses, and its discriminator."""
 
     gan_loss: GanLoss = "hinge"
-    image_weight: Weight = 1.0
-    matching_weight: Weight = 10.0
+    image_weight: NonNegativeFloat = 1.0
+    matching_weight: NonNegativeFloat = 10.0
     """Of the differences of the discriminator's features."""
-    feature_weight: Weight = 10.0
+    feature_weight: NonNegativeFloat = 10.0
     """Of the distance of VGG19's features from the real picture's."""
-    pixel_weight: Weight = 0.0
+    pixel_weight: NonNegativeFloat = 0.0
     """Mean absolute difference from the real picture; beyond the published losses."""
     vgg_file: Path | None = None
     """torchvision's ``vgg19-dcbb9e9d.pth``; without, it is downloaded where it is needed."""
-    style_weight: Weight = 0.05
+    style_weight: NonNegativeFloat = 0.05
     """Of the divergence of encoded styles from normal ones, where the model has styles."""
-    discriminator_channels: Positive = 64
-    discriminator_scales: Positive = 2
+    discriminator_channels: PositiveInt = 64
+    discriminator_scales: PositiveInt = 2
     discriminator_layers: int = Field(default=4, ge=2)
     given_masks: Probability = 1.0
     """Probability per picture that its true masks are given, and not its boxes alone."""
-    generator_rate: Rate = 0.5
-    discriminator_rate: Rate = 2.0
+    generator_rate: PositiveFloat = 0.5
+    discriminator_rate: PositiveFloat = 2.0
     """Learning rates, in units of the optimizer's (Heusel et al. 2017)."""
 
 
@@ -200,14 +198,14 @@ class SpadeObjective(Objective):
 class AttSpadeObjectiveConfig(SpadeObjectiveConfig):
     """The published values. ``objects`` off leaves the object discriminator out, as for CLEVR."""
 
-    generator_rate: Rate = 1.0
-    discriminator_rate: Rate = 1.0
+    generator_rate: PositiveFloat = 1.0
+    discriminator_rate: PositiveFloat = 1.0
     discriminator_betas: Betas = (0.5, 0.999)
     objects: bool = True
-    object_weight: Weight = 0.1
-    class_weight: Weight = 0.1
+    object_weight: NonNegativeFloat = 0.1
+    class_weight: NonNegativeFloat = 0.1
     object_discriminator: DiscriminatorConfig = DiscriminatorConfig()
-    crop_size: Positive = 32
+    crop_size: PositiveInt = 32
 
 
 class AttSpadeObjective(SpadeObjective):

@@ -6,30 +6,31 @@ from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from scenograph.evaluation.layouts import layout_figures, totals
-from scenograph.models.base import Model, Positive, noise
+from scenograph.models.base import Model, noise
 from scenograph.models.wsgc import Wsgc
 from scenograph.nn.spade import MultiScaleDiscriminator
 from scenograph.scenes.batch import SceneBatch
 from scenograph.training.gan import discriminator_loss, feature_matching, generator_loss
-from scenograph.training.objectives.base import Draws, Objective, ObjectiveConfig, Rate, Totals, Weight
+from scenograph.training.objectives.base import Draws, Objective, ObjectiveConfig, Totals
 
 
 class WsgcObjectiveConfig(ObjectiveConfig):
     """The published weights; ``belief_rate`` is the learning rate of beliefs over the network's (1e-2 over 1e-4)."""
 
-    box_weight: Weight = 10.0
-    mask_weight: Weight = 0.0
-    mask_gan_weight: Weight = 0.0
+    box_weight: NonNegativeFloat = 10.0
+    mask_weight: NonNegativeFloat = 0.0
+    mask_gan_weight: NonNegativeFloat = 0.0
     """Of a discriminator of masks (1 as published, where masks are learnt)."""
-    matching_weight: Weight = 10.0
+    matching_weight: NonNegativeFloat = 10.0
     """Of the differences of its features."""
-    discriminator_channels: Positive = 64
-    discriminator_rate: Rate = 0.1
+    discriminator_channels: PositiveInt = 64
+    discriminator_rate: PositiveFloat = 0.1
     """Its learning rate, in units of the optimizer's."""
-    belief_rate: Rate = 100.0
+    belief_rate: PositiveFloat = 100.0
 
 
 class WsgcObjective(Objective):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -88,6 +90,29 @@ def test_contradictions_are_named_and_nothing_else():
         refine(scene_of(random_boxes(np.random.default_rng(0), 4), relations))
     message = str(caught.value)
     assert all(f"[{number}]" in message for number in (0, 2, 4)) and "[1]" not in message and "[3]" not in message
+
+
+def test_what_is_named_contradicts_itself_and_less_of_it_does_not():
+    rng = np.random.default_rng(1)
+    boxes, true = (random_boxes(rng, 50) for _ in range(2))
+    ends = [tuple(int(i) for i in np.argsort(true[:, axis])[[-1, 0]]) for axis in (0, 1)]
+    pairs = [(i, j) for i in range(50) for j in range(50) if i != j]
+    relations = [Relation(ends[0][0], "left of", ends[0][1])]
+    relations += [
+        Relation(i, name, j)
+        for i, j in pairs
+        for name in ("left of", "above")
+        if relation_holds(name, true[i], true[j])
+    ]
+    relations += [Relation(ends[1][0], "above", ends[1][1])]
+    with pytest.raises(UserError) as caught:
+        refine(scene_of(boxes, relations))
+    named = [relations[int(number)] for number in re.findall(r"\[(\d+)\]", str(caught.value))]
+    assert 2 <= len(named) <= 4
+    with pytest.raises(UserError):
+        refine(scene_of(boxes, named))
+    for left_out in range(len(named)):
+        refine(scene_of(boxes, named[:left_out] + named[left_out + 1 :]))
 
 
 def test_boxes_are_needed():

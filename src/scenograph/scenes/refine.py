@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import linprog
+from scipy.optimize import OptimizeResult, linprog
 from scipy.sparse import coo_array
 
 from scenograph.errors import UserError
@@ -36,19 +36,19 @@ Row = list[tuple[int, float]]
 
 @dataclass(frozen=True)
 class _Constraint:
-    """``sum(coefficient * edge) <= bound`` along one axis; ``source`` is the relation that asks for it, if one does."""
+    """``sum(coefficient * edge) <= bound`` along one axis; ``source`` is the relation that asks for it, or -1."""
 
     axis: int
     row: Row
     bound: float
-    source: int | None
+    source: int
 
 
 def refine(scene: Scene, movable: Sequence[bool] | None = None) -> Scene:
     """The scene with boxes that show all its relations, lie on the canvas and do not cover each other.
 
     Every object needs a box; only ``movable`` ones move. Predicates that geometry cannot decide ask for nothing.
-    Raises ``UserError`` naming a smallest set of relations that contradict each other or fixed boxes.
+    Raises ``UserError`` naming a minimal set of relations that contradict each other or fixed boxes.
     """
     if not scene.objects:
         return scene
@@ -71,7 +71,7 @@ def refine(scene: Scene, movable: Sequence[bool] | None = None) -> Scene:
     return replace(scene, objects=tuple(objects))
 
 
-def _asked(relation: Relation, number: int | None, margin: float) -> list[_Constraint]:
+def _asked(relation: Relation, number: int, margin: float) -> list[_Constraint]:
     """What a relation asks of edges; nothing if geometry cannot decide it."""
     s, o = relation.subject, relation.object
     if s == o:
@@ -120,14 +120,24 @@ def _solve_axis(edges: np.ndarray, constraints: Sequence[_Constraint], free: Seq
         rows.append(([(high, 1.0), (low, -1.0), (change, -1.0)], size[thing]))
         rows.append(([(high, -1.0), (low, 1.0), (change, -1.0)], -size[thing]))
         rows.append(([(low, 1.0), (high, -1.0)], -min(SMALLEST, size[thing])))
-    places = [(number, edge, value) for number, (row, _) in enumerate(rows) for edge, value in row]
-    numbers, columns, values = zip(*places, strict=True)
-    matrix = coo_array((values, (numbers, columns)), shape=(len(rows), 5 * count)).tocsr()
-    fixed = np.repeat(~np.asarray(free, dtype=bool), 2)
-    bounds = [(float(w), float(w)) if f else (0.0, 1.0) for w, f in zip(wanted, fixed, strict=True)]
     cost = np.concatenate([np.zeros(2 * count), np.ones(2 * count), np.full(count, RESIZING)])
-    found = linprog(cost, matrix, [bound for _, bound in rows], bounds=bounds + [(0.0, None)] * (3 * count))
+    found = _least(cost, rows, _bounds(wanted, free))
     return found.x[: 2 * count].reshape(count, 2) if found.status == 0 else None
+
+
+def _bounds(edges: np.ndarray, free: Sequence[bool]) -> list[tuple[float, float]]:
+    """Of edges (2 n,): those of free boxes lie on the canvas, the others where they are."""
+    fixed = np.repeat(~np.asarray(free, dtype=bool), 2)
+    return [(float(e), float(e)) if f else (0.0, 1.0) for e, f in zip(edges, fixed, strict=True)]
+
+
+def _least(cost: np.ndarray, rows: Sequence[tuple[Row, float]], bounds: list[tuple[float, float]]) -> OptimizeResult:
+    """The linear program of rows ``sum(coefficient * variable) <= bound``; variables beyond ``bounds`` are positive."""
+    places = [(number, variable, value) for number, (row, _) in enumerate(rows) for variable, value in row]
+    numbers, columns, values = zip(*places, strict=True)
+    matrix = coo_array((values, (numbers, columns)), shape=(len(rows), len(cost))).tocsr()
+    more = [(0.0, None)] * (len(cost) - len(bounds))
+    return linprog(cost, matrix, [bound for _, bound in rows], bounds=[*bounds, *more])
 
 
 def _told_apart(
@@ -177,17 +187,49 @@ def _ways_apart(one: int, other: int, boxes: np.ndarray) -> list[_Constraint]:
         for before, after in ((one, other), (other, one)):
             row: Row = [(2 * before + 1, 1.0), (2 * after, -1.0)]
             excess = float(boxes[before, axis + 2] - boxes[after, axis]) - limit
-            ways.append((excess, len(ways), _Constraint(axis, row, limit, None)))
+            ways.append((excess, len(ways), _Constraint(axis, row, limit, -1)))
     return [way for _, _, way in sorted(ways, key=lambda way: way[:2])]
 
 
 def _contradiction(scene: Scene, boxes: np.ndarray, constraints: Sequence[_Constraint], free: Sequence[bool]) -> str:
-    """The message for a graph that no layout can show: a smallest set of relations without which one could."""
-    needed = sorted({c.source for c in constraints if c.source is not None})
-    for number in list(needed):
-        without = [c for c in constraints if c.source in needed and c.source != number]
+    """The message for a graph that no layout can show: relations of which all but any one could be shown."""
+    kept = [c for axis in (0, 1) for c in _at_odds(boxes[:, axis::2], [c for c in constraints if c.axis == axis], free)]
+    for number in sorted({c.source for c in kept}):
+        without = [c for c in kept if c.source != number]
         if _solve(boxes, without, free) is None:
-            needed.remove(number)
-    said = "; ".join(relation_to_text(scene, number) for number in needed)
+            kept = without
+    said = "; ".join(relation_to_text(scene, number) for number in sorted({c.source for c in kept}))
     fixed = "" if all(free) else ", or give boxes more room"
     return f"relationships contradict each other: {said}; drop one of them{fixed}"
+
+
+def _at_odds(edges: np.ndarray, constraints: Sequence[_Constraint], free: Sequence[bool]) -> list[_Constraint]:
+    """A few constraints of one axis that cannot all hold; none if all can."""
+    violations, prices = _violated(edges, constraints, range(len(constraints)), free)
+    if not violations.any():
+        return []
+    # Of cycles the longest asks for most. If only what was violated must hold clearly, it is the shortest.
+    strict = [c if violated else replace(c, bound=0.0) for c, violated in zip(constraints, violations > 0, strict=True)]
+    _, shorter = _violated(edges, strict, [0] * len(strict), free)
+    return [c for c, price in zip(constraints, shorter if shorter.any() else prices, strict=True) if price]
+
+
+def _violated(
+    edges: np.ndarray, constraints: Sequence[_Constraint], slacks: Sequence[int], free: Sequence[bool]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Slacks, constraint i having the one of number ``slacks[i]``, that are least in sum, and what constraints cost.
+
+    Those that have a price cannot all hold (Farkas' lemma).
+    """
+    first = 2 * len(edges)
+    rows: list[tuple[Row, float]] = [
+        ([*c.row, (first + slack, -1.0)], c.bound) for c, slack in zip(constraints, slacks, strict=True)
+    ]
+    rows += [
+        ([(2 * thing, 1.0), (2 * thing + 1, -1.0)], -min(SMALLEST, high - low))
+        for thing, (low, high) in enumerate(edges)
+    ]
+    cost = np.concatenate([np.zeros(first), np.ones(len(set(slacks)))])
+    found = _least(cost, rows, _bounds(edges.ravel(), free))
+    values, prices = found.x[first:], -found.ineqlin.marginals[: len(constraints)]
+    return np.where(values > 1e-9, values, 0), np.where(prices > 1e-9, prices, 0)

@@ -62,31 +62,35 @@ def layout_costs(boxes: Tensor, batch: SceneBatch, vocabulary: Vocabulary) -> np
 
     One per asked relation that does not hold, and what objects cover of each other beyond a third of one of them.
     """
-    predicted, owner = boxes.cpu().numpy(), batch.object_to_image.cpu().numpy()
-    costs = np.zeros(batch.num_images)
-    np.add.at(costs, owner, np.clip(coverage(predicted, owner) - 1 / 3, 0, None))
-    for subject, predicate, target in batch.triples.cpu().numpy():
-        holds = relation_holds(vocabulary.predicates[predicate], predicted[subject], predicted[target])
-        if holds is not None and not holds and subject != target:
-            costs[owner[subject]] += 1.0
-    return costs
+    predicted, owner, triples = (values.cpu().numpy() for values in (boxes, batch.object_to_image, batch.triples))
+    holds, decided = relations_hold(predicted, triples, vocabulary)
+    broken, _ = per_picture(decided & ~holds, owner[triples[:, 0]], batch.num_images)
+    covered, _ = per_picture(np.clip(coverage(predicted, owner) - 1 / 3, 0, None), owner, batch.num_images)
+    return broken + covered
 
 
 def relations_hold(boxes: np.ndarray, triples: np.ndarray, vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray]:
     """For each triple whether the boxes show it (T,), and whether geometry can decide it (T,), both bool."""
+    subject, predicate, target = triples.T
     holds, decided = np.zeros(len(triples), dtype=bool), np.zeros(len(triples), dtype=bool)
-    for row, (subject, predicate, target) in enumerate(triples):
-        answer = relation_holds(vocabulary.predicates[predicate], boxes[subject], boxes[target])
-        if answer is not None and subject != target:
-            holds[row], decided[row] = bool(answer), True
+    for number in np.unique(predicate):
+        rows = np.flatnonzero((predicate == number) & (subject != target))
+        answers = relation_holds(vocabulary.predicates[number], boxes[subject[rows]], boxes[target[rows]])
+        if answers is not None:
+            holds[rows], decided[rows] = answers, True
     return holds, decided
 
 
 def coverage(boxes: np.ndarray, object_to_image: np.ndarray) -> np.ndarray:
-    """For each object, the largest share of its box (0 to 1) that one other box of its picture covers: (O,)."""
-    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
-    shared = box_area(np.concatenate([low, high], axis=-1)) / np.maximum(box_area(boxes), 1e-9)[:, None]
-    shared[(object_to_image[:, None] != object_to_image[None]) | np.eye(len(boxes), dtype=bool)] = 0.0
-    result: np.ndarray = shared.max(axis=1, initial=0.0)
-    return result
+    """For each object, the largest share of its box (0 to 1) that one other box of its picture covers: (O,).
+
+    Objects are in the order of their pictures.
+    """
+    largest = np.zeros(len(boxes))
+    for rows in np.split(np.arange(len(boxes)), np.flatnonzero(np.diff(object_to_image)) + 1):
+        one, other = boxes[rows, None], boxes[None, rows]
+        corners = [np.maximum(one[..., :2], other[..., :2]), np.minimum(one[..., 2:], other[..., 2:])]
+        shared = box_area(np.concatenate(corners, axis=-1)) / np.maximum(box_area(one), 1e-9)
+        np.fill_diagonal(shared, 0.0)
+        largest[rows] = shared.max(axis=1, initial=0.0)
+    return largest

@@ -276,6 +276,21 @@ def test_labels_of_crossing_arrows_stand_apart(count):
         assert one.x1 <= other.x0 or other.x1 <= one.x0 or one.y1 <= other.y0 or other.y1 <= one.y0
 
 
+def test_graphs_of_many_objects_fit_into_a_picture_and_their_arrows_reach():
+    cube = SceneObject("cube")
+    relations = (*(Relation(i, "left of", (i + 60) % 128) for i in range(128)), Relation(60, "right of", 0))
+    drawing = draw_graph(Scene((cube,) * 128, relations))
+    picture = drawing.to_image()
+    assert max(picture.size) == 6000 and picture.getcolors(1 << 20)
+    nodes = [shape for shape in drawing.shapes if isinstance(shape, Rectangle) and shape.stroke is not None]
+    arrows = [shape for shape in drawing.shapes if isinstance(shape, Polyline) and shape.fill is None]
+    assert len(nodes) == 128 and len(arrows) == 129
+    for relation, arrow in zip(relations, arrows, strict=True):
+        (x, y), node = arrow.points[-1], nodes[relation.object]
+        gaps = max(node.x0 - x, x - node.x1), max(node.y0 - y, y - node.y1)
+        assert 0 < max(gaps) < 6
+
+
 def test_coco_annotations():
     mask = np.ones((2, 2), bool)
     mask[0, 0] = False

@@ -10,6 +10,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 from xml.sax.saxutils import escape
 
@@ -26,8 +27,10 @@ PAPER: Color = (255, 255, 255)
 FONT_SIZE = 15
 SCALE = 2
 """PNG pixels per drawing unit, for crisp text."""
-FINE = 2 * SCALE
-"""Pixels per unit while painting: Pillow's lines have jags, which go when two by two become one."""
+LARGEST = 6000
+"""Pixels of a PNG's longer side: larger drawings get fewer per unit. Of 128 objects, names can still be read."""
+FINE = 2
+"""Times as many while painting: Pillow's lines have jags, which go when two by two become one."""
 
 COLOR_NAMES: dict[str, Color] = {
     "gray": (110, 110, 110), "red": (190, 45, 45), "blue": (50, 85, 215), "green": (40, 125, 35),
@@ -93,13 +96,14 @@ class Drawing:
         )
 
     def to_image(self) -> Image.Image:
-        """As a picture of ``SCALE`` pixels per unit."""
-        width, height = round(self.width * SCALE), round(self.height * SCALE)
-        image = Image.new("RGB", (FINE // SCALE * width, FINE // SCALE * height), PAPER)
+        """As a picture of ``SCALE`` pixels per unit, or as many as make it ``LARGEST`` pixels long."""
+        scale = min(SCALE, LARGEST / max(self.width, self.height))
+        width, height = round(self.width * scale), round(self.height * scale)
+        image = Image.new("RGB", (FINE * width, FINE * height), PAPER)
         painter = ImageDraw.Draw(image, "RGBA")
         for shape in self.shapes:
-            _paint(painter, shape)
-        return image.reduce(FINE // SCALE)
+            _paint(painter, shape, FINE * scale)
+        return image.reduce(FINE)
 
 
 def draw_graph(scene: Scene) -> Drawing:
@@ -123,12 +127,13 @@ def draw_graph(scene: Scene) -> Drawing:
     around = [(centre[0] + radius_x * math.cos(a), centre[1] + radius_y * math.sin(a)) for a in angles]
     position = dict(zip(_neighbours_together(scene), around, strict=True))
     places = [position[i] for i in range(count)]
-    taken: list[Rectangle] = []
+    taken = _Taken(count + len(labels))
     nodes: list[Shape] = []
     for i, ((x, y), half) in enumerate(zip(places, (w / 2 for w in widths), strict=True)):
         color = object_color(scene, i)
-        taken.append(Rectangle(x - half, y - 17, x + half, y + 17, color, color, radius=9))
-        nodes += [taken[i], Label(x, y, names[i], PAPER)]
+        node = Rectangle(x - half, y - 17, x + half, y + 17, color, color, radius=9)
+        taken.add(node)
+        nodes += [node, Label(x, y, names[i], PAPER)]
     lines: list[Shape] = []
     texts: list[Shape] = []
     for (subject, target), predicates in labels.items():
@@ -144,7 +149,7 @@ def draw_layout(scene: Scene, side: float = 480.0) -> Drawing:
     boxed = [(i, thing) for i, thing in enumerate(scene.objects) if thing.box is not None]
     boxed.sort(key=lambda item: -_area(item[1].box or (0, 0, 0, 0)))
     labels: list[Shape] = []
-    taken: list[Rectangle] = []
+    taken = _Taken(len(boxed))
     for i, thing in boxed:
         assert thing.box is not None
         x0, y0, x1, y1 = (side * value for value in thing.box)
@@ -188,9 +193,15 @@ def object_color(scene: Scene, index: int) -> Color:
     return (round(255 * red), round(255 * green), round(255 * blue))
 
 
+@lru_cache(maxsize=1024)
 def text_width(text: str, size: int = FONT_SIZE) -> float:
     """Width of one line in drawing units."""
-    return float(ImageFont.load_default(size * SCALE).getlength(text)) / SCALE
+    return float(_font(size * SCALE).getlength(text)) / SCALE
+
+
+@lru_cache(maxsize=16)
+def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
 
 
 def _neighbours_together(scene: Scene) -> list[int]:
@@ -223,45 +234,61 @@ def _arrow(
     across = (-(y1 - y0) / length, (x1 - x0) / length)
     bend = 26.0 if both_ways else 0.0
     middle = ((x0 + x1) / 2 + bend * across[0], (y0 + y1) / 2 + bend * across[1])
-    curve = []
-    for t in np.linspace(0, 1, 41):
+    peak = (2 * middle[0] - (x0 + x1) / 2, 2 * middle[1] - (y0 + y1) / 2)
+
+    def at(t: float) -> Point:
         a, b, c = (1 - t) ** 2, 2 * t * (1 - t), t**2
-        peak = (2 * middle[0] - (x0 + x1) / 2, 2 * middle[1] - (y0 + y1) / 2)
-        curve.append((a * x0 + b * peak[0] + c * x1, a * y0 + b * peak[1] + c * y1))
+        return (a * x0 + b * peak[0] + c * x1, a * y0 + b * peak[1] + c * y1)
+
+    start, end = 0.0, 1.0
     half = widths[target] / 2 + 3
-    outside = [p for p in curve if abs(p[0] - x1) > half or abs(p[1] - y1) > 20] or curve[:2]
-    if not bend:  # whole pixels would bend a straight line of many parts
-        outside = [outside[0], outside[-1]]
-    tip, before = outside[-1], outside[-2] if len(outside) > 1 else (x0, y0)
+    for _ in range(12):  # halve what the edge of the target's node lies in
+        x, y = at((start + end) / 2)
+        outside = abs(x - x1) > half or abs(y - y1) > 20
+        start, end = ((start + end) / 2, end) if outside else (start, (start + end) / 2)
+    points = [at(t) for t in (np.linspace(0, start, 17) if bend else (0.0, start))]
+    tip, before = points[-1], points[-2]
     angle = math.atan2(tip[1] - before[1], tip[0] - before[0])
     wings = tuple((tip[0] - 10 * math.cos(angle + turn), tip[1] - 10 * math.sin(angle + turn)) for turn in (-0.4, 0.4))
     head = Polyline((tip, *wings, tip), gray, 1.0, fill=gray)
     # From 18 of 40 outwards: not the middle, where edges of a regular polygon cross.
-    spots = [curve[place] for place in sorted(range(10, 27, 2), key=lambda place: abs(place - 18))]
-    return [Polyline(tuple(outside), gray), head], spots
+    spots = [at(place / 40) for place in sorted(range(10, 27, 2), key=lambda place: abs(place - 18))]
+    return [Polyline(tuple(points), gray), head], spots
 
 
-def _text_on_paper(spots: Sequence[Point], text: str, taken: list[Rectangle]) -> list[Shape]:
+class _Taken:
+    """Places on paper that something stands on."""
+
+    def __init__(self, most: int) -> None:
+        self.corners = np.full((most, 4), np.nan)  # what is no number meets nothing
+        self.count = 0
+
+    def add(self, one: Rectangle) -> None:
+        self.corners[self.count] = one.x0, one.y0, one.x1, one.y1
+        self.count += 1
+
+    def meets(self, one: Rectangle) -> bool:
+        x0, y0, x1, y1 = self.corners.T
+        return bool(((one.x0 < x1) & (x0 < one.x1) & (one.y0 < y1) & (y0 < one.y1)).any())
+
+
+def _text_on_paper(spots: Sequence[Point], text: str, taken: _Taken) -> list[Shape]:
     """A label in the first of the spots that is free, or in the first of all."""
     half = text_width(text, 13) / 2 + 4
     papers = [Rectangle(x - half, y - 10, x + half, y + 10, PAPER, radius=4) for x, y in spots]
-    place = next((place for place, paper in enumerate(papers) if not _meets(paper, taken)), 0)
-    taken.append(papers[place])
+    place = next((place for place, paper in enumerate(papers) if not taken.meets(paper)), 0)
+    taken.add(papers[place])
     return [papers[place], Label(*spots[place], text, size=13)]
 
 
-def _meets(one: Rectangle, others: Sequence[Rectangle]) -> bool:
-    return any(one.x0 < other.x1 and other.x0 < one.x1 and one.y0 < other.y1 and other.y0 < one.y1 for other in others)
-
-
-def _box_label(x0: float, y0: float, text: str, color: Color, side: float, taken: list[Rectangle]) -> list[Shape]:
+def _box_label(x0: float, y0: float, text: str, color: Color, side: float, taken: _Taken) -> list[Shape]:
     """A small flag at the box's corner, moved down past flags that are already there."""
     wide = text_width(text, 13) + 8
     x, y = min(max(x0, 0.0), max(side - wide, 0.0)), min(max(y0 - 18, 0.0), side - 18)
     flag = Rectangle(x, y, x + wide, y + 18, color)
-    while _meets(flag, taken) and flag.y0 < side - 36:
+    while taken.meets(flag) and flag.y0 < side - 36:
         flag = replace(flag, y0=flag.y0 + 18, y1=flag.y1 + 18)
-    taken.append(flag)
+    taken.add(flag)
     return [flag, Label(x + 4, flag.y0 + 9, text, PAPER, "start", 13)]
 
 
@@ -305,21 +332,24 @@ def _svg(shape: Shape) -> str:
     )
 
 
-def _paint(painter: ImageDraw.ImageDraw, shape: Shape) -> None:
+def _paint(painter: ImageDraw.ImageDraw, shape: Shape, scale: float) -> None:
+    """``scale`` is in pixels per unit."""
     if isinstance(shape, Rectangle):
-        corners = [FINE * value for value in (shape.x0, shape.y0, shape.x1, shape.y1)]
+        corners = [scale * value for value in (shape.x0, shape.y0, shape.x1, shape.y1)]
         if shape.stroke is None and not shape.radius:  # neighbours share an edge: round it once, paint it once
             corners = [round(corners[0]), round(corners[1]), round(corners[2]) - 1, round(corners[3]) - 1]
             if corners[2] < corners[0] or corners[3] < corners[1]:
                 return
         fill = (*shape.fill, round(255 * shape.opacity))
-        painter.rounded_rectangle(corners, FINE * shape.radius, fill, shape.stroke, FINE if shape.stroke else 0)
+        painter.rounded_rectangle(
+            corners, scale * shape.radius, fill, shape.stroke, round(scale) if shape.stroke else 0
+        )
     elif isinstance(shape, Polyline):
-        points = [(FINE * x, FINE * y) for x, y in shape.points]
+        points = [(scale * x, scale * y) for x, y in shape.points]
         if shape.fill is not None:
             painter.polygon(points, shape.fill)
-        painter.line(points, shape.stroke, round(FINE * shape.width), joint="curve")
+        painter.line(points, shape.stroke, max(round(scale * shape.width), 1), joint="curve")
     else:
-        font = ImageFont.load_default(shape.size * FINE)
+        font = _font(shape.size * scale)
         anchor = "mm" if shape.anchor == "middle" else "lm"
-        painter.text((FINE * shape.x, FINE * shape.y), shape.text, shape.color, font, anchor)
+        painter.text((scale * shape.x, scale * shape.y), shape.text, shape.color, font, anchor)

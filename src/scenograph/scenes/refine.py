@@ -208,8 +208,9 @@ def _at_odds(edges: np.ndarray, constraints: Sequence[_Constraint], free: Sequen
     violations, prices = _violated(edges, constraints, range(len(constraints)), free)
     if not violations.any():
         return []
-    # Of cycles the longest asks for most. If only what was violated must hold clearly, it is the shortest.
-    strict = [c if violated else replace(c, bound=0.0) for c, violated in zip(constraints, violations > 0, strict=True)]
+    # Of cycles the longest asks for most. If only what is violated most must hold clearly, it is the shortest.
+    worst = int(violations.argmax())
+    strict = [c if number == worst else replace(c, bound=0.0) for number, c in enumerate(constraints)]
     _, shorter = _violated(edges, strict, [0] * len(strict), free)
     return [c for c, price in zip(constraints, shorter if shorter.any() else prices, strict=True) if price]
 

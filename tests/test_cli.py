@@ -21,6 +21,7 @@ from scenograph.data.clevr import VOCABULARY
 from scenograph.data.loader import PackLoader
 from scenograph.data.pack import read_vocabulary
 from scenograph.errors import UserError
+from scenograph.files import reserved
 from scenograph.models.lama import Lama, LamaConfig
 from scenograph.models.object_classifier import ObjectClassifier, ObjectClassifierConfig
 from scenograph.models.sg2im import Sg2Im, Sg2ImConfig
@@ -473,6 +474,9 @@ def test_the_tiny_run(scenograph, tmp_path, painted):
     pair = ["--layout", "runs/tiny-mise-layout/model", "--image", "runs/tiny-mise/model"]
     succeed(scenograph("generate", TEXT, *pair, "--steps", "1"))
     measured = ["--classifier", "runs/tiny-object-classifier/model", "--pack", "packs/tiny", "--scenes", "4"]
+    with reserved(tmp_path / "evaluation"):
+        code, _, errors = scenograph("evaluate", *pair, *measured)
+    assert code == 2 and "evaluation: another command is at work there" in errors
     output = succeed(scenograph("evaluate", *pair, *measured, "--steps", "1", "--run", "runs/tiny-mise"))
     assert "wrote evaluation/report.html" in output
     code, _, errors = scenograph("evaluate", *pair, *measured, "--run", "runs/tiny-lama", "--out", "other")

@@ -171,6 +171,21 @@ def test_a_pack_does_not_depend_on_processes_or_interruptions(tmp_path, monkeypa
     assert files_of(tmp_path / "a") == files_of(tmp_path / "c")
 
 
+def test_one_process_at_a_time_makes_a_pack(tmp_path, monkeypatch):
+    samples = Samples(VOCABULARY, {"train": many_scenes(3)})
+    read, refused = samples.read, []
+
+    def make_as_well(item):
+        with pytest.raises(UserError, match="another command is at work there"):
+            write_pack(tmp_path / "pack", samples)
+        refused.append(item)
+        return read(item)
+
+    monkeypatch.setattr(samples, "read", make_as_well)
+    assert write_pack(tmp_path / "pack", samples)["splits"]["train"]["scenes"] == len(refused) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["pack"]
+
+
 def test_a_failed_pack_leaves_no_pack(tmp_path):
     outside = Samples(VOCABULARY, {"train": [Sample("x", Scene((SceneObject("dragon"),)))]})
     with pytest.raises(UserError, match="x: objects.0.: unknown category 'dragon'"):

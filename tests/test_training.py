@@ -13,12 +13,14 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from filelock import FileLock
 
 from scenograph.checkpoints import load_checkpoint
 from scenograph.data.loader import PackLoader
 from scenograph.data.pack import read_vocabulary, write_pack
 from scenograph.data.source import Sample, Samples
 from scenograph.errors import UserError
+from scenograph.files import reserved
 from scenograph.models.registry import MODELS, AutoModel
 from scenograph.scenes.vocabulary import Vocabulary
 from scenograph.training.gan import discriminator_loss, generator_loss
@@ -233,6 +235,28 @@ def test_a_killed_run_continues_to_the_same_weights(painted, tmp_path):
     continued = train(given, tmp_path / "killed")
     whole = train(given, tmp_path / "whole")
     assert_same_weights(whole, continued)
+
+
+def test_one_process_at_a_time_trains_in_a_folder(painted, tmp_path):
+    given = recipe(painted, "mise-layout")
+    refused = []
+
+    def try_as_well(step: int, figures: dict[str, float]) -> None:
+        with pytest.raises(UserError, match="run: another command is at work there"):
+            train(given, tmp_path / "run")
+        refused.append(step)
+
+    trainer = Trainer(given, tmp_path / "run", torch.device("cpu"))
+    trainer.run(try_as_well)
+    assert refused == [1, 2, 3, 4, 5, 6] and not (tmp_path / "run" / ".lock").exists()
+    assert_same_weights(trainer, train(given, tmp_path / "whole"))
+    assert train(given, tmp_path / "run").step == 6
+
+
+def test_a_file_system_without_locks_is_no_obstacle(tmp_path, monkeypatch):
+    monkeypatch.setattr(FileLock, "acquire", lambda *_, **__: (_ for _ in ()).throw(OSError(37, "No locks available")))
+    with reserved(tmp_path / "folder"):
+        assert (tmp_path / "folder").is_dir()
 
 
 def test_a_broken_checkpoint_is_named(painted, tmp_path):

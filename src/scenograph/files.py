@@ -7,9 +7,12 @@ import os
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+
+from filelock import FileLock, Timeout
 
 from scenograph.errors import UserError, reason
 
@@ -55,3 +58,20 @@ def make_folder(folder: Path) -> Path:
     except OSError as error:
         raise UserError(f"cannot make folder {folder}: {reason(error)}; choose another place") from error
     return folder
+
+
+@contextmanager
+def reserved(folder: Path) -> Iterator[None]:
+    """Make a folder and keep other processes from working in it meanwhile; ``UserError`` if one is at it already."""
+    lock = FileLock(make_folder(folder) / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UserError(f"{folder}: another command is at work there; wait for its end, or choose another") from error
+    except (OSError, NotImplementedError):
+        pass  # a file system without locks; if it is read-only, whatever is written says so
+    try:
+        yield
+    finally:
+        Path(lock.lock_file).unlink(missing_ok=True)  # while it is held: nobody waits for it
+        lock.release()

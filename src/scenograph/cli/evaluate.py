@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -161,7 +162,7 @@ def measure(
     from scenograph.evaluation.report import evaluation_curves, make_report, write_report
     from scenograph.evaluation.session import Evaluation
     from scenograph.evaluation.summary import Summary
-    from scenograph.files import make_folder
+    from scenograph.files import make_folder, reserved
 
     protocol = layouts.protocol
     request = {
@@ -173,7 +174,7 @@ def measure(
     }
     evaluation = Evaluation(make_folder(out), layouts, subject, tools, _cache())
     main = evaluation.processes.is_main_process
-    with progress_bar() as bar:
+    with reserved(out) if main else nullcontext(), progress_bar() as bar:
         bar.disable = bar.disable or not main
         task = bar.add_task("", total=None)
 

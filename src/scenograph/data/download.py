@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from scenograph.errors import UserError, reason, suggest
-from scenograph.files import DAMAGED_ZIP, digest, make_folder
+from scenograph.files import DAMAGED_ZIP, digest, make_folder, reserved
 
 log = logging.getLogger(__name__)
 
@@ -158,9 +158,9 @@ def download(
     """Fetch and unpack; what is complete already is left alone, so the same call goes on after an interruption.
 
     ``progress`` is called with byte counts as they arrive. Raises ``UserError`` for a file that cannot be fetched
-    or fails its checksum.
+    or fails its checksum, and if another process downloads to the folder.
     """
-    with ThreadPoolExecutor(workers) as pool:
+    with reserved(folder), ThreadPoolExecutor(workers) as pool:
         futures = [pool.submit(_fetch_and_unpack, folder, f, progress, keep_archives) for f in files]
         try:
             for future in futures:

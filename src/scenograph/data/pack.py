@@ -30,7 +30,7 @@ from scenograph.data.pictures import encode_picture
 from scenograph.data.processes import run_in_processes
 from scenograph.data.source import Plan, Progress, Sample, Skip, Source
 from scenograph.errors import UserError, expecting, reason, validate
-from scenograph.files import digest, make_folder, write_atomically
+from scenograph.files import digest, make_folder, reserved, write_atomically
 from scenograph.scenes.batch import resize_mask
 from scenograph.scenes.scene import MAX_OBJECTS, Relation, Scene, SceneObject
 from scenograph.scenes.sketch import Sketch
@@ -55,31 +55,32 @@ def write_pack(
     ``size`` bounds the shorter side of stored pictures (they are never enlarged) and the longer side of masks.
     ``work`` (by default :func:`work_folder`) keeps finished parts for a later call and is removed at the end. The
     pack appears under ``folder`` complete or not at all. Raises ``UserError`` if ``folder`` exists, inputs are
-    missing, or nothing was kept.
+    missing, nothing was kept, or another process is making the same pack.
     """
     if folder.exists():
         raise UserError(f"{folder} exists; delete it or choose another name")
     if not folder.parent.is_dir():
         raise UserError(f"cannot write {folder}: there is no folder {folder.parent}")
     work = work or work_folder(folder, source, size)
-    try:
-        with expecting(f"{source.title}, reading annotations: {FORM}"):
-            plan = source.plan(progress)
-        tallies = {split: Tally() for split in plan.splits}
-        done = 0
-        for split, tally in _run_parts(work, source, plan, size, workers):
-            tallies[split].add(tally)
-            done += tally.kept["scenes"] + tally.dropped.total()
-            progress("packing", done)
-        record = _assemble(work, source, plan, tallies, size)
-        (work / "pack").rename(folder)
-    except OSError as error:
-        raise UserError(f"cannot write {folder}: {reason(error)}") from error
-    except UserError:
-        if not any(work.glob("*.arrow")):
-            shutil.rmtree(work, ignore_errors=True)  # nothing worth going on with
-        raise
-    shutil.rmtree(work, ignore_errors=True)
+    with reserved(work):
+        try:
+            with expecting(f"{source.title}, reading annotations: {FORM}"):
+                plan = source.plan(progress)
+            tallies = {split: Tally() for split in plan.splits}
+            done = 0
+            for split, tally in _run_parts(work, source, plan, size, workers):
+                tallies[split].add(tally)
+                done += tally.kept["scenes"] + tally.dropped.total()
+                progress("packing", done)
+            record = _assemble(work, source, plan, tallies, size)
+            (work / "pack").rename(folder)
+        except OSError as error:
+            raise UserError(f"cannot write {folder}: {reason(error)}") from error
+        except UserError:
+            if not any(work.glob("*.arrow")):
+                shutil.rmtree(work, ignore_errors=True)  # nothing worth going on with
+            raise
+        shutil.rmtree(work, ignore_errors=True)
     return record
 
 

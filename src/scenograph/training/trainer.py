@@ -18,7 +18,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,7 +37,7 @@ from scenograph.data.loader import PackLoader
 from scenograph.data.pack import read_vocabulary
 from scenograph.devices import keep_freed_memory
 from scenograph.errors import UserError, suggest, validate
-from scenograph.files import make_folder, write_atomically
+from scenograph.files import make_folder, reserved, write_atomically
 from scenograph.models.base import Model, ModelConfig, load_state
 from scenograph.models.registry import MODELS, AutoModel
 from scenograph.nn.layers import evaluating
@@ -98,8 +98,12 @@ class Trainer:
 
         ``listener`` hears every step's figures on the main process. ``minutes`` are the whole run's, however often it
         was stopped, where the recipe's ``max_minutes`` are this call's. An interrupt (Ctrl-C) finishes the step and
-        saves a checkpoint; a second one stops at once.
+        saves a checkpoint; a second one stops at once. Raises ``UserError`` if another process trains in the folder.
         """
+        with reserved(self.folder) if self._is_main else nullcontext():
+            return self._run(listener, minutes)
+
+    def _run(self, listener: Listener, minutes: float) -> Path:
         self._prepare_folder()
         self._resume()
         training = self.recipe.training
@@ -399,7 +403,6 @@ class Trainer:
                     )
         if not self._is_main:
             return
-        make_folder(self.folder)
         write_atomically(path, yaml.safe_dump(self.recipe.model_dump(mode="json"), sort_keys=False).encode())
         write_atomically(self.folder / NAMES, self.model.vocabulary.to_json().encode())
         write_atomically(self.folder / "versions.json", json.dumps(_versions(), indent=1).encode())

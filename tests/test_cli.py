@@ -118,8 +118,18 @@ def test_what_was_drawn_before_an_interruption_is_kept(scenograph, tmp_path, mon
     assert len(names) == 11 and names == {path.name for path in (tmp_path / "whole").iterdir()}
     for name in names:
         assert (tmp_path / "pictures" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    more = scenograph("generate", "cube", "--seeds", "0-5", "--steps", "1")
-    assert more[0] == 2 and "cube-sheet.png exists and differs" in more[2] and len(drawn) == 11
+    assert "5 of 6 pictures were there" in succeed(scenograph("generate", "cube", "--seeds", "0-5", "--steps", "1"))
+    assert len(drawn) == 12 and drawn[-1] == 5
+    sheet = tmp_path / "pictures" / "cube-sheet.png"
+    assert Image.open(sheet).width == 6 * 64 + 5 * 2
+    for steps in ("2", "1"):
+        content = sheet.read_bytes()
+        code, _, errors = scenograph("generate", "cube", "--seeds", "6-7", "--steps", steps)
+        assert code == 2 and "cube-sheet.png exists and differs" in errors and len(drawn) == 12
+        assert sheet.read_bytes() == content
+        Image.new("RGB", (8, 8)).save(sheet)  # somebody's own
+    code, _, errors = scenograph("generate", "whole/cube-sheet.png")
+    assert code == 2 and "whole/cube-sheet.png is a sheet of several pictures; give one of them" in errors
     torn = tmp_path / "pictures" / "cube-seed1.png"
     torn.write_bytes(torn.read_bytes()[:-200])
     assert "cube-seed1.png exists and differs; add --overwrite" in scenograph(*command)[2]

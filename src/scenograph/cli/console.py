@@ -86,6 +86,11 @@ def write_files(files: Sequence[tuple[Path, bytes]], overwrite: bool) -> None:
     if not overwrite:
         for path, content in files:
             if path.exists() and path.read_bytes() != content:
-                raise UserError(f"{path} exists and differs; add --overwrite, or choose another --out")
+                raise in_the_way(path)
     for path, content in files:
         write_atomically(path, content)
+
+
+def in_the_way(path: Path) -> UserError:
+    """For a file that is not to be replaced unasked."""
+    return UserError(f"{path} exists and differs; add --overwrite, or choose another --out")

@@ -16,7 +16,7 @@ import typer
 from pydantic import BaseModel, Field, NonNegativeInt
 
 from scenograph import __version__
-from scenograph.cli.console import batches, console, parse_seeds, write_files
+from scenograph.cli.console import batches, console, in_the_way, parse_seeds, write_files
 from scenograph.cli.scene import encoded, read_source
 from scenograph.devices import Precision
 from scenograph.errors import UserError, unreadable, validate
@@ -160,8 +160,9 @@ def generate(
     pictures = _pictures(request, out, overwrite)
     left = [one.path for one in pictures if not one.there]
     sheet = out / f"{request.stem}-sheet.png"
-    if left and len(pictures) > 1 and sheet.exists() and not overwrite:
-        raise UserError(f"{sheet} exists and differs; add --overwrite, or choose another --out")
+    sheet_metadata = json.dumps({"scenes": [scene.to_dict() for scene in request.scenes], **_common(request)})
+    if len(pictures) > 1 and sheet.exists() and not overwrite and not _says(sheet, sheet_metadata):
+        raise in_the_way(sheet)
     encode = _encoder(pipe, request)
     if dry_run:
         encode(request.scenes[:1], request.seeds[:1])
@@ -173,8 +174,6 @@ def generate(
     scenes = _draw(pipe, encode, shown, request.options["steps"])
     paths = [one.path for one in pictures]
     files = _extra_drawings(request, scenes if draw_layout else [], paths, out, draw_graph)
-    if len(pictures) > 1:
-        files.append((sheet, _sheet(paths, len(request.seeds))))
     if save_scenes is not None:
         from scenograph.scenes.scene import scenes_to_json
 
@@ -184,6 +183,9 @@ def generate(
         make_folder(annotations.parent)
         files.append((annotations, _annotations(scenes, annotations, paths)))
     write_files(files, overwrite)
+    if len(pictures) > 1:
+        files.append((sheet, _png(_sheet(paths, len(request.seeds)), sheet_metadata)))
+        write_atomically(*files[-1])
     if len(left) < len(pictures):
         console.print(f"{len(pictures) - len(left)} of {len(pictures)} pictures were there already")
     written = [*left, *(path for path, _ in files)]
@@ -290,19 +292,23 @@ def _read_picture(path: Path) -> Image.Image:
 
 def _pictures(request: _Request, out: Path, overwrite: bool) -> list[_Picture]:
     """All that are asked for, scene by scene and seed by seed. Raises ``UserError`` if one would replace another."""
-    common = {**request.models, **request.options, "stem": request.stem, "digests": request.digests}
-    kept = {key: value for key, value in common.items() if value is not None} | {"version": __version__}
-    result = []
+    common, result = _common(request), []
     for number, scene in enumerate(request.scenes):
         name = f"{request.stem}-{number}" if len(request.scenes) > 1 else request.stem
         for seed in request.seeds:
             path = out / f"{name}-seed{seed}.png"
-            metadata = json.dumps({"scene": scene.to_dict(), "seed": seed, **kept})
+            metadata = json.dumps({"scene": scene.to_dict(), "seed": seed, **common})
             there = not overwrite and path.exists()
             if there and not _says(path, metadata):
-                raise UserError(f"{path} exists and differs; add --overwrite, or choose another --out")
+                raise in_the_way(path)
             result.append(_Picture(scene, seed, path, metadata, there))
     return result
+
+
+def _common(request: _Request) -> dict[str, Any]:
+    """What every picture says of how it was made."""
+    common = {**request.models, **request.options, "stem": request.stem, "digests": request.digests}
+    return {key: value for key, value in common.items() if value is not None} | {"version": __version__}
 
 
 def _says(path: Path, metadata: str) -> bool:
@@ -324,6 +330,8 @@ def _from_picture(path: Path, given: dict[str, str | None], seeds: str | None, o
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: its scene cannot be read: {error}") from error
+    if isinstance(value, dict) and "scenes" in value:
+        raise UserError(f"{path} is a sheet of several pictures; give one of them")
     made = validate(_Recorded, value, f"{path}, as it was made")
     same = not any(given.values())
     return _Request(
@@ -380,13 +388,10 @@ def _png(picture: Image.Image, metadata: str) -> bytes:
     return stream.getvalue()
 
 
-def _sheet(pictures: list[Path], seeds: int) -> bytes:
+def _sheet(pictures: list[Path], seeds: int) -> Image.Image:
     from scenograph.scenes.drawing import contact_sheet
 
-    stream = io.BytesIO()
-    columns = min(seeds, 8) if seeds > 1 else 8
-    contact_sheet([_read_picture(path) for path in pictures], columns).save(stream, "PNG")
-    return stream.getvalue()
+    return contact_sheet([_read_picture(path) for path in pictures], min(seeds, 8) if seeds > 1 else 8)
 
 
 def _annotations(scenes: list[Scene], path: Path, pictures: list[Path]) -> bytes:

@@ -93,6 +93,22 @@ def test_nothing_is_overwritten_without_saying_so(scenograph, tmp_path):
     assert picture.read_bytes() != before
 
 
+@pytest.mark.parametrize("refine", [(), ("--refine",)])
+def test_scenes_as_drawn_give_the_same_picture(scenograph, tmp_path, refine):
+    told = {
+        "objects": [{"category": "cube", "box": [1 / 3, 0.1, 2 / 3, 0.4]}, "sphere"],
+        "relationships": [[0, "left of", 1]],
+    }
+    (tmp_path / "told.json").write_text(json.dumps(told))
+    succeed(scenograph("generate", "told.json", "--steps", "1", "--save-scenes", "drawn.json", *refine))
+    succeed(scenograph("generate", "drawn.json", "--steps", "1"))
+    succeed(scenograph("generate", "pictures/told-seed0.png", "--out", "again"))
+    pixels = [Image.open(tmp_path / name).tobytes() for name in ("pictures/told-seed0.png", "pictures/drawn-seed0.png")]
+    assert pixels[0] == pixels[1] == Image.open(tmp_path / "again/told-seed0.png").tobytes()
+    boxes = [thing["box"] for thing in json.loads((tmp_path / "drawn.json").read_text())["objects"]]
+    assert boxes[0] == told["objects"][0]["box"] and boxes[1] == [round(value, 5) for value in boxes[1]]
+
+
 def test_what_was_drawn_before_an_interruption_is_kept(scenograph, tmp_path, monkeypatch):
     monkeypatch.setattr(console, "BATCH", 2)
     drawn, draw = [], Pipeline.render

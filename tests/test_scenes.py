@@ -25,6 +25,7 @@ from scenograph.scenes.scene import (
     load_scenes,
     parse_scenes,
     save_scenes,
+    scenes_to_json,
 )
 from scenograph.scenes.text import scene_from_text, scene_to_text
 from scenograph.scenes.vocabulary import Vocabulary
@@ -89,6 +90,8 @@ def test_files_round_trip(tmp_path):
         again = load_scenes(tmp_path / "s.json")
         assert [item.to_dict() for item in again] == [item.to_dict() for item in scenes]
         assert np.array_equal(again[0].objects[0].mask, mask)
+    for box in ((1 / 3, 0.1234567891, 2 / 3, 0.2), (0.1, 0.1, 0.100001, 0.3)):
+        assert parse_scenes(scenes_to_json([Scene((SceneObject("cube", box=box),))]))[0].objects[0].box == box
 
 
 def test_missing_file_is_one_line(tmp_path):

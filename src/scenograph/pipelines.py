@@ -26,7 +26,7 @@ from scenograph.models.base import Model
 from scenograph.models.registry import AutoModel
 from scenograph.scenes.batch import SceneBatch, images_to_uint8
 from scenograph.scenes.canonical import agreed
-from scenograph.scenes.scene import CANVAS, ObjectSeed, Scene, cut
+from scenograph.scenes.scene import BOX_DECIMALS, CANVAS, ObjectSeed, Scene, cut
 from scenograph.scenes.text import scene_from_text
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -296,7 +296,7 @@ def with_layout(scenes: Sequence[Scene], boxes: Tensor, masks: Tensor | None) ->
     """Scenes with the boxes (O, 4), cut to the canvas, and masks (O, M, M) where objects have none."""
     rows = boxes.float().cpu().numpy()
     low = np.clip(rows[:, :2], 0.0, 1.0 - SMALLEST)
-    corners = np.concatenate([low, np.clip(rows[:, 2:], low + SMALLEST, 1.0)], axis=1).astype(float)
+    corners = np.concatenate([low, np.clip(rows[:, 2:], low + SMALLEST, 1.0)], axis=1).astype(float).round(BOX_DECIMALS)
     shapes = None if masks is None else (masks > 0.5).cpu().numpy()
     result, row = [], 0
     for scene in scenes:

@@ -16,7 +16,7 @@ from scipy.sparse import coo_array
 
 from scenograph.errors import UserError
 from scenograph.scenes.geometry import box_area
-from scenograph.scenes.scene import Relation, Scene
+from scenograph.scenes.scene import BOX_DECIMALS, Relation, Scene
 from scenograph.scenes.text import relation_to_text
 
 MARGIN = 0.02
@@ -63,7 +63,7 @@ def refine(scene: Scene, movable: Sequence[bool] | None = None) -> Scene:
         solved = _solve(boxes, constraints, free)
     if solved is None:
         raise UserError(_contradiction(scene, boxes, constraints, free))
-    solved = _told_apart(scene, boxes, solved, constraints, free)
+    solved = _told_apart(scene, boxes, solved, constraints, free).round(BOX_DECIMALS)
     objects = []
     for thing, box, moves in zip(scene.objects, solved.tolist(), free, strict=True):
         x0, y0, x1, y1 = box

@@ -44,6 +44,8 @@ OBJECT_FIELDS = ("category", "attributes", "box", "mask", "sketch", "seed")
 
 Box = tuple[float, float, float, float]
 CANVAS: Box = (0.0, 0.0, 1.0, 1.0)
+BOX_DECIMALS = 5
+"""Of boxes that are made here, so that files say them shortly and exactly; those that are given stay as they are."""
 ObjectSeed = int | tuple[int, int, float]
 """A seed, or the way from one to another."""
 
@@ -319,7 +321,7 @@ def _object_to_json(thing: SceneObject) -> str | dict[str, Any]:
     if thing.attributes:
         value["attributes"] = list(thing.attributes)
     if thing.box is not None:
-        value["box"] = [round(number, 5) for number in thing.box]
+        value["box"] = list(thing.box)
     if thing.mask is not None:
         value["mask"] = encode_mask(thing.mask)
     if thing.sketch is not None:

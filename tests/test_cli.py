@@ -93,6 +93,13 @@ def test_nothing_is_overwritten_without_saying_so(scenograph, tmp_path):
     assert picture.read_bytes() != before
 
 
+def test_a_sheet_shows_as_many_as_viewers_take(scenograph, tmp_path, monkeypatch):
+    monkeypatch.setattr("scenograph.cli.generate.ON_SHEET", 3)
+    succeed(scenograph("generate", "cube", "--seeds", "0-4", "--steps", "1"))
+    assert Image.open(tmp_path / "pictures" / "cube-sheet.png").size == (3 * 64 + 2 * 2, 64)
+    assert (tmp_path / "pictures" / "cube-seed4.png").exists()
+
+
 @pytest.mark.parametrize("refine", [(), ("--refine",)])
 def test_scenes_as_drawn_give_the_same_picture(scenograph, tmp_path, refine):
     told = {

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 METADATA = "scenograph"
 """PNG text field that holds everything needed to make the picture again."""
 SHOWN = 12
+ON_SHEET = 256
+"""Pictures on a contact sheet, the first ones: viewers refuse what is tens of thousands of pixels high."""
 
 log = logging.getLogger(__name__)
 
@@ -184,7 +186,7 @@ def generate(
         files.append((annotations, _annotations(scenes, annotations, paths)))
     write_files(files, overwrite)
     if len(pictures) > 1:
-        files.append((sheet, _png(_sheet(paths, len(request.seeds)), sheet_metadata)))
+        files.append((sheet, _png(_sheet(paths[:ON_SHEET], len(request.seeds)), sheet_metadata)))
         write_atomically(*files[-1])
     if len(left) < len(pictures):
         console.print(f"{len(pictures) - len(left)} of {len(pictures)} pictures were there already")

@@ -33,6 +33,18 @@ def scene_of(boxes, relations):
     return Scene(tuple(SceneObject("cube", box=tuple(box)) for box in boxes.tolist()), tuple(relations))
 
 
+def named_contradiction(boxes, relations, free=None):
+    """The relations that the error names, of which all but any one can be shown."""
+    with pytest.raises(UserError) as caught:
+        refine(scene_of(boxes, relations), free)
+    named = [relations[int(number)] for number in re.findall(r"\[(\d+)\]", str(caught.value))]
+    with pytest.raises(UserError):
+        refine(scene_of(boxes, named), free)
+    for left_out in range(len(named)):
+        refine(scene_of(boxes, named[:left_out] + named[left_out + 1 :]), free)
+    return named
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(2, 16), st.integers(0, 2**20))
 def test_every_graph_that_some_layout_shows_is_kept(count, seed):
@@ -105,14 +117,28 @@ def test_what_is_named_contradicts_itself_and_less_of_it_does_not():
         if relation_holds(name, true[i], true[j])
     ]
     relations += [Relation(ends[1][0], "above", ends[1][1])]
-    with pytest.raises(UserError) as caught:
-        refine(scene_of(boxes, relations))
-    named = [relations[int(number)] for number in re.findall(r"\[(\d+)\]", str(caught.value))]
-    assert 2 <= len(named) <= 4
-    with pytest.raises(UserError):
-        refine(scene_of(boxes, named))
-    for left_out in range(len(named)):
-        refine(scene_of(boxes, named[:left_out] + named[left_out + 1 :]))
+    assert 2 <= len(named_contradiction(boxes, relations)) <= 4
+    # Alone, what lies at the border cannot be inside anything; which of the demands of "inside" fails is all the same.
+    boxes = np.array([[0, 0.5, 0.1, 0.6], [0.4, 0.6, 0.5, 0.7]])
+    relations = [Relation(0, "inside", 1), Relation(1, "left of", 0)]
+    assert named_contradiction(boxes, relations, [False, True]) == relations[:1]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(2, 10), st.integers(0, 2**20))
+def test_refined_boxes_show_all_or_what_is_named_cannot_be_shown(count, seed):
+    rng = np.random.default_rng(seed)
+    low = rng.integers(0, 8, (count, 2))
+    boxes = np.concatenate([low, low + rng.integers(1, 3, (count, 2))], axis=1) / 10  # with edges in common
+    free = (rng.random(count) < rng.choice([0.3, 0.8])).tolist()
+    ends = [rng.choice(count, 2, replace=False).tolist() for _ in range(int(rng.integers(1, 3 * count)))]
+    relations = [Relation(i, str(rng.choice(list(CONVERSES))), j) for i, j in ends]
+    try:
+        refined = refine(scene_of(boxes, relations), free)
+    except UserError:
+        named_contradiction(boxes, relations, free)
+    else:
+        assert holding(refined) == len(relations)
 
 
 def test_boxes_are_needed():

@@ -193,26 +193,29 @@ def _ways_apart(one: int, other: int, boxes: np.ndarray) -> list[_Constraint]:
 
 def _contradiction(scene: Scene, boxes: np.ndarray, constraints: Sequence[_Constraint], free: Sequence[bool]) -> str:
     """The message for a graph that no layout can show: relations of which all but any one could be shown."""
-    kept = [c for axis in (0, 1) for c in _at_odds(boxes[:, axis::2], [c for c in constraints if c.axis == axis], free)]
-    for number in sorted({c.source for c in kept}):
-        without = [c for c in kept if c.source != number]
+    needed: set[int] = set()
+    for axis in (0, 1):
+        needed |= _at_odds(boxes[:, axis::2], [c for c in constraints if c.axis == axis], free)
+    for number in sorted(needed):
+        without = [c for c in constraints if c.source in needed - {number}]
         if _solve(boxes, without, free) is None:
-            kept = without
-    said = "; ".join(relation_to_text(scene, number) for number in sorted({c.source for c in kept}))
+            needed.remove(number)
+    said = "; ".join(relation_to_text(scene, number) for number in sorted(needed))
     fixed = "" if all(free) else ", or give boxes more room"
     return f"relationships contradict each other: {said}; drop one of them{fixed}"
 
 
-def _at_odds(edges: np.ndarray, constraints: Sequence[_Constraint], free: Sequence[bool]) -> list[_Constraint]:
-    """A few constraints of one axis that cannot all hold; none if all can."""
+def _at_odds(edges: np.ndarray, constraints: Sequence[_Constraint], free: Sequence[bool]) -> set[int]:
+    """A few relations that cannot all hold along one axis; none if all can."""
     violations, prices = _violated(edges, constraints, range(len(constraints)), free)
     if not violations.any():
-        return []
+        return set()
     # Of cycles the longest asks for most. If only what is violated most must hold clearly, it is the shortest.
     worst = int(violations.argmax())
     strict = [c if number == worst else replace(c, bound=0.0) for number, c in enumerate(constraints)]
     _, shorter = _violated(edges, strict, [0] * len(strict), free)
-    return [c for c, price in zip(constraints, shorter if shorter.any() else prices, strict=True) if price]
+    priced = zip(constraints, shorter if shorter.any() else prices, strict=True)
+    return {constraint.source for constraint, price in priced if price}
 
 
 def _violated(

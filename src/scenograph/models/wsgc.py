@@ -23,7 +23,7 @@ from scenograph.nn.layers import channels_last
 from scenograph.nn.normalization import BatchNorm2d
 from scenograph.nn.upsampling import UpsampledConv2d
 from scenograph.scenes.batch import SceneBatch
-from scenograph.scenes.canonical import closure, outvoted, with_locations
+from scenograph.scenes.canonical import closure, outvoted, redundant, with_locations
 from scenograph.scenes.geometry import CONVERSES
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -258,10 +258,9 @@ class Wsgc(Model):
         reached = closure(edges)
         implied = reached & ~edges
         if self.config.exact:
-            ordered = (reached & ~reached.mT).float()  # what contradicts itself stays as it was given
-            redundant = edges & ((ordered @ ordered) > 0) & self.settled[:, None, None]
-            implied |= redundant
-            triples = triples[~torch.zeros_like(real).masked_scatter(real, redundant[places])]
+            gone = redundant(edges, reached) & self.settled[:, None, None]
+            implied |= gone
+            triples = triples[~torch.zeros_like(real).masked_scatter(real, gone[places])]
         image, predicate, subject, target = implied.nonzero(as_tuple=True)
         row, column = batch.padding()
         rows = torch.zeros((batch.num_images, edges.shape[-1]), dtype=torch.long, device=row.device)

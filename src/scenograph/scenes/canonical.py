@@ -62,6 +62,15 @@ def reduction(adjacency: Tensor) -> Tensor:
     return kept
 
 
+def redundant(edges: Tensor, reached: Tensor) -> Tensor:
+    """The edges of graphs (..., n, n) bool that others imply, given their closures; none within a cycle.
+
+    Without them the closures are the same.
+    """
+    ordered = (reached & ~reached.mT).float()  # what contradicts itself stays
+    return edges & (ordered @ ordered > 0)
+
+
 def outvoted(votes: Tensor) -> Tensor:
     """The edges of graphs (..., n, n) bool that close cycles and that others contradict more than they do others.
 
@@ -137,10 +146,11 @@ def implied(relations: Sequence[Relation]) -> list[Relation]:
 
 
 def minimal(relations: Sequence[Relation]) -> list[Relation]:
-    """The relations without spatial ones that others imply."""
+    """The relations without spatial ones that others imply; what contradicts itself stays."""
     names, votes = _spatial_votes(relations)
-    kept = dict(zip(names, reduction(votes > 0).tolist(), strict=True))
-    return [r for r in relations if r.predicate not in kept or kept[r.predicate][r.subject][r.object]]
+    edges = votes > 0
+    gone = dict(zip(names, redundant(edges, closure(edges)).tolist(), strict=True))
+    return [r for r in relations if r.predicate not in gone or not gone[r.predicate][r.subject][r.object]]
 
 
 def location_relations(boxes: Sequence[Box], centres: Sequence[tuple[float, float]]) -> list[Relation]:

@@ -186,6 +186,20 @@ def test_one_process_at_a_time_makes_a_pack(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["pack"]
 
 
+def test_objects_without_extent_are_left_out(tmp_path):
+    boxes = [(0.2, 0.2, 0.4, 0.4), (1.1, 0.2, 1.3, 0.4), (0.5, 0.5, 0.5, 0.9), None, (-0.3, 0.1, 0.1, 0.5)]
+    relations = (Relation(0, "left of", 1), Relation(0, "behind", 3), Relation(4, "left of", 0))
+    scene = Scene(tuple(SceneObject("cube", box=box) for box in boxes), relations)
+    unseen = Scene((SceneObject("cube", box=boxes[1]),))
+    record = write_pack(tmp_path / "pack", Samples(VOCABULARY, {"train": [Sample("a", scene), Sample("b", unseen)]}))
+    assert record["remarks"] == {"object without extent in the picture is left out": 2}
+    assert record["dropped"] == {"scene has no object, or more than 256": 1}
+    (packed,) = (row_to_scene(row) for row in Pack(tmp_path / "pack", "train").rows([0]))
+    assert [thing.box is None for thing in packed.objects] == [False, True, False]
+    assert packed.relations == (Relation(0, "behind", 1), Relation(2, "left of", 0))
+    assert verify_pack(tmp_path / "pack") == []
+
+
 def test_a_failed_pack_leaves_no_pack(tmp_path):
     outside = Samples(VOCABULARY, {"train": [Sample("x", Scene((SceneObject("dragon"),)))]})
     with pytest.raises(UserError, match="x: objects.0.: unknown category 'dragon'"):

@@ -17,7 +17,7 @@ import shutil
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from scenograph.data.source import Plan, Progress, Sample, Skip, Source
 from scenograph.errors import UserError, expecting, reason, validate
 from scenograph.files import digest, make_folder, reserved, write_atomically
 from scenograph.scenes.batch import resize_mask
-from scenograph.scenes.scene import MAX_OBJECTS, Relation, Scene, SceneObject
+from scenograph.scenes.scene import MAX_OBJECTS, Box, Relation, Scene, SceneObject, keep_objects, parse_box
 from scenograph.scenes.sketch import Sketch
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -317,7 +317,7 @@ def _write_part(
     for item in items:
         try:
             with expecting(f"{source.title}, item {str(item)[:60]}: {FORM}"):
-                sample = source.read(item)
+                sample = _seen(source.read(item))
                 rows.append(_checked_row(sample, vocabulary, size))
         except Skip as reason:
             tally.dropped[str(reason)] += 1
@@ -391,6 +391,25 @@ def _save_split(folder: Path, files: Sequence[Path]) -> dict[str, str]:
     state["_data_files"] = [{"filename": name} for name in names]
     write_atomically(folder / "state.json", json.dumps(state, indent=1).encode())
     return dict(zip(names, checksums, strict=True))
+
+
+def _seen(sample: Sample) -> Sample:
+    """Without objects whose boxes are empty or outside the picture, as some annotations have them."""
+    objects = sample.scene.objects
+    kept = [number for number, thing in enumerate(objects) if thing.box is None or _has_extent(thing.box)]
+    remarks = ["object without extent in the picture is left out"] * (len(objects) - len(kept))
+    if not remarks:
+        return sample
+    return replace(sample, scene=keep_objects(sample.scene, kept), remarks=(*sample.remarks, *remarks))
+
+
+def _has_extent(box: Box) -> bool:
+    """On the canvas, once it is stored."""
+    try:
+        parse_box(np.array(box, dtype=np.float32).tolist(), "box")
+    except UserError:
+        return False
+    return True
 
 
 def _checked_row(sample: Sample, vocabulary: Vocabulary, size: int | None) -> dict[str, Any]:

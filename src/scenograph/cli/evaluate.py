@@ -162,7 +162,7 @@ def measure(
     from scenograph.evaluation.report import evaluation_curves, make_report, write_report
     from scenograph.evaluation.session import Evaluation
     from scenograph.evaluation.summary import Summary
-    from scenograph.files import make_folder, reserved
+    from scenograph.files import reserved
 
     protocol = layouts.protocol
     request = {
@@ -172,7 +172,7 @@ def measure(
         "steps": steps,
         "tools": tools.digests,
     }
-    evaluation = Evaluation(make_folder(out), layouts, subject, tools, _cache())
+    evaluation = Evaluation(out, layouts, subject, tools, _cache())
     main = evaluation.processes.is_main_process
     with reserved(out) if main else nullcontext(), progress_bar() as bar:
         bar.disable = bar.disable or not main

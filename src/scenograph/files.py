@@ -73,5 +73,6 @@ def reserved(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        Path(lock.lock_file).unlink(missing_ok=True)  # while it is held: nobody waits for it
-        lock.release()
+        if lock.is_locked:
+            Path(lock.lock_file).unlink(missing_ok=True)  # while it is held: nobody waits for it
+            lock.release()

@@ -50,9 +50,8 @@ def closure(adjacency: Tensor) -> Tensor:
 def reduction(adjacency: Tensor) -> Tensor:
     """The smallest graphs with the same closures, (..., n, n) bool; exact for graphs without cycles (Hsu 1975)."""
     kept = closure(adjacency)
-    if not kept.diagonal(dim1=-2, dim2=-1).any():  # what has a way with a stop in between is not needed
-        ways = kept.float()
-        return kept & (ways @ ways == 0)
+    if not kept.diagonal(dim1=-2, dim2=-1).any():
+        return kept & ~redundant(kept, kept)
     if kept.ndim > 2:
         return torch.stack([reduction(graph) for graph in adjacency])
     for middle in range(len(kept)):
@@ -63,11 +62,11 @@ def reduction(adjacency: Tensor) -> Tensor:
 
 
 def redundant(edges: Tensor, reached: Tensor) -> Tensor:
-    """The edges of graphs (..., n, n) bool that others imply, given their closures; none within a cycle.
+    """The edges of graphs (..., n, n) bool that others imply, given their closures: those past a stop in between.
 
-    Without them the closures are the same.
+    Without them the closures are the same. Edges within a cycle, which contradict each other, are not among them.
     """
-    ordered = (reached & ~reached.mT).float()  # what contradicts itself stays
+    ordered = (reached & ~reached.mT).float()
     return edges & (ordered @ ordered > 0)
 
 

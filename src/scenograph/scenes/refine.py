@@ -119,10 +119,16 @@ def _solve_axis(edges: np.ndarray, constraints: Sequence[_Constraint], free: Seq
         low, high, change = 2 * thing, 2 * thing + 1, 4 * count + thing
         rows.append(([(high, 1.0), (low, -1.0), (change, -1.0)], size[thing]))
         rows.append(([(high, -1.0), (low, 1.0), (change, -1.0)], -size[thing]))
-        rows.append(([(low, 1.0), (high, -1.0)], -min(SMALLEST, size[thing])))
+    rows += _smallest_sizes(edges)
     cost = np.concatenate([np.zeros(2 * count), np.ones(2 * count), np.full(count, RESIZING)])
     found = _least(cost, rows, _bounds(wanted, free))
     return found.x[: 2 * count].reshape(count, 2) if found.status == 0 else None
+
+
+def _smallest_sizes(edges: np.ndarray) -> list[tuple[Row, float]]:
+    """Of every side, along one axis (n, 2)."""
+    sizes = edges[:, 1] - edges[:, 0]
+    return [([(2 * i, 1.0), (2 * i + 1, -1.0)], -min(SMALLEST, size)) for i, size in enumerate(sizes)]
 
 
 def _bounds(edges: np.ndarray, free: Sequence[bool]) -> list[tuple[float, float]]:
@@ -229,10 +235,7 @@ def _violated(
     rows: list[tuple[Row, float]] = [
         ([*c.row, (first + slack, -1.0)], c.bound) for c, slack in zip(constraints, slacks, strict=True)
     ]
-    rows += [
-        ([(2 * thing, 1.0), (2 * thing + 1, -1.0)], -min(SMALLEST, high - low))
-        for thing, (low, high) in enumerate(edges)
-    ]
+    rows += _smallest_sizes(edges)
     cost = np.concatenate([np.zeros(first), np.ones(len(set(slacks)))])
     found = _least(cost, rows, _bounds(edges.ravel(), free))
     values, prices = found.x[first:], -found.ineqlin.marginals[: len(constraints)]

@@ -485,6 +485,16 @@ def test_attributes_of_visual_genome_are_kept(golden, tmp_path):
     assert batch.attributes[1].tolist() == [0, 0], "two attributes at once"
 
 
+def test_boxes_that_reach_out_of_visual_genomes_pictures_are_kept_and_counted(tmp_path):
+    Image.new("RGB", (100, 100)).save(tmp_path / "1.png")
+    boxes = [[-10, 20, 30, 30], [90, 20, 30, 30], [20, 20, 30, 30], [100, 20, 30, 30], [-30, 20, 30, 30]]
+    record = {"id": 1, "image": "1.png", "size": [100, 100], "objects": [["tree", [], box] for box in boxes]}
+    source = VisualGenome(tmp_path, VisualGenomeOptions(), tmp_path)
+    sample = source.read(json.dumps({**record, "relations": []}))
+    assert sample.scene.objects[0].box == (-0.1, 0.2, 0.2, 0.5)
+    assert sample.remarks == ("box reaches out of the picture: kept as it is",) * 2, "not those that lie outside"
+
+
 # CLEVR
 
 

@@ -86,7 +86,7 @@ class VisualGenome(Source):
         objects, remarks = [], []
         for name, attributes, (x, y, w, h) in record["objects"]:
             box: Box = (x / width, y / height, (x + w) / width, (y + h) / height)
-            if x < 0 or y < 0 or box[2] > 1 or box[3] > 1:
+            if (min(box) < 0 or max(box) > 1) and min(box[2:]) > 0 and max(box[:2]) < 1:
                 remarks.append("box reaches out of the picture: kept as it is")
             objects.append(SceneObject(name, tuple(attributes), box))
         relations = tuple(Relation(subject, predicate, other) for subject, predicate, other in record["relations"])

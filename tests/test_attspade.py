@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
 
@@ -92,6 +93,26 @@ def test_attspade_draws_at_the_size_it_was_made_for(upsampling):
         AttSpadeConfig(**{**config, "image_size": 100})
     with pytest.raises(UserError, match="needs a box for every object"):
         model.encode(SceneBatch.from_scenes([Scene((SceneObject("cube"),))], names))
+
+
+def test_norms_over_each_picture_take_no_heed_of_the_others():
+    names = AttSpade.vocabulary_for(VOCABULARY)
+    config = {"vocabulary": names.to_dict(), "image_size": 64, "channels": 2, "embedding_dim": 4}
+    large, small = (Scene((SceneObject("cube", ("red",), box=(0.1, 0.1, side, side)),)) for side in (0.9, 0.2))
+    differences = []
+    for norm in ("instance", "batch"):
+        torch.manual_seed(0)
+        model = AttSpade(AttSpadeConfig(norm=norm, **config))
+        state = copy.deepcopy(model.state_dict())
+        drawn = []
+        for scenes in ([large], [large, small, small]):
+            model.load_state_dict(state)  # spectral norms go on in training
+            with torch.no_grad():
+                drawn.append(model(SceneBatch.from_scenes(scenes, names)).images[0])
+        differences.append(float((drawn[0] - drawn[1]).abs().max()))
+    assert differences[0] < 1e-5 < 1e-2 < differences[1]
+    with pytest.raises(ValueError, match="image_size 32: begins with one pixel"):
+        AttSpadeConfig(norm="instance", **{**config, "image_size": 32})
 
 
 def test_smaller_objects_hide_larger_ones():

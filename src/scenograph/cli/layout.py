@@ -46,14 +46,15 @@ def layout(
         scenes = agreed(scenes)
     numbers = parse_seeds(seeds)
     pairs = [(scene, seed) for scene in scenes for seed in numbers]
-    placed = []
+    placed, drawings = [], []
     for part in batches(pairs, "placing"):
         asked, numbered = [scene for scene, _ in part], [seed for _, seed in part]
-        placed += place_objects(model, asked, numbered, refine, precision=precision)
-    files = [(out / f"{stem}.json", scenes_to_json(placed).encode())]
-    for number, ((_, seed), scene) in enumerate(zip(pairs, placed, strict=True)):
-        name = stem if len(scenes) == 1 else f"{stem}-{number // len(numbers)}"
-        files.append((out / f"{name}-seed{seed}-layout.png", encoded(draw_layout(scene))))
+        found = place_objects(model, asked, numbered, refine, precision=precision)
+        for seed, scene in zip(numbered, found, strict=True):
+            name = stem if len(scenes) == 1 else f"{stem}-{len(placed) // len(numbers)}"
+            drawings.append((out / f"{name}-seed{seed}-layout.png", encoded(draw_layout(scene))))
+            placed.append(scene)
+    files = [(out / f"{stem}.json", scenes_to_json(placed).encode()), *drawings]
     make_folder(out)
     write_files(files, overwrite)
     for path, _ in files:

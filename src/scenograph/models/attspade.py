@@ -19,7 +19,7 @@ from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, 
 from scenograph.nn.embedding import AttributeEmbedding
 from scenograph.nn.layers import channels_last
 from scenograph.nn.layout import box_coordinates, compose_layout, sample_planes, stacked
-from scenograph.nn.spade import DOUBLINGS, FeatureConv2d, NormPlan, SpadeGenerator, Upsampling
+from scenograph.nn.spade import FeatureConv2d, NormPlan, SpadeGenerator, SpadeNormKind, Upsampling, check_sides
 from scenograph.nn.spectral import fold_spectral_norms
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.vocabulary import Vocabulary
@@ -35,6 +35,9 @@ class AttSpadeConfig(ModelConfig):
     """How often the map doubles: five, six or seven times."""
     norm_channels: PositiveInt = 128
     """Between the layout and the gains and shifts of each norm."""
+    norm: SpadeNormKind = "batch"
+    """Over the batch, as published; or, as SPADE's code offers too, over each picture by itself: what is rare, such as
+    large objects among crowds, then does not stand far out from the rest."""
     mask_size: Literal[16] = 16
     overlaps: Literal["sum", "smaller"] = "sum"
     """Where objects overlap, the published sum of their vectors; or, beyond the paper, the smaller object's alone, so
@@ -44,9 +47,7 @@ class AttSpadeConfig(ModelConfig):
 
     @model_validator(mode="after")
     def _whole_pixels(self) -> Self:
-        factor = 2 ** DOUBLINGS[self.upsampling]
-        if self.image_size % factor:
-            raise ValueError(f"image_size {self.image_size}: must be a multiple of {factor} for {self.upsampling!r}")
+        check_sides(self.image_size, self.image_size, self.upsampling, self.norm)
         return self
 
 
@@ -65,7 +66,7 @@ class AttSpade(Model):
         self.table_sizes = [len(self.vocabulary.categories), *(len(names) + 1 for names in groups)]
         self.object_embedding = AttributeEmbedding(self.table_sizes, config.embedding_dim)
         channels = self.object_embedding.width + 2 * config.coordinates
-        plan = NormPlan(partial(FeatureConv2d, channels), hidden=config.norm_channels)
+        plan = NormPlan(partial(FeatureConv2d, channels), config.norm, hidden=config.norm_channels)
         self.generator = SpadeGenerator(config.channels, config.upsampling, plan)
         channels_last(self)
 

@@ -28,6 +28,7 @@ from scenograph.nn.spade import (
     SpadeNormKind,
     StyleEncoder,
     Upsampling,
+    check_sides,
     instance_edges,
 )
 from scenograph.nn.spectral import fold_spectral_norms
@@ -59,9 +60,7 @@ class SpadeConfig(ModelConfig):
 
     @model_validator(mode="after")
     def _whole_pixels(self) -> Self:
-        factor = 2 ** DOUBLINGS[self.upsampling]
-        if any(side < factor or side % factor for side in self.image_size):
-            raise ValueError(f"image_size {self.image_size}: multiples of {factor} are needed for {self.upsampling!r}")
+        check_sides(*self.image_size, self.upsampling, self.norm)
         return self
 
 

@@ -132,6 +132,19 @@ class LabelConv2d(nn.Conv2d):
         return sums if self.bias is None else sums + self.bias
 
 
+def check_sides(height: int, width: int, upsampling: Upsampling, norm: SpadeNormKind) -> None:
+    """Raise ``ValueError`` for sides of pictures that a generator cannot begin with."""
+    factor = 2 ** DOUBLINGS[upsampling]
+    for side in (height, width):
+        if side < factor or side % factor:
+            raise ValueError(f"image_size {side}: must be a multiple of {factor} for {upsampling!r}")
+    if norm == "instance" and height == width == factor:
+        raise ValueError(
+            f"image_size {factor}: begins with one pixel, of which norm 'instance' leaves nothing; "
+            f"choose {2 * factor}, or norm 'batch'"
+        )
+
+
 class SpadeNorm(nn.Module):
     """A norm without parameters, then ``x * (1 + gain) + shift``, both read off the layout by two convolutions."""
 

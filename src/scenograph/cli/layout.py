@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from scenograph.cli.console import batches, console, parse_seeds, write_files
 from scenograph.cli.scene import encoded, read_source
 from scenograph.devices import Precision
 from scenograph.files import make_folder
+
+if TYPE_CHECKING:
+    from scenograph.scenes.scene import Scene
 
 
 def layout(
@@ -46,7 +49,8 @@ def layout(
         scenes = agreed(scenes)
     numbers = parse_seeds(seeds)
     pairs = [(scene, seed) for scene in scenes for seed in numbers]
-    placed, drawings = [], []
+    placed: list[Scene] = []
+    drawings = []
     for part in batches(pairs, "placing"):
         asked, numbered = [scene for scene, _ in part], [seed for _, seed in part]
         found = place_objects(model, asked, numbered, refine, precision=precision)

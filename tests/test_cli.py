@@ -387,6 +387,19 @@ def test_layouts_are_scenes_to_draw(scenograph, tmp_path):
     assert code == 2 and "is a mise, which places no objects" in errors
 
 
+def test_of_many_layouts_the_first_and_the_last_are_named(scenograph):
+    output = succeed(scenograph("layout", "cube left of sphere", "--seeds", "0-1", "--out", "few"))
+    assert [line.split("/")[-1] for line in output.splitlines()] == [
+        *(f"cube-left-of-sphere-seed{seed}-layout.png" for seed in (0, 1)),
+        "cube-left-of-sphere.json",
+    ]
+    lines = succeed(scenograph("layout", "cube left of sphere", "--seeds", "0-19")).splitlines()
+    assert lines == [
+        "wrote layouts/cube-left-of-sphere.json",
+        "wrote 20 pictures, layouts/cube-left-of-sphere-seed0-layout.png to cube-left-of-sphere-seed19-layout.png",
+    ]
+
+
 def test_scene_commands(scenograph, tmp_path):
     succeed(scenograph("scene", "new", TEXT, "--out", "s.json"))
     assert json.loads((tmp_path / "s.json").read_text())["relationships"] == [[0, "left of", 1]]

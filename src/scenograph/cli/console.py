@@ -24,6 +24,8 @@ from scenograph.files import write_atomically
 
 BATCH = 32
 """Scenes that are placed or drawn at once."""
+SHOWN = 12
+"""Files that are named one by one."""
 Item = TypeVar("Item")
 
 console = Console(highlight=False, soft_wrap=True)
@@ -89,6 +91,15 @@ def write_files(files: Sequence[tuple[Path, bytes]], overwrite: bool) -> None:
                 raise in_the_way(path)
     for path, content in files:
         write_atomically(path, content)
+
+
+def say_written(pictures: Sequence[Path], others: Sequence[Path] = ()) -> None:
+    """Name the files that were written; of many pictures the first and the last."""
+    many = len(pictures) + len(others) > SHOWN
+    for path in others[-SHOWN:] if many else [*pictures, *others]:
+        console.print(f"wrote {path}")
+    if many and pictures:
+        console.print(f"wrote {len(pictures)} pictures, {pictures[0]} to {pictures[-1].name}")
 
 
 def in_the_way(path: Path) -> UserError:

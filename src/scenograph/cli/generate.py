@@ -16,7 +16,7 @@ import typer
 from pydantic import BaseModel, Field, NonNegativeInt
 
 from scenograph import __version__
-from scenograph.cli.console import batches, console, in_the_way, parse_seeds, write_files
+from scenograph.cli.console import batches, console, in_the_way, parse_seeds, say_written, write_files
 from scenograph.cli.scene import encoded, read_source
 from scenograph.devices import Precision
 from scenograph.errors import UserError, unreadable, validate
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 METADATA = "scenograph"
 """PNG text field that holds everything needed to make the picture again."""
-SHOWN = 12
 ON_SHEET = 256
 """Pictures on a contact sheet, the first ones: viewers refuse what is tens of thousands of pixels high."""
 
@@ -190,11 +189,7 @@ def generate(
         write_atomically(*files[-1])
     if len(left) < len(pictures):
         console.print(f"{len(pictures) - len(left)} of {len(pictures)} pictures were there already")
-    written = [*left, *(path for path, _ in files)]
-    for path in written if len(written) <= SHOWN else written[len(left) :][-SHOWN:]:
-        console.print(f"wrote {path}")
-    if left and len(written) > SHOWN:
-        console.print(f"wrote {len(left)} pictures, {left[0]} to {left[-1].name}")
+    say_written(left, [path for path, _ in files])
 
 
 def _read(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scenograph.cli.console import batches, console, parse_seeds, write_files
+from scenograph.cli.console import batches, parse_seeds, say_written, write_files
 from scenograph.cli.scene import encoded, read_source
 from scenograph.devices import Precision
 from scenograph.files import make_folder
@@ -58,8 +58,7 @@ def layout(
             name = stem if len(scenes) == 1 else f"{stem}-{len(placed) // len(numbers)}"
             drawings.append((out / f"{name}-seed{seed}-layout.png", encoded(draw_layout(scene))))
             placed.append(scene)
-    files = [(out / f"{stem}.json", scenes_to_json(placed).encode()), *drawings]
+    scene_file = out / f"{stem}.json"
     make_folder(out)
-    write_files(files, overwrite)
-    for path, _ in files:
-        console.print(f"wrote {path}")
+    write_files([(scene_file, scenes_to_json(placed).encode()), *drawings], overwrite)
+    say_written([path for path, _ in drawings], [scene_file])

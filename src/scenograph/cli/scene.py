@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from scenograph.cli.console import console, write_files
+from scenograph.cli.console import console, say_written, write_files
 from scenograph.errors import UserError
 from scenograph.files import make_folder
 
@@ -88,8 +88,7 @@ def draw(
         if any(thing.box is not None for thing in item.objects):
             files.append((out / f"{name}-layout.{file_format}", encoded(draw_layout(item), file_format)))
     write_files(files, overwrite)
-    for path, _ in files:
-        console.print(f"wrote {path}")
+    say_written([path for path, _ in files])
 
 
 @app.command("from-results")

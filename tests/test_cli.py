@@ -300,6 +300,17 @@ def test_half_precision_is_remembered_by_its_pictures(scenograph, tmp_path):
     assert code == 2 and "odd.png, as it was made: precision: Input should be 'no' or 'bf16' (found 'bf1')" in errors
 
 
+def test_a_processor_that_would_imitate_half_precision_says_so(scenograph, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr("torch.backends.mkldnn.is_available", lambda: False)
+    said = "this processor does not compute in bf16: imitating it takes several times as long as precision no"
+    for precision, expected in (("no", []), ("bf16", [said])):
+        caplog.clear()
+        options = ["--precision", precision, "--device", "cpu", "--out", precision]
+        succeed(scenograph("generate", "cube", "--steps", "1", *options))
+        succeed(scenograph("layout", "cube", *options))
+        assert caplog.messages == 2 * expected
+
+
 def test_a_picture_knows_the_models_that_made_it(scenograph, tmp_path, caplog):
     names = VOCABULARY.with_image_object().to_dict()
     model = Lama(LamaConfig(vocabulary=names, image_size=64, channels=8, latent_size=16, initial_scale=0.7))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import sys
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -16,6 +17,8 @@ Precision = Literal["no", "bf16"]
 
 TRIM_THRESHOLD, MMAP_THRESHOLD, KEPT = -1, -3, 2**30
 """Numbers of two options of glibc's ``mallopt``, and the bytes that both are set to."""
+
+log = logging.getLogger(__name__)
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -42,6 +45,16 @@ def half_precision(device: torch.device, precision: Precision) -> torch.autocast
     if precision not in get_args(Precision):
         raise UserError(f"unknown precision {precision!r}: use {', '.join(get_args(Precision))}")
     return torch.autocast(device.type, torch.bfloat16, enabled=precision != "no")
+
+
+def warn_of_imitation(device: torch.device, precision: str) -> None:
+    """Say so if a processor that lacks bfloat16 altogether is to work in it: that costs time instead of saving it."""
+    import torch
+
+    if precision != "bf16" or device.type != "cpu":
+        return
+    if not (torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()):
+        log.warning("this processor does not compute in bf16: imitating it takes several times as long as precision no")
 
 
 def keep_freed_memory(device: torch.device) -> None:

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from scenograph.devices import Precision, half_precision, keep_freed_memory, pick_device
+from scenograph.devices import Precision, half_precision, keep_freed_memory, pick_device, warn_of_imitation
 from scenograph.errors import UserError
 from scenograph.evaluation.layouts import layout_costs
 from scenograph.models.base import Model
@@ -81,6 +81,7 @@ class Pipeline:
             raise UserError(f"{layout.name} places no objects; give a layout model as --layout")
         self.image, self.layout = image.for_inference(), None if layout is None else layout.for_inference()
         half_precision(image.device, precision)  # a wrong name is said before anything is drawn
+        warn_of_imitation(image.device, precision)
         keep_freed_memory(image.device)
         self.precision: Precision = precision
 
@@ -240,11 +241,12 @@ def _is_open(scene: Scene) -> bool:
     return any(thing.box is None for thing in scene.objects)
 
 
-def load_layout_model(name: str | Path, device: torch.device) -> Model:
-    """A model that places objects, ready for inference. Raises ``UserError`` for one that does not."""
+def load_layout_model(name: str | Path, device: torch.device, precision: Precision) -> Model:
+    """A model that places objects, ready for inference in a precision. Raises ``UserError`` for one that does not."""
     model = AutoModel.from_pretrained(name)
     if "layout" not in model.roles:
         raise UserError(f"--layout {name}: is a {model.name}, which places no objects")
+    warn_of_imitation(device, precision)
     keep_freed_memory(device)
     return model.for_inference().to(device)
 

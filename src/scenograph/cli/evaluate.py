@@ -136,7 +136,7 @@ def evaluate(
     if pictures is not None:
         subject = _pictures_subject(pictures)
     elif layout and layout_alone and chosen.given == "graph" and set(chosen.metrics) <= LAYOUT_METRICS:
-        placer = load_layout_model(layout, where)
+        placer = load_layout_model(layout, where, precision)
         _check_names(layouts, None, placer)
         subject = _layout_subject(placer, layout, chosen.candidates, precision)
     else:

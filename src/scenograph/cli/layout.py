@@ -42,7 +42,7 @@ def layout(
     from scenograph.scenes.drawing import draw_layout
     from scenograph.scenes.scene import scenes_to_json
 
-    model = load_layout_model(layout or DEFAULT_LAYOUT, pick_device(device))
+    model = load_layout_model(layout or DEFAULT_LAYOUT, pick_device(device), precision)
     scenes, stem = read_source(source, model.vocabulary)
     model.vocabulary.check(scenes)
     if not refine:  # which has an error for what contradicts

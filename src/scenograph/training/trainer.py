@@ -35,7 +35,7 @@ from torch.utils.tensorboard import SummaryWriter
 from scenograph.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint
 from scenograph.data.loader import PackLoader
 from scenograph.data.pack import read_vocabulary
-from scenograph.devices import keep_freed_memory
+from scenograph.devices import keep_freed_memory, warn_of_imitation
 from scenograph.errors import UserError, suggest, validate
 from scenograph.files import make_folder, reserved, write_atomically
 from scenograph.models.base import Model, ModelConfig, load_state
@@ -66,6 +66,7 @@ class Trainer:
         AcceleratorState._reset_state()  # the library otherwise keeps the first run's precision for the whole process
         cpu = device is not None and device.type == "cpu"
         self.accelerator = Accelerator(mixed_precision=training.precision, cpu=cpu)
+        warn_of_imitation(self.accelerator.device, training.precision)
         keep_freed_memory(self.accelerator.device)
         kind = _named(MODELS, recipe.model, "model")
         objective_kind = _named(OBJECTIVES, recipe.objective, "objective")

@@ -500,7 +500,11 @@ def test_results_come_back_as_scenes(tmp_path):
         ("a,b\n1,2\n", "not a results table"),
         ("image_id,predicted_boxes,gt_boxes,class\nx,[],[],[]\n", "row 1: image_id 'x' holds no number"),
         ("image_id,predicted_boxes,gt_boxes,class\n1,[],[],['a']\n", "1 names for 0 true and 0 predicted boxes"),
-        ("image_id,predicted_boxes,gt_boxes,class\n1,__import__('os'),[],[]\n", "row 1: malformed node"),
+        ("image_id,predicted_boxes,gt_boxes,class\n1,__import__('os'),[],[]\n", "row 1: predicted_boxes: expected"),
+        (f"image_id,predicted_boxes,gt_boxes,class\n1,[],{'-' * 100_000}1,[]\n", "gt_boxes: .*found '-----"),
+        ("image_id,predicted_boxes,gt_boxes,class\n1,[],\"[1,2,3,4]\",['a']\n", "gt_boxes: expected four"),
+        (f"image_id,predicted_boxes,gt_boxes,class\n1,[],\"[[1,2,3,1{'0' * 400}]]\",['a']\n", "expected four numbers"),
+        ("predicted_boxes,gt_boxes,class,image_id\n[]\n", "row 1: image_id None holds no number"),
     ],
 )
 def test_bad_tables_are_refused(tmp_path, content, message):

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -66,19 +66,34 @@ def read_results(path: Path) -> list[Result]:
 
 
 def _row(row: dict[str, str], where: str) -> Result:
-    try:
-        found = re.search(r"\d+", row["image_id"])
-        if found is None:
-            raise ValueError(f"image_id {row['image_id']!r} holds no number")
-        # The original evaluates these cells as code; they are lists of numbers and names.
-        names = tuple(str(name) for name in ast.literal_eval(row["class"]) if name != IMAGE)
-        boxes = [np.array(ast.literal_eval(row[key]), dtype=np.float64) for key in ("gt_boxes", "predicted_boxes")]
-        true, predicted = (one.reshape(-1, 4)[: len(names)] for one in boxes)
-        if not len(names) == len(true) == len(predicted):
-            raise ValueError(f"{len(names)} names for {len(true)} true and {len(predicted)} predicted boxes")
-    except (ValueError, SyntaxError, KeyError, TypeError) as error:
-        raise UserError(f"{where}: {error}") from error
+    found = re.search(r"\d{1,18}", row["image_id"] or "")
+    if found is None:
+        raise UserError(f"{where}: image_id {row['image_id']!r} holds no number")
+    names = tuple(str(name) for name in _cell(row, "class", where) if name != IMAGE)
+    true, predicted = (_boxes(row, column, where)[: len(names)] for column in ("gt_boxes", "predicted_boxes"))
+    if not len(names) == len(true) == len(predicted):
+        raise UserError(f"{where}: {len(names)} names for {len(true)} true and {len(predicted)} predicted boxes")
     return Result(int(found[0]), names, true, predicted)
+
+
+def _cell(row: dict[str, str], column: str, where: str) -> list[Any]:
+    """A list, written as Python writes it. The original evaluates it as code; here it can be nothing else."""
+    try:
+        value = ast.literal_eval(row[column])
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        value = None
+    if not isinstance(value, list):
+        raise UserError(f"{where}: {column}: expected a list such as Python writes (found {str(row[column])[:40]!r})")
+    return value
+
+
+def _boxes(row: dict[str, str], column: str, where: str) -> np.ndarray:
+    """(O, 4) x, y, width, height."""
+    boxes = _cell(row, column, where)
+    try:
+        return np.array(boxes, dtype=np.float64).reshape(len(boxes), 4)
+    except (ArithmeticError, ValueError, TypeError) as error:
+        raise UserError(f"{where}: {column}: expected four numbers per box (found {str(boxes)[:40]})") from error
 
 
 def result_scene(result: Result, boxes: Literal["gt", "pred"]) -> Scene:

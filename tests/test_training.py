@@ -115,6 +115,14 @@ def test_an_interrupted_run_continues_to_the_same_weights(painted, tmp_path, nam
         assert (tmp_path / "parts" / "grids" / "step-00000006.png").is_file()
 
 
+def test_training_says_that_a_processor_would_imitate_half_precision(painted, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr("torch.backends.mkldnn.is_available", lambda: False)
+    for precision, times in (("no", 0), ("bf16", 1)):
+        caplog.clear()
+        Trainer(recipe(painted, "sg2im", precision=precision), tmp_path / precision, torch.device("cpu"))
+        assert sum("does not compute in bf16" in message for message in caplog.messages) == times
+
+
 @pytest.mark.parametrize("name", SMALL_MODELS)
 def test_half_precision_has_the_losses_of_full(painted, tmp_path, name):
     figures = []

@@ -328,6 +328,21 @@ def test_damaged_figures_do_not_stop_a_run(painted, tmp_path):
     assert path.read_text().startswith(whole) and steps == sorted(steps) and steps[-1] == 6
 
 
+def test_a_run_killed_before_its_first_checkpoint_writes_its_curves_once(painted, tmp_path):
+    def kill(step: int, figures: dict[str, float]) -> None:
+        if step == 3:
+            raise RuntimeError("killed")
+
+    given = recipe(painted, "mise-layout", checkpoint_every=4)
+    with pytest.raises(RuntimeError, match="killed"):
+        Trainer(given, tmp_path / "run", torch.device("cpu")).run(kill)
+    path = tmp_path / "run" / "metrics.jsonl"
+    assert path.read_text().count('"train"') == 2
+    train(given, tmp_path / "run")
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [row["step"] for row in rows if row["kind"] == "train"] == [1, 2, 3, 4, 5, 6]
+
+
 def test_models_that_draw_learn_from_pictures_only(painted, tmp_path):
     loader = PackLoader(painted, "train", (64, 64), 16)
     samples = [Sample(f"s{number}", scene, None) for number, scene in enumerate(loader.scenes(0, 3))]

@@ -9,12 +9,9 @@ checkpoint needs no sampler state beyond its step and a killed run continues on 
 from __future__ import annotations
 
 import copy
-import json
 import logging
 import math
-import platform
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,35 +20,29 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
-import yaml
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
 from scenograph.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint
 from scenograph.data.loader import PackLoader
 from scenograph.data.pack import read_vocabulary
 from scenograph.devices import keep_freed_memory, warn_of_imitation
 from scenograph.errors import UserError, suggest, validate
-from scenograph.files import make_folder, reserved, write_atomically
+from scenograph.files import reserved
 from scenograph.models.base import Model, ModelConfig, load_state
 from scenograph.models.registry import MODELS, AutoModel
 from scenograph.nn.layers import evaluating
 from scenograph.scenes.batch import SceneBatch, images_to_uint8
-from scenograph.scenes.drawing import contact_sheet
 from scenograph.scenes.vocabulary import Vocabulary
 from scenograph.training.objectives import OBJECTIVES
 from scenograph.training.objectives.base import Totals
-from scenograph.training.recipe import MAY_CHANGE, Recipe, load_recipe
+from scenograph.training.recipe import Recipe
+from scenograph.training.records import Records
 
 log = logging.getLogger(__name__)
-
-NAMES = "vocabulary.json"
-"""In a run's folder: the names that its model learns."""
 
 Kind = TypeVar("Kind")
 Listener = Callable[[int, dict[str, float]], None]
@@ -68,6 +59,7 @@ class Trainer:
         self.accelerator = Accelerator(mixed_precision=training.precision, cpu=cpu)
         warn_of_imitation(self.accelerator.device, training.precision)
         keep_freed_memory(self.accelerator.device)
+        self.records = Records(folder, writes=self._is_main)
         kind = _named(MODELS, recipe.model, "model")
         objective_kind = _named(OBJECTIVES, recipe.objective, "objective")
         self.begins = not has_checkpoint(folder / "checkpoints")
@@ -105,22 +97,17 @@ class Trainer:
             return self._run(listener, minutes)
 
     def _run(self, listener: Listener, minutes: float) -> Path:
-        self._prepare_folder()
+        self.records.claim(self.recipe, self.model.vocabulary)
         self._resume()
         training = self.recipe.training
-        writer = SummaryWriter(self.folder / "tensorboard", purge_step=self.step) if self._is_main else None
         deadline = min(time.monotonic() + 60 * (training.max_minutes or math.inf), self._began + 60 * minutes)
-        try:
-            with _stop_after_step() as interrupted:
-                while self.step < training.steps:
-                    late, self.interrupted = self._any_process(time.monotonic() > deadline, interrupted())
-                    if late or self.interrupted:
-                        log.warning("stopped at step %d; the same command continues", self.step)
-                        break
-                    self._advance(writer, listener)
-        finally:
-            if writer:
-                writer.close()
+        with self.records.continued_from(self.step), _stop_after_step() as interrupted:
+            while self.step < training.steps:
+                late, self.interrupted = self._any_process(time.monotonic() > deadline, interrupted())
+                if late or self.interrupted:
+                    log.warning("stopped at step %d; the same command continues", self.step)
+                    break
+                self._advance(listener)
         if self.step < training.steps:
             self._save()
         if self._is_main:
@@ -128,17 +115,17 @@ class Trainer:
         self.accelerator.wait_for_everyone()
         return self.folder / "model"
 
-    def _advance(self, writer: SummaryWriter | None, listener: Listener) -> None:
+    def _advance(self, listener: Listener) -> None:
         """One step, and what is due after it."""
         training = self.recipe.training
         figures = self._update()
         listener(self.step, figures)
         if self.step % training.log_every == 0:
-            self._log(writer, "train", figures)
+            self.records.log(self.step, "train", figures)
         last = self.step == training.steps
         if self.step % training.validate_every == 0 or last:
-            self.validation_figures = self._validate(writer)
-            self._log(writer, "validation", self.validation_figures)
+            self.validation_figures = self._validate()
+            self.records.log(self.step, "validation", self.validation_figures)
         if self.step % training.checkpoint_every == 0 or last:
             self._save()
 
@@ -252,7 +239,7 @@ class Trainer:
                 else:  # counters, and the vectors of spectral norms, whose average would be no unit vector
                     average.copy_(own[name])
 
-    def _validate(self, writer: SummaryWriter | None) -> dict[str, float]:
+    def _validate(self) -> dict[str, float]:
         """Figures over the validation scenes, divided among processes, and the picture grid."""
         training, loader = self.recipe.training, self.loaders["validation"]
         model = self.best_model
@@ -269,7 +256,7 @@ class Trainer:
                     before = sums.get(name, [0.0, 0.0])
                     sums[name] = [before[0] + total, before[1] + weight]
             if training.grid_scenes and self._is_main:
-                self._draw_grid(writer, model, loader)
+                self._draw_grid(model, loader)
         gathered = gather_object([sums]) if self.accelerator.num_processes > 1 else [sums]
         figures = {}
         for name in gathered[0]:
@@ -278,21 +265,15 @@ class Trainer:
                 figures[name] = total / weight
         return figures
 
-    def _draw_grid(self, writer: SummaryWriter | None, model: Model, loader: PackLoader) -> None:
+    def _draw_grid(self, model: Model, loader: PackLoader) -> None:
         """Each scene's true picture beside the generated ones."""
         batch = loader.fixed_batch(0, self.recipe.training.grid_scenes).to(self.accelerator.device)
         draws = [self._draw(5, 0, i) for i in range(batch.num_images)]
         ways = self.objective.sample(model, batch, draws)
         if not ways or batch.images is None:
             return
-        rows = zip(*(images_to_uint8(images) for images in (batch.images, *ways.values())), strict=True)
-        width = 1 + len(ways)
-        sheet = contact_sheet([picture for row in rows for picture in row], columns=width * max(8 // width, 1))
-        folder = make_folder(self.folder / "grids")
-        write_atomically(folder / f"step-{self.step:08d}.png", lambda stream: sheet.save(stream, "PNG"))
-        if writer:
-            caption = "true, " + ", ".join(ways)
-            writer.add_image(caption, np.asarray(sheet), self.step, dataformats="HWC")
+        columns = {"true": batch.images, **ways}
+        self.records.add_grid(self.step, {name: images_to_uint8(images) for name, images in columns.items()})
 
     def _save(self) -> None:
         if self._is_main:
@@ -333,7 +314,6 @@ class Trainer:
         if self.accelerator.scaler and state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         torch.set_rng_state(state["rng"])
-        self._trim_metrics()
         log.info("continuing %s from step %d", self.folder, self.step)
 
     def _starting_model(self, source: str, kind: type[Model]) -> Model:
@@ -350,14 +330,10 @@ class Trainer:
     def _vocabulary(self, kind: type[Model], start: Model | None) -> Vocabulary:
         """The pack's names, or those of the model that the run goes on with, which must include them."""
         own = kind.vocabulary_for(read_vocabulary(self.recipe.data.pack))
-        kept = self.folder / NAMES
         if start:
             names, where = start.vocabulary, f"training.start_from {self.recipe.training.start_from}"
-        elif not self.begins and kept.exists():
-            try:
-                names, where = Vocabulary.load(kept), str(self.folder)
-            except UserError as error:
-                raise UserError(f"{error}; delete it if the pack still has the names") from error
+        elif not self.begins and (kept := self.records.vocabulary()):
+            names, where = kept, str(self.folder)
         else:
             return own
         missing = names.lacks(own)
@@ -380,41 +356,6 @@ class Trainer:
         state = load_checkpoint(Path(source) / "checkpoints") or {"modules": {}}
         for phase in state["modules"].keys() & self.modules.keys():
             load_state(self.modules[phase], state["modules"][phase], f"{source}, {phase}")
-
-    def _trim_metrics(self) -> None:
-        """Drop figures that a killed run wrote after its last checkpoint; they will be written again."""
-        path = self.folder / "metrics.jsonl"
-        if self._is_main and path.exists():
-            lines = path.read_text().splitlines(keepends=True)
-            kept = [line for line in lines if _step_of(line) <= self.step]
-            write_atomically(path, "".join(kept).encode())
-
-    def _prepare_folder(self) -> None:
-        """A run folder belongs to one recipe, but for what :data:`~scenograph.training.recipe.MAY_CHANGE`."""
-        path = self.folder / "recipe.yaml"
-        if path.exists():
-            # Fields that the recipe did not know when the run began have their defaults.
-            before, now = load_recipe(str(path)).settings(), self.recipe.settings()
-            for name in sorted((before.keys() | now.keys()) - MAY_CHANGE):
-                if before.get(name) != now.get(name):
-                    was, wanted = (f"{name}={settings.get(name)}" for settings in (before, now))
-                    raise UserError(
-                        f"{self.folder} holds a run with {was}, not {wanted}; choose another --out, where "
-                        f"training.start_from={self.folder} takes its networks over"
-                    )
-        if not self._is_main:
-            return
-        write_atomically(path, yaml.safe_dump(self.recipe.model_dump(mode="json"), sort_keys=False).encode())
-        write_atomically(self.folder / NAMES, self.model.vocabulary.to_json().encode())
-        write_atomically(self.folder / "versions.json", json.dumps(_versions(), indent=1).encode())
-
-    def _log(self, writer: SummaryWriter | None, kind: str, figures: dict[str, float]) -> None:
-        if not self._is_main or writer is None:
-            return
-        for name, value in figures.items():
-            writer.add_scalar(f"{kind}/{name}", value, self.step)
-        with (self.folder / "metrics.jsonl").open("a") as stream:
-            stream.write(json.dumps({"step": self.step, "kind": kind, **figures}) + "\n")
 
     def _open_pack(self, kind: type[Model], config: ModelConfig) -> dict[str, PackLoader]:
         data = self.recipe.data
@@ -453,14 +394,6 @@ class Trainer:
             return list(flags)
         found: list[bool] = (self._sum(torch.tensor(flags, device=self.accelerator.device).float()) > 0).tolist()
         return found
-
-
-def _step_of(line: str) -> float:
-    """The step of a logged line; a line that was cut short belongs to none that was reached."""
-    try:
-        return float(json.loads(line)["step"]) if line.endswith("\n") else math.inf
-    except (ValueError, KeyError, TypeError):
-        return math.inf
 
 
 @contextmanager
@@ -506,17 +439,3 @@ def _named(table: dict[str, type[Kind]], section: dict[str, Any], what: str) -> 
 
 def _rest(section: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in section.items() if key != "name"}
-
-
-def _versions() -> dict[str, str | None]:
-    import scenograph
-
-    git = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent
-    )
-    return {
-        "scenograph": scenograph.__version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "git": git.stdout.strip() or None,
-    }

@@ -1,0 +1,113 @@
+"""What a run writes beside its checkpoints and its model: what it is, its curves and its picture grids."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+from PIL import Image
+from torch.utils.tensorboard import SummaryWriter
+
+import scenograph
+from scenograph.errors import UserError
+from scenograph.files import make_folder, write_atomically
+from scenograph.scenes.drawing import contact_sheet
+from scenograph.scenes.vocabulary import Vocabulary
+from scenograph.training.recipe import MAY_CHANGE, Recipe, load_recipe
+
+
+class Records:
+    """The records in a run's folder. Only the main process ``writes``; elsewhere nothing is written."""
+
+    def __init__(self, folder: Path, writes: bool) -> None:
+        self.folder, self.writes = folder, writes
+        self._tensorboard: SummaryWriter | None = None
+
+    def vocabulary(self) -> Vocabulary | None:
+        """The names that the run's model learns, if it has begun. Raises ``UserError`` if they cannot be read."""
+        path = self.folder / "vocabulary.json"
+        try:
+            return Vocabulary.load(path) if path.exists() else None
+        except UserError as error:
+            raise UserError(f"{error}; delete it if the pack still has the names") from error
+
+    def claim(self, recipe: Recipe, vocabulary: Vocabulary) -> None:
+        """Say what the run is. Raises ``UserError`` if the folder is another's.
+
+        It belongs to one recipe, but for what :data:`~scenograph.training.recipe.MAY_CHANGE`.
+        """
+        path = self.folder / "recipe.yaml"
+        if path.exists():
+            # Fields that the recipe did not know when the run began have their defaults.
+            before, now = load_recipe(str(path)).settings(), recipe.settings()
+            for name in sorted((before.keys() | now.keys()) - MAY_CHANGE):
+                if before.get(name) != now.get(name):
+                    was, wanted = (f"{name}={settings.get(name)}" for settings in (before, now))
+                    raise UserError(
+                        f"{self.folder} holds a run with {was}, not {wanted}; choose another --out, where "
+                        f"training.start_from={self.folder} takes its networks over"
+                    )
+        if not self.writes:
+            return
+        write_atomically(path, yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False).encode())
+        write_atomically(self.folder / "vocabulary.json", vocabulary.to_json().encode())
+        write_atomically(self.folder / "versions.json", json.dumps(_versions(), indent=1).encode())
+
+    @contextmanager
+    def continued_from(self, step: int) -> Iterator[None]:
+        """Go on with the curves after a step; what a killed run wrote of later ones will be written again."""
+        if not self.writes:
+            yield
+            return
+        path = self.folder / "metrics.jsonl"
+        if path.exists():
+            lines = path.read_text().splitlines(keepends=True)
+            write_atomically(path, "".join(line for line in lines if _step_of(line) <= step).encode())
+        with SummaryWriter(self.folder / "tensorboard", purge_step=step) as self._tensorboard:
+            yield
+
+    def log(self, step: int, kind: str, figures: dict[str, float]) -> None:
+        """Add a point to each curve."""
+        if self._tensorboard is None:
+            return
+        for name, value in figures.items():
+            self._tensorboard.add_scalar(f"{kind}/{name}", value, step)
+        with (self.folder / "metrics.jsonl").open("a") as stream:
+            stream.write(json.dumps({"step": step, "kind": kind, **figures}) + "\n")
+
+    def add_grid(self, step: int, columns: dict[str, Sequence[Image.Image]]) -> None:
+        """A sheet of the same scenes in several ways side by side."""
+        pictures = [picture for row in zip(*columns.values(), strict=True) for picture in row]
+        sheet = contact_sheet(pictures, columns=len(columns) * max(8 // len(columns), 1))
+        folder = make_folder(self.folder / "grids")
+        write_atomically(folder / f"step-{step:08d}.png", lambda stream: sheet.save(stream, "PNG"))
+        if self._tensorboard is not None:
+            self._tensorboard.add_image(", ".join(columns), np.asarray(sheet), step, dataformats="HWC")
+
+
+def _step_of(line: str) -> float:
+    """The step of a logged line; a line that was cut short belongs to none that was reached."""
+    try:
+        return float(json.loads(line)["step"]) if line.endswith("\n") else math.inf
+    except (ValueError, KeyError, TypeError):
+        return math.inf
+
+
+def _versions() -> dict[str, str | None]:
+    git = subprocess.run(
+        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent
+    )
+    return {
+        "scenograph": scenograph.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "git": git.stdout.strip() or None,
+    }

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from scenograph.cli.console import console, progress_bar
-from scenograph.cli.evaluate import judge_of, measure, pipeline_subject
+from scenograph.cli.measure import judge_of, measure, pipeline_subject
 from scenograph.errors import UserError
 
 app = typer.Typer(no_args_is_help=True, help="Benchmarks that compare models.")

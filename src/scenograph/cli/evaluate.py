@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from scenograph.cli.console import console, progress_bar
+from scenograph.cli.measure import (
+    encoder_of,
+    judge_of,
+    layout_subject,
+    measure,
+    pictures_subject,
+    pipeline_subject,
+    print_figures,
+    tools_of,
+)
 from scenograph.devices import Precision
-from scenograph.errors import UserError, suggest, unreadable
+from scenograph.errors import UserError, unreadable
 
 if TYPE_CHECKING:
-    import torch
-    from PIL import Image
-
-    from scenograph.evaluation.encoders import Encoder
-    from scenograph.evaluation.protocols import Protocol
-    from scenograph.evaluation.session import Evaluation, Layouts, Subject, Tools
-    from scenograph.evaluation.summary import Figure
+    from scenograph.evaluation.session import Layouts, Subject
     from scenograph.models.base import Model
-    from scenograph.models.object_classifier import ObjectClassifier
-    from scenograph.pipelines import Pipeline
 
 app = typer.Typer()
 
-PAIRS = 24
-"""Real and generated pictures that the report shows side by side."""
 WEIGHTS = ("inception", "dinov2", "backbone", "heads")
 
 
@@ -134,66 +129,19 @@ def evaluate(
     curves = training_curves(training_run) if training_run else {}
     layouts = Layouts(pack, chosen)
     if pictures is not None:
-        subject = _pictures_subject(pictures)
+        subject = pictures_subject(pictures)
     elif layout and layout_alone and chosen.given == "graph" and set(chosen.metrics) <= LAYOUT_METRICS:
         placer = load_layout_model(layout, where, precision)
         _check_names(layouts, None, placer)
-        subject = _layout_subject(placer, layout, chosen.candidates, precision)
+        subject = layout_subject(placer, layout, chosen.candidates, precision)
     else:
         pipe = Pipeline.from_pretrained(model, layout=layout, image=image, device=where, precision=precision)
         _check_names(layouts, pipe.image, pipe.layout)
         subject = pipeline_subject(pipe, chosen, {"layout": layout, "image": model or image}, steps)
     if training_run is not None and pictures is None:
         _check_run(training_run, subject)
-    tools = _tools(layouts, where, classifier, _files(weights), detector, detections)
+    tools = tools_of(layouts, where, classifier, _files(weights), detector, detections)
     measure(layouts, out, subject, tools, steps, curves, training_run)
-
-
-def measure(
-    layouts: Layouts,
-    out: Path,
-    subject: Subject,
-    tools: Tools,
-    steps: int | None = None,
-    curves: dict[str, list[tuple[float, float]]] | None = None,
-    training_run: Path | None = None,
-) -> dict[str, Any] | None:
-    """Evaluate in the folder ``out``, print the figures and write the report; None on processes but the main one."""
-    from scenograph.evaluation.report import evaluation_curves, make_report, write_report
-    from scenograph.evaluation.session import Evaluation
-    from scenograph.evaluation.summary import Summary
-    from scenograph.files import reserved
-
-    protocol = layouts.protocol
-    request = {
-        "protocol": protocol.model_dump(mode="json"),
-        "data": layouts.identity(),
-        "models": subject.models,
-        "steps": steps,
-        "tools": tools.digests,
-    }
-    evaluation = Evaluation(out, layouts, subject, tools, _cache())
-    main = evaluation.processes.is_main_process
-    with reserved(out) if main else nullcontext(), progress_bar() as bar:
-        bar.disable = bar.disable or not main
-        task = bar.add_task("", total=None)
-
-        def progress(what: str, done: int, total: int) -> None:
-            bar.update(task, description=what, completed=done, total=total)
-
-        evaluation.run(request, progress)
-        if not main:
-            return None
-        figures = Summary(evaluation).figures(progress)
-    report = make_report(protocol, layouts.identity(), subject.models, figures, _notes(evaluation))
-    history = {} if training_run is None else evaluation_curves(training_run, report)
-    paths = write_report(out, report, _pairs(evaluation), history | (curves or {}))
-    if "layout" in evaluation.metrics:
-        paths.append(_results(evaluation))
-    _print(figures, report["notes"])
-    for path in paths:
-        console.print(f"wrote {path}")
-    return report
 
 
 @app.command("compare")
@@ -243,7 +191,7 @@ def compare_folders(
     from scenograph.devices import pick_device
     from scenograph.evaluation.summary import folder_figures
 
-    chosen = _encoder(
+    chosen = encoder_of(
         encoder,
         pick_device(device),
         _files(weights),
@@ -254,7 +202,7 @@ def compare_folders(
         figures = folder_figures(
             generated, real, chosen, splits, lambda w, d, t: bar.update(task, description=w, completed=d, total=t)
         )
-    _print(figures, [])
+    print_figures(figures, [])
 
 
 @app.command("retrieval")
@@ -284,7 +232,7 @@ def evaluate_retrieval(
         usable = values[np.isfinite(values)]
         value, error = ratio_with_error(usable, np.ones(len(usable)))
         figures.append(Figure(name, value, error, len(usable), meanings[name], share=True))
-    _print(figures, [])
+    print_figures(figures, [])
 
 
 def _settings(options: list[str] | None) -> dict[str, str]:
@@ -304,72 +252,6 @@ def _files(options: list[str] | None) -> dict[str, Path]:
             raise UserError(f"--weights {option!r}: there is no {path}")
         files[name] = Path(path)
     return files
-
-
-def judge_of(
-    classifier: str | None, device: torch.device, categories: Sequence[str] = (), remedy: str = ""
-) -> ObjectClassifier:
-    """The classifier that judges objects: a model by name or folder, or the shipped one.
-
-    Raises ``UserError`` for any other model, and for one that does not know all ``categories``.
-    """
-    from scenograph.models.object_classifier import ObjectClassifier
-    from scenograph.models.registry import AutoModel
-    from scenograph.pipelines import DEFAULT_CLASSIFIER
-
-    judge = AutoModel.from_pretrained(classifier or DEFAULT_CLASSIFIER)
-    if not isinstance(judge, ObjectClassifier):
-        raise UserError(f"--classifier {classifier}: is a {judge.name}, not an object-classifier")
-    unknown = [name for name in categories if name not in judge.vocabulary.category_index]
-    if unknown:
-        raise UserError(
-            f"the classifier does not know {unknown[0]!r}: give one trained on this data with --classifier{remedy}"
-        )
-    return judge.to(device)
-
-
-def _encoder(name: str, device: torch.device, files: dict[str, Path], judge: Callable[[], ObjectClassifier]) -> Encoder:
-    from scenograph.evaluation.encoders import ClassifierEncoder, DinoEncoder, InceptionEncoder
-
-    if name == "inception":
-        return InceptionEncoder(files.get("inception"), device)
-    if name == "dinov2":
-        return DinoEncoder(files.get("dinov2"), device)
-    if name != "classifier":
-        raise UserError(f"--encoder {name!r}: unknown {suggest(name, ('inception', 'dinov2', 'classifier'))}")
-    return ClassifierEncoder(judge())
-
-
-def _tools(
-    layouts: Layouts,
-    device: torch.device,
-    classifier: str | None,
-    files: dict[str, Path],
-    detector: str | None,
-    detections: Path | None,
-) -> Tools:
-    """The networks that the metrics need, before anything is drawn."""
-    from scenograph.evaluation.detection import Detector
-    from scenograph.evaluation.session import Tools
-    from scenograph.models.published.features import load_perceptual_distance
-
-    protocol = layouts.protocol
-    wanted, tools = set(protocol.metrics), Tools(detections=detections, device=device)
-    if "agreement" in wanted:
-        remedy = ", or leave agreement out of --metrics"
-        tools.judge = judge_of(classifier, device, layouts.vocabulary.categories, remedy)
-    if wanted & {"quality", "objects"}:
-        tools.encoder = _encoder(protocol.encoder, device, files, lambda: tools.judge or judge_of(classifier, device))
-    if "diversity" in wanted:
-        if protocol.repeats < 2:
-            raise UserError("the diversity metric needs two pictures per layout: --repeats 2")
-        distance = load_perceptual_distance(protocol.lpips, files.get("backbone"), files.get("heads"))
-        tools.lpips = distance.to(device)
-    if "detection" in wanted and detections is None:
-        if detector is None:
-            raise UserError("the detection metric needs --detector MODEL, or --detections FILE")
-        tools.detector = Detector(detector, device)
-    return tools
 
 
 def _check_run(run: Path, subject: Subject) -> None:
@@ -396,108 +278,6 @@ def _check_names(layouts: Layouts, image: Model | None, layout: Model | None) ->
             raise UserError(f"{layouts.pack}, layout {number}: {error}") from error
 
 
-def pipeline_subject(
-    pipe: Pipeline, protocol: Protocol, names: dict[str, str | None], steps: int | None = None
-) -> Subject:
-    """A pipeline's pictures, and its layouts; ``names`` of its models, the shipped ones without."""
-    from scenograph.evaluation.session import Subject
-    from scenograph.pipelines import DEFAULT_IMAGE, DEFAULT_LAYOUT
-
-    encode = partial(pipe.encode_pairs, truncation=protocol.truncation, candidates=protocol.candidates)
-
-    def draw(scenes: Sequence[Any], seeds: Sequence[int]) -> tuple[torch.Tensor, list[Any]]:
-        encoding = encode(scenes, seeds)
-        return pipe.pixels(encoding, steps), encoding.scenes
-
-    def place(scenes: Sequence[Any], seeds: Sequence[int]) -> list[Any]:
-        return encode(scenes, seeds).scenes
-
-    models = {}
-    if pipe.layout is not None and protocol.given == "graph":
-        models["layout"] = _identity(pipe.layout, names.get("layout") or DEFAULT_LAYOUT)
-    models["image"] = _identity(pipe.image, names.get("image") or DEFAULT_IMAGE, pipe.precision)
-    return Subject(models, draw, place)
-
-
-def _layout_subject(model: Model, name: str, candidates: int, precision: Precision) -> Subject:
-    """A layout model's layouts alone, the best of so many."""
-    from scenograph.evaluation.session import Subject
-    from scenograph.pipelines import place_objects
-
-    place = partial(place_objects, model, candidates=candidates, precision=precision)
-    return Subject({"layout": _identity(model, name, precision)}, place=place)
-
-
-def _pictures_subject(source: Path) -> Subject:
-    """The pictures of another program; their names, sizes and times tell them."""
-    from scenograph.evaluation.session import Subject
-
-    if not source.is_dir():
-        raise UserError(f"--pictures {source}: not a folder")
-    folder = source.resolve()
-    states = sorted((p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in folder.glob("sample_*"))
-    digest = hashlib.sha256(json.dumps(states).encode()).hexdigest()
-    return Subject({"pictures": {"name": str(folder), "digest": digest}}, pictures=folder)
-
-
-def _identity(model: Model, name: str, precision: Precision = "no") -> dict[str, str]:
-    halved = {} if precision == "no" else {"precision": precision}
-    return {"name": name, "digest": model.digest, **halved}
-
-
-def _cache() -> Path:
-    """Where measures of real pictures are kept."""
-    import os
-
-    from scenograph.files import make_folder
-
-    return make_folder(Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "scenograph" / "references")
-
-
-def _notes(evaluation: Evaluation) -> list[str]:
-    from scenograph.evaluation.encoders import InceptionEncoder
-    from scenograph.models.published.features import WEIGHTS
-
-    layouts, protocol, encoder = evaluation.layouts, evaluation.protocol, evaluation.tools.encoder
-    notes = [f"{name} not measured: {why}" for name, why in evaluation.left_out.items()]
-    if isinstance(encoder, InceptionEncoder) and not encoder.digest.startswith(WEIGHTS["inception"].sha256):
-        notes.append(f"Inception's weights ({encoder.digest[:8]}) are not the published ones: no score of any paper")
-    if protocol.expected is not None and layouts.count != protocol.expected:
-        notes.append(
-            f"{layouts.count} layouts where the published evaluation has {protocol.expected}: not comparable with it"
-        )
-    return notes
-
-
-def _results(evaluation: Evaluation) -> Path:
-    """True and predicted boxes of the first repeats, as Canonical Sg2Im's scripts read them."""
-    from scenograph.evaluation.results_csv import results_text, scene_result
-    from scenograph.files import write_atomically
-
-    results, repeats = [], evaluation.protocol.repeats
-    for chunk in range(evaluation.layouts.chunks):
-        true, ids = evaluation.layouts.scenes(chunk), evaluation.layouts.ids(chunk)
-        drawn = evaluation.scenes(chunk)[::repeats]
-        results += [scene_result(*row) for row in zip(ids, drawn, true, strict=True)]
-    return write_atomically(evaluation.folder / "results.csv", results_text(results).encode())
-
-
-def _pairs(evaluation: Evaluation) -> Image.Image | None:
-    """The first real and generated pictures, side by side."""
-    from scenograph.scenes.drawing import contact_sheet
-
-    if not evaluation.pictured:
-        return None
-    repeats = evaluation.protocol.repeats
-    try:
-        real = evaluation.layouts.pictures(0)[:PAIRS]
-    except UserError:
-        return None  # a pack without pictures
-    made = evaluation.pictures(0)[::repeats][:PAIRS]
-    sized = [one.resize(evaluation.size) for one in real]
-    return contact_sheet([one for pair in zip(sized, made, strict=True) for one in pair], columns=8)
-
-
 def _array(path: Path) -> Any:
     import numpy as np
 
@@ -506,15 +286,3 @@ def _array(path: Path) -> Any:
             return np.lib.format.read_array(stream, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise unreadable(path, error, "not an array of numbers (.npy), or cut short") from error
-
-
-def _print(figures: Sequence[Figure], notes: Sequence[str]) -> None:
-    import math
-
-    for note in notes:
-        console.print(f"[yellow]note:[/yellow] {note}")
-    width = max((len(figure.name) for figure in figures), default=0) + 2
-    for figure in figures:
-        error = f"± {figure.error:.4f}" if math.isfinite(figure.error) else ""
-        meaning = "; ".join([figure.meaning, *figure.notes])
-        console.print(f"  {figure.name:<{width}}{figure.value:>10.4f} {error:<11}{meaning}", markup=False)

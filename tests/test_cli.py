@@ -644,6 +644,28 @@ def test_sources_are_listed_with_their_options(scenograph):
         assert name in output
 
 
+def test_a_graph_gets_its_canonical_form(scenograph, tmp_path, caplog):
+    chain = "red cube left of blue sphere; green cylinder right of blue sphere"
+    implied = chain + "; red cube left of green cylinder; blue sphere right of red cube"
+    texts = [json.loads(succeed(scenograph("scene", "canonical", text)))["relationships"] for text in (chain, implied)]
+    assert texts[0] == texts[1] and len(texts[0]) == 6
+    succeed(scenograph("scene", "new", implied, "--out", "said.json"))
+    output = succeed(scenograph("scene", "canonical", "said.json", "--minimal", "--out", "fewest.json"))
+    assert output == "wrote fewest.json (4 relations became 2)\n"
+    assert json.loads((tmp_path / "fewest.json").read_text())["relationships"] == [[0, "left of", 1], [1, "left of", 2]]
+    code, _, told = scenograph("scene", "canonical", "said.json", "--out", "fewest.json")
+    assert code == 2 and "fewest.json exists and differs; add --overwrite" in told
+    code, _, told = scenograph("scene", "canonical", "said.json", "--model", "coco-stuff")
+    assert code == 2 and "unknown category 'cube'" in told
+    # Names of the scene that no model here has do no harm, and what is outvoted is left out.
+    things = {"objects": ["a", "b", "c"], "relationships": [[0, "above", 1], [1, "above", 2], [0, "above", 2]]}
+    things["relationships"] += [[0, "above", 2], [2, "above", 0]]
+    (tmp_path / "own.json").write_text(json.dumps(things))
+    made = json.loads(succeed(scenograph("scene", "canonical", "own.json", "--minimal")))
+    assert made == {"objects": ["a", "b", "c"], "relationships": [[0, "above", 1], [1, "above", 2]]}
+    assert "contradict others and are left out: [4] c (2) above a (0)" in caplog.text
+
+
 def test_scenes_are_checked_against_shipped_vocabularies_and_packs(scenograph, tmp_path, painted):
     (tmp_path / "scene.json").write_text('{"objects": ["giraffe", "grass"], "relationships": [[0, "above", 1]]}')
     assert scenograph("scene", "check", "scene.json", "--model", "coco-stuff")[0] == 0

@@ -281,7 +281,7 @@ def test_labels_of_crossing_arrows_stand_apart(count):
 
 def test_graphs_of_many_objects_fit_into_a_picture_and_their_arrows_reach():
     cube = SceneObject("cube")
-    relations = (*(Relation(i, "left of", (i + 60) % 128) for i in range(128)), Relation(60, "right of", 0))
+    relations = (*(Relation(i, "near", (i + 60) % 128) for i in range(128)), Relation(60, "by", 0))
     drawing = draw_graph(Scene((cube,) * 128, relations))
     picture = drawing.to_image()
     assert max(picture.size) == 6000 and picture.getcolors(1 << 20)
@@ -292,6 +292,27 @@ def test_graphs_of_many_objects_fit_into_a_picture_and_their_arrows_reach():
         (x, y), node = arrow.points[-1], nodes[relation.object]
         gaps = max(node.x0 - x, x - node.x1), max(node.y0 - y, y - node.y1)
         assert 0 < max(gaps) < 6
+
+
+def test_of_many_relations_those_are_drawn_that_the_others_follow_from():
+    count = 8
+    relations = [(i, "left of" if i < j else "right of", j) for i in range(count) for j in range(count) if i != j]
+    things = tuple(SceneObject("cube") for _ in range(count))
+    drawing = draw_graph(Scene(things, (*(Relation(*triple) for triple in relations), Relation(0, "near", 5))))
+    texts = [shape.text for shape in drawing.shapes if isinstance(shape, Label)]
+    assert texts.count("left of") == count - 1 and texts.count("near") == 1 and "right of" not in texts
+    assert texts[-1] == "drawn are the 8 relations that imply all 57"
+    note = drawing.shapes[-1]
+    assert note.y + 10 < drawing.height and text_width(note.text, 13) < drawing.width
+
+
+def test_scene_files_have_a_line_per_object_and_relation():
+    scene = Scene((SceneObject("cube", ("red",)), SceneObject("sky")), (Relation(0, "left of", 1),))
+    lines = scenes_to_json([scene]).splitlines()
+    assert lines[1] == '  {"category": "cube", "attributes": ["red"]},' and lines[-1] == '  [0, "left of", 1]]}'
+    assert len(lines) == 5
+    alone = Scene((SceneObject("cube"),))
+    assert [s.to_dict() for s in parse_scenes(scenes_to_json([scene, alone]))] == [scene.to_dict(), alone.to_dict()]
 
 
 def test_coco_annotations():

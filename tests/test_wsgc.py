@@ -23,16 +23,20 @@ from scenograph.models.published.wsgc import import_wsgc
 from scenograph.models.wsgc import CanonicalGraph, Wsgc, WsgcConfig
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.canonical import (
+    FORWARD,
     LOCATIONS,
     agreed,
     closure,
+    complete,
     contradictions,
+    fewest,
     implied,
     location_relations,
     minimal,
     outvoted,
     reduction,
 )
+from scenograph.scenes.geometry import CONVERSES
 from scenograph.scenes.scene import Relation, Scene, SceneObject
 from scenograph.scenes.text import scene_from_text
 from scenograph.scenes.vocabulary import Vocabulary
@@ -85,6 +89,33 @@ def test_minimal_graphs_imply_what_was_left_out(pairs, rising):
     if rising:
         for number in range(len(fewest)):
             assert everything(fewest[:number] + fewest[number + 1 :]) != everything(relations), "one is not needed"
+
+
+SPATIAL = st.tuples(st.integers(0, 5), st.sampled_from([*CONVERSES, "near"]), st.integers(0, 5))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(SPATIAL, max_size=25), st.randoms(use_true_random=False))
+def test_graphs_that_mean_the_same_have_one_canonical_form(triples, random):
+    relations = [Relation(*triple) for triple in triples if triple[0] != triple[2]]
+    whole, small = complete(relations), fewest(relations)
+    assert {*relations} <= {*whole} and len(small) <= len({*relations})
+    assert complete(small) == complete(whole) == whole
+    assert all(r.predicate in (*FORWARD, "near") for r in small)
+    # Said in other words: any relations that include the fewest and hold.
+    others = [r for r in whole if r in small or random.random() < 0.5]
+    random.shuffle(others)
+    turned = [Relation(r.object, CONVERSES[r.predicate], r.subject) if r.predicate in CONVERSES else r for r in small]
+    assert complete(others) == complete(turned) == whole
+    if contradictions(relations) == ([], []):
+        assert fewest(others) == fewest(turned) == fewest(whole) == small
+
+
+def test_canonical_forms_use_only_the_names_there_are():
+    chain = [Relation(1, "right of", 0), Relation(2, "right of", 1)]
+    assert complete(chain, ("right of",)) == [*chain[:1], Relation(2, "right of", 0), *chain[1:]]
+    assert fewest([*chain, Relation(2, "right of", 0)], ("right of",)) == chain
+    assert fewest(chain) == [Relation(0, "left of", 1), Relation(1, "left of", 2)]
 
 
 def test_relations_without_transitivity_stay():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -38,9 +37,10 @@ def new(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
     """Turn one line of text into a scene file."""
+    from scenograph.scenes.scene import scenes_to_json
     from scenograph.scenes.text import scene_from_text
 
-    content = json.dumps(scene_from_text(text, vocabulary_of(model)).to_dict(), indent=1) + "\n"
+    content = scenes_to_json([scene_from_text(text, vocabulary_of(model))])
     if out is None:
         console.print(content, end="", markup=False)
         return
@@ -66,6 +66,42 @@ def check(scene: SceneArgument, model: ModelOption = None) -> None:
             markup=False,
         )
     console.print(f"ok: {len(scenes)} scene{'s' * (len(scenes) != 1)}")
+
+
+@app.command()
+def canonical(
+    scene: SceneArgument,
+    minimal: Annotated[
+        bool, typer.Option("--minimal", help="The fewest relations that say as much, instead of all that follow.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option("--out", help="File to write; printed if absent.")] = None,
+    model: ModelOption = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+) -> None:
+    """Complete a graph with all relations that follow from it: converses, and left of what is left of, and so on.
+
+    Graphs that mean the same become the same. Relations that others contradict more than they do others are left out.
+    """
+    from dataclasses import replace
+
+    from scenograph.scenes.canonical import agreed, complete, fewest
+    from scenograph.scenes.geometry import CONVERSES
+    from scenograph.scenes.scene import scenes_to_json
+
+    vocabulary = None if model is None and scene.endswith(".json") else vocabulary_of(model)
+    scenes, _ = read_source(scene, vocabulary)
+    if vocabulary is not None:
+        vocabulary.check(scenes)
+    predicates = CONVERSES if vocabulary is None else vocabulary.predicates
+    form = fewest if minimal else complete
+    made = [replace(s, relations=tuple(form(s.relations, predicates))) for s in agreed(scenes)]
+    content = scenes_to_json(made)
+    if out is None:
+        console.print(content, end="", markup=False)
+        return
+    write_files([(out, content.encode())], overwrite)
+    before, after = (sum(len(item.relations) for item in some) for some in (scenes, made))
+    console.print(f"wrote {out} ({before} relations became {after})")
 
 
 @app.command()

@@ -6,7 +6,7 @@ Pure algebra, without any chance: the sampled part of canonical scene graphs is 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,13 +21,14 @@ from scenograph.scenes.vocabulary import Vocabulary
 LOCATIONS = ("below", "above", "left of", "right of", "inside", "surrounding")
 """What :func:`location_relations` can say, in the order it says it."""
 
+FORWARD = tuple(CONVERSES)[::2]
+"""Of each spatial predicate and its converse the one that :func:`fewest` says."""
 
 NAMED = 5
 """Of the relations that a warning is about, as many are named."""
 
 FARTHEST = 0.9
 """Of edges that lead back, those more than this part as far as the farthest are taken out together."""
-
 
 log = logging.getLogger(__name__)
 
@@ -121,10 +122,7 @@ def contradictions(relations: Sequence[Relation]) -> tuple[list[int], list[int]]
 
     Considered is each predicate, with its converse, by itself.
     """
-    forwards = [
-        Relation(r.object, converse, r.subject) if (converse := CONVERSES.get(r.predicate, "")) > r.predicate else r
-        for r in relations
-    ]
+    forwards = [_forward(relation, CONVERSES) for relation in relations]
     names, votes = _spatial_votes(forwards)
     wrong = outvoted(votes)
     left = (votes > 0) & ~wrong
@@ -134,6 +132,25 @@ def contradictions(relations: Sequence[Relation]) -> tuple[list[int], list[int]]
         found = [i for i, r in enumerate(forwards) if r.predicate in named and named[r.predicate][r.subject][r.object]]
         parts.append(found)
     return parts[0], parts[1]
+
+
+def complete(relations: Iterable[Relation], predicates: Collection[str] = CONVERSES) -> list[Relation]:
+    """Relations and all that the spatial ones among them imply, converses included; each once, sorted.
+
+    ``predicates`` are the names that may be used. The canonical form of a graph (Herzig et al. 2020): graphs that mean
+    the same become the same, if they contradict nothing.
+    """
+    converses = {turned for r in relations if (turned := _turned(r)) is not None and turned.predicate in predicates}
+    both = _sorted({*relations, *converses})
+    return _sorted({*both, *implied(both)})
+
+
+def fewest(relations: Iterable[Relation], predicates: Collection[str] = CONVERSES) -> list[Relation]:
+    """The fewest relations that say as much, sorted: spatial ones one way round and without those that others imply.
+
+    They are left of, above, inside or in front of, rather than the converse, where ``predicates`` has these names.
+    """
+    return minimal(_sorted({_forward(relation, predicates) for relation in relations}))
 
 
 def implied(relations: Sequence[Relation]) -> list[Relation]:
@@ -170,6 +187,22 @@ def location_relations(boxes: Sequence[Box], centres: Sequence[tuple[float, floa
              "right of": right & beside, "inside": surrounding.T, "surrounding": surrounding}  # fmt: skip
     edges = reduction(torch.from_numpy(np.stack([found[name] for name in LOCATIONS])))
     return [Relation(i, LOCATIONS[name], j) for name, i, j in edges.nonzero().tolist()]
+
+
+def _turned(relation: Relation) -> Relation | None:
+    """The same, said the other way round; None where no converse is known."""
+    converse = CONVERSES.get(relation.predicate)
+    return None if converse is None else Relation(relation.object, converse, relation.subject)
+
+
+def _forward(relation: Relation, predicates: Collection[str]) -> Relation:
+    """The relation, or its converse, if that is one of the first names of the pairs and among the predicates."""
+    turned = _turned(relation)
+    return turned if turned is not None and turned.predicate in FORWARD and turned.predicate in predicates else relation
+
+
+def _sorted(relations: Iterable[Relation]) -> list[Relation]:
+    return sorted(relations, key=lambda r: (r.subject, r.predicate, r.object))
 
 
 def _spatial_votes(relations: Sequence[Relation]) -> tuple[list[str], Tensor]:

@@ -32,6 +32,9 @@ LARGEST = 6000
 FINE = 2
 """Times as many while painting: Pillow's lines have jags, which go when two by two become one."""
 
+READABLE = 40
+"""Relations that a drawing of a graph has room for: of more only those that the others follow from are drawn."""
+
 COLOR_NAMES: dict[str, Color] = {
     "gray": (110, 110, 110), "red": (190, 45, 45), "blue": (50, 85, 215), "green": (40, 125, 35),
     "brown": (135, 84, 38), "purple": (135, 48, 195), "cyan": (20, 165, 170), "yellow": (205, 175, 10),
@@ -107,14 +110,18 @@ class Drawing:
 
 
 def draw_graph(scene: Scene) -> Drawing:
-    """Objects on an ellipse, an arrow per pair of related objects with the relations written on it."""
+    """Objects on an ellipse, an arrow per pair of related objects with the relations written on it.
+
+    Of more than ``READABLE`` relations the fewest that imply all are drawn, and a line below says so.
+    """
+    scene, note = _readable(scene)
     names = [thing.label for thing in scene.objects]
     widths = [text_width(name) + 24 for name in names]
     count = len(names)
     labels: dict[tuple[int, int], list[str]] = defaultdict(list)
     for relation in scene.relations:
         labels[relation.subject, relation.object].append(relation.predicate)
-    radius_x = 0.0 if count == 1 else max(150.0, 0.5 * max(widths) + 34 * count)
+    radius_x = 0.0 if count == 1 else max(150.0, 0.5 * max(widths) + 42 * count)
     radius_y = 0.0 if count == 1 else 30.0 * max(count, 3)
     if count == 2:
         radius_y = 0.0
@@ -140,7 +147,23 @@ def draw_graph(scene: Scene) -> Drawing:
         arrow, spots = _arrow(places, widths, subject, target, (target, subject) in labels)
         lines += arrow
         texts += _text_on_paper(spots, ", ".join(predicates), taken)
+    if note:
+        texts.append(Label(width / 2, height - 4, note, size=13))
+        width, height = max(width, text_width(note, 13) + 20), height + 12
     return Drawing(width, height, (*lines, *nodes, *texts))
+
+
+def _readable(scene: Scene) -> tuple[Scene, str]:
+    """The scene with the relations to draw, and what is to be said of it."""
+    if len(scene.relations) <= READABLE:
+        return scene, ""
+    from scenograph.scenes.canonical import fewest  # torch takes a while to import
+
+    drawn = fewest(scene.relations)
+    if len(drawn) == len(scene.relations):
+        return scene, ""
+    note = f"drawn are the {len(drawn)} relations that imply all {len(scene.relations)}"
+    return replace(scene, relations=tuple(drawn)), note
 
 
 def draw_layout(scene: Scene, side: float = 480.0) -> Drawing:

@@ -147,9 +147,16 @@ def load_scenes(path: Path) -> list[Scene]:
 
 
 def scenes_to_json(scenes: list[Scene]) -> str:
-    """The text of a scene file: one scene as an object, several as a list."""
-    value = [scene.to_dict() for scene in scenes]
-    return json.dumps(value[0] if len(value) == 1 else value, indent=1) + "\n"
+    """The text of a scene file, an object or a relation per line: one scene as an object, several as a list."""
+    texts = []
+    for scene in scenes:
+        fields = (f'"{name}": {_lines(values)}' for name, values in scene.to_dict().items())
+        texts.append("{" + ",\n ".join(fields) + "}")
+    return (texts[0] if len(texts) == 1 else "[\n" + ",\n".join(texts) + "\n]") + "\n"
+
+
+def _lines(values: list[Any]) -> str:
+    return "[" + ",".join(f"\n  {json.dumps(value)}" for value in values) + "]"
 
 
 def save_scenes(path: Path, scenes: list[Scene]) -> None:

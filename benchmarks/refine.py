@@ -12,11 +12,10 @@ import time
 
 import numpy as np
 
-from scenograph.scenes.geometry import relation_holds
+from scenograph.scenes.geometry import CONVERSES, relation_holds
 from scenograph.scenes.refine import refine
 from scenograph.scenes.scene import Relation, Scene, SceneObject
 
-PREDICATES = ("left of", "right of", "above", "below", "in front of", "behind")
 COUNTS = (3, 5, 10, 20, 50)
 
 
@@ -31,7 +30,7 @@ def random_scene(rng: np.random.Generator, count: int) -> Scene:
     true, relations = random_boxes(rng, count), []
     while len(relations) < 2 * count:
         i, j = (int(n) for n in rng.choice(count, 2, replace=False))
-        predicate = str(rng.choice(PREDICATES))
+        predicate = str(rng.choice(list(CONVERSES)))
         if relation_holds(predicate, true[i], true[j]):
             relations.append(Relation(i, predicate, j))
     return Scene(tuple(SceneObject("cube", box=tuple(b)) for b in random_boxes(rng, count).tolist()), tuple(relations))

@@ -411,6 +411,19 @@ def test_of_many_layouts_the_first_and_the_last_are_named(scenograph):
     ]
 
 
+def test_refined_layouts_keep_relations_that_no_model_knows(scenograph, tmp_path):
+    text = "red cube larger than sphere; sphere above red cube"
+    code, _, told = scenograph("layout", text)
+    assert code == 2 and "the layout model (mise-layout): relationships[0]: unknown predicate 'larger than'" in told
+    assert "or let --refine see to it" in told
+    succeed(scenograph("layout", text, "--refine", "--out", "placed"))
+    scene = json.loads((tmp_path / "placed" / "red-cube-larger-than-sphere-sphere-above.json").read_text())
+    (x0, y0, x1, y1), (u0, v0, u1, v1) = (thing["box"] for thing in scene["objects"])
+    assert x1 - x0 > u1 - u0 and y1 - y0 > v1 - v0 and v0 + v1 < y0 + y1
+    (tmp_path / "typo.json").write_text('{"objects": [{"category": "cube", "attributes": ["redd"]}]}')
+    assert "unknown attribute 'redd' (did you mean 'red'?)" in scenograph("layout", "typo.json", "--refine")[2]
+
+
 def test_scene_commands(scenograph, tmp_path):
     succeed(scenograph("scene", "new", TEXT, "--out", "s.json"))
     assert json.loads((tmp_path / "s.json").read_text())["relationships"] == [[0, "left of", 1]]

@@ -155,3 +155,18 @@ def test_pictures_of_refined_layouts():
     with pytest.raises(UserError, match="contradict each other"):
         pipe("red cube left of blue sphere; blue sphere left of red cube", refine=True, steps=1)
     assert scene_from_text(words, pipe.vocabulary).objects[0].box is None
+
+
+def test_models_need_not_know_what_refining_sees_to():
+    pipe = Pipeline.from_pretrained(device="cpu")
+    assert "above" not in pipe.vocabulary.predicates
+    words = "red sphere above blue cube; red sphere smaller than blue cube; green cylinder taller than blue cube"
+    result = pipe(words, seeds=range(3), steps=1, refine=True)
+    assert [holding(scene) for scene in result.scenes] == [3] * 3
+    boxed = result.scenes[0]
+    assert pipe(boxed, steps=1, refine=True).scenes[0].objects[0].box == boxed.objects[0].box
+    for asked in (words, boxed):
+        with pytest.raises(UserError, match=r"unknown predicate 'above' .*, or let --refine see to it"):
+            pipe(asked, steps=1)
+    with pytest.raises(UserError, match=r"unknown predicate 'riding' \(choose from: [^)]*\)$"):
+        pipe(Scene((SceneObject("cube"),) * 2, (Relation(0, "riding", 1),)), steps=1, refine=True)

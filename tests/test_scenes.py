@@ -14,7 +14,7 @@ from scenograph.errors import UserError
 from scenograph.scenes.batch import SceneBatch, images_to_uint8
 from scenograph.scenes.coco import coco_annotations
 from scenograph.scenes.drawing import INK, Drawing, Label, Polyline, Rectangle, draw_graph, draw_layout, text_width
-from scenograph.scenes.geometry import box_from_xywh, box_iou, mask_centre, relation_holds, sg2im_relation
+from scenograph.scenes.geometry import CONVERSES, box_from_xywh, box_iou, mask_centre, relation_holds, sg2im_relation
 from scenograph.scenes.scene import (
     MAX_OBJECTS,
     Relation,
@@ -209,18 +209,42 @@ def test_sg2im_containment_comes_first_and_is_strict():
     assert sg2im_relation(outer, outer, (0.6, 0.5), (0.5, 0.5)) == "right of"
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "holding"),
+    [
+        (
+            (0.1, 0.1, 0.2, 0.2),
+            (0.3, 0.5, 0.7, 0.8),
+            "left of, above, behind, smaller than, narrower than, shorter than",
+        ),
+        (
+            (0.4, 0.2, 0.5, 0.9),
+            (0.3, 0.1, 0.8, 1.0),
+            "inside, left of, behind, smaller than, narrower than, shorter than",
+        ),
+        ((0.3, 0.4, 0.7, 0.5), (0.4, 0.1, 0.6, 0.6), "below, behind, wider than, shorter than"),
+        ((0.3, 0.4, 0.7, 0.5), (0.3, 0.4, 0.7, 0.5), ""),
+        (
+            (0.0, 0.3, 0.9, 0.9),
+            (0.1, 0.3, 0.2, 0.8),
+            "right of, below, in front of, larger than, wider than, taller than",
+        ),
+    ],
+)
+def test_what_boxes_show(first, second, holding):
+    shown = {name for name in CONVERSES if relation_holds(name, np.array(first), np.array(second))}
+    assert shown == set(filter(None, holding.split(", ")))
+
+
 def test_every_spatial_predicate_has_its_converse():
     rng = np.random.default_rng(0)
-    low = rng.uniform(0, 0.5, (50, 2, 2))
-    boxes = np.concatenate([low, low + rng.uniform(0.05, 0.5, (50, 2, 2))], axis=-1)
-    for predicate, converse in [
-        ("left of", "right of"),
-        ("above", "below"),
-        ("in front of", "behind"),
-        ("inside", "surrounding"),
-    ]:
-        first, second = boxes[:, 0], boxes[:, 1]
-        assert np.array_equal(relation_holds(predicate, first, second), relation_holds(converse, second, first))
+    low = rng.uniform(0, 0.5, (500, 2, 2))
+    boxes = np.concatenate([low, low + rng.uniform(0.05, 0.5, (500, 2, 2))], axis=-1)
+    first, second = boxes[:, 0], boxes[:, 1]
+    for predicate, converse in CONVERSES.items():
+        holds = relation_holds(predicate, first, second)
+        assert holds.any() and not (holds & relation_holds(converse, first, second)).any()
+        assert np.array_equal(holds, relation_holds(converse, second, first))
     assert relation_holds("next to", boxes[:, 0], boxes[:, 1]) is None
 
 

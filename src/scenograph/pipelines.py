@@ -26,6 +26,7 @@ from scenograph.models.base import Model
 from scenograph.models.registry import AutoModel
 from scenograph.scenes.batch import SceneBatch, images_to_uint8
 from scenograph.scenes.canonical import agreed
+from scenograph.scenes.geometry import CONVERSES
 from scenograph.scenes.scene import BOX_DECIMALS, CANVAS, ObjectSeed, Scene, cut
 from scenograph.scenes.text import scene_from_text
 from scenograph.scenes.vocabulary import Vocabulary
@@ -172,7 +173,8 @@ class Pipeline:
                 complete = place_objects(self.layout, complete, seeds, refine, candidates)
             elif refine:
                 complete = place_objects(self.image, complete, seeds, refine, candidates)
-            batch = _batch(self.image, complete)
+            known = [_without_unknown_spatial(s, self.vocabulary) for s in complete] if refine else complete
+            batch = _batch(self.image, known)
             if self.image.latent_size:
                 batch = _with_latents(batch, complete, seeds, self.image.latent_size, truncation)
             if style is not None:
@@ -194,16 +196,16 @@ class Pipeline:
         """Scenes from whatever form they are in. Raises ``UserError`` for names no model here knows.
 
         Boxes are cut to the canvas, and relations that contradict others left out, with a warning. These are kept for
-        ``refine``, which has an error for them.
+        ``refine``, which has an error for them, and which needs no model that knows the spatial predicates.
         """
         items = [scenes] if isinstance(scenes, Scene | dict | str) else list(scenes)
         result = []
         for item in items:
             if isinstance(item, str):
-                result.append(scene_from_text(item, self.vocabulary))
+                result.append(scene_from_text(item, self.vocabulary.with_predicates(CONVERSES)))
             else:
                 result.append(item if isinstance(item, Scene) else Scene.from_dict(item))
-        check_names(result, self.image, self.layout)
+        check_names(result, self.image, self.layout, refine)
         result = [cut_to_canvas(s, f"scene {i}, " if len(result) > 1 else "") for i, s in enumerate(result)]
         if not refine:
             result = agreed(result)
@@ -217,21 +219,24 @@ class Pipeline:
         return result
 
 
-def check_names(scenes: Sequence[Scene], image: Model | None, layout: Model | None) -> None:
+def check_names(scenes: Sequence[Scene], image: Model | None, layout: Model | None, refine: bool = False) -> None:
     """Raise ``UserError`` at the first name that a model does not know.
 
-    The layout model's names matter where boxes are missing, and attributes it does not know never do.
+    The layout model's names matter where boxes are missing, and attributes it does not know never do. ``refine`` sees
+    to spatial predicates, so that models need not know them.
     """
     if image is not None:
-        _check("image", image, scenes)
+        check_model_names("image", image, scenes, refine)
     if layout is not None:
         asked = [_without_unknown_attributes(scene, layout.vocabulary) for scene in scenes if _is_open(scene)]
-        _check("layout", layout, asked, "; give every object a box, or name a layout model that knows it with --layout")
+        remedy = "; give every object a box, or name a layout model that knows it with --layout"
+        check_model_names("layout", layout, asked, refine, remedy)
 
 
-def _check(half: str, model: Model, scenes: Sequence[Scene], remedy: str = "") -> None:
+def check_model_names(half: str, model: Model, scenes: Sequence[Scene], refine: bool, remedy: str = "") -> None:
+    """:func:`check_names` for one model, which is called the image or the layout model."""
     try:
-        model.vocabulary.check(scenes)
+        model.vocabulary.check([_without_unknown_spatial(s, model.vocabulary) for s in scenes] if refine else scenes)
     except UserError as error:
         raise UserError(f"the {half} model ({model.name}): {error}{remedy}") from error
 
@@ -266,7 +271,10 @@ def place_objects(
     """
     if all(thing.box is not None for scene in scenes for thing in scene.objects):
         return list(scenes)
-    batch = _batch(model, [_without_unknown_attributes(scene, model.vocabulary) for scene in scenes])
+    known = [_without_unknown_attributes(scene, model.vocabulary) for scene in scenes]
+    if refine:
+        known = [_without_unknown_spatial(scene, model.vocabulary) for scene in known]
+    batch = _batch(model, known)
     with half_precision(model.device, precision):
         outputs = model.candidates(batch, candidates, _generators(seeds, "layout"))
     boxes = torch.stack([output.boxes for output in outputs if output.boxes is not None])
@@ -337,6 +345,14 @@ def _without_unknown_attributes(scene: Scene, vocabulary: Vocabulary) -> Scene:
         replace(thing, attributes=tuple(name for name in thing.attributes if name in known)) for thing in scene.objects
     )
     return replace(scene, objects=tuple(objects))
+
+
+def _without_unknown_spatial(scene: Scene, vocabulary: Vocabulary) -> Scene:
+    """The scene without spatial relations that a model does not know."""
+    known = vocabulary.predicate_index
+    return replace(
+        scene, relations=tuple(r for r in scene.relations if r.predicate in known or r.predicate not in CONVERSES)
+    )
 
 
 def _batch(model: Model, scenes: Sequence[Scene]) -> SceneBatch:

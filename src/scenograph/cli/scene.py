@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -37,10 +38,11 @@ def new(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
     """Turn one line of text into a scene file."""
+    from scenograph.scenes.geometry import CONVERSES
     from scenograph.scenes.scene import scenes_to_json
     from scenograph.scenes.text import scene_from_text
 
-    content = scenes_to_json([scene_from_text(text, vocabulary_of(model))])
+    content = scenes_to_json([scene_from_text(text, vocabulary_of(model).with_predicates(CONVERSES))])
     if out is None:
         console.print(content, end="", markup=False)
         return
@@ -90,9 +92,10 @@ def canonical(
 
     vocabulary = None if model is None and scene.endswith(".json") else vocabulary_of(model)
     scenes, _ = read_source(scene, vocabulary)
-    if vocabulary is not None:
+    predicates: Collection[str] = CONVERSES
+    if model is not None and vocabulary is not None:
         vocabulary.check(scenes)
-    predicates = CONVERSES if vocabulary is None else vocabulary.predicates
+        predicates = vocabulary.predicates
     form = fewest if minimal else complete
     made = [replace(s, relations=tuple(form(s.relations, predicates))) for s in agreed(scenes)]
     content = scenes_to_json(made)
@@ -197,6 +200,7 @@ def vocabulary_of(model: str | None) -> Vocabulary:
 
 def read_source(source: str, vocabulary: Vocabulary | None) -> tuple[list[Scene], str]:
     """Scenes and a stem for file names, from a JSON file or one line of text."""
+    from scenograph.scenes.geometry import CONVERSES
     from scenograph.scenes.scene import load_scenes
     from scenograph.scenes.text import scene_from_text
 
@@ -204,7 +208,7 @@ def read_source(source: str, vocabulary: Vocabulary | None) -> tuple[list[Scene]
         return load_scenes(Path(source)), Path(source).stem
     if vocabulary is None:
         raise UserError(f"{source!r} is not a file")
-    return [scene_from_text(source, vocabulary)], _slug(source)
+    return [scene_from_text(source, vocabulary.with_predicates(CONVERSES))], _slug(source)
 
 
 def _slug(text: str) -> str:

@@ -13,16 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scenograph.scenes.geometry import CONVERSES
+from scenograph.scenes.geometry import CONVERSES, MEASURES
 from scenograph.scenes.scene import Box, Relation, Scene
 from scenograph.scenes.text import relation_to_text
 from scenograph.scenes.vocabulary import Vocabulary
 
 LOCATIONS = ("below", "above", "left of", "right of", "inside", "surrounding")
 """What :func:`location_relations` can say, in the order it says it."""
-
-FORWARD = tuple(CONVERSES)[::2]
-"""Of each spatial predicate and its converse the one that :func:`fewest` says."""
 
 NAMED = 5
 """Of the relations that a warning is about, as many are named."""
@@ -35,8 +32,7 @@ log = logging.getLogger(__name__)
 
 def with_locations(vocabulary: Vocabulary) -> Vocabulary:
     """The names, and the predicates of location graphs that they lack, at the end."""
-    missing = tuple(name for name in LOCATIONS if name not in vocabulary.predicates)
-    return replace(vocabulary, predicates=(*vocabulary.predicates, *missing))
+    return vocabulary.with_predicates(LOCATIONS)
 
 
 def closure(adjacency: Tensor) -> Tensor:
@@ -148,7 +144,8 @@ def complete(relations: Iterable[Relation], predicates: Collection[str] = CONVER
 def fewest(relations: Iterable[Relation], predicates: Collection[str] = CONVERSES) -> list[Relation]:
     """The fewest relations that say as much, sorted: spatial ones one way round and without those that others imply.
 
-    They are left of, above, inside or in front of, rather than the converse, where ``predicates`` has these names.
+    They are left of, above, inside and so on (:data:`~scenograph.scenes.geometry.MEASURES`), rather than the converse,
+    where ``predicates`` has these names.
     """
     return minimal(_sorted({_forward(relation, predicates) for relation in relations}))
 
@@ -196,9 +193,11 @@ def _turned(relation: Relation) -> Relation | None:
 
 
 def _forward(relation: Relation, predicates: Collection[str]) -> Relation:
-    """The relation, or its converse, if that is one of the first names of the pairs and among the predicates."""
+    """The relation, or its converse, if ``MEASURES`` has that one and it is among the predicates."""
     turned = _turned(relation)
-    return turned if turned is not None and turned.predicate in FORWARD and turned.predicate in predicates else relation
+    return (
+        turned if turned is not None and turned.predicate in MEASURES and turned.predicate in predicates else relation
+    )
 
 
 def _sorted(relations: Iterable[Relation]) -> list[Relation]:

@@ -20,9 +20,26 @@ CONVERSES: dict[str, str] = {
     "surrounding": "inside",
     "in front of": "behind",
     "behind": "in front of",
+    "larger than": "smaller than",
+    "smaller than": "larger than",
+    "wider than": "narrower than",
+    "narrower than": "wider than",
+    "taller than": "shorter than",
+    "shorter than": "taller than",
 }
 """Spatial predicates that no object has to itself, each with its converse."""
 
+_NARROWER, _SHORTER = (-1.0, 0.0, 1.0, 0.0), (0.0, -1.0, 0.0, 1.0)
+MEASURES: dict[str, tuple[tuple[float, float, float, float], ...]] = {
+    "left of": ((0.5, 0.0, 0.5, 0.0),),
+    "above": ((0.0, 0.5, 0.0, 0.5),),
+    "inside": ((-1.0, 0.0, 0.0, 0.0), (0.0, -1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 0.0, 1.0)),
+    "behind": ((0.0, 0.0, 0.0, 1.0),),
+    "smaller than": (_NARROWER, _SHORTER),
+    "narrower than": (_NARROWER,),
+    "shorter than": (_SHORTER,),
+}
+"""Of each pair of converses one: it holds if all these weighted sums of edges are less for the subject's box."""
 
 MIRRORED: dict[str, str] = {
     "left of": "right of",
@@ -109,24 +126,11 @@ def relation_holds(predicate: str, subject: np.ndarray, other: np.ndarray) -> np
     """Whether each pair of boxes shows the predicate, or None for predicates that geometry cannot decide.
 
     Left, right, above and below compare centres. "In front of" and "behind" compare lower edges: on a common
-    floor seen from above, what stands nearer reaches lower in the picture.
+    floor seen from above, what stands nearer reaches lower in the picture. Larger is what is both wider and taller.
     """
-    x, y = (subject[..., 0] + subject[..., 2]) / 2, (subject[..., 1] + subject[..., 3]) / 2
-    other_x, other_y = (other[..., 0] + other[..., 2]) / 2, (other[..., 1] + other[..., 3]) / 2
-    if predicate == "left of":
-        return x < other_x
-    if predicate == "right of":
-        return x > other_x
-    if predicate == "above":
-        return y < other_y
-    if predicate == "below":
-        return y > other_y
-    if predicate == "in front of":
-        return subject[..., 3] > other[..., 3]
-    if predicate == "behind":
-        return subject[..., 3] < other[..., 3]
-    if predicate == "inside":
-        return np.all(subject[..., :2] > other[..., :2], -1) & np.all(subject[..., 2:] < other[..., 2:], -1)
-    if predicate == "surrounding":
-        return np.all(subject[..., :2] < other[..., :2], -1) & np.all(subject[..., 2:] > other[..., 2:], -1)
-    return None
+    if predicate not in CONVERSES:
+        return None
+    if predicate not in MEASURES:
+        return relation_holds(CONVERSES[predicate], other, subject)
+    measures = np.array(MEASURES[predicate], dtype=subject.dtype).T
+    return (subject @ measures < other @ measures).all(axis=-1)

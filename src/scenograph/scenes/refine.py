@@ -15,7 +15,7 @@ from scipy.optimize import OptimizeResult, linprog
 from scipy.sparse import coo_array
 
 from scenograph.errors import UserError
-from scenograph.scenes.geometry import box_area
+from scenograph.scenes.geometry import CONVERSES, MEASURES, box_area
 from scenograph.scenes.scene import BOX_DECIMALS, Relation, Scene
 from scenograph.scenes.text import relation_to_text
 
@@ -73,25 +73,18 @@ def refine(scene: Scene, movable: Sequence[bool] | None = None) -> Scene:
 
 def _asked(relation: Relation, number: int, margin: float) -> list[_Constraint]:
     """What a relation asks of edges; nothing if geometry cannot decide it."""
-    s, o = relation.subject, relation.object
-    if s == o:
+    first, second, predicate = relation.subject, relation.object, relation.predicate
+    if first == second or predicate not in CONVERSES:
         return []
-    low_s, high_s, low_o, high_o = 2 * s, 2 * s + 1, 2 * o, 2 * o + 1
-    first: Row = [(low_s, 0.5), (high_s, 0.5), (low_o, -0.5), (high_o, -0.5)]  # centre of s before centre of o
-    turned: Row = [(edge, -value) for edge, value in first]
-    within: list[Row] = [[(low_o, 1.0), (low_s, -1.0)], [(high_s, 1.0), (high_o, -1.0)]]
-    around: list[Row] = [[(low_s, 1.0), (low_o, -1.0)], [(high_o, 1.0), (high_s, -1.0)]]
-    table: dict[str, list[tuple[int, Row]]] = {
-        "left of": [(0, first)],
-        "right of": [(0, turned)],
-        "above": [(1, first)],
-        "below": [(1, turned)],
-        "in front of": [(1, [(high_o, 1.0), (high_s, -1.0)])],
-        "behind": [(1, [(high_s, 1.0), (high_o, -1.0)])],
-        "inside": [(axis, row) for axis in (0, 1) for row in within],
-        "surrounding": [(axis, row) for axis in (0, 1) for row in around],
-    }
-    return [_Constraint(axis, row, -margin, number) for axis, row in table.get(relation.predicate, [])]
+    if predicate not in MEASURES:
+        first, second, predicate = second, first, CONVERSES[predicate]
+    result = []
+    for measure in MEASURES[predicate]:
+        axis = int(any(measure[1::2]))
+        low, high = measure[axis::2]
+        row = [(2 * first, low), (2 * first + 1, high), (2 * second, -low), (2 * second + 1, -high)]
+        result.append(_Constraint(axis, row, -margin, number))
+    return result
 
 
 def _solve(boxes: np.ndarray, constraints: Iterable[_Constraint], free: Sequence[bool]) -> np.ndarray | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from scenograph.errors import UserError, suggest, unreadable
+from scenograph.scenes.geometry import CONVERSES
 from scenograph.scenes.scene import Scene
 
 IMAGE_CATEGORY = "__image__"
@@ -59,6 +60,10 @@ class Vocabulary:
         categories, predicates = (IMAGE_CATEGORY, *self.categories), (IN_IMAGE_PREDICATE, *self.predicates)
         return replace(self, categories=categories, predicates=predicates)
 
+    def with_predicates(self, names: Iterable[str]) -> Vocabulary:
+        """The same names, and those of these predicates that are lacking, at the end."""
+        return replace(self, predicates=tuple(dict.fromkeys((*self.predicates, *names))))
+
     @cached_property
     def category_index(self) -> dict[str, int]:
         """Name to index, names that can be asked for only."""
@@ -98,6 +103,8 @@ class Vocabulary:
             for i, relation in enumerate(scene.relations):
                 if relation.predicate not in self.predicate_index:
                     remedy = suggest(relation.predicate, self.predicate_index)
+                    if relation.predicate in CONVERSES:
+                        remedy += ", or let --refine see to it"
                     raise UserError(f"{where}relationships[{i}]: unknown predicate {relation.predicate!r} {remedy}")
 
     def _check_attributes(self, attributes: Sequence[str], where: str) -> None:

@@ -1,18 +1,26 @@
 """Relations that hold before and after refining layouts, and what it costs, by the number of objects.
 
     python benchmarks/refine.py [--scenes 20]
+    python benchmarks/refine.py PACK ... [--layout MODEL]
 
-Each scene's relations, two per object, are those of one random layout; the boxes to refine are another one's.
+Each scene's relations, two per object, are those of one random layout; the boxes to refine are another one's. Or a
+model places the objects of packs' scenes, told the relations that no others imply; then their overlap with the true
+boxes is shown, too.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import torch
 
-from scenograph.scenes.geometry import CONVERSES, relation_holds
+from scenograph.data.loader import PackLoader
+from scenograph.pipelines import DEFAULT_LAYOUT, load_layout_model, place_objects
+from scenograph.scenes.geometry import CONVERSES, box_iou, relation_holds
 from scenograph.scenes.refine import refine
 from scenograph.scenes.scene import Relation, Scene, SceneObject
 
@@ -46,22 +54,41 @@ def share_shown(scenes: list[Scene]) -> float:
     return sum(map(bool, answers)) / len(answers)
 
 
+def boxes_of(scenes: list[Scene]) -> np.ndarray:
+    """Of all objects (O, 4)."""
+    return np.array([thing.box for scene in scenes for thing in scene.objects])
+
+
+def model_scenes(pack: Path, layout: str, count: int) -> tuple[list[Scene], list[Scene]]:
+    """Scenes of a pack as a model places their objects, and as they are."""
+    model = load_layout_model(layout, torch.device("cpu"), "no")
+    true = PackLoader(pack, "train", (64, 64), 16, "minimal").scenes(0, count)
+    bare = [replace(s, objects=tuple(replace(thing, box=None, mask=None) for thing in s.objects)) for s in true]
+    return place_objects(model, bare, range(len(bare))), true
+
+
 def main() -> None:
     """Print a row per number of objects."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("packs", type=Path, nargs="*", help="Packs of scenes with as many objects each.")
+    parser.add_argument("--layout", default=DEFAULT_LAYOUT, help="A model that places the objects of the packs.")
     parser.add_argument("--scenes", type=int, default=20)
     arguments = parser.parse_args()
-    print(f"{'objects':>7}{'before':>9}{'after':>9}{'moved':>9}{'ms':>8}")
-    for count in COUNTS:
-        rng = np.random.default_rng(count)
-        scenes = [random_scene(rng, count) for _ in range(arguments.scenes)]
+    print(f"{'objects':>7}{'before':>9}{'after':>9}{'moved':>9}{'ms':>8}" + "  overlap, after" * bool(arguments.packs))
+    for place in arguments.packs or COUNTS:
+        if isinstance(place, Path):
+            scenes, true = model_scenes(place, arguments.layout, arguments.scenes)
+        else:
+            rng = np.random.default_rng(place)
+            scenes, true = [random_scene(rng, place) for _ in range(arguments.scenes)], []
         began = time.perf_counter()
         refined = [refine(scene) for scene in scenes]
         seconds = (time.perf_counter() - began) / len(scenes)
-        boxes = [np.concatenate([[t.box for t in s.objects] for s in part]) for part in (scenes, refined)]
+        boxes = [boxes_of(part) for part in (scenes, refined)]
         moved = float(np.abs(boxes[0] - boxes[1]).mean())
         before, after = share_shown(scenes), share_shown(refined)
-        print(f"{count:>7}{before:>9.1%}{after:>9.1%}{moved:>9.3f}{1000 * seconds:>8.0f}")
+        row = f"{len(scenes[0].objects):>7}{before:>9.1%}{after:>9.1%}{moved:>9.3f}{1000 * seconds:>8.0f}"
+        print(row + "".join(f"{box_iou(part, boxes_of(true)).mean():>8.3f}" for part in boxes if true), flush=True)
 
 
 if __name__ == "__main__":

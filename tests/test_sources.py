@@ -182,6 +182,18 @@ def test_coco_validation_rules(tmp_path):
     assert len(coco_validation_ids()) == 1024
 
 
+def test_the_packed_preset_keeps_pictures_of_many_objects(tmp_path):
+    root = made_coco(tmp_path, pictures=3, part="val2017")
+    path = root / "annotations" / "instances_val2017.json"
+    value = json.loads(path.read_text())
+    for number, count in enumerate((15, 16, 60)):
+        first = value["annotations"][number]
+        value["annotations"] += [{**first, "id": 100 * (number + 1) + i} for i in range(count - 1)]
+    path.write_text(json.dumps(value))
+    pack(Coco(root, CocoOptions(preset="wsgc-packed", stuff_only=False), tmp_path), tmp_path / "pack")
+    assert [len(scene.objects) for scene in scenes_of(tmp_path / "pack", "validation").values()] == [16, 60]
+
+
 def made_coco(tmp_path: Path, pictures: int = 3, part: str = "train2017") -> Path:
     """A small COCO tree; the second of its pictures has an id of the WSGC list."""
     root = tmp_path / "coco"

@@ -24,7 +24,7 @@ from scenograph.scenes.geometry import SG2IM_PREDICATES, box_from_xywh
 from scenograph.scenes.scene import MAX_OBJECTS, Scene, SceneObject
 from scenograph.scenes.vocabulary import Vocabulary
 
-Preset = Literal["sg2im", "lama", "wsgc", "scene-designer", "all"]
+Preset = Literal["sg2im", "lama", "wsgc", "wsgc-packed", "scene-designer", "all"]
 ValidationRule = Literal["first-1024", "first-1024-listed", "wsgc", "all"]
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -34,6 +34,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "lama": {"crowds": False, "validation": "all"},
     # Herzig et al. 2020: 1,024 named pictures of val2017 validate, the others test.
     "wsgc": {"validation": "wsgc"},
+    # Herzig et al. 2020, "packed": pictures of many objects; all of val2017 validates and tests.
+    "wsgc-packed": {"min_objects": 16, "max_objects": MAX_OBJECTS, "validation": "all"},
     # Ribeiro et al. 2021: larger objects, stuff or not; the first 1,024 pictures of val2017, kept or not, validate.
     "scene-designer": {
         "min_object_size": 0.05, "min_objects": 1, "stuff_only": False, "validation": "first-1024-listed",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import pickle
 import random
+import shutil
 import struct
 import sys
 import zipfile
@@ -20,6 +22,7 @@ from scenograph.data.clevr import OFFICIAL_SIZE, VOCABULARY, Clevr, ClevrOptions
 from scenograph.data.clipart import PREDICATES, ClipArt, ClipArtOptions, draw_scene, drawing_order
 from scenograph.data.coco import Coco, CocoOptions, crop_mask, decode_segmentation
 from scenograph.data.folder import CocoExport, CocoExportOptions, Folder, FolderOptions, LabelMe
+from scenograph.data.label_maps import LabelMapOptions, LabelMaps
 from scenograph.data.loader import PackLoader, random_sg2im_relations, related_objects
 from scenograph.data.pack import Pack, pack_splits, read_record, verify_pack, write_pack
 from scenograph.data.pickles import read_object_arrays
@@ -894,6 +897,103 @@ def test_labelme(tmp_path):
     assert np.allclose(scene.objects[2].box, [0.55, 0.1, 0.95, 0.95]) and scene.objects[2].mask is None
     assert record["dropped"] == {"file is not a LabelMe annotation": 1}
     assert record["remarks"] == {"shape of kind 'point' has no area": 1}
+
+
+LABELS = np.array([[0, 0, 0, 0, 1, 0], [0, 0, 0, 0, 1, 0], [2, 2, 2, 2, 2, 2], [255, 2, 2, 2, 2, 2]], dtype=np.uint8)
+"""Sky in two parts, a pole between them, and road."""
+
+
+def made_label_maps(tmp_path: Path, names: dict[str, str]) -> Path:
+    """A tree of label maps, whose files are named by the kind (pictures, labels, instances) and split."""
+    root = tmp_path / "maps"
+    for name, kind in names.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        content = np.zeros((*LABELS.shape, 3), np.uint8) if kind == "picture" else LABELS
+        if kind == "instances":
+            content = np.where(np.arange(6) < 3, 1, 0).astype(np.uint8) * (LABELS == 2) + 7
+        Image.fromarray(content).save(root / name)
+    (root / "classes.json").write_text(json.dumps(["sky", "pole", "road", "NONE", "unlabelled"]))
+    return root
+
+
+@pytest.mark.parametrize(
+    ("pictures", "labels", "instances"),
+    [
+        ("images/{}/x/a.png", "labels/{}/x/a.png", "instances/{}/x/a.png"),
+        ("{}_img/a.png", "{}_label/a.png", "{}_inst/a.png"),
+        ("images/{}ing/a.png", "annotations/{}ing/a.png", "instances/{}ing/a.png"),
+        (
+            "leftImg8bit/{}/ulm/a_leftImg8bit.png",
+            "gtFine/{}/ulm/a_gtFine_labelIds.png",
+            "gtFine/{}/ulm/a_gtFine_instanceIds.png",
+        ),
+    ],
+)
+def test_label_maps_in_every_layout_of_folders(tmp_path, pictures, labels, instances):
+    kinds = {pictures: "picture", labels: "labels", instances: "instances"}
+    root = made_label_maps(tmp_path, {place.format("train"): kind for place, kind in kinds.items()})
+    pack(LabelMaps(root, LabelMapOptions(), tmp_path), tmp_path / "pack")
+    (scene,) = scenes_of(tmp_path / "pack", "train").values()
+    assert [thing.category for thing in scene.objects] == ["sky", "road", "road", "pole"]
+    assert np.allclose(scene.objects[0].box, [0, 0, 1, 0.5]) and scene.objects[0].mask.sum() == 10
+    assert np.allclose(scene.objects[1].box, [0.5, 0.5, 1, 1]) and scene.objects[1].mask.all()
+    assert np.allclose(scene.objects[2].box, [0, 0.5, 0.5, 1]) and scene.objects[2].mask.sum() == 5
+
+
+def test_label_maps_are_divided_and_what_is_wrong_is_counted(tmp_path):
+    kinds = {"images": "picture", "labels": "labels"}
+    places = itertools.product(kinds, ("train", "val"), range(4))
+    root = made_label_maps(tmp_path, {f"{folder}/{split}/{i}.png": kinds[folder] for folder, split, i in places})
+    (root / "labels" / "train" / "0.png").unlink()
+    (root / "images" / "train" / "1.png").unlink()
+    Image.new("RGB", (6, 4)).save(root / "labels" / "train" / "2.png")
+    Image.fromarray(np.full_like(LABELS, 9)).save(root / "labels" / "val" / "0.png")
+    Image.fromarray(np.full_like(LABELS, 3)).save(root / "labels" / "val" / "1.png")
+    Image.fromarray(np.full_like(LABELS, 4)).save(root / "labels" / "val" / "2.png")
+    options = LabelMapOptions(nothing=("unlabelled",), components=True, min_object_size=0.1)
+    record = pack(LabelMaps(root, options, tmp_path), tmp_path / "pack")
+    assert record["dropped"] == {
+        "picture has no label map": 1,
+        "label map has no picture": 1,
+        "label map is missing, damaged or not a picture of numbers": 1,
+        "label 9 has no name; the classes name 0 to 4": 1,
+        "label 3 has no name; the classes name 0 to 4": 1,
+        "nothing in it is an object": 1,
+    }
+    assert record["remarks"] == {"object is too small": 4}
+    (scene,) = scenes_of(tmp_path / "pack", "train").values()
+    assert [thing.category for thing in scene.objects] == ["road", "sky"]
+    assert np.allclose(scene.objects[1].box, [0, 0, 4 / 6, 0.5])
+    assert PackLoader(tmp_path / "pack", "train", (8, 8), 8).vocabulary.categories == ("sky", "pole", "road")
+
+
+def test_label_maps_without_what_they_need(tmp_path):
+    root = made_label_maps(tmp_path, {"images/train/a.png": "picture"})
+    for options, message in {
+        LabelMapOptions(): "no pictures with label maps; looked for in images/train and labels/train",
+        LabelMapOptions(nothing=("sea",)): "nothing=sea: .*classes.json names no such class",
+        LabelMapOptions(classes="other.json"): "there is no other.json",
+    }.items():
+        with pytest.raises(UserError, match=message):
+            write_pack(tmp_path / "pack", LabelMaps(root, options, tmp_path))
+    (root / "classes.json").write_text("{}")
+    with pytest.raises(UserError, match=r"classes.json: expected a list with the name of each number"):
+        write_pack(tmp_path / "pack", LabelMaps(root, LabelMapOptions(), tmp_path))
+    assert not (tmp_path / "pack").exists()
+
+
+@pytest.mark.golden
+def test_label_maps_of_coco_stuff(golden, tmp_path):
+    root = tmp_path / "maps"
+    shutil.copytree(golden / "spade" / "coco_samples", root)
+    (root / "val_img").mkdir()
+    for path in (root / "val_label").iterdir():
+        Image.new("RGB", Image.open(path).size).save(root / "val_img" / f"{path.stem}.jpg")
+    pack(LabelMaps(root, LabelMapOptions(classes="coco-stuff"), tmp_path), tmp_path / "pack")
+    scenes = scenes_of(tmp_path / "pack", "validation")
+    assert len(scenes) == 2
+    names = {thing.category for scene in scenes.values() for thing in scene.objects}
+    assert "person" in names and "NONE" not in names
 
 
 @pytest.mark.parametrize("place", ["annotations.json", "annotations/instances_default.json", "_annotations.coco.json"])

@@ -6,6 +6,7 @@ from scenograph.data.clevr import Clevr
 from scenograph.data.clipart import ClipArt
 from scenograph.data.coco import Coco
 from scenograph.data.folder import CocoExport, Folder, LabelMe
+from scenograph.data.label_maps import LabelMaps
 from scenograph.data.quickdraw import QuickDraw
 from scenograph.data.sketchycoco import QuickDrawCoco, SketchyCoco
 from scenograph.data.source import Source
@@ -17,6 +18,7 @@ SOURCES: dict[str, type[Source]] = {
     "coco": Coco,
     "coco-export": CocoExport,
     "folder": Folder,
+    "label-maps": LabelMaps,
     "labelme": LabelMe,
     "quickdraw": QuickDraw,
     "quickdraw-coco": QuickDrawCoco,

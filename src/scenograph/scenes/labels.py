@@ -39,17 +39,15 @@ def scene_from_labels(
         instances = np.zeros_like(labels)
     if instances.shape != labels.shape:
         raise UserError(f"{where}: {width} x {height} labels but {instances.shape[1]} x {instances.shape[0]} instances")
-    pairs, places, areas = np.unique(
-        np.stack([labels, instances], axis=-1).reshape(-1, 2), axis=0, return_inverse=True, return_counts=True
-    )
-    found = [int(place) for place in np.argsort(-areas, kind="stable") if pairs[place, 0] != NOTHING]
+    owners, kinds, areas = regions(labels, instances)
+    found = [int(place) for place in np.argsort(-areas, kind="stable") if kinds[place] != NOTHING]
     if len(found) > MAX_OBJECTS:
         raise UserError(f"{where}: {len(found)} objects; at most {MAX_OBJECTS} are allowed in one scene")
     if not found:
         raise UserError(f"{where}: no pixel has a label")
-    owners, things = places.reshape(height, width), []
+    things = []
     for place in found:
-        label = int(pairs[place, 0])
+        label = int(kinds[place])
         if not 0 <= label < len(names) or names[label] == "NONE":
             raise UserError(f"{where}: label {label} has no name; the vocabulary names 0 to {len(names) - 1}")
         mask = owners == place
@@ -58,3 +56,10 @@ def scene_from_labels(
         box = (left / width, top / height, right / width, bottom / height)
         things.append(SceneObject(names[label], box=box, mask=mask[top:bottom, left:right]))
     return Scene(tuple(things))
+
+
+def regions(labels: np.ndarray, instances: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which region, of one label and instance, each pixel lies in (H, W); the labels and areas of regions (R,)."""
+    least, span = instances.min(), int(np.ptp(instances)) + 1
+    kinds, owners, areas = np.unique(labels * span + (instances - least), return_inverse=True, return_counts=True)
+    return owners.reshape(labels.shape), kinds // span, areas

@@ -1,0 +1,156 @@
+"""Photographs with label maps, a number per pixel that says what is there: SPADE's data sets, and your own.
+
+Folders are those of one of :data:`LAYOUTS`: ``images/train``, ``labels/train`` and perhaps ``instances/train``, or the
+names that SPADE, ADE20K and Cityscapes have. ``classes.json`` is a list with the name of each number.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from pydantic import Field
+from scipy import ndimage
+
+from scenograph.data.source import Options, Plan, Progress, Sample, Skip, Source, set_aside
+from scenograph.data.vocabularies import vocabulary_of
+from scenograph.errors import UserError, unreadable
+from scenograph.scenes.geometry import SG2IM_PREDICATES
+from scenograph.scenes.labels import NOTHING, read_label_map, regions, scene_from_labels
+from scenograph.scenes.scene import MAX_OBJECTS
+from scenograph.scenes.vocabulary import IMAGE_CATEGORY, Vocabulary
+
+Place = tuple[str, str]
+"""A folder, with the split to be filled in, and how the names in it end, before the kind of file."""
+
+LAYOUTS: tuple[tuple[Place, Place, Place], ...] = (
+    (("images/{}", ""), ("labels/{}", ""), ("instances/{}", "")),
+    (("{}_img", ""), ("{}_label", ""), ("{}_inst", "")),
+    (("images/{}", ""), ("annotations/{}", ""), ("instances/{}", "")),
+    (("leftImg8bit/{}", "_leftImg8bit"), ("gtFine/{}", "_gtFine_labelIds"), ("gtFine/{}", "_gtFine_instanceIds")),
+)
+"""Pictures, labels and instances: plain names, SPADE's, ADE20K's, Cityscapes'."""
+
+SPLITS = {"train": "train", "training": "train", "val": "validation", "validation": "validation", "test": "test"}
+"""Names of folders, and the splits they become."""
+
+Item = tuple[str, Path, Path, Path | None]
+
+
+class LabelMapOptions(Options):
+    """What the numbers mean, and what is an object."""
+
+    classes: str = Field("", description="what the numbers mean: JSON list of names, or coco-stuff")
+    nothing: tuple[str, ...] = Field((), description="classes that are no objects, such as unlabelled")
+    components: bool = Field(False, description="parts of a class that do not touch are objects of their own")
+    min_object_size: float = Field(0.0, ge=0, lt=1, description="an object must cover more: part of the picture")
+    validation_count: int = Field(0, ge=0, description="pictures to set aside, where no folder validates")
+
+
+class LabelMaps(Source):
+    """Every label of a picture, or every instance, is an object with its mask."""
+
+    title = "pictures with label maps"
+    options_type = LabelMapOptions
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The name of each number."""
+        if self.options.classes == "coco-stuff":
+            return [name for name in vocabulary_of("coco-stuff").categories if name != IMAGE_CATEGORY]
+        path = Path(self.options.classes) if self.options.classes else self.root / "classes.json"
+        try:
+            names = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise unreadable(path, error) from error
+        if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+            raise UserError(f"{path}: expected a list with the name of each number, from 0 on")
+        unknown = [name for name in self.options.nothing if name not in names]
+        if unknown:
+            raise UserError(f"nothing={unknown[0]}: {path} names no such class")
+        return names
+
+    def inputs(self) -> list[Path]:  # noqa: D102
+        if self.options.classes == "coco-stuff":
+            return []
+        return [Path(self.options.classes) if self.options.classes else self.root / "classes.json"]
+
+    def plan(self, progress: Progress) -> Plan:  # noqa: D102
+        categories = [name for name in self.names if name != "NONE" and name not in self.options.nothing]
+        splits: dict[str, list[Item]] = {}
+        dropped: Counter[str] = Counter()
+        for folder, split in SPLITS.items():
+            for layout in LAYOUTS:
+                pictures, labels, instances = (_files(self.root, folder, place) for place in layout)
+                if not pictures or not labels:
+                    continue
+                dropped["picture has no label map"] += len(pictures.keys() - labels.keys())
+                dropped["label map has no picture"] += len(labels.keys() - pictures.keys())
+                both = [key for key in pictures if key in labels]
+                splits[split] = [(key, pictures[key], labels[key], instances.get(key)) for key in both]
+                progress(folder, len(both))
+                break
+        if not splits:
+            raise UserError(
+                f"{self.root}: no pictures with label maps; looked for in images/train and labels/train, train_img and "
+                "train_label, images/training and annotations/training, leftImg8bit/train and gtFine/train"
+            )
+        if self.options.validation_count:
+            splits |= set_aside(splits.get("train", []), self.options.validation_count, str(self.root))
+        return Plan(Vocabulary(tuple(dict.fromkeys(categories)), SG2IM_PREDICATES), splits, +dropped)
+
+    def read(self, item: Item) -> Sample:  # noqa: D102
+        key, picture, label_file, instance_file = item
+        labels = _read(label_file)
+        for value in np.unique(labels[labels != NOTHING]).tolist():
+            if not 0 <= value < len(self.names) or self.names[value] == "NONE":
+                raise Skip(f"label {value} has no name; the classes name 0 to {len(self.names) - 1}")
+            if self.names[value] in self.options.nothing:
+                labels[labels == value] = NOTHING
+        instances = np.zeros_like(labels) if instance_file is None else _read(instance_file)
+        if instances.shape != labels.shape:
+            raise Skip("labels and instances are not of one size")
+        if self.options.components:
+            instances = _components(labels, instances)
+        owners, kinds, areas = regions(labels, instances)
+        objects = kinds != NOTHING
+        small = objects & (areas <= self.options.min_object_size * labels.size)
+        labels[small[owners]] = NOTHING
+        kept = int(objects.sum() - small.sum())
+        if not 0 < kept <= MAX_OBJECTS:
+            raise Skip(f"more than {MAX_OBJECTS} objects" if kept else "nothing in it is an object")
+        scene = scene_from_labels(labels, self.names, instances, str(label_file))
+        return Sample(key, scene, picture, labels.shape[::-1], ("object is too small",) * int(small.sum()))
+
+
+def _files(root: Path, split: str, place: Place) -> dict[str, Path]:
+    """Pictures in a place, sub-folders included, by what their names have in common with those of other places."""
+    folder, ending = root / place[0].format(split), place[1]
+    suffixes = Image.registered_extensions()
+    return {
+        str(path.relative_to(folder).with_name(path.stem.removesuffix(ending))): path
+        for path in sorted(folder.rglob(f"*{ending}.*"))
+        if path.suffix.lower() in suffixes
+    }
+
+
+def _read(path: Path) -> np.ndarray:
+    try:
+        return read_label_map(path)
+    except UserError:
+        raise Skip("label map is missing, damaged or not a picture of numbers") from None
+
+
+def _components(labels: np.ndarray, instances: np.ndarray) -> np.ndarray:
+    """Numbers (H, W) that differ where a label or an instance does, or where its parts do not touch."""
+    numbers, first = np.zeros_like(labels), 0
+    owners, kinds, _ = regions(labels, instances)
+    for region in range(len(kinds)):
+        parts, count = ndimage.label(owners == region)
+        numbers += np.where(parts > 0, parts + first, 0)
+        first += count
+    return numbers

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scenograph.cli.console import batches, parse_seeds, say_written, write_files
+from scenograph.cli.console import batches, parse_seeds, say_written, track, write_files
 from scenograph.cli.scene import encoded, read_source
 from scenograph.devices import Precision
 from scenograph.files import make_folder
@@ -50,15 +50,15 @@ def layout(
     numbers = parse_seeds(seeds)
     pairs = [(scene, seed) for scene in scenes for seed in numbers]
     placed: list[Scene] = []
-    drawings = []
     for part in batches(pairs, "placing"):
         asked, numbered = [scene for scene, _ in part], [seed for _, seed in part]
-        found = place_objects(model, asked, numbered, refine, precision=precision)
-        for seed, scene in zip(numbered, found, strict=True):
-            name = stem if len(scenes) == 1 else f"{stem}-{len(placed) // len(numbers)}"
-            drawings.append((out / f"{name}-seed{seed}-layout.png", encoded(draw_layout(scene))))
-            placed.append(scene)
+        placed += place_objects(model, asked, numbered, refine, precision=precision)
     scene_file = out / f"{stem}.json"
     make_folder(out)
-    write_files([(scene_file, scenes_to_json(placed).encode()), *drawings], overwrite)
-    say_written([path for path, _ in drawings], [scene_file])
+    write_files([(scene_file, scenes_to_json(placed).encode())], overwrite)
+    drawings = []
+    for number, (scene, (_, seed)) in enumerate(zip(track(placed, "drawing", len(placed)), pairs, strict=True)):
+        name = stem if len(scenes) == 1 else f"{stem}-{number // len(numbers)}"
+        drawings.append(out / f"{name}-seed{seed}-layout.png")
+        write_files([(drawings[-1], encoded(draw_layout(scene)))], overwrite)
+    say_written(drawings, [scene_file])

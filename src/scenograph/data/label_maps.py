@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from pydantic import Field
-from scipy import ndimage
 
 from scenograph.data.source import Options, Plan, Progress, Sample, Skip, Source, set_aside
 from scenograph.data.vocabularies import vocabulary_of
@@ -147,6 +146,8 @@ def _read(path: Path) -> np.ndarray:
 
 def _components(labels: np.ndarray, instances: np.ndarray) -> np.ndarray:
     """Numbers (H, W) that differ where a label or an instance does, or where its parts do not touch."""
+    from scipy import ndimage  # takes a while to import
+
     numbers, first = np.zeros_like(labels), 0
     owners, kinds, _ = regions(labels, instances)
     for region in range(len(kinds)):

@@ -518,7 +518,7 @@ def test_an_imported_lostgan_needs_names(scenograph, tmp_path):
     code, _, errors = scenograph("import", "lostgan", "g.pth")
     assert code == 2 and "184 categories without their names; give --vocabulary coco-stuff" in errors
     code, _, errors = scenograph("import", "lostgan", "g.pth", "--vocabulary", "none.json")
-    assert code == 2 and "--vocabulary none.json: neither coco-stuff nor a readable JSON file" in errors
+    assert code == 2 and "vocabulary none.json: neither coco-stuff, a pack, nor a readable JSON file" in errors
     code, _, errors = scenograph("import", "lostgan", "g.pth", "--vocabulary", "coco-stuff")
     assert code == 2 and errors.count("\n") == 1 and not (tmp_path / "g").exists()
 
@@ -655,6 +655,17 @@ def test_sources_are_listed_with_their_options(scenograph):
     assert code == 0
     for name in ("coco", "visual-genome", "clipart", "min_object_size=0.02", "drawings=required"):
         assert name in output
+
+
+def test_a_label_map_by_a_list_of_names(scenograph, tmp_path):
+    Image.fromarray(np.array([[0, 0, 2], [1, 1, 2]], dtype=np.uint8)).save(tmp_path / "map.png")
+    (tmp_path / "classes.json").write_text('["sky", "road", "unlabelled"]')
+    command = ("scene", "from-labels", "map.png", "--vocabulary", "classes.json", "--nothing")
+    succeed(scenograph(*command, "unlabelled"))
+    objects = json.loads((tmp_path / "map.json").read_text())["objects"]
+    assert [thing["category"] for thing in objects] == ["sky", "road"]
+    code, _, told = scenograph(*command, "unlabeled")
+    assert code == 2 and "no class is called 'unlabeled' (did you mean 'unlabelled'?)" in told
 
 
 def test_a_graph_gets_its_canonical_form(scenograph, tmp_path, caplog):

@@ -151,8 +151,14 @@ def from_labels(
     labels: Annotated[Path, typer.Argument(help="A picture of labels (.png), one number per pixel; 255 is nothing.")],
     vocabulary: Annotated[
         str,
-        typer.Option("--vocabulary", help="What the numbers mean: coco-stuff, a pack, or a JSON file."),
+        typer.Option(
+            "--vocabulary", help="What the numbers mean: coco-stuff, a pack, or a JSON file (a list of names)."
+        ),
     ],
+    nothing: Annotated[
+        list[str] | None,
+        typer.Option("--nothing", help="A name whose pixels are nothing, such as unlabelled. Repeatable."),
+    ] = None,
     instances: Annotated[
         Path | None, typer.Option("--instances", help="A picture that tells things of one label apart.")
     ] = None,
@@ -160,13 +166,17 @@ def from_labels(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
     """Turn a label map, as SPADE draws from, into a scene of objects with masks."""
-    from scenograph.data.vocabularies import vocabulary_of
-    from scenograph.scenes.labels import read_label_map, scene_from_labels
+    import numpy as np
+
+    from scenograph.data.vocabularies import class_names
+    from scenograph.scenes.labels import NOTHING, numbers_of, read_label_map, scene_from_labels
     from scenograph.scenes.scene import scenes_to_json
 
-    names = [name for name in vocabulary_of(vocabulary).categories if name != "__image__"]
+    names = class_names(vocabulary)
     others = None if instances is None else read_label_map(instances)
-    scene = scene_from_labels(read_label_map(labels), names, others, str(labels))
+    numbers = read_label_map(labels)
+    numbers[np.isin(numbers, numbers_of(names, nothing or ()))] = NOTHING
+    scene = scene_from_labels(numbers, names, others, str(labels))
     path = out or Path(f"{labels.stem}.json")
     write_files([(path, scenes_to_json([scene]).encode())], overwrite)
     console.print(f"wrote {path} ({len(scene.objects)} objects)")

@@ -6,7 +6,6 @@ names that SPADE, ADE20K and Cityscapes have. ``classes.json`` is a list with th
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from functools import cached_property
 from pathlib import Path
@@ -16,12 +15,12 @@ from PIL import Image
 from pydantic import Field
 
 from scenograph.data.source import Options, Plan, Progress, Sample, Skip, Source, set_aside
-from scenograph.data.vocabularies import vocabulary_of
-from scenograph.errors import UserError, unreadable
+from scenograph.data.vocabularies import class_names
+from scenograph.errors import UserError
 from scenograph.scenes.geometry import SG2IM_PREDICATES
-from scenograph.scenes.labels import NOTHING, read_label_map, regions, scene_from_labels
+from scenograph.scenes.labels import NOTHING, numbers_of, read_label_map, regions, scene_from_labels
 from scenograph.scenes.scene import MAX_OBJECTS
-from scenograph.scenes.vocabulary import IMAGE_CATEGORY, Vocabulary
+from scenograph.scenes.vocabulary import Vocabulary
 
 Place = tuple[str, str]
 """A folder, with the split to be filled in, and how the names in it end, before the kind of file."""
@@ -43,7 +42,9 @@ Item = tuple[str, Path, Path, Path | None]
 class LabelMapOptions(Options):
     """What the numbers mean, and what is an object."""
 
-    classes: str = Field("", description="what the numbers mean: JSON list of names, or coco-stuff")
+    classes: str = Field(
+        "", description="what the numbers mean: a JSON list of names, or coco-stuff; default classes.json in --root"
+    )
     nothing: tuple[str, ...] = Field((), description="classes that are no objects, such as unlabelled")
     components: bool = Field(False, description="parts of a class that do not touch are objects of their own")
     min_object_size: float = Field(0.0, ge=0, lt=1, description="an object must cover more: part of the picture")
@@ -59,27 +60,19 @@ class LabelMaps(Source):
     @cached_property
     def names(self) -> list[str]:
         """The name of each number."""
-        if self.options.classes == "coco-stuff":
-            return [name for name in vocabulary_of("coco-stuff").categories if name != IMAGE_CATEGORY]
-        path = Path(self.options.classes) if self.options.classes else self.root / "classes.json"
-        try:
-            names = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise unreadable(path, error) from error
-        if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-            raise UserError(f"{path}: expected a list with the name of each number, from 0 on")
-        unknown = [name for name in self.options.nothing if name not in names]
-        if unknown:
-            raise UserError(f"nothing={unknown[0]}: {path} names no such class")
-        return names
+        return class_names(self.options.classes or str(self.root / "classes.json"))
+
+    @cached_property
+    def nothing(self) -> list[int]:
+        """The numbers of what is no object."""
+        return numbers_of(self.names, self.options.nothing)
 
     def inputs(self) -> list[Path]:  # noqa: D102
-        if self.options.classes == "coco-stuff":
-            return []
-        return [Path(self.options.classes) if self.options.classes else self.root / "classes.json"]
+        named = Path(self.options.classes)
+        return [named] if named.is_file() else [] if self.options.classes else [self.root / "classes.json"]
 
     def plan(self, progress: Progress) -> Plan:  # noqa: D102
-        categories = [name for name in self.names if name != "NONE" and name not in self.options.nothing]
+        categories = [name for i, name in enumerate(self.names) if name != "NONE" and i not in self.nothing]
         splits: dict[str, list[Item]] = {}
         dropped: Counter[str] = Counter()
         for folder, split in SPLITS.items():
@@ -108,8 +101,7 @@ class LabelMaps(Source):
         for value in np.unique(labels[labels != NOTHING]).tolist():
             if not 0 <= value < len(self.names) or self.names[value] == "NONE":
                 raise Skip(f"label {value} has no name; the classes name 0 to {len(self.names) - 1}")
-            if self.names[value] in self.options.nothing:
-                labels[labels == value] = NOTHING
+        labels[np.isin(labels, self.nothing)] = NOTHING
         instances = np.zeros_like(labels) if instance_file is None else _read(instance_file)
         if instances.shape != labels.shape:
             raise Skip("labels and instances are not of one size")

@@ -52,7 +52,23 @@ def vocabulary_of(source: str) -> Vocabulary:
     try:
         return Vocabulary.load(path)
     except UserError as error:
-        raise UserError(f"--vocabulary {source}: neither coco-stuff nor a readable JSON file ({error})") from error
+        raise UserError(
+            f"vocabulary {source}: neither coco-stuff, a pack, nor a readable JSON file ({error})"
+        ) from error
+
+
+def class_names(source: str) -> list[str]:
+    """The name of each number in label maps: those of :func:`vocabulary_of`, or a list of names in a JSON file.
+
+    Raises ``UserError`` for anything else.
+    """
+    try:
+        names = json.loads(Path(source).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        names = None
+    if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
+        return names
+    return [name for name in vocabulary_of(source).categories if name != IMAGE_CATEGORY]
 
 
 def coco_validation_ids() -> frozenset[int]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from scenograph.errors import UserError, unreadable
+from scenograph.errors import UserError, suggest, unreadable
 from scenograph.scenes.scene import MAX_OBJECTS, Scene, SceneObject
 
 NOTHING = 255
@@ -56,6 +56,14 @@ def scene_from_labels(
         box = (left / width, top / height, right / width, bottom / height)
         things.append(SceneObject(names[label], box=box, mask=mask[top:bottom, left:right]))
     return Scene(tuple(things))
+
+
+def numbers_of(names: Sequence[str], wanted: Collection[str]) -> list[int]:
+    """The labels of some classes. Raises ``UserError`` for a name that no class has."""
+    for name in wanted:
+        if name not in names:
+            raise UserError(f"no class is called {name!r} {suggest(name, names)}")
+    return [number for number, name in enumerate(names) if name in wanted]
 
 
 def regions(labels: np.ndarray, instances: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

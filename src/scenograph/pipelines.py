@@ -202,7 +202,7 @@ class Pipeline:
         result = []
         for item in items:
             if isinstance(item, str):
-                result.append(scene_from_text(item, self.vocabulary.with_predicates(CONVERSES)))
+                result.append(scene_from_text(item, self.vocabulary))
             else:
                 result.append(item if isinstance(item, Scene) else Scene.from_dict(item))
         check_names(result, self.image, self.layout, refine)

@@ -38,11 +38,10 @@ def new(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
     """Turn one line of text into a scene file."""
-    from scenograph.scenes.geometry import CONVERSES
     from scenograph.scenes.scene import scenes_to_json
     from scenograph.scenes.text import scene_from_text
 
-    content = scenes_to_json([scene_from_text(text, vocabulary_of(model).with_predicates(CONVERSES))])
+    content = scenes_to_json([scene_from_text(text, vocabulary_of(model))])
     if out is None:
         console.print(content, end="", markup=False)
         return
@@ -210,7 +209,6 @@ def vocabulary_of(model: str | None) -> Vocabulary:
 
 def read_source(source: str, vocabulary: Vocabulary | None) -> tuple[list[Scene], str]:
     """Scenes and a stem for file names, from a JSON file or one line of text."""
-    from scenograph.scenes.geometry import CONVERSES
     from scenograph.scenes.scene import load_scenes
     from scenograph.scenes.text import scene_from_text
 
@@ -218,7 +216,7 @@ def read_source(source: str, vocabulary: Vocabulary | None) -> tuple[list[Scene]
         return load_scenes(Path(source)), Path(source).stem
     if vocabulary is None:
         raise UserError(f"{source!r} is not a file")
-    return [scene_from_text(source, vocabulary.with_predicates(CONVERSES))], _slug(source)
+    return [scene_from_text(source, vocabulary)], _slug(source)
 
 
 def _slug(text: str) -> str:

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 def with_locations(vocabulary: Vocabulary) -> Vocabulary:
     """The names, and the predicates of location graphs that they lack, at the end."""
-    return vocabulary.with_predicates(LOCATIONS)
+    return replace(vocabulary, predicates=tuple(dict.fromkeys((*vocabulary.predicates, *LOCATIONS))))
 
 
 def closure(adjacency: Tensor) -> Tensor:

@@ -4,8 +4,9 @@
     clause  = object (predicate object)*
     object  = ["a" | "an" | "the"] attribute* category [number]
 
-The words are a vocabulary's names. The same description in two clauses is the same object; twice in one
-clause it is two objects; a number tells more of them apart (``cube 1 left of cube 2; cube 2 left of cube 3``).
+The words are a vocabulary's names, and the spatial predicates whether it has them or not. The same description in two
+clauses is the same object; twice in one clause it is two objects; a number tells more of them apart
+(``cube 1 left of cube 2; cube 2 left of cube 3``).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from scenograph.errors import UserError, suggest
+from scenograph.scenes.geometry import CONVERSES
 from scenograph.scenes.scene import MAX_OBJECTS, Relation, Scene, SceneObject
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -73,7 +75,7 @@ class _Reader:
         self._rows: dict[tuple[frozenset[str], str, int], int] = {}
         self._categories = _Names(vocabulary.category_index)
         self._attributes = _Names(vocabulary.attribute_index)
-        self._predicates = _Names(vocabulary.predicate_index)
+        self._predicates = _Names(dict.fromkeys((*vocabulary.predicate_index, *CONVERSES)))
 
     def clause(self, words: Sequence[str], where: str) -> list[Relation]:
         """Read one clause; returns its relations."""

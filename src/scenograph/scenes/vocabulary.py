@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -59,10 +59,6 @@ class Vocabulary:
             return self
         categories, predicates = (IMAGE_CATEGORY, *self.categories), (IN_IMAGE_PREDICATE, *self.predicates)
         return replace(self, categories=categories, predicates=predicates)
-
-    def with_predicates(self, names: Iterable[str]) -> Vocabulary:
-        """The same names, and those of these predicates that are lacking, at the end."""
-        return replace(self, predicates=tuple(dict.fromkeys((*self.predicates, *names))))
 
     @cached_property
     def category_index(self) -> dict[str, int]:

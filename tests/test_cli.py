@@ -244,7 +244,10 @@ BAD = {
         "Invalid value for '--steps': Input should be a valid integer, unable to parse string as an integer (found 'ten')",
     ),
     "range": (["generate", "cube", "--steps", "0"], "Input should be greater than or equal to 1 (found '0')"),
-    "no value": (["generate", "cube", "--seeds"], "Option '--seeds' requires an argument (see scenograph --help)"),
+    "no value": (
+        ["generate", "cube", "--seeds"],
+        "Option '--seeds' requires an argument (see scenograph generate --help)",
+    ),
     "argument": (["generate"], "Missing argument 'SCENE' (see scenograph generate --help)"),
 }
 

@@ -69,8 +69,7 @@ def run() -> None:
         rule = error.format_message().removesuffix(".")
         if not rule:  # no command was named, and the help has been shown
             sys.exit(2)
-        context = getattr(error, "ctx", None)
-        _refuse(f"{rule} (see {context.command_path if context else app.info.name} --help)")
+        _refuse(f"{rule} (see {_command_named()} --help)")
     except BrokenPipeError:
         os._exit(0)
     except OSError as error:  # a full disk can strike wherever a library writes
@@ -79,6 +78,17 @@ def run() -> None:
         if stop.code == 130:  # typer's answer to Ctrl-C, which says nothing
             errors.print("interrupted; the same command goes on where it can")
         raise
+
+
+def _command_named() -> str:
+    """The command that was asked for, which the parser's errors do not always know."""
+    names, command = [str(app.info.name)], typer.main.get_command(app)
+    for word in sys.argv[1:]:
+        below = getattr(command, "commands", {})
+        if word in below:
+            names.append(word)
+            command = below[word]
+    return " ".join(names)
 
 
 def _refuse(message: str) -> NoReturn:

@@ -423,6 +423,13 @@ def test_refined_layouts_keep_relations_that_no_model_knows(scenograph, tmp_path
     scene = json.loads((tmp_path / "placed" / "red-cube-larger-than-sphere-sphere-above.json").read_text())
     (x0, y0, x1, y1), (u0, v0, u1, v1) = (thing["box"] for thing in scene["objects"])
     assert x1 - x0 > u1 - u0 and y1 - y0 > v1 - v0 and v0 + v1 < y0 + y1
+    whole, broken = [[0, "wider than", 1]], [[0, "wider than", 1], [1, "wider than", 0]]
+    scenes = [{"objects": ["cube", "sphere"], "relationships": relations} for relations in (whole, broken)]
+    (tmp_path / "scenes.json").write_text(json.dumps(scenes))
+    for command in ("layout", "generate"):
+        code, _, told = scenograph(command, "scenes.json", "--refine", "--out", "not")
+        assert code == 2 and "error: scene 1, relationships contradict each other: [0] cube (0) wider than" in told
+    assert not (tmp_path / "not").exists()
     (tmp_path / "typo.json").write_text('{"objects": [{"category": "cube", "attributes": ["redd"]}]}')
     assert "unknown attribute 'redd' (did you mean 'red'?)" in scenograph("layout", "typo.json", "--refine")[2]
 
@@ -717,6 +724,14 @@ def test_layouts_are_measured_without_pictures(scenograph, tmp_path, painted):
     succeed(scenograph("evaluate", *options, "--layout", str(tmp_path / "layout"), "--precision", "bf16", "--out", "h"))
     half = json.loads((tmp_path / "h" / "report.json").read_text())["models"]["layout"]
     assert half == report["models"]["layout"] | {"precision": "bf16"}
+    one = (*options[:-1], "layout", "--set", "candidates=1")
+    held = {}
+    for refine in ("false", "true"):
+        command = ("evaluate", *one, "--set", f"refine={refine}", "--layout", str(tmp_path / "layout"))
+        succeed(scenograph(*command, "--out", refine))
+        figures = json.loads((tmp_path / refine / "report.json").read_text())["figures"]
+        held[refine] = next(figure["value"] for figure in figures if figure["name"] == "relations")
+    assert held["false"] < 1 and held["true"] == 1
     # Relations drawn from boxes, of which the data has not all names.
     drawn = ("--protocol", "wsgc", "--layout", str(tmp_path / "layout"), "--out", "canonical")
     assert "box_iou_equivalent" in succeed(scenograph("evaluate", *options, *drawn))

@@ -526,6 +526,14 @@ def test_changed_protocols_are_called_so():
     assert [default_protocol(name, layout_alone=True) for name in sources] == ["wsgc", "wsgc", "rendered"]
     with pytest.raises(UserError, match="did you mean 'lama-coco'"):
         find_protocol("lama-coc", {})
+    refined = find_protocol("rendered", {"refine": "true", "metrics": ("layout",)})
+    assert refined.refine and refined.fingerprint != PROTOCOLS["rendered"].fingerprint
+    for changes, message in {
+        ("metrics", ("robustness",)): "no boxes show the wrong graphs that robustness asks for",
+        ("given", "boxes"): "of which given=boxes leaves none",
+    }.items():
+        with pytest.raises(UserError, match=message):
+            find_protocol("rendered", {"metrics": ("layout",), "refine": "true", changes[0]: changes[1]})
 
 
 def report(protocol="rendered", files="f", value=1.0, weights="w", share=False):
@@ -568,6 +576,11 @@ def test_unlike_reports_are_told_apart():
         "file_form: png against stretched-jpeg: JPEG and stretched contrast move FID by several points",
     ]
     assert "other pictures are compared with" in differences(report(), report(files="g"))[0]
+    older, refined = report(), report()
+    del older["protocol"]["refine"]
+    assert differences(report(), older) == []
+    refined["protocol"]["refine"] = True
+    assert differences(older, refined) == ["refine: False against True: boxes that were moved show more relations"]
     assert "weights of the measuring network (fid)" in differences(report(), report(weights="v"))[0]
 
 

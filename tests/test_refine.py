@@ -13,7 +13,7 @@ from scenograph import Pipeline
 from scenograph.errors import UserError
 from scenograph.evaluation.layouts import coverage
 from scenograph.scenes.geometry import CONVERSES, relation_holds
-from scenograph.scenes.refine import refine
+from scenograph.scenes.refine import check_relations, refine
 from scenograph.scenes.scene import Relation, Scene, SceneObject
 from scenograph.scenes.text import scene_from_text
 
@@ -139,6 +139,17 @@ def test_refined_boxes_show_all_or_what_is_named_cannot_be_shown(count, seed):
         named_contradiction(boxes, relations, free)
     else:
         assert holding(refined) == len(relations)
+
+
+def test_relations_are_checked_before_there_are_boxes():
+    cubes = (SceneObject("cube"),) * 60
+    row = tuple(Relation(i, "smaller than", i + 1) for i in range(59))
+    check_relations(Scene(cubes, row))
+    with pytest.raises(UserError, match=r"^scene 3, relationships contradict each other: \[0\].*\[1\].*\[2\] cube"):
+        check_relations(Scene(cubes, (*row[:2], Relation(2, "smaller than", 0))), "scene 3, ")
+    fixed = (SceneObject("cube", box=(0.0, 0.0, 0.2, 0.2)), SceneObject("cube"))
+    with pytest.raises(UserError, match="or give boxes more room"):
+        check_relations(Scene(fixed, (Relation(1, "left of", 0), Relation(1, "surrounding", 0))))
 
 
 def test_boxes_are_needed():

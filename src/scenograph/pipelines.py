@@ -207,7 +207,9 @@ class Pipeline:
                 result.append(item if isinstance(item, Scene) else Scene.from_dict(item))
         check_names(result, self.image, self.layout, refine)
         result = [cut_to_canvas(s, f"scene {i}, " if len(result) > 1 else "") for i, s in enumerate(result)]
-        if not refine:
+        if refine:
+            check_contradictions(result)
+        else:
             result = agreed(result)
         most, found = getattr(self.image.config, "max_objects", None), max((len(s.objects) for s in result), default=0)
         if most is not None and found > most:
@@ -217,6 +219,14 @@ class Pipeline:
         if self.layout is None and "layout" not in self.image.roles and any(map(_is_open, result)):
             raise UserError(f"{self.image.name} needs a box for every object; give boxes, or a layout model")
         return result
+
+
+def check_contradictions(scenes: Sequence[Scene]) -> None:
+    """Raise ``UserError`` at the first scene whose relations no boxes can show, so that it cannot be refined."""
+    from scenograph.scenes.refine import check_relations  # its solver takes a while to import
+
+    for number, scene in enumerate(scenes):
+        check_relations(scene, f"scene {number}, " if len(scenes) > 1 else "")
 
 
 def check_names(scenes: Sequence[Scene], image: Model | None, layout: Model | None, refine: bool = False) -> None:

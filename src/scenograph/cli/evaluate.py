@@ -133,7 +133,7 @@ def evaluate(
     elif layout and layout_alone and chosen.given == "graph" and set(chosen.metrics) <= LAYOUT_METRICS:
         placer = load_layout_model(layout, where, precision)
         _check_names(layouts, None, placer)
-        subject = layout_subject(placer, layout, chosen.candidates, precision)
+        subject = layout_subject(placer, chosen, layout, precision)
     else:
         pipe = Pipeline.from_pretrained(model, layout=layout, image=image, device=where, precision=precision)
         _check_names(layouts, pipe.image, pipe.layout)
@@ -264,16 +264,21 @@ def _check_run(run: Path, subject: Subject) -> None:
 
 
 def _check_names(layouts: Layouts, image: Model | None, layout: Model | None) -> None:
-    """Raise ``UserError`` if a scene that is asked for has a name that a model does not know."""
+    """Raise ``UserError`` if a scene that is asked for has a name that a model does not know, or cannot be refined."""
     from scenograph.evaluation.session import given_part
-    from scenograph.pipelines import check_names
+    from scenograph.pipelines import check_contradictions, check_names
 
-    if not any(model.vocabulary.lacks(layouts.vocabulary) for model in (image, layout) if model is not None):
+    refine = layouts.protocol.refine
+    unknown = any(model.vocabulary.lacks(layouts.vocabulary) for model in (image, layout) if model is not None)
+    if not unknown and not refine:
         return  # no need to read the scenes
     numbered = enumerate(scene for chunk in range(layouts.chunks) for scene in layouts.scenes(chunk))
     for number, scene in numbered:
         try:
-            check_names([given_part(scene, layouts.protocol.given)], image, layout)
+            asked = given_part(scene, layouts.protocol.given)
+            check_names([asked], image, layout, refine)
+            if refine:
+                check_contradictions([asked])
         except UserError as error:
             raise UserError(f"{layouts.pack}, layout {number}: {error}") from error
 

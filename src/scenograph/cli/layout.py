@@ -37,7 +37,13 @@ def layout(
     The scene file that comes out is one to edit, draw (generate), or place again.
     """
     from scenograph.devices import pick_device
-    from scenograph.pipelines import DEFAULT_LAYOUT, check_model_names, load_layout_model, place_objects
+    from scenograph.pipelines import (
+        DEFAULT_LAYOUT,
+        check_contradictions,
+        check_model_names,
+        load_layout_model,
+        place_objects,
+    )
     from scenograph.scenes.canonical import agreed
     from scenograph.scenes.drawing import draw_layout
     from scenograph.scenes.scene import scenes_to_json
@@ -45,7 +51,9 @@ def layout(
     model = load_layout_model(layout or DEFAULT_LAYOUT, pick_device(device), precision)
     scenes, stem = read_source(source, model.vocabulary)
     check_model_names("layout", model, scenes, refine)
-    if not refine:  # which has an error for what contradicts
+    if refine:
+        check_contradictions(scenes)
+    else:
         scenes = agreed(scenes)
     numbers = parse_seeds(seeds)
     pairs = [(scene, seed) for scene in scenes for seed in numbers]

@@ -37,7 +37,9 @@ def pipeline_subject(
     from scenograph.evaluation.session import Subject
     from scenograph.pipelines import DEFAULT_IMAGE, DEFAULT_LAYOUT
 
-    encode = partial(pipe.encode_pairs, truncation=protocol.truncation, candidates=protocol.candidates)
+    encode = partial(
+        pipe.encode_pairs, truncation=protocol.truncation, refine=protocol.refine, candidates=protocol.candidates
+    )
 
     def draw(scenes: Sequence[Any], seeds: Sequence[int]) -> tuple[torch.Tensor, list[Any]]:
         encoding = encode(scenes, seeds)
@@ -53,12 +55,12 @@ def pipeline_subject(
     return Subject(models, draw, place)
 
 
-def layout_subject(model: Model, name: str, candidates: int, precision: Precision) -> Subject:
-    """A layout model's layouts alone, the best of so many."""
+def layout_subject(model: Model, protocol: Protocol, name: str, precision: Precision) -> Subject:
+    """A layout model's layouts alone."""
     from scenograph.evaluation.session import Subject
     from scenograph.pipelines import place_objects
 
-    place = partial(place_objects, model, candidates=candidates, precision=precision)
+    place = partial(place_objects, model, refine=protocol.refine, candidates=protocol.candidates, precision=precision)
     return Subject({"layout": _identity(model, name, precision)}, place=place)
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from scenograph.data.loader import RelationPolicy
 from scenograph.errors import UserError, suggest, validate
@@ -45,6 +45,8 @@ class Protocol(BaseModel):
     relations: RelationPolicy = "stored"
     candidates: PositiveInt = 8
     """Layouts that models which draw lots make of each graph; the one that serves it best is measured."""
+    refine: bool = False
+    """Whether the boxes that models place are moved until every spatial relation holds."""
     truncation: float = Field(default=2.0, ge=0.1)
     rounding: Literal["nearest", "down"] = "nearest"
     """How the model's numbers become bytes."""
@@ -61,10 +63,21 @@ class Protocol(BaseModel):
     classification_network: Literal["resnet-110", "resnet-101", "resnet-20"] = "resnet-110"
     classification_epochs: PositiveInt = 160
 
+    @model_validator(mode="after")
+    def _can_refine(self) -> Self:
+        if self.refine and self.given != "graph":
+            raise ValueError(f"refine moves boxes that models place, of which given={self.given} leaves none")
+        if self.refine and "robustness" in self.metrics:
+            raise ValueError("refine: no boxes show the wrong graphs that robustness asks for; choose other --metrics")
+        return self
+
     @property
     def fingerprint(self) -> str:
         """Twelve characters that differ whenever anything that moves a number does."""
-        content = json.dumps(self.settings(), sort_keys=True)
+        settings = self.settings()
+        if not self.refine:  # a later setting than the others: what was measured before it is comparable
+            del settings["refine"]
+        content = json.dumps(settings, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
     def settings(self) -> dict[str, Any]:
@@ -170,6 +183,7 @@ EXPLANATIONS = {
     "given": "a model that is told boxes or masks has less to decide",
     "relations": "other graphs are asked for",
     "candidates": "the best of several layouts serves its graph better than the only one",
+    "refine": "boxes that were moved show more relations",
     "truncation": "tamer latents give better single pictures and less variety",
     "rounding": "bytes differ by one",
     "file_form": "JPEG and stretched contrast move FID by several points",

@@ -100,7 +100,8 @@ def differences(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
     """Why two reports cannot be compared, one line each; empty if they can."""
     lines = []
     for name, why in EXPLANATIONS.items():
-        one, other = first["protocol"].get(name), second["protocol"].get(name)
+        default = Protocol.model_fields[name].default  # of a setting that an older report does not know
+        one, other = (report["protocol"].get(name, default) for report in (first, second))
         if one != other:
             lines.append(f"{name}: {_said(one)} against {_said(other)}: {why}")
     if first["data"].get("files") != second["data"].get("files"):

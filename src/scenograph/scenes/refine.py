@@ -20,7 +20,9 @@ from scenograph.scenes.scene import BOX_DECIMALS, Relation, Scene
 from scenograph.scenes.text import relation_to_text
 
 MARGIN = 0.02
-"""How clearly a relation should hold, in fractions of the canvas; less where many objects share it."""
+"""How clearly a relation should hold, in fractions of the canvas."""
+TIGHT = MARGIN / 20
+"""How clearly it must hold, where many objects share the canvas."""
 SMALLEST = 0.02
 """No side becomes smaller than this, or than it was."""
 RESIZING = 3.0
@@ -59,7 +61,7 @@ def refine(scene: Scene, movable: Sequence[bool] | None = None) -> Scene:
     constraints = [c for number, r in enumerate(scene.relations) for c in _asked(r, number, MARGIN)]
     solved = _solve(boxes, constraints, free)
     if solved is None:  # too many objects in a row for the margin?
-        constraints = [c for number, r in enumerate(scene.relations) for c in _asked(r, number, MARGIN / 20)]
+        constraints = [c for number, r in enumerate(scene.relations) for c in _asked(r, number, TIGHT)]
         solved = _solve(boxes, constraints, free)
     if solved is None:
         raise UserError(_contradiction(scene, boxes, constraints, free))
@@ -69,6 +71,18 @@ def refine(scene: Scene, movable: Sequence[bool] | None = None) -> Scene:
         x0, y0, x1, y1 = box
         objects.append(replace(thing, box=(x0, y0, x1, y1)) if moves else thing)
     return replace(scene, objects=tuple(objects))
+
+
+def check_relations(scene: Scene, where: str = "") -> None:
+    """Raise ``UserError`` naming a minimal set of relations that no boxes for the objects without one can show.
+
+    ``where`` names the scene in the message.
+    """
+    free = [thing.box is None for thing in scene.objects]
+    boxes = np.array([thing.box or (0.5, 0.5, 0.5, 0.5) for thing in scene.objects], dtype=np.float64).reshape(-1, 4)
+    constraints = [c for number, r in enumerate(scene.relations) for c in _asked(r, number, TIGHT)]
+    if _solve(boxes, constraints, free) is None:
+        raise UserError(where + _contradiction(scene, boxes, constraints, free))
 
 
 def _asked(relation: Relation, number: int, margin: float) -> list[_Constraint]:

@@ -720,6 +720,7 @@ def test_layouts_are_measured_without_pictures(scenograph, tmp_path, painted):
     assert list(report["models"]) == ["layout"]
     assert 0 <= figures["box_iou"] <= 1 and {"box_iou_noisy", "box_iou_agreed"} <= set(figures)
     assert not (tmp_path / "e" / "pictures").exists()
+    assert "Pairs of layouts: true, predicted." in (tmp_path / "e" / "report.html").read_text()
     assert len((tmp_path / "e" / "results.csv").read_text().splitlines()) > 8
     succeed(scenograph("evaluate", *options, "--layout", str(tmp_path / "layout"), "--precision", "bf16", "--out", "h"))
     half = json.loads((tmp_path / "h" / "report.json").read_text())["models"]["layout"]

@@ -16,10 +16,10 @@ from scenograph.errors import UserError, suggest
 
 if TYPE_CHECKING:
     import torch
-    from PIL import Image
 
     from scenograph.evaluation.encoders import Encoder
     from scenograph.evaluation.protocols import Protocol
+    from scenograph.evaluation.report import Sheet
     from scenograph.evaluation.session import Evaluation, Layouts, Subject, Tools
     from scenograph.evaluation.summary import Figure
     from scenograph.models.base import Model
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from scenograph.pipelines import Pipeline
 
 PAIRS = 24
-"""Real and generated pictures that the report shows side by side."""
+"""Real and generated pictures, or layouts, that the report shows side by side."""
+DRAWN = (240, 240)
+"""Sides of a layout there, in pixels."""
 
 
 def pipeline_subject(
@@ -191,7 +193,7 @@ def measure(
         figures = Summary(evaluation).figures(progress)
     report = make_report(protocol, layouts.identity(), subject.models, figures, _notes(evaluation))
     history = {} if training_run is None else evaluation_curves(training_run, report)
-    paths = write_report(out, report, _pairs(evaluation), history | (curves or {}))
+    paths = write_report(out, report, _sheet(evaluation), history | (curves or {}))
     if "layout" in evaluation.metrics:
         paths.append(_results(evaluation))
     print_figures(figures, report["notes"])
@@ -237,20 +239,22 @@ def _results(evaluation: Evaluation) -> Path:
     return write_atomically(evaluation.folder / "results.csv", results_text(results).encode())
 
 
-def _pairs(evaluation: Evaluation) -> Image.Image | None:
-    """The first real and generated pictures, side by side."""
-    from scenograph.scenes.drawing import contact_sheet
+def _sheet(evaluation: Evaluation) -> Sheet:
+    """The first real and generated pictures, or true and predicted layouts, side by side."""
+    from scenograph.scenes.drawing import contact_sheet, draw_layout
 
+    layouts, repeats = evaluation.layouts, evaluation.protocol.repeats
     if not evaluation.pictured:
-        return None
-    repeats = evaluation.protocol.repeats
-    try:
-        real = evaluation.layouts.pictures(0)[:PAIRS]
-    except UserError:
-        return None  # a pack without pictures
+        sides = [scenes[: PAIRS // 2] for scenes in (layouts.scenes(0), evaluation.scenes(0)[::repeats])]
+        drawn = [draw_layout(scene).to_image().resize(DRAWN) for pair in zip(*sides, strict=True) for scene in pair]
+        return "Pairs of layouts: true, predicted.", contact_sheet(drawn, columns=4)
     made = evaluation.pictures(0)[::repeats][:PAIRS]
+    try:
+        real = layouts.pictures(0)[:PAIRS]
+    except UserError:
+        return "Generated; the data has no pictures.", contact_sheet(made, columns=8)
     sized = [one.resize(evaluation.size) for one in real]
-    return contact_sheet([one for pair in zip(sized, made, strict=True) for one in pair], columns=8)
+    return "Pairs: real, generated.", contact_sheet([one for pair in zip(sized, made, strict=True) for one in pair], 8)
 
 
 def print_figures(figures: Sequence[Figure], notes: Sequence[str]) -> None:

@@ -25,6 +25,9 @@ from scenograph.evaluation.protocols import EXPLANATIONS, Protocol
 from scenograph.evaluation.summary import Figure
 from scenograph.files import write_atomically
 
+Sheet = tuple[str, Image.Image]
+"""What a report shows, and what it says of it."""
+
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
 table { border-collapse: collapse; width: 100%; } td, th { padding: .3rem .6rem; text-align: left;
@@ -51,7 +54,7 @@ def make_report(
 
 
 def write_report(
-    folder: Path, report: dict[str, Any], sheet: Image.Image | None, curves: dict[str, list[tuple[float, float]]]
+    folder: Path, report: dict[str, Any], sheet: Sheet | None, curves: dict[str, list[tuple[float, float]]]
 ) -> list[Path]:
     """``report.json``, ``report.md`` and ``report.html``; returns their paths."""
     paths = []
@@ -164,7 +167,7 @@ def as_markdown(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def as_html(report: dict[str, Any], sheet: Image.Image | None, curves: dict[str, list[tuple[float, float]]]) -> str:
+def as_html(report: dict[str, Any], sheet: Sheet | None, curves: dict[str, list[tuple[float, float]]]) -> str:
     """The same as one page that needs nothing else."""
     protocol = report["protocol"]
     rows = "".join(
@@ -181,10 +184,11 @@ def as_html(report: dict[str, Any], sheet: Image.Image | None, curves: dict[str,
     settings = "".join(f"<tr><td>{key}</td><td>{html.escape(_said(protocol[key]))}</td></tr>" for key in EXPLANATIONS)
     picture = ""
     if sheet is not None:
+        caption, image = sheet
         stream = io.BytesIO()
-        sheet.save(stream, "PNG")
+        image.save(stream, "PNG")
         code = base64.b64encode(stream.getvalue()).decode()
-        picture = f'<h2>Pictures</h2><p>Pairs: real, generated.</p><img alt="pairs" src="data:image/png;base64,{code}">'
+        picture = f'<h2>Pictures</h2><p>{caption}</p><img alt="pictures" src="data:image/png;base64,{code}">'
     plots = "".join(f"<h3>{html.escape(name)}</h3>{line_plot({'': points})}" for name, points in curves.items())
     return (
         f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"

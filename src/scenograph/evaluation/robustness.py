@@ -12,9 +12,8 @@ from dataclasses import replace
 import numpy as np
 
 from scenograph.evaluation.layouts import layout_figures_of_scenes
-from scenograph.scenes.canonical import agreed, implied
-from scenograph.scenes.geometry import CONVERSES
-from scenograph.scenes.scene import Relation, Scene
+from scenograph.scenes.canonical import agreed, implied, turned
+from scenograph.scenes.scene import Scene
 from scenograph.scenes.vocabulary import Vocabulary
 
 NOISE = 0.1
@@ -52,10 +51,8 @@ def equivalent(scene: Scene, vocabulary: Vocabulary, rng: np.random.Generator) -
     known = set(vocabulary.predicates)
     said = []
     for relation in scene.relations:
-        converse = CONVERSES.get(relation.predicate)
-        if converse in known and rng.random() < 0.5:
-            relation = Relation(relation.object, converse, relation.subject)  # noqa: PLW2901
-        said.append(relation)
+        other = turned(relation)
+        said.append(other if other is not None and other.predicate in known and rng.random() < 0.5 else relation)
     added = [relation for relation in implied(scene.relations) if rng.random() < 0.5]
     return replace(scene, relations=(*said, *added))
 

@@ -130,13 +130,19 @@ def contradictions(relations: Sequence[Relation]) -> tuple[list[int], list[int]]
     return parts[0], parts[1]
 
 
-def complete(relations: Iterable[Relation], predicates: Collection[str] = CONVERSES) -> list[Relation]:
+def turned(relation: Relation) -> Relation | None:
+    """The same, said the other way round; None where no converse is known."""
+    converse = CONVERSES.get(relation.predicate)
+    return None if converse is None else Relation(relation.object, converse, relation.subject)
+
+
+def complete(relations: Collection[Relation], predicates: Collection[str] = CONVERSES) -> list[Relation]:
     """Relations and all that the spatial ones among them imply, converses included; each once, sorted.
 
     ``predicates`` are the names that may be used. The canonical form of a graph (Herzig et al. 2020): graphs that mean
     the same become the same, if they contradict nothing.
     """
-    converses = {turned for r in relations if (turned := _turned(r)) is not None and turned.predicate in predicates}
+    converses = {said for said in map(turned, relations) if said is not None and said.predicate in predicates}
     both = _sorted({*relations, *converses})
     return _sorted({*both, *implied(both)})
 
@@ -186,18 +192,10 @@ def location_relations(boxes: Sequence[Box], centres: Sequence[tuple[float, floa
     return [Relation(i, LOCATIONS[name], j) for name, i, j in edges.nonzero().tolist()]
 
 
-def _turned(relation: Relation) -> Relation | None:
-    """The same, said the other way round; None where no converse is known."""
-    converse = CONVERSES.get(relation.predicate)
-    return None if converse is None else Relation(relation.object, converse, relation.subject)
-
-
 def _forward(relation: Relation, predicates: Collection[str]) -> Relation:
     """The relation, or its converse, if ``MEASURES`` has that one and it is among the predicates."""
-    turned = _turned(relation)
-    return (
-        turned if turned is not None and turned.predicate in MEASURES and turned.predicate in predicates else relation
-    )
+    said = turned(relation)
+    return said if said is not None and said.predicate in MEASURES and said.predicate in predicates else relation
 
 
 def _sorted(relations: Iterable[Relation]) -> list[Relation]:

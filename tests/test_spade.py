@@ -118,6 +118,14 @@ def test_recorded_pictures_and_judgements(golden, tmp_path, name):
                         torch.testing.assert_close(features.mean(dim=(2, 3)), expected[f"{key}_mean"], **close)
 
 
+def load_recorded(module, state):
+    """Weights under the original's names into a block or a norm."""
+    state = {f"x.{key}": value.float() if value.is_floating_point() else value for key, value in state.items()}
+    renamed = rename(join_modulations(state), NAMES)
+    module.load_state_dict({key.removeprefix("x."): value for key, value in renamed.items()})
+    return module
+
+
 @pytest.mark.golden
 @pytest.mark.parametrize("kind", ["syncbatch3", "instance3", "batch5_nospectral"])
 @pytest.mark.parametrize("width", [3, 5])
@@ -128,9 +136,7 @@ def test_recorded_blocks(golden, kind, width):
     read = partial(LabelConv2d, 4, False)
     plan = NormPlan(read, "instance" if kind.startswith("instance") else "batch", kernel)
     block = SpadeBlock(5, width, plan, not kind.endswith("nospectral"))
-    state = torch.load(folder / f"resblock_{kind}_5to{width}.pt", weights_only=True)
-    state = {f"x.{k}": v.float() if v.is_floating_point() else v for k, v in state.items()}
-    block.load_state_dict({k.removeprefix("x."): v for k, v in rename(join_modulations(state), NAMES).items()})
+    load_recorded(block, torch.load(folder / f"resblock_{kind}_5to{width}.pt", weights_only=True))
     layout = LabelMap(recorded["seg"].long(), 4).resized(6, 10)
     x = recorded["x"].clone().requires_grad_()
     with torch.no_grad():

@@ -330,6 +330,32 @@ def test_of_many_relations_those_are_drawn_that_the_others_follow_from():
     assert note.y + 10 < drawing.height and text_width(note.text, 13) < drawing.width
 
 
+def boxed_scene(*boxes):
+    return Scene(tuple(SceneObject("cube", ("large", "green"), box=box) for box in boxes))
+
+
+def test_names_stand_at_boxes_where_they_fit():
+    # The smallest lies where the name of the one below it would stand, which goes down into its own box.
+    drawing = draw_layout(boxed_scene((0.1, 0.1, 0.9, 0.9), (0.3, 0.46, 0.5, 0.49), (0.3, 0.5, 0.8, 0.8)))
+    assert drawing.width == drawing.height == 480
+    flags = [shape for shape in drawing.shapes if isinstance(shape, Rectangle) and shape.stroke is None][1:]
+    assert [(round(flag.x0), round(flag.y0)) for flag in flags] == [(48, 30), (144, 240), (144, 203)]
+    assert [shape.text for shape in drawing.shapes if isinstance(shape, Label)] == ["large green cube"] * 3
+
+
+def test_crowded_layouts_have_numbers_and_a_key():
+    crowd = [(0.02 * i, 0.5, 0.02 * i + 0.015, 0.52) for i in range(45)]
+    drawing = draw_layout(boxed_scene(*crowd))
+    texts = [shape for shape in drawing.shapes if isinstance(shape, Label)]
+    on_canvas, beside = ([t for t in texts if (t.x < 480) == inside] for inside in (True, False))
+    assert sorted(int(t.text) for t in on_canvas) == list(range(45))
+    assert [t.text for t in beside] == [text for i in range(45) for text in (str(i), "large green cube")]
+    assert all(0 < t.x < drawing.width and 0 < t.y < drawing.height for t in texts)
+    assert beside[-1].x + text_width("large green cube", 13) < drawing.width
+    short = draw_layout(boxed_scene(*crowd), key=False)
+    assert short.width == 480 and [s.text for s in short.shapes if isinstance(s, Label)] == [t.text for t in on_canvas]
+
+
 def test_scene_files_have_a_line_per_object_and_relation():
     scene = Scene((SceneObject("cube", ("red",)), SceneObject("sky")), (Relation(0, "left of", 1),))
     lines = scenes_to_json([scene]).splitlines()

@@ -299,6 +299,6 @@ def _panels(scene: Scene, picture: Image.Image | None, side: int = 280) -> list[
         relations = random_sg2im_relations(scene, rng)
     else:
         relations = ()
-    for drawing in (draw_layout(scene), draw_graph(replace(scene, relations=relations))):
+    for drawing in (draw_layout(scene, key=False), draw_graph(replace(scene, relations=relations))):
         panels.append(ImageOps.pad(drawing.to_image(), (side, side), color="white"))
     return panels

@@ -246,7 +246,8 @@ def _sheet(evaluation: Evaluation) -> Sheet:
     layouts, repeats = evaluation.layouts, evaluation.protocol.repeats
     if not evaluation.pictured:
         sides = [scenes[: PAIRS // 2] for scenes in (layouts.scenes(0), evaluation.scenes(0)[::repeats])]
-        drawn = [draw_layout(scene).to_image().resize(DRAWN) for pair in zip(*sides, strict=True) for scene in pair]
+        pairs = [scene for pair in zip(*sides, strict=True) for scene in pair]
+        drawn = [draw_layout(scene, key=False).to_image().resize(DRAWN) for scene in pairs]
         return "Pairs of layouts: true, predicted.", contact_sheet(drawn, columns=4)
     made = evaluation.pictures(0)[::repeats][:PAIRS]
     try:

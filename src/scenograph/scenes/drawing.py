@@ -24,6 +24,7 @@ Point = tuple[float, float]
 
 INK: Color = (30, 32, 38)
 PAPER: Color = (255, 255, 255)
+CANVAS: Color = (246, 247, 249)
 FONT_SIZE = 15
 SCALE = 2
 """PNG pixels per drawing unit, for crisp text."""
@@ -34,6 +35,9 @@ FINE = 2
 
 READABLE = 40
 """Relations that a drawing of a graph has room for: of more only those that the others follow from are drawn."""
+
+HIDDEN = 0.4
+"""Of a box's area: names must not cover as much of another object's."""
 
 COLOR_NAMES: dict[str, Color] = {
     "gray": (110, 110, 110), "red": (190, 45, 45), "blue": (50, 85, 215), "green": (40, 125, 35),
@@ -166,22 +170,32 @@ def _readable(scene: Scene) -> tuple[Scene, str]:
     return replace(scene, relations=tuple(drawn)), note
 
 
-def draw_layout(scene: Scene, side: float = 480.0) -> Drawing:
-    """Boxes, masks and labels of the objects that have a box, larger ones below."""
-    shapes: list[Shape] = [Rectangle(0, 0, side, side, (246, 247, 249))]
+def draw_layout(scene: Scene, side: float = 480.0, key: bool = True) -> Drawing:
+    """Boxes, masks and names of the objects that have a box, larger ones below.
+
+    Where names do not fit to their boxes, the objects' numbers (from 0, as relations have them) stand there, and the
+    names beside the canvas, unless ``key`` is off.
+    """
+    shapes: list[Shape] = [Rectangle(0, 0, side, side, CANVAS)]
     boxed = [(i, thing) for i, thing in enumerate(scene.objects) if thing.box is not None]
     boxed.sort(key=lambda item: -_area(item[1].box or (0, 0, 0, 0)))
-    labels: list[Shape] = []
-    taken = _Taken(len(boxed))
+    boxes: list[Rectangle] = []
     for i, thing in boxed:
         assert thing.box is not None
         x0, y0, x1, y1 = (side * value for value in thing.box)
         color = object_color(scene, i)
         if thing.mask is not None:
             shapes += _mask_runs((x0, y0, x1, y1), thing.mask, color)
-        shapes.append(Rectangle(x0, y0, x1, y1, color, color, 0.12 if thing.mask is not None else 0.3))
-        labels += _box_label(x0, y0, thing.label, color, side, taken)
-    return Drawing(side, side, (*shapes, *labels))
+        boxes.append(Rectangle(x0, y0, x1, y1, color, color, 0.12 if thing.mask is not None else 0.3))
+        shapes.append(boxes[-1])
+    flags, fitting = _flags(boxes, [thing.label for _, thing in boxed], 13, side)
+    names: list[Shape] = []
+    width = side
+    if not fitting:
+        flags, _ = _flags(boxes, [str(i) for i, _ in boxed], 11, side)
+        if key:
+            names, width = _key([(i, object_color(scene, i), thing.label) for i, thing in sorted(boxed)], side)
+    return Drawing(width, side, (*shapes, *flags, *names))
 
 
 def draw_sketches(scene: Scene, side: int = 480) -> Image.Image:
@@ -294,6 +308,14 @@ class _Taken:
         x0, y0, x1, y1 = self.corners.T
         return bool(((one.x0 < x1) & (x0 < one.x1) & (one.y0 < y1) & (y0 < one.y1)).any())
 
+    def covered(self, one: Rectangle) -> np.ndarray:
+        """The share of each place that lies below a rectangle."""
+        low = np.maximum(self.corners[:, :2], (one.x0, one.y0))
+        high = np.minimum(self.corners[:, 2:], (one.x1, one.y1))
+        areas = (self.corners[:, 2:] - self.corners[:, :2]).prod(axis=1)
+        shares: np.ndarray = np.maximum(high - low, 0).prod(axis=1) / np.maximum(areas, 1e-9)
+        return shares
+
 
 def _text_on_paper(spots: Sequence[Point], text: str, taken: _Taken) -> list[Shape]:
     """A label in the first of the spots that is free, or in the first of all."""
@@ -304,15 +326,46 @@ def _text_on_paper(spots: Sequence[Point], text: str, taken: _Taken) -> list[Sha
     return [papers[place], Label(*spots[place], text, size=13)]
 
 
-def _box_label(x0: float, y0: float, text: str, color: Color, side: float, taken: _Taken) -> list[Shape]:
-    """A small flag at the box's corner, moved down past flags that are already there."""
-    wide = text_width(text, 13) + 8
-    x, y = min(max(x0, 0.0), max(side - wide, 0.0)), min(max(y0 - 18, 0.0), side - 18)
-    flag = Rectangle(x, y, x + wide, y + 18, color)
-    while taken.meets(flag) and flag.y0 < side - 36:
-        flag = replace(flag, y0=flag.y0 + 18, y1=flag.y1 + 18)
-    taken.add(flag)
-    return [flag, Label(x + 4, flag.y0 + 9, text, PAPER, "start", 13)]
+def _flags(boxes: Sequence[Rectangle], texts: Sequence[str], size: int, side: float) -> tuple[list[Shape], bool]:
+    """Small flags at the left edges of boxes, and whether none meets another or hides a box."""
+    shapes: list[Shape] = []
+    fitting, high = True, size + 5.0
+    flags, others = _Taken(len(boxes)), _Taken(len(boxes))
+    for box in boxes:
+        others.add(box)
+    for number, (box, text) in enumerate(zip(boxes, texts, strict=True)):
+        wide = text_width(text, size) + 8
+        x = min(max(box.x0, 0.0), max(side - wide, 0.0))
+        above = min(max(box.y0 - high, 0.0), side - high)
+        places = [Rectangle(x, y, x + wide, y + high, box.fill) for y in np.arange(above, max(box.y1, above + 1), high)]
+        free = (
+            place
+            for place in places
+            if place.y1 <= side
+            and not flags.meets(place)
+            and not np.delete(others.covered(place) > HIDDEN, number).any()
+        )
+        flag = next(free, None)
+        fitting &= flag is not None
+        flag = flag or places[0]
+        flags.add(flag)
+        shapes += [flag, Label(x + 4, flag.y0 + high / 2, text, PAPER, "start", size)]
+    return shapes, fitting
+
+
+def _key(entries: Sequence[tuple[int, Color, str]], side: float) -> tuple[list[Shape], float]:
+    """Numbers and names in columns right of the canvas; and where they end."""
+    shapes: list[Shape] = []
+    x, rows = side, int(side // 18)
+    for start in range(0, len(entries), rows):
+        column, x = entries[start : start + rows], x + 12
+        flag = max(text_width(str(number), 13) for number, _, _ in column) + 8
+        for row, (number, color, name) in enumerate(column):
+            shapes.append(Rectangle(x, 18 * row + 1, x + flag, 18 * row + 17, color))
+            shapes.append(Label(x + flag / 2, 18 * row + 9, str(number), PAPER, size=13))
+            shapes.append(Label(x + flag + 6, 18 * row + 9, name, anchor="start", size=13))
+        x += flag + 6 + max(text_width(name, 13) for _, _, name in column)
+    return shapes, x + 12
 
 
 def _mask_runs(box: tuple[float, float, float, float], mask: np.ndarray, color: Color) -> list[Shape]:

@@ -229,6 +229,23 @@ def test_graph_layers_offer_the_same_in_parts(monkeypatch, pooling, normalizatio
             torch.testing.assert_close(states[1](*given), whole)
 
 
+@pytest.mark.parametrize("pooling", ["avg", "sum"])
+@pytest.mark.parametrize("triples", [0, 10])
+def test_graph_layers_give_objects_alone(monkeypatch, pooling, triples):
+    torch.manual_seed(0)
+    layer = GraphTripleConv(6, 5, 7, pooling, predicate_dim=3).double().eval()
+    objects, predicates = torch.randn(4, 6).double().requires_grad_(), torch.randn(2, 3).double().requires_grad_()
+    edges, kinds = torch.randint(0, 4, (triples, 2)), torch.randint(0, 2, (triples,))
+    wanted, _ = layer(objects, predicates[kinds], edges)
+    asked = objects, predicates, *layer.parameters()
+    gradients = torch.autograd.grad(wanted.square().sum(), asked, allow_unused=True, materialize_grads=True)
+    monkeypatch.setattr(graph, "TOGETHER", 3)
+    found = layer.objects_alone(objects, predicates, kinds, edges)
+    torch.testing.assert_close(found, wanted)
+    again = torch.autograd.grad(found.square().sum(), asked, allow_unused=True, materialize_grads=True)
+    torch.testing.assert_close(again, gradients)
+
+
 @pytest.mark.parametrize("rows", [3, MANY, MANY + 5])
 def test_linear_layers_take_few_rows_and_many(rows):
     layer, features = Linear(5, 7), torch.randn(5, rows).T

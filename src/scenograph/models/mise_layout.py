@@ -71,11 +71,11 @@ class MiseLayout(Model):
         nodes = self.embedding(batch.objects, batch.attributes)
         nodes = nodes + self.box_in(torch.cat([noisy, known[:, None].to(noisy.dtype)], dim=1))
         nodes = nodes + self.time(time_features(time, self.config.width))[batch.object_to_image]
-        predicates, edges = self.predicates(batch.triples[:, 1]), batch.triples[:, [0, 2]]
+        kinds, edges = batch.triples[:, 1], batch.triples[:, [0, 2]]
         row, column = batch.padding()
         _, real = batch.padded(batch.objects)
         for block in self.blocks:
-            nodes = block(nodes, predicates, edges, row, column, real)
+            nodes = block(nodes, self.predicates.weight, kinds, edges, row, column, real)
         return self.box_out(self.norm(nodes))
 
     @property
@@ -143,15 +143,24 @@ class _Block(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.SiLU(), nn.Linear(4 * width, width))
 
     def forward(
-        self, nodes: Tensor, predicates: Tensor, edges: Tensor, row: Tensor, column: Tensor, real: Tensor
+        self,
+        nodes: Tensor,
+        predicates: Tensor,
+        kinds: Tensor,
+        edges: Tensor,
+        row: Tensor,
+        column: Tensor,
+        real: Tensor,
     ) -> Tensor:
-        """Nodes (O, D), predicates (T, D), edges (T, 2), real (N, K): which padded places hold objects -> (O, D)."""
+        """Nodes (O, D), predicates (P, D), triples' kinds (T,) and ends (T, 2) -> (O, D).
+
+        ``real`` (N, K): which padded places hold objects, each in its ``row`` and ``column``.
+        """
         n, k = real.shape
         padded = nodes.new_zeros((n, k, nodes.shape[1]))
         padded[row, column] = self.norm1(nodes)
         q, key, v = self.qkv(padded).reshape(n, k, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(q, key, v, attn_mask=real[:, None, None, :])
         nodes = nodes + self.attended(mixed.transpose(1, 2).reshape(n, k, -1)[row, column])
-        offered, _ = self.graph(self.norm2(nodes), predicates, edges)
-        nodes = nodes + self.gathered(offered)
+        nodes = nodes + self.gathered(self.graph.objects_alone(self.norm2(nodes), predicates, kinds, edges))
         return nodes + self.mlp(self.norm3(nodes))

@@ -91,29 +91,64 @@ class GraphTripleConv(nn.Module):
         if not len(edges):
             pooled = objects.new_zeros((len(objects), self.hidden_dim))
             return self.net2(pooled), objects.new_zeros((0, self.output_dim))
-        linear, width = cast(nn.Linear, self.net1[0]), objects.shape[1]
-        first, middle, last = linear.weight.split([width, predicates.shape[1], width], dim=1)
-        table = torch.cat([F.linear(objects, first, linear.bias), F.linear(objects, last)])
-        together = len(edges) if self.training or edges.device.type != "cpu" else TOGETHER
-        parts = [slice(start, start + together) for start in range(0, len(edges), together)]
+        as_subject, middle, as_object = self._first_layer(objects, predicates.shape[1])
+        table = torch.cat([as_subject, as_object])
         offers = [
             self._offer(table, middle, predicates[part], edges[part], None if confidence is None else confidence[part])
-            for part in parts
+            for part in self._parts(edges)
         ]
         pooled = functools.reduce(torch.add, [to_objects for to_objects, _ in offers])
+        vectors = self._updated(pooled, edges, None if confidence is None else confidence.repeat_interleave(2))
+        return vectors, torch.cat([to_predicates for _, to_predicates in offers])
+
+    def objects_alone(self, objects: Tensor, predicates: Tensor, kinds: Tensor, edges: Tensor) -> Tensor:
+        """The first part of what :meth:`forward` gives, two thirds of its work: (O, Dout). Of layers without norms.
+
+        Predicates (P, Dp), of which each triple has one of ``kinds`` (T,).
+        """
+        if not len(edges):
+            return self.net2(objects.new_zeros((len(objects), self.hidden_dim)))
+        as_subject, middle, as_object = self._first_layer(objects, predicates.shape[1])
+        table = torch.cat([as_subject, as_object, F.linear(predicates, middle)])
+        count, hidden_dim = len(objects), self.hidden_dim
+        ends, second = edges.unbind(dim=1), cast(nn.Linear, self.net1[2])
+        rows = torch.stack([ends[0], ends[1] + count, kinds + 2 * count], dim=1)
+        offers = []
+        for part in self._parts(edges):
+            hidden = self.net1[1](F.embedding_bag(rows[part], table, mode="sum"))
+            for owner, outputs in zip(ends, (slice(hidden_dim), slice(-hidden_dim, None)), strict=True):
+                offered = self.net1[3](F.linear(hidden, second.weight[outputs], second.bias[outputs]))
+                offers.append(sum_by_owner(offered, owner[part], count))
+        return self._updated(functools.reduce(torch.add, offers), edges, None)
+
+    def _first_layer(self, objects: Tensor, predicate_dim: int) -> tuple[Tensor, Tensor, Tensor]:
+        """What ``net1``'s first layer makes of each object as a subject, its weights for predicates, and as an object.
+
+        So it is done once for all triples.
+        """
+        linear, width = cast(nn.Linear, self.net1[0]), objects.shape[1]
+        first, middle, last = linear.weight.split([width, predicate_dim, width], dim=1)
+        return F.linear(objects, first, linear.bias), middle, F.linear(objects, last)
+
+    def _parts(self, edges: Tensor) -> list[slice]:
+        """The triples that are done at once."""
+        together = len(edges) if self.training or edges.device.type != "cpu" else TOGETHER
+        return [slice(start, start + together) for start in range(0, len(edges), together)]
+
+    def _updated(self, pooled: Tensor, edges: Tensor, weights: Tensor | None) -> Tensor:
+        """New vectors of objects from the sums (O, hidden_dim) of what they are offered."""
         if self.pooling == "avg":
-            weights = None if confidence is None else confidence.repeat_interleave(2)
-            counts = _appearances(edges, len(objects), weights)
-            pooled = pooled / counts[:, None].to(pooled.dtype)
-        return self.net2(pooled), torch.cat([to_predicates for _, to_predicates in offers])
+            pooled = pooled / _appearances(edges, len(pooled), weights)[:, None].to(pooled.dtype)
+        vectors: Tensor = self.net2(pooled)
+        return vectors
 
     def _offer(
         self, table: Tensor, weight: Tensor, predicates: Tensor, edges: Tensor, confidence: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """What triples offer their objects, added up (O, hidden_dim), and their predicates (T, output_dim).
 
-        ``table`` (2 * O, hidden_dim) holds what ``net1``'s first layer makes of each object as a subject, then as an
-        object, which is done once for all triples; ``weight`` is its part for predicates.
+        ``table`` (2 * O, hidden_dim) holds objects as subjects, then as objects, after ``net1``'s first layer, of which
+        ``weight`` is the part for predicates.
         """
         objects = len(table) // 2
         subject, target = edges.unbind(dim=1)

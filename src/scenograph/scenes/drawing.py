@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import colorsys
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -119,7 +119,7 @@ def draw_graph(scene: Scene) -> Drawing:
     Of more than ``READABLE`` relations the fewest that imply all are drawn, and a line below says so.
     """
     scene, note = _readable(scene)
-    names = [thing.label for thing in scene.objects]
+    names = _names(scene)
     widths = [text_width(name) + 24 for name in names]
     count = len(names)
     labels: dict[tuple[int, int], list[str]] = defaultdict(list)
@@ -188,14 +188,21 @@ def draw_layout(scene: Scene, side: float = 480.0, key: bool = True) -> Drawing:
             shapes += _mask_runs((x0, y0, x1, y1), thing.mask, color)
         boxes.append(Rectangle(x0, y0, x1, y1, color, color, 0.12 if thing.mask is not None else 0.3))
         shapes.append(boxes[-1])
-    flags, fitting = _flags(boxes, [thing.label for _, thing in boxed], 13, side)
-    names: list[Shape] = []
+    names = _names(scene)
+    flags, fitting = _flags(boxes, [names[i] for i, _ in boxed], 13, side)
+    beside: list[Shape] = []
     width = side
     if not fitting:
         flags, _ = _flags(boxes, [str(i) for i, _ in boxed], 11, side)
         if key:
-            names, width = _key([(i, object_color(scene, i), thing.label) for i, thing in sorted(boxed)], side)
-    return Drawing(width, side, (*shapes, *flags, *names))
+            beside, width = _key([(i, object_color(scene, i), thing.label) for i, thing in sorted(boxed)], side)
+    return Drawing(width, side, (*shapes, *flags, *beside))
+
+
+def _names(scene: Scene) -> list[str]:
+    """Of all objects; where several have one name, with their places, as messages tell them apart."""
+    times = Counter(thing.label for thing in scene.objects)
+    return [f"{t.label} ({i})" if times[t.label] > 1 else t.label for i, t in enumerate(scene.objects)]
 
 
 def draw_sketches(scene: Scene, side: int = 480) -> Image.Image:

@@ -11,10 +11,11 @@ import torch.nn.functional as F
 from PIL import Image
 
 from scenograph import Pipeline
+from scenograph.data.vocabularies import class_names, vocabulary_of
 from scenograph.errors import UserError
 from scenograph.models.base import ModelOutput
 from scenograph.models.published.checkpoint import rename
-from scenograph.models.published.spade import ENCODER_NAMES, NAMES, import_spade, join_modulations
+from scenograph.models.published.spade import BLOCKS, ENCODER_NAMES, NAMES, import_spade, join_modulations
 from scenograph.models.spade import Spade, SpadeConfig
 from scenograph.nn import convolution, winograd
 from scenograph.nn.convolution import same_conv2d
@@ -423,6 +424,67 @@ def test_styles_belong_to_the_seed_or_to_a_picture():
         assert not torch.allclose(styled, in_other_style) and not torch.allclose(styled, one[None])
     with pytest.raises(UserError, match="spade: this model reads no style off a picture"):
         Pipeline(small()).encode(scene, style=noisy)
+
+
+ORIGINAL_NAMES = (
+    (r"^generator\.first\.", "fc."),
+    (r"^generator\.last\.", "conv_img."),
+    *((rf"^generator\.blocks\.{number}\.", f"{name}.") for number, name in enumerate(BLOCKS)),
+    (r"\.(conv|norm)1\.", r".\1_0."),
+    (r"\.(conv|norm)2\.", r".\1_1."),
+    (r"\.norm_shortcut\.", ".norm_s."),
+    (r"\.shortcut\.", ".conv_s."),
+    (r"(norm_\w)\.norm\.", r"\1.param_free_norm."),
+    (r"\.shared\.", ".mlp_shared.0."),
+    (r"(conv_\w)\.weight$", r"\1.weight_orig"),
+)
+
+
+def original_state(model):
+    """A generator's weights as SPADE saves them."""
+    state = {}
+    for key, value in rename(model.state_dict(), ORIGINAL_NAMES).items():
+        if ".modulation." in key:
+            for kind, part in zip(("gamma", "beta"), value.chunk(2), strict=True):
+                state[key.replace(".modulation.", f".mlp_{kind}.")] = part
+        else:
+            state[key] = value
+    return state
+
+
+def test_generators_of_ade20k_read_maps_whose_zero_is_unknown(tmp_path):
+    """The original's channel k is number k of the maps: unknown, wall, building, ..."""
+    torch.manual_seed(0)
+    original = Spade(
+        SpadeConfig(
+            vocabulary=names(151).to_dict(), image_size=(256, 256), channels=1, unknown_label=False, edges=False
+        )
+    ).eval()
+    torch.save(original_state(original), tmp_path / "latest_net_G.pth")
+    model = import_spade(tmp_path / "latest_net_G.pth", vocabulary_of("ade20k"))
+    assert model.vocabulary.categories[0] == "wall" and class_names("ade20k")[:2] == ["unlabeled", "wall"]
+    numbers = torch.randint(0, 151, (1, 16, 16)).repeat_interleave(16, 1).repeat_interleave(16, 2)
+    with torch.no_grad():
+        wanted = original.render(original.label_map(numbers, numbers))
+        found = model.render(model.label_map(numbers - 1, numbers))
+    torch.testing.assert_close(found, wanted)
+    assert not torch.allclose(model.render(model.label_map(numbers.clamp(max=149), numbers)), wanted, atol=1e-2)
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize("stem", ["000000000785", "000000001490"])
+def test_real_label_maps_stay_what_they_are_as_scenes(golden, stem):
+    labels, instances = (
+        np.asarray(Image.open(golden / "spade" / "coco_samples" / f"val_{kind}" / f"{stem}.png").resize((256, 256), 0))
+        for kind in ("label", "inst")
+    )
+    model = Spade(SpadeConfig(vocabulary=names(182).to_dict(), channels=1))
+    scene = scene_from_labels(labels.astype(int), model.vocabulary.categories, instances.astype(int))
+    layout = model.encode(SceneBatch.from_scenes([scene], model.vocabulary, model.config.mask_size)).layout
+    wanted = torch.from_numpy(labels.astype(int))[None]
+    assert (layout.labels == torch.where(wanted == 255, 182, wanted)).float().mean() > 0.999
+    edges = instance_edges(torch.from_numpy(instances.astype(int))[None])
+    assert (layout.edges == edges).float().mean() > 0.995
 
 
 def test_labels_outside_the_vocabulary_are_named():

@@ -550,7 +550,17 @@ def test_published_settings():
     epoch = given.objective["epoch_steps"]
     factors = [learning_rate_factor(given, step) for step in (0, 120 * epoch - 1, 120 * epoch, 160 * epoch)]
     assert factors == pytest.approx([1.0, 1.0, 0.1, 0.01])
-    assert round(256 / load_recipe("spade-coco-256").data.crop) == 286
+    for name, pictures, epochs in (
+        ("coco-256", 118_287, 100),
+        ("ade20k-256", 20_210, 200),
+        ("cityscapes-512", 2_975, 200),
+    ):
+        given = load_recipe(f"spade-{name}")
+        assert round(given.training.steps * given.training.batch_size / pictures) == epochs
+        assert round(256 / given.data.crop) == (256 if name == "cityscapes-512" else 286)
+        falls = given.training.steps // 2 if epochs == 200 else given.training.steps - 1
+        assert learning_rate_factor(given, falls) == 1
+        assert (learning_rate_factor(given, given.training.steps) == 0) == (epochs == 200)
 
 
 @pytest.mark.parametrize(

@@ -59,8 +59,8 @@ def import_checkpoint(
         str | None,
         typer.Option(
             "--vocabulary",
-            help="Names of the categories, for files that lack them (lama, lostgan, spade): coco-stuff, a pack, or a "
-            "vocab.json or vocabulary.json.",
+            help="Names of the categories, for files that lack them (lama, lostgan, spade): coco-stuff, ade20k, "
+            "cityscapes, a pack, or a vocab.json or vocabulary.json.",
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Model folder to make. (default: the file's stem)")] = None,

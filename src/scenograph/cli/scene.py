@@ -151,7 +151,8 @@ def from_labels(
     vocabulary: Annotated[
         str,
         typer.Option(
-            "--vocabulary", help="What the numbers mean: coco-stuff, a pack, or a JSON file (a list of names)."
+            "--vocabulary",
+            help="What the numbers mean: coco-stuff, ade20k, cityscapes, a pack, or a JSON file (a list of names).",
         ),
     ],
     nothing: Annotated[

@@ -43,7 +43,9 @@ class LabelMapOptions(Options):
     """What the numbers mean, and what is an object."""
 
     classes: str = Field(
-        "", description="what the numbers mean: a JSON list of names, or coco-stuff; default classes.json in --root"
+        "",
+        description="what the numbers mean: a JSON list of names, coco-stuff, ade20k or cityscapes; default "
+        "classes.json in --root",
     )
     nothing: tuple[str, ...] = Field((), description="classes that are no objects, such as unlabelled")
     components: bool = Field(False, description="parts of a class that do not touch are objects of their own")

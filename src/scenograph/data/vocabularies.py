@@ -15,6 +15,9 @@ from scenograph.scenes.geometry import SG2IM_PREDICATES
 from scenograph.scenes.vocabulary import IMAGE_CATEGORY, IN_IMAGE_PREDICATE, Vocabulary
 
 NAMES = ("clevr", "coco-stuff")
+LABEL_MAPS = ("ade20k", "cityscapes")
+"""Data sets whose classes have names here: ADE20K's 150 of scene parsing (Zhou et al. 2017), Cityscapes' 35 (Cordts et
+al. 2016)."""
 
 
 def shipped_vocabulary(name: str) -> Vocabulary:
@@ -40,20 +43,22 @@ def coco_vocabulary_by_id() -> Vocabulary:
 
 
 def vocabulary_of(source: str) -> Vocabulary:
-    """What ``--vocabulary`` names: ``coco-stuff`` by COCO's ids, a pack's, or the one in a JSON file.
+    """What ``--vocabulary`` names: ``coco-stuff`` by COCO's ids, :data:`LABEL_MAPS`, a pack's, or a JSON file's.
 
     Raises ``UserError`` for anything else.
     """
     path = Path(source)
     if source == "coco-stuff":
         return coco_vocabulary_by_id()
+    if source in LABEL_MAPS:
+        return Vocabulary(tuple(_table(source)), SG2IM_PREDICATES)
     if path.is_dir():
         return read_vocabulary(path)
     try:
         return Vocabulary.load(path)
     except UserError as error:
         raise UserError(
-            f"vocabulary {source}: neither coco-stuff, a pack, nor a readable JSON file ({error})"
+            f"vocabulary {source}: neither coco-stuff, ade20k, cityscapes, a pack, nor a readable JSON file ({error})"
         ) from error
 
 
@@ -68,6 +73,8 @@ def class_names(source: str) -> list[str]:
         names = None
     if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
         return names
+    if source == "ade20k":  # whose maps number the classes from 1
+        return ["unlabeled", *_table(source)]
     return [name for name in vocabulary_of(source).categories if name != IMAGE_CATEGORY]
 
 

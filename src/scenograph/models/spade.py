@@ -12,7 +12,7 @@ from typing import Literal, Self
 
 import torch
 from PIL import Image
-from pydantic import NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from torch import Tensor
 
 from scenograph.errors import UserError
@@ -55,8 +55,8 @@ class SpadeConfig(ModelConfig):
     norm_channels: PositiveInt = 128
     """Between the label map and the gains and shifts of each norm."""
     spectral: bool = True
-    mask_size: PositiveInt = 64
-    """Side of the masks through which objects are painted."""
+    mask_size: PositiveInt = Field(default_factory=lambda settings: max(settings["image_size"]))
+    """Side of the masks through which objects are painted: by default so fine that label maps stay what they are."""
 
     @model_validator(mode="after")
     def _whole_pixels(self) -> Self:

@@ -35,10 +35,11 @@ ENCODER_NAMES: tuple[Rule, ...] = (
     (r"^fc_var\.", "style.log_variance."),
     (r"\.weight_orig$", ".weight"),
 )
-COCO_LABELS = 182
+KNOWN = {182: "coco-stuff", 150: "ade20k", 35: "cityscapes"}
+"""Whose names go with a number of labels."""
 RELEASED = {
     184: {"label_nc": "182", "contain_dontcare_label": "True", "no_instance": "False"},
-    151: {"label_nc": "150", "contain_dontcare_label": "True", "no_instance": "True"},
+    151: {"label_nc": "150", "contain_dontcare_label": "True", "no_instance": "True", "dataset_mode": "ade20k"},
     36: {
         "label_nc": "35", "contain_dontcare_label": "False", "no_instance": "False",
         "crop_size": "512", "aspect_ratio": "2.0", "num_upsampling_layers": "more",
@@ -79,6 +80,8 @@ def import_spade(path: Path, vocabulary: Vocabulary | None = None) -> Spade:
         "spectral": "head_0.conv_0.weight_orig" in state,
     }
     model = Spade(published_config(SpadeConfig, settings, str(path)))
+    if options.get("dataset_mode") == "ade20k":
+        state = _unknown_last(state, len(names.categories))
     weights = rename(join_modulations(state), NAMES)
     if styled:
         encoder = path.with_name(path.name.replace("_G.", "_E."))
@@ -96,6 +99,18 @@ def join_modulations(state: dict[str, Tensor]) -> dict[str, Tensor]:
         shift = key.replace(".mlp_gamma.", ".mlp_beta.")
         joined[key.replace(".mlp_gamma.", ".modulation.")] = torch.cat([joined.pop(key), joined.pop(shift)])
     return joined
+
+
+def _unknown_last(state: dict[str, Tensor], labels: int) -> dict[str, Tensor]:
+    """The weights that read label maps, with the channel of unknown pixels after those of the labels.
+
+    In ADE20K's maps 0 is unknown and classes count from 1, and the generator learnt from them as they are.
+    """
+    moved = dict(state)
+    for key, value in state.items():
+        if key.endswith(".mlp_shared.0.weight") or (key == "fc.weight" and value.ndim == 4):
+            moved[key] = torch.cat([value[:, 1 : labels + 1], value[:, :1], value[:, labels + 1 :]], dim=1)
+    return moved
 
 
 def _options(path: Path) -> dict[str, str] | None:
@@ -124,7 +139,7 @@ def _size(options: dict[str, str], upsampling: str, path: Path) -> tuple[int, in
 def _labels(count: int, given: Vocabulary | None, where: str) -> Vocabulary:
     """The names of a generator's labels, of which its file holds none: ``__image__`` is no label."""
     if given is None:
-        hint = "coco-stuff" if count == COCO_LABELS else "FILE, a vocabulary with that many categories"
+        hint = KNOWN.get(count, "FILE, a vocabulary with that many categories")
         raise UserError(f"{where}: draws {count} labels without their names; give --vocabulary {hint}")
     names = [name for name in given.categories if name != "__image__"]
     # A label of COCO is its number less one; the last of the field's own list, "other", is no label.

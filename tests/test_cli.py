@@ -528,7 +528,10 @@ def test_an_imported_lostgan_needs_names(scenograph, tmp_path):
     code, _, errors = scenograph("import", "lostgan", "g.pth")
     assert code == 2 and "184 categories without their names; give --vocabulary coco-stuff" in errors
     code, _, errors = scenograph("import", "lostgan", "g.pth", "--vocabulary", "none.json")
-    assert code == 2 and "vocabulary none.json: neither coco-stuff, ade20k, cityscapes, a pack, nor a readable JSON file" in errors
+    assert (
+        code == 2
+        and "vocabulary none.json: neither coco-stuff, ade20k, cityscapes, a pack, nor a readable JSON file" in errors
+    )
     code, _, errors = scenograph("import", "lostgan", "g.pth", "--vocabulary", "coco-stuff")
     assert code == 2 and errors.count("\n") == 1 and not (tmp_path / "g").exists()
 

@@ -972,12 +972,16 @@ def test_label_maps_without_what_they_need(tmp_path):
     for options, message in {
         LabelMapOptions(): "no pictures with label maps; looked for in images/train and labels/train",
         LabelMapOptions(nothing=("sea",)): "no class is called 'sea'",
-        LabelMapOptions(classes="other.json"): "vocabulary other.json: neither coco-stuff, ade20k, cityscapes, a pack, nor a readable JSON",
+        LabelMapOptions(
+            classes="other.json"
+        ): "vocabulary other.json: neither coco-stuff, ade20k, cityscapes, a pack, nor a readable JSON",
     }.items():
         with pytest.raises(UserError, match=message):
             write_pack(tmp_path / "pack", LabelMaps(root, options, tmp_path))
     (root / "classes.json").write_text("{}")
-    with pytest.raises(UserError, match=r"classes.json: neither coco-stuff, ade20k, cityscapes, a pack, nor a readable JSON file"):
+    with pytest.raises(
+        UserError, match=r"classes.json: neither coco-stuff, ade20k, cityscapes, a pack, nor a readable JSON file"
+    ):
         write_pack(tmp_path / "pack", LabelMaps(root, LabelMapOptions(), tmp_path))
     assert not (tmp_path / "pack").exists()
 

@@ -367,6 +367,18 @@ def small(**options):
     ).eval()
 
 
+def test_pictures_of_other_sizes():
+    scene = Scene((SceneObject("label 3", box=(0.25, 0.25, 0.75, 0.75)),))
+    wide = Spade(SpadeConfig(vocabulary=VOCABULARY.to_dict(), image_size=(32, 64), channels=2)).eval()
+    pictures = {size: Pipeline(wide)(scene, size=size).images[0] for size in (None, 64, 128)}
+    assert [picture.size for picture in pictures.values()] == [(64, 32), (64, 32), (128, 64)]
+    assert pictures[None].tobytes() == pictures[64].tobytes()
+    with pytest.raises(UserError, match="picture size 96: image_size 48: must be a multiple of 32 for 'normal'"):
+        Pipeline(wide)(scene, size=96)
+    with pytest.raises(UserError, match="picture size 64: with styles this model draws 32 x 32 only"):
+        Pipeline(small(latent_size=4))(scene, size=64)
+
+
 def test_scenes_become_label_maps():
     """Smaller objects over larger ones, whatever their order; nothing else has a label."""
     things = (SceneObject("label 3", box=(0.25, 0.25, 0.5, 0.5)), SceneObject("label 1", box=(0.0, 0.0, 1.0, 0.75)))

@@ -16,7 +16,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from torch import Tensor
 
 from scenograph.errors import UserError
-from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, check_side, noise
+from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, noise
 from scenograph.nn.layers import channels_last, small_xavier_
 from scenograph.nn.layout import sample_planes
 from scenograph.nn.spade import (
@@ -91,8 +91,7 @@ class Spade(Model):
 
     def encode(self, batch: SceneBatch, generators: Generators = None, size: int | None = None) -> ModelOutput:
         """The label map. Every object needs a box; where objects overlap, the smaller one shows."""
-        height, width = self.config.image_size
-        check_side(size, height if height == width else 0)
+        height, width = self._sides(size)
         if not bool(batch.known_boxes.all()):
             raise UserError(f"{self.name} needs a box for every object")
         shown = sample_planes(batch.boxes, batch.masks, batch.known_masks, height, width) > 0.5
@@ -103,6 +102,23 @@ class Spade(Model):
             labels[picture][shown[row]] = batch.objects[row]
             instances[picture][shown[row]] = row
         return ModelOutput(boxes=batch.boxes, layout=self.label_map(labels, instances, batch.picture_latents))
+
+    def _sides(self, size: int | None) -> tuple[int, int]:
+        """Height and width of pictures whose longer side is ``size``: any that the blocks can double up to.
+
+        Latents are made into the smallest map of one size.
+        """
+        height, width = self.config.image_size
+        if size in (None, max(height, width)):
+            return height, width
+        if self.config.latent_size:
+            raise UserError(f"picture size {size}: with styles this model draws {width} x {height} only")
+        sides = height * size // max(height, width), width * size // max(height, width)
+        try:
+            check_sides(*sides, self.config.upsampling, self.config.norm)
+        except ValueError as error:
+            raise UserError(f"picture size {size}: {error}") from error
+        return sides
 
     def label_map(self, labels: Tensor, instances: Tensor, latents: Tensor | None = None) -> LabelMap:
         """Labels (N, H, W) int64, -1 where there is none, and numbers of instances (N, H, W), which may be anything.

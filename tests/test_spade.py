@@ -438,6 +438,25 @@ def test_styles_belong_to_the_seed_or_to_a_picture():
         Pipeline(small()).encode(scene, style=noisy)
 
 
+@pytest.mark.parametrize(
+    ("labels", "options", "generator", "discriminator", "style"),
+    [
+        (182, {}, 97_480_899, 5_904_514, 0),
+        (182, {"latent_size": 256}, 112_626_883, 5_904_514, 10_463_424),
+        (150, {"edges": False}, 96_492_483, 5_836_930, 0),
+        (35, {"unknown_label": False, "image_size": (256, 512), "upsampling": "more"}, 93_048_003, 5_601_410, 0),
+    ],
+)
+def test_published_networks_have_the_published_sizes(labels, options, generator, discriminator, style):
+    with torch.device("meta"):
+        model = Spade(SpadeConfig(vocabulary=names(labels).to_dict(), **options))
+        judge = MultiScaleDiscriminator(model.generator.blocks[0].norm1.shared.in_channels + 3)
+    parts = (model.generator, judge, *([model.style] if model.style else []))
+    assert [sum(p.numel() for p in part.parameters()) for part in parts] == [
+        size for size in (generator, discriminator, style) if size
+    ]
+
+
 ORIGINAL_NAMES = (
     (r"^generator\.first\.", "fc."),
     (r"^generator\.last\.", "conv_img."),

@@ -19,7 +19,7 @@ from scenograph.errors import UserError
 from scenograph.evaluation.results_csv import Result, read_results, result_scene, results_text, scene_result
 from scenograph.evaluation.robustness import equivalent
 from scenograph.models.attspade import AttSpade, AttSpadeConfig
-from scenograph.models.published.wsgc import import_wsgc
+from scenograph.models.published.wsgc import import_wsgc, published_vocabulary
 from scenograph.models.wsgc import CanonicalGraph, Wsgc, WsgcConfig
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.canonical import (
@@ -479,6 +479,20 @@ def test_weights_of_another_form_are_refused(tmp_path, shape):
     torch.save({"model_state": weights}, tmp_path / "c.pt")
     with pytest.raises(UserError, match=r"c.pt: not of the form that its system saves .\w+Error: "):
         import_wsgc(tmp_path / "c.pt")
+
+
+@pytest.mark.parametrize(
+    ("published", "ours"),
+    [
+        (["__in_image__", "right", "behind", "front", "left", "__padding__"],
+         ("__in_image__", "right of", "behind", "in front of", "left of", "__padding__")),
+        (["__padding__", "__in_image__", "__below__", "__left of__"], ("__padding__", "__in_image__", "below", "left of")),
+        (["left", "right", "front", "behind", "__left of__"], ("left", "right", "front", "behind", "left of")),
+    ],
+)  # fmt: skip
+def test_published_predicates_get_the_names_that_scenes_use(tmp_path, published, ours):
+    vocab = {"attributes": {"shape": {"__image__": 0, "cube": 1}}, "pred_idx_to_name": published}
+    assert published_vocabulary(vocab, torch.zeros(2, 4), tmp_path).predicates == ours
 
 
 @pytest.mark.golden

@@ -22,15 +22,13 @@ from scenograph.data.pictures import picture_size
 from scenograph.data.records import Records, stream_json
 from scenograph.data.source import Options, Plan, Progress, Sample, Skip, Source, set_aside
 from scenograph.errors import UserError
+from scenograph.scenes.geometry import CLEVR_PREDICATES
 from scenograph.scenes.scene import Box, Relation, Scene, SceneObject
 from scenograph.scenes.vocabulary import Vocabulary
 
-PREDICATES = {"left": "left of", "right": "right of", "front": "in front of", "behind": "behind"}
-"""CLEVR's direction names and the predicates they become."""
-
 VOCABULARY = Vocabulary(
     categories=("cube", "sphere", "cylinder"),
-    predicates=tuple(PREDICATES.values()),
+    predicates=tuple(CLEVR_PREDICATES.values()),
     attributes={
         "size": ("large", "small"),
         "color": ("gray", "red", "blue", "green", "brown", "purple", "cyan", "yellow"),
@@ -133,9 +131,9 @@ def clevr_scene(raw: dict[str, Any], folder: Path | None = None, size: tuple[int
     boxes = [tuple(thing["box"]) if "box" in thing else box_from_position(thing, raw, size) for thing in raw["objects"]]
     objects = [_clevr_object(thing, i, boxes[i], index_picture) for i, thing in enumerate(raw["objects"])]
     relations = [
-        Relation(subject, PREDICATES[name], target)
+        Relation(subject, CLEVR_PREDICATES[name], target)
         for name, neighbours in raw["relationships"].items()
-        if name in PREDICATES
+        if name in CLEVR_PREDICATES
         for target, subjects in enumerate(neighbours)
         for subject in subjects
     ]
@@ -203,8 +201,8 @@ def _graph_scene(graph: dict[str, Any]) -> Scene:
         SceneObject(thing["shape"], (thing["size"], thing["color"], thing["material"]), (x, y, x + w, y + h))
         for thing, (x, y, w, h) in zip(graph["objects"], graph["boxes"], strict=False)
     )
-    names = list(PREDICATES.values())
-    known = {**{name: name for name in names}, **PREDICATES}
+    names = list(CLEVR_PREDICATES.values())
+    known = {**{name: name for name in names}, **CLEVR_PREDICATES}
     relations = [
         Relation(int(s), known[p], int(o))
         for s, p, o in graph.get("relationships", [])

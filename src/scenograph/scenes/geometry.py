@@ -52,6 +52,9 @@ MIRRORED: dict[str, str] = {
 SG2IM_PREDICATES = ("left of", "right of", "above", "below", "inside", "surrounding")
 """What :func:`sg2im_relation` can say, in the order of sg2im's vocabulary."""
 
+CLEVR_PREDICATES = {"left": "left of", "right": "right of", "front": "in front of", "behind": "behind"}
+"""CLEVR's direction names and the predicates they become."""
+
 
 def box_from_xywh(box: np.ndarray, width: float, height: float) -> np.ndarray:
     """Pixel (x, y, width, height), as COCO and Visual Genome store it, to canvas fractions."""

@@ -13,6 +13,7 @@ from scenograph.errors import UserError
 from scenograph.models.base import load_state
 from scenograph.models.published.checkpoint import Rule, importer, published_config, read_checkpoint, rename, tensors
 from scenograph.models.wsgc import Wsgc, WsgcConfig
+from scenograph.scenes.geometry import CLEVR_PREDICATES
 from scenograph.scenes.vocabulary import Vocabulary
 
 PREFIX = "sg_to_layout.module."
@@ -58,14 +59,16 @@ def published_vocabulary(vocab: Any, categories: Tensor, path: Path) -> Vocabula
         first = ["NONE"] * len(categories)
         for name, index in tables[0]:
             first[int(index)] = str(name)
-        predicates = tuple(LOCATION.sub(r"\1", str(name)) for name in vocab["pred_idx_to_name"])
+        predicates = [LOCATION.sub(r"\1", str(name)) for name in vocab["pred_idx_to_name"]]
+        if CLEVR_PREDICATES.keys() <= set(predicates) and "left of" not in predicates:  # plain CLEVR's
+            predicates = [CLEVR_PREDICATES.get(name, name) for name in predicates]
         attributes = {
             group: tuple(str(name) for name, index in table if int(index))
             for group, table in zip(groups[1:], tables[1:], strict=True)
         }
     except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
         raise UserError(f"{path}: its vocabulary cannot be read ({error!r})") from error
-    return Vocabulary(tuple(first), predicates, attributes)
+    return Vocabulary(tuple(first), tuple(predicates), attributes)
 
 
 def _settings(state: dict[str, Tensor]) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from scenograph.nn.spade import (
     instance_edges,
     neighbourhoods,
 )
+from scenograph.nn.spectral import SpectralConv2d
 from scenograph.nn.winograd import winograd_pays
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.labels import read_label_map, scene_from_labels
@@ -500,6 +501,32 @@ def test_generators_of_ade20k_read_maps_whose_zero_is_unknown(tmp_path):
         found = model.render(model.label_map(numbers - 1, numbers))
     torch.testing.assert_close(found, wanted)
     assert not torch.allclose(model.render(model.label_map(numbers.clamp(max=149), numbers)), wanted, atol=1e-2)
+
+
+@pytest.mark.parametrize("normalized", [True, False])
+def test_spectral_norms_of_old_files(tmp_path, normalized):
+    """They lack v, and have the weight as it was last normalized."""
+    torch.manual_seed(0)
+    model = small()
+    for layer in (module for module in model.modules() if isinstance(module, SpectralConv2d)):
+        for _ in range(200):
+            layer.iterate()
+    state = original_state(model)
+    for key in [key for key in state if key.endswith(".weight_v")]:
+        name = key.removesuffix("_v")
+        if normalized:
+            weight = state[f"{name}_orig"]
+            state[name] = weight / torch.dot(state[f"{name}_u"], weight.flatten(1) @ state[key])
+        del state[key]
+    torch.save(state, tmp_path / "latest_net_G.pth")
+    options = {"label_nc": 5, "contain_dontcare_label": True, "no_instance": False, "crop_size": 32}
+    lines = [f"{key:>25}: {value!s:<30}" for key, value in options.items()]
+    (tmp_path / "opt.txt").write_text("\n".join(lines) + "\n")
+    labels = torch.randint(-1, 5, (1, 32, 32))
+    imported = import_spade(tmp_path / "latest_net_G.pth", names(5))
+    with torch.no_grad():
+        wanted, found = (one.render(one.label_map(labels, labels)) for one in (model, imported))
+    torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.golden

@@ -499,6 +499,9 @@ def test_published_predicates_get_the_names_that_scenes_use(tmp_path, published,
 def test_imports_with_a_broken_companion_are_refused(golden, tmp_path):
     (tmp_path / "c.pt").write_bytes((golden / "wsgc" / "layout_coco" / "checkpoint.pt").read_bytes())
     assert import_wsgc(tmp_path / "c.pt").config.learned_converse
+    for name in ("learned_converse", "learned_antisymmetry"):
+        (tmp_path / "run_args.json").write_text(json.dumps({"learned_transitivity": 1, name: 0}))
+        assert not import_wsgc(tmp_path / "c.pt").config.learned_converse
     (tmp_path / "run_args.json").write_text("{}")
     with pytest.raises(UserError, match=r"run_args.json: cannot be read"):
         import_wsgc(tmp_path / "c.pt")

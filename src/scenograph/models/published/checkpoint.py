@@ -99,10 +99,25 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def tensors(value: object, where: str) -> dict[str, Tensor]:
-    """A state dictionary, freed of the ``module.`` prefixes of data-parallel training."""
+    """A state dictionary, freed of the ``module.`` prefixes of data-parallel training and of old spectral norms."""
     if not isinstance(value, dict) or not value or not all(isinstance(item, Tensor) for item in value.values()):
         raise UserError(f"{where}: expected weights by name")
-    return {str(key).removeprefix("module."): item for key, item in value.items()}
+    state = {str(key).removeprefix("module."): item for key, item in value.items()}
+    for name in [key.removesuffix("_orig") for key in state if key.endswith(".weight_orig")]:
+        if f"{name}_v" not in state and f"{name}_u" in state:
+            state[f"{name}_v"] = _second_vector(state[f"{name}_orig"], state[f"{name}_u"], state.pop(name, None))
+    return state
+
+
+def _second_vector(weight: Tensor, u: Tensor, normalized: Tensor | None) -> Tensor:
+    """The v of a spectral norm u W v that torch saved without it, as it did before 1.0.
+
+    It saved the normalized weight instead, which tells the norm. Where that is not there either, v is W^T u made a unit
+    vector, as one power iteration has it.
+    """
+    along = weight.flatten(1).T @ u
+    norm = along.norm() if normalized is None else weight.norm() / normalized.norm()
+    return along * norm / along.square().sum()
 
 
 def rename(state: dict[str, Tensor], rules: Iterable[Rule]) -> dict[str, Tensor]:

@@ -19,7 +19,7 @@ from scenograph.scenes.vocabulary import Vocabulary
 PREFIX = "sg_to_layout.module."
 NAMES: tuple[Rule, ...] = (
     (r"^trans_candidates_weights$", "transitive"),
-    (r"^converse_candidates_weights$", "converse"),
+    (r"^(converse|antisymmetry)_candidates_weights$", "converse"),
     (r"^attribute_embedding\.att_emb_(\d+)\.", r"object_embedding.tables.\1."),
     (r"^attribute_embedding\.attribute_fc_gen\.", "object_embedding.mix."),
     (r"^pred_embeddings\.", "predicate_embedding."),
@@ -87,12 +87,16 @@ def _settings(state: dict[str, Tensor]) -> dict[str, Any]:
 
 
 def _switches(path: Path) -> dict[str, bool]:
-    names = ("learned_transitivity", "learned_converse")
+    """Which parts of the method are on. Old runs call converses antisymmetry."""
     file = path.parent / "run_args.json"
     if not file.exists():
-        return dict.fromkeys(names, True)
+        return {"learned_transitivity": True, "learned_converse": True}
     try:
         arguments = json.loads(file.read_text(encoding="utf-8"))
-        return {name: bool(arguments[name]) for name in names}
+        converse = "learned_antisymmetry" if "learned_antisymmetry" in arguments else "learned_converse"
+        return {
+            "learned_transitivity": bool(arguments["learned_transitivity"]),
+            "learned_converse": bool(arguments[converse]),
+        }
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{file}: cannot be read ({error})") from error

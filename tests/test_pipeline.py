@@ -11,8 +11,9 @@ from scenograph import Pipeline
 from scenograph.errors import UserError
 from scenograph.evaluation.layouts import relations_hold
 from scenograph.models.registry import AutoModel, shipped_models
-from scenograph.pipelines import DEFAULT_CLASSIFIER, DEFAULT_IMAGE, DEFAULT_LAYOUT, complete_attributes
+from scenograph.pipelines import DEFAULT_CLASSIFIER, DEFAULT_IMAGE, DEFAULT_LAYOUT, check_names, complete_attributes
 from scenograph.scenes.batch import SceneBatch
+from scenograph.scenes.scene import Scene, SceneObject
 from scenograph.scenes.text import scene_from_text
 
 TEXT = (
@@ -108,6 +109,13 @@ def test_bad_input(pipe):
         pipe("cube", size=30)
     with pytest.raises(UserError, match="truncation 0: must be at least"):
         pipe("cube", truncation=0)
+    cone = [Scene((SceneObject("cone"),))]
+    with pytest.raises(
+        UserError, match="sphere, cylinder.; give every object a box, or name a layout model that knows"
+    ):
+        check_names(cone, None, pipe.layout)
+    with pytest.raises(UserError, match="sphere, cylinder.; name a layout model that knows it with --layout"):
+        check_names(cone, None, pipe.layout, remedy="")
     for scenes, seeds in (([], [0]), ("cube", [])):
         with pytest.raises(UserError, match="at least one scene and one seed"):
             pipe(scenes, seeds=seeds)

@@ -229,17 +229,23 @@ def check_contradictions(scenes: Sequence[Scene]) -> None:
         check_relations(scene, f"scene {number}, " if len(scenes) > 1 else "")
 
 
-def check_names(scenes: Sequence[Scene], image: Model | None, layout: Model | None, refine: bool = False) -> None:
+def check_names(
+    scenes: Sequence[Scene],
+    image: Model | None,
+    layout: Model | None,
+    refine: bool = False,
+    remedy: str = "give every object a box, or ",
+) -> None:
     """Raise ``UserError`` at the first name that a model does not know.
 
-    The layout model's names matter where boxes are missing, and attributes it does not know never do. ``refine`` sees
-    to spatial predicates, so that models need not know them.
+    The layout model's names matter where boxes are missing, and attributes it does not know never do; the ``remedy``
+    says how to do without it. ``refine`` sees to spatial predicates, so that models need not know them.
     """
     if image is not None:
         check_model_names("image", image, scenes, refine)
     if layout is not None:
         asked = [_without_unknown_attributes(scene, layout.vocabulary) for scene in scenes if _is_open(scene)]
-        remedy = "; give every object a box, or name a layout model that knows it with --layout"
+        remedy = f"; {remedy}name a layout model that knows it with --layout"
         check_model_names("layout", layout, asked, refine, remedy)
 
 

@@ -272,11 +272,12 @@ def _check_names(layouts: Layouts, image: Model | None, layout: Model | None) ->
     unknown = any(model.vocabulary.lacks(layouts.vocabulary) for model in (image, layout) if model is not None)
     if not unknown and not refine:
         return  # no need to read the scenes
+    remedy = "" if image is None else "tell the boxes, too, with --given boxes, or "
     numbered = enumerate(scene for chunk in range(layouts.chunks) for scene in layouts.scenes(chunk))
     for number, scene in numbered:
         try:
             asked = given_part(scene, layouts.protocol.given)
-            check_names([asked], image, layout, refine)
+            check_names([asked], image, layout, refine, remedy)
             if refine:
                 check_contradictions([asked])
         except UserError as error:

@@ -114,8 +114,8 @@ def test_bad_input(pipe):
         UserError, match="sphere, cylinder.; give every object a box, or name a layout model that knows"
     ):
         check_names(cone, None, pipe.layout)
-    with pytest.raises(UserError, match="sphere, cylinder.; name a layout model that knows it with --layout"):
-        check_names(cone, None, pipe.layout, remedy="")
+    with pytest.raises(UserError, match="sphere, cylinder.; say what a cone is"):
+        check_names(cone, None, pipe.layout, remedy="say what a cone is")
     for scenes, seeds in (([], [0]), ("cube", [])):
         with pytest.raises(UserError, match="at least one scene and one seed"):
             pipe(scenes, seeds=seeds)

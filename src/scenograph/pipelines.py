@@ -234,19 +234,18 @@ def check_names(
     image: Model | None,
     layout: Model | None,
     refine: bool = False,
-    remedy: str = "give every object a box, or ",
+    remedy: str = "give every object a box, or name a layout model that knows it with --layout",
 ) -> None:
     """Raise ``UserError`` at the first name that a model does not know.
 
     The layout model's names matter where boxes are missing, and attributes it does not know never do; the ``remedy``
-    says how to do without it. ``refine`` sees to spatial predicates, so that models need not know them.
+    ends messages about them. ``refine`` sees to spatial predicates, so that models need not know them.
     """
     if image is not None:
         check_model_names("image", image, scenes, refine)
     if layout is not None:
         asked = [_without_unknown_attributes(scene, layout.vocabulary) for scene in scenes if _is_open(scene)]
-        remedy = f"; {remedy}name a layout model that knows it with --layout"
-        check_model_names("layout", layout, asked, refine, remedy)
+        check_model_names("layout", layout, asked, refine, f"; {remedy}")
 
 
 def check_model_names(half: str, model: Model, scenes: Sequence[Scene], refine: bool, remedy: str = "") -> None:

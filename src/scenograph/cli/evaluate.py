@@ -272,7 +272,9 @@ def _check_names(layouts: Layouts, image: Model | None, layout: Model | None) ->
     unknown = any(model.vocabulary.lacks(layouts.vocabulary) for model in (image, layout) if model is not None)
     if not unknown and not refine:
         return  # no need to read the scenes
-    remedy = "" if image is None else "tell the boxes, too, with --given boxes, or "
+    remedy = "name a layout model that knows it with --layout"
+    if image is not None:
+        remedy = f"tell the boxes, too, with --given boxes, or {remedy}"
     numbered = enumerate(scene for chunk in range(layouts.chunks) for scene in layouts.scenes(chunk))
     for number, scene in numbered:
         try:

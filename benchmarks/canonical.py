@@ -1,13 +1,14 @@
 """Canonical Sg2Im at its published sizes: seconds for layouts, pictures and a training step, ours and the original's.
 
-    python benchmarks/canonical.py [--threads 1] [--original CHECKOUT_OF_CANONICALSG2IM]
+    python benchmarks/canonical.py [--threads 1] [--device cuda] [--original CHECKOUT_OF_CANONICALSG2IM]
 
 Both systems get the same random scenes of COCO-Stuff's 184 categories in the same run, and the ratio is what counts:
 layouts of 20 objects, from completed graphs and from bare ones, which the original completes in its loader, and the
 completion alone; from bare ones completed exactly by ours, as published by the original; both with one triple per
 two objects, too; the same of a batch as Visual Genome's, of scenes of 3 to 30 objects, all of which the original pads
 to the largest; pictures of 128 px from 8 boxes; a training step of the picture half, discriminators included, without
-VGG's features. The original runs as it is but for its CUDA calls, which do nothing.
+VGG's features. The original runs as it is but for its CUDA calls, which do nothing on a CPU. On other devices it still
+completes graphs on the CPU, as its loader does.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import torch
 from side_by_side import Run, batch_of, compare
 
 from scenograph.models.attspade import AttSpade, AttSpadeConfig
-from scenograph.models.wsgc import Wsgc, WsgcConfig
+from scenograph.models.wsgc import CanonicalGraph, Wsgc, WsgcConfig
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.canonical import location_relations
 from scenograph.scenes.scene import Relation, Scene, SceneObject
@@ -46,6 +47,8 @@ ROWS = [
     "layouts of bare graphs per pair of 3 to 30 objects, batch 16",
     "layouts of exact graphs of 3 to 30 objects, batch 16",
     "layouts of exact graphs per pair of 3 to 30 objects, batch 16",
+    "layouts of completed graphs, batch 32",
+    "layouts of bare graphs, batch 32",
     "pictures, batch 1",
     "pictures, batch 4",
     "training step, batch 4",
@@ -75,9 +78,9 @@ def whole_graph(batch: SceneBatch) -> Any:
     return Wsgc(WsgcConfig(vocabulary=VOCABULARY.to_dict())).canonicalize(batch)
 
 
-def our_completion(batch: SceneBatch) -> Run:
+def our_completion(batch: SceneBatch, device: torch.device) -> Run:
     """What the bare graphs of a batch imply, all pictures at once."""
-    model = Wsgc(WsgcConfig(vocabulary=VOCABULARY.to_dict())).eval()
+    model, batch = Wsgc(WsgcConfig(vocabulary=VOCABULARY.to_dict())).eval().to(device), batch.to(device)
     return lambda: model.canonicalize(batch)
 
 
@@ -86,13 +89,14 @@ def layout_scenes(row: str) -> SceneBatch:
     return scenes(batch_of(row), 3, 30) if "3 to 30" in row else scenes(batch_of(row), 20)
 
 
-def our_layouts(row: str) -> Run:
+def our_layouts(row: str, device: torch.device) -> Run:
     """Boxes, from completed, bare or exact graphs."""
     batch = layout_scenes(row)
-    count, bare = batch.num_images, "completed" not in row
+    bare, whole = "completed" not in row, whole_graph(batch)
     config = WsgcConfig(vocabulary=VOCABULARY.to_dict(), exact="exact" in row, per_pair="per pair" in row)
-    model = Wsgc(config).eval()
-    whole, noise = None if bare else whole_graph(batch), torch.zeros(count, model.config.mask_noise_dim)
+    model, batch = Wsgc(config).eval().to(device), batch.to(device)
+    whole = CanonicalGraph(*(part.to(device) for part in vars(whole).values()))
+    noise = torch.zeros(batch.num_images, config.mask_noise_dim, device=device)
 
     def run() -> object:
         with torch.inference_mode():
@@ -101,10 +105,10 @@ def our_layouts(row: str) -> Run:
     return run
 
 
-def our_pictures(count: int) -> Run:
+def our_pictures(count: int, device: torch.device) -> Run:
     """From boxes to pictures."""
-    model = AttSpade(AttSpadeConfig(vocabulary=VOCABULARY.to_dict(), image_size=SIDE)).for_inference()
-    batch = scenes(count, 8)
+    model = AttSpade(AttSpadeConfig(vocabulary=VOCABULARY.to_dict(), image_size=SIDE)).for_inference().to(device)
+    batch = scenes(count, 8).to(device)
 
     def run() -> object:
         with torch.inference_mode():
@@ -113,13 +117,13 @@ def our_pictures(count: int) -> Run:
     return run
 
 
-def our_training_step(count: int) -> Run:
+def our_training_step(count: int, device: torch.device) -> Run:
     """Generator, discriminator of pictures, discriminator of objects: three Adam steps."""
     model = AttSpade(AttSpadeConfig(vocabulary=VOCABULARY.to_dict(), image_size=SIDE)).train()
     objective = AttSpadeObjective(AttSpadeObjectiveConfig(feature_weight=0.0), model)
-    modules = objective.modules()
+    modules = {phase: module.to(device) for phase, module in objective.modules().items()}
     adams = {phase: torch.optim.Adam(module.parameters(), lr=1e-4, fused=True) for phase, module in modules.items()}
-    batch, draws = scenes(count, 8), [torch.Generator()] * count
+    batch, draws = scenes(count, 8).to(device), [torch.Generator()] * count
 
     def run() -> object:
         memory: dict[str, object] = {}
@@ -133,7 +137,7 @@ def our_training_step(count: int) -> Run:
     return run
 
 
-def original_modules(checkout: str) -> tuple[Any, Any, Any]:
+def original_modules(checkout: str, device: torch.device) -> tuple[Any, Any, Any]:
     """Its options, both halves of its generator, and its losses with their discriminators."""
     sys.path.insert(0, checkout)
     vision, tensor = types.ModuleType("torchvision"), types.ModuleType("torch.tensor")
@@ -144,8 +148,9 @@ def original_modules(checkout: str) -> tuple[Any, Any, Any]:
         "torchvision.utils": vision,
         "torch.tensor": tensor,
     }
-    torch.nn.Module.type = lambda self, kind: self  # type: ignore[method-assign, assignment]
-    torch.Tensor.cuda = lambda self, *_, **__: self  # type: ignore[method-assign]
+    if device.type == "cpu":
+        torch.nn.Module.type = lambda self, kind: self  # type: ignore[method-assign, assignment]
+        torch.Tensor.cuda = lambda self, *_, **__: self  # type: ignore[method-assign]
     data = types.ModuleType("sg2im.data")
     data.__path__ = [str(Path(checkout) / "sg2im" / "data")]  # without its __init__, which needs libraries for pictures
     sys.modules |= {"sg2im.data": data, "sg2im.vis": types.ModuleType("sg2im.vis")}
@@ -161,9 +166,10 @@ def original_modules(checkout: str) -> tuple[Any, Any, Any]:
         "pred_idx_to_name": list(PREDICATES),
         "pred_name_to_idx": {name: number for number, name in enumerate(PREDICATES)},
     }
-    settings = {"image_size": (SIDE, SIDE), "gpu_ids": [], "use_cuda": False, "no_vgg_loss": True, "mask_size": 0}
-    vars(options).update({**settings, "semantic_nc": options.embedding_dim})
-    model = MetaGeneratorModel(options, torch.device("cpu"))
+    settings = {"image_size": (SIDE, SIDE), "no_vgg_loss": True, "mask_size": 0, "semantic_nc": options.embedding_dim}
+    where = {"gpu_ids": [], "use_cuda": False} if device.type == "cpu" else {"gpu_ids": [0], "use_cuda": True}
+    vars(options).update({**settings, **where})
+    model = MetaGeneratorModel(options, device)
     return options, model, lambda: Pix2PixModel(options, MetaDiscriminatorModel(options))
 
 
@@ -200,18 +206,19 @@ def pad(rows: list[torch.Tensor]) -> torch.Tensor:
     return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
 
 
-def original(row: str, count: int, checkout: str) -> Run:
+def original(row: str, count: int, checkout: str, device: torch.device) -> Run:
     """As ours."""
-    options, model, losses = original_modules(checkout)
+    options, model, losses = original_modules(checkout, device)
     if row.startswith("layouts of completed"):
         batch = layout_scenes(row)
-        objects, boxes, triples, kinds = padded(batch, whole_graph(batch))
+        objects, boxes, triples, kinds = (part.to(device) for part in padded(batch, whole_graph(batch)))
         network = model.sg_to_layout.eval()
         return without_gradients(lambda: network(objects, triples, kinds, None))
     if row.startswith(("layouts of bare", "layouts of exact", "completion")):
         batch = layout_scenes(row)
         objects, _, triples, _ = padded(batch)
         network, complete = model.sg_to_layout.eval(), original_completion(options)
+        objects = objects.to(device)
 
         def complete_all() -> list[tuple[torch.Tensor, torch.Tensor]]:
             return [complete(rows[rows[:, 1] > 0].numpy()) for rows in triples]
@@ -221,11 +228,12 @@ def original(row: str, count: int, checkout: str) -> Run:
 
         def run_bare() -> object:
             graphs = complete_all()
-            return network(objects, pad([g for g, _ in graphs]), pad([kinds for _, kinds in graphs]), None)
+            rows, edges = (pad(list(parts)).to(device) for parts in zip(*graphs, strict=True))
+            return network(objects, rows, edges, None)
 
         return without_gradients(run_bare)
     batch = scenes(count, 8)
-    objects, boxes, triples, kinds = padded(batch)
+    objects, boxes, triples, kinds, images = (part.to(device) for part in (*padded(batch), batch.images))
     if row.startswith("pictures"):
         network = model.layout_to_image_model
         network.train()(objects, boxes, None, test_mode=False)  # so that its spectral norms are not those of the start
@@ -234,7 +242,7 @@ def original(row: str, count: int, checkout: str) -> Run:
     options.skip_graph_model = 1
     model.args["skip_graph_model"] = 1
     step, adam = losses(), torch.optim.Adam(model.layout_to_image_model.parameters(), lr=1e-4)
-    data = (batch.images, objects, boxes, triples, None, kinds, None, None)
+    data = (images, objects, boxes, triples, None, kinds, None, None)
 
     def run() -> object:
         made = model.train()(objects, triples, kinds, boxes_gt=boxes)
@@ -265,14 +273,14 @@ def without_gradients(call: Run) -> Run:
 
 def start(system: str, row: str, options: argparse.Namespace) -> Run:
     """What a row names, of either system."""
-    count = batch_of(row)
+    count, device = batch_of(row), torch.device(options.device)
     if system == "original":
-        return original(row, count, options.original)
+        return original(row, count, options.original, device)
     if row.startswith("completion"):
-        return our_completion(layout_scenes(row))
+        return our_completion(layout_scenes(row), device)
     if row.startswith("layouts"):
-        return our_layouts(row)
-    return our_pictures(count) if row.startswith("pictures") else our_training_step(count)
+        return our_layouts(row, device)
+    return our_pictures(count, device) if row.startswith("pictures") else our_training_step(count, device)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from scenograph.models.attspade import AttSpade, AttSpadeConfig
 from scenograph.models.published.checkpoint import read_checkpoint, rename
 from scenograph.nn.crops import crop_boxes
 from scenograph.nn.embedding import AttributeEmbedding
-from scenograph.nn.graph import GraphTripleConv
+from scenograph.nn.graph import Edges, GraphTripleConv
 from scenograph.nn.layout import compose_layout, sample_boxes, sample_masks
 from scenograph.nn.perceptual import feature_distance
 from scenograph.nn.spade import FeatureConv2d, NormPlan, SpadeBlock, SpadeNorm, neighbourhoods, resized
@@ -71,12 +71,12 @@ def test_a_graph_layer_and_its_gradients(golden):
     kinds = data["triplet_type"].flatten()
     implied = beliefs.sigmoid()[data["predicate_ids"].flatten()]
     confidence = torch.where(kinds == 0, 1.0, torch.where(kinds == 1, implied, 0.0))
-    found, offered = layer(vectors, predicates[real], edges[real], confidence[real])
+    found, offered = layer(vectors, predicates[real], Edges.of(edges[real], len(vectors), confidence[real]))
     assert_close(found, data["new_obj_vecs"].flatten(0, 1), **CLOSE)
     assert_close(offered[:, :narrow], data["new_pred_vecs"].flatten(0, 1)[real], **CLOSE)
     assert not offered[:, narrow:].any()
     # The recorded loss has the vectors of triples that pad, which no object hears of.
-    _, padding = layer(vectors, predicates[~real], edges[~real], confidence[~real])
+    _, padding = layer(vectors, predicates[~real], Edges.of(edges[~real], len(vectors), confidence[~real]))
     sum(part.square().sum() for part in (found, offered, padding)).backward()
     assert_close(vectors.grad, data["grad_obj_vecs"].flatten(0, 1), **CLOSE)
     assert_close(predicates.grad, data["grad_pred_vecs"].flatten(0, 1), **CLOSE)

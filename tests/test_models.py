@@ -32,7 +32,7 @@ from scenograph.nn import graph
 from scenograph.nn.convolution import MANY, Linear
 from scenograph.nn.crops import crop_boxes
 from scenograph.nn.discriminators import build_cnn
-from scenograph.nn.graph import GraphTripleConv, Relu
+from scenograph.nn.graph import Edges, GraphTripleConv, Relu
 from scenograph.nn.layout import compose_layout, sample_boxes, sample_masks
 from scenograph.nn.unet import UNet
 from scenograph.pipelines import place_objects
@@ -220,13 +220,15 @@ def test_graph_layers_offer_the_same_in_parts(monkeypatch, pooling, normalizatio
     torch.manual_seed(0)
     layer = GraphTripleConv(6, 5, 7, pooling, normalization).double()
     objects, predicates, edges = torch.randn(4, 6).double(), torch.randn(10, 6).double(), torch.randint(0, 4, (10, 2))
-    given = objects, predicates, edges, torch.rand(10).double() if believed else None
+    given = edges, 4, torch.rand(10).double() if believed else None
     for training in (True, False):  # in training batch norms see all triples at once
         states = [copy.deepcopy(layer).train(training) for _ in range(2)]
-        whole = states[0](*given)
+        whole = states[0](objects, predicates, Edges.of(*given, training))
         with monkeypatch.context() as patch:
             patch.setattr(graph, "TOGETHER", 3)
-            torch.testing.assert_close(states[1](*given), whole)
+            parts = Edges.of(*given, training)
+            assert len(parts.parts) == (1 if training else 4)
+            torch.testing.assert_close(states[1](objects, predicates, parts), whole)
 
 
 @pytest.mark.parametrize("pooling", ["avg", "sum"])
@@ -235,12 +237,12 @@ def test_graph_layers_give_objects_alone(monkeypatch, pooling, triples):
     torch.manual_seed(0)
     layer = GraphTripleConv(6, 5, 7, pooling, predicate_dim=3).double().eval()
     objects, predicates = torch.randn(4, 6).double().requires_grad_(), torch.randn(2, 3).double().requires_grad_()
-    edges, kinds = torch.randint(0, 4, (triples, 2)), torch.randint(0, 2, (triples,))
-    wanted, _ = layer(objects, predicates[kinds], edges)
+    rows, kinds = torch.randint(0, 4, (triples, 2)), torch.randint(0, 2, (triples,))
+    wanted, _ = layer(objects, predicates[kinds], Edges.of(rows, 4))
     asked = objects, predicates, *layer.parameters()
     gradients = torch.autograd.grad(wanted.square().sum(), asked, allow_unused=True, materialize_grads=True)
     monkeypatch.setattr(graph, "TOGETHER", 3)
-    found = layer.objects_alone(objects, predicates, kinds, edges)
+    found = layer.objects_alone(objects, predicates, kinds, Edges.of(rows, 4))
     torch.testing.assert_close(found, wanted)
     again = torch.autograd.grad(found.square().sum(), asked, allow_unused=True, materialize_grads=True)
     torch.testing.assert_close(again, gradients)

@@ -15,7 +15,7 @@ from scenograph.models.published.sg2im import import_sg2im
 from scenograph.models.sg2im import denormalize, normalize, stretch_contrast
 from scenograph.nn.crops import crop_boxes
 from scenograph.nn.discriminators import ImageDiscriminator, ObjectDiscriminator
-from scenograph.nn.graph import GraphTripleConv, GraphTripleConvNet
+from scenograph.nn.graph import Edges, GraphTripleConv, GraphTripleConvNet
 from scenograph.nn.layout import compose_layout, sample_boxes, sample_masks
 from scenograph.scenes.batch import SceneBatch, images_to_uint8
 from scenograph.scenes.scene import load_scenes
@@ -132,7 +132,8 @@ def test_graph_convolution(golden, name, file):
     data = arrays(folder / f"{file}.npz")
     predicates = data.get("pred_vecs", torch.zeros(0, settings["input_dim"])).requires_grad_()
     objects = data["obj_vecs"].requires_grad_()
-    new_objects, new_predicates = layer(objects, predicates, data.get("edges", torch.zeros((0, 2), dtype=torch.int64)))
+    edges = Edges.of(data.get("edges", torch.zeros((0, 2), dtype=torch.int64)), len(objects))
+    new_objects, new_predicates = layer(objects, predicates, edges)
     assert_close(new_objects, data["new_obj_vecs"])
     assert_close(new_predicates, data["new_pred_vecs"])
     (new_objects.square().sum() + new_predicates.square().sum()).backward()

@@ -18,7 +18,7 @@ from scenograph.errors import UserError
 from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, check_side
 from scenograph.nn.embedding import AttributeEmbedding
 from scenograph.nn.layers import channels_last
-from scenograph.nn.layout import box_coordinates, compose_layout, sample_planes, stacked
+from scenograph.nn.layout import box_coordinates, compose_layout, rows_by_image, sample_planes, stacked
 from scenograph.nn.spade import FeatureConv2d, NormPlan, SpadeGenerator, SpadeNormKind, Upsampling, check_sides
 from scenograph.nn.spectral import fold_spectral_norms
 from scenograph.scenes.batch import SceneBatch
@@ -126,12 +126,11 @@ class AttSpade(Model):
 def _uncovered(planes: Tensor, known: Tensor, mass: Tensor, owner: Tensor, pictures: int) -> Tensor:
     """What is left of planes (O, H, W) in pictures with masks: each where it exceeds a half and no lighter one does."""
     kept = planes.clone()
-    for picture in range(pictures):
-        rows = (owner == picture).nonzero()[:, 0]
+    for rows in rows_by_image(owner, pictures):
         if not bool(known[rows].any()):
             continue
-        rows = rows[torch.argsort(mass[rows], stable=True)]
-        shown = planes[rows] > 0.5
+        stack = rows[torch.argsort(mass[rows], stable=True)]
+        shown = planes[stack] > 0.5
         before = shown.cumsum(dim=0) - shown.long()
-        kept[rows] = planes[rows] * (shown & (before == 0))
+        kept[stack] = planes[stack] * (shown & (before == 0))
     return kept

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, noise_per_object
 from scenograph.nn.embedding import ObjectEmbedding
-from scenograph.nn.graph import GraphTripleConv
+from scenograph.nn.graph import Edges, GraphTripleConv
 from scenograph.nn.unet import time_features
 from scenograph.scenes.batch import SceneBatch
 
@@ -71,7 +71,8 @@ class MiseLayout(Model):
         nodes = self.embedding(batch.objects, batch.attributes)
         nodes = nodes + self.box_in(torch.cat([noisy, known[:, None].to(noisy.dtype)], dim=1))
         nodes = nodes + self.time(time_features(time, self.config.width))[batch.object_to_image]
-        kinds, edges = batch.triples[:, 1], batch.triples[:, [0, 2]]
+        kinds, rows = batch.triples[:, 1], batch.triples[:, [0, 2]]
+        edges = Edges.of(rows, len(nodes), training=self.training)
         row, column = batch.padding()
         _, real = batch.padded(batch.objects)
         for block in self.blocks:
@@ -147,12 +148,12 @@ class _Block(nn.Module):
         nodes: Tensor,
         predicates: Tensor,
         kinds: Tensor,
-        edges: Tensor,
+        edges: Edges,
         row: Tensor,
         column: Tensor,
         real: Tensor,
     ) -> Tensor:
-        """Nodes (O, D), predicates (P, D), triples' kinds (T,) and ends (T, 2) -> (O, D).
+        """Nodes (O, D), predicates (P, D), triples' kinds (T,) and their ends -> (O, D).
 
         ``real`` (N, K): which padded places hold objects, each in its ``row`` and ``column``.
         """

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, Widths, noise
 from scenograph.nn.embedding import ObjectEmbedding
-from scenograph.nn.graph import GraphTripleConv, GraphTripleConvNet, MlpNormalization, Pooling, in_float32, mlp
+from scenograph.nn.graph import Edges, GraphTripleConv, GraphTripleConvNet, MlpNormalization, Pooling, in_float32, mlp
 from scenograph.nn.layers import Normalization, channels_last
 from scenograph.nn.layout import compose_layout, sample_boxes, sample_masks
 from scenograph.nn.normalization import BatchNorm2d
@@ -174,7 +174,8 @@ class Sg2Im(Model):
         embedded = self.object_embedding(batch.objects, batch.attributes)
         if self.config.gconv_num_layers == 0:
             return embedded, self.gconv(embedded)
-        predicates, edges = self.predicate_embedding(batch.triples[:, 1]), batch.triples[:, [0, 2]]
+        predicates = self.predicate_embedding(batch.triples[:, 1])
+        edges = Edges.of(batch.triples[:, [0, 2]], len(batch.objects), training=self.training)
         vectors, predicates = self.gconv(embedded, predicates, edges)
         if self.config.gconv_num_layers > 1:
             vectors, _ = self.gconv_net(vectors, predicates, edges)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, noise
 from scenograph.nn.embedding import AttributeEmbedding
-from scenograph.nn.graph import GraphTripleConv, in_float32, mlp
+from scenograph.nn.graph import Edges, GraphTripleConv, in_float32, mlp
 from scenograph.nn.layers import channels_last
 from scenograph.nn.normalization import BatchNorm2d
 from scenograph.nn.upsampling import UpsampledConv2d
@@ -92,6 +92,9 @@ class Wsgc(Model):
         settled = torch.tensor([config.exact and name in CONVERSES for name in self.vocabulary.predicates])
         self.register_buffer("settled", settled, persistent=False)
         converses = [_known_converse(name, self.vocabulary) for name in self.vocabulary.predicates]
+        # Asked here, not at every graph: that would wait for a GPU.
+        self.draws_converses = config.learned_converse and bool((spatial & ~settled).any())
+        """Whether there is a predicate whose converses are left to chance."""
         self.register_buffer("converses", torch.tensor(converses), persistent=False)
 
     real: Tensor
@@ -110,11 +113,6 @@ class Wsgc(Model):
     def samples_boxes(self) -> bool:
         """Drawn converses change them."""
         return self.draws_converses
-
-    @property
-    def draws_converses(self) -> bool:
-        """Whether there is a predicate whose converses are left to chance."""
-        return self.config.learned_converse and bool((self.real & ~self.settled).any())
 
     def encode(self, batch: SceneBatch, generators: Generators = None, size: int | None = None) -> ModelOutput:
         """Boxes, cut to the canvas, and masks (O, M, M) where the model has them; those given are kept."""
@@ -142,8 +140,9 @@ class Wsgc(Model):
             edges, predicates, confidence = self._per_pair(graph.triples, confidence, len(objects))
         else:
             edges, predicates = graph.triples[:, [0, 2]], self.predicate_embedding(graph.triples[:, 1])
+        graph_edges = Edges.of(edges, len(objects), confidence, self.training)
         for layer in self.gconvs:
-            objects, predicates = layer(objects, predicates, edges, confidence)
+            objects, predicates = layer(objects, predicates, graph_edges)
         return objects
 
     def _per_pair(self, triples: Tensor, confidence: Tensor, objects: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -87,9 +87,6 @@ class Neighbourhoods:
         Kinds are told apart by 64-bit sums of keys times odd numbers: that two of a million are confused has a chance
         of one in ten million.
         """
-        # On GPUs a convolution costs less than finding out how many kinds there are, which waits for the device.
-        if keys.device.type != "cpu" or keys[0].numel() < SMALLEST:
-            return None
         near, near_pixels = _kinds(windows(keys, kernel, beyond))
         around = windows(near, kernel, len(near_pixels))
         kinds, pixels = _kinds(around)
@@ -162,16 +159,34 @@ class _Take(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (chosen,) = ctx.saved_tensors
-        return sum_by_owner(gradient, chosen, ctx.count), None
+        return Groups.of(chosen, ctx.count).sum(gradient), None
 
 
-def sum_by_owner(rows: Tensor, owner: Tensor, count: int, weights: Tensor | None = None) -> Tensor:
-    """Rows (T, D), times weights (T,), added up by owner (T,), or by every owner (T, K), in 0..count-1: (count, D)."""
-    order = torch.argsort(owner.flatten(), stable=True)
-    sizes = torch.bincount(owner.flatten(), minlength=count)
-    order = order if owner.ndim == 1 else order // owner.shape[1]
-    per_row = None if weights is None else weights[order].to(rows.dtype)
-    return F.embedding_bag(order, rows, sizes.cumsum(0) - sizes, mode="sum", per_sample_weights=per_row)
+@dataclass(frozen=True)
+class Groups:
+    """Rows in the order of their owners: what they have adds up per owner without scattering, always in one order."""
+
+    order: Tensor
+    """(T,) row numbers, those of each owner together."""
+    starts: Tensor
+    """(count,) where each owner's begin."""
+    weights: Tensor | None
+    """(T,) how much each row counts, in that order; all 1 if None."""
+
+    @classmethod
+    def of(cls, owner: Tensor, count: int, weights: Tensor | None = None) -> Groups:
+        """From each row's owner (T,), or every one of its owners (T, K), in 0..count-1, and weights (T,)."""
+        owners = owner.flatten()
+        order = torch.argsort(owners, stable=True)
+        # torch.bincount would wait for a GPU.
+        sizes = owners.new_zeros(count).scatter_add_(0, owners, torch.ones_like(owners))
+        order = order if owner.ndim == 1 else order // owner.shape[1]
+        return cls(order, sizes.cumsum(0) - sizes, None if weights is None else weights[order])
+
+    def sum(self, rows: Tensor) -> Tensor:
+        """Rows (T, D), times their weights, added up by owner: (count, D)."""
+        weights = None if self.weights is None else self.weights.to(rows.dtype)
+        return F.embedding_bag(self.order, rows, self.starts, mode="sum", per_sample_weights=weights)
 
 
 def _kinds(around: Tensor) -> tuple[Tensor, Tensor]:

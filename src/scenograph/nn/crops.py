@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from scenograph.nn.layout import rows_by_image
+
 
 def crop_boxes(
     features: Tensor, boxes: Tensor, box_to_image: Tensor, height: int, width: int, align_corners: bool = True
@@ -26,8 +28,7 @@ def crop_boxes(
     ).to(features.dtype)
     # Picture by picture: sampling many boxes of one map as one tall grid avoids a copy of the map per box.
     crops, order = [features.new_zeros((0, features.shape[1], height, width))], []
-    for image in range(len(features)):
-        rows = (box_to_image == image).nonzero()[:, 0]
+    for image, rows in enumerate(rows_by_image(box_to_image, len(features))):
         if len(rows):
             tall = grid[rows].reshape(1, len(rows) * height, width, 2)
             sampled = F.grid_sample(features[image : image + 1], tall, align_corners=align_corners)
@@ -60,8 +61,7 @@ def roi_align(
     across = _bin_weights(x0, x1, size[1], features.shape[3], sampling_ratio).to(features.dtype)
     rows = features.permute(0, 2, 3, 1)  # (N, H, W, C)
     crops, order = [features.new_zeros((0, *size, features.shape[1]))], []
-    for image in range(len(features)):
-        own = (box_to_image == image).nonzero()[:, 0]
+    for image, own in enumerate(rows_by_image(box_to_image, len(features))):
         if len(own):
             lines = down[own].flatten(0, 1) @ rows[image].flatten(1)
             lines = lines.unflatten(1, (features.shape[3], -1)).unflatten(0, (len(own), size[0]))

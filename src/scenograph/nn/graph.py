@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, cast
 
@@ -11,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scenograph.nn.convolution import Linear, sum_by_owner
+from scenograph.nn.convolution import Groups, Linear
 
 Pooling = Literal["avg", "sum"]
 MlpNormalization = Literal["none", "batch"]
@@ -56,6 +57,36 @@ class Relu(nn.ReLU):
         return input
 
 
+@dataclass(frozen=True)
+class Edges:
+    """The ends of a graph's triples, sorted for the sums that every layer takes: found once for all layers."""
+
+    ends: Tensor
+    """(T, 2) rows of subjects, and of objects, counted from the number of objects on."""
+    parts: list[tuple[slice, Groups, Groups, Tensor | None]]
+    """The triples that are done at once: which, by subject, by object, and how much each is believed (T',)."""
+    appearances: Tensor
+    """(O, 1): in how many triples, or by how much belief, each object is; 1 where it is in none."""
+
+    @classmethod
+    def of(cls, rows: Tensor, objects: int, confidence: Tensor | None = None, training: bool = False) -> Edges:
+        """From rows of subjects and objects (T, 2), the number of objects, and beliefs (T,) in [0, 1], all 1 if None.
+
+        In training norms see all triples at once.
+        """
+        together = TOGETHER if rows.device.type == "cpu" and not training else max(len(rows), 1)
+        parts, total = [], torch.zeros((objects, 1), device=rows.device)
+        for start in range(0, len(rows), together):
+            part = slice(start, start + together)
+            believed = None if confidence is None else confidence[part]
+            subject, target = (Groups.of(end, objects, believed) for end in rows[part].unbind(dim=1))
+            ones = torch.ones((len(rows[part]), 1), device=rows.device)
+            total = total + subject.sum(ones) + target.sum(ones)
+            parts.append((part, subject, target, believed))
+        ends = torch.stack([rows[:, 0], rows[:, 1] + objects], dim=1)
+        return cls(ends, parts, torch.where(total > 0, total, 1.0))
+
+
 class GraphTripleConv(nn.Module):
     """One layer: every triple proposes new vectors for its three members; an object pools what it is offered.
 
@@ -81,45 +112,42 @@ class GraphTripleConv(nn.Module):
         )
         self.net2 = mlp([hidden_dim, hidden_dim, output_dim], mlp_normalization)
 
-    def forward(
-        self, objects: Tensor, predicates: Tensor, edges: Tensor, confidence: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Objects (O, Din), predicates (T, Dp), edges (T, 2) of subject and object rows -> (O, Dout), (T, Dout).
-
-        ``confidence`` (T,) in [0, 1] weighs all that a triple offers.
-        """
-        if not len(edges):
+    def forward(self, objects: Tensor, predicates: Tensor, edges: Edges) -> tuple[Tensor, Tensor]:
+        """Objects (O, Din), predicates (T, Dp) -> (O, Dout), (T, Dout)."""
+        if not edges.parts:
             pooled = objects.new_zeros((len(objects), self.hidden_dim))
             return self.net2(pooled), objects.new_zeros((0, self.output_dim))
         as_subject, middle, as_object = self._first_layer(objects, predicates.shape[1])
         table = torch.cat([as_subject, as_object])
-        offers = [
-            self._offer(table, middle, predicates[part], edges[part], None if confidence is None else confidence[part])
-            for part in self._parts(edges)
-        ]
-        pooled = functools.reduce(torch.add, [to_objects for to_objects, _ in offers])
-        vectors = self._updated(pooled, edges, None if confidence is None else confidence.repeat_interleave(2))
-        return vectors, torch.cat([to_predicates for _, to_predicates in offers])
+        offers, to_predicates = [], []
+        for part, by_subject, by_object, confidence in edges.parts:
+            ends = F.embedding_bag(edges.ends[part], table, mode="sum")
+            # In place, which autocast leaves alone: a new sum would cost twice as much, and more for every new T.
+            offered = self.net1[1:](ends.addmm_(predicates[part].to(ends), middle.T.to(ends)))
+            # Sums over whole rows cost less than copying the parts that are needed.
+            offers.append(by_subject.sum(offered)[:, : self.hidden_dim])
+            offers.append(by_object.sum(offered)[:, -self.hidden_dim :])
+            to_predicate = offered[:, self.hidden_dim : -self.hidden_dim]
+            to_predicates.append(to_predicate if confidence is None else to_predicate * confidence[:, None].to(offered))
+        return self._updated(offers, edges), torch.cat(to_predicates)
 
-    def objects_alone(self, objects: Tensor, predicates: Tensor, kinds: Tensor, edges: Tensor) -> Tensor:
+    def objects_alone(self, objects: Tensor, predicates: Tensor, kinds: Tensor, edges: Edges) -> Tensor:
         """The first part of what :meth:`forward` gives, two thirds of its work: (O, Dout). Of layers without norms.
 
-        Predicates (P, Dp), of which each triple has one of ``kinds`` (T,).
+        Predicates (P, Dp), of which each triple has one of ``kinds`` (T,). All triples count as believed.
         """
-        if not len(edges):
+        if not edges.parts:
             return self.net2(objects.new_zeros((len(objects), self.hidden_dim)))
         as_subject, middle, as_object = self._first_layer(objects, predicates.shape[1])
         table = torch.cat([as_subject, as_object, F.linear(predicates, middle)])
-        count, hidden_dim = len(objects), self.hidden_dim
-        ends, second = edges.unbind(dim=1), cast(nn.Linear, self.net1[2])
-        rows = torch.stack([ends[0], ends[1] + count, kinds + 2 * count], dim=1)
+        second, hidden_dim = cast(nn.Linear, self.net1[2]), self.hidden_dim
+        rows = torch.cat([edges.ends, kinds[:, None] + 2 * len(objects)], dim=1)
         offers = []
-        for part in self._parts(edges):
+        for part, by_subject, by_object, _ in edges.parts:
             hidden = self.net1[1](F.embedding_bag(rows[part], table, mode="sum"))
-            for owner, outputs in zip(ends, (slice(hidden_dim), slice(-hidden_dim, None)), strict=True):
-                offered = self.net1[3](F.linear(hidden, second.weight[outputs], second.bias[outputs]))
-                offers.append(sum_by_owner(offered, owner[part], count))
-        return self._updated(functools.reduce(torch.add, offers), edges, None)
+            for owners, outputs in ((by_subject, slice(hidden_dim)), (by_object, slice(-hidden_dim, None))):
+                offers.append(owners.sum(self.net1[3](F.linear(hidden, second.weight[outputs], second.bias[outputs]))))
+        return self._updated(offers, edges)
 
     def _first_layer(self, objects: Tensor, predicate_dim: int) -> tuple[Tensor, Tensor, Tensor]:
         """What ``net1``'s first layer makes of each object as a subject, its weights for predicates, and as an object.
@@ -130,46 +158,13 @@ class GraphTripleConv(nn.Module):
         first, middle, last = linear.weight.split([width, predicate_dim, width], dim=1)
         return F.linear(objects, first, linear.bias), middle, F.linear(objects, last)
 
-    def _parts(self, edges: Tensor) -> list[slice]:
-        """The triples that are done at once."""
-        together = len(edges) if self.training or edges.device.type != "cpu" else TOGETHER
-        return [slice(start, start + together) for start in range(0, len(edges), together)]
-
-    def _updated(self, pooled: Tensor, edges: Tensor, weights: Tensor | None) -> Tensor:
-        """New vectors of objects from the sums (O, hidden_dim) of what they are offered."""
+    def _updated(self, offers: list[Tensor], edges: Edges) -> Tensor:
+        """New vectors of objects from what they are offered, each (O, hidden_dim)."""
+        pooled = functools.reduce(torch.add, offers)
         if self.pooling == "avg":
-            pooled = pooled / _appearances(edges, len(pooled), weights)[:, None].to(pooled.dtype)
+            pooled = pooled / edges.appearances.to(pooled.dtype)
         vectors: Tensor = self.net2(pooled)
         return vectors
-
-    def _offer(
-        self, table: Tensor, weight: Tensor, predicates: Tensor, edges: Tensor, confidence: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """What triples offer their objects, added up (O, hidden_dim), and their predicates (T, output_dim).
-
-        ``table`` (2 * O, hidden_dim) holds objects as subjects, then as objects, after ``net1``'s first layer, of which
-        ``weight`` is the part for predicates.
-        """
-        objects = len(table) // 2
-        subject, target = edges.unbind(dim=1)
-        ends = F.embedding_bag(torch.stack([subject, target + objects], dim=1), table, mode="sum")
-        # In place, which autocast leaves alone: a new sum would cost twice as much, and more for every new T.
-        offered = self.net1[1:](ends.addmm_(predicates.to(ends), weight.T.to(ends)))
-        # Sums over whole rows cost less than copying the parts that are needed.
-        to_subject = sum_by_owner(offered, subject, objects, confidence)[:, : self.hidden_dim]
-        to_object = sum_by_owner(offered, target, objects, confidence)[:, -self.hidden_dim :]
-        to_predicate = offered[:, self.hidden_dim : -self.hidden_dim]
-        if confidence is not None:
-            to_predicate = to_predicate * confidence[:, None].to(to_predicate)
-        return to_subject + to_object, to_predicate
-
-
-def _appearances(edges: Tensor, objects: int, weights: Tensor | None) -> Tensor:
-    """How often, or by how much weight, each object is in an edge; 1 where it is in none."""
-    if weights is None:
-        return torch.bincount(edges.flatten(), minlength=objects).clamp(min=1)
-    total = weights.new_zeros(objects).index_add(0, edges.flatten(), weights)
-    return torch.where(total > 0, total, 1.0)
 
 
 class GraphTripleConvNet(nn.Module):
@@ -188,7 +183,7 @@ class GraphTripleConvNet(nn.Module):
             GraphTripleConv(input_dim, None, hidden_dim, pooling, mlp_normalization) for _ in range(num_layers)
         )
 
-    def forward(self, objects: Tensor, predicates: Tensor, edges: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, objects: Tensor, predicates: Tensor, edges: Edges) -> tuple[Tensor, Tensor]:
         """As :meth:`GraphTripleConv.forward`, layer after layer."""
         for layer in self.gconvs:
             objects, predicates = layer(objects, predicates, edges)

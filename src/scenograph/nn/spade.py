@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scenograph.nn.convolution import Neighbourhoods, SameConv2d, convolve_around, windows
+from scenograph.nn.convolution import SMALLEST, Neighbourhoods, SameConv2d, convolve_around, windows
 from scenograph.nn.normalization import BatchNorm2d
 from scenograph.nn.spectral import SpectralConv2d
 
@@ -78,6 +78,10 @@ def neighbourhoods(layout: Layout, kernel: int) -> Neighbourhoods | None:
 
     Gradients of all alike pixels then reach one of them: right for what a layout was painted with, not for where.
     """
+    pixels = layout.labels if isinstance(layout, LabelMap) else layout[:, 0]
+    # On GPUs a convolution costs less than finding out how many kinds there are, which waits for the device.
+    if pixels.device.type != "cpu" or pixels[0].numel() < SMALLEST:
+        return None
     if isinstance(layout, LabelMap):
         keys = layout.labels if layout.edges is None else 2 * layout.labels + layout.edges[:, 0].long()
         return Neighbourhoods.find(keys, kernel, layout.count * (1 if layout.edges is None else 2))

@@ -160,7 +160,8 @@ class Trainer:
                 self.accelerator.backward(loss)
                 for name, value in {"": loss.detach(), **terms}.items():
                     sums[name] = sums.get(name, torch.zeros_like(value, dtype=torch.float32)) + value.float()
-            whole = {name: float(self._sum(value)) for name, value in sums.items()}
+            # All at once: every one that is read waits for the device.
+            whole = dict(zip(sums, self._sum(torch.stack([*sums.values()])).tolist(), strict=True))
             loss_sum = whole.pop("")
             figures |= whole
             # As in sg2im, a loss that is not finite abandons the whole iteration, discriminators included.

@@ -1,0 +1,78 @@
+"""Every system on another device: the accelerator of this machine if it has one, and a pretended one."""
+
+import copy
+from contextlib import nullcontext
+
+import pytest
+import torch
+
+import elsewhere
+from scenograph.training.objectives.base import Totals
+from scenograph.training.recipe import load_recipe, shipped_recipes
+from scenograph.training.trainer import Trainer
+
+VARIANTS = [
+    *([name] for name in shipped_recipes() if name.startswith("tiny-")),
+    ["tiny-attspade", "model.overlaps=smaller", "model.coordinates=true"],
+    ["tiny-spade", "model.edges=true", "model.latent_size=4"],
+    ["tiny-wsgc", "model.exact=true"],
+    ["tiny-wsgc", "model.per_pair=true", "model.mask_size=16", "objective.mask_gan_weight=1"],
+]
+ACCELERATOR = torch.accelerator.current_accelerator(check_available=True)
+
+
+@pytest.fixture(params=["pretended", "accelerator"])
+def device(request, monkeypatch):
+    if request.param == "accelerator" and ACCELERATOR is None:
+        pytest.skip("this machine has none")
+    with elsewhere.pretended(monkeypatch) if request.param == "pretended" else nullcontext(ACCELERATOR) as found:
+        yield found
+
+
+def test_the_pretended_device_notices_what_a_gpu_would(monkeypatch):
+    with elsewhere.pretended(monkeypatch) as device:
+        there, here = torch.arange(6.0, device=device).view(2, 3), torch.ones(2, 3)
+        assert there.device == device and (there + there.new_ones(2, 3) * 2).tolist() == [[2, 3, 4], [5, 6, 7]]
+        assert there[:, [0, 2]][torch.tensor([1])].tolist() == [[3, 5]] and float(there.sum()) == 15
+        with pytest.raises(RuntimeError, match="two devices"):
+            there + here
+        with pytest.raises(RuntimeError, match="generator"):
+            torch.randn(2, generator=torch.Generator(), device=device)
+        with pytest.raises(TypeError, match="array"):
+            there.numpy()
+        layer = torch.nn.Linear(3, 2).to(device)
+        layer(there).sum().backward()
+        assert layer.weight.grad.device == device and layer.weight.grad.tolist() == [[3, 5, 7]] * 2
+
+
+@pytest.mark.parametrize("recipe", VARIANTS, ids=" ".join)
+def test_losses_are_those_of_the_cpu(recipe, device, painted, tmp_path):
+    name, *settings = recipe
+    data = [f"data.pack={painted}", "training.precision=no"]
+    with torch.utils._python_dispatch._disable_current_modes():
+        trainer = Trainer(load_recipe(name, [*data, *settings]), tmp_path / "run", torch.device("cpu"))
+        batch = trainer.loaders["train"].fixed_batch(0, 4)
+        states = {phase: copy.deepcopy(module.state_dict()) for phase, module in trainer.modules.items()}
+        here = losses(trainer, batch)
+    for phase, module in trainer.modules.items():
+        module.load_state_dict(states[phase])  # spectral norms and running statistics move on
+        module.to(device)
+    there = losses(trainer, batch.to(device))
+    assert there == pytest.approx(here, rel=1e-3, abs=1e-4)
+    draws = [torch.Generator().manual_seed(seed) for seed in range(4)]
+    model = trainer.model.eval()
+    with torch.no_grad():
+        assert trainer.objective.validate(model, batch.to(device), draws)
+        for pictures in trainer.objective.sample(model, batch.to(device), draws).values():
+            assert pictures.cpu().isfinite().all()
+
+
+def losses(trainer: Trainer, batch) -> dict[str, float]:
+    """Of every phase, gradients taken."""
+    totals, memory, found = Totals(4, len(batch.objects), len(batch.triples)), {}, {}
+    for phase in trainer.objective.active(0):
+        draws = [torch.Generator().manual_seed(seed) for seed in range(4)]
+        loss, _ = trainer.objective.loss(phase, batch, totals, draws, memory)
+        loss.backward()
+        found[phase] = float(loss.detach())
+    return found

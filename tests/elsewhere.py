@@ -116,6 +116,7 @@ def pretended(monkeypatch) -> Iterator[torch.device]:
 
     enabled, make = torch.is_autocast_enabled, torch.tensor
     monkeypatch.setattr(torch, "tensor", tensor)
+    monkeypatch.setattr(torch, "inference_mode", torch.no_grad)  # whose tensors cannot be held
     monkeypatch.setattr(torch, "is_autocast_enabled", lambda kind="cpu": kind != ELSEWHERE.type and enabled(kind))
     monkeypatch.setattr(torch, "autocast", Autocast)
     with _Pretending():

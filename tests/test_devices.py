@@ -3,21 +3,28 @@
 import copy
 from contextlib import nullcontext
 
+import numpy as np
 import pytest
 import torch
 
 import elsewhere
+from scenograph.data.clevr import VOCABULARY
+from scenograph.pipelines import Pipeline, place_objects
+from scenograph.scenes.text import scene_from_text
 from scenograph.training.objectives.base import Totals
 from scenograph.training.recipe import load_recipe, shipped_recipes
 from scenograph.training.trainer import Trainer
+from test_models import DRAWING, PLACING, SMALL
 
 VARIANTS = [
-    *([name] for name in shipped_recipes() if name.startswith("tiny-")),
+    *([name] for name in shipped_recipes() if name.startswith("tiny-") and name != "tiny-mise-layout"),
+    ["tiny-mise-layout", "model.steps=2"],
     ["tiny-attspade", "model.overlaps=smaller", "model.coordinates=true"],
     ["tiny-spade", "model.edges=true", "model.latent_size=4"],
     ["tiny-wsgc", "model.exact=true"],
     ["tiny-wsgc", "model.per_pair=true", "model.mask_size=16", "objective.mask_gan_weight=1"],
 ]
+TEXTS = ["large red metal cube left of small blue rubber sphere", "small gray metal cylinder behind green cube"]
 ACCELERATOR = torch.accelerator.current_accelerator(check_available=True)
 
 
@@ -51,7 +58,7 @@ def test_losses_are_those_of_the_cpu(recipe, device, painted, tmp_path):
     data = [f"data.pack={painted}", "training.precision=no"]
     with torch.utils._python_dispatch._disable_current_modes():
         trainer = Trainer(load_recipe(name, [*data, *settings]), tmp_path / "run", torch.device("cpu"))
-        batch = trainer.loaders["train"].fixed_batch(0, 4)
+        batch = trainer.loaders["train"].fixed_batch(0, 2)
         states = {phase: copy.deepcopy(module.state_dict()) for phase, module in trainer.modules.items()}
         here = losses(trainer, batch)
     for phase, module in trainer.modules.items():
@@ -59,7 +66,7 @@ def test_losses_are_those_of_the_cpu(recipe, device, painted, tmp_path):
         module.to(device)
     there = losses(trainer, batch.to(device))
     assert there == pytest.approx(here, rel=1e-3, abs=1e-4)
-    draws = [torch.Generator().manual_seed(seed) for seed in range(4)]
+    draws = [torch.Generator().manual_seed(seed) for seed in range(2)]
     model = trainer.model.eval()
     with torch.no_grad():
         assert trainer.objective.validate(model, batch.to(device), draws)
@@ -67,11 +74,37 @@ def test_losses_are_those_of_the_cpu(recipe, device, painted, tmp_path):
             assert pictures.cpu().isfinite().all()
 
 
+@pytest.mark.parametrize("name", PLACING)
+def test_places_are_those_of_the_cpu(name, device):
+    torch.manual_seed(0)
+    scenes = [scene_from_text(text, VOCABULARY) for text in TEXTS]
+    placed = [place_objects(model, scenes, [3, 4], refine=True) for model in both(SMALL[name], device)]
+    here, there = ([thing.box for scene in found for thing in scene.objects] for found in placed)
+    assert np.allclose(here, there, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", DRAWING)
+def test_pictures_are_those_of_the_cpu(name, device):
+    torch.manual_seed(0)
+    with torch.utils._python_dispatch._disable_current_modes():
+        placed = place_objects(SMALL["mise-layout"]().eval(), [scene_from_text(TEXTS[0], VOCABULARY)], [0])
+    here, there = (np.asarray(Pipeline(model)(placed, seeds=[1]).images[0], int) for model in both(SMALL[name], device))
+    assert abs(here - there).max() <= 2 and here.std() > 0
+
+
+def both(make, device):
+    """One model here, and there."""
+    with torch.utils._python_dispatch._disable_current_modes():
+        model = make().eval()
+        yield model
+    yield copy.deepcopy(model).to(device)
+
+
 def losses(trainer: Trainer, batch) -> dict[str, float]:
     """Of every phase, gradients taken."""
-    totals, memory, found = Totals(4, len(batch.objects), len(batch.triples)), {}, {}
+    totals, memory, found = Totals(2, len(batch.objects), len(batch.triples)), {}, {}
     for phase in trainer.objective.active(0):
-        draws = [torch.Generator().manual_seed(seed) for seed in range(4)]
+        draws = [torch.Generator().manual_seed(seed) for seed in range(2)]
         loss, _ = trainer.objective.loss(phase, batch, totals, draws, memory)
         loss.backward()
         found[phase] = float(loss.detach())

@@ -271,7 +271,6 @@ def load_layout_model(name: str | Path, device: torch.device, precision: Precisi
     return model.for_inference().to(device)
 
 
-@torch.inference_mode()
 def place_objects(
     model: Model,
     scenes: Sequence[Scene],
@@ -290,7 +289,7 @@ def place_objects(
     if refine:
         known = [_without_unknown_spatial(scene, model.vocabulary) for scene in known]
     batch = _batch(model, known)
-    with half_precision(model.device, precision):
+    with torch.inference_mode(), half_precision(model.device, precision):
         outputs = model.candidates(batch, candidates, _generators(seeds, "layout"))
     boxes = torch.stack([output.boxes for output in outputs if output.boxes is not None])
     costs = np.stack([layout_costs(candidate, batch, model.vocabulary) for candidate in boxes])

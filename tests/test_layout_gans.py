@@ -288,7 +288,7 @@ def test_more_objects_than_in_training_are_all_drawn(caplog):
     with caplog.at_level(logging.WARNING):
         encoding = pipe.encode(layout_scene(40))
     assert encoding.layout.planes.shape[1] == 40
-    assert "a scene has 40 objects, the model saw at most 8 in training: all are drawn" in caplog.text
+    assert "a scene has 40 objects, lama saw at most 8 in training: all are drawn" in caplog.text
 
 
 def test_an_image_object_covers_the_canvas():

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from scenograph import Pipeline
 from scenograph.errors import UserError
-from scenograph.evaluation.layouts import relations_hold
+from scenograph.evaluation.agreement import object_agreement
+from scenograph.evaluation.layouts import layout_figures_of_scenes, relations_hold
 from scenograph.models.registry import AutoModel, shipped_models
 from scenograph.pipelines import DEFAULT_CLASSIFIER, DEFAULT_IMAGE, DEFAULT_LAYOUT, check_names, complete_attributes
 from scenograph.scenes.batch import SceneBatch
@@ -26,8 +29,9 @@ def pipe():
     return Pipeline.from_pretrained(device="cpu")
 
 
-@pytest.mark.parametrize("name", [DEFAULT_IMAGE, DEFAULT_LAYOUT, DEFAULT_CLASSIFIER])
+@pytest.mark.parametrize("name", shipped_models())
 def test_shipped_models_have_cards_and_are_small(name):
+    assert {DEFAULT_IMAGE, DEFAULT_LAYOUT, DEFAULT_CLASSIFIER} <= {*shipped_models()}
     folder = shipped_models()[name]
     assert (folder / "model.safetensors").stat().st_size < 12e6
     card = (folder / "README.md").read_text()
@@ -47,6 +51,22 @@ def test_a_picture_depends_on_scene_and_seed_alone(pipe):
     assert many.scenes[4].to_dict() == alone.scenes[0].to_dict()
 
 
+def test_more_objects_than_a_model_saw_bring_a_warning(pipe, caplog):
+    crowd = Scene(tuple(SceneObject("cube") for _ in range(7)))
+    pipe.read(Scene(crowd.objects[:6]))
+    assert not caplog.messages
+    pipe.read([Scene(crowd.objects[:2]), crowd])
+    expected = [
+        "mise saw at most 6 in training: all are drawn",
+        "mise-layout saw at most 6 in training: all are placed",
+    ]
+    assert caplog.messages == [f"a scene has 7 objects, {rest}" for rest in expected]
+    caplog.clear()
+    placed = replace(crowd, objects=tuple(replace(thing, box=(0.1, 0.1, 0.9, 0.9)) for thing in crowd.objects))
+    pipe.read(placed)
+    assert caplog.messages == [f"a scene has 7 objects, {expected[0]}"]
+
+
 def test_relations_hold_and_boxes_lie_on_the_canvas(pipe):
     result = pipe(TEXT, seeds=range(16))
     batch = SceneBatch.from_scenes(result.scenes, pipe.vocabulary)
@@ -54,6 +74,23 @@ def test_relations_hold_and_boxes_lie_on_the_canvas(pipe):
     assert boxes.min() >= 0 and boxes.max() <= 1
     holds, decided = relations_hold(boxes, batch.triples.numpy(), pipe.vocabulary)
     assert holds[decided].mean() >= 0.9
+
+
+def test_the_pair_for_crowds_places_and_colours_them():
+    crowd = Scene.from_dict(json.loads((Path(__file__).parents[1] / "examples" / "crowd.json").read_text()))
+    made = Pipeline.from_pretrained(layout="mise-layout-crowds", image="mise-crowds-64", device="cpu")(crowd, range(4))
+    judge = AutoModel.from_pretrained(DEFAULT_CLASSIFIER)
+    batch = SceneBatch.from_scenes(made.scenes, judge.vocabulary)
+    figures = layout_figures_of_scenes(made.scenes, [crowd] * 4, judge.vocabulary)
+    assert share(figures["relations"]) >= 0.9 and share(figures["collisions"]) <= 0.1
+    assert len(batch.objects) == 64
+    assert share(object_agreement(made.images, made.scenes, judge)["color"]) >= 0.9
+
+
+def share(figure) -> float:
+    """Of all pictures together."""
+    total, count = (float(np.sum(part)) for part in figure)
+    return total / count
 
 
 def test_given_boxes_and_attributes_are_kept(pipe):

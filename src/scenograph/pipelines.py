@@ -211,9 +211,9 @@ class Pipeline:
             check_contradictions(result)
         else:
             result = agreed(result)
-        most, found = getattr(self.image.config, "max_objects", None), max((len(s.objects) for s in result), default=0)
-        if most is not None and found > most:
-            log.warning("a scene has %d objects, the model saw at most %d in training: all are drawn", found, most)
+        warn_of_crowds(self.image, result)
+        if self.layout is not None:
+            warn_of_crowds(self.layout, [scene for scene in result if _is_open(scene)])
         if not self.image.latent_size and any(thing.seed is not None for s in result for thing in s.objects):
             log.warning("%s gives objects no looks of their own: their seeds change nothing", self.image.name)
         if self.layout is None and "layout" not in self.image.roles and any(map(_is_open, result)):
@@ -246,6 +246,14 @@ def check_names(
     if layout is not None:
         asked = [_without_unknown_attributes(scene, layout.vocabulary) for scene in scenes if _is_open(scene)]
         check_model_names("layout", layout, asked, refine, f"; {remedy}")
+
+
+def warn_of_crowds(model: Model, scenes: Sequence[Scene]) -> None:
+    """Say so if a scene has more objects than those that a model learnt from."""
+    most, found = model.config.max_objects, max((len(scene.objects) for scene in scenes), default=0)
+    if most is not None and found > most:
+        done = "drawn" if "image" in model.roles else "placed"
+        log.warning("a scene has %d objects, %s saw at most %d in training: all are %s", found, model.name, most, done)
 
 
 def check_model_names(half: str, model: Model, scenes: Sequence[Scene], refine: bool, remedy: str = "") -> None:

@@ -43,6 +43,7 @@ def layout(
         check_model_names,
         load_layout_model,
         place_objects,
+        warn_of_crowds,
     )
     from scenograph.scenes.canonical import agreed
     from scenograph.scenes.drawing import draw_layout
@@ -51,6 +52,7 @@ def layout(
     model = load_layout_model(layout or DEFAULT_LAYOUT, pick_device(device), precision)
     scenes, stem = read_source(source, model.vocabulary)
     check_model_names("layout", model, scenes, refine)
+    warn_of_crowds(model, scenes)
     if refine:
         check_contradictions(scenes)
     else:

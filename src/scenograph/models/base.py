@@ -38,6 +38,8 @@ class ModelConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     vocabulary: dict[str, Any]
+    max_objects: PositiveInt | None = None
+    """Of a scene in training, at most: drawing or placing more brings a warning. None says nothing."""
 
     @field_validator("vocabulary")
     @classmethod

@@ -58,8 +58,7 @@ class LamaConfig(ModelConfig):
     latent_size: PositiveInt = 128
     image_object: bool = False
     """Whether every picture has one more object, ``__image__``, over the whole canvas, as on Visual Genome."""
-    max_objects: PositiveInt = 8
-    """As many as pictures had in training; more are drawn too, but said."""
+    max_objects: PositiveInt | None = 8
     initial_scale: float = Field(default=0.0, ge=-1, le=1)
     """What the learnt scales of residuals and of the objects' modulation start at; more than 0 learns sooner."""
     pixel_noise: bool = True

@@ -64,8 +64,7 @@ class LostGanConfig(ModelConfig):
     """Class maps of version 2: one per category, or as many as published weights have (184, whatever the data)."""
     image_object: bool = False
     """Whether every picture has one more object, ``__image__``, over the whole canvas, as on Visual Genome."""
-    max_objects: PositiveInt = 8
-    """As many as pictures had in training; more are drawn too, but said."""
+    max_objects: PositiveInt | None = 8
     mask_size: Literal[16] = 16
 
     @model_validator(mode="after")

@@ -92,10 +92,10 @@ class Wsgc(Model):
         settled = torch.tensor([config.exact and name in CONVERSES for name in self.vocabulary.predicates])
         self.register_buffer("settled", settled, persistent=False)
         converses = [_known_converse(name, self.vocabulary) for name in self.vocabulary.predicates]
+        self.register_buffer("converses", torch.tensor(converses), persistent=False)
         # Asked here, not at every graph: that would wait for a GPU.
         self.draws_converses = config.learned_converse and bool((spatial & ~settled).any())
         """Whether there is a predicate whose converses are left to chance."""
-        self.register_buffer("converses", torch.tensor(converses), persistent=False)
 
     real: Tensor
     """(P,) bool: predicates that can be asked for, which alone have converses and closures."""

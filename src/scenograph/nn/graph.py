@@ -134,7 +134,7 @@ class GraphTripleConv(nn.Module):
     def objects_alone(self, objects: Tensor, predicates: Tensor, kinds: Tensor, edges: Edges) -> Tensor:
         """The first part of what :meth:`forward` gives, two thirds of its work: (O, Dout). Of layers without norms.
 
-        Predicates (P, Dp), of which each triple has one of ``kinds`` (T,). All triples count as believed.
+        Predicates (P, Dp), of which each triple has one of ``kinds`` (T,).
         """
         if not edges.parts:
             return self.net2(objects.new_zeros((len(objects), self.hidden_dim)))

@@ -751,6 +751,51 @@ def test_layouts_are_measured_without_pictures(scenograph, tmp_path, painted):
     assert code == 2 and "places no objects" in error
 
 
+def test_two_evaluations_are_drawn_side_by_side(scenograph, tmp_path, painted):
+    options = ("--pack", str(painted), "--split", "validation", "--scenes", "3")
+    for name, size in (("red", 24), ("blue", 32)):
+        (tmp_path / name).mkdir()
+        for layout in range(3):
+            Image.new("RGB", (size, size), name).save(tmp_path / name / f"sample_{layout}_0.png")
+        succeed(scenograph("evaluate", *options, "--pictures", name, "--metrics", "agreement", "--out", f"of-{name}"))
+    compared = ("evaluate", "compare", "of-red", "of-blue/report.json", "--sheet", "beside.png")
+    assert "wrote beside.png: pairs of of-red and of-blue/report.json" in succeed(scenograph(*compared))
+    sheet = Image.open(tmp_path / "beside.png")
+    assert sheet.size == (6 * 34 - 2, 32)
+    assert [sheet.getpixel((34 * place + 16, 16)) for place in range(6)] == [(255, 0, 0), (0, 0, 255)] * 3
+    sheet.rotate(180).save(tmp_path / "beside.png")
+    code, _, error = scenograph(*compared)
+    assert code == 2 and "beside.png exists and differs; add --overwrite" in error
+    succeed(scenograph(*compared, "--overwrite"))
+    (tmp_path / "red" / "sample_2_0.png").unlink()
+    code, _, error = scenograph(*compared)
+    assert code == 2 and "there is no sample_2_0.png" in error
+    # Where one has layouts alone, both are drawn so, and of scenes that are not the same nothing.
+    torch.manual_seed(0)
+    shape = {"embedding_dim": 8, "gconv_dim": 8, "gconv_hidden_dim": 16, "gconv_num_layers": 2}
+    Wsgc(WsgcConfig(vocabulary=read_vocabulary(painted).to_dict(), **shape)).save_pretrained(tmp_path / "layout")
+    for out in ("one", "other"):
+        placed = ("--layout", "layout", "--metrics", "layout", "--out", out)
+        succeed(scenograph("evaluate", *options, *placed))
+    succeed(scenograph("evaluate", "compare", "one", "other", "--sheet", "layouts.png"))
+    pairs = np.asarray(Image.open(tmp_path / "layouts.png"))
+    assert pairs.shape[:2] == (2 * 242 - 2, 4 * 242 - 2) and np.array_equal(pairs[:240, :240], pairs[:240, 242:482])
+    report = json.loads((tmp_path / "other" / "report.json").read_text())
+    report["data"]["files"] = "of another pack"
+    (tmp_path / "other" / "report.json").write_text(json.dumps(report))
+    code, _, error = scenograph("evaluate", "compare", "one", "other", "--sheet", "none.png", "--force")
+    assert code == 2 and "--sheet: the evaluations are of other scenes; measure both on one pack" in error
+    assert not (tmp_path / "none.png").exists()
+
+
+def test_the_inception_score_says_what_it_needs(scenograph, painted):
+    options = ("evaluate", "--pack", str(painted), "--metrics", "score", "--scenes", "4")
+    code, _, error = scenograph(*options)
+    assert code == 2 and "the score metric is Inception's: --encoder inception" in error
+    code, _, error = scenograph(*options, "--encoder", "inception")
+    assert code == 2 and "the score metric needs 5 pictures, one per split: take more --scenes" in error
+
+
 def test_models_that_lack_a_name_of_the_data_are_refused_before_anything_is_drawn(scenograph, tmp_path, painted):
     fewer = {"categories": ["cube", "sphere"], "predicates": list(VOCABULARY.predicates), "attributes": {}}
     shape = {"embedding_dim": 8, "gconv_dim": 8, "gconv_hidden_dim": 16, "gconv_num_layers": 2}

@@ -656,14 +656,44 @@ def test_an_evaluation_that_was_refused_leaves_its_folder_to_the_next(evaluation
     assert figures_of(evaluation())
 
 
-def test_scenes_without_pictures_are_told_before_anything_is_drawn(painted, tmp_path):
+def partly_blind(painted, folder, pictured):
+    """A pack of two scenes, of which the first so many have a picture."""
     loader = PackLoader(painted, "validation", (64, 64), 16)
-    samples = [PackSample(str(number), scene, None) for number, scene in enumerate(loader.scenes(0, 2))]
-    write_pack(tmp_path / "blind", Samples(loader.vocabulary, {"validation": samples}))
-    layouts = Layouts(tmp_path / "blind", find_protocol("rendered", {"metrics": ("quality",)}))
+    pictures = [Image.new("RGB", (64, 64))] * pictured + [None] * (2 - pictured)
+    scenes = zip(loader.scenes(0, 2), pictures, strict=True)
+    samples = [PackSample(str(number), *pair) for number, pair in enumerate(scenes)]
+    write_pack(folder, Samples(loader.vocabulary, {"validation": samples}))
+    return folder
+
+
+def test_scenes_without_pictures_are_told_before_anything_is_drawn(painted, tmp_path):
+    layouts = Layouts(partly_blind(painted, tmp_path / "p", 1), find_protocol("rendered", {"metrics": ("quality",)}))
     subject = Subject({}, lambda scenes, seeds: pytest.fail("drawn"))
-    with pytest.raises(UserError, match="2 of 2 scenes of split 'validation' have no picture to compare with; leave"):
+    with pytest.raises(UserError, match="1 of 2 scenes of split 'validation' have no picture to compare with; leave"):
         Evaluation(tmp_path / "e", layouts, subject, Tools(), tmp_path / "cache").run({})
+
+
+def test_of_data_without_pictures_all_is_measured_that_needs_none(painted, tmp_path):
+    class Classes:
+        name, digest = "inception", "0" * 64
+
+        def __call__(self, pictures):
+            chances = np.eye(4)[np.arange(len(pictures)) % 4] * 0.96 + 0.01
+            return np.zeros((len(pictures), 2)), chances
+
+    pack = partly_blind(painted, tmp_path / "blind", 0)
+    changes = {"metrics": ("score", "quality", "layout"), "repeats": 4, "encoder": "inception", "inception_splits": 2}
+    layouts = Layouts(pack, find_protocol("rendered", changes))
+    tools = Tools(encoder=Classes())
+    made = Evaluation(tmp_path / "e", layouts, Subject({}, painter), tools, tmp_path / "cache")
+    figures = figures_of(made)
+    assert made.left_out == {"quality": "the data has no pictures to compare with"}
+    assert {"box_iou", "inception_score"} <= figures.keys() and "fid" not in figures
+    entropy = -(0.97 * np.log(0.97) + 0.03 * np.log(0.01))
+    assert figures["inception_score"].value == pytest.approx(4 * np.exp(-entropy))
+    alone = Layouts(pack, find_protocol("rendered", {"metrics": ("quality",)}))
+    with pytest.raises(UserError, match="cannot measure quality: the data has no pictures to compare with"):
+        Evaluation(tmp_path / "f", alone, Subject({}, painter), tools, tmp_path / "cache")
 
 
 def test_what_would_mean_nothing_is_not_measured(evaluation, tmp_path):

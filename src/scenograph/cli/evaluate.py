@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scenograph.cli.console import console, progress_bar
+from scenograph.cli.console import console, progress_bar, write_files
 from scenograph.cli.measure import (
     encoder_of,
     judge_of,
@@ -16,6 +17,7 @@ from scenograph.cli.measure import (
     pictures_subject,
     pipeline_subject,
     print_figures,
+    sheet_of_two,
     tools_of,
 )
 from scenograph.devices import Precision
@@ -148,7 +150,14 @@ def evaluate(
 def compare_reports(
     first: Annotated[Path, typer.Argument(help="An evaluation's folder, or its report.json.")],
     second: Annotated[Path, typer.Argument(help="Another.")],
+    sheet: Annotated[
+        Path | None,
+        typer.Option(
+            "--sheet", help="Write their pictures of the same scenes side by side here, or their layouts (.png)."
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Compare even what was measured by unlike protocols.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing sheet.")] = False,
 ) -> None:
     """Two evaluations side by side, if their protocols, data and networks agree."""
     from scenograph.evaluation.report import compare, differences, read_report
@@ -163,6 +172,12 @@ def compare_reports(
     for reason in reasons:
         console.print(f"[yellow]unlike:[/yellow] {reason}")
     console.print(compare(*reports, (str(first), str(second))), markup=False, end="")
+    if sheet is not None:
+        folders = [path if path.is_dir() else path.parent for path in (first, second)]
+        stream = io.BytesIO()
+        sheet_of_two(folders, reports).save(stream, "PNG")
+        write_files([(sheet, stream.getvalue())], overwrite)
+        console.print(f"wrote {sheet}: pairs of {first} and {second}", markup=False)
 
 
 @app.command("protocols")

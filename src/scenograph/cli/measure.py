@@ -16,6 +16,7 @@ from scenograph.errors import UserError, suggest
 
 if TYPE_CHECKING:
     import torch
+    from PIL import Image
 
     from scenograph.evaluation.encoders import Encoder
     from scenograph.evaluation.protocols import Protocol
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from scenograph.models.base import Model
     from scenograph.models.object_classifier import ObjectClassifier
     from scenograph.pipelines import Pipeline
+    from scenograph.scenes.scene import Scene
 
 PAIRS = 24
 """Real and generated pictures, or layouts, that the report shows side by side."""
@@ -133,15 +135,24 @@ def tools_of(
 ) -> Tools:
     """The networks that the metrics need, before anything is drawn."""
     from scenograph.evaluation.detection import Detector
-    from scenograph.evaluation.session import Tools
+    from scenograph.evaluation.session import COMPARING_METRICS, Tools
     from scenograph.models.published.features import load_perceptual_distance
 
     protocol = layouts.protocol
-    wanted, tools = set(protocol.metrics), Tools(detections=detections, device=device)
+    wanted = set(protocol.metrics) - (frozenset() if layouts.pictured else COMPARING_METRICS)
+    tools = Tools(detections=detections, device=device)
     if "agreement" in wanted:
         remedy = ", or leave agreement out of --metrics"
         tools.judge = judge_of(classifier, device, layouts.vocabulary.categories, remedy)
-    if wanted & {"quality", "objects"}:
+    if "score" in wanted:
+        if protocol.encoder != "inception":
+            raise UserError("the score metric is Inception's: --encoder inception")
+        if layouts.count * protocol.repeats < protocol.inception_splits:
+            raise UserError(
+                f"the score metric needs {protocol.inception_splits} pictures, one per split: take more --scenes or "
+                "--repeats, or fewer splits with --set inception_splits=N"
+            )
+    if wanted & {"quality", "score", "objects"}:
         tools.encoder = encoder_of(protocol.encoder, device, files, lambda: tools.judge or judge_of(classifier, device))
     if "diversity" in wanted:
         if protocol.repeats < 2:
@@ -241,21 +252,61 @@ def _results(evaluation: Evaluation) -> Path:
 
 def _sheet(evaluation: Evaluation) -> Sheet:
     """The first real and generated pictures, or true and predicted layouts, side by side."""
-    from scenograph.scenes.drawing import contact_sheet, draw_layout
+    from scenograph.scenes.drawing import contact_sheet
 
     layouts, repeats = evaluation.layouts, evaluation.protocol.repeats
     if not evaluation.pictured:
-        sides = [scenes[: PAIRS // 2] for scenes in (layouts.scenes(0), evaluation.scenes(0)[::repeats])]
-        pairs = [scene for pair in zip(*sides, strict=True) for scene in pair]
-        drawn = [draw_layout(scene, key=False).to_image().resize(DRAWN) for scene in pairs]
-        return "Pairs of layouts: true, predicted.", contact_sheet(drawn, columns=4)
+        return "Pairs of layouts: true, predicted.", _layout_pairs(layouts.scenes(0), evaluation.scenes(0)[::repeats])
     made = evaluation.pictures(0)[::repeats][:PAIRS]
     try:
         real = layouts.pictures(0)[:PAIRS]
     except UserError:
         return "Generated; the data has no pictures.", contact_sheet(made, columns=8)
-    sized = [one.resize(evaluation.size) for one in real]
-    return "Pairs: real, generated.", contact_sheet([one for pair in zip(sized, made, strict=True) for one in pair], 8)
+    return "Pairs: real, generated.", _picture_pairs(real, made)
+
+
+def sheet_of_two(folders: Sequence[Path], reports: Sequence[dict[str, Any]]) -> Image.Image:
+    """What two evaluations drew of the same scenes, or how they placed them if one drew nothing, side by side.
+
+    Raises ``UserError`` if they were asked for other scenes, or if files are missing.
+    """
+    from scenograph.evaluation.pictures import read_picture
+    from scenograph.evaluation.session import picture_file, scenes_file
+    from scenograph.scenes.scene import load_scenes
+
+    if len({report["data"].get("files") for report in reports}) > 1:
+        raise UserError("--sheet: the evaluations are of other scenes; measure both on one pack")
+    drawn = [_pictures_of(folder, report) for folder, report in zip(folders, reports, strict=True)]
+    count = min(PAIRS, *(report["data"]["layouts"] for report in reports))
+    sides: list[list[Any]] = []
+    for folder, pictures, report in zip(folders, drawn, reports, strict=True):
+        repeats = report["protocol"]["repeats"]
+        if all(one.is_dir() for one in drawn):
+            sides.append([read_picture(picture_file(pictures, number, 0, repeats)) for number in range(count)])
+        else:
+            sides.append(load_scenes(scenes_file(folder, 0))[::repeats][:count])
+    return _picture_pairs(*sides) if all(one.is_dir() for one in drawn) else _layout_pairs(*sides)
+
+
+def _pictures_of(folder: Path, report: dict[str, Any]) -> Path:
+    """Where the pictures of an evaluation are, if it has any."""
+    elsewhere = report["models"].get("pictures")
+    return folder / "pictures" if elsewhere is None else Path(elsewhere["name"])
+
+
+def _picture_pairs(first: Sequence[Image.Image], second: Sequence[Image.Image]) -> Image.Image:
+    """All at the size of the second ones."""
+    from scenograph.scenes.drawing import contact_sheet
+
+    pairs = [one for pair in zip(first, second, strict=True) for one in pair]
+    return contact_sheet([one.resize(second[0].size) for one in pairs], columns=8)
+
+
+def _layout_pairs(first: Sequence[Scene], second: Sequence[Scene]) -> Image.Image:
+    from scenograph.scenes.drawing import contact_sheet, draw_layout
+
+    pairs = [scene for pair in zip(first[: PAIRS // 2], second[: PAIRS // 2], strict=True) for scene in pair]
+    return contact_sheet([draw_layout(scene, key=False).to_image().resize(DRAWN) for scene in pairs], columns=4)
 
 
 def print_figures(figures: Sequence[Figure], notes: Sequence[str]) -> None:

@@ -135,13 +135,17 @@ class Pack:
         """The same for the same rows."""
         return str(self.table._fingerprint)
 
-    def check_pictures(self, purpose: str) -> None:
-        """Raise ``UserError``, which goes on with ``purpose``, if a scene has no picture."""
+    @property
+    def pictured(self) -> int:
+        """How many scenes have a picture."""
         import pyarrow.compute as pc
 
         lengths = pc.binary_length(self.table.data.column("image"))
-        blind = pc.sum(pc.equal(lengths, 0)).as_py()
-        if blind:
+        return int(pc.sum(pc.greater(lengths, 0)).as_py() or 0)
+
+    def check_pictures(self, purpose: str) -> None:
+        """Raise ``UserError``, which goes on with ``purpose``, if a scene has no picture."""
+        if blind := len(self) - self.pictured:
             raise UserError(
                 f"{self.folder}: {blind} of {len(self)} scenes of split {self.split!r} have no picture {purpose}"
             )

@@ -20,7 +20,16 @@ from scenograph.evaluation.crops import Rounding
 Given = Literal["graph", "boxes", "masks"]
 FileForm = Literal["png", "jpeg", "stretched-jpeg"]
 Metric = Literal[
-    "quality", "objects", "diversity", "layout", "agreement", "probes", "robustness", "classification", "detection"
+    "quality",
+    "objects",
+    "diversity",
+    "layout",
+    "agreement",
+    "probes",
+    "robustness",
+    "classification",
+    "detection",
+    "score",
 ]
 
 

@@ -57,6 +57,8 @@ Place = Callable[[Sequence[Scene], Sequence[int]], list[Scene]]
 
 LAYOUT_METRICS = frozenset({"layout", "robustness"})
 """What is measured on layouts alone."""
+COMPARING_METRICS = frozenset({"quality", "objects", "classification"})
+"""What compares with real pictures."""
 Progress = Callable[[str, int, int], None]
 """What is done, how much of it, and of how much."""
 
@@ -129,6 +131,11 @@ class Layouts:
         """How many chunks they make."""
         return -(-self.count // CHUNK)
 
+    @cached_property
+    def pictured(self) -> bool:
+        """Whether there are real pictures."""
+        return any(part.pack.pictured for part in self.parts)
+
     def places(self, chunk: int) -> Iterator[tuple[PackLoader, int]]:
         """Loader and row of each layout of a chunk."""
         for number in range(chunk * CHUNK, min((chunk + 1) * CHUNK, self.count)):
@@ -185,7 +192,7 @@ class Evaluation:
         self.picture_folder = subject.pictures or folder / "pictures"
         self.protocol, self.cache = layouts.protocol, cache
         self.processes = PartialState()
-        self.left_out = _left_out(self.protocol, subject)
+        self.left_out = _left_out(layouts, subject)
         self.metrics = set(self.protocol.metrics) - self.left_out.keys()
         if not self.metrics:
             raise UserError("; ".join(f"cannot measure {name}: {why}" for name, why in self.left_out.items()))
@@ -243,7 +250,7 @@ class Evaluation:
         self.processes.wait_for_everyone()
 
     def _drawn(self, chunk: int) -> Path:
-        return self.folder / "chunks" / f"scenes-{chunk:05d}.json"
+        return scenes_file(self.folder, chunk)
 
     def measured(self, chunk: int) -> Path:
         """The file of a chunk's measures."""
@@ -293,28 +300,22 @@ class Evaluation:
 
     def pictures(self, chunk: int) -> list[Image.Image]:
         """The saved pictures of a chunk, layout by layout. Raises ``UserError`` for missing or damaged ones."""
-        names = [
-            f"sample_{layout}_{repeat}"
+        return [
+            self._open(layout, repeat)
             for layout in range(chunk * CHUNK, min((chunk + 1) * CHUNK, self.layouts.count))
             for repeat in range(self.protocol.repeats)
         ]
-        return [self._open(name) for name in names]
 
-    def _open(self, name: str) -> Image.Image:
-        folder = self.picture_folder
-        for path in (folder / f"{name}.png", folder / f"{name}.jpg"):
-            if path.exists():
-                return read_picture(path, self.size)
-        raise UserError(f"{folder}: there is no {name}.png; every layout needs {self.protocol.repeats} picture(s)")
+    def _open(self, layout: int, repeat: int) -> Image.Image:
+        return read_picture(self._file(layout, repeat), self.size)
+
+    def _file(self, layout: int, repeat: int) -> Path:
+        return picture_file(self.picture_folder, layout, repeat, self.protocol.repeats)
 
     @cached_property
     def size(self) -> tuple[int, int]:
         """Width and height of the pictures, by the first one."""
-        folder = self.picture_folder
-        first = next((path for path in (folder / "sample_0_0.png", folder / "sample_0_0.jpg") if path.exists()), None)
-        if first is None:
-            raise UserError(f"{folder}: there is no sample_0_0.png")
-        return read_picture(first).size
+        return read_picture(self._file(0, 0)).size
 
     def scenes(self, chunk: int) -> list[Scene]:
         """The scenes that the pictures of a chunk show, in their order; the true ones for pictures made elsewhere."""
@@ -365,7 +366,7 @@ class Evaluation:
         """Features of pictures and of object crops, as far as the metrics need them."""
         arrays: dict[str, np.ndarray] = {}
         encoder = self.tools.encoder
-        if "quality" in self.metrics:
+        if self.metrics & {"quality", "score"}:
             assert encoder is not None
             arrays |= _encoded(encoder, (np.asarray(one) for one in pictures), "")
         things = [
@@ -389,7 +390,7 @@ class Evaluation:
 
     @property
     def _needs_reference(self) -> bool:
-        return bool(self.metrics & {"quality", "objects", "classification"})
+        return bool(self.metrics & COMPARING_METRICS)
 
     @cached_property
     def _reference(self) -> Path:
@@ -400,15 +401,31 @@ class Evaluation:
             "data": self.layouts.identity(),
             "size": self.size,
             "encoder": self.tools.encoder.digest if self.tools.encoder else None,
-            "metrics": sorted(self.metrics & {"quality", "objects", "classification"}),
+            "metrics": sorted(self.metrics & COMPARING_METRICS),
             **{name: settings[name] for name in kept},
         }
         return self.cache / hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _left_out(protocol: Protocol, subject: Subject) -> dict[str, str]:
+def scenes_file(folder: Path, chunk: int) -> Path:
+    """The scenes of a chunk as an evaluation drew or placed them, every repeat."""
+    return folder / "chunks" / f"scenes-{chunk:05d}.json"
+
+
+def picture_file(folder: Path, layout: int, repeat: int, repeats: int) -> Path:
+    """The picture of a layout. Raises ``UserError`` if there is none."""
+    name = f"sample_{layout}_{repeat}"
+    found = next((path for path in (folder / f"{name}.png", folder / f"{name}.jpg") if path.exists()), None)
+    if found is None:
+        raise UserError(f"{folder}: there is no {name}.png; every layout needs {repeats} picture(s)")
+    return found
+
+
+def _left_out(layouts: Layouts, subject: Subject) -> dict[str, str]:
     """Metrics of the protocol that would mean nothing here, and why."""
-    reasons: dict[str, str] = {}
+    protocol, reasons = layouts.protocol, dict[str, str]()
+    if not layouts.pictured:
+        reasons |= dict.fromkeys(COMPARING_METRICS, "the data has no pictures to compare with")
     if protocol.given != "graph":
         reasons |= dict.fromkeys(LAYOUT_METRICS, f"objects are where the {protocol.given} that are given have them")
     if subject.pictures is not None:

@@ -96,6 +96,8 @@ class Summary:
         figures = self._counted_figures()
         if "quality" in self.of.metrics:
             figures += self._distances("")
+        if self.of.metrics & {"quality", "score"}:
+            figures += self._score()
         if "objects" in self.of.metrics:
             figures += self._distances("crop ")
         if "classification" in self.of.metrics:
@@ -147,11 +149,14 @@ class Summary:
             encoder, self._arrays(features, real=True), self._arrays(features), bool(prefix)
         )
         distance, *others = figures
-        figures = [replace(distance, error=self._distance_error(prefix, distance_to)), *others]
-        count = distance.count
-        if not prefix and count >= self.of.protocol.inception_splits:
-            figures += score_figures(encoder, self._arrays("probabilities"), count, self.of.protocol.inception_splits)
-        return figures
+        return [replace(distance, error=self._distance_error(prefix, distance_to)), *others]
+
+    def _score(self) -> list[Figure]:
+        """The Inception Score, where there are pictures enough for its splits."""
+        encoder, protocol = self.of.tools.encoder, self.of.protocol
+        assert encoder is not None
+        count, splits = self.of.layouts.count * protocol.repeats, protocol.inception_splits
+        return score_figures(encoder, self._arrays("probabilities"), count, splits) if count >= splits else []
 
     def _distance_error(self, prefix: str, distance_to: FrechetDistance) -> float:
         """Standard error of a distance by bootstrap over layouts, real pictures staying as they are."""

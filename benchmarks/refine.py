@@ -1,4 +1,4 @@
-"""Relations that hold before and after refining layouts, and what it costs, by the number of objects.
+"""Relations that hold, and objects half hidden, before and after refining layouts, by the number of objects.
 
     python benchmarks/refine.py [--scenes 20]
     python benchmarks/refine.py PACK ... [--layout MODEL]
@@ -19,12 +19,14 @@ import numpy as np
 import torch
 
 from scenograph.data.loader import PackLoader
+from scenograph.evaluation.layouts import coverage
 from scenograph.pipelines import DEFAULT_LAYOUT, load_layout_model, place_objects
 from scenograph.scenes.geometry import CONVERSES, box_iou, relation_holds
 from scenograph.scenes.refine import refine
 from scenograph.scenes.scene import Relation, Scene, SceneObject
 
 COUNTS = (3, 5, 10, 20, 50)
+NESTED = ("inside", "surrounding")
 
 
 def random_boxes(rng: np.random.Generator, count: int) -> np.ndarray:
@@ -54,6 +56,17 @@ def share_shown(scenes: list[Scene]) -> float:
     return sum(map(bool, answers)) / len(answers)
 
 
+def share_hidden(scenes: list[Scene]) -> float:
+    """The share of all objects of which another covers more than half, but for those that are to be inside it."""
+    hidden = []
+    for scene in scenes:
+        boxes = boxes_of([scene])
+        inside = {r.subject if r.predicate == "inside" else r.object for r in scene.relations if r.predicate in NESTED}
+        shares = coverage(boxes, np.zeros(len(boxes), dtype=int))
+        hidden += [share > 0.501 for number, share in enumerate(shares) if number not in inside]
+    return float(np.mean(hidden))
+
+
 def boxes_of(scenes: list[Scene]) -> np.ndarray:
     """Of all objects (O, 4)."""
     return np.array([thing.box for scene in scenes for thing in scene.objects])
@@ -74,7 +87,8 @@ def main() -> None:
     parser.add_argument("--layout", default=DEFAULT_LAYOUT, help="A model that places the objects of the packs.")
     parser.add_argument("--scenes", type=int, default=20)
     arguments = parser.parse_args()
-    print(f"{'objects':>7}{'before':>9}{'after':>9}{'moved':>9}{'ms':>8}" + "  overlap, after" * bool(arguments.packs))
+    header = f"{'objects':>7}{'before':>9}{'after':>9}{'hidden':>9}{'after':>9}{'moved':>9}{'ms':>8}"
+    print(header + "  overlap, after" * bool(arguments.packs))
     for place in arguments.packs or COUNTS:
         if isinstance(place, Path):
             scenes, true = model_scenes(place, arguments.layout, arguments.scenes)
@@ -86,8 +100,9 @@ def main() -> None:
         seconds = (time.perf_counter() - began) / len(scenes)
         boxes = [boxes_of(part) for part in (scenes, refined)]
         moved = float(np.abs(boxes[0] - boxes[1]).mean())
-        before, after = share_shown(scenes), share_shown(refined)
-        row = f"{len(scenes[0].objects):>7}{before:>9.1%}{after:>9.1%}{moved:>9.3f}{1000 * seconds:>8.0f}"
+        shares = (share(part) for share in (share_shown, share_hidden) for part in (scenes, refined))
+        figures = "".join(f"{share:>9.1%}" for share in shares)
+        row = f"{len(scenes[0].objects):>7}{figures}{moved:>9.3f}{1000 * seconds:>8.0f}"
         print(row + "".join(f"{box_iou(part, boxes_of(true)).mean():>8.3f}" for part in boxes if true), flush=True)
 
 

@@ -76,6 +76,20 @@ def test_objects_are_told_apart_with_the_least_movement():
     np.testing.assert_allclose(refined[:, 2:] - refined[:, :2], boxes[:, 2:] - boxes[:, :2], atol=1e-6)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_heaps_are_spread(seed):
+    """As a regressed layout of a crowd is: all near one place, in a row that is told."""
+    rng = np.random.default_rng(seed)
+    low = rng.uniform(0.4, 0.45, (20, 2))
+    boxes = np.concatenate([low, low + rng.uniform(0.06, 0.2, (20, 2))], axis=1)
+    told = [Relation(i, str(rng.choice(["left of", "behind"])), i + 1) for i in range(19)]
+    assert (coverage(boxes, np.zeros(20, dtype=int)) > 0.5).mean() > 0.8
+    refined = refine(scene_of(boxes, told))
+    assert holding(refined) == 19
+    after = np.array([thing.box for thing in refined.objects])
+    assert coverage(after, np.zeros(20, dtype=int)).max() <= 0.501
+
+
 def test_inside_shrinks_only_what_must():
     boxes = np.array([[0.0, 0.0, 0.8, 0.8], [0.5, 0.5, 0.7, 0.7]])
     first, second = (np.array(thing.box) for thing in refine(scene_of(boxes, [Relation(0, "inside", 1)])).objects)

@@ -158,7 +158,7 @@ def _told_apart(
 ) -> np.ndarray:
     """Boxes none of which covers more than its part of another, as far as the relations let them.
 
-    In every round each pair that is too close gets the way apart that is shortest now, of those that are possible.
+    In every round each pair that is too close gets the way apart that is shortest now, if all can go theirs at once.
     """
     settled = {frozenset((r.subject, r.object)) for r in scene.relations if r.predicate in ("inside", "surrounding")}
     kept = list(constraints)
@@ -166,17 +166,17 @@ def _told_apart(
         pairs = [pair for pair in _close_pairs(boxes, free) if frozenset(pair) not in settled]
         if not pairs:
             break
-        shortest = [_ways_apart(*pair, boxes)[0] for pair in pairs]
-        solved = _solve(wanted, [*kept, *shortest], free)
-        if solved is not None:
-            kept, boxes = [*kept, *shortest], solved
-            settled |= {frozenset(pair) for pair in pairs}
-            continue
+        ways = [_ways_apart(*pair, boxes) for pair in pairs]
+        # Where all shortest ways cannot be gone at once, half of them, of the worst pairs; at last that pair's others.
+        halves = [len(pairs) >> halvings for halvings in range(len(pairs).bit_length())]
+        choices = [[shortest for shortest, *_ in ways[:count]] for count in halves] + [[way] for way in ways[0][1:]]
         settled.add(frozenset(pairs[0]))
-        for way in _ways_apart(*pairs[0], boxes):
-            solved = _solve(wanted, [*kept, way], free)
+        for chosen in choices:
+            more = [constraint for way in chosen for constraint in way]
+            solved = _solve(wanted, [*kept, *more], free)
             if solved is not None:
-                kept, boxes = [*kept, way], solved
+                kept, boxes = [*kept, *more], solved
+                settled |= {frozenset(pair) for pair in pairs[: len(chosen)]}
                 break
     return boxes
 
@@ -192,15 +192,17 @@ def _close_pairs(boxes: np.ndarray, free: Sequence[bool]) -> list[tuple[int, int
     return [(int(i), int(j)) for i, j in worst[order] if free[i] or free[j]]
 
 
-def _ways_apart(one: int, other: int, boxes: np.ndarray) -> list[_Constraint]:
-    """Along either axis in either order, no more in common than allowed of the smaller; the shortest way first."""
-    ways: list[tuple[float, int, _Constraint]] = []
+def _ways_apart(one: int, other: int, boxes: np.ndarray) -> list[list[_Constraint]]:
+    """Along either axis in either order, no more in common than allowed of either; the shortest way first."""
+    ways: list[tuple[float, int, list[_Constraint]]] = []
     for axis in (0, 1):
-        limit = COVERED * float((boxes[[one, other], axis + 2] - boxes[[one, other], axis]).min()) - 1e-6
+        limit = COVERED * float((boxes[[one, other], axis + 2] - boxes[[one, other], axis]).min())
         for before, after in ((one, other), (other, one)):
-            row: Row = [(2 * before + 1, 1.0), (2 * after, -1.0)]
             excess = float(boxes[before, axis + 2] - boxes[after, axis]) - limit
-            ways.append((excess, len(ways), _Constraint(axis, row, limit, -1)))
+            # Of their sizes as they become: a part of what they were would be more of boxes that shrink.
+            common: Row = [(2 * before + 1, 1.0), (2 * after, -1.0)]
+            allowed: list[Row] = [[(2 * thing, COVERED), (2 * thing + 1, -COVERED)] for thing in (one, other)]
+            ways.append((excess, len(ways), [_Constraint(axis, [*common, *part], -1e-6, -1) for part in allowed]))
     return [way for _, _, way in sorted(ways, key=lambda way: way[:2])]
 
 

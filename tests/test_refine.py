@@ -90,6 +90,23 @@ def test_heaps_are_spread(seed):
     assert coverage(after, np.zeros(20, dtype=int)).max() <= 0.501
 
 
+def test_boxes_in_one_place_find_room_along_both_axes():
+    """More than fit into one row, in which all would be told apart first, as wide as they must be."""
+    boxes = np.array([[0, 0, 0.2, 0.2]] + 12 * [[0.35, 0.35, 0.6, 0.65]])
+    told = [Relation(i, "wider than", 0) for i in range(1, 13)]
+    refined = refine(scene_of(boxes, told), [False] + 12 * [True])
+    after = np.array([thing.box for thing in refined.objects])
+    assert holding(refined) == 12 and after.min() >= 0 and after.max() <= 1
+    assert coverage(after, np.zeros(13, dtype=int)).max() <= 0.501
+
+
+def test_what_cannot_be_told_apart_stays_where_it_is():
+    boxes = np.array([[0, 0, 1, 1], [0.1, 0.6, 0.3, 0.8], [0.4, 0.3, 0.6, 0.5], [0.41, 0.3, 0.61, 0.5]])
+    after = np.array([t.box for t in refine(scene_of(boxes, []), [False, True, True, True]).objects])
+    np.testing.assert_allclose(after[:2], boxes[:2], atol=1e-5)
+    assert coverage(after[1:], np.zeros(3, dtype=int)).max() <= 0.501
+
+
 def test_inside_shrinks_only_what_must():
     boxes = np.array([[0.0, 0.0, 0.8, 0.8], [0.5, 0.5, 0.7, 0.7]])
     first, second = (np.array(thing.box) for thing in refine(scene_of(boxes, [Relation(0, "inside", 1)])).objects)

@@ -2,7 +2,7 @@
 
 Along each axis the relations are linear in the edges of boxes, so the least movement is a linear program: edges move
 as little as possible in sum, and sizes change only where moving does not help. Overlap, which is not linear, is
-resolved by telling pairs apart one by one, along the way that costs least.
+resolved by moving the boxes of each pair that overlaps too much apart along one axis, the shortest way first.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ SMALLEST = 0.02
 """No side becomes smaller than this, or than it was."""
 RESIZING = 3.0
 """What a change of size costs, where moving an edge costs 1."""
+STUCK = 1000.0
+"""What it costs that a pair cannot go its way apart: more than any movement."""
 COVERED = 0.5
 """Of a box, as much as this may lie under one other box."""
 ROUNDS = 20
@@ -38,7 +40,10 @@ Row = list[tuple[int, float]]
 
 @dataclass(frozen=True)
 class _Constraint:
-    """``sum(coefficient * edge) <= bound`` along one axis; ``source`` is the relation that asks for it, or -1."""
+    """``sum(coefficient * edge) <= bound`` along one axis.
+
+    ``source`` is the relation that asks for it, or -1 for a way apart, which may be impossible.
+    """
 
     axis: int
     row: Row
@@ -114,11 +119,16 @@ def _solve(boxes: np.ndarray, constraints: Iterable[_Constraint], free: Sequence
 
 
 def _solve_axis(edges: np.ndarray, constraints: Sequence[_Constraint], free: Sequence[bool]) -> np.ndarray | None:
-    """One axis: lower and upper edges (n, 2). Variables: 2 n edges, then as many deviations, then n of sizes."""
+    """One axis: lower and upper edges (n, 2).
+
+    Variables: 2 n edges, then as many deviations, then n of sizes, then what each way apart (of no source) lacks.
+    """
     count = len(edges)
     wanted = edges.ravel()
     size = wanted[1::2] - wanted[::2]
-    rows: list[tuple[Row, float]] = [(c.row, c.bound) for c in constraints]
+    rows: list[tuple[Row, float]] = [(c.row, c.bound) for c in constraints if c.source >= 0]
+    ways = [c for c in constraints if c.source < 0]
+    rows += [([*c.row, (5 * count + number, -1.0)], c.bound) for number, c in enumerate(ways)]
     for edge in range(2 * count):
         rows.append(([(edge, 1.0), (2 * count + edge, -1.0)], wanted[edge]))
         rows.append(([(edge, -1.0), (2 * count + edge, -1.0)], -wanted[edge]))
@@ -127,7 +137,8 @@ def _solve_axis(edges: np.ndarray, constraints: Sequence[_Constraint], free: Seq
         rows.append(([(high, 1.0), (low, -1.0), (change, -1.0)], size[thing]))
         rows.append(([(high, -1.0), (low, 1.0), (change, -1.0)], -size[thing]))
     rows += _smallest_sizes(edges)
-    cost = np.concatenate([np.zeros(2 * count), np.ones(2 * count), np.full(count, RESIZING)])
+    costs = (0.0, 2 * count), (1.0, 2 * count), (RESIZING, count), (STUCK, len(ways))
+    cost = np.concatenate([np.full(number, each) for each, number in costs])
     found = _least(cost, rows, _bounds(wanted, free))
     return found.x[: 2 * count].reshape(count, 2) if found.status == 0 else None
 
@@ -158,27 +169,29 @@ def _told_apart(
 ) -> np.ndarray:
     """Boxes none of which covers more than its part of another, as far as the relations let them.
 
-    In every round each pair that is too close gets the way apart that is shortest now, if all can go theirs at once.
+    In every round each pair that is too close gets the way apart that is shortest now, and each that could not go its
+    way the next one of its ways.
     """
-    settled = {frozenset((r.subject, r.object)) for r in scene.relations if r.predicate in ("inside", "surrounding")}
-    kept = list(constraints)
+    nested = {frozenset((r.subject, r.object)) for r in scene.relations if r.predicate in ("inside", "surrounding")}
+    ways: dict[tuple[int, int], list[list[_Constraint]]] = {}
     for _ in range(ROUNDS):
-        pairs = [pair for pair in _close_pairs(boxes, free) if frozenset(pair) not in settled]
-        if not pairs:
+        blocked = [pair for pair, (way, *_) in ways.items() if any(_is_broken(part, boxes) for part in way)]
+        close = [pair for pair in _close_pairs(boxes, free) if pair not in ways and frozenset(pair) not in nested]
+        if not blocked and not close:
             break
-        ways = [_ways_apart(*pair, boxes) for pair in pairs]
-        # Where all shortest ways cannot be gone at once, half of them, of the worst pairs; at last that pair's others.
-        halves = [len(pairs) >> halvings for halvings in range(len(pairs).bit_length())]
-        choices = [[shortest for shortest, *_ in ways[:count]] for count in halves] + [[way] for way in ways[0][1:]]
-        settled.add(frozenset(pairs[0]))
-        for chosen in choices:
-            more = [constraint for way in chosen for constraint in way]
-            solved = _solve(wanted, [*kept, *more], free)
-            if solved is not None:
-                kept, boxes = [*kept, *more], solved
-                settled |= {frozenset(pair) for pair in pairs[: len(chosen)]}
-                break
+        for pair in blocked:
+            ways[pair] = ways[pair][1:] or [[]]
+        ways |= {pair: _ways_apart(*pair, boxes) for pair in close}
+        solved = _solve(wanted, [*constraints, *(part for way, *_ in ways.values() for part in way)], free)
+        if solved is None:
+            break  # the solver gave up: without ways apart there was a solution, which may lack them
+        boxes = solved
     return boxes
+
+
+def _is_broken(constraint: _Constraint, boxes: np.ndarray) -> bool:
+    edges = boxes[:, constraint.axis :: 2].ravel()
+    return float(sum(coefficient * edges[edge] for edge, coefficient in constraint.row)) > constraint.bound + 1e-6
 
 
 def _close_pairs(boxes: np.ndarray, free: Sequence[bool]) -> list[tuple[int, int]]:

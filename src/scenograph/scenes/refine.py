@@ -15,6 +15,7 @@ from scipy.optimize import OptimizeResult, linprog
 from scipy.sparse import coo_array
 
 from scenograph.errors import UserError
+from scenograph.scenes.canonical import complete
 from scenograph.scenes.geometry import CONVERSES, MEASURES, box_area
 from scenograph.scenes.scene import BOX_DECIMALS, Relation, Scene
 from scenograph.scenes.text import relation_to_text
@@ -172,7 +173,8 @@ def _told_apart(
     In every round each pair that is too close gets the way apart that is shortest now, and each that could not go its
     way the next one of its ways.
     """
-    nested = {frozenset((r.subject, r.object)) for r in scene.relations if r.predicate in ("inside", "surrounding")}
+    nesting = [relation for relation in scene.relations if relation.predicate in ("inside", "surrounding")]
+    nested = {frozenset((relation.subject, relation.object)) for relation in complete(nesting)}
     ways: dict[tuple[int, int], list[list[_Constraint]]] = {}
     for _ in range(ROUNDS):
         blocked = [pair for pair, (way, *_) in ways.items() if any(_is_broken(part, boxes) for part in way)]

@@ -21,12 +21,15 @@ from scenograph.data.clevr import VOCABULARY
 from scenograph.data.loader import PackLoader
 from scenograph.data.pack import read_vocabulary
 from scenograph.errors import UserError
+from scenograph.evaluation.layouts import coverage
 from scenograph.files import reserved
 from scenograph.models.lama import Lama, LamaConfig
 from scenograph.models.object_classifier import ObjectClassifier, ObjectClassifierConfig
 from scenograph.models.sg2im import Sg2Im, Sg2ImConfig
 from scenograph.models.spade import Spade, SpadeConfig
 from scenograph.models.wsgc import Wsgc, WsgcConfig
+from scenograph.scenes.refine import shown
+from scenograph.scenes.scene import load_scenes
 from scenograph.training.recipe import shipped_recipes
 
 TEXT = "large red metal cube left of small blue rubber sphere"
@@ -701,6 +704,30 @@ def test_a_graph_gets_its_canonical_form(scenograph, tmp_path, caplog):
     made = json.loads(succeed(scenograph("scene", "canonical", "own.json", "--minimal")))
     assert made == {"objects": ["a", "b", "c"], "relationships": [[0, "above", 1], [1, "above", 2]]}
     assert "contradict others and are left out: [4] c (2) above a (0)" in caplog.text
+
+
+def test_boxes_of_any_model_are_refined(scenograph, tmp_path):
+    things = [{"category": name, "box": [0.4, 0.4, 0.6, 0.6]} for name in ("lamp", "table", "chair")]
+    scene = {"objects": things, "relationships": [[0, "above", 1], [2, "left of", 1], [2, "owned by", 1]]}
+    (tmp_path / "placed.json").write_text(json.dumps([scene, {**scene, "relationships": []}]))
+    said = succeed(scenograph("scene", "refine", "placed.json", "--out", "refined.json"))
+    assert said == "wrote refined.json (of 2 spatial relations 0 held, 2 do now)\n"
+    first, second = load_scenes(tmp_path / "refined.json")
+    assert shown(first) == (2, 2) and len(first.relations) == 3
+    assert coverage(np.array([t.box for t in second.objects]), np.zeros(3, dtype=int)).max() <= 0.501
+    assert json.loads(succeed(scenograph("scene", "refine", "refined.json"))) == json.loads(
+        (tmp_path / "refined.json").read_text()
+    )
+    code, _, error = scenograph("scene", "refine", "placed.json", "--out", "refined.json")
+    assert code == 0, error
+    scene["relationships"].append([1, "above", 0])
+    (tmp_path / "placed.json").write_text(json.dumps([scene, scene]))
+    code, _, error = scenograph("scene", "refine", "placed.json", "--out", "refined.json")
+    assert code == 2 and "scene 0, relationships contradict each other: [0] lamp" in error and "[3]" in error
+    del things[1]["box"]
+    (tmp_path / "placed.json").write_text(json.dumps(scene))
+    code, _, error = scenograph("scene", "refine", "placed.json")
+    assert code == 2 and "objects[1]: every object needs a box before boxes can be refined; scenograph layout" in error
 
 
 def test_scenes_are_checked_against_shipped_vocabularies_and_packs(scenograph, tmp_path, painted):

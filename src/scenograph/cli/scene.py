@@ -1,4 +1,4 @@
-"""``scenograph scene``: make, check and draw scene files."""
+"""``scenograph scene``: make, check, change and draw scene files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from scenograph.scenes.scene import Scene
     from scenograph.scenes.vocabulary import Vocabulary
 
-app = typer.Typer(no_args_is_help=True, help="Make, check and draw scene files.")
+app = typer.Typer(no_args_is_help=True, help="Make, check, change and draw scene files.")
 
 SceneArgument = Annotated[str, typer.Argument(help="A scene file (.json) or one line of text.", metavar="SCENE")]
 ModelOption = Annotated[
@@ -104,6 +104,33 @@ def canonical(
     write_files([(out, content.encode())], overwrite)
     before, after = (sum(len(item.relations) for item in some) for some in (scenes, made))
     console.print(f"wrote {out} ({before} relations became {after})")
+
+
+@app.command()
+def refine(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A scene file (.json); every object needs a box.")],
+    out: Annotated[Path | None, typer.Option("--out", help="File to write; printed if absent.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+) -> None:
+    """Move boxes, whoever placed them, as little as needed until every spatial relation holds.
+
+    Boxes come to lie on the canvas, and none covers more than half of another. Relations that contradict each other are
+    named. Boxes that are to stay are kept by layout and generate --refine, which move only what a model placed.
+    """
+    from scenograph.scenes.refine import refine as refine_boxes
+    from scenograph.scenes.refine import shown
+    from scenograph.scenes.scene import load_scenes, scenes_to_json
+
+    scenes = load_scenes(file)
+    many = len(scenes) > 1
+    refined = [refine_boxes(s, where=f"scene {number}, " if many else "") for number, s in enumerate(scenes)]
+    content = scenes_to_json(refined)
+    if out is None:
+        console.print(content, end="", markup=False)
+        return
+    write_files([(out, content.encode())], overwrite)
+    (held, asked), (now, _) = (map(sum, zip(*map(shown, some), strict=True)) for some in (scenes, refined))
+    console.print(f"wrote {out} (of {asked} spatial relations {held} held, {now} do now)")
 
 
 @app.command()

@@ -16,7 +16,7 @@ from scipy.sparse import coo_array
 
 from scenograph.errors import UserError
 from scenograph.scenes.canonical import complete
-from scenograph.scenes.geometry import CONVERSES, MEASURES, box_area
+from scenograph.scenes.geometry import CONVERSES, MEASURES, box_area, relation_holds
 from scenograph.scenes.scene import BOX_DECIMALS, Relation, Scene
 from scenograph.scenes.text import relation_to_text
 
@@ -52,16 +52,20 @@ class _Constraint:
     source: int
 
 
-def refine(scene: Scene, movable: Sequence[bool] | None = None) -> Scene:
+def refine(scene: Scene, movable: Sequence[bool] | None = None, where: str = "") -> Scene:
     """The scene with boxes that show all its relations, lie on the canvas and do not cover each other.
 
     Every object needs a box; only ``movable`` ones move. Predicates that geometry cannot decide ask for nothing.
-    Raises ``UserError`` naming a minimal set of relations that contradict each other or fixed boxes.
+    Raises ``UserError`` naming a minimal set of relations that contradict each other or fixed boxes, after ``where``.
     """
     if not scene.objects:
         return scene
-    if any(thing.box is None for thing in scene.objects):
-        raise UserError("every object needs a box before boxes can be refined")
+    boxless = next((number for number, thing in enumerate(scene.objects) if thing.box is None), None)
+    if boxless is not None:
+        raise UserError(
+            f"{where}objects[{boxless}]: every object needs a box before boxes can be refined; "
+            "scenograph layout places those that have none"
+        )
     free = [True] * len(scene.objects) if movable is None else list(movable)
     boxes = np.array([thing.box for thing in scene.objects], dtype=np.float64)
     constraints = [c for number, r in enumerate(scene.relations) for c in _asked(r, number, MARGIN)]
@@ -70,13 +74,20 @@ def refine(scene: Scene, movable: Sequence[bool] | None = None) -> Scene:
         constraints = [c for number, r in enumerate(scene.relations) for c in _asked(r, number, TIGHT)]
         solved = _solve(boxes, constraints, free)
     if solved is None:
-        raise UserError(_contradiction(scene, boxes, constraints, free))
+        raise UserError(where + _contradiction(scene, boxes, constraints, free))
     solved = _told_apart(scene, boxes, solved, constraints, free).round(BOX_DECIMALS)
     objects = []
     for thing, box, moves in zip(scene.objects, solved.tolist(), free, strict=True):
         x0, y0, x1, y1 = box
         objects.append(replace(thing, box=(x0, y0, x1, y1)) if moves else thing)
     return replace(scene, objects=tuple(objects))
+
+
+def shown(scene: Scene) -> tuple[int, int]:
+    """How many of a scene's spatial relations its boxes show, and how many there are. Every object needs a box."""
+    boxes = [np.array(thing.box) for thing in scene.objects]
+    answers = [relation_holds(r.predicate, boxes[r.subject], boxes[r.object]) for r in scene.relations]
+    return sum(map(bool, answers)), sum(answer is not None for answer in answers)
 
 
 def check_relations(scene: Scene, where: str = "") -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from scenograph.cli.console import console, say_written, write_files
+from scenograph.cli.console import console, say_written, track, write_files
 from scenograph.errors import UserError
 from scenograph.files import make_folder
 
@@ -122,8 +122,8 @@ def refine(
     from scenograph.scenes.scene import load_scenes, scenes_to_json
 
     scenes = load_scenes(file)
-    many = len(scenes) > 1
-    refined = [refine_boxes(s, where=f"scene {number}, " if many else "") for number, s in enumerate(scenes)]
+    numbered = enumerate(track(scenes, "refining", len(scenes)))
+    refined = [refine_boxes(s, where=f"scene {number}, " if len(scenes) > 1 else "") for number, s in numbered]
     content = scenes_to_json(refined)
     if out is None:
         console.print(content, end="", markup=False)

@@ -276,16 +276,18 @@ def sheet_of_two(folders: Sequence[Path], reports: Sequence[dict[str, Any]]) -> 
 
     if len({report["data"].get("files") for report in reports}) > 1:
         raise UserError("--sheet: the evaluations are of other scenes; measure both on one pack")
-    drawn = [_pictures_of(folder, report) for folder, report in zip(folders, reports, strict=True)]
+    sources = [_pictures_of(folder, report) for folder, report in zip(folders, reports, strict=True)]
+    repeats = [report["protocol"]["repeats"] for report in reports]
     count = min(PAIRS, *(report["data"]["layouts"] for report in reports))
-    sides: list[list[Any]] = []
-    for folder, pictures, report in zip(folders, drawn, reports, strict=True):
-        repeats = report["protocol"]["repeats"]
-        if all(one.is_dir() for one in drawn):
-            sides.append([read_picture(picture_file(pictures, number, 0, repeats)) for number in range(count)])
-        else:
-            sides.append(load_scenes(scenes_file(folder, 0))[::repeats][:count])
-    return _picture_pairs(*sides) if all(one.is_dir() for one in drawn) else _layout_pairs(*sides)
+    if not all(source.is_dir() for source in sources):
+        placed = (load_scenes(scenes_file(folder, 0))[::n] for folder, n in zip(folders, repeats, strict=True))
+        return _layout_pairs(*(scenes[:count] for scenes in placed))
+    return _picture_pairs(
+        *(
+            [read_picture(picture_file(source, number, 0, n)) for number in range(count)]
+            for source, n in zip(sources, repeats, strict=True)
+        )
+    )
 
 
 def _pictures_of(folder: Path, report: dict[str, Any]) -> Path:

@@ -342,21 +342,21 @@ def _flags(boxes: Sequence[Rectangle], texts: Sequence[str], size: int, side: fl
         others.add(box)
     for number, (box, text) in enumerate(zip(boxes, texts, strict=True)):
         wide = text_width(text, size) + 8
-        x = min(max(box.x0, 0.0), max(side - wide, 0.0))
-        above = min(max(box.y0 - high, 0.0), side - high)
-        places = [Rectangle(x, y, x + wide, y + high, box.fill) for y in np.arange(above, max(box.y1, above + 1), high)]
-        free = (
-            place
-            for place in places
-            if place.y1 <= side
-            and not flags.meets(place)
-            and not np.delete(others.covered(place) > HIDDEN, number).any()
-        )
-        flag = next(free, None)
-        fitting &= flag is not None
-        flag = flag or places[0]
+        top = min(max(box.y0 - high, 0.0), side - high)
+        rows = [y for y in np.arange(top, max(box.y1, top + 1), high) if y + high <= side]
+        # Along the left edge, or else beside the box.
+        columns = [min(max(x, 0.0), max(side - wide, 0.0)) for x in (box.x0, box.x1, box.x0 - wide)]
+        places = [Rectangle(x, y, x + wide, y + high, box.fill) for x in columns for y in rows]
+        most = np.full(len(boxes), HIDDEN)
+        most[number] = 2 * HIDDEN  # a box may be told by its flag
+        hidden = [float((others.covered(place) - most).max()) for place in places]
+        clashes = [flags.meets(place) for place in places]
+        # The first that is free, or the least bad.
+        best = min(range(len(places)), key=lambda at: (clashes[at], max(hidden[at], 0.0), at))
+        fitting &= not clashes[best] and hidden[best] <= 0
+        flag = places[best]
         flags.add(flag)
-        shapes += [flag, Label(x + 4, flag.y0 + high / 2, text, PAPER, "start", size)]
+        shapes += [flag, Label(flag.x0 + 4, flag.y0 + high / 2, text, PAPER, "start", size)]
     return shapes, fitting
 
 

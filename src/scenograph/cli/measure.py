@@ -135,11 +135,11 @@ def tools_of(
 ) -> Tools:
     """The networks that the metrics need, before anything is drawn."""
     from scenograph.evaluation.detection import Detector
-    from scenograph.evaluation.session import COMPARING_METRICS, Tools
+    from scenograph.evaluation.session import Tools
     from scenograph.models.published.features import load_perceptual_distance
 
     protocol = layouts.protocol
-    wanted = set(protocol.metrics) - (frozenset() if layouts.pictured else COMPARING_METRICS)
+    wanted = set(protocol.metrics) - layouts.left_out.keys()
     tools = Tools(detections=detections, device=device)
     if "agreement" in wanted:
         remedy = ", or leave agreement out of --metrics"

@@ -132,9 +132,11 @@ class Layouts:
         return -(-self.count // CHUNK)
 
     @cached_property
-    def pictured(self) -> bool:
-        """Whether there are real pictures."""
-        return any(part.pack.pictured for part in self.parts)
+    def left_out(self) -> dict[str, str]:
+        """Metrics that the data cannot be measured by, and why."""
+        if any(part.pack.pictured for part in self.parts):
+            return {}
+        return dict.fromkeys(COMPARING_METRICS, "the data has no pictures to compare with")
 
     def places(self, chunk: int) -> Iterator[tuple[PackLoader, int]]:
         """Loader and row of each layout of a chunk."""
@@ -423,9 +425,7 @@ def picture_file(folder: Path, layout: int, repeat: int, repeats: int) -> Path:
 
 def _left_out(layouts: Layouts, subject: Subject) -> dict[str, str]:
     """Metrics of the protocol that would mean nothing here, and why."""
-    protocol, reasons = layouts.protocol, dict[str, str]()
-    if not layouts.pictured:
-        reasons |= dict.fromkeys(COMPARING_METRICS, "the data has no pictures to compare with")
+    protocol, reasons = layouts.protocol, dict(layouts.left_out)
     if protocol.given != "graph":
         reasons |= dict.fromkeys(LAYOUT_METRICS, f"objects are where the {protocol.given} that are given have them")
     if subject.pictures is not None:

@@ -197,7 +197,7 @@ def _told_apart(
         ways |= {pair: _ways_apart(*pair, boxes) for pair in close}
         solved = _solve(wanted, [*constraints, *(part for way, *_ in ways.values() for part in way)], free)
         if solved is None:
-            break  # the solver gave up: without ways apart there was a solution, which may lack them
+            break  # the solver gave up: the boxes there are show all relations, too
         boxes = solved
     return boxes
 

@@ -723,7 +723,9 @@ def test_boxes_of_any_model_are_refined(scenograph, tmp_path):
     scene["relationships"].append([1, "above", 0])
     (tmp_path / "placed.json").write_text(json.dumps([scene, scene]))
     code, _, error = scenograph("scene", "refine", "placed.json", "--out", "refined.json")
-    assert code == 2 and "scene 0, relationships contradict each other: [0] lamp" in error and "[3]" in error
+    assert code == 2 and "[3]" in error
+    for number in (0, 1):  # all are named at once
+        assert f"scene {number}, relationships contradict each other: [0] lamp" in error
     del things[1]["box"]
     (tmp_path / "placed.json").write_text(json.dumps(scene))
     code, _, error = scenograph("scene", "refine", "placed.json")

@@ -115,15 +115,22 @@ def refine(
     """Move boxes, whoever placed them, as little as needed until every spatial relation holds.
 
     Boxes come to lie on the canvas, and none covers more than half of another. Relations that contradict each other are
-    named. Boxes that are to stay are kept by layout and generate --refine, which move only what a model placed.
+    named, of all scenes at once. Boxes that are to stay are kept by layout and generate --refine, which move only what
+    a model placed.
     """
     from scenograph.scenes.refine import refine as refine_boxes
     from scenograph.scenes.refine import shown
     from scenograph.scenes.scene import load_scenes, scenes_to_json
 
     scenes = load_scenes(file)
-    numbered = enumerate(track(scenes, "refining", len(scenes)))
-    refined = [refine_boxes(s, where=f"scene {number}, " if len(scenes) > 1 else "") for number, s in numbered]
+    refined, failed = [], []
+    for number, scene in enumerate(track(scenes, "refining", len(scenes))):
+        try:
+            refined.append(refine_boxes(scene, where=f"scene {number}, " if len(scenes) > 1 else ""))
+        except UserError as error:  # the others are looked at, too, so that all can be mended at once
+            failed.append(str(error))
+    if failed:
+        raise UserError("\n".join(failed))
     content = scenes_to_json(refined)
     if out is None:
         console.print(content, end="", markup=False)

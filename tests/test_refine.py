@@ -62,6 +62,15 @@ def test_every_graph_that_some_layout_shows_is_kept(count, seed):
     assert after.min() >= -1e-9 and after.max() <= 1 + 1e-9 and (after[:, 2:] > after[:, :2]).all()
 
 
+def test_all_that_a_layout_shows_is_kept_however_much_it_is():
+    """Most of it follows from the rest, and is not asked for by itself."""
+    rng = np.random.default_rng(5)
+    true, boxes = random_boxes(rng, 40), random_boxes(rng, 40)
+    pairs = [(i, name, j) for i in range(40) for j in range(40) if i != j for name in CONVERSES]
+    relations = [Relation(i, name, j) for i, name, j in pairs if relation_holds(name, true[i], true[j])]
+    assert len(relations) > 5000 and holding(refine(scene_of(boxes, relations))) == len(relations)
+
+
 def test_a_good_layout_stays_as_it_is():
     boxes = np.array([[0.1, 0.1, 0.3, 0.3], [0.6, 0.6, 0.9, 0.9]])
     scene = scene_of(boxes, [Relation(0, "left of", 1), Relation(0, "riding", 1)])

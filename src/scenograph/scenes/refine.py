@@ -7,7 +7,7 @@ resolved by moving the boxes of each pair that overlaps too much apart along one
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +15,7 @@ from scipy.optimize import OptimizeResult, linprog
 from scipy.sparse import coo_array
 
 from scenograph.errors import UserError
-from scenograph.scenes.canonical import complete
+from scenograph.scenes.canonical import complete, minimal
 from scenograph.scenes.geometry import CONVERSES, MEASURES, box_area, relation_holds
 from scenograph.scenes.scene import BOX_DECIMALS, Relation, Scene
 from scenograph.scenes.text import relation_to_text
@@ -68,13 +68,14 @@ def refine(scene: Scene, movable: Sequence[bool] | None = None, where: str = "")
         )
     free = [True] * len(scene.objects) if movable is None else list(movable)
     boxes = np.array([thing.box for thing in scene.objects], dtype=np.float64)
-    constraints = [c for number, r in enumerate(scene.relations) for c in _asked(r, number, MARGIN)]
+    follow = _following(scene)
+    constraints = _constraints(scene, MARGIN, follow)
     solved = _solve(boxes, constraints, free)
     if solved is None:  # too many objects in a row for the margin?
-        constraints = [c for number, r in enumerate(scene.relations) for c in _asked(r, number, TIGHT)]
+        constraints = _constraints(scene, TIGHT, follow)
         solved = _solve(boxes, constraints, free)
     if solved is None:
-        raise UserError(where + _contradiction(scene, boxes, constraints, free))
+        raise UserError(where + _contradiction(scene, boxes, _constraints(scene, TIGHT), free))
     solved = _told_apart(scene, boxes, solved, constraints, free).round(BOX_DECIMALS)
     objects = []
     for thing, box, moves in zip(scene.objects, solved.tolist(), free, strict=True):
@@ -97,9 +98,18 @@ def check_relations(scene: Scene, where: str = "") -> None:
     """
     free = [thing.box is None for thing in scene.objects]
     boxes = np.array([thing.box or (0.5, 0.5, 0.5, 0.5) for thing in scene.objects], dtype=np.float64).reshape(-1, 4)
-    constraints = [c for number, r in enumerate(scene.relations) for c in _asked(r, number, TIGHT)]
-    if _solve(boxes, constraints, free) is None:
-        raise UserError(where + _contradiction(scene, boxes, constraints, free))
+    if _solve(boxes, _constraints(scene, TIGHT, _following(scene)), free) is None:
+        raise UserError(where + _contradiction(scene, boxes, _constraints(scene, TIGHT), free))
+
+
+def _following(scene: Scene) -> set[Relation]:
+    """The relations that hold where the others do, by their margin and more: there can be ten times as many."""
+    return set(scene.relations) - set(minimal(scene.relations))
+
+
+def _constraints(scene: Scene, margin: float, but: Collection[Relation] = ()) -> list[_Constraint]:
+    """What a scene's relations ask of edges, but for some of them."""
+    return [c for number, r in enumerate(scene.relations) if r not in but for c in _asked(r, number, margin)]
 
 
 def _asked(relation: Relation, number: int, margin: float) -> list[_Constraint]:

@@ -75,7 +75,7 @@ def refine(scene: Scene, movable: Sequence[bool] | None = None, where: str = "")
         constraints = _constraints(scene, TIGHT, follow)
         solved = _solve(boxes, constraints, free)
     if solved is None:
-        raise UserError(where + _contradiction(scene, boxes, _constraints(scene, TIGHT), free))
+        raise UserError(where + _contradiction(scene, boxes, free))
     solved = _told_apart(scene, boxes, solved, constraints, free).round(BOX_DECIMALS)
     objects = []
     for thing, box, moves in zip(scene.objects, solved.tolist(), free, strict=True):
@@ -99,7 +99,7 @@ def check_relations(scene: Scene, where: str = "") -> None:
     free = [thing.box is None for thing in scene.objects]
     boxes = np.array([thing.box or (0.5, 0.5, 0.5, 0.5) for thing in scene.objects], dtype=np.float64).reshape(-1, 4)
     if _solve(boxes, _constraints(scene, TIGHT, _following(scene)), free) is None:
-        raise UserError(where + _contradiction(scene, boxes, _constraints(scene, TIGHT), free))
+        raise UserError(where + _contradiction(scene, boxes, free))
 
 
 def _following(scene: Scene) -> set[Relation]:
@@ -242,8 +242,9 @@ def _ways_apart(one: int, other: int, boxes: np.ndarray) -> list[list[_Constrain
     return [way for _, _, way in sorted(ways, key=lambda way: way[:2])]
 
 
-def _contradiction(scene: Scene, boxes: np.ndarray, constraints: Sequence[_Constraint], free: Sequence[bool]) -> str:
+def _contradiction(scene: Scene, boxes: np.ndarray, free: Sequence[bool]) -> str:
     """The message for a graph that no layout can show: relations of which all but any one could be shown."""
+    constraints = _constraints(scene, TIGHT)
     needed: set[int] = set()
     for axis in (0, 1):
         needed |= _at_odds(boxes[:, axis::2], [c for c in constraints if c.axis == axis], free)

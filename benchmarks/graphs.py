@@ -124,7 +124,8 @@ def main() -> None:
             lines.append(f"| {objects} | {form} | " + " | ".join(cells) + " |")
             print(lines[-1], flush=True)
     write_atomically(arguments.out / "graphs.md", ("\n".join(lines) + "\n").encode())
-    write_atomically(arguments.out / "graphs.svg", line_plot(curves, colours=len(models)).encode())
+    plot = line_plot(curves, colours=len(models), axes=("objects", "share of relations that hold"))
+    write_atomically(arguments.out / "graphs.svg", plot.encode())
     if arguments.image:
         sheet = drawn(models, arguments.tests, arguments.image, arguments.pictures)
         write_atomically(arguments.out / "graphs.png", lambda stream: sheet.save(stream, "PNG"))

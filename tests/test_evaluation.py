@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -46,6 +48,7 @@ from scenograph.evaluation.report import (
     compare,
     differences,
     evaluation_curves,
+    line_plot,
     make_report,
     read_report,
 )
@@ -564,6 +567,25 @@ def test_figures_over_training_make_a_curve(tmp_path):
     assert evaluation_curves(tmp_path, report(value=5.0)) == {"evaluation: fid": [(10, 9.0), (20, 5.0)]}
     with pytest.raises(UserError, match="not the folder of a training run"):
         evaluation_curves(tmp_path / "none", report())
+
+
+@pytest.mark.parametrize(
+    ("points", "marked"),
+    [
+        ([(8, 0.54), (32, 0.7), (128, 0.996)], ["50", "100", "0.6", "0.7", "0.8", "0.9"]),
+        ([(0, 0.04), (3000, 0.011)], ["0", "1000", "2000", "3000", "0.02", "0.03", "0.04"]),
+        (
+            [(1, -1e-4), (2, 1.4e-4)],
+            ["1", "1.2", "1.4", "1.6", "1.8", "2", "-0.0001", "-5e-05", "0", "5e-05", "0.0001"],
+        ),
+        ([(0, 0.5), (10, 0.5)], ["0", "2", "4", "6", "8", "10", "0.5"]),
+        ([(0, -1e308), (1, 1e308)], ["0", "0.2", "0.4", "0.6", "0.8", "1", "-1e+308"]),
+    ],
+)
+def test_plots_are_marked_at_round_numbers(points, marked):
+    plot = line_plot({"": points}, axes=("objects", "held"))
+    assert re.findall(r"<text[^>]*>([^<]*)</text>", plot) == [*marked, "objects", "held"]
+    assert ElementTree.fromstring(plot).tag.endswith("svg")
 
 
 def test_unlike_reports_are_told_apart():

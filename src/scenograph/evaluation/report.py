@@ -208,8 +208,10 @@ COLOURS = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed", "#475569")
 DASHES = ("none", "7 4", "2 3", "10 3 2 3")
 
 
-def line_plot(curves: Mapping[str, Sequence[tuple[float, float]]], colours: int = len(COLOURS)) -> str:
-    """Curves by name as SVG, with the ends of both axes named; after ``colours`` curves they repeat, dashed."""
+def line_plot(
+    curves: Mapping[str, Sequence[tuple[float, float]]], colours: int = len(COLOURS), axes: tuple[str, str] = ("", "")
+) -> str:
+    """Curves by name as SVG; after ``colours`` curves they repeat, dashed. ``axes`` are named across and up."""
     usable = {
         name: [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)] for name, points in curves.items()
     }
@@ -218,19 +220,26 @@ def line_plot(curves: Mapping[str, Sequence[tuple[float, float]]], colours: int 
     xs, ys = zip(*(point for points in usable.values() for point in points), strict=True)
     (x0, x1), (y0, y1) = (min(xs), max(xs)), (min(ys), max(ys))
     width, height = 640, max(240, 36 + 16 * len(usable))  # every name has a line
-    left, bottom = 60, 24
-    right = width - (250 if any(usable) else 8)  # names stand beside the curves
+    left, bottom = 54 + 18 * bool(axes[1]), 24 + 18 * bool(axes[0])
+    right = width - (250 if any(usable) else 24)  # names stand beside the curves
 
-    def place(x: float, y: float) -> str:
-        across = left + (x - x0) / ((x1 - x0) or 1) * (right - left)
-        down = height - bottom - (y - y0) / ((y1 - y0) or 1) * (height - bottom - 12)
-        return f"{across:.1f},{down:.1f}"
+    def across(x: float) -> float:
+        return round(left + (x - x0) / ((x1 - x0) or 1) * (right - left), 1)
+
+    def down(y: float) -> float:
+        return round(height - bottom - (y - y0) / ((y1 - y0) or 1) * (height - bottom - 12), 1)
 
     label = "<text x='{}' y='{}' font-size='12' fill='{}'{}>{}</text>"
     parts = [f"<rect x='{left}' y='12' width='{right - left}' height='{height - bottom - 12}' fill='#fafafa' "
              "stroke='#ddd' />"]  # fmt: skip
+    for x in _round_numbers(x0, x1):
+        parts.append(f"<path d='M{across(x)} 12V{height - bottom}' stroke='#ddd' />")
+        parts.append(label.format(across(x), height - bottom + 16, "#555", " text-anchor='middle'", f"{x:.6g}"))
+    for y in _round_numbers(y0, y1):
+        parts.append(f"<path d='M{left} {down(y)}H{right}' stroke='#ddd' />")
+        parts.append(label.format(left - 6, down(y) + 4, "#555", " text-anchor='end'", f"{y:.6g}"))
     for number, (name, points) in enumerate(usable.items()):
-        line = " ".join(place(x, y) for x, y in points)
+        line = " ".join(f"{across(x)},{down(y)}" for x, y in points)
         colour, dashes = COLOURS[number % colours], DASHES[number // colours % len(DASHES)]
         stroke = f"fill='none' stroke='{colour}' stroke-width='1.5' stroke-dasharray='{dashes}'"
         parts.append(f"<polyline points='{line}' {stroke} />")
@@ -238,13 +247,25 @@ def line_plot(curves: Mapping[str, Sequence[tuple[float, float]]], colours: int 
             middle = 24 + 16 * number
             parts.append(f"<polyline points='{right + 8},{middle - 4} {right + 32},{middle - 4}' {stroke} />")
             parts.append(label.format(right + 38, middle, colour, "", html.escape(name)))
-    axes = ((4, 22, "", f"{y1:.4g}"), (4, height - bottom, "", f"{y0:.4g}"), (left, height - 6, "", f"{x0:.0f}"),
-            (right, height - 6, " text-anchor='end'", f"{x1:.0f}"))  # fmt: skip
-    parts += [label.format(x, y, "#555", anchor, text) for x, y, anchor, text in axes]
+    centre, up = (left + right) / 2, (height - bottom + 12) / 2
+    upwards = f" transform='rotate(-90 14 {up})'"
+    for text, x, y, turned in ((axes[0], centre, height - 6, ""), (axes[1], 14, up, upwards)):
+        if text:
+            parts.append(label.format(x, y, "#555", f" text-anchor='middle'{turned}", html.escape(text)))
     opening = (
         f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}' role='img' font-family='sans-serif'>"
     )
     return f"{opening}{''.join(parts)}</svg>"
+
+
+def _round_numbers(low: float, high: float) -> list[float]:
+    """Two to six multiples of 1, 2 or 5 times a power of ten, from one number to another; the one if they are equal."""
+    span = high - low
+    if not 1e-300 < span < math.inf:
+        return [low]
+    unit = 10.0 ** math.floor(math.log10(span / 5))
+    step = next(unit * factor for factor in (1, 2, 5, 10) if span / (unit * factor) <= 5 + 1e-9)
+    return [step * number for number in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
 
 
 def training_curves(run: Path) -> dict[str, list[tuple[float, float]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any, TypeVar
@@ -11,6 +11,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 Checked = TypeVar("Checked", bound=BaseModel)
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 
 class UserError(ValueError):
@@ -19,6 +21,22 @@ class UserError(ValueError):
     The command line prints the message alone and exits with status 2. Code that uses the package
     as a library catches it as the ``ValueError`` it is.
     """
+
+
+def for_all(make: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
+    """What is made of every item. All of it is tried, so that what is wrong can be mended at once.
+
+    Raises ``UserError`` with every item's message, a line each.
+    """
+    made, complaints = [], []
+    for item in items:
+        try:
+            made.append(make(item))
+        except UserError as error:
+            complaints.append(str(error))
+    if complaints:
+        raise UserError("\n".join(complaints))
+    return made
 
 
 def suggest(name: str, allowed: Iterable[str], limit: int = 8) -> str:

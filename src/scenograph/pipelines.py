@@ -20,14 +20,14 @@ from PIL import Image
 from torch import Tensor
 
 from scenograph.devices import Precision, half_precision, keep_freed_memory, pick_device, warn_of_imitation
-from scenograph.errors import UserError
+from scenograph.errors import UserError, for_all
 from scenograph.evaluation.layouts import layout_costs
 from scenograph.models.base import Model
 from scenograph.models.registry import AutoModel
 from scenograph.scenes.batch import SceneBatch, images_to_uint8
 from scenograph.scenes.canonical import agreed
 from scenograph.scenes.geometry import CONVERSES
-from scenograph.scenes.scene import BOX_DECIMALS, CANVAS, ObjectSeed, Scene, cut
+from scenograph.scenes.scene import BOX_DECIMALS, CANVAS, ObjectSeed, Scene, cut, with_places
 from scenograph.scenes.text import scene_from_text
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -206,7 +206,7 @@ class Pipeline:
             else:
                 result.append(item if isinstance(item, Scene) else Scene.from_dict(item))
         check_names(result, self.image, self.layout, refine)
-        result = [cut_to_canvas(s, f"scene {i}, " if len(result) > 1 else "") for i, s in enumerate(result)]
+        result = [cut_to_canvas(scene, where) for scene, where in with_places(result)]
         if refine:
             check_contradictions(result)
         else:
@@ -222,11 +222,10 @@ class Pipeline:
 
 
 def check_contradictions(scenes: Sequence[Scene]) -> None:
-    """Raise ``UserError`` at the first scene whose relations no boxes can show, so that it cannot be refined."""
+    """Raise ``UserError`` naming every scene whose relations no boxes can show, so that it cannot be refined."""
     from scenograph.scenes.refine import check_relations  # its solver takes a while to import
 
-    for number, scene in enumerate(scenes):
-        check_relations(scene, f"scene {number}, " if len(scenes) > 1 else "")
+    for_all(lambda each: check_relations(*each), with_places(scenes))
 
 
 def check_names(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from scenograph.cli.console import console, say_written, track, write_files
-from scenograph.errors import UserError
+from scenograph.errors import UserError, for_all
 from scenograph.files import make_folder
 
 if TYPE_CHECKING:
@@ -120,17 +120,11 @@ def refine(
     """
     from scenograph.scenes.refine import refine as refine_boxes
     from scenograph.scenes.refine import shown
-    from scenograph.scenes.scene import load_scenes, scenes_to_json
+    from scenograph.scenes.scene import load_scenes, scenes_to_json, with_places
 
     scenes = load_scenes(file)
-    refined, failed = [], []
-    for number, scene in enumerate(track(scenes, "refining", len(scenes))):
-        try:
-            refined.append(refine_boxes(scene, where=f"scene {number}, " if len(scenes) > 1 else ""))
-        except UserError as error:  # the others are looked at, too, so that all can be mended at once
-            failed.append(str(error))
-    if failed:
-        raise UserError("\n".join(failed))
+    numbered = track(with_places(scenes), "refining", len(scenes))
+    refined = for_all(lambda each: refine_boxes(each[0], where=each[1]), numbered)
     content = scenes_to_json(refined)
     if out is None:
         console.print(content, end="", markup=False)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from scenograph.scenes.geometry import CONVERSES, MEASURES
-from scenograph.scenes.scene import Box, Relation, Scene
+from scenograph.scenes.scene import Box, Relation, Scene, with_places
 from scenograph.scenes.text import relation_to_text
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -97,14 +97,13 @@ def outvoted(votes: Tensor) -> Tensor:
 def agreed(scenes: Sequence[Scene], say: bool = True) -> list[Scene]:
     """Scenes without relations that the others outvote; says which, and which contradict each other undecided."""
     result = []
-    for place, scene in enumerate(scenes):
+    for scene, where in with_places(scenes):
         left_out, undecided = contradictions(scene.relations)
         for found, kind in (
             (left_out, "contradict others and are left out"),
             (undecided, "contradict each other, so that not all can hold"),
         ):
             if found and say:
-                where = f"scene {place}, " if len(scenes) > 1 else ""
                 named = "; ".join(relation_to_text(scene, number) for number in found[:NAMED])
                 more = f"; and {len(found) - NAMED} more" if len(found) > NAMED else ""
                 log.warning("%srelationships %s: %s%s", where, kind, named, more)

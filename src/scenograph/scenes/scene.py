@@ -23,7 +23,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -157,6 +157,12 @@ def scenes_to_json(scenes: list[Scene]) -> str:
 
 def _lines(values: list[Any]) -> str:
     return "[" + ",".join(f"\n  {json.dumps(value)}" for value in values) + "]"
+
+
+def with_places(scenes: Sequence[Scene]) -> Iterator[tuple[Scene, str]]:
+    """Every scene, and how messages about it begin: with its number, unless it is the only one."""
+    for number, scene in enumerate(scenes):
+        yield scene, f"scene {number}, " if len(scenes) > 1 else ""
 
 
 def save_scenes(path: Path, scenes: list[Scene]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from scenograph.errors import UserError, suggest, unreadable
 from scenograph.scenes.geometry import CONVERSES
-from scenograph.scenes.scene import Scene
+from scenograph.scenes.scene import Scene, with_places
 
 IMAGE_CATEGORY = "__image__"
 IN_IMAGE_PREDICATE = "__in_image__"
@@ -89,8 +89,7 @@ class Vocabulary:
 
     def check(self, scenes: Sequence[Scene]) -> None:
         """Raise ``UserError`` at the first name that this vocabulary lacks, with the nearest one it has."""
-        for number, scene in enumerate(scenes):
-            where = f"scene {number}, " if len(scenes) > 1 else ""
+        for scene, where in with_places(scenes):
             for i, thing in enumerate(scene.objects):
                 if thing.category not in self.category_index:
                     remedy = suggest(thing.category, self.category_index)

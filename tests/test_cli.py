@@ -451,7 +451,8 @@ def test_scene_commands(scenograph, tmp_path):
 def test_models_and_environment(scenograph):
     listed = succeed(scenograph("models", "list", "mise*"))
     assert "mise-rendered-64" in listed and "mise-layout-rendered" in listed and "object-classifier" not in listed
-    assert "categories (3): cube, sphere, cylinder" in succeed(scenograph("models", "info", "mise-rendered-64"))
+    told = succeed(scenograph("models", "info", "mise-rendered-64"))
+    assert "categories (3): cube, sphere, cylinder\n" in told and "material (2): " in told
     assert "torch" in succeed(scenograph("env"))
 
 
@@ -470,6 +471,8 @@ def test_an_imported_sg2im_draws(scenograph, tmp_path):
     vocabulary = {"object_idx_to_name": list(names.categories), "pred_idx_to_name": list(names.predicates)}
     torch.save({"model_kwargs": {"vocab": vocabulary, **settings}, "model_state": state}, tmp_path / "p.pt")
     assert "wrote p (sg2im" in succeed(scenograph("import", "sg2im", "p.pt"))
+    hidden = f"categories ({len(names.categories) - 1}): "  # __image__ cannot be asked for
+    assert hidden in succeed(scenograph("models", "info", "p"))
     code, _, errors = scenograph("import", "sg2im", "p.pt")
     assert code == 2 and "p exists" in errors
     succeed(scenograph("generate", "cube left of sphere", "--model", "p", "--draw-layout"))

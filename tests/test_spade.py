@@ -484,6 +484,18 @@ def original_state(model):
     return state
 
 
+def test_a_list_of_names_names_the_labels_of_maps_and_of_checkpoints(tmp_path):
+    file = tmp_path / "classes.json"
+    file.write_text('["sky", "grass", "unlabeled"]')
+    assert class_names(str(file)) == ["sky", "grass", "unlabeled"]
+    assert vocabulary_of(str(file)).categories == ("sky", "grass", "unlabeled")
+    assert vocabulary_of(str(file)).predicates == vocabulary_of("cityscapes").predicates
+    for wrong in ("[]", '["sky", 3]', '"sky"', "[", '{"categories": ["sky"]}'):
+        file.write_text(wrong)
+        with pytest.raises(UserError, match="classes.json: neither coco-stuff"):
+            vocabulary_of(str(file))
+
+
 def test_generators_of_ade20k_read_maps_whose_zero_is_unknown(tmp_path):
     """The original's channel k is number k of the maps: unknown, wall, building, ..."""
     torch.manual_seed(0)

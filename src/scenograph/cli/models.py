@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import fnmatch
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -43,24 +44,24 @@ def info(model: Annotated[str, typer.Argument(help="A shipped name, a folder or 
     console.print(f"{folder}\nmodel {kind} ({_roles(folder)}), {_size(folder)}", markup=False)
     for key, value in config.items():
         console.print(f"  {key}: {value}", markup=False)
-    console.print(f"categories ({len(vocabulary.categories)}): {_some(vocabulary.categories)}", markup=False)
-    console.print(f"predicates ({len(vocabulary.predicates)}): {_some(vocabulary.predicates)}", markup=False)
+    console.print(f"categories {_some(vocabulary.category_index)}", markup=False)
+    console.print(f"predicates {_some(vocabulary.predicate_index)}", markup=False)
     for group, names in vocabulary.attributes.items():
-        console.print(f"{group}: {_some(names)}", markup=False)
+        console.print(f"{group} {_some(names)}", markup=False)
     card = folder / "README.md"
     if card.is_file():
         console.print(f"\n{card.read_text(encoding='utf-8')}", markup=False)
 
 
 def import_checkpoint(
-    system: Annotated[str, typer.Argument(help="Its authors: attspade, lama, lostgan, sg2im, spade or wsgc.")],
+    system: Annotated[str, typer.Argument(help="The published system: attspade, lama, lostgan, sg2im, spade or wsgc.")],
     checkpoint: Annotated[Path, typer.Argument(help="The authors' .pt or .pth file.")],
     vocabulary: Annotated[
         str | None,
         typer.Option(
             "--vocabulary",
             help="Names of the categories, for files that lack them (lama, lostgan, spade): coco-stuff, ade20k, "
-            "cityscapes, a pack, or a vocab.json or vocabulary.json.",
+            "cityscapes, a pack, or a JSON file (a list of names, a vocab.json or a vocabulary.json).",
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Model folder to make. (default: the file's stem)")] = None,
@@ -102,6 +103,5 @@ def _summary(folder: Path) -> str:
     return next((line for line in lines if line and not line.startswith(("#", "-", "`"))), "")
 
 
-def _some(names: Sequence[str], limit: int = 20) -> str:
-    shown = [name for name in names if name != "NONE" and not name.startswith("__")]
-    return ", ".join(shown[:limit]) + (", ..." if len(shown) > limit else "")
+def _some(names: Collection[str], limit: int = 20) -> str:
+    return f"({len(names)}): {', '.join(islice(names, limit))}{', ...' if len(names) > limit else ''}"

@@ -45,7 +45,8 @@ def coco_vocabulary_by_id() -> Vocabulary:
 def vocabulary_of(source: str) -> Vocabulary:
     """What ``--vocabulary`` names: ``coco-stuff`` by COCO's ids, :data:`LABEL_MAPS`, a pack's, or a JSON file's.
 
-    Raises ``UserError`` for anything else.
+    A file may be a mere list of categories, to which sg2im's predicates come as they do to the named ones. Raises
+    ``UserError`` for anything else.
     """
     path = Path(source)
     if source == "coco-stuff":
@@ -54,6 +55,8 @@ def vocabulary_of(source: str) -> Vocabulary:
         return Vocabulary(tuple(_table(source)), SG2IM_PREDICATES)
     if path.is_dir():
         return read_vocabulary(path)
+    if names := _listed(path):
+        return Vocabulary(names, SG2IM_PREDICATES)
     try:
         return Vocabulary.load(path)
     except UserError as error:
@@ -63,19 +66,19 @@ def vocabulary_of(source: str) -> Vocabulary:
 
 
 def class_names(source: str) -> list[str]:
-    """The name of each number in label maps: those of :func:`vocabulary_of`, or a list of names in a JSON file.
-
-    Raises ``UserError`` for anything else.
-    """
-    try:
-        names = json.loads(Path(source).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        names = None
-    if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
-        return names
+    """The name of each number in label maps, from what :func:`vocabulary_of` knows. Raises ``UserError`` as it does."""
     if source == "ade20k":  # whose maps number the classes from 1
         return ["unlabeled", *_table(source)]
     return [name for name in vocabulary_of(source).categories if name != IMAGE_CATEGORY]
+
+
+def _listed(path: Path) -> tuple[str, ...]:
+    """The names in a JSON file that is a list of them, else none."""
+    try:
+        names = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ()
+    return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()
 
 
 def coco_validation_ids() -> frozenset[int]:

@@ -45,8 +45,7 @@ def coco_vocabulary_by_id() -> Vocabulary:
 def vocabulary_of(source: str) -> Vocabulary:
     """What ``--vocabulary`` names: ``coco-stuff`` by COCO's ids, :data:`LABEL_MAPS`, a pack's, or a JSON file's.
 
-    A file may be a mere list of categories, to which sg2im's predicates come as they do to the named ones. Raises
-    ``UserError`` for anything else.
+    Raises ``UserError`` for anything else.
     """
     path = Path(source)
     if source == "coco-stuff":
@@ -55,8 +54,6 @@ def vocabulary_of(source: str) -> Vocabulary:
         return Vocabulary(tuple(_table(source)), SG2IM_PREDICATES)
     if path.is_dir():
         return read_vocabulary(path)
-    if names := _listed(path):
-        return Vocabulary(names, SG2IM_PREDICATES)
     try:
         return Vocabulary.load(path)
     except UserError as error:
@@ -70,15 +67,6 @@ def class_names(source: str) -> list[str]:
     if source == "ade20k":  # whose maps number the classes from 1
         return ["unlabeled", *_table(source)]
     return [name for name in vocabulary_of(source).categories if name != IMAGE_CATEGORY]
-
-
-def _listed(path: Path) -> tuple[str, ...]:
-    """The names in a JSON file that is a list of them, else none."""
-    try:
-        names = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return ()
-    return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()
 
 
 def coco_validation_ids() -> frozenset[int]:

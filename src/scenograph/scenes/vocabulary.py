@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from scenograph.errors import UserError, suggest, unreadable
-from scenograph.scenes.geometry import CONVERSES
+from scenograph.scenes.geometry import CONVERSES, SG2IM_PREDICATES
 from scenograph.scenes.scene import Scene, with_places
 
 IMAGE_CATEGORY = "__image__"
@@ -42,9 +42,15 @@ class Vocabulary:
 
     @staticmethod
     def load(path: Path) -> Vocabulary:
-        """From a JSON file. Raises ``UserError`` if it cannot be read or holds no vocabulary."""
+        """From a JSON file, which may be a mere list of categories: sg2im's predicates then come to them.
+
+        Raises ``UserError`` if it cannot be read or holds no vocabulary.
+        """
         try:
-            return Vocabulary.from_dict(json.loads(path.read_text(encoding="utf-8")))
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if isinstance(content, list) and content:
+                content = {"categories": content, "predicates": SG2IM_PREDICATES}
+            return Vocabulary.from_dict(content)
         except (OSError, ValueError, UserError) as error:
             raise unreadable(path, error) from error
 

@@ -557,6 +557,13 @@ def test_intervals_of_shares_stay_between_0_and_1():
         assert interval in as_markdown(made) and interval in as_html(made, None, {})
 
 
+def test_reports_name_the_weights_of_those_figures_alone_that_a_network_measured():
+    made = report(weights="abc123")
+    made["figures"] += [dict(made["figures"][0], name="kid"), dict(made["figures"][0], name="box_iou", weights="")]
+    for text in (as_markdown(made), as_html(made, None, {})):
+        assert text.count("Measured with weights") == text.count("Measured with weights abc123: fid, kid.") == 1
+
+
 def test_figures_over_training_make_a_curve(tmp_path):
     metrics = tmp_path / "metrics.jsonl"
     metrics.write_text('{"step": 10, "kind": "train", "loss": 1}\n')

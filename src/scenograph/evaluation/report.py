@@ -153,13 +153,14 @@ def as_markdown(report: dict[str, Any]) -> str:
         f"Data: {_data(report)}, {report['data']['layouts']} layouts x {protocol['repeats']}.",
         "",
         *(f"**Note:** {note}\n" for note in report["notes"]),
-        "| figure | value | 95 % interval | of | weights | |",
-        "|---|---|---|---|---|---|",
+        "| figure | value | 95 % interval | of | meaning |",
+        "|---|---|---|---|---|",
     ]
     for row in report["figures"]:
-        meaning = "; ".join([row["meaning"], *row["notes"]])
-        cells = (row["name"], f"{row['value']:.4f}", _interval(row), str(row["count"]), row["weights"], meaning)
+        cells = (row["name"], f"{row['value']:.4f}", _interval(row), str(row["count"]), _meaning(row))
         lines.append("| " + " | ".join(cells) + " |")
+    for line in _measuring(report):
+        lines += ["", line]
     settings = ", ".join(f"{key} {_said(protocol[key])}" for key in EXPLANATIONS)
     models = ", ".join(f"{role} {row['name']} ({_weights(row)})" for role, row in report["models"].items())
     lines += ["", f"Models: {models}.", "", f"Settings: {settings}."]
@@ -173,10 +174,11 @@ def as_html(report: dict[str, Any], sheet: Sheet | None, curves: dict[str, list[
     rows = "".join(
         f"<tr><td>{html.escape(row['name'])}</td><td class=number>{row['value']:.4f}</td>"
         f"<td class=number>{html.escape(_interval(row))}</td><td class=number>{row['count']}</td>"
-        f"<td>{html.escape('; '.join([row['meaning'], *row['notes']]))}</td><td><code>{row['weights']}</code></td></tr>"
+        f"<td>{html.escape(_meaning(row))}</td></tr>"
         for row in report["figures"]
     )
     notes = "".join(f"<p class=note>{html.escape(note)}</p>" for note in report["notes"])
+    measuring = "".join(f"<p>{html.escape(line)}</p>" for line in _measuring(report))
     models = "".join(
         f"<tr><td>{role}</td><td>{html.escape(str(row['name']))}</td><td><code>{_weights(row)}</code></td></tr>"
         for role, row in report["models"].items()
@@ -197,7 +199,7 @@ def as_html(report: dict[str, Any], sheet: Sheet | None, curves: dict[str, list[
         f"(<code>{protocol['fingerprint']}</code>): {html.escape(protocol['about'])}</p>"
         f"<p>Data: {html.escape(_data(report))}, {report['data']['layouts']} layouts x {protocol['repeats']}.</p>"
         f"{notes}"
-        f"<table><tr><th>figure<th>value<th>95 % interval<th>of<th>meaning<th>weights</tr>{rows}</table>{picture}"
+        f"<table><tr><th>figure<th>value<th>95 % interval<th>of<th>meaning</tr>{rows}</table>{measuring}{picture}"
         f"{'<h2>Training</h2>' if plots else ''}{plots}<h2>Models</h2><table>{models}</table>"
         f"<h2>Settings</h2><table>{settings}</table>"
         f"<p>Made by scenograph {report['scenograph']}, torch {report['torch']}.</p></html>\n"
@@ -333,6 +335,19 @@ def _value(row: dict[str, Any] | None) -> str:
     if row is None:
         return ""
     return f"{row['value']:.4f}" + ("" if row["error"] is None else f" ± {row['error']:.4f}")
+
+
+def _meaning(row: dict[str, Any]) -> str:
+    return "; ".join([row["meaning"], *row["notes"]])
+
+
+def _measuring(report: dict[str, Any]) -> list[str]:
+    """A line per network that measured: the checksum of its weights, and its figures."""
+    figures: dict[str, list[str]] = {}
+    for row in report["figures"]:
+        if row["weights"]:
+            figures.setdefault(row["weights"], []).append(row["name"])
+    return [f"Measured with weights {weights}: {', '.join(names)}." for weights, names in figures.items()]
 
 
 def _interval(row: dict[str, Any]) -> str:

@@ -20,7 +20,6 @@ import torch
 from PIL import Image
 
 from scenograph.data.loader import PackLoader
-from scenograph.evaluation.layouts import layout_figures_of_scenes
 from scenograph.evaluation.report import line_plot
 from scenograph.evaluation.robustness import equivalent, noisy
 from scenograph.files import write_atomically
@@ -30,6 +29,7 @@ from scenograph.pipelines import Pipeline
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.drawing import contact_sheet
 from scenograph.scenes.scene import Scene
+from scenograph.scenes.scoring import layout_figures_of_scenes
 from scenograph.training.recipe import load_recipe
 from scenograph.training.trainer import Trainer
 

@@ -19,11 +19,11 @@ import numpy as np
 import torch
 
 from scenograph.data.loader import PackLoader
-from scenograph.evaluation.layouts import coverage
 from scenograph.pipelines import DEFAULT_LAYOUT, load_layout_model, place_objects
 from scenograph.scenes.geometry import CONVERSES, box_iou, relation_holds
-from scenograph.scenes.refine import refine, shown
 from scenograph.scenes.scene import Relation, Scene, SceneObject
+from scenograph.scenes.scoring import coverage
+from scenograph.scenes.solver import refine, shown
 
 COUNTS = (3, 5, 10, 20, 50)
 NESTED = ("inside", "surrounding")

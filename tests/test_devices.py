@@ -6,6 +6,7 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 import torch
+from test_models import DRAWING, PLACING, SMALL
 
 import elsewhere
 from scenograph.data.clevr import VOCABULARY
@@ -14,7 +15,6 @@ from scenograph.scenes.text import scene_from_text
 from scenograph.training.objectives.base import Totals
 from scenograph.training.recipe import load_recipe, shipped_recipes
 from scenograph.training.trainer import Trainer
-from test_models import DRAWING, PLACING, SMALL
 
 VARIANTS = [
     *([name] for name in shipped_recipes() if name.startswith("tiny-") and name != "tiny-mise-layout"),

@@ -5,14 +5,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from scenograph.version import __version__
+
 if TYPE_CHECKING:
     from scenograph.models.registry import AutoModel
     from scenograph.pipelines import Pipeline
     from scenograph.scenes.scene import Relation, Scene, SceneObject
     from scenograph.scenes.vocabulary import Vocabulary
 
-__version__ = "0.1.0"
-__all__ = ["AutoModel", "Pipeline", "Relation", "Scene", "SceneObject", "Vocabulary"]
+__all__ = ["AutoModel", "Pipeline", "Relation", "Scene", "SceneObject", "Vocabulary", "__version__"]
 
 _HOME = {
     "AutoModel": "scenograph.models.registry",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-import scenograph
 from scenograph.cli.console import console
+from scenograph.version import __version__
 
 
 def env() -> None:
@@ -15,7 +15,7 @@ def env() -> None:
     from scenograph.models.registry import shipped_models
 
     rows = {
-        "scenograph": scenograph.__version__,
+        "scenograph": __version__,
         "python": f"{platform.python_version()} ({platform.system()} {platform.machine()})",
         "device": device_report(),
     }

@@ -233,7 +233,7 @@ def evaluate_retrieval(
     import numpy as np
 
     from scenograph.evaluation.distributions import ratio_with_error
-    from scenograph.evaluation.retrieval import retrieval_figures
+    from scenograph.evaluation.ranking import retrieval_figures
     from scenograph.evaluation.summary import Figure
 
     if (query_labels is None) != (gallery_labels is None):

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import BaseModel, Field, NonNegativeInt
 
-from scenograph import __version__
 from scenograph.cli.console import batches, console, in_the_way, parse_seeds, say_written, write_files
 from scenograph.cli.scene import encoded, read_source
 from scenograph.devices import Precision
 from scenograph.errors import UserError, unreadable, validate
 from scenograph.files import digest, make_folder, write_atomically
+from scenograph.version import __version__
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -10,10 +10,10 @@ from typing import Annotated, NoReturn
 import typer
 from pydantic import ValidationError
 
-import scenograph
 from scenograph.cli import bench, data, environment, evaluate, generate, layout, models, scene, train
 from scenograph.cli.console import console, errors
 from scenograph.errors import UserError, reason, rule_and_value
+from scenograph.version import __version__
 
 app = typer.Typer(
     name="scenograph",
@@ -27,7 +27,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        console.print(f"scenograph {scenograph.__version__}")
+        console.print(f"scenograph {__version__}")
         raise typer.Exit
 
 

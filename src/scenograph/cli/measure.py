@@ -136,7 +136,7 @@ def tools_of(
     """The networks that the metrics need, before anything is drawn."""
     from scenograph.evaluation.detection import Detector
     from scenograph.evaluation.session import Tools
-    from scenograph.models.published.features import load_perceptual_distance
+    from scenograph.pretrained.networks import load_perceptual_distance
 
     protocol = layouts.protocol
     wanted = set(protocol.metrics) - layouts.left_out.keys()
@@ -224,7 +224,7 @@ def _cache() -> Path:
 
 def _notes(evaluation: Evaluation) -> list[str]:
     from scenograph.evaluation.encoders import InceptionEncoder
-    from scenograph.models.published.features import WEIGHTS
+    from scenograph.pretrained.networks import WEIGHTS
 
     layouts, protocol, encoder = evaluation.layouts, evaluation.protocol, evaluation.tools.encoder
     notes = [f"{name} not measured: {why}" for name, why in evaluation.left_out.items()]

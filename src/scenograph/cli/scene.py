@@ -118,9 +118,9 @@ def refine(
     named, of all scenes at once. Boxes that are to stay are kept by layout and generate --refine, which move only what
     a model placed.
     """
-    from scenograph.scenes.refine import refine as refine_boxes
-    from scenograph.scenes.refine import shown
     from scenograph.scenes.scene import load_scenes, scenes_to_json, with_places
+    from scenograph.scenes.solver import refine as refine_boxes
+    from scenograph.scenes.solver import shown
 
     scenes = load_scenes(file)
     numbered = track(with_places(scenes), "refining", len(scenes))

@@ -17,9 +17,9 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
+from scenograph.data.json_tables import JsonTables, stream_json
 from scenograph.data.pickles import load_plain_pickle
 from scenograph.data.pictures import picture_size
-from scenograph.data.records import Records, stream_json
 from scenograph.data.source import Options, Plan, Progress, Sample, Skip, Source, set_aside
 from scenograph.errors import UserError
 from scenograph.scenes.geometry import CLEVR_PREDICATES
@@ -60,9 +60,9 @@ class Clevr(Source):
         """Whether a split has pictures at all; scenes rendered without are packed as layouts."""
 
     @cached_property
-    def records(self) -> Records:
+    def tables(self) -> JsonTables:
         """The scenes by picture name."""
-        return Records(self.work / "scenes.sqlite")
+        return JsonTables(self.work / "scenes.sqlite")
 
     @cached_property
     def files(self) -> dict[str, Path]:
@@ -90,10 +90,10 @@ class Clevr(Source):
                 continue
             # One scene's JSON is a scene file of one.
             prefix = "scenes.item" if next(stream_json(path, "scenes.item"), None) else ""
-            self.records.add(split, path, prefix, "image_filename", progress)
+            self.tables.add(split, path, prefix, "image_filename", progress)
             seen = set()
             splits[split] = []
-            for name in self.records.keys(split):
+            for name in self.tables.keys(split):
                 if name in seen:
                     dropped["picture name is listed twice"] += 1
                 elif wanted is not None and name not in wanted:
@@ -101,7 +101,7 @@ class Clevr(Source):
                 else:
                     splits[split].append((split, name))
                 seen.add(name)
-            examples = (record for _, record in zip(range(100), self.records.all(split), strict=False))
+            examples = (record for _, record in zip(range(100), self.tables.all(split), strict=False))
             self.pictures[split] = any(_find_picture(path.parent, record) for record in examples)
         if self.options.validation_count:
             splits = {**splits, **set_aside(splits["train"], self.options.validation_count, str(self.files["train"]))}
@@ -112,7 +112,7 @@ class Clevr(Source):
         path = self.files[table]
         if path.suffix == ".pkl":
             return Sample(name, _graph_scene(_read_graphs(path)[int(name)]))
-        raw = self.records.get(table, name)[0]
+        raw = self.tables.get(table, name)[0]
         picture = _find_picture(path.parent, raw)
         if picture is None and self.pictures[table]:
             raise Skip("picture is missing or unreadable")

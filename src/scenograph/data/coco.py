@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from scenograph.data.records import Record, Records
+from scenograph.data.json_tables import JsonTables, Record
 from scenograph.data.source import Options, Plan, Progress, Sample, Skip, Source
 from scenograph.data.vocabularies import coco_validation_ids
 from scenograph.errors import UserError, missing_extra
@@ -84,9 +84,9 @@ class Coco(Source):
         self.parts = {"train": "train2017", "val": "val2017"}
 
     @cached_property
-    def records(self) -> Records:
+    def tables(self) -> JsonTables:
         """The annotations by picture."""
-        return Records(self.work / "annotations.sqlite")
+        return JsonTables(self.work / "annotations.sqlite")
 
     @cached_property
     def stuff(self) -> str:
@@ -124,7 +124,7 @@ class Coco(Source):
 
     def divide(self, kept: dict[str, list[int]]) -> dict[str, list[tuple[str, int]]]:
         """Kept pictures by part as items by split: train2017 trains, val2017 is divided by the named rule."""
-        listed = [record["id"] for record in self.records.all("val-images")] if "val" in self.present else []
+        listed = [record["id"] for record in self.tables.all("val-images")] if "val" in self.present else []
         validation = validation_ids(kept.get("val", []), listed, self.options.validation)
         return {
             "train": [("train", i) for i in kept.get("train", [])],
@@ -134,7 +134,7 @@ class Coco(Source):
 
     def read(self, item: tuple[str, int]) -> Sample:  # noqa: D102
         part, image_id = item
-        image = self.records.get(f"{part}-images", image_id)[0]
+        image = self.tables.get(f"{part}-images", image_id)[0]
         picture = self._picture(part, image["file_name"])
         if picture is None:
             raise Skip("picture is missing or unreadable")
@@ -152,16 +152,16 @@ class Coco(Source):
 
     def _index(self, kind: str, part: str, progress: Progress) -> None:
         path = self._json(kind, part)
-        self.records.add(f"{kind}-{part}-categories", path, "categories.item", "id", progress)
+        self.tables.add(f"{kind}-{part}-categories", path, "categories.item", "id", progress)
         if kind == "instances":
-            self.records.add(f"{part}-images", path, "images.item", "id", progress)
-        self.records.add(f"{kind}-{part}", path, "annotations.item", "image_id", progress)
+            self.tables.add(f"{part}-images", path, "images.item", "id", progress)
+        self.tables.add(f"{kind}-{part}", path, "annotations.item", "image_id", progress)
 
     def _choose(self, part: str, dropped: Counter[str]) -> list[int]:
         """Ids of the pictures to keep, in the order of the instances file."""
         kept: list[int] = []
         seen: set[int] = set()
-        for image in self.records.all(f"{part}-images"):
+        for image in self.tables.all(f"{part}-images"):
             image_id, width, height = _image_fields(image, self._json("instances", part))
             if image_id in seen:
                 dropped["picture id is listed twice"] += 1
@@ -182,7 +182,7 @@ class Coco(Source):
                 dropped[f"picture has too {'few' if few else 'many'} objects"] += 1
             else:
                 kept.append(image_id)
-        orphans = sum(self.records.orphans(f"{kind}-{part}", f"{part}-images") for kind in self._kinds)
+        orphans = sum(self.tables.orphans(f"{kind}-{part}", f"{part}-images") for kind in self._kinds)
         if orphans:
             dropped["object: annotation of a picture that is not listed"] += orphans
         return kept
@@ -194,7 +194,7 @@ class Coco(Source):
     @cached_property
     def _categories(self) -> dict[int, Record]:
         tables = [f"{kind}-{part}-categories" for part in self.present for kind in self._kinds]
-        return {record["id"]: record for table in tables for record in self.records.all(table)}
+        return {record["id"]: record for table in tables for record in self.tables.all(table)}
 
     @cached_property
     def _names(self) -> dict[int, str]:
@@ -202,9 +202,9 @@ class Coco(Source):
 
     def _annotations(self, part: str, image_id: int) -> list[Record]:
         """Things first, then stuff, in file order, each with its ``name`` and whether it is ``stuff``."""
-        found = [{**a, "stuff": False} for a in self.records.get(f"instances-{part}", image_id)]
+        found = [{**a, "stuff": False} for a in self.tables.get(f"instances-{part}", image_id)]
         if self.stuff == "stuff":
-            found += [{**a, "stuff": True} for a in self.records.get(f"stuff-{part}", image_id)]
+            found += [{**a, "stuff": True} for a in self.tables.get(f"stuff-{part}", image_id)]
         elif self.stuff == "panoptic":
             found += self._panoptic(part, image_id)
         seen: set[Any] = set()
@@ -220,7 +220,7 @@ class Coco(Source):
         folder = self._json("panoptic", part).with_suffix("")
         return [
             {**segment, "stuff": True, "panoptic": str(folder / record["file_name"])}
-            for record in self.records.get(f"panoptic-{part}", image_id)
+            for record in self.tables.get(f"panoptic-{part}", image_id)
             for segment in record["segments_info"]
             if not self._categories.get(segment["category_id"], {}).get("isthing")
         ]

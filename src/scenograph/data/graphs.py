@@ -12,13 +12,13 @@ from typing import Literal
 
 import numpy as np
 
-import scenograph
 from scenograph.data.pack import PART, Pack, row_to_scene
 from scenograph.errors import UserError
 from scenograph.files import DAMAGED_ZIP, make_folder, write_atomically
 from scenograph.scenes.canonical import location_relations, minimal
 from scenograph.scenes.geometry import mask_centre
 from scenograph.scenes.scene import Box, Relation, Scene
+from scenograph.version import __version__
 
 FixedPolicy = Literal["minimal", "canonical"]
 
@@ -59,7 +59,7 @@ class FixedGraphs:
     def __init__(self, pack: Pack, policy: FixedPolicy, mask_size: int, max_objects: int) -> None:
         self.pack, self.policy, self.mask_size, self.max_objects = pack, policy, mask_size, max_objects
         masks = mask_size if policy == "canonical" else None  # centres of mass
-        identity = [pack.fingerprint, masks, max_objects, PART, scenograph.__version__]
+        identity = [pack.fingerprint, masks, max_objects, PART, __version__]
         digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]
         self.folder = pack.folder / "graphs" / f"{pack.split}-{policy}-{digest}"
         self._parts: dict[int, _Part] = {}

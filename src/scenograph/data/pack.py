@@ -25,7 +25,6 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel
 
-import scenograph
 from scenograph.data.pictures import encode_picture
 from scenograph.data.processes import run_in_processes
 from scenograph.data.source import Plan, Progress, Sample, Skip, Source
@@ -35,6 +34,7 @@ from scenograph.scenes.batch import resize_mask
 from scenograph.scenes.scene import MAX_OBJECTS, Box, Relation, Scene, SceneObject, keep_objects, parse_box
 from scenograph.scenes.sketch import Sketch
 from scenograph.scenes.vocabulary import Vocabulary
+from scenograph.version import __version__
 
 RELATION_COLUMNS = ("relation_ends", "relation_predicates")
 FORM = "annotations of an unexpected form"
@@ -109,7 +109,7 @@ def work_folder(folder: Path, source: Source, size: int | None) -> Path:
             raise UserError(f"{source.title}: there is no {path}; is --root right?")
     states = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in source.inputs()]
     identity = [type(source).__name__, str(source.root.resolve()), source.options.model_dump_json(), states, size, PART]
-    state = hashlib.sha256(json.dumps([*identity, scenograph.__version__]).encode()).hexdigest()[:12]
+    state = hashlib.sha256(json.dumps([*identity, __version__]).encode()).hexdigest()[:12]
     return make_folder(folder.parent / f".{folder.name}.{state}.partial")
 
 

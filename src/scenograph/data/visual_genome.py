@@ -17,8 +17,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from scenograph.data.json_tables import JsonTables, Record
 from scenograph.data.pictures import picture_size
-from scenograph.data.records import Record, Records
 from scenograph.data.source import Options, Plan, Progress, Sample, Skip, Source
 from scenograph.errors import UserError, missing_extra
 from scenograph.scenes.scene import Box, Relation, Scene, SceneObject
@@ -58,9 +58,9 @@ class VisualGenome(Source):
         return (self.root / "vocab.json").is_file() and (self.root / "train.h5").is_file()
 
     @cached_property
-    def records(self) -> Records:
+    def tables(self) -> JsonTables:
         """The JSON files by picture."""
-        return Records(self.work / "annotations.sqlite")
+        return JsonTables(self.work / "annotations.sqlite")
 
     def inputs(self) -> list[Path]:  # noqa: D102
         if self.packed:
@@ -120,16 +120,16 @@ class _Preprocessing:
 
     def __init__(self, source: VisualGenome, progress: Progress) -> None:
         self.options: VisualGenomeOptions = source.options
-        self.records = source.records
+        self.tables = source.tables
         self.dropped: Counter[str] = Counter()
         for name in ("objects", "relationships", "attributes", "image_data"):
             path = source.root / f"{name}.json"
             if path.is_file():
-                self.records.add(name, path, "item", "image_id", progress)
+                self.tables.add(name, path, "item", "image_id", progress)
         self.has_attributes = (source.root / "attributes.json").is_file()
         self.object_alias = _read_aliases(source.root / "object_alias.txt")
         self.predicate_alias = _read_aliases(source.root / "relationship_alias.txt")
-        self.sizes = {r["image_id"]: (r["width"], r["height"]) for r in self.records.all("image_data")}
+        self.sizes = {r["image_id"]: (r["width"], r["height"]) for r in self.tables.all("image_data")}
         self.splits = self._read_splits(source.options.splits or source.root / "vg_splits.json")
 
     def plan(self) -> Plan:
@@ -171,7 +171,7 @@ class _Preprocessing:
         """Aliased names, counted once per object, by falling count."""
         counter: Counter[str] = Counter()
         train = set(self.splits["train"])
-        for record in self.records.all("objects"):
+        for record in self.tables.all("objects"):
             if record["image_id"] in train:
                 for thing in record["objects"]:
                     counter.update(list(dict.fromkeys(self.object_alias.get(n, n) for n in thing["names"])))
@@ -180,7 +180,7 @@ class _Preprocessing:
     def _attributes(self, train: set[int]) -> list[str]:
         counter: Counter[str] = Counter()
         if self.has_attributes:
-            for record in self.records.all("attributes"):
+            for record in self.tables.all("attributes"):
                 if record["image_id"] in train:
                     for thing in record["attributes"]:
                         counter.update(thing.get("attributes") or [])
@@ -189,7 +189,7 @@ class _Preprocessing:
     def _predicates(self, train: set[int]) -> list[str]:
         """Normalized names between kept objects of train, in order of first appearance."""
         counter: Counter[str] = Counter()
-        for record in self.records.all("relationships"):
+        for record in self.tables.all("relationships"):
             if record["image_id"] in train:
                 kept = {object_id for object_id, _, _ in self._objects(record["image_id"])}
                 for relation in record["relationships"]:
@@ -203,7 +203,7 @@ class _Preprocessing:
 
     def _objects(self, image_id: int) -> Iterator[tuple[int, str, tuple[int, int, int, int]]]:
         """(object id, name, pixel x, y, w, h) of the objects to keep; the first known name of several counts."""
-        for record in self.records.get("objects", image_id):
+        for record in self.tables.get("objects", image_id):
             for thing in record["objects"]:
                 names = (self.object_alias.get(name, name) for name in thing["names"])
                 name = next((name for name in names if name in self.known), None)
@@ -237,7 +237,7 @@ class _Preprocessing:
         }
 
     def _relations(self, image_id: int, row: dict[int, int], normalize: bool) -> Iterator[tuple[int, str, int]]:
-        for record in self.records.get("relationships", image_id):
+        for record in self.tables.get("relationships", image_id):
             for relation in record["relationships"]:
                 subject, other = (row.get(relation[end]["object_id"]) for end in ("subject", "object"))
                 predicate = relation["predicate"]
@@ -253,7 +253,7 @@ class _Preprocessing:
             thing["object_id"]: tuple(
                 dict.fromkeys(a for a in thing.get("attributes") or [] if a in self.known_attributes)
             )
-            for record in self.records.get("attributes", image_id)
+            for record in self.tables.get("attributes", image_id)
             for thing in record["attributes"]
         }
 

@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from scenograph.evaluation.layouts import Figures, per_picture
 from scenograph.models.object_classifier import ObjectClassifier
 from scenograph.scenes.batch import SceneBatch, picture_to_pixels, pixels_to_tensor
 from scenograph.scenes.scene import Scene
+from scenograph.scenes.scoring import Figures, per_picture
 
 SMALLEST_SIDE = 0.1
 """Objects whose longer side is a smaller fraction of the picture are not judged."""

@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scenograph.checkpoints import load_checkpoint, save_checkpoint
 from scenograph.errors import UserError
 from scenograph.nn.resnet import ResNet
+from scenograph.training.checkpoints import load_checkpoint, save_checkpoint
 
 SIDE = 32
 BATCH = 128

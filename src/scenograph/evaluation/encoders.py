@@ -15,7 +15,7 @@ from torch import Tensor
 from scenograph.errors import UserError, missing_extra, reason
 from scenograph.files import digest
 from scenograph.models.object_classifier import ObjectClassifier
-from scenograph.models.published.features import load_inception, weights_file
+from scenograph.pretrained.networks import load_inception, weights_file
 from scenograph.scenes.batch import picture_to_pixels, pixels_to_tensor
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -19,11 +19,11 @@ import torch
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
-import scenograph
 from scenograph.errors import UserError, unreadable, validate
 from scenograph.evaluation.protocols import EXPLANATIONS, Protocol
 from scenograph.evaluation.summary import Figure
 from scenograph.files import write_atomically
+from scenograph.version import __version__
 
 Sheet = tuple[str, Image.Image]
 """What a report shows, and what it says of it."""
@@ -43,7 +43,7 @@ def make_report(
 ) -> dict[str, Any]:
     """Everything that a number depends on, beside the numbers."""
     return {
-        "scenograph": scenograph.__version__,
+        "scenograph": __version__,
         "torch": torch.__version__,
         "protocol": {**protocol.model_dump(mode="json"), "fingerprint": protocol.fingerprint},
         "data": data,

@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from scenograph.evaluation.layouts import layout_figures_of_scenes
 from scenograph.scenes.canonical import agreed, implied, turned
 from scenograph.scenes.scene import Scene
+from scenograph.scenes.scoring import layout_figures_of_scenes
 from scenograph.scenes.vocabulary import Vocabulary
 
 NOISE = 0.1

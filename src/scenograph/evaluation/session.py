@@ -32,7 +32,6 @@ from scenograph.evaluation.classification import SIDE
 from scenograph.evaluation.crops import Rounding, object_crop
 from scenograph.evaluation.detection import Detector
 from scenograph.evaluation.encoders import Encoder, state_digest
-from scenograph.evaluation.layouts import Figures, layout_figures_of_scenes
 from scenograph.evaluation.pictures import read_picture, to_bytes
 from scenograph.evaluation.protocols import Protocol
 from scenograph.files import digest, make_folder, write_atomically
@@ -41,6 +40,7 @@ from scenograph.nn.perceptual import PerceptualDistance
 from scenograph.scenes.batch import pixels_to_tensor
 from scenograph.scenes.canonical import with_locations
 from scenograph.scenes.scene import Scene, parse_scenes, scenes_to_json
+from scenograph.scenes.scoring import Figures, layout_figures_of_scenes
 from scenograph.scenes.vocabulary import Vocabulary
 
 CHUNK = 16

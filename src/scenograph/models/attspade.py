@@ -18,7 +18,7 @@ from scenograph.errors import UserError
 from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, check_side
 from scenograph.nn.embedding import AttributeEmbedding
 from scenograph.nn.layers import channels_last
-from scenograph.nn.layout import box_coordinates, compose_layout, rows_by_image, sample_planes, stacked
+from scenograph.nn.painting import box_coordinates, compose_layout, rows_by_image, sample_planes, stacked
 from scenograph.nn.spade import FeatureConv2d, NormPlan, SpadeGenerator, SpadeNormKind, Upsampling, check_sides
 from scenograph.nn.spectral import fold_spectral_norms
 from scenograph.scenes.batch import SceneBatch

@@ -32,8 +32,8 @@ from scenograph.models.base import (
 )
 from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.layers import channels_last, orthogonal_
-from scenograph.nn.layout import ObjectLayout, sample_masks
 from scenograph.nn.normalization import BatchNorm2d, LayoutNorm, moments, pixel_shares
+from scenograph.nn.painting import ObjectLayout, sample_masks
 from scenograph.nn.spectral import SpectralConv2d, SpectralLinear, fold_spectral_norms
 from scenograph.nn.upsampling import add_upsampled_, upsampled_conv2d
 from scenograph.scenes.batch import SceneBatch

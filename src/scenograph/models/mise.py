@@ -21,7 +21,7 @@ from scenograph.errors import UserError
 from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, Widths, noise
 from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.layers import channels_last
-from scenograph.nn.layout import compose_layout, sample_planes
+from scenograph.nn.painting import compose_layout, sample_planes
 from scenograph.nn.unet import HEAD_SIZE, UNet
 from scenograph.scenes.batch import SceneBatch
 

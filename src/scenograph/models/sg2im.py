@@ -20,12 +20,12 @@ from pydantic import NonNegativeInt, PositiveInt, field_validator
 from torch import Tensor, nn
 
 from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, Widths, noise
+from scenograph.nn.crn import FoldedRefinement, RefinementNetwork
 from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.graph import Edges, GraphTripleConv, GraphTripleConvNet, MlpNormalization, Pooling, in_float32, mlp
 from scenograph.nn.layers import Normalization, channels_last
-from scenograph.nn.layout import compose_layout, sample_boxes, sample_masks
 from scenograph.nn.normalization import BatchNorm2d
-from scenograph.nn.refinement import FoldedRefinement, RefinementNetwork
+from scenograph.nn.painting import compose_layout, sample_boxes, sample_masks
 from scenograph.nn.upsampling import UpsampledConv2d
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.vocabulary import IMAGE_CATEGORY, IN_IMAGE_PREDICATE, Vocabulary

@@ -18,7 +18,7 @@ from torch import Tensor
 from scenograph.errors import UserError
 from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, noise
 from scenograph.nn.layers import channels_last, small_xavier_
-from scenograph.nn.layout import sample_planes
+from scenograph.nn.painting import sample_planes
 from scenograph.nn.spade import (
     DOUBLINGS,
     LabelConv2d,

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scenograph.nn.layout import rows_by_image
+from scenograph.nn.painting import rows_by_image
 
 
 def crop_boxes(

@@ -26,7 +26,6 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object
 from torch import Tensor
 
-from scenograph.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint
 from scenograph.data.loader import PackLoader
 from scenograph.data.pack import read_vocabulary
 from scenograph.devices import keep_freed_memory, warn_of_imitation
@@ -37,10 +36,11 @@ from scenograph.models.registry import MODELS, AutoModel
 from scenograph.nn.layers import evaluating
 from scenograph.scenes.batch import SceneBatch, images_to_uint8
 from scenograph.scenes.vocabulary import Vocabulary
+from scenograph.training.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint
 from scenograph.training.objectives import OBJECTIVES
 from scenograph.training.objectives.base import Totals
 from scenograph.training.recipe import Recipe
-from scenograph.training.records import Records
+from scenograph.training.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Trainer:
         self.accelerator = Accelerator(mixed_precision=training.precision, cpu=cpu)
         warn_of_imitation(self.accelerator.device, training.precision)
         keep_freed_memory(self.accelerator.device)
-        self.records = Records(folder, writes=self._is_main)
+        self.run_folder = RunFolder(folder, writes=self._is_main)
         kind = _named(MODELS, recipe.model, "model")
         objective_kind = _named(OBJECTIVES, recipe.objective, "objective")
         self.begins = not has_checkpoint(folder / "checkpoints")
@@ -97,11 +97,11 @@ class Trainer:
             return self._run(listener, minutes)
 
     def _run(self, listener: Listener, minutes: float) -> Path:
-        self.records.claim(self.recipe, self.model.vocabulary)
+        self.run_folder.claim(self.recipe, self.model.vocabulary)
         self._resume()
         training = self.recipe.training
         deadline = min(time.monotonic() + 60 * (training.max_minutes or math.inf), self._began + 60 * minutes)
-        with self.records.continued_from(self.step), _stop_after_step() as interrupted:
+        with self.run_folder.continued_from(self.step), _stop_after_step() as interrupted:
             while self.step < training.steps:
                 late, self.interrupted = self._any_process(time.monotonic() > deadline, interrupted())
                 if late or self.interrupted:
@@ -121,11 +121,11 @@ class Trainer:
         figures = self._update()
         listener(self.step, figures)
         if self.step % training.log_every == 0:
-            self.records.log(self.step, "train", figures)
+            self.run_folder.log(self.step, "train", figures)
         last = self.step == training.steps
         if self.step % training.validate_every == 0 or last:
             self.validation_figures = self._validate()
-            self.records.log(self.step, "validation", self.validation_figures)
+            self.run_folder.log(self.step, "validation", self.validation_figures)
         if self.step % training.checkpoint_every == 0 or last:
             self._save()
 
@@ -274,7 +274,7 @@ class Trainer:
         if not ways or batch.images is None:
             return
         columns = {"true": batch.images, **ways}
-        self.records.add_grid(self.step, {name: images_to_uint8(images) for name, images in columns.items()})
+        self.run_folder.add_grid(self.step, {name: images_to_uint8(images) for name, images in columns.items()})
 
     def _save(self) -> None:
         if self._is_main:
@@ -333,7 +333,7 @@ class Trainer:
         own = kind.vocabulary_for(read_vocabulary(self.recipe.data.pack))
         if start:
             names, where = start.vocabulary, f"training.start_from {self.recipe.training.start_from}"
-        elif not self.begins and (kept := self.records.vocabulary()):
+        elif not self.begins and (kept := self.run_folder.vocabulary()):
             names, where = kept, str(self.folder)
         else:
             return own

@@ -11,10 +11,10 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from scenograph.models.base import Model
-from scenograph.models.published.features import load_vgg19
 from scenograph.nn.layers import evaluating
 from scenograph.nn.object_discriminators import ObjectAwareDiscriminator, System
 from scenograph.nn.perceptual import FeatureStack, feature_distance
+from scenograph.pretrained.networks import load_vgg19
 from scenograph.scenes.batch import SceneBatch
 from scenograph.training.objectives.base import (
     Draws,

@@ -8,11 +8,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from scenograph.evaluation.layouts import layout_figures, totals
 from scenograph.models.base import Model, noise_per_object
 from scenograph.models.mise_layout import MiseLayout
 from scenograph.nn.embedding import drop_attributes
 from scenograph.scenes.batch import SceneBatch
+from scenograph.scenes.scoring import layout_figures, totals
 from scenograph.training.objectives.base import (
     Draws,
     Objective,

@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
-from scenograph.evaluation.layouts import layout_figures, totals
 from scenograph.models.base import Model
 from scenograph.models.sg2im import Sg2Im, normalize
 from scenograph.nn.discriminators import ImageDiscriminator, ObjectDiscriminator, Padding, check_size
 from scenograph.nn.layers import Normalization, channels_last
 from scenograph.scenes.batch import SceneBatch
+from scenograph.scenes.scoring import layout_figures, totals
 from scenograph.training.gan import GanLoss, discriminator_loss, generator_loss
 from scenograph.training.objectives.base import Draws, Objective, ObjectiveConfig, Totals
 

@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 from scenograph.models.attspade import AttSpade
 from scenograph.models.base import Model
-from scenograph.models.published.features import load_vgg19
 from scenograph.models.spade import Spade
 from scenograph.nn.discriminators import ObjectDiscriminator
 from scenograph.nn.embedding import AttributeEmbedding
 from scenograph.nn.layers import channels_last, evaluating, small_xavier_
-from scenograph.nn.layout import compose_layout
+from scenograph.nn.painting import compose_layout
 from scenograph.nn.perceptual import FeatureStack, feature_distance
 from scenograph.nn.spade import LabelMap, Layout, MultiScaleDiscriminator
+from scenograph.pretrained.networks import load_vgg19
 from scenograph.scenes.batch import SceneBatch
 from scenograph.training.gan import GanLoss, discriminator_loss, feature_matching, generator_loss
 from scenograph.training.objectives.base import (

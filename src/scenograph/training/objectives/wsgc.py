@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from scenograph.evaluation.layouts import layout_figures, totals
 from scenograph.models.base import Model, noise
 from scenograph.models.wsgc import Wsgc
 from scenograph.nn.spade import MultiScaleDiscriminator
 from scenograph.scenes.batch import SceneBatch
+from scenograph.scenes.scoring import layout_figures, totals
 from scenograph.training.gan import discriminator_loss, feature_matching, generator_loss
 from scenograph.training.objectives.base import Draws, Objective, ObjectiveConfig, Totals
 

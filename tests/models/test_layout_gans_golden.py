@@ -20,14 +20,14 @@ from scenograph.models.lostgan import MaskNetwork as LostGanMaskNetwork
 from scenograph.models.published import lama as lama_names
 from scenograph.models.published import lostgan as lostgan_names
 from scenograph.models.published.checkpoint import rename
-from scenograph.models.published.features import load_vgg19
 from scenograph.models.published.lama import import_lama
 from scenograph.models.published.lostgan import import_lostgan
 from scenograph.nn.crops import roi_align
-from scenograph.nn.layout import sample_masks
 from scenograph.nn.normalization import LayoutNorm, pixel_shares
 from scenograph.nn.object_discriminators import DiscriminatorBlock, ObjectAwareDiscriminator
+from scenograph.nn.painting import sample_masks
 from scenograph.nn.perceptual import FeatureStack, feature_distance
+from scenograph.pretrained.networks import load_vgg19
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.vocabulary import Vocabulary
 from scenograph.training.objectives.base import Totals

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from test_spade import load_recorded
 from torch.testing import assert_close
 
 from scenograph.models.attspade import AttSpade, AttSpadeConfig
@@ -16,7 +17,7 @@ from scenograph.models.published.checkpoint import read_checkpoint, rename
 from scenograph.nn.crops import crop_boxes
 from scenograph.nn.embedding import AttributeEmbedding
 from scenograph.nn.graph import Edges, GraphTripleConv
-from scenograph.nn.layout import compose_layout, sample_boxes, sample_masks
+from scenograph.nn.painting import compose_layout, sample_boxes, sample_masks
 from scenograph.nn.perceptual import feature_distance
 from scenograph.nn.spade import FeatureConv2d, NormPlan, SpadeBlock, SpadeNorm, neighbourhoods, resized
 from scenograph.scenes.batch import SceneBatch
@@ -24,7 +25,6 @@ from scenograph.scenes.geometry import box_iou
 from scenograph.scenes.scene import Scene, SceneObject
 from scenograph.scenes.vocabulary import Vocabulary
 from scenograph.training.gan import discriminator_loss, generator_loss
-from test_spade import load_recorded
 
 pytestmark = pytest.mark.golden
 CLOSE = {"atol": 1e-5, "rtol": 1e-4}

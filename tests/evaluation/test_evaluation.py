@@ -38,10 +38,10 @@ from scenograph.evaluation.distributions import (
     ratio_with_error,
 )
 from scenograph.evaluation.encoders import ClassifierEncoder, DinoEncoder, InceptionEncoder
-from scenograph.evaluation.layouts import layout_figures_of_scenes, totals
 from scenograph.evaluation.pictures import read_picture, to_bytes
 from scenograph.evaluation.probes import one_by_one, run_probes
 from scenograph.evaluation.protocols import EXPLANATIONS, PROTOCOLS, default_protocol, find_protocol
+from scenograph.evaluation.ranking import rank, retrieval_figures
 from scenograph.evaluation.report import (
     as_html,
     as_markdown,
@@ -52,19 +52,19 @@ from scenograph.evaluation.report import (
     make_report,
     read_report,
 )
-from scenograph.evaluation.retrieval import rank, retrieval_figures
 from scenograph.evaluation.robustness import equivalent, noisy
 from scenograph.evaluation.session import Evaluation, Layouts, Subject, Tools
 from scenograph.evaluation.summary import Figure, Summary
 from scenograph.models.object_classifier import ObjectClassifier, ObjectClassifierConfig
-from scenograph.models.published import features
-from scenograph.models.published.features import load_inception, load_perceptual_distance
 from scenograph.nn.inception import Inception
 from scenograph.nn.perceptual import ALEXNET, FeatureStack, PerceptualDistance, tensorflow_resize
+from scenograph.pretrained import networks
+from scenograph.pretrained.networks import load_inception, load_perceptual_distance
 from scenograph.scenes.canonical import implied
 from scenograph.scenes.coco import coco_annotations
 from scenograph.scenes.geometry import box_from_xywh, box_iou
 from scenograph.scenes.scene import Relation, Scene, SceneObject
+from scenograph.scenes.scoring import layout_figures_of_scenes, totals
 from scenograph.scenes.vocabulary import Vocabulary
 
 NOISE = np.random.default_rng(0).normal(size=(600, 16)).astype(np.float32)
@@ -297,9 +297,9 @@ def test_torch_scripts_serve_as_inception(tmp_path):
 
 
 def test_missing_weights_say_which_file_goes_where(tmp_path, monkeypatch):
-    monkeypatch.setattr(features.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(networks.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setitem(
-        features.WEIGHTS, "inception", replace(features.WEIGHTS["inception"], url="http://127.0.0.1:9/inception.pth")
+        networks.WEIGHTS, "inception", replace(networks.WEIGHTS["inception"], url="http://127.0.0.1:9/inception.pth")
     )
     with pytest.raises(UserError, match=r"cannot fetch http://127.0.0.1:9/inception.pth: .* put it at .*inception.pth"):
         load_inception()
@@ -310,9 +310,9 @@ def test_missing_weights_say_which_file_goes_where(tmp_path, monkeypatch):
 
 def test_a_download_with_another_checksum_is_refused(tmp_path, monkeypatch):
     (tmp_path / "published.pth").write_bytes(b"not what was published")
-    monkeypatch.setattr(features.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(networks.hub, "get_dir", lambda: str(tmp_path))
     url = (tmp_path / "published.pth").as_uri()
-    monkeypatch.setitem(features.WEIGHTS, "inception", replace(features.WEIGHTS["inception"], url=url, name="i.pth"))
+    monkeypatch.setitem(networks.WEIGHTS, "inception", replace(networks.WEIGHTS["inception"], url=url, name="i.pth"))
     with pytest.raises(UserError, match="invalid hash value"):
         load_inception()
     assert not (tmp_path / "checkpoints" / "i.pth").exists()

@@ -16,15 +16,15 @@ import yaml
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
-import scenograph
 from scenograph.errors import UserError
 from scenograph.files import make_folder, write_atomically
 from scenograph.scenes.drawing import contact_sheet
 from scenograph.scenes.vocabulary import Vocabulary
 from scenograph.training.recipe import MAY_CHANGE, Recipe, load_recipe
+from scenograph.version import __version__
 
 
-class Records:
+class RunFolder:
     """The records in a run's folder. Only the main process ``writes``; elsewhere nothing is written."""
 
     def __init__(self, folder: Path, writes: bool) -> None:
@@ -106,7 +106,7 @@ def _versions() -> dict[str, str | None]:
         ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent
     )
     return {
-        "scenograph": scenograph.__version__,
+        "scenograph": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "git": git.stdout.strip() or None,

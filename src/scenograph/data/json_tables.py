@@ -21,7 +21,7 @@ Record = dict[str, Any]
 Key = Callable[[Record], int | str]
 
 
-class Records:
+class JsonTables:
     """Tables of JSON records under integer or text keys, in file order. Safe to send to other processes."""
 
     def __init__(self, path: Path) -> None:

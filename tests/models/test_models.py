@@ -33,7 +33,7 @@ from scenograph.nn.convolution import MANY, Linear
 from scenograph.nn.crops import crop_boxes
 from scenograph.nn.discriminators import build_cnn
 from scenograph.nn.graph import Edges, GraphTripleConv, Relu
-from scenograph.nn.layout import compose_layout, sample_boxes, sample_masks
+from scenograph.nn.painting import compose_layout, sample_boxes, sample_masks
 from scenograph.nn.unet import UNet
 from scenograph.pipelines import place_objects
 from scenograph.scenes.batch import SceneBatch

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from scenograph import Pipeline
 from scenograph.errors import UserError
-from scenograph.evaluation.layouts import coverage
 from scenograph.scenes.geometry import CONVERSES, relation_holds
-from scenograph.scenes.refine import check_relations, refine, shown
 from scenograph.scenes.scene import Relation, Scene, SceneObject
+from scenograph.scenes.scoring import coverage
+from scenograph.scenes.solver import check_relations, refine, shown
 from scenograph.scenes.text import scene_from_text
 
 

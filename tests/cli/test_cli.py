@@ -21,15 +21,15 @@ from scenograph.data.clevr import VOCABULARY
 from scenograph.data.loader import PackLoader
 from scenograph.data.pack import read_vocabulary
 from scenograph.errors import UserError
-from scenograph.evaluation.layouts import coverage
 from scenograph.files import reserved
 from scenograph.models.lama import Lama, LamaConfig
 from scenograph.models.object_classifier import ObjectClassifier, ObjectClassifierConfig
 from scenograph.models.sg2im import Sg2Im, Sg2ImConfig
 from scenograph.models.spade import Spade, SpadeConfig
 from scenograph.models.wsgc import Wsgc, WsgcConfig
-from scenograph.scenes.refine import shown
 from scenograph.scenes.scene import load_scenes
+from scenograph.scenes.scoring import coverage
+from scenograph.scenes.solver import shown
 from scenograph.training.recipe import shipped_recipes
 
 TEXT = "large red metal cube left of small blue rubber sphere"
@@ -639,7 +639,7 @@ def test_help_needs_no_torch():
 
 
 def test_the_examples_are_valid(scenograph):
-    for path in sorted((Path(__file__).parents[1] / "examples").glob("*.json")):
+    for path in sorted((Path(__file__).parents[2] / "examples").glob("*.json")):
         succeed(scenograph("scene", "check", path))
 
 

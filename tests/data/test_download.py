@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from test_data import many_scenes
 from typer.testing import CliRunner
 
 from scenograph.cli.main import app
@@ -23,7 +24,6 @@ from scenograph.data.hub import pull_pack, push_pack
 from scenograph.data.pack import write_pack
 from scenograph.data.source import Samples
 from scenograph.errors import UserError
-from test_data import many_scenes
 
 
 class Server:

@@ -21,13 +21,13 @@ from torch import Tensor
 
 from scenograph.devices import Precision, half_precision, keep_freed_memory, pick_device, warn_of_imitation
 from scenograph.errors import UserError, for_all
-from scenograph.evaluation.layouts import layout_costs
 from scenograph.models.base import Model
 from scenograph.models.registry import AutoModel
 from scenograph.scenes.batch import SceneBatch, images_to_uint8
 from scenograph.scenes.canonical import agreed
 from scenograph.scenes.geometry import CONVERSES
 from scenograph.scenes.scene import BOX_DECIMALS, CANVAS, ObjectSeed, Scene, cut, with_places
+from scenograph.scenes.scoring import layout_costs
 from scenograph.scenes.text import scene_from_text
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -132,7 +132,7 @@ class Pipeline:
 
         ``size`` is the picture's side in pixels, ``steps`` the number of sampling steps of models that have them,
         ``truncation`` the largest latent of models whose objects have latents. ``refine`` moves placed boxes so
-        that every relation holds (:func:`scenograph.scenes.refine.refine`). ``style`` is a picture to draw in the
+        that every relation holds (:func:`scenograph.scenes.solver.refine`). ``style`` is a picture to draw in the
         style of, for models that read one (:class:`scenograph.models.spade.Spade`).
         """
         encoding = self.encode(scenes, seeds, size, truncation, refine, style)
@@ -223,7 +223,7 @@ class Pipeline:
 
 def check_contradictions(scenes: Sequence[Scene]) -> None:
     """Raise ``UserError`` naming every scene whose relations no boxes can show, so that it cannot be refined."""
-    from scenograph.scenes.refine import check_relations  # its solver takes a while to import
+    from scenograph.scenes.solver import check_relations  # its solver takes a while to import
 
     for_all(lambda each: check_relations(*each), with_places(scenes))
 
@@ -306,7 +306,7 @@ def place_objects(
     placed = with_layout(scenes, boxes[best, rows], torch.stack(masks)[best, rows] if masks else None)
     if not refine:
         return placed
-    from scenograph.scenes.refine import refine as refine_boxes  # its solver takes a while to import
+    from scenograph.scenes.solver import refine as refine_boxes  # its solver takes a while to import
 
     movable = [[thing.box is None for thing in scene.objects] for scene in scenes]
     return [refine_boxes(scene, free) for scene, free in zip(placed, movable, strict=True)]

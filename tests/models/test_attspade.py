@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from test_spade import DISCRIMINATOR_NAMES
 
 from scenograph.data.clevr import VOCABULARY
 from scenograph.errors import UserError
@@ -20,7 +21,6 @@ from scenograph.training.objectives.base import Totals
 from scenograph.training.objectives.sg2im import DiscriminatorConfig
 from scenograph.training.objectives.spade import AttSpadeObjective, AttSpadeObjectiveConfig
 from scenograph.training.objectives.wsgc import WsgcObjective, WsgcObjectiveConfig
-from test_spade import DISCRIMINATOR_NAMES
 
 CLOSE = {"atol": 2e-4, "rtol": 1e-3}
 IMAGE_NAMES = (

@@ -14,6 +14,7 @@ from PIL import Image
 
 from scenograph.data import graphs, rendered
 from scenograph.data.clevr import VOCABULARY, Clevr, ClevrOptions, clevr_scene
+from scenograph.data.json_tables import JsonTables
 from scenograph.data.loader import PackLoader
 from scenograph.data.pack import (
     Pack,
@@ -25,7 +26,6 @@ from scenograph.data.pack import (
     write_pack,
 )
 from scenograph.data.pictures import encode_picture
-from scenograph.data.records import Records
 from scenograph.data.rendered import DIRECTION_MARGIN, SIZES, RenderSettings, render_dataset, sample_scene
 from scenograph.data.source import Sample, Samples, Skip
 from scenograph.errors import UserError
@@ -310,7 +310,7 @@ def test_large_json_is_read_in_constant_memory(tmp_path):
             stream.write(",".join(json.dumps({"id": i, "points": list(range(50))}) for i in range(count)))
             stream.write("]}")
         tracemalloc.start()
-        records = Records(tmp_path / f"{count}.sqlite")
+        records = JsonTables(tmp_path / f"{count}.sqlite")
         records.add("annotations", path, "annotations.item", "id", lambda what, done: None)
         assert records.get("annotations", count - 1)[0]["points"][49] == 49
         size = tracemalloc.get_traced_memory()[1]

@@ -17,7 +17,6 @@ from scenograph.data.vocabularies import coco_vocabulary_by_id
 from scenograph.errors import UserError
 from scenograph.models.lama import Lama, LamaConfig
 from scenograph.models.lostgan import LostGan, LostGanConfig
-from scenograph.models.published.features import load_vgg19
 from scenograph.models.published.lama import import_lama
 from scenograph.models.published.lostgan import import_lostgan
 from scenograph.nn import convolution
@@ -27,6 +26,7 @@ from scenograph.nn.object_discriminators import ObjectAwareDiscriminator
 from scenograph.nn.spectral import SpectralConv2d, fold_spectral_norms
 from scenograph.nn.upsampling import add_upsampled_, pooled_conv2d, upsampled_conv2d
 from scenograph.pipelines import cut_to_canvas
+from scenograph.pretrained.networks import load_vgg19
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.scene import Scene, SceneObject
 

@@ -12,11 +12,11 @@ import pytest
 from scenograph import Pipeline
 from scenograph.errors import UserError
 from scenograph.evaluation.agreement import object_agreement
-from scenograph.evaluation.layouts import layout_figures_of_scenes, relations_hold, totals
 from scenograph.models.registry import AutoModel, shipped_models
 from scenograph.pipelines import DEFAULT_CLASSIFIER, DEFAULT_IMAGE, DEFAULT_LAYOUT, check_names, complete_attributes
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.scene import Scene, SceneObject
+from scenograph.scenes.scoring import layout_figures_of_scenes, relations_hold, totals
 from scenograph.scenes.text import scene_from_text
 
 TEXT = (
@@ -77,7 +77,7 @@ def test_relations_hold_and_boxes_lie_on_the_canvas(pipe):
 
 
 def test_the_pair_for_crowds_places_and_colours_them():
-    crowd = Scene.from_dict(json.loads((Path(__file__).parents[1] / "examples" / "crowd.json").read_text()))
+    crowd = Scene.from_dict(json.loads((Path(__file__).parents[2] / "examples" / "crowd.json").read_text()))
     made = Pipeline.from_pretrained(layout="mise-layout-crowds", image="mise-crowds-64", device="cpu")(crowd, range(4))
     judge = AutoModel.from_pretrained(DEFAULT_CLASSIFIER)
     figures = layout_figures_of_scenes(made.scenes, [crowd] * 4, judge.vocabulary)

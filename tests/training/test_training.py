@@ -15,7 +15,6 @@ import torch
 import yaml
 from filelock import FileLock
 
-from scenograph.checkpoints import load_checkpoint
 from scenograph.data.loader import PackLoader
 from scenograph.data.pack import read_vocabulary, write_pack
 from scenograph.data.source import Sample, Samples
@@ -23,6 +22,7 @@ from scenograph.errors import UserError
 from scenograph.files import reserved
 from scenograph.models.registry import MODELS, AutoModel
 from scenograph.scenes.vocabulary import Vocabulary
+from scenograph.training.checkpoints import load_checkpoint
 from scenograph.training.gan import discriminator_loss, generator_loss
 from scenograph.training.objectives import OBJECTIVES as OBJECTIVE_KINDS
 from scenograph.training.recipe import Recipe, load_recipe, shipped_recipes

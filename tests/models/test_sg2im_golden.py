@@ -16,7 +16,7 @@ from scenograph.models.sg2im import denormalize, normalize, stretch_contrast
 from scenograph.nn.crops import crop_boxes
 from scenograph.nn.discriminators import ImageDiscriminator, ObjectDiscriminator
 from scenograph.nn.graph import Edges, GraphTripleConv, GraphTripleConvNet
-from scenograph.nn.layout import compose_layout, sample_boxes, sample_masks
+from scenograph.nn.painting import compose_layout, sample_boxes, sample_masks
 from scenograph.scenes.batch import SceneBatch, images_to_uint8
 from scenograph.scenes.scene import load_scenes
 from scenograph.training.gan import discriminator_loss, generator_loss

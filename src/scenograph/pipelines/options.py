@@ -1,0 +1,61 @@
+"""The options of generation, declared once: the pipeline, the command line, the record in a PNG and protocols read it.
+
+Adding an option touches this class and the place that uses it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
+
+from scenograph.devices import Precision
+from scenograph.errors import validate
+
+
+class GenerateOptions(BaseModel):
+    """How pictures are generated, apart from models, scenes and seeds. A description is the option's help text.
+
+    The ``reason`` of an option says why pictures that were generated with other values of it cannot be compared; an
+    option without one belongs to the model that is measured, not to the way it is measured.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    size: int | None = Field(
+        default=None, ge=8, le=2048, description="Side of the picture in pixels. (default: the model's)"
+    )
+    steps: int | None = Field(default=None, ge=1, le=1000, description="Sampling steps. (default: the model's)")
+    truncation: float = Field(
+        default=2.0,
+        ge=0.1,
+        le=100,
+        description="Largest latent; smaller is safer and less varied.",
+        json_schema_extra={"reason": "tamer latents give better single pictures and less variety"},
+    )
+    """Latents farther from 0 are sampled again, as in LostGAN and LAMA."""
+    candidates: int = Field(
+        default=8,
+        ge=1,
+        le=1000,
+        description="Layouts sampled per picture; the one that fits its scene best is kept.",
+        json_schema_extra={"reason": "the best of several layouts serves its graph better than the only one"},
+    )
+    """Only models whose layouts depend on the seed sample more than one."""
+    refine: bool = Field(
+        default=False,
+        description="Move placed boxes as little as needed so that every relation holds.",
+        json_schema_extra={"reason": "boxes that were moved show more relations"},
+    )
+    style: Path | Image.Image | None = Field(
+        default=None, description="Picture whose style to use, for models that read one, such as SPADE."
+    )
+    precision: Precision = Field(default="no", description="bf16 is faster where the hardware computes in it.")
+
+    def changed(self, **changes: Any) -> Self:
+        """The same options but for some; those that are None stay. Raises ``UserError`` for unknown names and values."""
+        given = {name: value for name, value in changes.items() if value is not None}
+        own = {name: getattr(self, name) for name in type(self).model_fields}
+        return validate(type(self), own | given, "options") if given else self

@@ -55,7 +55,7 @@ class GenerateOptions(BaseModel):
     precision: Precision = Field(default="no", description="bf16 is faster where the hardware computes in it.")
 
     def changed(self, **changes: Any) -> Self:
-        """The same options but for some; those that are None stay. Raises ``UserError`` for unknown names and values."""
+        """These options with some changed; None changes nothing. Raises ``UserError`` for unknown names and values."""
         given = {name: value for name, value in changes.items() if value is not None}
         own = {name: getattr(self, name) for name in type(self).model_fields}
         return validate(type(self), own | given, "options") if given else self

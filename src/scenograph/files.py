@@ -60,6 +60,11 @@ def make_folder(folder: Path) -> Path:
     return folder
 
 
+def would_replace(path: Path) -> UserError:
+    """For a file that is not replaced unless asked."""
+    return UserError(f"{path} exists and differs; add --overwrite, or choose another --out")
+
+
 @contextmanager
 def reserved(folder: Path) -> Iterator[None]:
     """Make a folder and keep other processes from working in it meanwhile; ``UserError`` if one is at it already."""

@@ -25,9 +25,9 @@ from scenograph.nn.normalization import LayoutNorm, moments, pixel_shares
 from scenograph.nn.object_discriminators import ObjectAwareDiscriminator
 from scenograph.nn.spectral import SpectralConv2d, fold_spectral_norms
 from scenograph.nn.upsampling import add_upsampled_, pooled_conv2d, upsampled_conv2d
-from scenograph.pipelines import cut_to_canvas
 from scenograph.pretrained.networks import load_vgg19
 from scenograph.scenes.batch import SceneBatch
+from scenograph.scenes.completion import cut_to_canvas
 from scenograph.scenes.scene import Scene, SceneObject
 
 NAMES = VOCABULARY.with_image_object().to_dict()

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from scenograph import Pipeline
+from scenograph.cli.main import run
 from scenograph.errors import UserError
 from scenograph.evaluation.agreement import object_agreement
 from scenograph.models.registry import AutoModel, shipped_models
-from scenograph.pipelines import DEFAULT_CLASSIFIER, DEFAULT_IMAGE, DEFAULT_LAYOUT, check_names, complete_attributes
+from scenograph.pipelines import DEFAULT_CLASSIFIER, DEFAULT_IMAGE, DEFAULT_LAYOUT, check_names
+from scenograph.pipelines.provenance import read_record
 from scenograph.scenes.batch import SceneBatch
+from scenograph.scenes.completion import complete_attributes
 from scenograph.scenes.scene import Scene, SceneObject
 from scenograph.scenes.scoring import layout_figures_of_scenes, relations_hold, totals
 from scenograph.scenes.text import scene_from_text
@@ -154,3 +159,34 @@ def test_bad_input(pipe):
         Pipeline.from_pretrained(image=DEFAULT_LAYOUT, device="cpu")
     with pytest.raises(UserError, match="places no objects"):
         Pipeline.from_pretrained(layout=DEFAULT_IMAGE, device="cpu")
+
+
+def test_pictures_saved_from_python_are_made_again_by_the_command(pipe, tmp_path, monkeypatch, capsys):
+    made = pipe([TEXT, "cube"], seeds=[3], steps=2)
+    paths = made.save(tmp_path / "saved", "pair")
+    assert [path.name for path in paths] == ["pair-0-seed3.png", "pair-1-seed3.png"]
+    assert made.save(tmp_path / "saved", "pair") == paths  # they are there already
+    made.images[0].save(tmp_path / "one.png")
+    for saved, name in ((paths[0], "pair-seed3.png"), (tmp_path / "one.png", "one-seed3.png")):
+        command = ["scenograph", "generate", str(saved), "--out", str(tmp_path / "again"), "--device", "cpu"]
+        monkeypatch.setattr(sys, "argv", command)
+        with pytest.raises(SystemExit) as stop:
+            run()
+        assert not stop.value.code, capsys.readouterr().err
+        again = np.asarray(Image.open(tmp_path / "again" / name)).astype(int)
+        assert np.abs(again - np.asarray(made.images[0])).max() <= 1
+    with pytest.raises(UserError, match=r"pair-0-seed3.png exists and differs"):
+        pipe(["sphere", "cube"], seeds=[3]).save(tmp_path / "saved", "pair")
+    made.images[0].resize((8, 8)).save(tmp_path / "small.png")
+    assert read_record(tmp_path / "small.png") is None
+
+
+def test_options_are_checked_by_name_and_value(pipe):
+    for options, message in (
+        ({"step": 3}, "no option 'step' .did you mean 'steps'"),
+        ({"steps": 0}, "steps 0: must be at least 1"),
+        ({"size": 5000}, "size 5000: must be at most 2048"),
+        ({"precision": "bf32"}, "unknown precision 'bf32': use no, bf16"),
+    ):
+        with pytest.raises(UserError, match=message):
+            pipe("cube", **options)

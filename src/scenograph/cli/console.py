@@ -20,7 +20,7 @@ from rich.progress import (
 )
 
 from scenograph.errors import UserError
-from scenograph.files import write_atomically
+from scenograph.files import would_replace, write_atomically
 
 BATCH = 32
 """Scenes that are placed or drawn at once."""
@@ -88,7 +88,7 @@ def write_files(files: Sequence[tuple[Path, bytes]], overwrite: bool) -> None:
     if not overwrite:
         for path, content in files:
             if path.exists() and path.read_bytes() != content:
-                raise in_the_way(path)
+                raise would_replace(path)
     for path, content in files:
         write_atomically(path, content)
 
@@ -100,8 +100,3 @@ def say_written(pictures: Sequence[Path], others: Sequence[Path] = ()) -> None:
         console.print(f"wrote {path}")
     if many and pictures:
         console.print(f"wrote {len(pictures)} pictures, {pictures[0]} to {pictures[-1].name}")
-
-
-def in_the_way(path: Path) -> UserError:
-    """For a file that is not to be replaced unasked."""
-    return UserError(f"{path} exists and differs; add --overwrite, or choose another --out")

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from scenograph.data.source import Skip
+from scenograph.errors import unreadable
 
 MAX_PIXELS = 100_000_000
 """Larger pictures are left out: a few kilobytes of PNG can claim gigabytes of pixels."""
@@ -114,3 +115,12 @@ def _same_shape(found: tuple[int, int], annotated: tuple[int, int]) -> bool:
     ratio = found[0] * annotated[1] / max(found[1] * annotated[0], 1)
     # A pixel of rounding matters in very small or narrow pictures.
     return abs(ratio - 1) <= ASPECT_TOLERANCE + 1 / min(*found, *annotated)
+
+
+def read_rgb(path: Path) -> Image.Image:
+    """A picture file in RGB, the right way up. Raises ``UserError`` for what is no picture, or not whole."""
+    try:
+        with Image.open(path) as picture:
+            return to_rgb(ImageOps.exif_transpose(picture))
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise unreadable(path, error, "not a picture") from error

@@ -2,42 +2,64 @@
 
 from __future__ import annotations
 
-from scenograph.pipelines.options import GenerateOptions
-from scenograph.pipelines.pipeline import (
-    DEFAULT_CLASSIFIER,
-    DEFAULT_IMAGE,
-    DEFAULT_LAYOUT,
-    TRUNCATION,
-    Encoding,
-    Generation,
-    Pipeline,
-    check_contradictions,
-    check_model_names,
-    check_names,
-    complete_attributes,
-    cut_to_canvas,
-    load_layout_model,
-    place_objects,
-    warn_of_crowds,
-    with_layout,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scenograph.pipelines.checks import check_contradictions, check_model_names, check_names, warn_of_crowds
+    from scenograph.pipelines.options import GenerateOptions
+    from scenograph.pipelines.pipeline import (
+        DEFAULT_CLASSIFIER,
+        DEFAULT_IMAGE,
+        DEFAULT_LAYOUT,
+        Encoding,
+        Generation,
+        Pipeline,
+    )
+    from scenograph.pipelines.placing import load_layout_model, place_objects, read_to_place
+    from scenograph.pipelines.provenance import RecordedImage, Request
 
 __all__ = [
     "DEFAULT_CLASSIFIER",
     "DEFAULT_IMAGE",
     "DEFAULT_LAYOUT",
-    "TRUNCATION",
     "Encoding",
     "GenerateOptions",
     "Generation",
     "Pipeline",
+    "RecordedImage",
+    "Request",
     "check_contradictions",
     "check_model_names",
     "check_names",
-    "complete_attributes",
-    "cut_to_canvas",
     "load_layout_model",
     "place_objects",
+    "read_to_place",
     "warn_of_crowds",
-    "with_layout",
 ]
+
+_HOME = {
+    "check_contradictions": "scenograph.pipelines.checks",
+    "check_model_names": "scenograph.pipelines.checks",
+    "check_names": "scenograph.pipelines.checks",
+    "warn_of_crowds": "scenograph.pipelines.checks",
+    "GenerateOptions": "scenograph.pipelines.options",
+    "DEFAULT_CLASSIFIER": "scenograph.pipelines.pipeline",
+    "DEFAULT_IMAGE": "scenograph.pipelines.pipeline",
+    "DEFAULT_LAYOUT": "scenograph.pipelines.pipeline",
+    "Encoding": "scenograph.pipelines.pipeline",
+    "Generation": "scenograph.pipelines.pipeline",
+    "Pipeline": "scenograph.pipelines.pipeline",
+    "load_layout_model": "scenograph.pipelines.placing",
+    "place_objects": "scenograph.pipelines.placing",
+    "read_to_place": "scenograph.pipelines.placing",
+    "RecordedImage": "scenograph.pipelines.provenance",
+    "Request": "scenograph.pipelines.provenance",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use, so that help texts need not load torch."""
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'scenograph.pipelines' has no attribute {name!r}")

@@ -6,13 +6,13 @@ Adding an option touches this class and the place that uses it.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from scenograph.devices import Precision
-from scenograph.errors import validate
+from scenograph.errors import UserError, rule_and_value, suggest
 
 
 class GenerateOptions(BaseModel):
@@ -54,8 +54,35 @@ class GenerateOptions(BaseModel):
     )
     precision: Precision = Field(default="no", description="bf16 is faster where the hardware computes in it.")
 
+    def given(self) -> dict[str, Any]:
+        """The options that were given, by name."""
+        return {name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set}
+
+    def recorded(self) -> dict[str, Any]:
+        """The options that were given, as a picture's record holds them; a switch that is off is not recorded."""
+        values = {name: value for name, value in self.given().items() if value not in (None, False)}
+        if isinstance(style := values.get("style"), Image.Image):
+            values["style"] = getattr(style, "filename", "") or "(a picture in memory)"
+        return values | ({"style": str(values["style"])} if "style" in values else {})
+
     def changed(self, **changes: Any) -> Self:
         """These options with some changed; None changes nothing. Raises ``UserError`` for unknown names and values."""
         given = {name: value for name, value in changes.items() if value is not None}
-        own = {name: getattr(self, name) for name in type(self).model_fields}
-        return validate(type(self), own | given, "options") if given else self
+        try:
+            return type(self).model_validate(self.given() | given) if given else self
+        except ValidationError as error:
+            raise UserError(_complaint(error)) from error
+
+
+def _complaint(error: ValidationError) -> str:
+    """The first wrong option: its name, its value and what is allowed."""
+    first = error.errors()[0]
+    name, value, limits = str(first["loc"][0]), first["input"], first.get("ctx", {})
+    if first["type"] == "extra_forbidden":
+        return f"no option {name!r} {suggest(name, GenerateOptions.model_fields)}"
+    for limit, word in (("ge", "at least"), ("le", "at most")):
+        if limit in limits:
+            return f"{name} {value}: must be {word} {limits[limit]:g}"
+    if name == "precision":
+        return f"unknown precision {value!r}: use {', '.join(get_args(Precision))}"
+    return f"{name}: {rule_and_value(first)}"

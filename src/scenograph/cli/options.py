@@ -1,0 +1,84 @@
+"""Options of generation on the command line, made from the one place that declares them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import typer
+from annotated_types import Ge, Le
+
+from scenograph.errors import validate
+from scenograph.pipelines.options import GenerateOptions
+
+ModelName = Annotated[
+    str | None,
+    typer.Option("--model", metavar="MODEL", help="Model that places objects and renders, such as an imported sg2im."),
+]
+LayoutName = Annotated[
+    str | None,
+    typer.Option("--layout", metavar="MODEL", help="Model that places objects. (default: the shipped one)"),
+]
+ImageName = Annotated[
+    str | None, typer.Option("--image", metavar="MODEL", help="Model that renders. (default: the shipped one)")
+]
+Device = Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:1, mps, ...")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]
+
+
+def takes_options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for each of these fields of ``GenerateOptions``, all of them without names.
+
+    The command has a parameter ``options``, in whose place the options of the command line stand; it receives them as
+    one object.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        fields = names or tuple(GenerateOptions.model_fields)
+        hints = get_type_hints(command, include_extras=True)
+        parameters: list[inspect.Parameter] = []
+        for parameter in inspect.signature(command).parameters.values():
+            if parameter.name == "options":
+                parameters += [_parameter(name) for name in fields]
+            else:
+                by_name = inspect.Parameter.KEYWORD_ONLY
+                parameters.append(parameter.replace(kind=by_name, annotation=hints[parameter.name]))
+
+        def run(**values: Any) -> None:
+            given = {name: values.pop(name) for name in fields}
+            chosen = {name: value for name, value in given.items() if value not in (None, False)}
+            command(**values, options=validate(GenerateOptions, chosen, "options"))
+
+        run.__doc__, run.__name__ = command.__doc__, command.__name__
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        return run
+
+    return decorate
+
+
+def _parameter(name: str) -> inspect.Parameter:
+    """The option of a field: its flag, type, limits, help and default, which is None where nothing is given."""
+    field = GenerateOptions.model_fields[name]
+    limits: dict[str, Any] = {}
+    for limit in field.metadata:
+        if isinstance(limit, Ge):
+            limits["min"] = limit.ge
+        if isinstance(limit, Le):
+            limits["max"] = limit.le
+    kind: Any = _kind(field.annotation)
+    text = str(field.description)
+    if field.default not in (None, False):
+        text = f"{text} (default: {field.default})"
+    option = typer.Option(f"--{name.replace('_', '-')}", help=text, **limits)
+    annotation = Annotated[bool, option] if kind is bool else Annotated[kind | None, option]
+    default = False if kind is bool else None
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _kind(annotation: Any) -> Any:
+    """What the command line reads: of alternatives the first."""
+    if get_origin(annotation) is Literal or not get_args(annotation):
+        return annotation
+    return next(kind for kind in get_args(annotation) if kind is not type(None))

@@ -1,0 +1,67 @@
+"""Checks of scenes before anything is rendered: names, contradictions, and more objects than a model learned from."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from scenograph.errors import UserError, for_all
+from scenograph.models.base import Model
+from scenograph.scenes.canonical import agreed
+from scenograph.scenes.completion import is_open, without_unknown_attributes, without_unknown_spatial
+from scenograph.scenes.scene import Scene, with_places
+
+log = logging.getLogger(__name__)
+
+
+def without_contradictions(scenes: Sequence[Scene], refine: bool) -> list[Scene]:
+    """The scenes without relations that contradict others, each with a warning.
+
+    With ``refine`` they are kept, and a contradiction is a ``UserError``, since no boxes can show it.
+    """
+    if refine:
+        check_contradictions(scenes)
+        return list(scenes)
+    return agreed(scenes)
+
+
+def check_contradictions(scenes: Sequence[Scene]) -> None:
+    """Raise ``UserError`` naming every scene whose relations no boxes can show, so that it cannot be refined."""
+    from scenograph.scenes.solver import check_relations  # its solver takes a while to import
+
+    for_all(lambda each: check_relations(*each), with_places(scenes))
+
+
+def check_names(
+    scenes: Sequence[Scene],
+    image: Model | None,
+    layout: Model | None,
+    refine: bool = False,
+    remedy: str = "give every object a box, or name a layout model that knows it with --layout",
+) -> None:
+    """Raise ``UserError`` at the first name that a model does not know.
+
+    The layout model's names matter where boxes are missing, and attributes that it does not know never do. ``remedy``
+    ends messages about them. With ``refine``, models need not know spatial predicates, which the solver handles.
+    """
+    if image is not None:
+        check_model_names("image", image, scenes, refine)
+    if layout is not None:
+        asked = [without_unknown_attributes(scene, layout.vocabulary) for scene in scenes if is_open(scene)]
+        check_model_names("layout", layout, asked, refine, f"; {remedy}")
+
+
+def check_model_names(half: str, model: Model, scenes: Sequence[Scene], refine: bool, remedy: str = "") -> None:
+    """:func:`check_names` for one model, which messages call the image or the layout model."""
+    try:
+        model.vocabulary.check([without_unknown_spatial(s, model.vocabulary) for s in scenes] if refine else scenes)
+    except UserError as error:
+        raise UserError(f"the {half} model ({model.name}): {error}{remedy}") from error
+
+
+def warn_of_crowds(model: Model, scenes: Sequence[Scene]) -> None:
+    """Warn if a scene has more objects than the scenes that a model learned from."""
+    most, found = model.config.max_objects, max((len(scene.objects) for scene in scenes), default=0)
+    if most is not None and found > most:
+        done = "drawn" if "image" in model.roles else "placed"
+        log.warning("a scene has %d objects, %s saw at most %d in training: all are %s", found, model.name, most, done)

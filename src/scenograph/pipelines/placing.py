@@ -1,0 +1,90 @@
+"""The one way to place objects: candidates are sampled, the lowest-cost one is kept, and boxes may be refined."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from scenograph.devices import Precision, half_precision, keep_freed_memory, warn_of_imitation
+from scenograph.errors import UserError
+from scenograph.models.base import Model
+from scenograph.models.registry import AutoModel
+from scenograph.pipelines.checks import check_model_names, warn_of_crowds, without_contradictions
+from scenograph.pipelines.latents import seeded_generators
+from scenograph.pipelines.options import GenerateOptions
+from scenograph.scenes.batch import SceneBatch
+from scenograph.scenes.completion import is_open, with_layout, without_unknown_attributes, without_unknown_spatial
+from scenograph.scenes.scene import Scene
+from scenograph.scenes.scoring import layout_costs
+
+CANDIDATES: int = GenerateOptions.model_fields["candidates"].default
+
+
+def load_layout_model(name: str | Path, device: torch.device, precision: Precision) -> Model:
+    """A model that places objects, ready for inference in a precision. Raises ``UserError`` for one that does not."""
+    model = AutoModel.from_pretrained(name)
+    if "layout" not in model.roles:
+        raise UserError(f"--layout {name}: is a {model.name}, which places no objects")
+    warn_of_imitation(device, precision)
+    keep_freed_memory(device)
+    return model.for_inference().to(device)
+
+
+def read_to_place(model: Model, scenes: Sequence[Scene], refine: bool = False) -> list[Scene]:
+    """Scenes checked for a layout model alone.
+
+    Raises ``UserError`` for names that it does not know and, with ``refine``, for contradictory relations, which are
+    otherwise left out with a warning.
+    """
+    check_model_names("layout", model, scenes, refine)
+    warn_of_crowds(model, scenes)
+    return without_contradictions(scenes, refine)
+
+
+def place_objects(
+    model: Model,
+    scenes: Sequence[Scene],
+    seeds: Sequence[int],
+    refine: bool = False,
+    candidates: int = CANDIDATES,
+    precision: Precision = "no",
+) -> list[Scene]:
+    """Choose boxes, and masks where the model has them, for the objects that have none.
+
+    Args:
+        model: A model that places objects.
+        scenes: Scenes whose names it knows.
+        seeds: One per scene.
+        refine: Then move these boxes, and only these, so that every relation holds.
+        candidates: Layouts sampled per scene by stochastic models; the lowest-cost one is kept.
+        precision: The network's.
+    """
+    if not any(map(is_open, scenes)):
+        return list(scenes)
+    known = [without_unknown_attributes(scene, model.vocabulary) for scene in scenes]
+    if refine:
+        known = [without_unknown_spatial(scene, model.vocabulary) for scene in known]
+    batch = batch_for(model, known)
+    with torch.inference_mode(), half_precision(model.device, precision):
+        outputs = model.candidates(batch, candidates, seeded_generators(seeds, "layout"))
+    boxes = torch.stack([output.boxes for output in outputs if output.boxes is not None])  # (candidates, O, 4)
+    costs = np.stack([layout_costs(candidate, batch, model.vocabulary) for candidate in boxes])
+    best = torch.from_numpy(costs.argmin(axis=0)).to(batch.object_to_image)[batch.object_to_image]
+    rows = torch.arange(len(best), device=best.device)
+    masks = [output.masks.float() for output in outputs if output.masks is not None]
+    placed = with_layout(scenes, boxes[best, rows], torch.stack(masks)[best, rows] if masks else None)
+    if not refine:
+        return placed
+    from scenograph.scenes.solver import refine as refine_boxes  # its solver takes a while to import
+
+    movable = [[thing.box is None for thing in scene.objects] for scene in scenes]
+    return [refine_boxes(scene, free) for scene, free in zip(placed, movable, strict=True)]
+
+
+def batch_for(model: Model, scenes: Sequence[Scene]) -> SceneBatch:
+    """The scenes as tensors on a model's device, with masks of its size."""
+    mask_size = getattr(model.config, "mask_size", 0) or 16
+    return SceneBatch.from_scenes(scenes, model.vocabulary, mask_size).to(model.device)

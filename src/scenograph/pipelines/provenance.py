@@ -1,0 +1,185 @@
+"""Where a picture comes from: the record in each PNG, what is already there, and the request that makes it again.
+
+A record holds the scene, the seed, the options, and the names and checksums of the models. The same request finds the
+pictures that an interrupted run left behind, and a picture is a request for itself.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from pydantic import BaseModel, Field, NonNegativeInt
+
+from scenograph.errors import UserError, unreadable, validate
+from scenograph.files import would_replace
+from scenograph.pipelines.options import GenerateOptions
+from scenograph.scenes.scene import Scene
+from scenograph.version import __version__
+
+METADATA = "scenograph"
+"""PNG text field that holds the record."""
+MODELS = ("model", "layout", "image")
+"""The models that a request may name."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to render and with what."""
+
+    scenes: list[Scene]
+    seeds: list[int]
+    models: dict[str, str | None]
+    """Names by :data:`MODELS`; None where the default is used."""
+    options: GenerateOptions
+    stem: str | None = None
+    """Of file names."""
+    digests: dict[str, str] = field(default_factory=dict)
+    """Checksums of the layout model, the image model and the style, by which a picture knows what made it."""
+
+    def record(self, scene: Scene, seed: int) -> str:
+        """What the picture of a scene and a seed says about its making, as JSON."""
+        return json.dumps({"scene": scene.to_dict(), "seed": seed, **self._common()})
+
+    def sheet_record(self) -> str:
+        """The same for a sheet of all pictures."""
+        return json.dumps({"scenes": [scene.to_dict() for scene in self.scenes], **self._common()})
+
+    def file_name(self, number: int, seed: int) -> str:
+        """Of the picture of scene ``number``."""
+        return f"{self.scene_stem(number)}-seed{seed}.png"
+
+    def scene_stem(self, number: int) -> str:
+        """How names of files about scene ``number`` begin."""
+        return f"{self.stem}-{number}" if len(self.scenes) > 1 else str(self.stem)
+
+    def _common(self) -> dict[str, Any]:
+        common = {**self.models, **self.options.recorded(), "stem": self.stem, "digests": self.digests}
+        return {key: value for key, value in common.items() if value is not None} | {"version": __version__}
+
+
+@dataclass(frozen=True)
+class PlannedPicture:
+    """A picture that a request asks for."""
+
+    scene: Scene
+    seed: int
+    path: Path
+    record: str
+    exists: bool
+    """Whether it was rendered before."""
+
+
+class _Record(BaseModel):
+    """What a picture, which may be anybody's, says about its making, besides its options."""
+
+    scene: dict[str, Any]
+    seed: NonNegativeInt
+    stem: str | None = Field(default=None, pattern=r"^[^/\\\x00]+$")  # of a file to be written
+    model: str | None = None
+    layout: str | None = None
+    image: str | None = None
+    digests: dict[str, str] = {}
+
+
+class RecordedImage(Image.Image):
+    """A picture whose PNG files hold its record, so that ``scenograph generate picture.png`` makes it again."""
+
+    record: str = ""
+
+    @staticmethod
+    def of(image: Image.Image, record: str) -> RecordedImage:
+        """The same picture with a record."""
+        recorded = RecordedImage()
+        recorded.__dict__.update(image.__dict__)
+        recorded.record = record
+        return recorded
+
+    def save(self, fp: str | bytes | Path | IO[bytes], format: str | None = None, **params: Any) -> None:  # type: ignore[override]
+        """As in Pillow; a PNG holds the record."""
+        super().save(fp, format, **{"pnginfo": png_info(self.record), **params})
+
+
+def png_info(record: str) -> PngInfo:
+    """The text chunk that holds a record."""
+    info = PngInfo()
+    info.add_itxt(METADATA, record)
+    return info
+
+
+def png_bytes(picture: Image.Image, record: str) -> bytes:
+    """A PNG file that holds a record."""
+    stream = io.BytesIO()
+    picture.save(stream, "PNG", pnginfo=png_info(record))
+    return stream.getvalue()
+
+
+def plan_pictures(request: Request, out: Path, overwrite: bool) -> list[PlannedPicture]:
+    """Every picture of a request, scene by scene and seed by seed.
+
+    Raises ``UserError`` if one would replace another file.
+    """
+    result = []
+    for number, scene in enumerate(request.scenes):
+        for seed in request.seeds:
+            path, record = out / request.file_name(number, seed), request.record(scene, seed)
+            exists = not overwrite and path.exists()
+            if exists and not has_record(path, record):
+                raise would_replace(path)
+            result.append(PlannedPicture(scene, seed, path, record, exists))
+    return result
+
+
+def read_record(path: Path) -> str | None:
+    """The record of a picture, None without one. Raises ``UserError`` if the file is no picture, or not whole."""
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+            text = picture.info.get(METADATA)
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise unreadable(path, error, "not a picture") from error
+    return text if isinstance(text, str) else None
+
+
+def has_record(path: Path, record: str) -> bool:
+    """Whether a file is a whole picture with this record."""
+    try:
+        return read_record(path) == record
+    except UserError:
+        return False
+
+
+def request_from_picture(
+    path: Path, models: dict[str, str | None], seeds: Sequence[int] | None, options: dict[str, Any]
+) -> Request:
+    """The request in a picture's record; models, seeds and options that are given win.
+
+    Raises ``UserError`` for a picture without a record and for a record of another form.
+    """
+    text = read_record(path)
+    if text is None:
+        raise UserError(f"{path} was not made by scenograph: it holds no scene; give a scene file or text")
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: its scene cannot be read: {error}") from error
+    if isinstance(value, dict) and "scenes" in value:
+        raise UserError(f"{path} is a sheet of several pictures; give one of them")
+    where = f"{path}, as it was made"
+    made = validate(_Record, value, where)
+    recorded = {name: value[name] for name in GenerateOptions.model_fields if value.get(name) is not None}
+    same = not any(models.values())
+    return Request(
+        [Scene.from_dict(made.scene, f"{path}, scene")],
+        list(seeds) if seeds else [made.seed],
+        {name: getattr(made, name) for name in MODELS} if same else models,
+        validate(GenerateOptions, recorded, where).changed(**options),
+        made.stem or path.stem,
+        made.digests if same else {},
+    )

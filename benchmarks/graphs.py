@@ -60,7 +60,7 @@ def trained(name: str, overrides: list[str], arguments: argparse.Namespace) -> M
 def placed(model: Model, scene: Scene) -> Scene:
     """The scene with the model's one layout."""
     batch = SceneBatch.from_scenes([scene], model.vocabulary)
-    boxes = model.encode(batch.with_layout(torch.full_like(batch.boxes, float("nan")))).boxes
+    boxes = model.place(batch.with_layout(torch.full_like(batch.boxes, float("nan")))).boxes
     assert boxes is not None
     things = (replace(thing, box=tuple(box)) for thing, box in zip(scene.objects, boxes.tolist(), strict=True))
     return replace(scene, objects=tuple(things))

@@ -73,7 +73,7 @@ def test_recorded_pictures(golden, name):
             wanted = expected[f"eval_{kind}_test1_img"]
             torch.testing.assert_close(model.render(model.paint(batch)), wanted, **CLOSE)
             faster = model.for_inference()
-            torch.testing.assert_close(faster.render(faster.encode(batch).layout), wanted, **CLOSE)
+            torch.testing.assert_close(faster.render(faster.condition(batch).condition), wanted, **CLOSE)
         given = scene_batch(inputs, inputs["boxes"], inputs.get("masks"))
         model.train()
         torch.testing.assert_close(model.render(model.paint(given)), expected["train_img"], **CLOSE)
@@ -92,7 +92,7 @@ def test_attspade_draws_at_the_size_it_was_made_for(upsampling):
     with pytest.raises(ValueError, match="must be a multiple of 32"):
         AttSpadeConfig(**{**config, "image_size": 100})
     with pytest.raises(UserError, match="needs a box for every object"):
-        model.encode(SceneBatch.from_scenes([Scene((SceneObject("cube"),))], names))
+        model.condition(SceneBatch.from_scenes([Scene((SceneObject("cube"),))], names))
 
 
 def test_norms_over_each_picture_take_no_heed_of_the_others():

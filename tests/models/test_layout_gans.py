@@ -215,7 +215,7 @@ def test_pixel_noise_can_be_switched_off():
             torch.nn.init.constant_(block.noise1, 1.0)
     batch = SceneBatch.from_scenes([layout_scene()], noisy.vocabulary, 32)
     for model, equal in ((noisy.eval(), False), (plain.eval(), True)):
-        layout = model.encode(batch, [torch.Generator().manual_seed(0)]).layout
+        layout = model.condition(batch, [torch.Generator().manual_seed(0)]).condition
         first, second, again = (model.render(layout, [torch.Generator().manual_seed(i)]) for i in (1, 2, 1))
         assert torch.equal(first, again) and torch.equal(first, second) == equal
 
@@ -225,7 +225,7 @@ def test_objects_have_looks_of_their_own():
     pipe = Pipeline(lama())
 
     def styles(scene, seed=0, **options):
-        return pipe.encode(scene, seeds=[seed], **options).layout.styles[0]
+        return pipe.encode(scene, seeds=[seed], **options).condition.styles[0]
 
     def with_seeds(*seeds):
         scene = layout_scene(2)
@@ -248,8 +248,8 @@ def test_objects_have_looks_of_their_own():
 def test_truncation_bounds_latents(monkeypatch):
     pipe = Pipeline(lama())
     seen = []
-    encode = pipe.image.encode
-    monkeypatch.setattr(pipe.image, "encode", lambda batch, *rest: seen.append(batch) or encode(batch, *rest))
+    condition = pipe.image.condition
+    monkeypatch.setattr(pipe.image, "condition", lambda batch, *rest: seen.append(batch) or condition(batch, *rest))
     pipe(layout_scene(), seeds=range(20), truncation=0.5)
     pipe(layout_scene(), seeds=range(20))
     for batch, most in zip(seen, (0.5, 2.0), strict=True):
@@ -265,13 +265,13 @@ def test_given_masks_replace_predicted_ones(name):
     scene = layout_scene(1)
     scene = replace(scene, objects=(replace(scene.objects[0], box=(0.0, 0.0, 1.0, 1.0), mask=left),))
     batch = SceneBatch.from_scenes([scene], model.vocabulary, size)
-    output = model.encode(batch, [torch.Generator().manual_seed(0)])
+    output = model.condition(batch, [torch.Generator().manual_seed(0)])
     assert torch.equal(output.masks[0] > 0.5, torch.from_numpy(left))
-    plane = output.layout.planes[0, 0]
+    plane = output.condition.planes[0, 0]
     half = plane.shape[1] // 2
     assert plane[:, : half - 4].min() > 0.1 and plane[:, half + 4 :].max() < 1e-6
     if name == "lostgan 2":
-        assert not output.layout.regions[0, 0, :, half + 4 :].any()
+        assert not output.condition.regions[0, 0, :, half + 4 :].any()
     shown = Pipeline(model)(scene).scenes[0].objects[0].mask
     assert np.array_equal(shown, left)
 
@@ -287,16 +287,16 @@ def test_more_objects_than_in_training_are_all_drawn(caplog):
     pipe = Pipeline(lama())
     with caplog.at_level(logging.WARNING):
         encoding = pipe.encode(layout_scene(40))
-    assert encoding.layout.planes.shape[1] == 40
+    assert encoding.condition.planes.shape[1] == 40
     assert "a scene has 40 objects, lama saw at most 8 in training: all are drawn" in caplog.text
 
 
 def test_an_image_object_covers_the_canvas():
     model = lama(image_object=True).eval()
     batch = SceneBatch.from_scenes([layout_scene(2), layout_scene(1)], model.vocabulary, 32)
-    output = model.encode(batch)
-    assert output.layout.planes.shape[1] == 3 and len(output.masks) == 3
-    assert output.layout.planes[0, 2].mean() > 0.1 and output.layout.planes[1, 1].mean() > 0.1
+    output = model.condition(batch)
+    assert output.condition.planes.shape[1] == 3 and len(output.masks) == 3
+    assert output.condition.planes[0, 2].mean() > 0.1 and output.condition.planes[1, 1].mean() > 0.1
 
 
 def test_boxes_beyond_the_canvas_are_cut_and_said(caplog):

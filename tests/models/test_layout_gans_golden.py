@@ -135,12 +135,12 @@ def test_lama_generator(golden, tmp_path, size):
         for name, module in model.named_modules()
     ]
     with torch.no_grad():
-        encoded = model.encode(slots(data))
-        picture = model.draw(encoded.layout, noise_maps(data))
+        encoded = model.condition(slots(data))
+        picture = model.draw(encoded.condition, noise_maps(data))
     for hook in hooks:
         hook.remove()
     close(picture, expected["image"], 1e-4)
-    close(encoded.layout.planes, expected["mask"], 2e-5)
+    close(encoded.condition.planes, expected["mask"], 2e-5)
     close(encoded.masks, expected["object_mask32"].flatten(0, 1), 2e-5)
     close_to_largest(inner["fc"], expected["inner/fc"], 1e-4)
     close_to_largest(inner["style_mapping"], expected["inner/style_mapping"], 1e-4)
@@ -149,15 +149,15 @@ def test_lama_generator(golden, tmp_path, size):
         close_to_largest(inner[f"blocks.{number}"], block, 1e-4)
     fast = model.for_inference()
     with torch.no_grad():
-        close(fast.draw(fast.encode(slots(data)).layout, noise_maps(data)), expected["image"], 1e-4)
+        close(fast.draw(fast.condition(slots(data)).condition, noise_maps(data)), expected["image"], 1e-4)
     trained = arrays(folder / "train_forward.npz")
     model.train()
     with torch.no_grad():
-        encoded = model.encode(slots(trained))
-        picture = model.draw(encoded.layout, noise_maps(trained))
+        encoded = model.condition(slots(trained))
+        picture = model.draw(encoded.condition, noise_maps(trained))
     stride = json.loads((folder / "config.json").read_text())["train_forward_image_stride"]
     close(picture[:, :, ::stride, ::stride], trained["image"], 1e-3)
-    close(encoded.layout.planes.mean(dim=(2, 3)), trained["mask_mean"], 1e-4)
+    close(encoded.condition.planes.mean(dim=(2, 3)), trained["mask_mean"], 1e-4)
     first = {64: 2, 128: 1, 256: 0}[size]
     rules = (*lama_names.NAMES, (r"^res(\d)\.", lambda found: f"blocks.{int(found[1]) - first}."))
     check_buffers(model, folder / "buffers_after_train_forward.pt", rules)
@@ -175,12 +175,12 @@ def test_lostgan_generator(golden, tmp_path, name):
         for name, module in model.named_modules()
     ]
     with torch.no_grad():
-        encoded = model.encode(slots(data))
-        picture = model.render(encoded.layout)
+        encoded = model.condition(slots(data))
+        picture = model.render(encoded.condition)
     for hook in hooks:
         hook.remove()
     close(picture, expected["image"], 1e-4)
-    close(encoded.layout.planes, expected["mask64"], 2e-5)
+    close(encoded.condition.planes, expected["mask64"], 2e-5)
     close(encoded.masks, expected["object_mask16"].flatten(0, 1), 2e-5)
     stages = [key for key in expected if re.fullmatch(r"inner/res\d", key)]
     for number, key in enumerate(stages):
@@ -192,14 +192,14 @@ def test_lostgan_generator(golden, tmp_path, name):
             close_to_largest(maps[:, : recorded.shape[1], ::stride, ::stride], recorded, 1e-4)
     fast = model.for_inference()
     with torch.no_grad():
-        close(fast.render(fast.encode(slots(data)).layout), expected["image"], 1e-4)
+        close(fast.render(fast.condition(slots(data)).condition), expected["image"], 1e-4)
     trained = arrays(folder / "train_forward.npz")
     model.train()
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout2d):
             module.p = 0.0  # as recorded
     with torch.no_grad():
-        picture = model.render(model.encode(slots(trained)).layout)
+        picture = model.render(model.condition(slots(trained)).condition)
     stride = json.loads((folder / "config.json").read_text())["train_forward_image_stride"]
     close(picture[:, :, ::stride, ::stride], trained["image"], 1e-3)
     first = 2 if name == "v1_64" else 1

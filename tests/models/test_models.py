@@ -17,6 +17,7 @@ from scenograph.data.clevr import VOCABULARY
 from scenograph.errors import UserError
 from scenograph.models import mise_layout
 from scenograph.models.attspade import AttSpade, AttSpadeConfig
+from scenograph.models.base import Rendered, SampledBoxes
 from scenograph.models.lama import Lama, LamaConfig
 from scenograph.models.lostgan import LostGan, LostGanConfig
 from scenograph.models.mise import Mise, MiseConfig
@@ -154,7 +155,7 @@ def test_a_seed_gives_the_same_result_in_any_batch(name):
     both = model(SceneBatch.from_scenes(asked, model.vocabulary), generators(3, 4))
     alone = model(SceneBatch.from_scenes(asked[1:], model.vocabulary), generators(4))
     torch.testing.assert_close(both.boxes[2:], alone.boxes, atol=1e-5, rtol=1e-4)
-    if both.images is not None:
+    if isinstance(both, Rendered):
         torch.testing.assert_close(both.images[1:], alone.images, atol=1 / 100, rtol=0)
         assert both.images.shape == (2, 3, 16, 16) and both.images.abs().max() <= 1
         other = model(SceneBatch.from_scenes(asked[1:], model.vocabulary), generators(5))
@@ -266,8 +267,8 @@ def test_models_say_whether_boxes_depend_on_the_seed(layout):
     graph = [replace(s, objects=tuple(replace(t, box=None) for t in s.objects)) for s in scenes()[:1]]
     batch = SceneBatch.from_scenes(graph, model.vocabulary)
     with torch.no_grad():
-        boxes = [model.encode(batch, generators(seed)).boxes for seed in range(12)]
-    assert any(not torch.equal(boxes[0], other) for other in boxes) == model.samples_boxes
+        boxes = [model.place(batch, generators(seed)).boxes for seed in range(12)]
+    assert any(not torch.equal(boxes[0], other) for other in boxes) == isinstance(model, SampledBoxes)
 
 
 @pytest.mark.parametrize("layout", PLACING)
@@ -280,7 +281,7 @@ def test_candidates_are_the_layouts_made_one_after_the_other(layout, monkeypatch
     graphs = [replace(s, objects=tuple(replace(t, box=None) for t in s.objects)) for s in scenes()]
     batch, seeded = SceneBatch.from_scenes(graphs, model.vocabulary), generators(3, 4)
     with torch.no_grad():
-        single = [model.encode(batch, seeded).boxes for _ in range(5 if model.samples_boxes else 1)]
+        single = [model.place(batch, seeded).boxes for _ in range(5 if isinstance(model, SampledBoxes) else 1)]
         for together in (1, 2 * (len(batch.objects) + len(batch.triples)), 1000):
             monkeypatch.setattr(mise_layout, "TOGETHER", together)
             found = [output.boxes for output in model.candidates(batch, 5, generators(3, 4))]
@@ -334,7 +335,7 @@ def test_no_coordinate_of_a_new_box_head_is_dead():
     for seed in range(10):
         torch.manual_seed(seed)
         model = small_sg2im()
-        boxes = model.encode(SceneBatch.from_scenes([scene], VOCABULARY)).boxes
+        boxes = model.condition(SceneBatch.from_scenes([scene], VOCABULARY)).boxes
         assert (boxes > 0).all(), "a ReLU's gradient ends at zero"
 
 
@@ -356,10 +357,10 @@ def test_the_model_for_inference_draws_the_same(normalization):
     model.eval()
     faster = model.for_inference()
     with torch.no_grad():
-        expected, found = (m.encode(batch, generators(0, 1)) for m in (model, faster))
+        expected, found = (m.condition(batch, generators(0, 1)) for m in (model, faster))
         torch.testing.assert_close(found.masks, expected.masks)
-        torch.testing.assert_close(found.layout, expected.layout, atol=1e-5, rtol=1e-4)
-        torch.testing.assert_close(faster.draw(found.layout), model.draw(expected.layout), atol=1e-4, rtol=1e-3)
+        torch.testing.assert_close(found.condition, expected.condition, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(faster.draw(found.condition), model.draw(expected.condition), atol=1e-4, rtol=1e-3)
         faster.for_inference()
 
 
@@ -428,7 +429,7 @@ def test_one_euler_step_follows_the_velocity():
     torch.manual_seed(0)
     model = SMALL["mise"]().eval()
     torch.nn.init.normal_(model.unet.output.weight, std=0.1)
-    layout = model.encode(SceneBatch.from_scenes(scenes(), VOCABULARY)).layout
+    layout = model.condition(SceneBatch.from_scenes(scenes(), VOCABULARY)).condition
     start = torch.stack([torch.randn(3, 16, 16, generator=g) for g in generators(1, 2)])
     with torch.no_grad():
         expected = (start + model.velocity(start, torch.zeros(2), layout)).clamp(-1, 1)

@@ -13,7 +13,7 @@ from PIL import Image
 from scenograph import Pipeline
 from scenograph.data.vocabularies import class_names, vocabulary_of
 from scenograph.errors import UserError
-from scenograph.models.base import ModelOutput
+from scenograph.models.base import Conditioned
 from scenograph.models.published.checkpoint import rename
 from scenograph.models.published.spade import BLOCKS, ENCODER_NAMES, NAMES, import_spade, join_modulations
 from scenograph.models.spade import Spade, SpadeConfig
@@ -280,7 +280,7 @@ def test_recorded_training(golden, tmp_path, monkeypatch, float64, name):
     objective = SpadeObjective(SpadeObjectiveConfig(gan_loss=gan_loss, feature_weight=0.0), model)
     judge = objective.discriminators["image_discriminator"] = recorded_discriminator(folder, options)
     layout = recorded_layout(model, inputs)
-    monkeypatch.setattr(model, "encode", lambda batch: ModelOutput(layout=layout))
+    monkeypatch.setattr(model, "condition", lambda batch: Conditioned(boxes=batch.boxes, condition=layout))
     noise = iter(expected.get("epsilon", []))
     monkeypatch.setattr("scenograph.training.objectives.spade.normal", lambda draws, shape: next(noise))
     count = len(inputs["image"])
@@ -385,7 +385,7 @@ def test_scenes_become_label_maps():
     things = (SceneObject("label 3", box=(0.25, 0.25, 0.5, 0.5)), SceneObject("label 1", box=(0.0, 0.0, 1.0, 0.75)))
     batch = SceneBatch.from_scenes([Scene(things), Scene(things[::-1])], VOCABULARY, 8)
     model = small()
-    layout = model.encode(batch).layout
+    layout = model.condition(batch).condition
     assert torch.equal(layout.labels[0], layout.labels[1])
     assert layout.labels[0, 12, 12] == 3 and layout.labels[0, 4, 4] == 1 and layout.labels[0, 31, 5] == 5
     assert layout.one_hot().shape == (2, 7, 32, 32)
@@ -417,7 +417,7 @@ def test_styles_belong_to_the_seed_or_to_a_picture():
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(20)  # from the small weights that training starts with
-        layout = model.encode(batch).layout
+        layout = model.condition(batch).condition
         one, other = model.render(layout, [torch.Generator().manual_seed(seed) for seed in (1, 2)])
         assert not torch.allclose(one, other)
         alone = model.render(layout, [torch.Generator().manual_seed(seed) for seed in (2, 1)])
@@ -550,7 +550,7 @@ def test_real_label_maps_stay_what_they_are_as_scenes(golden, stem):
     )
     model = Spade(SpadeConfig(vocabulary=names(182).to_dict(), channels=1))
     scene = scene_from_labels(labels.astype(int), model.vocabulary.categories, instances.astype(int))
-    layout = model.encode(SceneBatch.from_scenes([scene], model.vocabulary, model.config.mask_size)).layout
+    layout = model.condition(SceneBatch.from_scenes([scene], model.vocabulary, model.config.mask_size)).condition
     wanted = torch.from_numpy(labels.astype(int))[None]
     assert (layout.labels == torch.where(wanted == 255, 182, wanted)).float().mean() > 0.999
     edges = instance_edges(torch.from_numpy(instances.astype(int))[None])
@@ -585,7 +585,7 @@ def test_label_maps_become_scenes_and_label_maps_again(tmp_path):
     assert [thing.category for thing in scene.objects] == ["label 1", "label 3", "label 1"]
     assert scene.objects[2].box == (4 / 32, 24 / 32, 10 / 32, 30 / 32)
     model = small()
-    layout = model.encode(SceneBatch.from_scenes([scene], VOCABULARY, 64)).layout
+    layout = model.condition(SceneBatch.from_scenes([scene], VOCABULARY, 64)).condition
     again = torch.where(layout.labels[0] == 5, 255, layout.labels[0]).numpy()
     assert (again == labels).mean() > 0.95
     Image.fromarray(labels.astype(np.uint8)).save(tmp_path / "map.png")

@@ -306,7 +306,7 @@ def test_exact_graphs_are_read_the_same_in_other_words():
     assert int(graphs[0].implied.sum()) == sum(2 * (math.comb(n, 2) - (n - 1)) for n in (1, 2, 5, 12))
     outputs = [model(batch, [torch.Generator().manual_seed(i) for i in range(4)]) for batch in batches]
     assert torch.equal(outputs[0].boxes, outputs[1].boxes) and torch.equal(outputs[0].masks, outputs[1].masks)
-    assert not model.samples_boxes and "converses" not in WsgcObjective(WsgcObjectiveConfig(), model).phases
+    assert not model.samples_converses and "converses" not in WsgcObjective(WsgcObjectiveConfig(), model).phases
 
 
 def test_edges_that_lead_back_are_outvoted():
@@ -369,7 +369,7 @@ def test_exact_graphs_keep_contradictions_and_what_has_no_known_converse():
     graph = model.canonicalize(SceneBatch.from_scenes([scene], model.vocabulary))
     stated = {tuple(row) for row in graph.triples[~graph.implied].tolist()}
     assert stated == {(0, left, 1), (1, left, 2), (2, left, 0), (0, holding, 1), (1, holding, 2), (0, holding, 2)}
-    assert model.draws_converses and graph.outcomes.sum() == graph.outcomes[0, holding].sum() == 3
+    assert model.samples_converses and graph.outcomes.sum() == graph.outcomes[0, holding].sum() == 3
 
 
 def one_by_one(count, predicates, rng):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from scenograph.evaluation.report import Sheet
     from scenograph.evaluation.session import Evaluation, Layouts, Subject, Tools
     from scenograph.evaluation.summary import Figure
-    from scenograph.models.base import Model
+    from scenograph.models.base import LayoutModel, Model
     from scenograph.models.object_classifier import ObjectClassifier
     from scenograph.pipelines import Pipeline
     from scenograph.scenes.scene import Scene
@@ -59,7 +59,7 @@ def pipeline_subject(
     return Subject(models, draw, place)
 
 
-def layout_subject(model: Model, protocol: Protocol, name: str, precision: Precision) -> Subject:
+def layout_subject(model: LayoutModel, protocol: Protocol, name: str, precision: Precision) -> Subject:
     """A layout model's layouts alone."""
     from scenograph.evaluation.session import Subject
     from scenograph.pipelines import place_objects

@@ -15,7 +15,7 @@ from pydantic import PositiveInt, model_validator
 from torch import Tensor
 
 from scenograph.errors import UserError
-from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, check_side
+from scenograph.models.base import Conditioned, Generators, ImageModel, ModelConfig, check_side
 from scenograph.nn.embedding import AttributeEmbedding
 from scenograph.nn.layers import channels_last
 from scenograph.nn.painting import box_coordinates, compose_layout, rows_by_image, sample_planes, stacked
@@ -51,13 +51,12 @@ class AttSpadeConfig(ModelConfig):
         return self
 
 
-class AttSpade(Model):
+class AttSpade(ImageModel[Tensor]):
     """The generator; its layout is a map (N, A * embedding_dim [+ 2], S, S). The same picture for any seed."""
 
     name = "attspade"
     Config = AttSpadeConfig
     config: AttSpadeConfig
-    roles = ("image",)
 
     def __init__(self, config: AttSpadeConfig) -> None:
         super().__init__(config)
@@ -75,12 +74,14 @@ class AttSpade(Model):
         """Index 0 is the published ``__image__``."""
         return vocabulary.with_image_object()
 
-    def encode(self, batch: SceneBatch, generators: Generators = None, size: int | None = None) -> ModelOutput:
+    def condition(
+        self, batch: SceneBatch, generators: Generators = None, size: int | None = None
+    ) -> Conditioned[Tensor]:
         """The layout. Every object needs a box; masks that are given decide which object a pixel belongs to."""
         check_side(size, self.config.image_size)
         if not bool(batch.known_boxes.all()):
             raise UserError(f"{self.name} needs a box for every object")
-        return ModelOutput(boxes=batch.boxes, layout=self.paint(batch))
+        return Conditioned(boxes=batch.boxes, condition=self.paint(batch))
 
     @staticmethod
     def attributes(batch: SceneBatch) -> Tensor:
@@ -111,9 +112,9 @@ class AttSpade(Model):
             return planes
         return stacked(planes, batch.object_to_image, batch.num_images)
 
-    def render(self, layout: Tensor, generators: Generators = None, steps: int | None = None) -> Tensor:
+    def render(self, condition: Tensor, generators: Generators = None, steps: int | None = None) -> Tensor:
         """Pictures (N, 3, S, S) in [-1, 1]."""
-        pictures: Tensor = self.generator(layout, *layout.shape[2:])
+        pictures: Tensor = self.generator(condition, *condition.shape[2:])
         return pictures
 
     def for_inference(self) -> Self:

@@ -1,13 +1,14 @@
-"""What every model shares: a validated config, safetensors on disk, and one form of output."""
+"""What models share: a validated config, safetensors on disk, and roles such as placing objects and rendering."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar, get_args
 
 import torch
 from PIL import Image
@@ -22,6 +23,7 @@ from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.vocabulary import Vocabulary
 
 Role = Literal["layout", "image"]
+Condition = TypeVar("Condition")
 Generators = Sequence[torch.Generator] | None
 """One per picture, so that a seed gives the same picture in any batch; None draws from torch's global one."""
 
@@ -48,76 +50,52 @@ class ModelConfig(BaseModel):
         return value
 
 
-@dataclass
-class ModelOutput:
-    """What a model filled in; None where it has nothing to say."""
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """Where the objects of a batch are."""
 
-    boxes: Tensor | None = None
+    boxes: Tensor
     """(O, 4) x0, y0, x1, y1."""
     masks: Tensor | None = None
-    """(O, M, M) in [0, 1], relative to the boxes."""
-    layout: Any = None
-    """The picture's condition in the model's own form (a map (N, C, H, W), or an ``ObjectLayout``), which an editor
-    may keep and render again."""
-    images: Tensor | None = None
+    """(O, M, M) in [0, 1], relative to the boxes; None from models without masks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditioned(Placement, Generic[Condition]):
+    """A batch ready to be rendered."""
+
+    condition: Condition
+    """What the model renders from, in its own form; an editor may keep it and render it again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rendered(Conditioned[Condition]):
+    """A batch with its pictures."""
+
+    images: Tensor
     """(N, 3, H, W) in [-1, 1]."""
-    relation_scores: Tensor | None = None
-    """(T, P) logits over predicates."""
 
 
 class Model(nn.Module):
-    """Base class. Subclasses set ``name``, ``Config`` and ``roles``; define ``encode``, image models ``render`` too."""
+    """Loading and saving, the same for all models. What a model can do stands in the roles that it inherits from."""
 
     name: ClassVar[str]
     Config: ClassVar[type[ModelConfig]]
-    roles: ClassVar[tuple[Role, ...]]
+    roles: ClassVar[tuple[Role, ...]] = ()
+    """Whether it places objects (``layout``), renders pictures (``image``), or both, by the classes it inherits."""
 
     config: ModelConfig
     digest = ""
     """SHA-256 of the settings and weights that it was loaded with."""
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        found = {vars(kind).get("role") for kind in cls.__mro__}
+        cls.roles = tuple(role for role in get_args(Role) if role in found)
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.vocabulary = Vocabulary.from_dict(config.vocabulary)
-
-    def encode(self, batch: SceneBatch, generators: Generators = None, size: int | None = None) -> ModelOutput:
-        """What comes before pixels: boxes and masks, and for image models the layout that :meth:`render` draws.
-
-        Boxes and masks that the scenes have are kept. ``size`` overrides the side of the picture.
-        """
-        raise TypeError(f"{self.name} does not read scenes")
-
-    def candidates(self, batch: SceneBatch, count: int, generators: Generators = None) -> list[ModelOutput]:
-        """``count`` outputs of :meth:`encode`, or one where chance decides nothing."""
-        return [self.encode(batch, generators) for _ in range(count if self.samples_boxes else 1)]
-
-    def render(self, layout: Any, generators: Generators = None, steps: int | None = None) -> Tensor:
-        """Draw layouts: pictures (N, 3, H, W) in [-1, 1]. ``steps`` is for models that sample."""
-        raise TypeError(f"{self.name} draws no pictures")
-
-    def style_latents(self, picture: Image.Image, generators: Sequence[torch.Generator]) -> Tensor:
-        """The style of a picture, drawn by each generator: latents (N, Z) for a batch's ``picture_latents``.
-
-        Raises ``UserError`` for models that read no style off a picture.
-        """
-        raise UserError(f"{self.name}: this model reads no style off a picture; SPADE with an encoder does")
-
-    def forward(self, batch: SceneBatch, generators: Generators = None) -> ModelOutput:
-        """:meth:`encode`, then :meth:`render` if this is an image model."""
-        output = self.encode(batch, generators)
-        if output.layout is not None:
-            output.images = self.render(output.layout, generators)
-        return output
-
-    @property
-    def latent_size(self) -> int:
-        """How many random numbers decide the looks of each object, and of the picture; 0 if objects have none."""
-        return 0
-
-    @property
-    def samples_boxes(self) -> bool:
-        """Whether the boxes of a layout model depend on the seed."""
-        return False
 
     def for_inference(self) -> Self:
         """This model, or a faster equal one that can only infer; in eval mode."""
@@ -161,6 +139,80 @@ class Model(nn.Module):
         settings = json.dumps(config, sort_keys=True)
         model.digest = hashlib.sha256(f"{cls.name} {settings} {digest(path)}".encode()).hexdigest()
         return model.eval()
+
+
+class LayoutModel(Model):
+    """A model that places objects."""
+
+    role: ClassVar[Role] = "layout"
+
+    @abstractmethod
+    def place(self, batch: SceneBatch, generators: Generators = None) -> Placement:
+        """Boxes, and masks from models that have them. Boxes that the scenes give are kept."""
+
+    def candidates(self, batch: SceneBatch, count: int, generators: Generators = None) -> list[Placement]:
+        """Up to ``count`` different placements: only models whose boxes depend on the seed have more than one."""
+        return [self.place(batch, generators)]
+
+    def forward(self, batch: SceneBatch, generators: Generators = None) -> Any:
+        """:meth:`place`."""
+        return self.place(batch, generators)
+
+
+class SampledBoxes(LayoutModel):
+    """The role of layout models whose boxes depend on the seed."""
+
+    def candidates(self, batch: SceneBatch, count: int, generators: Generators = None) -> list[Placement]:
+        """``count`` placements, one after the other from the same generators."""
+        return [self.place(batch, generators) for _ in range(count)]
+
+
+class ImageModel(Model, Generic[Condition]):
+    """A model that renders pictures, in two steps: scenes to a condition, and the condition to pixels."""
+
+    role: ClassVar[Role] = "image"
+
+    @abstractmethod
+    def condition(
+        self, batch: SceneBatch, generators: Generators = None, size: int | None = None
+    ) -> Conditioned[Condition]:
+        """What comes before pixels. ``size`` overrides the side of the picture.
+
+        Raises ``UserError`` for sizes that the model cannot render, and for missing boxes if it places none.
+        """
+
+    @abstractmethod
+    def render(self, condition: Condition, generators: Generators = None, steps: int | None = None) -> Tensor:
+        """Pictures (N, 3, H, W) in [-1, 1]. ``steps`` is for models that sample."""
+
+    def forward(self, batch: SceneBatch, generators: Generators = None) -> Rendered[Condition]:
+        """:meth:`condition`, then :meth:`render`."""
+        made = self.condition(batch, generators)
+        images = self.render(made.condition, generators)
+        return Rendered(boxes=made.boxes, masks=made.masks, condition=made.condition, images=images)
+
+
+class ObjectLatents(ABC):
+    """The role of image models in which every object, and the picture, has a latent of its own."""
+
+    @property
+    @abstractmethod
+    def latent_size(self) -> int:
+        """How many random numbers decide the appearance of each object, and of the picture."""
+
+
+class PictureStyles(ABC):
+    """The role of image models that read a style off a picture."""
+
+    @abstractmethod
+    def style_latents(self, picture: Image.Image, generators: Sequence[torch.Generator]) -> Tensor:
+        """The style of a picture, sampled by each generator: latents (N, Z) for a batch's ``picture_latents``.
+
+        Raises ``UserError`` for a model that was made without the network that reads styles.
+        """
+
+
+NO_STYLE = "this model reads no style off a picture; SPADE with an encoder does"
 
 
 def load_state(model: nn.Module, state: dict[str, Tensor], where: str) -> None:

@@ -20,10 +20,11 @@ from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from scenograph.models.base import (
+    Conditioned,
     Generators,
-    Model,
+    ImageModel,
     ModelConfig,
-    ModelOutput,
+    ObjectLatents,
     check_side,
     noise,
     object_latents,
@@ -33,7 +34,7 @@ from scenograph.models.base import (
 from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.layers import channels_last, orthogonal_
 from scenograph.nn.normalization import BatchNorm2d, LayoutNorm, moments, pixel_shares
-from scenograph.nn.painting import ObjectLayout, sample_masks
+from scenograph.nn.painting import ObjectCondition, sample_masks
 from scenograph.nn.spectral import SpectralConv2d, SpectralLinear, fold_spectral_norms
 from scenograph.nn.upsampling import add_upsampled_, upsampled_conv2d
 from scenograph.scenes.batch import SceneBatch
@@ -76,13 +77,12 @@ class LamaConfig(ModelConfig):
         return self
 
 
-class Lama(Model):
-    """The generator. ``layout`` of its outputs is an :class:`ObjectLayout` whose planes are adapted masks in [0, 2)."""
+class Lama(ObjectLatents, ImageModel[ObjectCondition]):
+    """The generator. Its condition is an :class:`ObjectCondition` whose planes are adapted masks in [0, 2)."""
 
     name = "lama"
     Config = LamaConfig
     config: LamaConfig
-    roles = ("image",)
 
     def __init__(self, config: LamaConfig) -> None:
         super().__init__(config)
@@ -124,8 +124,10 @@ class Lama(Model):
         """Index 0 is the published ``__image__``."""
         return vocabulary.with_image_object()
 
-    def encode(self, batch: SceneBatch, generators: Generators = None, size: int | None = None) -> ModelOutput:
-        """Masks, and the layout with the latents of objects and pictures in it. Every object needs a box."""
+    def condition(
+        self, batch: SceneBatch, generators: Generators = None, size: int | None = None
+    ) -> Conditioned[ObjectCondition]:
+        """Masks, and the condition with the latents of objects and pictures in it. Every object needs a box."""
         check_side(size, self.config.image_size)
         latents = object_latents(batch, self.config.latent_size, generators)
         full = batch
@@ -141,30 +143,30 @@ class Lama(Model):
         pasted, _ = full.padded(sample_masks(full.boxes, masks, side, side))
         padded, _ = full.padded(features)
         styles, _ = full.padded(torch.cat([embedded, self.style_mapping(latents)], dim=1))
-        layout = ObjectLayout(
+        condition = ObjectCondition(
             planes=self.mask_network.adapt(pasted, padded),
             styles=styles,
             latents=picture_latents(batch, self.config.latent_size, generators),
         )
-        return ModelOutput(boxes=batch.boxes, masks=masks[: len(batch.objects)], layout=layout)
+        return Conditioned(boxes=batch.boxes, masks=masks[: len(batch.objects)], condition=condition)
 
-    def render(self, layout: ObjectLayout, generators: Generators = None, steps: int | None = None) -> Tensor:
+    def render(self, condition: ObjectCondition, generators: Generators = None, steps: int | None = None) -> Tensor:
         """Pictures (N, 3, S, S) in [-1, 1]."""
         maps: list[Tensor] = []
         if self.config.pixel_noise:
             sides = [8 * 2 ** (number // 2) for number in range(2 * len(self.blocks))]
-            count, device = len(layout.latents), layout.latents.device
+            count, device = len(condition.latents), condition.latents.device
             maps = [noise((1, side, side), count, generators, device) for side in sides]
-        return self.draw(layout, maps)
+        return self.draw(condition, maps)
 
-    def draw(self, layout: ObjectLayout, noise_maps: list[Tensor]) -> Tensor:
-        """Pictures from a layout; ``noise_maps`` (N, 1, h, w), two per block, or an empty list for none."""
-        x = self.fc(layout.latents).unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
-        shares = pixel_shares(layout.planes, 4, 4, EPSILON)
+    def draw(self, condition: ObjectCondition, noise_maps: list[Tensor]) -> Tensor:
+        """Pictures from a condition; ``noise_maps`` (N, 1, h, w), two per block, or an empty list for none."""
+        x = self.fc(condition.latents).unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
+        shares = pixel_shares(condition.planes, 4, 4, EPSILON)
         for number, block in enumerate(self.blocks):
             side = 2 * x.shape[2]
-            finer = pixel_shares(layout.planes, side, side, EPSILON)
-            x = block(x, shares, finer, layout.styles, noise_maps[2 * number : 2 * number + 2])
+            finer = pixel_shares(condition.planes, side, side, EPSILON)
+            x = block(x, shares, finer, condition.styles, noise_maps[2 * number : 2 * number + 2])
             shares = finer
         result: Tensor = self.final(x)
         return result

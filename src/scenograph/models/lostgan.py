@@ -21,10 +21,11 @@ from pydantic import PositiveInt, model_validator
 from torch import Tensor, nn
 
 from scenograph.models.base import (
+    Conditioned,
     Generators,
-    Model,
+    ImageModel,
     ModelConfig,
-    ModelOutput,
+    ObjectLatents,
     check_side,
     object_latents,
     picture_latents,
@@ -33,7 +34,7 @@ from scenograph.models.base import (
 from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.layers import channels_last, orthogonal_
 from scenograph.nn.normalization import BatchNorm2d, LayoutNorm, pixel_shares
-from scenograph.nn.painting import ObjectLayout, sample_masks
+from scenograph.nn.painting import ObjectCondition, sample_masks
 from scenograph.nn.spectral import SpectralConv2d, SpectralLinear, fold_spectral_norms
 from scenograph.nn.upsampling import add_upsampled_, upsampled_conv2d
 from scenograph.scenes.batch import SceneBatch
@@ -76,7 +77,7 @@ class LostGanConfig(ModelConfig):
 
 
 @dataclass(frozen=True)
-class LostGanLayout(ObjectLayout):
+class LostGanCondition(ObjectCondition):
     """Also what version 2 refines masks with."""
 
     categories: Tensor
@@ -85,13 +86,12 @@ class LostGanLayout(ObjectLayout):
     """(N, K, R, R) bool: where the refined mask of an object may be: in its box, or the mask it was given."""
 
 
-class LostGan(Model):
+class LostGan(ObjectLatents, ImageModel[LostGanCondition]):
     """The generator."""
 
     name = "lostgan"
     Config = LostGanConfig
     config: LostGanConfig
-    roles = ("image",)
 
     def __init__(self, config: LostGanConfig) -> None:
         super().__init__(config)
@@ -130,8 +130,10 @@ class LostGan(Model):
         """Index 0 is the published ``__image__``."""
         return vocabulary.with_image_object()
 
-    def encode(self, batch: SceneBatch, generators: Generators = None, size: int | None = None) -> ModelOutput:
-        """Masks, and the layout with the latents of objects and pictures in it. Every object needs a box."""
+    def condition(
+        self, batch: SceneBatch, generators: Generators = None, size: int | None = None
+    ) -> Conditioned[LostGanCondition]:
+        """Masks, and the condition with the latents of objects and pictures in it. Every object needs a box."""
         check_side(size, self.config.image_size)
         latents = object_latents(batch, self.config.latent_size, generators)
         full = batch
@@ -145,27 +147,27 @@ class LostGan(Model):
         regions = inside_boxes(full.boxes, resolution)
         if bool(given.any()):
             regions &= ~given | (sample_masks(full.boxes, full.masks, resolution, resolution) > 0.5)
-        layout = LostGanLayout(
+        condition = LostGanCondition(
             planes=full.padded(sample_masks(full.boxes, masks, CANVAS, CANVAS))[0],
             styles=full.padded(vectors)[0],
             latents=picture_latents(batch, self.config.latent_size, generators),
             categories=full.padded(full.objects)[0],
             regions=full.padded(regions)[0],
         )
-        return ModelOutput(boxes=batch.boxes, masks=masks[: len(batch.objects)], layout=layout)
+        return Conditioned(boxes=batch.boxes, masks=masks[: len(batch.objects)], condition=condition)
 
-    def render(self, layout: LostGanLayout, generators: Generators = None, steps: int | None = None) -> Tensor:
-        """Pictures (N, 3, S, S) in [-1, 1]; the same for the same layout."""
-        x = self.fc(layout.latents).unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
-        planes = layout.planes
+    def render(self, condition: LostGanCondition, generators: Generators = None, steps: int | None = None) -> Tensor:
+        """Pictures (N, 3, S, S) in [-1, 1]; the same for the same condition."""
+        x = self.fc(condition.latents).unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
+        planes = condition.planes
         shares = pixel_shares(planes, 4, 4, EPSILON)
         for number, block in enumerate(self.blocks):
             side = 2 * x.shape[2]
             finer = pixel_shares(planes, side, side, EPSILON)
-            x = block(x, shares, finer, layout.styles)
+            x = block(x, shares, finer, condition.styles)
             shares = finer
             if number < len(self.refiners):
-                planes = self.refiners[number](x, layout)
+                planes = self.refiners[number](x, condition)
                 shares = pixel_shares(planes, side, side, EPSILON)
         result: Tensor = self.final(x)
         return result
@@ -237,7 +239,7 @@ class MaskRefiner(nn.Module):
         self.maps = nn.Sequential(*context, nn.Conv2d(MAP_CHANNELS, maps, 1))
         self.alpha = nn.Parameter(torch.zeros(1, maps, 1))
 
-    def forward(self, x: Tensor, layout: LostGanLayout) -> Tensor:
+    def forward(self, x: Tensor, layout: LostGanCondition) -> Tensor:
         """Features (N, C, h, w) -> masks (N, K, h, w)."""
         height, width = x.shape[2:]
         chosen = layout.categories[:, :, None, None].expand(-1, -1, height, width)

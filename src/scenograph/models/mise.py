@@ -18,7 +18,7 @@ from pydantic import PositiveInt, model_validator
 from torch import Tensor, nn
 
 from scenograph.errors import UserError
-from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, Widths, noise
+from scenograph.models.base import Conditioned, Generators, ImageModel, ModelConfig, Widths, noise
 from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.layers import channels_last
 from scenograph.nn.painting import compose_layout, sample_planes
@@ -61,13 +61,12 @@ class MiseConfig(ModelConfig):
         return self
 
 
-class Mise(Model):
+class Mise(ImageModel[Tensor]):
     """The image model. :meth:`render` samples; training calls :meth:`velocity` on noisy pictures."""
 
     name = "mise"
     Config = MiseConfig
     config: MiseConfig
-    roles = ("image",)
 
     def __init__(self, config: MiseConfig) -> None:
         super().__init__(config)
@@ -81,31 +80,33 @@ class Mise(Model):
             UNet((3 + config.layout_channels) * folded, 3 * folded, config.channels, config.blocks)
         )
 
-    def encode(self, batch: SceneBatch, generators: Generators = None, size: int | None = None) -> ModelOutput:
-        """The layout (N, layout_channels, H, W). Raises ``UserError`` for sides the U-Net cannot halve."""
+    def condition(
+        self, batch: SceneBatch, generators: Generators = None, size: int | None = None
+    ) -> Conditioned[Tensor]:
+        """The painted map (N, layout_channels, H, W). Raises ``UserError`` for sides the U-Net cannot halve."""
         side, unit = size or self.config.image_size, self.config.unit
         if side % unit:
             raise UserError(f"picture size {side}: must be a multiple of {unit} for this model")
         if side != self.config.image_size:
             log.warning("the model was trained at %d px; at %d px it draws worse", self.config.image_size, side)
-        return ModelOutput(boxes=batch.boxes, layout=self.paint_layout(batch, side))
+        return Conditioned(boxes=batch.boxes, condition=self.paint_condition(batch, side))
 
-    def paint_layout(self, batch: SceneBatch, side: int) -> Tensor:
+    def paint_condition(self, batch: SceneBatch, side: int) -> Tensor:
         """Object vectors painted through masks where known, boxes elsewhere. Every object needs a box."""
         vectors = self.paint(self.embedding(batch.objects, batch.attributes))
         planes = sample_planes(batch.boxes, batch.masks, batch.known_masks, side, side)
         return compose_layout(vectors, planes, batch.object_to_image, batch.num_images)
 
-    def velocity(self, noisy: Tensor, time: Tensor, layout: Tensor) -> Tensor:
+    def velocity(self, noisy: Tensor, time: Tensor, condition: Tensor) -> Tensor:
         """D picture / d time at noisy pictures (N, 3, H, W) and times (N,) in [0, 1] (0 noise, 1 picture)."""
-        folded = F.pixel_unshuffle(torch.cat([noisy, layout.to(noisy.dtype)], dim=1), self.config.patch)
+        folded = F.pixel_unshuffle(torch.cat([noisy, condition.to(noisy.dtype)], dim=1), self.config.patch)
         folded = folded.contiguous(memory_format=torch.channels_last)
         return F.pixel_shuffle(self.unet(folded, time), self.config.patch).float()
 
     @torch.no_grad()
     def render(
         self,
-        layout: Tensor,
+        condition: Tensor,
         generators: Generators = None,
         steps: int | None = None,
         guidance: float | None = None,
@@ -115,24 +116,24 @@ class Mise(Model):
 
         ``steps`` are Euler or Heun steps; Heun costs two network calls per step except the last.
         """
-        count, _, height, width = layout.shape
+        count, _, height, width = condition.shape
         steps, solver = steps or self.config.steps, solver or self.config.solver
         guidance = self.config.guidance if guidance is None else guidance
-        x = noise((3, height, width), count, generators, layout.device)
+        x = noise((3, height, width), count, generators, condition.device)
         times = torch.linspace(0, 1, steps + 1).tolist()
         for now, later in pairwise(times):
-            slope = self._guided(x, now, layout, guidance)
+            slope = self._guided(x, now, condition, guidance)
             ahead = x + (later - now) * slope
             if solver == "heun" and later < 1:
-                slope = (slope + self._guided(ahead, later, layout, guidance)) / 2
+                slope = (slope + self._guided(ahead, later, condition, guidance)) / 2
                 ahead = x + (later - now) * slope
             x = ahead
         return x.clamp(-1, 1)
 
-    def _guided(self, x: Tensor, time: float, layout: Tensor, guidance: float) -> Tensor:
+    def _guided(self, x: Tensor, time: float, condition: Tensor, guidance: float) -> Tensor:
         times = torch.full((len(x),), time, device=x.device)
         if guidance == 1.0:
-            return self.velocity(x, times, layout)
-        both = self.velocity(x.repeat(2, 1, 1, 1), times.repeat(2), torch.cat([layout, torch.zeros_like(layout)]))
+            return self.velocity(x, times, condition)
+        both = self.velocity(x.repeat(2, 1, 1, 1), times.repeat(2), torch.cat([condition, torch.zeros_like(condition)]))
         asked, blank = both.chunk(2)
         return blank + guidance * (asked - blank)

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from pydantic import PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
-from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, noise_per_object
+from scenograph.models.base import Generators, ModelConfig, Placement, SampledBoxes, noise_per_object
 from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.graph import Edges, GraphTripleConv
 from scenograph.nn.unet import time_features
@@ -44,13 +44,12 @@ class MiseLayoutConfig(ModelConfig):
         return self
 
 
-class MiseLayout(Model):
-    """The layout model. :meth:`encode` samples boxes; training calls :meth:`velocity`."""
+class MiseLayout(SampledBoxes):
+    """The layout model. :meth:`place` samples boxes; training calls :meth:`velocity`."""
 
     name = "mise-layout"
     Config = MiseLayoutConfig
     config: MiseLayoutConfig
-    roles = ("layout",)
 
     def __init__(self, config: MiseLayoutConfig) -> None:
         super().__init__(config)
@@ -79,13 +78,8 @@ class MiseLayout(Model):
             nodes = block(nodes, self.predicates.weight, kinds, edges, row, column, real)
         return self.box_out(self.norm(nodes))
 
-    @property
-    def samples_boxes(self) -> bool:
-        """They are noise at first."""
-        return True
-
     @torch.no_grad()
-    def encode(self, batch: SceneBatch, generators: Generators = None, size: int | None = None) -> ModelOutput:
+    def place(self, batch: SceneBatch, generators: Generators = None) -> Placement:
         """Boxes (O, 4) by Heun steps from noise; given boxes stay as they are."""
         known = batch.known_boxes
         given = self.standardize(torch.where(known[:, None], batch.boxes, torch.full_like(batch.boxes, 0.5)))
@@ -99,17 +93,16 @@ class MiseLayout(Model):
                 slope = (slope + self._slope(x + step * slope, later, known, batch)) / 2
             x = x + step * slope
         boxes = torch.where(known[:, None], batch.boxes, self.destandardize(x))
-        return ModelOutput(boxes=boxes)
+        return Placement(boxes=boxes)
 
-    def candidates(self, batch: SceneBatch, count: int, generators: Generators = None) -> list[ModelOutput]:
+    def candidates(self, batch: SceneBatch, count: int, generators: Generators = None) -> list[Placement]:
         """Several at a time, as long as they are small: one layout of a few objects is hundreds of tiny steps."""
         together = min(max(TOGETHER // (len(batch.objects) + len(batch.triples)), 1), count)
-        outputs: list[ModelOutput] = []
+        outputs: list[Placement] = []
         while len(outputs) < count:
             copies = min(together, count - len(outputs))
-            boxes = self.encode(batch.repeated(copies), None if generators is None else [*generators] * copies).boxes
-            assert boxes is not None
-            outputs += [ModelOutput(boxes=part) for part in boxes.chunk(copies)]
+            boxes = self.place(batch.repeated(copies), None if generators is None else [*generators] * copies).boxes
+            outputs += [Placement(boxes=part) for part in boxes.chunk(copies)]
         return outputs
 
     def _slope(self, x: Tensor, time: float, known: Tensor, batch: SceneBatch) -> Tensor:

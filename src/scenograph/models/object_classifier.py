@@ -60,7 +60,7 @@ class ObjectClassifier(Model):
         self.heads = nn.ModuleList(nn.Linear(before, len(choices)) for choices in names)
         self.places = [list(self.vocabulary.attributes).index(group) for group in config.groups]
 
-    def forward(self, images: Tensor, boxes: Tensor, object_to_image: Tensor) -> list[Tensor]:  # type: ignore[override]
+    def forward(self, images: Tensor, boxes: Tensor, object_to_image: Tensor) -> list[Tensor]:
         """Pictures (N, 3, H, W) in [-1, 1], boxes (O, 4) -> logits (O, names) per head: category, then the groups."""
         grow = (boxes[:, 2:] - boxes[:, :2]) * self.config.margin
         boxes = torch.cat([boxes[:, :2] - grow, boxes[:, 2:] + grow], dim=1)

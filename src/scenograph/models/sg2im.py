@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import torch
@@ -19,7 +19,16 @@ import torch.nn.functional as F
 from pydantic import NonNegativeInt, PositiveInt, field_validator
 from torch import Tensor, nn
 
-from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, Widths, noise
+from scenograph.models.base import (
+    Conditioned,
+    Generators,
+    ImageModel,
+    LayoutModel,
+    ModelConfig,
+    Placement,
+    Widths,
+    noise,
+)
 from scenograph.nn.crn import FoldedRefinement, RefinementNetwork
 from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.graph import Edges, GraphTripleConv, GraphTripleConvNet, MlpNormalization, Pooling, in_float32, mlp
@@ -63,13 +72,20 @@ class Sg2ImConfig(ModelConfig):
         return value
 
 
-class Sg2Im(Model):
-    """The generator. Pictures inside are in ImageNet-normalized units; ``ModelOutput.images`` are in [-1, 1]."""
+@dataclass(frozen=True, kw_only=True)
+class Prediction(Placement):
+    """What the graph network predicts of every object and relation."""
+
+    relation_scores: Tensor
+    """(T, P) logits over predicates."""
+
+
+class Sg2Im(ImageModel[Tensor], LayoutModel):
+    """The generator. Pictures inside are in ImageNet-normalized units; rendered ones are in [-1, 1]."""
 
     name = "sg2im"
     Config = Sg2ImConfig
     config: Sg2ImConfig
-    roles = ("layout", "image")
 
     def __init__(self, config: Sg2ImConfig) -> None:
         super().__init__(config)
@@ -106,23 +122,34 @@ class Sg2Im(Model):
         """The data's vocabulary with the image object and its relation in front, where it lacks them."""
         return vocabulary.with_image_object()
 
-    def encode(self, batch: SceneBatch, generators: Generators = None, size: int | None = None) -> ModelOutput:
+    def place(self, batch: SceneBatch, generators: Generators = None) -> Placement:
+        """Boxes and masks alone. Boxes that the scenes give are kept."""
+        full = self.add_image_objects(batch)
+        _, predicted = self.predict(full)
+        return self._own(batch, full, predicted)
+
+    def condition(
+        self, batch: SceneBatch, generators: Generators = None, size: int | None = None
+    ) -> Conditioned[Tensor]:
         """Boxes and masks, and the layout (N, gconv_dim + layout_noise_dim, H, W).
 
         Boxes and masks that the scenes have replace predicted ones.
         """
         full = self.add_image_objects(batch)
         shape = (size, size) if size else self.config.image_size
-        layout, predicted = self.encode_graph(full, generators, shape=shape)
-        assert predicted.boxes is not None
+        painted, predicted = self.encode_graph(full, generators, shape=shape)
+        placed = self._own(batch, full, predicted)
+        return Conditioned(boxes=placed.boxes, masks=placed.masks, condition=painted)
+
+    def _own(self, batch: SceneBatch, full: SceneBatch, predicted: Placement) -> Placement:
+        """Of a prediction for ``full``, the scene's own objects, with the boxes that it gives."""
         own = ~self.is_image(full)
         masks = None if predicted.masks is None else predicted.masks[own]
-        boxes = torch.where(batch.known_boxes[:, None], batch.boxes, predicted.boxes[own])
-        return replace(predicted, boxes=boxes, masks=masks, layout=layout)
+        return Placement(boxes=torch.where(batch.known_boxes[:, None], batch.boxes, predicted.boxes[own]), masks=masks)
 
-    def render(self, layout: Tensor, generators: Generators = None, steps: int | None = None) -> Tensor:
+    def render(self, condition: Tensor, generators: Generators = None, steps: int | None = None) -> Tensor:
         """Layout to pictures (N, 3, H, W) in [-1, 1], each stretched to full contrast as the original saves them."""
-        return stretch_contrast(self.draw(layout))
+        return stretch_contrast(self.draw(condition))
 
     def for_inference(self) -> Self:
         """A copy with batch norms folded and convolutions after upsampling done on the smaller map."""
@@ -139,11 +166,27 @@ class Sg2Im(Model):
         generators: Generators = None,
         layout_noise: Tensor | None = None,
         shape: tuple[int, int] | None = None,
-    ) -> tuple[Tensor, ModelOutput]:
+    ) -> tuple[Tensor, Prediction]:
         """Layout with noise channels (N, C, H, W), and the predicted boxes, masks and relation scores.
 
         The batch must hold the image objects. ``layout_noise`` (N, layout_noise_dim, H, W) replaces the drawn one,
         ``shape`` (height, width) the configured one.
+        """
+        vectors, predicted = self.predict(batch)
+        painted_boxes = torch.where(batch.known_boxes[:, None], batch.boxes.nan_to_num(), predicted.boxes)
+        layout = self._paint(batch, vectors, painted_boxes, predicted.masks, *(shape or self.config.image_size))
+        if self.config.layout_noise_dim:
+            if layout_noise is None:
+                channels = (self.config.layout_noise_dim, *layout.shape[2:])
+                layout_noise = noise(channels, batch.num_images, generators, layout.device)
+            noise_channels = layout_noise.to(layout.dtype).contiguous(memory_format=torch.channels_last)
+            layout = torch.cat([layout, noise_channels], dim=1)
+        return layout, predicted
+
+    def predict(self, batch: SceneBatch) -> tuple[Tensor, Prediction]:
+        """Object vectors (O, gconv_dim), and the boxes, masks and relation scores predicted from them.
+
+        The batch must hold the image objects.
         """
         embedded, vectors = self.object_vectors(batch)
         boxes = in_float32(self.box_net, vectors)
@@ -154,15 +197,7 @@ class Sg2Im(Model):
         scores = self.rel_aux_net(
             torch.cat([boxes[subject], boxes[target], embedded[subject], embedded[target]], dim=1)
         )
-        painted_boxes = torch.where(batch.known_boxes[:, None], batch.boxes.nan_to_num(), boxes)
-        layout = self._paint(batch, vectors, painted_boxes, masks, *(shape or self.config.image_size))
-        if self.config.layout_noise_dim:
-            if layout_noise is None:
-                channels = (self.config.layout_noise_dim, *layout.shape[2:])
-                layout_noise = noise(channels, batch.num_images, generators, layout.device)
-            noise_channels = layout_noise.to(layout.dtype).contiguous(memory_format=torch.channels_last)
-            layout = torch.cat([layout, noise_channels], dim=1)
-        return layout, ModelOutput(boxes=boxes, masks=masks, relation_scores=scores)
+        return vectors, Prediction(boxes=boxes, masks=masks, relation_scores=scores)
 
     def draw(self, layout: Tensor) -> Tensor:
         """Layout to pictures in ImageNet-normalized units: (N, 3, H, W)."""

@@ -16,7 +16,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from torch import Tensor
 
 from scenograph.errors import UserError
-from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, noise
+from scenograph.models.base import NO_STYLE, Conditioned, Generators, ImageModel, ModelConfig, PictureStyles, noise
 from scenograph.nn.layers import channels_last, small_xavier_
 from scenograph.nn.painting import sample_planes
 from scenograph.nn.spade import (
@@ -64,13 +64,12 @@ class SpadeConfig(ModelConfig):
         return self
 
 
-class Spade(Model):
+class Spade(PictureStyles, ImageModel[LabelMap]):
     """The generator; its layout is a :class:`LabelMap`. Without a style, the same picture for any seed."""
 
     name = "spade"
     Config = SpadeConfig
     config: SpadeConfig
-    roles = ("image",)
 
     def __init__(self, config: SpadeConfig) -> None:
         super().__init__(config)
@@ -89,7 +88,9 @@ class Spade(Model):
         small_xavier_(self)
         channels_last(self)
 
-    def encode(self, batch: SceneBatch, generators: Generators = None, size: int | None = None) -> ModelOutput:
+    def condition(
+        self, batch: SceneBatch, generators: Generators = None, size: int | None = None
+    ) -> Conditioned[LabelMap]:
         """The label map. Every object needs a box; where objects overlap, the smaller one shows."""
         height, width = self._sides(size)
         if not bool(batch.known_boxes.all()):
@@ -101,7 +102,7 @@ class Spade(Model):
             picture = batch.object_to_image[row]
             labels[picture][shown[row]] = batch.objects[row]
             instances[picture][shown[row]] = row
-        return ModelOutput(boxes=batch.boxes, layout=self.label_map(labels, instances, batch.picture_latents))
+        return Conditioned(boxes=batch.boxes, condition=self.label_map(labels, instances, batch.picture_latents))
 
     def _sides(self, size: int | None) -> tuple[int, int]:
         """Height and width of pictures whose longer side is ``size``: any that the blocks can double up to.
@@ -135,21 +136,21 @@ class Spade(Model):
         return LabelMap(labels, self.labels, instance_edges(instances) if self.config.edges else None, latents)
 
     def style_latents(self, picture: Image.Image, generators: Sequence[torch.Generator]) -> Tensor:
-        """As in :class:`Model`: drawn around what the encoder reads, as in training (appendix A)."""
+        """The style sampled around what the encoder reads, as in training (appendix A)."""
         if self.style is None:
-            return super().style_latents(picture, generators)
+            raise UserError(f"{self.name}: {NO_STYLE}")
         pixels = pixels_to_tensor(picture_to_pixels(picture, *self.config.image_size)[None])
         mean, log_variance = self.style(pixels.to(self.device))
         chances = noise((self.config.latent_size,), len(generators), generators, self.device)
         latents: Tensor = mean + (0.5 * log_variance).exp() * chances
         return latents
 
-    def render(self, layout: LabelMap, generators: Generators = None, steps: int | None = None) -> Tensor:
+    def render(self, condition: LabelMap, generators: Generators = None, steps: int | None = None) -> Tensor:
         """Pictures (N, 3, H, W) in [-1, 1]."""
-        latents = layout.latents
+        latents = condition.latents
         if self.config.latent_size and latents is None:
-            latents = noise((self.config.latent_size,), len(layout.labels), generators, layout.labels.device)
-        pictures: Tensor = self.generator(layout, *layout.labels.shape[1:], latents)
+            latents = noise((self.config.latent_size,), len(condition.labels), generators, condition.labels.device)
+        pictures: Tensor = self.generator(condition, *condition.labels.shape[1:], latents)
         return pictures
 
     def for_inference(self) -> Self:

@@ -16,7 +16,7 @@ import torch
 from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
-from scenograph.models.base import Generators, Model, ModelConfig, ModelOutput, noise
+from scenograph.models.base import Generators, ModelConfig, Placement, SampledBoxes, noise
 from scenograph.nn.embedding import AttributeEmbedding
 from scenograph.nn.graph import Edges, GraphTripleConv, in_float32, mlp
 from scenograph.nn.layers import channels_last
@@ -61,13 +61,12 @@ class CanonicalGraph:
     """(N, P, P + 1): how often each predicate brought which converse; the last column is none."""
 
 
-class Wsgc(Model):
+class Wsgc(SampledBoxes):
     """The layout network."""
 
     name = "wsgc"
     Config = WsgcConfig
     config: WsgcConfig
-    roles = ("layout",)
 
     def __init__(self, config: WsgcConfig) -> None:
         super().__init__(config)
@@ -94,7 +93,7 @@ class Wsgc(Model):
         converses = [_known_converse(name, self.vocabulary) for name in self.vocabulary.predicates]
         self.register_buffer("converses", torch.tensor(converses), persistent=False)
         # Asked here, not at every graph: that would wait for a GPU.
-        self.draws_converses = config.learned_converse and bool((spatial & ~settled).any())
+        self.samples_converses = config.learned_converse and bool((spatial & ~settled).any())
         """Whether there is a predicate whose converses are left to chance."""
 
     real: Tensor
@@ -109,18 +108,17 @@ class Wsgc(Model):
         """The data's names, and those of the location graph that it lacks."""
         return with_locations(vocabulary)
 
-    @property
-    def samples_boxes(self) -> bool:
-        """Drawn converses change them."""
-        return self.draws_converses
+    def candidates(self, batch: SceneBatch, count: int, generators: Generators = None) -> list[Placement]:
+        """One placement for each sampled set of converses; a single one where no converses are sampled."""
+        return super().candidates(batch, count if self.samples_converses else 1, generators)
 
-    def encode(self, batch: SceneBatch, generators: Generators = None, size: int | None = None) -> ModelOutput:
+    def place(self, batch: SceneBatch, generators: Generators = None) -> Placement:
         """Boxes, cut to the canvas, and masks (O, M, M) where the model has them; those given are kept."""
         graph = self.canonicalize(batch, generators)
         mask_noise = noise((self.config.mask_noise_dim,), batch.num_images, generators, batch.objects.device)
         boxes, masks = self.layout(batch, graph, mask_noise)
         boxes = torch.where(batch.known_boxes[:, None], batch.boxes, boxes.clamp(0, 1))
-        return ModelOutput(boxes=boxes, masks=masks)
+        return Placement(boxes=boxes, masks=masks)
 
     def layout(self, batch: SceneBatch, graph: CanonicalGraph, mask_noise: Tensor) -> tuple[Tensor, Tensor | None]:
         """Boxes (O, 4) x0, y0, x1, y1, unbounded, and masks (O, M, M) in (0, 1); ``mask_noise`` (N, mask_noise_dim)."""
@@ -175,7 +173,7 @@ class Wsgc(Model):
         triples = self._agreed(batch) if self.config.exact else self._distinct(batch.triples, batch)
         count = len(self.real)
         outcomes = torch.zeros((batch.num_images, count, count + 1), device=triples.device)
-        if self.draws_converses and len(triples):
+        if self.samples_converses and len(triples):
             subject, predicate, target = triples[(self.real & ~self.settled)[triples[:, 1]]].unbind(dim=1)
             owner = batch.object_to_image[subject]
             drawn = self._draw_converses(predicate, owner, batch.num_images, generators)

@@ -17,7 +17,7 @@ BOX_SOURCE_SIZE = 8
 
 
 @dataclass(frozen=True)
-class ObjectLayout:
+class ObjectCondition:
     """What generators draw from whose every object has a style of its own; K places for objects, absent ones 0."""
 
     planes: Tensor

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from scenograph.errors import UserError, for_all
-from scenograph.models.base import Model
+from scenograph.models.base import ImageModel, Model
 from scenograph.scenes.canonical import agreed
 from scenograph.scenes.completion import is_open, without_unknown_attributes, without_unknown_spatial
 from scenograph.scenes.scene import Scene, with_places
@@ -63,5 +63,5 @@ def warn_of_crowds(model: Model, scenes: Sequence[Scene]) -> None:
     """Warn if a scene has more objects than the scenes that a model learned from."""
     most, found = model.config.max_objects, max((len(scene.objects) for scene in scenes), default=0)
     if most is not None and found > most:
-        done = "drawn" if "image" in model.roles else "placed"
+        done = "drawn" if isinstance(model, ImageModel) else "placed"
         log.warning("a scene has %d objects, %s saw at most %d in training: all are %s", found, model.name, most, done)

@@ -20,7 +20,7 @@ from scenograph.data.pictures import read_rgb
 from scenograph.devices import Precision, half_precision, keep_freed_memory, pick_device, warn_of_imitation
 from scenograph.errors import UserError
 from scenograph.files import digest, make_folder, write_atomically
-from scenograph.models.base import Model
+from scenograph.models.base import NO_STYLE, ImageModel, LayoutModel, Model, ObjectLatents, PictureStyles
 from scenograph.models.registry import AutoModel
 from scenograph.pipelines.checks import check_names, warn_of_crowds, without_contradictions
 from scenograph.pipelines.latents import seeded_generators, with_latents
@@ -55,7 +55,7 @@ class Encoding:
     scenes: list[Scene]
     """With every attribute and box decided: what the pictures show."""
     seeds: list[int]
-    layout: Any
+    condition: Any
     """What :meth:`Pipeline.render` reads, in the image model's own form."""
     options: GenerateOptions
 
@@ -108,11 +108,12 @@ class Pipeline:
         precision: Precision = "no",
         names: Mapping[str, str | None] | None = None,
     ) -> None:
-        if "image" not in image.roles:
+        if not isinstance(image, ImageModel):
             raise UserError(f"{image.name} draws no pictures; give an image model as --image")
-        if layout is not None and "layout" not in layout.roles:
+        if layout is not None and not isinstance(layout, LayoutModel):
             raise UserError(f"{layout.name} places no objects; give a layout model as --layout")
-        self.image, self.layout = image.for_inference(), None if layout is None else layout.for_inference()
+        self.image: ImageModel[Any] = image.for_inference()
+        self.layout: LayoutModel | None = None if layout is None else layout.for_inference()
         self.options = GenerateOptions().changed(precision=None if precision == "no" else precision)
         self.names: dict[str, str | None] = {**dict.fromkeys(MODELS), **(names or {})}
         """How its models were named when they were loaded; None for the default ones."""
@@ -161,7 +162,7 @@ class Pipeline:
                 raise UserError(f"give either a model ({model}) or an image model ({image}), not both")
             drawer = AutoModel.from_pretrained(model)
             placer = AutoModel.from_pretrained(layout) if layout is not None else None
-            if placer is None and "layout" not in drawer.roles:
+            if placer is None and not isinstance(drawer, LayoutModel):
                 placer = AutoModel.from_pretrained(DEFAULT_LAYOUT)
         else:
             drawer = AutoModel.from_pretrained(image or DEFAULT_IMAGE)
@@ -220,21 +221,21 @@ class Pipeline:
         refine, candidates = chosen.refine, chosen.candidates
         complete = [complete_attributes(s, self.vocabulary, seed) for s, seed in zip(scenes, seeds, strict=True)]
         with torch.inference_mode():
-            if self.layout is not None:
-                complete = place_objects(self.layout, complete, seeds, refine, candidates)
-            elif refine:
-                complete = place_objects(self.image, complete, seeds, refine, candidates)
+            placer = self.layout or (self.image if refine and isinstance(self.image, LayoutModel) else None)
+            if placer is not None:
+                complete = place_objects(placer, complete, seeds, refine, candidates)
             known = [without_unknown_spatial(s, self.vocabulary) for s in complete] if refine else complete
             batch = batch_for(self.image, known)
-            if self.image.latent_size:
+            if isinstance(self.image, ObjectLatents):
                 batch = with_latents(batch, complete, seeds, self.image.latent_size, chosen.truncation)
             if chosen.style is not None:
+                if not isinstance(self.image, PictureStyles):
+                    raise UserError(f"{self.image.name}: {NO_STYLE}")
                 picture = read_rgb(chosen.style) if isinstance(chosen.style, Path) else chosen.style
                 latents = self.image.style_latents(picture, seeded_generators(seeds, "picture"))
                 batch = replace(batch, picture_latents=latents)
-            output = self.image.encode(batch, seeded_generators(seeds, "layout"), chosen.size)
-        assert output.boxes is not None and output.layout is not None
-        return Encoding(with_layout(complete, output.boxes, output.masks), list(seeds), output.layout, chosen)
+            made = self.image.condition(batch, seeded_generators(seeds, "layout"), chosen.size)
+        return Encoding(with_layout(complete, made.boxes, made.masks), list(seeds), made.condition, chosen)
 
     def render(self, encoding: Encoding, steps: int | None = None) -> list[Image.Image]:
         """Pictures of encoded scenes."""
@@ -245,7 +246,7 @@ class Pipeline:
         options = encoding.options.changed(steps=steps)
         with torch.inference_mode(), half_precision(self.image.device, options.precision):
             return self.image.render(
-                encoding.layout, seeded_generators(encoding.seeds, "picture"), options.steps
+                encoding.condition, seeded_generators(encoding.seeds, "picture"), options.steps
             ).float()
 
     def render_planned(self, pictures: Sequence[PlannedPicture], **options: Any) -> list[Scene]:
@@ -280,8 +281,10 @@ class Pipeline:
         warn_of_crowds(self.image, result)
         if self.layout is not None:
             warn_of_crowds(self.layout, [scene for scene in result if is_open(scene)])
-        if not self.image.latent_size and any(thing.seed is not None for s in result for thing in s.objects):
+        if not isinstance(self.image, ObjectLatents) and any(
+            thing.seed is not None for s in result for thing in s.objects
+        ):
             log.warning("%s gives objects no looks of their own: their seeds change nothing", self.image.name)
-        if self.layout is None and "layout" not in self.image.roles and any(map(is_open, result)):
+        if self.layout is None and not isinstance(self.image, LayoutModel) and any(map(is_open, result)):
             raise UserError(f"{self.image.name} needs a box for every object; give boxes, or a layout model")
         return result

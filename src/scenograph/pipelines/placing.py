@@ -10,7 +10,7 @@ import torch
 
 from scenograph.devices import Precision, half_precision, keep_freed_memory, warn_of_imitation
 from scenograph.errors import UserError
-from scenograph.models.base import Model
+from scenograph.models.base import LayoutModel, Model
 from scenograph.models.registry import AutoModel
 from scenograph.pipelines.checks import check_model_names, warn_of_crowds, without_contradictions
 from scenograph.pipelines.latents import seeded_generators
@@ -23,17 +23,17 @@ from scenograph.scenes.scoring import layout_costs
 CANDIDATES: int = GenerateOptions.model_fields["candidates"].default
 
 
-def load_layout_model(name: str | Path, device: torch.device, precision: Precision) -> Model:
+def load_layout_model(name: str | Path, device: torch.device, precision: Precision) -> LayoutModel:
     """A model that places objects, ready for inference in a precision. Raises ``UserError`` for one that does not."""
     model = AutoModel.from_pretrained(name)
-    if "layout" not in model.roles:
+    if not isinstance(model, LayoutModel):
         raise UserError(f"--layout {name}: is a {model.name}, which places no objects")
     warn_of_imitation(device, precision)
     keep_freed_memory(device)
     return model.for_inference().to(device)
 
 
-def read_to_place(model: Model, scenes: Sequence[Scene], refine: bool = False) -> list[Scene]:
+def read_to_place(model: LayoutModel, scenes: Sequence[Scene], refine: bool = False) -> list[Scene]:
     """Scenes checked for a layout model alone.
 
     Raises ``UserError`` for names that it does not know and, with ``refine``, for contradictory relations, which are
@@ -45,7 +45,7 @@ def read_to_place(model: Model, scenes: Sequence[Scene], refine: bool = False) -
 
 
 def place_objects(
-    model: Model,
+    model: LayoutModel,
     scenes: Sequence[Scene],
     seeds: Sequence[int],
     refine: bool = False,
@@ -70,7 +70,7 @@ def place_objects(
     batch = batch_for(model, known)
     with torch.inference_mode(), half_precision(model.device, precision):
         outputs = model.candidates(batch, candidates, seeded_generators(seeds, "layout"))
-    boxes = torch.stack([output.boxes for output in outputs if output.boxes is not None])  # (candidates, O, 4)
+    boxes = torch.stack([output.boxes for output in outputs])  # (candidates, O, 4)
     costs = np.stack([layout_costs(candidate, batch, model.vocabulary) for candidate in boxes])
     best = torch.from_numpy(costs.argmin(axis=0)).to(batch.object_to_image)[batch.object_to_image]
     rows = torch.arange(len(best), device=best.device)

@@ -71,11 +71,11 @@ class MiseObjective(Objective):
             config.attribute_dropout,
         )
         keeps_mask = (drop_mask >= config.mask_dropout).to(device)[batch.object_to_image]
-        layout = model.paint_layout(
+        condition = model.paint_condition(
             replace(batch, attributes=opened, known_masks=batch.known_masks & keeps_mask), batch.images.shape[-1]
         )
-        layout = layout * (drop_condition >= config.condition_dropout).to(device)[:, None, None, None]
+        condition = condition * (drop_condition >= config.condition_dropout).to(device)[:, None, None, None]
         time = torch.sigmoid(config.time_mean + config.time_std * moment).to(device)
         at = time[:, None, None, None]
-        velocity = model.velocity((1 - at) * start + at * batch.images, time, layout)
+        velocity = model.velocity((1 - at) * start + at * batch.images, time, condition)
         return (velocity - (batch.images - start)).square().mean(dim=(1, 2, 3))

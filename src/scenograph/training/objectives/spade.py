@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from scenograph.models.attspade import AttSpade
-from scenograph.models.base import Model
+from scenograph.models.base import ImageModel, Model
 from scenograph.models.spade import Spade
 from scenograph.nn.discriminators import ObjectDiscriminator
 from scenograph.nn.embedding import AttributeEmbedding
@@ -127,7 +127,7 @@ class SpadeObjective(Objective):
 
     def _layout(self, batch: SceneBatch) -> Layout:
         """What the generator draws, and what later phases show the discriminator of it."""
-        layout: Layout = self.model.encode(batch).layout
+        layout: Layout = cast(ImageModel[Layout], self.model).condition(batch).condition
         return layout
 
     def _draw(self, batch: SceneBatch, layout: Layout, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
@@ -233,7 +233,7 @@ class AttSpadeObjective(SpadeObjective):
         return None if phase == "generator" else self.config.discriminator_betas
 
     def _draw(self, batch: SceneBatch, layout: Layout, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
-        return self.model.render(layout), {}
+        return cast(AttSpade, self.model).render(cast(Tensor, layout)), {}
 
     def _generator_terms(self, fake: Tensor, batch: SceneBatch, layout: Layout, totals: Totals) -> dict[str, Tensor]:
         terms = super()._generator_terms(fake, batch, layout, totals)

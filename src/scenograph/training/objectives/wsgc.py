@@ -70,7 +70,7 @@ class WsgcObjective(Objective):
     def modules(self) -> dict[str, nn.Module]:
         """Phase to module; the network holds the chances too, but its own phase gives them no gradient."""
         found: dict[str, nn.Module] = {"layout": self.network}
-        if self.network.draws_converses:
+        if self.network.samples_converses:
             found["converses"] = self.chances
         if self.discriminator is not None:
             found["mask_discriminator"] = self.discriminator

@@ -248,8 +248,10 @@ def test_objects_have_looks_of_their_own():
 def test_truncation_bounds_latents(monkeypatch):
     pipe = Pipeline(lama())
     seen = []
-    condition = pipe.image.condition
-    monkeypatch.setattr(pipe.image, "condition", lambda batch, *rest: seen.append(batch) or condition(batch, *rest))
+    condition = pipe.renderer.model.condition
+    monkeypatch.setattr(
+        pipe.renderer.model, "condition", lambda batch, *rest: seen.append(batch) or condition(batch, *rest)
+    )
     pipe(layout_scene(), seeds=range(20), truncation=0.5)
     pipe(layout_scene(), seeds=range(20))
     for batch, most in zip(seen, (0.5, 2.0), strict=True):

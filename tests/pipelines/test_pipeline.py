@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from scenograph import Pipeline
@@ -18,6 +19,7 @@ from scenograph.evaluation.agreement import object_agreement
 from scenograph.models.registry import AutoModel, shipped_models
 from scenograph.pipelines import DEFAULT_CLASSIFIER, DEFAULT_IMAGE, DEFAULT_LAYOUT, check_names
 from scenograph.pipelines.provenance import read_record
+from scenograph.pipelines.renderers.base import ConditionedScenes, Renderer
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.completion import complete_attributes
 from scenograph.scenes.scene import Scene, SceneObject
@@ -190,3 +192,35 @@ def test_options_are_checked_by_name_and_value(pipe):
     ):
         with pytest.raises(UserError, match=message):
             pipe("cube", **options)
+
+
+class Flat(Renderer):
+    """Fills each box with one grey: a renderer without a network and without names of its own."""
+
+    name, digest, device, places, vocabulary = "flat", "flat-1", torch.device("cpu"), False, None
+
+    def check(self, scenes):
+        pass
+
+    def condition(self, scenes, seeds, options):
+        return ConditionedScenes(list(scenes), list(seeds), [thing.box for thing in scenes[0].objects], options)
+
+    def render(self, conditioned):
+        side = conditioned.options.size or 16
+        picture = torch.ones(len(conditioned.scenes), 3, side, side)
+        for x0, y0, x1, y1 in conditioned.condition:
+            picture[:, :, int(y0 * side) : int(y1 * side), int(x0 * side) : int(x1 * side)] = 0
+        return picture
+
+
+def test_any_renderer_serves_the_pipeline(pipe):
+    scene = Scene((SceneObject("unicorn", box=(0.25, 0.25, 0.75, 0.75)),))
+    made = Pipeline(Flat())(scene, seeds=[5], size=8)
+    assert made.images[0].size == (8, 8) and made.images[0].getpixel((4, 4)) == (128, 128, 128)
+    assert made.request.digests == {"image model": "flat-1"}
+    placed = Pipeline(Flat(), pipe.layout)("cube left of sphere").scenes[0]
+    assert all(thing.box for thing in placed.objects)
+    with pytest.raises(UserError, match="flat needs a box for every object"):
+        Pipeline(Flat())(Scene((SceneObject("unicorn"),)))
+    with pytest.raises(UserError, match="flat has no names of its own"):
+        Pipeline(Flat())("a unicorn")

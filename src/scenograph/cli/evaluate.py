@@ -26,6 +26,7 @@ from scenograph.errors import UserError, unreadable
 if TYPE_CHECKING:
     from scenograph.evaluation.session import Layouts, Subject
     from scenograph.models.base import Model
+    from scenograph.pipelines.renderers.base import Renderer
 
 app = typer.Typer()
 
@@ -138,7 +139,7 @@ def evaluate(
         subject = layout_subject(placer, chosen, layout, precision)
     else:
         pipe = Pipeline.from_pretrained(model, layout=layout, image=image, device=where, precision=precision)
-        _check_names(layouts, pipe.image, pipe.layout)
+        _check_names(layouts, pipe.renderer, pipe.layout)
         subject = pipeline_subject(pipe, chosen, {"layout": layout, "image": model or image}, steps)
     if training_run is not None and pictures is None:
         _check_run(training_run, subject)
@@ -278,13 +279,14 @@ def _check_run(run: Path, subject: Subject) -> None:
         raise UserError(f"--run {run}: made none of the models that are measured; measure {made}, or leave --run out")
 
 
-def _check_names(layouts: Layouts, image: Model | None, layout: Model | None) -> None:
+def _check_names(layouts: Layouts, image: Renderer | None, layout: Model | None) -> None:
     """Raise ``UserError`` if a scene that is asked for has a name that a model does not know, or cannot be refined."""
     from scenograph.evaluation.session import given_part
     from scenograph.pipelines import check_contradictions, check_names
 
     refine = layouts.protocol.refine
-    unknown = any(model.vocabulary.lacks(layouts.vocabulary) for model in (image, layout) if model is not None)
+    known = [named.vocabulary for named in (image, layout) if named is not None]
+    unknown = any(names.lacks(layouts.vocabulary) for names in known if names is not None)
     if not unknown and not refine:
         return  # no need to read the scenes
     remedy = "name a layout model that knows it with --layout"

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from scenograph.evaluation.report import Sheet
     from scenograph.evaluation.session import Evaluation, Layouts, Subject, Tools
     from scenograph.evaluation.summary import Figure
-    from scenograph.models.base import LayoutModel, Model
+    from scenograph.models.base import LayoutModel
     from scenograph.models.object_classifier import ObjectClassifier
-    from scenograph.pipelines import Pipeline
+    from scenograph.pipelines import Pipeline, Renderer
     from scenograph.scenes.scene import Scene
 
 PAIRS = 24
@@ -55,7 +55,7 @@ def pipeline_subject(
     models = {}
     if pipe.layout is not None and protocol.given == "graph":
         models["layout"] = _identity(pipe.layout, names.get("layout") or DEFAULT_LAYOUT)
-    models["image"] = _identity(pipe.image, names.get("image") or DEFAULT_IMAGE, pipe.precision)
+    models["image"] = _identity(pipe.renderer, names.get("image") or DEFAULT_IMAGE, pipe.precision)
     return Subject(models, draw, place)
 
 
@@ -80,7 +80,7 @@ def pictures_subject(source: Path) -> Subject:
     return Subject({"pictures": {"name": str(folder), "digest": digest}}, pictures=folder)
 
 
-def _identity(model: Model, name: str, precision: Precision = "no") -> dict[str, str]:
+def _identity(model: LayoutModel | Renderer, name: str, precision: Precision = "no") -> dict[str, str]:
     halved = {} if precision == "no" else {"precision": precision}
     return {"name": name, "digest": model.digest, **halved}
 

@@ -45,6 +45,16 @@ class AttSpadeConfig(ModelConfig):
     coordinates: bool = False
     """Beyond the paper: two more channels say where in its object's box a pixel lies, so that shapes need no masks."""
 
+    @property
+    def picture_sides(self) -> tuple[int, int]:
+        """Height and width."""
+        return (self.image_size, self.image_size)
+
+    @property
+    def mask_side(self) -> int:
+        """Side of the masks in a batch."""
+        return self.mask_size
+
     @model_validator(mode="after")
     def _whole_pixels(self) -> Self:
         check_sides(self.image_size, self.image_size, self.upsampling, self.norm)

@@ -43,6 +43,16 @@ class ModelConfig(BaseModel):
     max_objects: PositiveInt | None = None
     """Of a scene in training, at most: drawing or placing more brings a warning. None says nothing."""
 
+    @property
+    def picture_sides(self) -> tuple[int, int]:
+        """Height and width of the pictures that it learns from."""
+        return (64, 64)
+
+    @property
+    def mask_side(self) -> int:
+        """Side of the masks in a batch."""
+        return 16
+
     @field_validator("vocabulary")
     @classmethod
     def _names(cls, value: dict[str, Any]) -> dict[str, Any]:

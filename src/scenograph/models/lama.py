@@ -66,6 +66,16 @@ class LamaConfig(ModelConfig):
     """Fresh noise in every block, by the picture's seed, as in training; without, latents alone decide."""
     mask_size: Literal[32] = 32
 
+    @property
+    def picture_sides(self) -> tuple[int, int]:
+        """Height and width."""
+        return (self.image_size, self.image_size)
+
+    @property
+    def mask_side(self) -> int:
+        """Side of the masks in a batch."""
+        return self.mask_size
+
     @model_validator(mode="after")
     def _whole_groups(self) -> Self:
         features = self.latent_size + EMBEDDINGS[self.image_size] + 2

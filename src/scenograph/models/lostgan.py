@@ -68,6 +68,16 @@ class LostGanConfig(ModelConfig):
     max_objects: PositiveInt | None = 8
     mask_size: Literal[16] = 16
 
+    @property
+    def picture_sides(self) -> tuple[int, int]:
+        """Height and width."""
+        return (self.image_size, self.image_size)
+
+    @property
+    def mask_side(self) -> int:
+        """Side of the masks in a batch."""
+        return self.mask_size
+
     @model_validator(mode="after")
     def _published_size(self) -> Self:
         if (self.version, self.image_size) not in WIDTHS:

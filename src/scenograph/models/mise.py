@@ -46,6 +46,16 @@ class MiseConfig(ModelConfig):
     """Classifier-free guidance scale; 1 is none."""
 
     @property
+    def picture_sides(self) -> tuple[int, int]:
+        """Height and width."""
+        return (self.image_size, self.image_size)
+
+    @property
+    def mask_side(self) -> int:
+        """Side of the masks in a batch."""
+        return self.mask_size
+
+    @property
     def unit(self) -> int:
         """Sides of pictures are its multiples."""
         return int(self.patch * 2 ** (len(self.channels) - 1))

@@ -37,6 +37,11 @@ class MiseLayoutConfig(ModelConfig):
     steps: PositiveInt = 20
     mask_size: PositiveInt = 16
 
+    @property
+    def mask_side(self) -> int:
+        """Side of the masks in a batch."""
+        return self.mask_size
+
     @model_validator(mode="after")
     def _whole_parts(self) -> Self:
         if self.width % (2 * self.heads):

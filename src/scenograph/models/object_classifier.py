@@ -27,6 +27,11 @@ class ObjectClassifierConfig(ModelConfig):
     channels: Widths = (32, 64, 128)
     margin: NonNegativeFloat = 0.1
 
+    @property
+    def picture_sides(self) -> tuple[int, int]:
+        """Height and width."""
+        return (self.image_size, self.image_size)
+
     @model_validator(mode="after")
     def _known_groups(self) -> Self:
         known = self.vocabulary.get("attributes", {})

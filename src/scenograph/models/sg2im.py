@@ -64,6 +64,16 @@ class Sg2ImConfig(ModelConfig):
     align_corners: bool = True
     """False for weights that the original code trained on torch 1.3 or later, whose sampling default differs."""
 
+    @property
+    def picture_sides(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.image_size
+
+    @property
+    def mask_side(self) -> int:
+        """Side of the masks in a batch."""
+        return self.mask_size or 16
+
     @field_validator("mask_size")
     @classmethod
     def _power_of_two(cls, value: int) -> int:

@@ -58,6 +58,16 @@ class SpadeConfig(ModelConfig):
     mask_size: PositiveInt = Field(default_factory=lambda settings: max(settings["image_size"]))
     """Side of the masks through which objects are painted: by default so fine that label maps stay what they are."""
 
+    @property
+    def picture_sides(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.image_size
+
+    @property
+    def mask_side(self) -> int:
+        """Side of the masks in a batch."""
+        return self.mask_size
+
     @model_validator(mode="after")
     def _whole_pixels(self) -> Self:
         check_sides(*self.image_size, self.upsampling, self.norm)

@@ -48,6 +48,11 @@ class WsgcConfig(ModelConfig):
     per_pair: bool = False
     """Beyond the paper: whatever relates the same two objects is one triple, said one way round."""
 
+    @property
+    def mask_side(self) -> int:
+        """Side of the masks in a batch."""
+        return self.mask_size or 16
+
 
 @dataclass(frozen=True)
 class CanonicalGraph:

@@ -12,22 +12,23 @@ if TYPE_CHECKING:
         DEFAULT_CLASSIFIER,
         DEFAULT_IMAGE,
         DEFAULT_LAYOUT,
-        Encoding,
         Generation,
         Pipeline,
     )
     from scenograph.pipelines.placing import load_layout_model, place_objects, read_to_place
     from scenograph.pipelines.provenance import RecordedImage, Request
+    from scenograph.pipelines.renderers.base import ConditionedScenes, Renderer
 
 __all__ = [
     "DEFAULT_CLASSIFIER",
     "DEFAULT_IMAGE",
     "DEFAULT_LAYOUT",
-    "Encoding",
+    "ConditionedScenes",
     "GenerateOptions",
     "Generation",
     "Pipeline",
     "RecordedImage",
+    "Renderer",
     "Request",
     "check_contradictions",
     "check_model_names",
@@ -39,6 +40,8 @@ __all__ = [
 ]
 
 _HOME = {
+    "ConditionedScenes": "scenograph.pipelines.renderers.base",
+    "Renderer": "scenograph.pipelines.renderers.base",
     "check_contradictions": "scenograph.pipelines.checks",
     "check_model_names": "scenograph.pipelines.checks",
     "check_names": "scenograph.pipelines.checks",
@@ -47,7 +50,6 @@ _HOME = {
     "DEFAULT_CLASSIFIER": "scenograph.pipelines.pipeline",
     "DEFAULT_IMAGE": "scenograph.pipelines.pipeline",
     "DEFAULT_LAYOUT": "scenograph.pipelines.pipeline",
-    "Encoding": "scenograph.pipelines.pipeline",
     "Generation": "scenograph.pipelines.pipeline",
     "Pipeline": "scenograph.pipelines.pipeline",
     "load_layout_model": "scenograph.pipelines.placing",

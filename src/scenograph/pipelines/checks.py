@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from scenograph.errors import UserError, for_all
 from scenograph.models.base import ImageModel, Model
+from scenograph.pipelines.renderers.base import Renderer
 from scenograph.scenes.canonical import agreed
 from scenograph.scenes.completion import is_open, without_unknown_attributes, without_unknown_spatial
 from scenograph.scenes.scene import Scene, with_places
@@ -34,7 +35,7 @@ def check_contradictions(scenes: Sequence[Scene]) -> None:
 
 def check_names(
     scenes: Sequence[Scene],
-    image: Model | None,
+    image: Model | Renderer | None,
     layout: Model | None,
     refine: bool = False,
     remedy: str = "give every object a box, or name a layout model that knows it with --layout",
@@ -51,10 +52,14 @@ def check_names(
         check_model_names("layout", layout, asked, refine, f"; {remedy}")
 
 
-def check_model_names(half: str, model: Model, scenes: Sequence[Scene], refine: bool, remedy: str = "") -> None:
+def check_model_names(
+    half: str, model: Model | Renderer, scenes: Sequence[Scene], refine: bool, remedy: str = ""
+) -> None:
     """:func:`check_names` for one model, which messages call the image or the layout model."""
+    if (names := model.vocabulary) is None:
+        return
     try:
-        model.vocabulary.check([without_unknown_spatial(s, model.vocabulary) for s in scenes] if refine else scenes)
+        names.check([without_unknown_spatial(scene, names) for scene in scenes] if refine else scenes)
     except UserError as error:
         raise UserError(f"the {half} model ({model.name}): {error}{remedy}") from error
 

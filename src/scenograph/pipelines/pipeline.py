@@ -16,24 +16,22 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from scenograph.data.pictures import read_rgb
-from scenograph.devices import Precision, half_precision, keep_freed_memory, pick_device, warn_of_imitation
+from scenograph.devices import Precision, keep_freed_memory, pick_device, warn_of_imitation
 from scenograph.errors import UserError
 from scenograph.files import digest, make_folder, write_atomically
-from scenograph.models.base import NO_STYLE, ImageModel, LayoutModel, Model, ObjectLatents, PictureStyles
+from scenograph.models.base import ImageModel, LayoutModel, Model
 from scenograph.models.registry import AutoModel
 from scenograph.pipelines.checks import check_names, warn_of_crowds, without_contradictions
-from scenograph.pipelines.latents import seeded_generators, with_latents
 from scenograph.pipelines.options import GenerateOptions
-from scenograph.pipelines.placing import batch_for, place_objects
+from scenograph.pipelines.placing import place_objects
 from scenograph.pipelines.provenance import MODELS, PlannedPicture, RecordedImage, Request, plan_pictures, png_bytes
+from scenograph.pipelines.renderers.base import ConditionedScenes, Renderer
+from scenograph.pipelines.renderers.network import NetworkRenderer
 from scenograph.scenes.batch import images_to_uint8
 from scenograph.scenes.completion import (
     complete_attributes,
     cut_to_canvas,
     is_open,
-    with_layout,
-    without_unknown_spatial,
 )
 from scenograph.scenes.scene import Scene, with_places
 from scenograph.scenes.text import scene_from_text
@@ -46,18 +44,6 @@ DEFAULT_CLASSIFIER = "object-classifier-rendered"
 log = logging.getLogger(__name__)
 
 SceneLike = Scene | dict | str  # type: ignore[type-arg]
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """Scenes ready to be rendered, one per picture: complete, and painted into the image model's condition."""
-
-    scenes: list[Scene]
-    """With every attribute and box decided: what the pictures show."""
-    seeds: list[int]
-    condition: Any
-    """What :meth:`Pipeline.render` reads, in the image model's own form."""
-    options: GenerateOptions
 
 
 @dataclass(frozen=True)
@@ -94,7 +80,7 @@ class Generation:
 
 
 class Pipeline:
-    """An image model, and a layout model unless the image model places objects itself.
+    """A renderer, such as an image model, and a layout model unless the renderer places objects itself.
 
     What a picture shows depends on its scene and seed alone, not on its batch. Every call takes the options of
     :class:`~scenograph.pipelines.options.GenerateOptions` by name. ``precision`` is that of rendering; objects are
@@ -103,22 +89,22 @@ class Pipeline:
 
     def __init__(
         self,
-        image: Model,
+        image: Model | Renderer,
         layout: Model | None = None,
         precision: Precision = "no",
         names: Mapping[str, str | None] | None = None,
     ) -> None:
-        if not isinstance(image, ImageModel):
+        if not isinstance(image, Renderer | ImageModel):
             raise UserError(f"{image.name} draws no pictures; give an image model as --image")
         if layout is not None and not isinstance(layout, LayoutModel):
             raise UserError(f"{layout.name} places no objects; give a layout model as --layout")
-        self.image: ImageModel[Any] = image.for_inference()
+        self.renderer = image if isinstance(image, Renderer) else NetworkRenderer(image)
         self.layout: LayoutModel | None = None if layout is None else layout.for_inference()
         self.options = GenerateOptions().changed(precision=None if precision == "no" else precision)
         self.names: dict[str, str | None] = {**dict.fromkeys(MODELS), **(names or {})}
         """How its models were named when they were loaded; None for the default ones."""
-        warn_of_imitation(image.device, precision)
-        keep_freed_memory(image.device)
+        warn_of_imitation(self.renderer.device, precision)
+        keep_freed_memory(self.renderer.device)
 
     @property
     def precision(self) -> Precision:
@@ -132,7 +118,7 @@ class Pipeline:
 
         A warning names each that is not the one ``recorded`` in the picture ``where``.
         """
-        found = {"image model": self.image.digest}
+        found = {"image model": self.renderer.digest}
         if self.layout is not None:
             found["layout model"] = self.layout.digest
         if isinstance(style, Path) and style.is_file():
@@ -177,8 +163,11 @@ class Pipeline:
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """The names a scene may use."""
-        return self.image.vocabulary
+        """The names a scene may use: the renderer's, or, if it takes any, the layout model's."""
+        names = self.renderer.vocabulary or (None if self.layout is None else self.layout.vocabulary)
+        if names is None:
+            raise UserError(f"{self.renderer.name} has no names of its own: give a scene file, or a layout model")
+        return names
 
     def __call__(
         self, scenes: SceneLike | Sequence[SceneLike], seeds: Sequence[int] = (0,), **options: Any
@@ -208,46 +197,32 @@ class Pipeline:
         ]
         return Generation(images, encoding.scenes, encoding.seeds, request)
 
-    def encode(self, scenes: SceneLike | Sequence[SceneLike], seeds: Sequence[int] = (0,), **options: Any) -> Encoding:
-        """Complete scenes (attributes left open, boxes not given) and encode them for the image model."""
+    def encode(
+        self, scenes: SceneLike | Sequence[SceneLike], seeds: Sequence[int] = (0,), **options: Any
+    ) -> ConditionedScenes:
+        """Complete scenes (attributes left open, boxes not given) and condition the renderer on them."""
         pairs = [(scene, seed) for scene in self.read(scenes, bool(options.get("refine"))) for seed in seeds]
         return self.encode_pairs([scene for scene, _ in pairs], [seed for _, seed in pairs], **options)
 
-    def encode_pairs(self, scenes: Sequence[Scene], seeds: Sequence[int], **options: Any) -> Encoding:
+    def encode_pairs(self, scenes: Sequence[Scene], seeds: Sequence[int], **options: Any) -> ConditionedScenes:
         """As :meth:`encode`, with one seed per scene."""
         if not scenes:
             raise UserError("nothing to draw: give at least one scene and one seed")
         chosen = self.options.changed(**options)
-        refine, candidates = chosen.refine, chosen.candidates
-        complete = [complete_attributes(s, self.vocabulary, seed) for s, seed in zip(scenes, seeds, strict=True)]
-        with torch.inference_mode():
-            placer = self.layout or (self.image if refine and isinstance(self.image, LayoutModel) else None)
-            if placer is not None:
-                complete = place_objects(placer, complete, seeds, refine, candidates)
-            known = [without_unknown_spatial(s, self.vocabulary) for s in complete] if refine else complete
-            batch = batch_for(self.image, known)
-            if isinstance(self.image, ObjectLatents):
-                batch = with_latents(batch, complete, seeds, self.image.latent_size, chosen.truncation)
-            if chosen.style is not None:
-                if not isinstance(self.image, PictureStyles):
-                    raise UserError(f"{self.image.name}: {NO_STYLE}")
-                picture = read_rgb(chosen.style) if isinstance(chosen.style, Path) else chosen.style
-                latents = self.image.style_latents(picture, seeded_generators(seeds, "picture"))
-                batch = replace(batch, picture_latents=latents)
-            made = self.image.condition(batch, seeded_generators(seeds, "layout"), chosen.size)
-        return Encoding(with_layout(complete, made.boxes, made.masks), list(seeds), made.condition, chosen)
+        complete, names = list(scenes), self.renderer.vocabulary
+        if names is not None:
+            complete = [complete_attributes(s, names, seed) for s, seed in zip(scenes, seeds, strict=True)]
+        if self.layout is not None:
+            complete = place_objects(self.layout, complete, seeds, chosen.refine, chosen.candidates)
+        return self.renderer.condition(complete, seeds, chosen)
 
-    def render(self, encoding: Encoding, steps: int | None = None) -> list[Image.Image]:
-        """Pictures of encoded scenes."""
-        return images_to_uint8(self.pixels(encoding, steps))
+    def render(self, conditioned: ConditionedScenes, steps: int | None = None) -> list[Image.Image]:
+        """Pictures of conditioned scenes."""
+        return images_to_uint8(self.pixels(conditioned, steps))
 
-    def pixels(self, encoding: Encoding, steps: int | None = None) -> Tensor:
+    def pixels(self, conditioned: ConditionedScenes, steps: int | None = None) -> Tensor:
         """As :meth:`render`, before numbers become bytes: (N, 3, H, W), about [-1, 1]."""
-        options = encoding.options.changed(steps=steps)
-        with torch.inference_mode(), half_precision(self.image.device, options.precision):
-            return self.image.render(
-                encoding.condition, seeded_generators(encoding.seeds, "picture"), options.steps
-            ).float()
+        return self.renderer.render(replace(conditioned, options=conditioned.options.changed(steps=steps)))
 
     def render_planned(self, pictures: Sequence[PlannedPicture], **options: Any) -> list[Scene]:
         """Render those of a batch of pictures that do not exist, and write them; returns what all of them show.
@@ -275,16 +250,12 @@ class Pipeline:
                 result.append(scene_from_text(item, self.vocabulary))
             else:
                 result.append(item if isinstance(item, Scene) else Scene.from_dict(item))
-        check_names(result, self.image, self.layout, refine)
+        check_names(result, self.renderer, self.layout, refine)
         result = [cut_to_canvas(scene, where) for scene, where in with_places(result)]
         result = without_contradictions(result, refine)
-        warn_of_crowds(self.image, result)
+        self.renderer.check(result)
         if self.layout is not None:
             warn_of_crowds(self.layout, [scene for scene in result if is_open(scene)])
-        if not isinstance(self.image, ObjectLatents) and any(
-            thing.seed is not None for s in result for thing in s.objects
-        ):
-            log.warning("%s gives objects no looks of their own: their seeds change nothing", self.image.name)
-        if self.layout is None and not isinstance(self.image, LayoutModel) and any(map(is_open, result)):
-            raise UserError(f"{self.image.name} needs a box for every object; give boxes, or a layout model")
+        if self.layout is None and not self.renderer.places and any(map(is_open, result)):
+            raise UserError(f"{self.renderer.name} needs a box for every object; give boxes, or a layout model")
         return result

@@ -86,5 +86,4 @@ def place_objects(
 
 def batch_for(model: Model, scenes: Sequence[Scene]) -> SceneBatch:
     """The scenes as tensors on a model's device, with masks of its size."""
-    mask_size = getattr(model.config, "mask_size", 0) or 16
-    return SceneBatch.from_scenes(scenes, model.vocabulary, mask_size).to(model.device)
+    return SceneBatch.from_scenes(scenes, model.vocabulary, model.config.mask_side).to(model.device)

@@ -360,9 +360,7 @@ class Trainer:
 
     def _open_pack(self, kind: type[Model], config: ModelConfig) -> dict[str, PackLoader]:
         data = self.recipe.data
-        size = getattr(config, "image_size", 64)
-        side = (size, size) if isinstance(size, int) else size
-        mask_size = getattr(config, "mask_size", 0) or 16
+        side, mask_size = config.picture_sides, config.mask_side
         chosen = (data.relations, data.max_objects, data.objects)
         loaders = {
             "train": PackLoader(data.pack, data.train_split, side, mask_size, *chosen, data.flip, data.crop),

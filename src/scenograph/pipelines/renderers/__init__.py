@@ -1,0 +1,1 @@
+"""What makes pictures of complete scenes: :class:`base.Renderer` and its kinds."""

@@ -1,0 +1,67 @@
+"""The contract of a renderer: anything that makes pictures of complete scenes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from scenograph.pipelines.options import GenerateOptions
+from scenograph.scenes.scene import Scene
+from scenograph.scenes.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class ConditionedScenes:
+    """Scenes ready to be rendered, one per picture."""
+
+    scenes: list[Scene]
+    """With every attribute and box decided: what the pictures show."""
+    seeds: list[int]
+    condition: object
+    """What the renderer draws pictures from, in its own form."""
+    options: GenerateOptions
+
+
+class Renderer(ABC):
+    """Scenes to pictures in two steps, so that an editor can keep the costly first one."""
+
+    name: str
+    """For messages."""
+    digest: str
+    """A checksum of everything that decides its pictures."""
+    device: torch.device
+    places: bool
+    """Whether it chooses boxes for objects that have none."""
+
+    @property
+    @abstractmethod
+    def vocabulary(self) -> Vocabulary | None:
+        """The names that scenes may use; None for a renderer that takes any."""
+
+    @abstractmethod
+    def check(self, scenes: Sequence[Scene]) -> None:
+        """Warn about what it will ignore or has not learned in scenes whose names it knows."""
+
+    @abstractmethod
+    def condition(self, scenes: Sequence[Scene], seeds: Sequence[int], options: GenerateOptions) -> ConditionedScenes:
+        """What comes before pixels.
+
+        Args:
+            scenes: One per picture; every object has a box, unless the renderer :attr:`places` objects.
+            seeds: One per picture.
+            options: Those of generation.
+
+        Returns:
+            The scenes, complete, with the condition.
+
+        Raises:
+            UserError: For options that the renderer does not have, such as a size or a style.
+        """
+
+    @abstractmethod
+    def render(self, conditioned: ConditionedScenes) -> Tensor:
+        """Pictures (N, 3, H, W), about [-1, 1]."""

@@ -1,0 +1,73 @@
+"""Our own image models as a renderer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from scenograph.data.pictures import read_rgb
+from scenograph.devices import half_precision
+from scenograph.errors import UserError
+from scenograph.models.base import NO_STYLE, ImageModel, LayoutModel, ObjectLatents, PictureStyles
+from scenograph.pipelines.checks import warn_of_crowds
+from scenograph.pipelines.latents import seeded_generators, with_latents
+from scenograph.pipelines.options import GenerateOptions
+from scenograph.pipelines.placing import batch_for, place_objects
+from scenograph.pipelines.renderers.base import ConditionedScenes, Renderer
+from scenograph.scenes.completion import with_layout, without_unknown_spatial
+from scenograph.scenes.scene import Scene
+from scenograph.scenes.vocabulary import Vocabulary
+
+log = logging.getLogger(__name__)
+
+
+class NetworkRenderer(Renderer):
+    """An image model; one that is a layout model, too, places objects itself."""
+
+    def __init__(self, model: ImageModel[Any]) -> None:
+        self.model: ImageModel[Any] = model.for_inference()
+        self.name, self.digest, self.device = model.name, model.digest, model.device
+        self.places = isinstance(model, LayoutModel)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The model's."""
+        return self.model.vocabulary
+
+    def check(self, scenes: Sequence[Scene]) -> None:
+        """Warn of more objects than in training, and of object seeds that change nothing."""
+        warn_of_crowds(self.model, scenes)
+        seeded = any(thing.seed is not None for scene in scenes for thing in scene.objects)
+        if seeded and not isinstance(self.model, ObjectLatents):
+            log.warning("%s gives objects no looks of their own: their seeds change nothing", self.name)
+
+    def condition(self, scenes: Sequence[Scene], seeds: Sequence[int], options: GenerateOptions) -> ConditionedScenes:
+        """As in the base class, without gradients."""
+        complete, model = list(scenes), self.model
+        with torch.inference_mode():
+            if options.refine and isinstance(model, LayoutModel):
+                complete = place_objects(model, complete, seeds, options.refine, options.candidates)
+            known = [without_unknown_spatial(s, model.vocabulary) for s in complete] if options.refine else complete
+            batch = batch_for(model, known)
+            if isinstance(model, ObjectLatents):
+                batch = with_latents(batch, complete, seeds, model.latent_size, options.truncation)
+            if options.style is not None:
+                if not isinstance(model, PictureStyles):
+                    raise UserError(f"{self.name}: {NO_STYLE}")
+                picture = read_rgb(options.style) if isinstance(options.style, Path) else options.style
+                latents = model.style_latents(picture, seeded_generators(seeds, "picture"))
+                batch = replace(batch, picture_latents=latents)
+            made = model.condition(batch, seeded_generators(seeds, "layout"), options.size)
+        return ConditionedScenes(with_layout(complete, made.boxes, made.masks), list(seeds), made.condition, options)
+
+    def render(self, conditioned: ConditionedScenes) -> Tensor:
+        """As in the base class, in the precision of the options."""
+        options, generators = conditioned.options, seeded_generators(conditioned.seeds, "picture")
+        with torch.inference_mode(), half_precision(self.device, options.precision):
+            return self.model.render(conditioned.condition, generators, options.steps).float()

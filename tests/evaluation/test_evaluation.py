@@ -872,3 +872,21 @@ def test_objects_beside_their_place_are_not_in_position(shift, share):
     assert found["position"] == (share, 1.0) and found["color"] == (share, 1.0)
     whole = Scene((SceneObject("thing", ("red",), (0.0, 0.0, 1.0, 1.0)),))
     assert totals(object_agreement([picture], [whole], RedJudge()))["position"] == (0.0, 0.0)
+
+
+def test_evaluate_from_python_does_what_the_command_does(painted, tmp_path):
+    from scenograph import Pipeline
+    from scenograph.evaluation.evaluate import evaluate
+
+    pipe = Pipeline.from_pretrained(device="cpu")
+    protocol = find_protocol("rendered", {"metrics": ("layout", "agreement"), "layouts": 4})
+    heard = []
+    done = evaluate(painted, pipe, protocol, tmp_path / "both", steps=1, progress=lambda *news: heard.append(news))
+    assert {"relations", "category"} <= {figure.name for figure in done.figures}
+    assert {path.name for path in done.paths} == {"report.json", "report.md", "report.html", "results.csv"}
+    assert {what for what, _, _ in heard} >= {"drawing", "measuring", "summing up"}
+    alone = evaluate(painted, pipe.layout, protocol.model_copy(update={"metrics": ("layout",)}), tmp_path / "layouts")
+    same = {figure.name: figure.value for figure in done.figures}
+    assert all(figure.value == pytest.approx(same[figure.name]) for figure in alone.figures)
+    with pytest.raises(UserError, match="nowhere: not a folder"):
+        evaluate(painted, tmp_path / "nowhere", protocol, tmp_path / "pictures")

@@ -9,8 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from scenograph.cli.console import console, progress_bar
-from scenograph.cli.measure import judge_of, measure, pipeline_subject
+from scenograph.cli.console import console, evaluation_progress, print_evaluated, progress_bar
 from scenograph.errors import UserError
 
 app = typer.Typer(no_args_is_help=True, help="Benchmarks that compare models.")
@@ -50,6 +49,7 @@ def quality(
     from scenograph.data.pack import read_vocabulary
     from scenograph.devices import pick_device
     from scenograph.evaluation.encoders import ClassifierEncoder
+    from scenograph.evaluation.evaluate import judge_of, measure, pipeline_subject
     from scenograph.evaluation.protocols import find_protocol
     from scenograph.evaluation.session import Layouts, Tools
     from scenograph.files import write_atomically
@@ -68,9 +68,11 @@ def quality(
         pipe = Pipeline.from_pretrained(trained["model"], device=where)
         tools = Tools(encoder=ClassifierEncoder(judge), judge=judge)
         subject = pipeline_subject(pipe, protocol, {"image": trained["model"]})
-        report = measure(Layouts(pack, protocol), out / trained["name"] / "evaluation", subject, tools)
-        if report is not None:
-            rows.append({**trained, "seconds": _seconds(pipe), "figures": report["figures"]})
+        folder = out / trained["name"] / "evaluation"
+        evaluated = measure(Layouts(pack, protocol), folder, subject, tools, progress=evaluation_progress)
+        if evaluated is not None:
+            print_evaluated(evaluated)
+            rows.append({**trained, "seconds": _seconds(pipe), "figures": evaluated.report["figures"]})
     if not rows:
         return
     table = _table(rows, minutes, scenes, given)

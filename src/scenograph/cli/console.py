@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -21,6 +23,10 @@ from rich.progress import (
 
 from scenograph.errors import UserError
 from scenograph.files import would_replace, write_atomically
+
+if TYPE_CHECKING:
+    from scenograph.evaluation.evaluate import Evaluated
+    from scenograph.evaluation.summary import Figure
 
 BATCH = 32
 """Scenes that are placed or drawn at once."""
@@ -100,3 +106,29 @@ def say_written(pictures: Sequence[Path], others: Sequence[Path] = ()) -> None:
         console.print(f"wrote {path}")
     if many and pictures:
         console.print(f"wrote {len(pictures)} pictures, {pictures[0]} to {pictures[-1].name}")
+
+
+def print_evaluated(evaluated: Evaluated) -> None:
+    """Print the figures of an evaluation, its notes, and where its files are."""
+    print_figures(evaluated.figures, evaluated.report["notes"])
+    for path in evaluated.paths:
+        console.print(f"wrote {path}")
+
+
+@contextmanager
+def evaluation_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar for an evaluation, as the function that it reports to."""
+    with progress_bar() as bar:
+        task = bar.add_task("", total=None)
+        yield lambda what, done, of: bar.update(task, description=what, completed=done, total=of)
+
+
+def print_figures(figures: Sequence[Figure], notes: Sequence[str]) -> None:
+    """Each figure on a line, with its error and what it means, below what is to be noted."""
+    for note in notes:
+        console.print(f"[yellow]note:[/yellow] {note}")
+    width = max((len(figure.name) for figure in figures), default=0) + 2
+    for figure in figures:
+        error = f"± {figure.error:.4f}" if math.isfinite(figure.error) else ""
+        meaning = "; ".join([figure.meaning, *figure.notes])
+        console.print(f"  {figure.name:<{width}}{figure.value:>10.4f} {error:<11}{meaning}", markup=False)

@@ -8,25 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scenograph.cli.console import console, progress_bar, write_files
-from scenograph.cli.measure import (
-    encoder_of,
-    judge_of,
-    layout_subject,
-    measure,
-    pictures_subject,
-    pipeline_subject,
-    print_figures,
-    sheet_of_two,
-    tools_of,
-)
+from scenograph.cli.console import console, evaluation_progress, print_evaluated, print_figures, write_files
 from scenograph.devices import Precision
 from scenograph.errors import UserError, unreadable
 
 if TYPE_CHECKING:
-    from scenograph.evaluation.session import Layouts, Subject
-    from scenograph.models.base import Model
-    from scenograph.pipelines.renderers.base import Renderer
+    from scenograph.evaluation.session import Subject
 
 app = typer.Typer()
 
@@ -105,6 +92,14 @@ def evaluate(
         raise UserError("give the data to measure on: scenograph evaluate --pack PACK")
     from scenograph.data.pack import pack_splits, read_record
     from scenograph.devices import pick_device
+    from scenograph.evaluation.evaluate import (
+        check_scenes,
+        layout_subject,
+        measure,
+        pictures_subject,
+        pipeline_subject,
+        tools_of,
+    )
     from scenograph.evaluation.protocols import default_protocol, find_protocol
     from scenograph.evaluation.report import training_curves
     from scenograph.evaluation.session import LAYOUT_METRICS, Layouts
@@ -135,16 +130,18 @@ def evaluate(
         subject = pictures_subject(pictures)
     elif layout and layout_alone and chosen.given == "graph" and set(chosen.metrics) <= LAYOUT_METRICS:
         placer = load_layout_model(layout, where, precision)
-        _check_names(layouts, None, placer)
+        check_scenes(layouts, None, placer)
         subject = layout_subject(placer, chosen, layout, precision)
     else:
         pipe = Pipeline.from_pretrained(model, layout=layout, image=image, device=where, precision=precision)
-        _check_names(layouts, pipe.renderer, pipe.layout)
+        check_scenes(layouts, pipe.renderer, pipe.layout)
         subject = pipeline_subject(pipe, chosen, {"layout": layout, "image": model or image}, steps)
     if training_run is not None and pictures is None:
         _check_run(training_run, subject)
     tools = tools_of(layouts, where, classifier, _files(weights), detector, detections)
-    measure(layouts, out, subject, tools, steps, curves, training_run)
+    evaluated = measure(layouts, out, subject, tools, steps, curves, training_run, evaluation_progress)
+    if evaluated is not None:
+        print_evaluated(evaluated)
 
 
 @app.command("compare")
@@ -161,6 +158,7 @@ def compare_reports(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing sheet.")] = False,
 ) -> None:
     """Two evaluations side by side, if their protocols, data and networks agree."""
+    from scenograph.evaluation.evaluate import sheet_of_two
     from scenograph.evaluation.report import compare, differences, read_report
 
     reports = read_report(first), read_report(second)
@@ -205,6 +203,7 @@ def compare_folders(
 ) -> None:
     """FID, KID, Inception Score, precision and recall of two folders of pictures."""
     from scenograph.devices import pick_device
+    from scenograph.evaluation.evaluate import encoder_of, judge_of
     from scenograph.evaluation.summary import folder_figures
 
     chosen = encoder_of(
@@ -213,11 +212,8 @@ def compare_folders(
         _files(weights),
         lambda: judge_of(classifier, pick_device(device)),
     )
-    with progress_bar() as bar:
-        task = bar.add_task("", total=None)
-        figures = folder_figures(
-            generated, real, chosen, splits, lambda w, d, t: bar.update(task, description=w, completed=d, total=t)
-        )
+    with evaluation_progress() as progress:
+        figures = folder_figures(generated, real, chosen, splits, progress)
     print_figures(figures, [])
 
 
@@ -277,30 +273,6 @@ def _check_run(run: Path, subject: Subject) -> None:
     made = run / "model"
     if AutoModel.from_pretrained(made).digest not in {model["digest"] for model in subject.models.values()}:
         raise UserError(f"--run {run}: made none of the models that are measured; measure {made}, or leave --run out")
-
-
-def _check_names(layouts: Layouts, image: Renderer | None, layout: Model | None) -> None:
-    """Raise ``UserError`` if a scene that is asked for has a name that a model does not know, or cannot be refined."""
-    from scenograph.evaluation.session import given_part
-    from scenograph.pipelines import check_contradictions, check_names
-
-    refine = layouts.protocol.refine
-    known = [named.vocabulary for named in (image, layout) if named is not None]
-    unknown = any(names.lacks(layouts.vocabulary) for names in known if names is not None)
-    if not unknown and not refine:
-        return  # no need to read the scenes
-    remedy = "name a layout model that knows it with --layout"
-    if image is not None:
-        remedy = f"tell the boxes, too, with --given boxes, or {remedy}"
-    numbered = enumerate(scene for chunk in range(layouts.chunks) for scene in layouts.scenes(chunk))
-    for number, scene in numbered:
-        try:
-            asked = given_part(scene, layouts.protocol.given)
-            check_names([asked], image, layout, refine, remedy)
-            if refine:
-                check_contradictions([asked])
-        except UserError as error:
-            raise UserError(f"{layouts.pack}, layout {number}: {error}") from error
 
 
 def _array(path: Path) -> Any:

@@ -1,32 +1,50 @@
-"""What is measured, with what, and what comes of it: shared by ``scenograph evaluate`` and ``scenograph bench``."""
+"""An evaluation from the data to the report, as one call: what is measured, with what, and what comes of it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from scenograph.cli.console import console, progress_bar
+import torch
+from PIL import Image
+
 from scenograph.devices import Precision
 from scenograph.errors import UserError, suggest
-
-if TYPE_CHECKING:
-    import torch
-    from PIL import Image
-
-    from scenograph.evaluation.encoders import Encoder
-    from scenograph.evaluation.protocols import Protocol
-    from scenograph.evaluation.report import Sheet
-    from scenograph.evaluation.session import Evaluation, Layouts, Subject, Tools
-    from scenograph.evaluation.summary import Figure
-    from scenograph.models.base import LayoutModel
-    from scenograph.models.object_classifier import ObjectClassifier
-    from scenograph.pipelines import Pipeline, Renderer
-    from scenograph.scenes.scene import Scene
+from scenograph.evaluation.detection import Detector
+from scenograph.evaluation.encoders import ClassifierEncoder, DinoEncoder, Encoder, InceptionEncoder
+from scenograph.evaluation.pictures import read_picture
+from scenograph.evaluation.protocols import Protocol
+from scenograph.evaluation.report import Sheet, evaluation_curves, make_report, write_report
+from scenograph.evaluation.results_csv import results_text, scene_result
+from scenograph.evaluation.session import (
+    Evaluation,
+    Layouts,
+    Progress,
+    Subject,
+    Tools,
+    given_part,
+    picture_file,
+    scenes_file,
+)
+from scenograph.evaluation.summary import Figure, Summary
+from scenograph.files import make_folder, reserved, write_atomically
+from scenograph.models.base import LayoutModel
+from scenograph.models.object_classifier import ObjectClassifier
+from scenograph.models.registry import AutoModel
+from scenograph.pipelines.checks import check_contradictions, check_names
+from scenograph.pipelines.pipeline import DEFAULT_CLASSIFIER, DEFAULT_IMAGE, DEFAULT_LAYOUT, Pipeline
+from scenograph.pipelines.placing import place_objects
+from scenograph.pipelines.renderers.base import Renderer
+from scenograph.pretrained.networks import WEIGHTS, load_perceptual_distance
+from scenograph.scenes.drawing import contact_sheet, draw_layout
+from scenograph.scenes.scene import Scene, load_scenes
 
 PAIRS = 24
 """Real and generated pictures, or layouts, that the report shows side by side."""
@@ -38,9 +56,6 @@ def pipeline_subject(
     pipe: Pipeline, protocol: Protocol, names: dict[str, str | None], steps: int | None = None
 ) -> Subject:
     """A pipeline's pictures, and its layouts; ``names`` of its models, the shipped ones without."""
-    from scenograph.evaluation.session import Subject
-    from scenograph.pipelines import DEFAULT_IMAGE, DEFAULT_LAYOUT
-
     encode = partial(
         pipe.encode_pairs, truncation=protocol.truncation, refine=protocol.refine, candidates=protocol.candidates
     )
@@ -61,17 +76,12 @@ def pipeline_subject(
 
 def layout_subject(model: LayoutModel, protocol: Protocol, name: str, precision: Precision) -> Subject:
     """A layout model's layouts alone."""
-    from scenograph.evaluation.session import Subject
-    from scenograph.pipelines import place_objects
-
     place = partial(place_objects, model, refine=protocol.refine, candidates=protocol.candidates, precision=precision)
     return Subject({"layout": _identity(model, name, precision)}, place=place)
 
 
 def pictures_subject(source: Path) -> Subject:
     """The pictures of another program; their names, sizes and times tell them."""
-    from scenograph.evaluation.session import Subject
-
     if not source.is_dir():
         raise UserError(f"--pictures {source}: not a folder")
     folder = source.resolve()
@@ -92,10 +102,6 @@ def judge_of(
 
     Raises ``UserError`` for any other model, and for one that does not know all ``categories``.
     """
-    from scenograph.models.object_classifier import ObjectClassifier
-    from scenograph.models.registry import AutoModel
-    from scenograph.pipelines import DEFAULT_CLASSIFIER
-
     judge = AutoModel.from_pretrained(classifier or DEFAULT_CLASSIFIER)
     if not isinstance(judge, ObjectClassifier):
         raise UserError(f"--classifier {classifier}: is a {judge.name}, not an object-classifier")
@@ -114,8 +120,6 @@ def encoder_of(
 
     Raises ``UserError`` for any name but inception, dinov2 and classifier.
     """
-    from scenograph.evaluation.encoders import ClassifierEncoder, DinoEncoder, InceptionEncoder
-
     if name == "inception":
         return InceptionEncoder(files.get("inception"), device)
     if name == "dinov2":
@@ -134,10 +138,6 @@ def tools_of(
     detections: Path | None,
 ) -> Tools:
     """The networks that the metrics need, before anything is drawn."""
-    from scenograph.evaluation.detection import Detector
-    from scenograph.evaluation.session import Tools
-    from scenograph.pretrained.networks import load_perceptual_distance
-
     protocol = layouts.protocol
     wanted = set(protocol.metrics) - layouts.left_out.keys()
     tools = Tools(detections=detections, device=device)
@@ -166,6 +166,71 @@ def tools_of(
     return tools
 
 
+@dataclass(frozen=True)
+class Evaluated:
+    """What came of an evaluation."""
+
+    report: dict[str, Any]
+    figures: list[Figure]
+    paths: list[Path]
+    """Of the files for a reader."""
+
+
+def evaluate(
+    pack: str | Path,
+    subject: Pipeline | LayoutModel | str | Path,
+    protocol: Protocol,
+    out: str | Path,
+    *,
+    device: torch.device | None = None,
+    classifier: str | None = None,
+    weights: Mapping[str, Path] | None = None,
+    detector: str | None = None,
+    detections: Path | None = None,
+    names: Mapping[str, str | None] | None = None,
+    precision: Precision = "no",
+    steps: int | None = None,
+    progress: Progress = lambda what, done, of: None,
+) -> Evaluated | None:
+    """Measure a pipeline, a layout model or a folder of pictures, as ``scenograph evaluate`` does.
+
+    Args:
+        pack: The data whose scenes are asked for.
+        subject: What is measured: a pipeline, a layout model for the metrics of layouts alone, or the path of a folder
+            of pictures named ``sample_<layout>_<repeat>.png``.
+        protocol: How to measure: :func:`scenograph.evaluation.protocols.find_protocol` has them by name.
+        out: The evaluation's folder; the same call continues a stopped one.
+        device: Where the measuring networks run; the CPU if absent.
+        classifier: The object classifier's name or folder; the shipped one if absent.
+        weights: Local files instead of downloads, by ``inception``, ``dinov2``, ``backbone`` and ``heads``.
+        detector: For the detection metric: a folder or hub id.
+        detections: Or another detector's results.
+        names: Of the models, for the report, by ``layout`` and ``image``.
+        precision: A layout model's, where it is measured alone.
+        steps: Sampling steps of the image model.
+        progress: Is called with what is done, how much of it, and of how much.
+
+    Returns:
+        The report, its figures, and the files; None on processes other than the main one.
+
+    Raises:
+        UserError: For data, models and networks that the protocol cannot be measured with.
+    """
+    layouts = Layouts(Path(pack), protocol)
+    if isinstance(subject, str | Path):
+        measured = pictures_subject(Path(subject))
+    elif isinstance(subject, Pipeline):
+        check_scenes(layouts, subject.renderer, subject.layout)
+        measured = pipeline_subject(subject, protocol, dict(names or {}), steps)
+    else:
+        check_scenes(layouts, None, subject)
+        name = (names or {}).get("layout") or subject.name
+        measured = layout_subject(subject, protocol, name, precision)
+    where = device or torch.device("cpu")
+    tools = tools_of(layouts, where, classifier, dict(weights or {}), detector, detections)
+    return measure(layouts, Path(out), measured, tools, steps, progress=lambda: nullcontext(progress))
+
+
 def measure(
     layouts: Layouts,
     out: Path,
@@ -174,13 +239,12 @@ def measure(
     steps: int | None = None,
     curves: dict[str, list[tuple[float, float]]] | None = None,
     training_run: Path | None = None,
-) -> dict[str, Any] | None:
-    """Evaluate in the folder ``out``, print the figures and write the report; None on processes but the main one."""
-    from scenograph.evaluation.report import evaluation_curves, make_report, write_report
-    from scenograph.evaluation.session import Evaluation
-    from scenograph.evaluation.summary import Summary
-    from scenograph.files import reserved
+    progress: Callable[[], AbstractContextManager[Progress]] = lambda: nullcontext(lambda what, done, of: None),
+) -> Evaluated | None:
+    """Evaluate in the folder ``out`` and write the report; None on processes but the main one.
 
+    ``progress`` opens what shows how far it is, on the main process only.
+    """
     protocol = layouts.protocol
     request = {
         "protocol": protocol.model_dump(mode="json"),
@@ -191,40 +255,46 @@ def measure(
     }
     evaluation = Evaluation(out, layouts, subject, tools, _cache())
     main = evaluation.processes.is_main_process
-    with reserved(out) if main else nullcontext(), progress_bar() as bar:
-        bar.disable = bar.disable or not main
-        task = bar.add_task("", total=None)
-
-        def progress(what: str, done: int, total: int) -> None:
-            bar.update(task, description=what, completed=done, total=total)
-
-        evaluation.run(request, progress)
+    silent: Progress = lambda what, done, of: None  # noqa: E731
+    with reserved(out) if main else nullcontext(), progress() if main else nullcontext(silent) as report_progress:
+        evaluation.run(request, report_progress)
         if not main:
             return None
-        figures = Summary(evaluation).figures(progress)
+        figures = Summary(evaluation).figures(report_progress)
     report = make_report(protocol, layouts.identity(), subject.models, figures, _notes(evaluation))
     history = {} if training_run is None else evaluation_curves(training_run, report)
     paths = write_report(out, report, _sheet(evaluation), history | (curves or {}))
     if "layout" in evaluation.metrics:
         paths.append(_results(evaluation))
-    print_figures(figures, report["notes"])
-    for path in paths:
-        console.print(f"wrote {path}")
-    return report
+    return Evaluated(report, figures, paths)
+
+
+def check_scenes(layouts: Layouts, image: Renderer | None, layout: LayoutModel | None) -> None:
+    """Raise ``UserError`` if a scene has a name that a model does not know, or relations that cannot be refined."""
+    refine = layouts.protocol.refine
+    known = [named.vocabulary for named in (image, layout) if named is not None]
+    unknown = any(names.lacks(layouts.vocabulary) for names in known if names is not None)
+    if not unknown and not refine:
+        return  # no need to read the scenes
+    remedy = "name a layout model that knows it with --layout"
+    if image is not None:
+        remedy = f"tell the boxes, too, with --given boxes, or {remedy}"
+    for number, scene in enumerate(scene for chunk in range(layouts.chunks) for scene in layouts.scenes(chunk)):
+        try:
+            asked = given_part(scene, layouts.protocol.given)
+            check_names([asked], image, layout, refine, remedy)
+            if refine:
+                check_contradictions([asked])
+        except UserError as error:
+            raise UserError(f"{layouts.pack}, layout {number}: {error}") from error
 
 
 def _cache() -> Path:
     """Where measures of real pictures are kept."""
-    import os
-
-    from scenograph.files import make_folder
-
     return make_folder(Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "scenograph" / "references")
 
 
 def _notes(evaluation: Evaluation) -> list[str]:
-    from scenograph.evaluation.encoders import InceptionEncoder
-    from scenograph.pretrained.networks import WEIGHTS
 
     layouts, protocol, encoder = evaluation.layouts, evaluation.protocol, evaluation.tools.encoder
     notes = [f"{name} not measured: {why}" for name, why in evaluation.left_out.items()]
@@ -239,9 +309,6 @@ def _notes(evaluation: Evaluation) -> list[str]:
 
 def _results(evaluation: Evaluation) -> Path:
     """True and predicted boxes of the first repeats, as Canonical Sg2Im's scripts read them."""
-    from scenograph.evaluation.results_csv import results_text, scene_result
-    from scenograph.files import write_atomically
-
     results, repeats = [], evaluation.protocol.repeats
     for chunk in range(evaluation.layouts.chunks):
         true, ids = evaluation.layouts.scenes(chunk), evaluation.layouts.ids(chunk)
@@ -252,8 +319,6 @@ def _results(evaluation: Evaluation) -> Path:
 
 def _sheet(evaluation: Evaluation) -> Sheet:
     """The first real and generated pictures, or true and predicted layouts, side by side."""
-    from scenograph.scenes.drawing import contact_sheet
-
     layouts, repeats = evaluation.layouts, evaluation.protocol.repeats
     if not evaluation.pictured:
         return "Pairs of layouts: true, predicted.", _layout_pairs(layouts.scenes(0), evaluation.scenes(0)[::repeats])
@@ -270,10 +335,6 @@ def sheet_of_two(folders: Sequence[Path], reports: Sequence[dict[str, Any]]) -> 
 
     Raises ``UserError`` if they were asked for other scenes, or if files are missing.
     """
-    from scenograph.evaluation.pictures import read_picture
-    from scenograph.evaluation.session import picture_file, scenes_file
-    from scenograph.scenes.scene import load_scenes
-
     if len({report["data"].get("files") for report in reports}) > 1:
         raise UserError("--sheet: the evaluations are of other scenes; measure both on one pack")
     sources = [_pictures_of(folder, report) for folder, report in zip(folders, reports, strict=True)]
@@ -298,27 +359,11 @@ def _pictures_of(folder: Path, report: dict[str, Any]) -> Path:
 
 def _picture_pairs(first: Sequence[Image.Image], second: Sequence[Image.Image]) -> Image.Image:
     """All at the size of the second ones."""
-    from scenograph.scenes.drawing import contact_sheet
-
     pairs = [one for pair in zip(first, second, strict=True) for one in pair]
     return contact_sheet([one.resize(second[0].size) for one in pairs], columns=8)
 
 
 def _layout_pairs(first: Sequence[Scene], second: Sequence[Scene]) -> Image.Image:
-    from scenograph.scenes.drawing import contact_sheet, draw_layout
 
     pairs = [scene for pair in zip(first[: PAIRS // 2], second[: PAIRS // 2], strict=True) for scene in pair]
     return contact_sheet([draw_layout(scene, key=False).to_image().resize(DRAWN) for scene in pairs], columns=4)
-
-
-def print_figures(figures: Sequence[Figure], notes: Sequence[str]) -> None:
-    """Each figure on a line, with its error and what it means, below what is to be noted."""
-    import math
-
-    for note in notes:
-        console.print(f"[yellow]note:[/yellow] {note}")
-    width = max((len(figure.name) for figure in figures), default=0) + 2
-    for figure in figures:
-        error = f"± {figure.error:.4f}" if math.isfinite(figure.error) else ""
-        meaning = "; ".join([figure.meaning, *figure.notes])
-        console.print(f"  {figure.name:<{width}}{figure.value:>10.4f} {error:<11}{meaning}", markup=False)

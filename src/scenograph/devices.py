@@ -47,8 +47,8 @@ def half_precision(device: torch.device, precision: Precision) -> torch.autocast
     return torch.autocast(device.type, torch.bfloat16, enabled=precision != "no")
 
 
-def warn_of_imitation(device: torch.device, precision: str) -> None:
-    """Say so if a processor that lacks bfloat16 altogether is to work in it: that costs time instead of saving it."""
+def warn_if_bf16_emulated(device: torch.device, precision: str) -> None:
+    """Warn if a processor without bfloat16 is to compute in it: emulation costs time instead of saving it."""
     import torch
 
     if precision != "bf16" or device.type != "cpu":

@@ -48,7 +48,7 @@ from scenograph.data.visual_genome import VisualGenome, VisualGenomeOptions
 from scenograph.data.vocabularies import coco_ids, coco_validation_ids, shipped_vocabulary
 from scenograph.errors import UserError
 from scenograph.scenes.batch import resize_mask
-from scenograph.scenes.scene import Relation, Scene, SceneObject, crop, mirror
+from scenograph.scenes.scene import Relation, Scene, SceneObject, mirror, view
 from scenograph.scenes.sketch import Sketch
 
 
@@ -161,12 +161,12 @@ def test_coco_matches_lamas_loader(golden, tmp_path):
     images = PackLoader(tmp_path / "pack", "validation", (32, 32), 16).fixed_batch(0, len(scenes)).images.numpy()
     assert np.abs(images - expected["flip0_image"]).max() < 1e-6
     for row, scene in enumerate(scenes.values()):
-        for flipped, view in ((0, scene), (1, mirror(scene))):
+        for flipped, shown in ((0, scene), (1, mirror(scene))):
             at = row + flipped * len(scenes)
             labels, boxes = expected[f"flip{flipped}_objs"][at], expected[f"flip{flipped}_boxes"][at]
-            count = len(view.objects)
-            assert [published[thing.category] for thing in view.objects] == labels[:count].tolist()
-            mine = np.array([thing.box for thing in view.objects])
+            count = len(shown.objects)
+            assert [published[thing.category] for thing in shown.objects] == labels[:count].tolist()
+            mine = np.array([thing.box for thing in shown.objects])
             mine[:, 2:] -= mine[:, :2]
             assert np.allclose(mine, boxes[:count], atol=1e-6)
 
@@ -471,10 +471,10 @@ def test_visual_genome_matches_lamas_loader(golden, tmp_path):
     batch, expected = loader.fixed_batch(0, 6), np.load(folder / "expected.npz")
     assert np.abs(batch.images.numpy() - expected["flip0_image"]).max() < 1e-6
     for i, scene in enumerate(scenes_of(tmp_path / "pack", "train").values()):
-        for flipped, view in ((0, scene), (1, mirror(scene))):
+        for flipped, shown in ((0, scene), (1, mirror(scene))):
             labels, boxes = (expected[f"flip{flipped}_{part}"][i + 6 * flipped] for part in ("objs", "boxes"))
             theirs = [(names[label], *box) for label, box in zip(labels, boxes, strict=True) if label]
-            ours = [(t.category, t.box[0], t.box[1], t.box[2] - t.box[0], t.box[3] - t.box[1]) for t in view.objects]
+            ours = [(t.category, t.box[0], t.box[1], t.box[2] - t.box[0], t.box[3] - t.box[1]) for t in shown.objects]
             for thing in theirs:
                 assert any(thing[0] == mine[0] and np.allclose(thing[1:], mine[1:], atol=1e-6) for mine in ours)
         related = {end for relation in scene.relations for end in (relation.subject, relation.object)}
@@ -1039,16 +1039,16 @@ def test_a_window_of_a_scene():
         SceneObject("sun", box=(0.0, 0.0, 0.3, 0.3), mask=mask),
     )
     scene = Scene(things, (Relation(0, "near", 1), Relation(2, "inside", 0), Relation(4, "above", 2)))
-    seen = crop(scene, (0.25, 0.0, 0.75, 0.5))
+    seen = view(scene, (0.25, 0.0, 0.75, 0.5))
     assert [thing.category for thing in seen.objects] == ["cat", "cow", "owl", "sun"], "the dog is outside"
     assert seen.relations == (Relation(1, "inside", 0), Relation(3, "above", 1))
     cat, cow, owl, sun = seen.objects
     assert np.allclose(cat.box, (0, 0.4, 0.7, 1)) and np.allclose(cow.box, (0.3, 0.8, 0.5, 1)) and owl.box is None
     assert cat.mask.tolist() == [[False, False, False, True]] * 4 and cow.mask is mask
     assert sun.mask.all() and np.allclose(sun.box, (0, 0, 0.1, 0.6))
-    left = crop(scene, (0.0, 0.0, 0.5, 1.0))
+    left = view(scene, (0.0, 0.0, 0.5, 1.0))
     assert [thing.category for thing in left.objects] == ["cow", "owl", "sun"], "nothing of the cat's mask is left"
-    assert crop(scene, (0.0, 0.0, 1.0, 1.0)).to_dict() == scene.to_dict()
+    assert view(scene, (0.0, 0.0, 1.0, 1.0)).to_dict() == scene.to_dict()
 
 
 def test_a_scene_in_a_mirror():

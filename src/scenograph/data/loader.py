@@ -23,7 +23,7 @@ from scenograph.data.pack import RELATION_COLUMNS, Pack, open_picture, row_to_sc
 from scenograph.errors import UserError
 from scenograph.scenes.batch import EncodedScene, SceneBatch, collate, encode_scene, picture_to_pixels
 from scenograph.scenes.geometry import sg2im_relation
-from scenograph.scenes.scene import Relation, Scene, crop, keep_objects, mirror
+from scenograph.scenes.scene import Relation, Scene, keep_objects, mirror, view
 
 RelationPolicy = Literal["stored", "subset", "minimal", "sg2im", "canonical", "none"]
 ObjectPolicy = Literal["random", "related"]
@@ -157,7 +157,7 @@ class PackLoader:
         (height, width), (full_height, full_width) = self.image_size, self.load_size
         top, left = int(rng.integers(full_height - height + 1)), int(rng.integers(full_width - width + 1))
         window = left / full_width, top / full_height, (left + width) / full_width, (top + height) / full_height
-        seen = crop(scene, window)
+        seen = view(scene, window)
         if not seen.objects:
             return scene, None if image is None else picture_to_pixels(Image.fromarray(image), height, width)
         return seen, None if image is None else image[top : top + height, left : left + width]

@@ -321,7 +321,7 @@ def _write_part(
     for item in items:
         try:
             with expecting(f"{source.title}, item {str(item)[:60]}: {FORM}"):
-                sample = _seen(source.read(item))
+                sample = _without_empty_boxes(source.read(item))
                 rows.append(_checked_row(sample, vocabulary, size))
         except Skip as reason:
             tally.dropped[str(reason)] += 1
@@ -397,7 +397,7 @@ def _save_split(folder: Path, files: Sequence[Path]) -> dict[str, str]:
     return dict(zip(names, checksums, strict=True))
 
 
-def _seen(sample: Sample) -> Sample:
+def _without_empty_boxes(sample: Sample) -> Sample:
     """Without objects whose boxes are empty or outside the picture, as some annotations have them."""
     objects = sample.scene.objects
     kept = [number for number, thing in enumerate(objects) if thing.box is None or _has_extent(thing.box)]

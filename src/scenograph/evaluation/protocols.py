@@ -53,7 +53,7 @@ class Protocol(BaseModel):
     """What the model is told: the graph alone, the true boxes, or boxes and masks."""
     relations: RelationPolicy = "stored"
     candidates: PositiveInt = 8
-    """Layouts that models which draw lots make of each graph; the one that serves it best is measured."""
+    """Layouts that stochastic models sample for each graph; the lowest-cost one is measured."""
     refine: bool = False
     """Whether the boxes that models place are moved until every spatial relation holds."""
     truncation: float = Field(default=2.0, ge=0.1)

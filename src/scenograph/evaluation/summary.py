@@ -87,42 +87,42 @@ class Figure:
 class Summary:
     """Of a measured evaluation."""
 
-    def __init__(self, of: Evaluation) -> None:
-        self.of = of
+    def __init__(self, evaluation: Evaluation) -> None:
+        self.evaluation = evaluation
 
     def figures(self, progress: Progress) -> list[Figure]:
         """All that the protocol asks for."""
         progress("summing up", 0, 1)
         figures = self._counted_figures()
-        if "quality" in self.of.metrics:
+        if "quality" in self.evaluation.metrics:
             figures += self._distances("")
-        if self.of.metrics & {"quality", "score"}:
+        if self.evaluation.metrics & {"quality", "score"}:
             figures += self._score()
-        if "objects" in self.of.metrics:
+        if "objects" in self.evaluation.metrics:
             figures += self._distances("crop ")
-        if "classification" in self.of.metrics:
+        if "classification" in self.evaluation.metrics:
             figures += self._classification(progress)
-        if "detection" in self.of.metrics:
+        if "detection" in self.evaluation.metrics:
             figures += self._detection(progress)
-        if self.of.draw is not None and "probes" in self.of.metrics:
-            figures += self._probes(self.of.draw)
-        if self.of.place is not None and "robustness" in self.of.metrics:
-            figures += self._robustness(self.of.place)
+        if self.evaluation.draw is not None and "probes" in self.evaluation.metrics:
+            figures += self._probes(self.evaluation.draw)
+        if self.evaluation.place is not None and "robustness" in self.evaluation.metrics:
+            figures += self._robustness(self.evaluation.place)
         progress("summing up", 1, 1)
         return figures
 
     def _arrays(self, name: str, real: bool = False) -> Iterator[np.ndarray]:
         """One array of every chunk in order; chunks without any are left out."""
-        for chunk in range(self.of.layouts.chunks):
-            with np.load(self.of.referenced(chunk) if real else self.of.measured(chunk)) as found:
+        for chunk in range(self.evaluation.layouts.chunks):
+            with np.load(self.evaluation.referenced(chunk) if real else self.evaluation.measured(chunk)) as found:
                 if name in found and len(found[name]):
                     yield found[name]
 
     def _counted_figures(self) -> list[Figure]:
         """Shares and means over layouts."""
-        with np.load(self.of.measured(0)) as first:
+        with np.load(self.evaluation.measured(0)) as first:
             names = [name.removeprefix("sum ") for name in first.files if name.startswith("sum ")]
-        judge = _short(self.of.tools.digests.get("judge", ""))
+        judge = _short(self.evaluation.tools.digests.get("judge", ""))
         result = []
         for name in names:
             sums, counts = (np.concatenate(list(self._arrays(f"{kind} {name}"))) for kind in ("sum", "count"))
@@ -130,19 +130,21 @@ class Summary:
             weights = "" if name in LAYOUT_MEANINGS else judge
             meaning = LAYOUT_MEANINGS.get(name) or AGREEMENT_MEANINGS.get(name, f"objects whose {name} is recognised")
             result.append(Figure(name, value, error, int(counts.sum()), meaning, weights, share=True))
-        if "diversity" in self.of.metrics and self.of.protocol.repeats > 1:
+        if "diversity" in self.evaluation.metrics and self.evaluation.protocol.repeats > 1:
             distances = np.concatenate(list(self._arrays("diversity"))).astype(np.float64)
             spread = f"standard deviation over layouts {distances.std(ddof=1):.4f}" if len(distances) > 1 else ""
             value, error = ratio_with_error(distances, np.ones(len(distances)))
             notes = (spread,) if spread else ()
-            meaning = f"LPIPS ({self.of.protocol.lpips}) between two pictures of one layout: more is more varied"
-            weights = _short(self.of.tools.digests["lpips"])
+            meaning = (
+                f"LPIPS ({self.evaluation.protocol.lpips}) between two pictures of one layout: more is more varied"
+            )
+            weights = _short(self.evaluation.tools.digests["lpips"])
             result.append(Figure("diversity", value, error, len(distances), meaning, weights, notes))
         return result
 
     def _distances(self, prefix: str) -> list[Figure]:
         """Distances between generated and real features, of pictures or of ``crop``s."""
-        encoder = self.of.tools.encoder
+        encoder = self.evaluation.tools.encoder
         assert encoder is not None
         features = f"{prefix}features"
         figures, distance_to = set_figures(
@@ -153,49 +155,53 @@ class Summary:
 
     def _score(self) -> list[Figure]:
         """The Inception Score, where there are pictures enough for its splits."""
-        encoder, protocol = self.of.tools.encoder, self.of.protocol
+        encoder, protocol = self.evaluation.tools.encoder, self.evaluation.protocol
         assert encoder is not None
-        count, splits = self.of.layouts.count * protocol.repeats, protocol.inception_splits
+        count, splits = self.evaluation.layouts.count * protocol.repeats, protocol.inception_splits
         return score_figures(encoder, self._arrays("probabilities"), count, splits) if count >= splits else []
 
     def _distance_error(self, prefix: str, distance_to: FrechetDistance) -> float:
         """Standard error of a distance by bootstrap over layouts, real pictures staying as they are."""
         results = []
-        for weights in poisson_weights(self.of.layouts.count, REPLICATES):
+        for weights in poisson_weights(self.evaluation.layouts.count, REPLICATES):
             moments = Moments(len(distance_to.first.mean))
-            for chunk in range(self.of.layouts.chunks):
-                with np.load(self.of.measured(chunk)) as found:
+            for chunk in range(self.evaluation.layouts.chunks):
+                with np.load(self.evaluation.measured(chunk)) as found:
                     if f"{prefix}features" in found:
                         rows = found[f"{prefix}features"]
                         picture = found["crop picture"] if prefix else np.arange(len(rows))
-                        moments.add(rows, weights[chunk * CHUNK + picture // self.of.protocol.repeats])
+                        moments.add(rows, weights[chunk * CHUNK + picture // self.evaluation.protocol.repeats])
             if moments.count > 1:
                 results.append(distance_to(moments))
         return float(np.std(results)) if len(results) > 1 else float("nan")
 
     def _classification(self, progress: Progress) -> list[Figure]:
-        epochs = self.of.protocol.classification_epochs
+        epochs = self.evaluation.protocol.classification_epochs
         generated, real = (
-            CropFiles([self.of.crops(path(n)) for n in range(self.of.layouts.chunks)], self._labels(path))
-            for path in (self.of.measured, self.of.referenced)
+            CropFiles(
+                [self.evaluation.crops(path(n)) for n in range(self.evaluation.layouts.chunks)], self._labels(path)
+            )
+            for path in (self.evaluation.measured, self.evaluation.referenced)
         )
         right, curve = classification_accuracy(
             generated,
             real,
-            self.of.protocol.classification_network,
+            self.evaluation.protocol.classification_network,
             epochs,
-            self.of.folder / "classification",
-            self.of.tools.device,
+            self.evaluation.folder / "classification",
+            self.evaluation.tools.device,
             progress=lambda epoch: progress("classification", epoch, epochs),
         )
-        write_atomically(self.of.folder / "classification" / "curve.json", json.dumps(curve).encode())
+        write_atomically(self.evaluation.folder / "classification" / "curve.json", json.dumps(curve).encode())
         value, error = ratio_with_error(right.astype(np.float64), np.ones(len(right)))
-        meaning = f"real crops recognised by a {self.of.protocol.classification_network} trained on generated ones"
+        meaning = (
+            f"real crops recognised by a {self.evaluation.protocol.classification_network} trained on generated ones"
+        )
         return [Figure("classification_accuracy", value, error, len(right), meaning, share=True)]
 
     def _labels(self, path: Callable[[int], Path]) -> list[np.ndarray]:
         labels = []
-        for chunk in range(self.of.layouts.chunks):
+        for chunk in range(self.evaluation.layouts.chunks):
             with np.load(path(chunk)) as found:
                 labels.append(found["crop labels"])
         return labels
@@ -204,24 +210,24 @@ class Summary:
         annotations = self._annotations()
         categories = {str(row["name"]): int(row["id"]) for row in annotations["categories"]}
         image_ids = [int(row["id"]) for row in annotations["images"]]
-        if self.of.tools.detections is not None:
-            sizes = [self.of.size] * len(image_ids)
-            detections = read_detections(self.of.tools.detections, sizes, image_ids, categories)
+        if self.evaluation.tools.detections is not None:
+            sizes = [self.evaluation.size] * len(image_ids)
+            detections = read_detections(self.evaluation.tools.detections, sizes, image_ids, categories)
         else:
-            assert self.of.tools.detector is not None
+            assert self.evaluation.tools.detector is not None
             detections, seen = [], 0
-            for chunk in range(self.of.layouts.chunks):
-                progress("detecting", chunk, self.of.layouts.chunks)
-                pictures = self.of.pictures(chunk)
+            for chunk in range(self.evaluation.layouts.chunks):
+                progress("detecting", chunk, self.evaluation.layouts.chunks)
+                pictures = self.evaluation.pictures(chunk)
                 for start in range(0, len(pictures), BATCH):
                     part = pictures[start : start + BATCH]
                     ids = image_ids[seen : seen + len(part)]
-                    detections += self.of.tools.detector(part, ids, categories)
+                    detections += self.evaluation.tools.detector(part, ids, categories)
                     seen += len(part)
-            write_atomically(self.of.folder / "detections.json", json.dumps(detections).encode())
+            write_atomically(self.evaluation.folder / "detections.json", json.dumps(detections).encode())
         count = len(annotations["annotations"])
         meaning = "average precision of a detector against the layouts"
-        weights = _short(self.of.tools.digests.get("detector", ""))
+        weights = _short(self.evaluation.tools.digests.get("detector", ""))
         return [
             Figure(name, value, float("nan"), count, meaning, weights)
             for name, value in average_precision(annotations, detections).items()
@@ -230,19 +236,19 @@ class Summary:
     def _annotations(self) -> dict[str, Any]:
         """The layouts as a COCO file, written beside the pictures for detectors run elsewhere."""
         scenes, names = [], []
-        for chunk in range(self.of.layouts.chunks):
-            for number, scene in enumerate(self.of.scenes(chunk)):
-                layout, repeat = divmod(number, self.of.protocol.repeats)
+        for chunk in range(self.evaluation.layouts.chunks):
+            for number, scene in enumerate(self.evaluation.scenes(chunk)):
+                layout, repeat = divmod(number, self.evaluation.protocol.repeats)
                 names.append(f"pictures/sample_{chunk * CHUNK + layout}_{repeat}.png")
                 # Without masks: COCO takes annotations with run-length masks for crowds.
                 scenes.append(Scene(tuple(replace(thing, mask=None) for thing in scene.objects)))
-        annotations = coco_annotations(scenes, names, *self.of.size)
-        write_atomically(self.of.folder / "annotations.json", json.dumps(annotations).encode())
+        annotations = coco_annotations(scenes, names, *self.evaluation.size)
+        write_atomically(self.evaluation.folder / "annotations.json", json.dumps(annotations).encode())
         return annotations
 
     def _robustness(self, place: Place) -> list[Figure]:
         """Over the scenes that probes use, with their true boxes as the standard."""
-        layouts = self.of.layouts
+        layouts = self.evaluation.layouts
         true = [scene for chunk in range(self._probed_chunks) for scene in layouts.scenes(chunk)]
         true = [scene for scene in true if scene.relations][: 4 * PROBED]
         asked = [without_layout(scene) for scene in true]
@@ -261,16 +267,18 @@ class Summary:
 
     @property
     def _probed_chunks(self) -> int:
-        return min(-(-4 * PROBED // CHUNK), self.of.layouts.chunks)
+        return min(-(-4 * PROBED // CHUNK), self.evaluation.layouts.chunks)
 
     def _probes(self, draw: Draw) -> list[Figure]:
         def draw_pictures(scenes: Sequence[Scene], seeds: Sequence[int]) -> list[Image.Image]:
             images, _ = draw(scenes, seeds)
-            return [Image.fromarray(one) for one in to_bytes(images, self.of.protocol.rounding, stretched=False)]
+            return [
+                Image.fromarray(one) for one in to_bytes(images, self.evaluation.protocol.rounding, stretched=False)
+            ]
 
-        scenes = [scene for chunk in range(self._probed_chunks) for scene in self.of.scenes(chunk)]
-        chosen = scenes[:: self.of.protocol.repeats][:PROBED]
-        results = run_probes(draw_pictures, chosen, self.of.layouts.vocabulary)
+        scenes = [scene for chunk in range(self._probed_chunks) for scene in self.evaluation.scenes(chunk)]
+        chosen = scenes[:: self.evaluation.protocol.repeats][:PROBED]
+        results = run_probes(draw_pictures, chosen, self.evaluation.layouts.vocabulary)
         figures = []
         for name, meaning in MEANINGS.items():
             scores = np.array([probe.score for probe in results if probe.name == name])

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scenograph.pipelines.checks import check_contradictions, check_model_names, check_names, warn_of_crowds
+    from scenograph.pipelines.checks import check_contradictions, check_model_names, check_names, warn_about_crowds
     from scenograph.pipelines.options import GenerateOptions
     from scenograph.pipelines.pipeline import (
         DEFAULT_CLASSIFIER,
@@ -36,7 +36,7 @@ __all__ = [
     "load_layout_model",
     "place_objects",
     "read_to_place",
-    "warn_of_crowds",
+    "warn_about_crowds",
 ]
 
 _HOME = {
@@ -45,7 +45,7 @@ _HOME = {
     "check_contradictions": "scenograph.pipelines.checks",
     "check_model_names": "scenograph.pipelines.checks",
     "check_names": "scenograph.pipelines.checks",
-    "warn_of_crowds": "scenograph.pipelines.checks",
+    "warn_about_crowds": "scenograph.pipelines.checks",
     "GenerateOptions": "scenograph.pipelines.options",
     "DEFAULT_CLASSIFIER": "scenograph.pipelines.pipeline",
     "DEFAULT_IMAGE": "scenograph.pipelines.pipeline",

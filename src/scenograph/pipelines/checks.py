@@ -64,7 +64,7 @@ def check_model_names(
         raise UserError(f"the {half} model ({model.name}): {error}{remedy}") from error
 
 
-def warn_of_crowds(model: Model, scenes: Sequence[Scene]) -> None:
+def warn_about_crowds(model: Model, scenes: Sequence[Scene]) -> None:
     """Warn if a scene has more objects than the scenes that a model learned from."""
     most, found = model.config.max_objects, max((len(scene.objects) for scene in scenes), default=0)
     if most is not None and found > most:

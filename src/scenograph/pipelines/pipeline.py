@@ -16,12 +16,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from scenograph.devices import Precision, keep_freed_memory, pick_device, warn_of_imitation
+from scenograph.devices import Precision, keep_freed_memory, pick_device, warn_if_bf16_emulated
 from scenograph.errors import UserError
 from scenograph.files import digest, make_folder, write_atomically
 from scenograph.models.base import ImageModel, LayoutModel, Model
 from scenograph.models.registry import AutoModel
-from scenograph.pipelines.checks import check_names, warn_of_crowds, without_contradictions
+from scenograph.pipelines.checks import check_names, warn_about_crowds, without_contradictions
 from scenograph.pipelines.options import GenerateOptions
 from scenograph.pipelines.placing import place_objects
 from scenograph.pipelines.provenance import MODELS, PlannedPicture, RecordedImage, Request, plan_pictures, png_bytes
@@ -103,7 +103,7 @@ class Pipeline:
         self.options = GenerateOptions().changed(precision=None if precision == "no" else precision)
         self.names: dict[str, str | None] = {**dict.fromkeys(MODELS), **(names or {})}
         """How its models were named when they were loaded; None for the default ones."""
-        warn_of_imitation(self.renderer.device, precision)
+        warn_if_bf16_emulated(self.renderer.device, precision)
         keep_freed_memory(self.renderer.device)
 
     @property
@@ -255,7 +255,7 @@ class Pipeline:
         result = without_contradictions(result, refine)
         self.renderer.check(result)
         if self.layout is not None:
-            warn_of_crowds(self.layout, [scene for scene in result if is_open(scene)])
+            warn_about_crowds(self.layout, [scene for scene in result if is_open(scene)])
         if self.layout is None and not self.renderer.places and any(map(is_open, result)):
             raise UserError(f"{self.renderer.name} needs a box for every object; give boxes, or a layout model")
         return result

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from scenograph.devices import Precision, half_precision, keep_freed_memory, warn_of_imitation
+from scenograph.devices import Precision, half_precision, keep_freed_memory, warn_if_bf16_emulated
 from scenograph.errors import UserError
 from scenograph.models.base import LayoutModel, Model
 from scenograph.models.registry import AutoModel
-from scenograph.pipelines.checks import check_model_names, warn_of_crowds, without_contradictions
+from scenograph.pipelines.checks import check_model_names, warn_about_crowds, without_contradictions
 from scenograph.pipelines.latents import seeded_generators
 from scenograph.pipelines.options import GenerateOptions
 from scenograph.scenes.batch import SceneBatch
@@ -28,7 +28,7 @@ def load_layout_model(name: str | Path, device: torch.device, precision: Precisi
     model = AutoModel.from_pretrained(name)
     if not isinstance(model, LayoutModel):
         raise UserError(f"--layout {name}: is a {model.name}, which places no objects")
-    warn_of_imitation(device, precision)
+    warn_if_bf16_emulated(device, precision)
     keep_freed_memory(device)
     return model.for_inference().to(device)
 
@@ -40,7 +40,7 @@ def read_to_place(model: LayoutModel, scenes: Sequence[Scene], refine: bool = Fa
     otherwise left out with a warning.
     """
     check_model_names("layout", model, scenes, refine)
-    warn_of_crowds(model, scenes)
+    warn_about_crowds(model, scenes)
     return without_contradictions(scenes, refine)
 
 

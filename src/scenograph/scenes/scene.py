@@ -186,7 +186,7 @@ def mirror(scene: Scene) -> Scene:
     return Scene(objects, relations)
 
 
-def crop(scene: Scene, window: Box) -> Scene:
+def view(scene: Scene, window: Box) -> Scene:
     """What a window shows: objects cut at its borders (without their sketches), those outside it left out.
 
     An object of whose mask nothing is left is outside; objects without a box are kept.

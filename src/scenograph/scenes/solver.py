@@ -1,4 +1,4 @@
-"""Layouts that keep their word: boxes moved as little as needed so that every relation of the scene holds.
+"""The solver of layouts: boxes move as little as needed so that every relation of the scene holds.
 
 Along each axis the relations are linear in the edges of boxes, so the least movement is a linear program: edges move
 as little as possible in sum, and sizes change only where moving does not help. Overlap, which is not linear, is
@@ -31,9 +31,9 @@ RESIZING = 3.0
 STUCK = 1000.0
 """What it costs that a pair cannot go its way apart: more than any movement."""
 COVERED = 0.5
-"""Of a box, as much as this may lie under one other box."""
+"""Largest fraction of a box that one other box may cover."""
 ROUNDS = 20
-"""Of telling overlapping pairs apart; what then still overlaps is left as it is."""
+"""Separation passes at most; pairs that still overlap after them stay as they are."""
 
 Row = list[tuple[int, float]]
 """Coefficients of edges in one inequality: object i's lower edge is 2 i, its upper one 2 i + 1."""
@@ -68,15 +68,15 @@ def refine(scene: Scene, movable: Sequence[bool] | None = None, where: str = "")
         )
     free = [True] * len(scene.objects) if movable is None else list(movable)
     boxes = np.array([thing.box for thing in scene.objects], dtype=np.float64)
-    follow = _following(scene)
-    constraints = _constraints(scene, MARGIN, follow)
+    implied = _implied_relations(scene)
+    constraints = _constraints(scene, MARGIN, implied)
     solved = _solve(boxes, constraints, free)
     if solved is None:  # too many objects in a row for the margin?
-        constraints = _constraints(scene, TIGHT, follow)
+        constraints = _constraints(scene, TIGHT, implied)
         solved = _solve(boxes, constraints, free)
     if solved is None:
         raise UserError(where + _contradiction(scene, boxes, free))
-    solved = _told_apart(scene, boxes, solved, constraints, free).round(BOX_DECIMALS)
+    solved = _separate_overlaps(scene, boxes, solved, constraints, free).round(BOX_DECIMALS)
     objects = []
     for thing, box, moves in zip(scene.objects, solved.tolist(), free, strict=True):
         x0, y0, x1, y1 = box
@@ -98,11 +98,11 @@ def check_relations(scene: Scene, where: str = "") -> None:
     """
     free = [thing.box is None for thing in scene.objects]
     boxes = np.array([thing.box or (0.5, 0.5, 0.5, 0.5) for thing in scene.objects], dtype=np.float64).reshape(-1, 4)
-    if _solve(boxes, _constraints(scene, TIGHT, _following(scene)), free) is None:
+    if _solve(boxes, _constraints(scene, TIGHT, _implied_relations(scene)), free) is None:
         raise UserError(where + _contradiction(scene, boxes, free))
 
 
-def _following(scene: Scene) -> set[Relation]:
+def _implied_relations(scene: Scene) -> set[Relation]:
     """The relations that hold where the others do, by their margin and more: there can be ten times as many."""
     return set(scene.relations) - set(minimal(scene.relations))
 
@@ -186,25 +186,25 @@ def _least(cost: np.ndarray, rows: Sequence[tuple[Row, float]], bounds: list[tup
     return linprog(cost, matrix, [bound for _, bound in rows], bounds=[*bounds, *more])
 
 
-def _told_apart(
+def _separate_overlaps(
     scene: Scene, wanted: np.ndarray, boxes: np.ndarray, constraints: list[_Constraint], free: Sequence[bool]
 ) -> np.ndarray:
-    """Boxes none of which covers more than its part of another, as far as the relations let them.
+    """Boxes none of which covers more than the allowed fraction of another, as far as the relations permit.
 
-    In every round each pair that is too close gets the way apart that is shortest now, and each that could not go its
-    way the next one of its ways.
+    In every pass each pair that overlaps too much is separated in the direction that is shortest now, and each pair
+    that could not be separated in its direction gets the next one.
     """
     nesting = [relation for relation in scene.relations if relation.predicate in ("inside", "surrounding")]
     nested = {frozenset((relation.subject, relation.object)) for relation in complete(nesting)}
     ways: dict[tuple[int, int], list[list[_Constraint]]] = {}
     for _ in range(ROUNDS):
         blocked = [pair for pair, (way, *_) in ways.items() if any(_is_broken(part, boxes) for part in way)]
-        close = [pair for pair in _close_pairs(boxes, free) if pair not in ways and frozenset(pair) not in nested]
+        close = [pair for pair in _overlapping_pairs(boxes, free) if pair not in ways and frozenset(pair) not in nested]
         if not blocked and not close:
             break
         for pair in blocked:
             ways[pair] = ways[pair][1:] or [[]]
-        ways |= {pair: _ways_apart(*pair, boxes) for pair in close}
+        ways |= {pair: _separations(*pair, boxes) for pair in close}
         solved = _solve(wanted, [*constraints, *(part for way, *_ in ways.values() for part in way)], free)
         if solved is None:
             break  # the solver gave up: the boxes there are show all relations, too
@@ -217,7 +217,7 @@ def _is_broken(constraint: _Constraint, boxes: np.ndarray) -> bool:
     return float(sum(coefficient * edges[edge] for edge, coefficient in constraint.row)) > constraint.bound + 1e-6
 
 
-def _close_pairs(boxes: np.ndarray, free: Sequence[bool]) -> list[tuple[int, int]]:
+def _overlapping_pairs(boxes: np.ndarray, free: Sequence[bool]) -> list[tuple[int, int]]:
     """The pairs of which one covers too much of the other, the worst first."""
     low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
@@ -228,7 +228,7 @@ def _close_pairs(boxes: np.ndarray, free: Sequence[bool]) -> list[tuple[int, int
     return [(int(i), int(j)) for i, j in worst[order] if free[i] or free[j]]
 
 
-def _ways_apart(one: int, other: int, boxes: np.ndarray) -> list[list[_Constraint]]:
+def _separations(one: int, other: int, boxes: np.ndarray) -> list[list[_Constraint]]:
     """Along either axis in either order, no more in common than allowed of either; the shortest way first."""
     ways: list[tuple[float, int, list[_Constraint]]] = []
     for axis in (0, 1):

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from scenograph.data.loader import PackLoader
 from scenograph.data.pack import read_vocabulary
-from scenograph.devices import keep_freed_memory, warn_of_imitation
+from scenograph.devices import keep_freed_memory, warn_if_bf16_emulated
 from scenograph.errors import UserError, suggest, validate
 from scenograph.files import reserved
 from scenograph.models.base import Model, ModelConfig, load_state
@@ -57,7 +57,7 @@ class Trainer:
         AcceleratorState._reset_state()  # the library otherwise keeps the first run's precision for the whole process
         cpu = device is not None and device.type == "cpu"
         self.accelerator = Accelerator(mixed_precision=training.precision, cpu=cpu)
-        warn_of_imitation(self.accelerator.device, training.precision)
+        warn_if_bf16_emulated(self.accelerator.device, training.precision)
         keep_freed_memory(self.accelerator.device)
         self.run_folder = RunFolder(folder, writes=self._is_main)
         kind = _named(MODELS, recipe.model, "model")

@@ -15,7 +15,7 @@ from scenograph.data.pictures import read_rgb
 from scenograph.devices import half_precision
 from scenograph.errors import UserError
 from scenograph.models.base import NO_STYLE, ImageModel, LayoutModel, ObjectLatents, PictureStyles
-from scenograph.pipelines.checks import warn_of_crowds
+from scenograph.pipelines.checks import warn_about_crowds
 from scenograph.pipelines.latents import seeded_generators, with_latents
 from scenograph.pipelines.options import GenerateOptions
 from scenograph.pipelines.placing import batch_for, place_objects
@@ -42,7 +42,7 @@ class NetworkRenderer(Renderer):
 
     def check(self, scenes: Sequence[Scene]) -> None:
         """Warn of more objects than in training, and of object seeds that change nothing."""
-        warn_of_crowds(self.model, scenes)
+        warn_about_crowds(self.model, scenes)
         seeded = any(thing.seed is not None for scene in scenes for thing in scene.objects)
         if seeded and not isinstance(self.model, ObjectLatents):
             log.warning("%s gives objects no looks of their own: their seeds change nothing", self.name)

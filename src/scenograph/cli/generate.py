@@ -85,14 +85,14 @@ def generate(
     if len(pictures) > 1 and sheet.exists() and not overwrite and not has_record(sheet, request.sheet_record()):
         raise would_replace(sheet)
     if dry_run:
-        pipe.encode_pairs(request.scenes[:1], request.seeds[:1], **request.options.given())
+        pipe.encode_pairs(request.scenes[:1], request.seeds[:1], **request.options.chosen())
         for path in left:
             console.print(f"would write {path}")
         return
     whole = draw_layout or save_scenes is not None or annotations is not None
     shown = pictures if whole else [one for one in pictures if not one.exists]
     scenes = [
-        scene for part in batches(shown, "rendering") for scene in pipe.render_planned(part, **request.options.given())
+        scene for part in batches(shown, "rendering") for scene in pipe.render_planned(part, **request.options.chosen())
     ]
     paths = [one.path for one in pictures]
     files = _extra_drawings(request, scenes if draw_layout else [], paths, out, draw_graph)
@@ -128,7 +128,7 @@ def _read(
     request = None
     if source.endswith(".png"):
         wanted = parse_seeds(seeds) if seeds else None
-        request = request_from_picture(Path(source), models, wanted, options.given())
+        request = request_from_picture(Path(source), models, wanted, options.chosen())
         models, options = request.models, request.options
     pipe = Pipeline.from_pretrained(**models, device=device, precision=options.precision)
     if request is None:

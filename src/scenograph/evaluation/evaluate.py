@@ -41,7 +41,7 @@ from scenograph.models.registry import AutoModel
 from scenograph.pipelines.checks import check_contradictions, check_names
 from scenograph.pipelines.pipeline import DEFAULT_CLASSIFIER, DEFAULT_IMAGE, DEFAULT_LAYOUT, Pipeline
 from scenograph.pipelines.placing import place_objects
-from scenograph.pipelines.renderers.base import Renderer
+from scenograph.pipelines.renderers.base import ConditionedScenes, Renderer
 from scenograph.pretrained.networks import WEIGHTS, load_perceptual_distance
 from scenograph.scenes.drawing import contact_sheet, draw_layout
 from scenograph.scenes.scene import Scene, load_scenes
@@ -56,9 +56,7 @@ def pipeline_subject(
     pipe: Pipeline, protocol: Protocol, names: dict[str, str | None], steps: int | None = None
 ) -> Subject:
     """A pipeline's pictures, and its layouts; ``names`` of its models, the shipped ones without."""
-    encode = partial(
-        pipe.encode_pairs, truncation=protocol.truncation, refine=protocol.refine, candidates=protocol.candidates
-    )
+    encode: Callable[..., ConditionedScenes] = partial(pipe.encode_pairs, **protocol.generation())
 
     def draw(scenes: Sequence[Any], seeds: Sequence[int]) -> tuple[torch.Tensor, list[Any]]:
         encoding = encode(scenes, seeds)
@@ -247,7 +245,7 @@ def measure(
     """
     protocol = layouts.protocol
     request = {
-        "protocol": protocol.model_dump(mode="json"),
+        "protocol": protocol.recorded(),
         "data": layouts.identity(),
         "models": subject.models,
         "steps": steps,

@@ -11,11 +11,12 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import PositiveInt, model_validator
 
 from scenograph.data.loader import RelationPolicy
 from scenograph.errors import UserError, suggest, validate
 from scenograph.evaluation.crops import Rounding
+from scenograph.pipelines.options import GenerateOptions
 
 Given = Literal["graph", "boxes", "masks"]
 FileForm = Literal["png", "jpeg", "stretched-jpeg"]
@@ -33,10 +34,18 @@ Metric = Literal[
 ]
 
 
-class Protocol(BaseModel):
-    """Everything that moves a number, apart from the model and the data."""
+REASONS: dict[str, str] = {
+    name: str(option.json_schema_extra["reason"])
+    for name, option in GenerateOptions.model_fields.items()
+    if isinstance(option.json_schema_extra, dict)
+}
+"""The options of generation that are settings of a protocol, and why each matters."""
+OF_THE_MODEL = GenerateOptions.model_fields.keys() - REASONS.keys()
+"""The others, which belong to the model that is measured."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+
+class Protocol(GenerateOptions):
+    """Everything that moves a number, apart from the model and the data."""
 
     name: str
     version: int = 1
@@ -52,11 +61,6 @@ class Protocol(BaseModel):
     given: Given
     """What the model is told: the graph alone, the true boxes, or boxes and masks."""
     relations: RelationPolicy = "stored"
-    candidates: PositiveInt = 8
-    """Layouts that stochastic models sample for each graph; the lowest-cost one is measured."""
-    refine: bool = False
-    """Whether the boxes that models place are moved until every spatial relation holds."""
-    truncation: float = Field(default=2.0, ge=0.1)
     rounding: Literal["nearest", "down"] = "nearest"
     """How the model's numbers become bytes."""
     file_form: FileForm = "png"
@@ -84,14 +88,24 @@ class Protocol(BaseModel):
     def fingerprint(self) -> str:
         """Twelve characters that differ whenever anything that moves a number does."""
         settings = self.settings()
-        if not self.refine:  # a later setting than the others: what was measured before it is comparable
-            del settings["refine"]
+        # What was measured before an option of generation existed stays comparable with what has its default.
+        for name in REASONS.keys() - {"candidates", "truncation"}:
+            if settings[name] == type(self).model_fields[name].default:
+                del settings[name]
         content = json.dumps(settings, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
     def settings(self) -> dict[str, Any]:
         """What moves numbers: all but names, words, and the choice of metrics."""
-        return self.model_dump(mode="json", exclude={"name", "version", "about", "metrics", "expected"})
+        return self.model_dump(mode="json", exclude={"name", "version", "about", "metrics", "expected", *OF_THE_MODEL})
+
+    def recorded(self) -> dict[str, Any]:
+        """The whole protocol, as reports hold it."""
+        return self.model_dump(mode="json", exclude=set(OF_THE_MODEL))
+
+    def generation(self) -> dict[str, Any]:
+        """The options of generation that it fixes, by name."""
+        return {name: getattr(self, name) for name in REASONS}
 
 
 PROTOCOLS: dict[str, Protocol] = {
@@ -191,9 +205,7 @@ EXPLANATIONS = {
     "repeats": "FID falls with the number of pictures, and the same layouts count several times",
     "given": "a model that is told boxes or masks has less to decide",
     "relations": "other graphs are asked for",
-    "candidates": "the best of several layouts serves its graph better than the only one",
-    "refine": "boxes that were moved show more relations",
-    "truncation": "tamer latents give better single pictures and less variety",
+    **REASONS,
     "rounding": "bytes differ by one",
     "file_form": "JPEG and stretched contrast move FID by several points",
     "reference_filter": "real pictures look sharper or softer after another filter",
@@ -221,7 +233,7 @@ def find_protocol(name: str, changes: Mapping[str, object]) -> Protocol:
     fixed = sorted(set(real) - {*protocol.settings(), "metrics"})
     if fixed:
         raise UserError(f"protocol: no setting {fixed[0]!r} {suggest(fixed[0], protocol.settings())}")
-    changed = validate(Protocol, protocol.model_dump() | real, "protocol")
+    changed = validate(Protocol, protocol.recorded() | real, "protocol")
     moved = changed.settings() != protocol.settings()
     return changed.model_copy(update={"name": f"{name} (changed)"}) if moved else changed
 

@@ -45,7 +45,7 @@ def make_report(
     return {
         "scenograph": __version__,
         "torch": torch.__version__,
-        "protocol": {**protocol.model_dump(mode="json"), "fingerprint": protocol.fingerprint},
+        "protocol": {**protocol.recorded(), "fingerprint": protocol.fingerprint},
         "data": data,
         "models": models,
         "notes": list(notes),

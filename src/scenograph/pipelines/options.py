@@ -54,13 +54,13 @@ class GenerateOptions(BaseModel):
     )
     precision: Precision = Field(default="no", description="bf16 is faster where the hardware computes in it.")
 
-    def given(self) -> dict[str, Any]:
+    def chosen(self) -> dict[str, Any]:
         """The options that were given, by name."""
         return {name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set}
 
     def recorded(self) -> dict[str, Any]:
         """The options that were given, as a picture's record holds them; a switch that is off is not recorded."""
-        values = {name: value for name, value in self.given().items() if value not in (None, False)}
+        values = {name: value for name, value in self.chosen().items() if value not in (None, False)}
         if isinstance(style := values.get("style"), Image.Image):
             values["style"] = getattr(style, "filename", "") or "(a picture in memory)"
         return values | ({"style": str(values["style"])} if "style" in values else {})
@@ -69,7 +69,7 @@ class GenerateOptions(BaseModel):
         """These options with some changed; None changes nothing. Raises ``UserError`` for unknown names and values."""
         given = {name: value for name, value in changes.items() if value is not None}
         try:
-            return type(self).model_validate(self.given() | given) if given else self
+            return type(self).model_validate(self.chosen() | given) if given else self
         except ValidationError as error:
             raise UserError(_complaint(error)) from error
 

@@ -17,7 +17,7 @@ from scenograph.data.clevr import VOCABULARY
 from scenograph.errors import UserError
 from scenograph.models import mise_layout
 from scenograph.models.attspade import AttSpade, AttSpadeConfig
-from scenograph.models.base import Rendered, SampledBoxes
+from scenograph.models.base import ImageModel, LayoutModel, Rendered, SampledBoxes
 from scenograph.models.lama import Lama, LamaConfig
 from scenograph.models.lostgan import LostGan, LostGanConfig
 from scenograph.models.mise import Mise, MiseConfig
@@ -523,3 +523,9 @@ def test_checkpoints_of_something_else_are_refused(tmp_path):
     path.write_text('{"objects": []}')
     with pytest.raises(UserError, match="c.pt: not a torch checkpoint"):
         import_sg2im(path)
+
+
+@pytest.mark.parametrize(("role", "missing"), [(LayoutModel, "place"), (ImageModel, "condition.*render")])
+def test_a_model_has_all_that_its_role_asks_for(role, missing):
+    with pytest.raises(TypeError, match=f"abstract method.*{missing}"):
+        type("Unfinished", (role,), {})(MiseLayoutConfig(vocabulary=NAMES))

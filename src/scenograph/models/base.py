@@ -151,7 +151,7 @@ class Model(nn.Module):
         return model.eval()
 
 
-class LayoutModel(Model):
+class LayoutModel(Model, ABC):
     """A model that places objects."""
 
     role: ClassVar[Role] = "layout"
@@ -177,7 +177,7 @@ class SampledBoxes(LayoutModel):
         return [self.place(batch, generators) for _ in range(count)]
 
 
-class ImageModel(Model, Generic[Condition]):
+class ImageModel(Model, ABC, Generic[Condition]):
     """A model that renders pictures, in two steps: scenes to a condition, and the condition to pixels."""
 
     role: ClassVar[Role] = "image"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
+from scenograph.cli.main import run
 from scenograph.data.clevr import VOCABULARY
 from scenograph.data.pack import write_pack
 from scenograph.data.rendered import COLORS
@@ -76,3 +78,19 @@ def float64(monkeypatch):
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture
+def scenograph(monkeypatch, capsys, tmp_path):
+    """Runs a command in an empty folder; returns exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def command(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["scenograph", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            run()
+        output = capsys.readouterr()
+        return int(caught.value.code or 0), output.out, output.err
+
+    return command

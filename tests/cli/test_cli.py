@@ -16,7 +16,6 @@ from PIL.PngImagePlugin import PngInfo
 from scenograph import Pipeline
 from scenograph.cli import console
 from scenograph.cli.console import parse_seeds
-from scenograph.cli.main import run
 from scenograph.data.clevr import VOCABULARY
 from scenograph.data.loader import PackLoader
 from scenograph.data.pack import read_vocabulary
@@ -34,22 +33,6 @@ from scenograph.training.recipe import shipped_recipes
 
 TEXT = "large red metal cube left of small blue rubber sphere"
 STEM = "large-red-metal-cube-left-of-small-blue"
-
-
-@pytest.fixture
-def scenograph(monkeypatch, capsys, tmp_path):
-    """Runs a command in an empty folder; returns exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-    def command(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["scenograph", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            run()
-        output = capsys.readouterr()
-        return int(caught.value.code or 0), output.out, output.err
-
-    return command
 
 
 def succeed(result: tuple[int, str, str]) -> str:

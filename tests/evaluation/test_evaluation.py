@@ -23,7 +23,7 @@ from scenograph.data.rendered import COLORS
 from scenograph.data.source import Sample as PackSample
 from scenograph.data.source import Samples
 from scenograph.errors import UserError
-from scenograph.evaluation import session
+from scenograph.evaluation import layouts as layouts_module
 from scenograph.evaluation.agreement import object_agreement
 from scenograph.evaluation.classification import CropFiles, classification_accuracy
 from scenograph.evaluation.crops import object_crop
@@ -38,6 +38,8 @@ from scenograph.evaluation.distributions import (
     ratio_with_error,
 )
 from scenograph.evaluation.encoders import ClassifierEncoder, DinoEncoder, InceptionEncoder
+from scenograph.evaluation.figure import Figure
+from scenograph.evaluation.layouts import Layouts
 from scenograph.evaluation.pictures import read_picture, to_bytes
 from scenograph.evaluation.probes import one_by_one, run_probes
 from scenograph.evaluation.protocols import EXPLANATIONS, PROTOCOLS, default_protocol, find_protocol
@@ -53,8 +55,9 @@ from scenograph.evaluation.report import (
     read_report,
 )
 from scenograph.evaluation.robustness import equivalent, noisy
-from scenograph.evaluation.session import Evaluation, Layouts, Subject, Tools
-from scenograph.evaluation.summary import Figure, Summary
+from scenograph.evaluation.session import Evaluation
+from scenograph.evaluation.subject import Subject
+from scenograph.evaluation.tools import Tools
 from scenograph.models.object_classifier import ObjectClassifier, ObjectClassifierConfig
 from scenograph.nn.inception import Inception
 from scenograph.nn.perceptual import ALEXNET, FeatureStack, PerceptualDistance, tensorflow_resize
@@ -640,16 +643,15 @@ def _placed(thing):
 @pytest.fixture
 def evaluation(painted, tmp_path, monkeypatch):
     """Makes evaluations of the painter on the painted pack, three layouts per chunk."""
-    monkeypatch.setattr(session, "CHUNK", 3)
-    monkeypatch.setattr("scenograph.evaluation.summary.CHUNK", 3)
+    monkeypatch.setattr(layouts_module, "CHUNK", 3)
     torch.manual_seed(0)
     config = ObjectClassifierConfig(vocabulary=VOCABULARY.to_dict(), groups=("color",), channels=(8, 8))
     judge = ObjectClassifier(config).eval()
 
-    def make(folder="e", draw=painter, pictures=None, **changes):
+    def make(folder="e", draw=painter, pictures=None, detections=None, **changes):
         changes = {"repeats": 2, "metrics": ("agreement", "layout", "quality", "objects", "probes"), **changes}
         protocol = find_protocol("rendered", changes)
-        tools = Tools(encoder=ClassifierEncoder(judge), judge=judge)
+        tools = Tools(encoder=ClassifierEncoder(judge), classifier=judge, detections=detections)
         subject = Subject({}, None if pictures else draw, pictures=pictures)
         return Evaluation(tmp_path / folder, Layouts(painted, protocol), subject, tools, tmp_path / "cache")
 
@@ -658,7 +660,7 @@ def evaluation(painted, tmp_path, monkeypatch):
 
 def figures_of(made):
     made.run({"painter": 1})
-    return {figure.name: figure for figure in Summary(made).figures(lambda what, done, of: None)}
+    return {figure.name: figure for figure in made.figures()}
 
 
 def test_an_evaluation_goes_on_to_the_same_figures(evaluation, tmp_path):
@@ -743,6 +745,24 @@ def test_real_pictures_are_measured_once(evaluation, tmp_path, monkeypatch):
     figures_of(evaluation("b"))
 
 
+def test_real_pictures_are_measured_again_by_another_network(evaluation):
+    first, second = evaluation("a"), evaluation("b")
+    torch.manual_seed(1)
+    other = ObjectClassifier(second.tools.classifier.config).eval()
+    second.comparing["quality"].encoder = ClassifierEncoder(other)
+    figures_of(first)
+    figures_of(second)
+    assert first.referenced(0) != second.referenced(0) and second.referenced(0).exists()
+
+
+def test_of_layouts_alone_no_pictures_are_measured(evaluation, painted, tmp_path):
+    protocol = find_protocol("rendered", {"metrics": ("agreement", "layout", "probes")})
+    subject = Subject({}, place=lambda scenes, seeds: painter(scenes, seeds)[1])
+    made = Evaluation(tmp_path / "placed", Layouts(painted, protocol), subject, Tools(), tmp_path / "cache")
+    assert made.left_out == dict.fromkeys(("agreement", "probes"), "a layout model renders no pictures")
+    assert {"box_iou", "relations"} <= figures_of(made).keys()
+
+
 def test_pictures_made_elsewhere(evaluation, tmp_path):
     figures_of(evaluation("a", given="boxes"))
     made = shutil.copytree(tmp_path / "a" / "pictures", tmp_path / "made")
@@ -788,12 +808,12 @@ def test_few_pictures_are_said(evaluation):
 
 def test_classification_and_detection_in_a_session(evaluation, tmp_path, monkeypatch):
     monkeypatch.setattr("scenograph.evaluation.classification.BATCH", 8)
+    detections = tmp_path / "d.json"
+    detections.write_text("[]")
     made = evaluation(
         metrics=("classification", "detection"), given="boxes", classification_network="resnet-20",
-        classification_epochs=1,
+        classification_epochs=1, detections=detections,
     )  # fmt: skip
-    made.tools.detections = tmp_path / "d.json"
-    made.tools.detections.write_text("[]")
     found = figures_of(made)
     assert 0 <= found["classification_accuracy"].value <= 1 and found["detector_ap"].value == 0
     annotations = json.loads((tmp_path / "e" / "annotations.json").read_text())
@@ -801,17 +821,16 @@ def test_classification_and_detection_in_a_session(evaluation, tmp_path, monkeyp
         {key: row[key] for key in ("image_id", "category_id", "bbox")} | {"score": 0.5}
         for row in annotations["annotations"]
     ]
-    made.tools.detections.write_text(json.dumps(perfect))
+    detections.write_text(json.dumps(perfect))
     assert figures_of(made)["detector_ap"].value == pytest.approx(1)
 
 
-def test_diversity_needs_varied_pictures(evaluation):
+def test_diversity_needs_varied_pictures(evaluation, monkeypatch):
     state = {f"features.{layer}.{kind}": value for layer, kind, value in _alexnet()}
-    made = evaluation(metrics=("diversity",))
-    made.tools.lpips = PerceptualDistance(FeatureStack(ALEXNET, state), [torch.ones(n) for n in (4, 4, 4, 4, 4)])
-    varied = figures_of(made)["diversity"]
+    lpips = PerceptualDistance(FeatureStack(ALEXNET, state), [torch.ones(n) for n in (4, 4, 4, 4, 4)])
+    monkeypatch.setattr("scenograph.evaluation.diversity.load_perceptual_distance", lambda *files: lpips)
+    varied = figures_of(evaluation(metrics=("diversity",)))["diversity"]
     same = evaluation("s", draw=lambda scenes, seeds: painter(scenes, [0] * len(seeds)), metrics=("diversity",))
-    same.tools.lpips = made.tools.lpips
     assert varied.value > 1e-3 and varied.count == 8
     assert figures_of(same)["diversity"].value == 0
 
@@ -884,7 +903,7 @@ def test_evaluate_from_python_does_what_the_command_does(painted, tmp_path):
     done = evaluate(painted, pipe, protocol, tmp_path / "both", steps=1, progress=lambda *news: heard.append(news))
     assert {"relations", "category"} <= {figure.name for figure in done.figures}
     assert {path.name for path in done.paths} == {"report.json", "report.md", "report.html", "results.csv"}
-    assert {what for what, _, _ in heard} >= {"drawing", "measuring", "summing up"}
+    assert {what for what, _, _ in heard} >= {"rendering", "measuring", "summing up"}
     alone = evaluate(painted, pipe.layout, protocol.model_copy(update={"metrics": ("layout",)}), tmp_path / "layouts")
     same = {figure.name: figure.value for figure in done.figures}
     assert all(figure.value == pytest.approx(same[figure.name]) for figure in alone.figures)

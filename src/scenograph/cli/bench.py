@@ -48,10 +48,9 @@ def quality(
     """
     from scenograph.data.pack import read_vocabulary
     from scenograph.devices import pick_device
-    from scenograph.evaluation.encoders import ClassifierEncoder
-    from scenograph.evaluation.evaluate import judge_of, measure, pipeline_subject
+    from scenograph.evaluation.evaluate import evaluate
     from scenograph.evaluation.protocols import find_protocol
-    from scenograph.evaluation.session import Layouts, Tools
+    from scenograph.evaluation.tools import Tools
     from scenograph.files import write_atomically
     from scenograph.pipelines import Pipeline
 
@@ -60,16 +59,16 @@ def quality(
     where = pick_device(device)
     changes = {"layouts": scenes, "given": given, "metrics": ("agreement", "quality", "objects", "probes")}
     protocol = find_protocol("rendered", changes)
-    judge = judge_of(classifier, where, read_vocabulary(pack).categories)
+    tools = Tools(where, classifier)
+    tools.load_classifier(read_vocabulary(pack).categories)
     rows = []
     for recipe in recipes:
         console.print(f"[bold]{recipe}[/bold]")
         trained = _train(recipe, pack, minutes, out, device)
         pipe = Pipeline.from_pretrained(trained["model"], device=where)
-        tools = Tools(encoder=ClassifierEncoder(judge), judge=judge)
-        subject = pipeline_subject(pipe, protocol, {"image": trained["model"]})
-        folder = out / trained["name"] / "evaluation"
-        evaluated = measure(Layouts(pack, protocol), folder, subject, tools, progress=evaluation_progress)
+        folder, names = out / trained["name"] / "evaluation", {"image": trained["model"]}
+        with evaluation_progress() as progress:
+            evaluated = evaluate(pack, pipe, protocol, folder, tools=tools, names=names, progress=progress)
         if evaluated is not None:
             print_evaluated(evaluated)
             rows.append({**trained, "seconds": _seconds(pipe), "figures": evaluated.report["figures"]})

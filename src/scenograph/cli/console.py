@@ -26,7 +26,7 @@ from scenograph.files import would_replace, write_atomically
 
 if TYPE_CHECKING:
     from scenograph.evaluation.evaluate import Evaluated
-    from scenograph.evaluation.summary import Figure
+    from scenograph.evaluation.figure import Figure
 
 BATCH = 32
 """Scenes that are placed or drawn at once."""
@@ -119,8 +119,12 @@ def print_evaluated(evaluated: Evaluated) -> None:
 def evaluation_progress() -> Iterator[Callable[[str, int, int], None]]:
     """A progress bar for an evaluation, as the function that it reports to."""
     with progress_bar() as bar:
-        task = bar.add_task("", total=None)
-        yield lambda what, done, of: bar.update(task, description=what, completed=done, total=of)
+
+        def report(what: str, done: int, of: int) -> None:
+            task = bar.task_ids[0] if bar.task_ids else bar.add_task(what)  # processes that report nothing show none
+            bar.update(task, description=what, completed=done, total=of)
+
+        yield report
 
 
 def print_figures(figures: Sequence[Figure], notes: Sequence[str]) -> None:

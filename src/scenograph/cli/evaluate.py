@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from scenograph.cli.console import console, evaluation_progress, print_evaluated, print_figures, write_files
 from scenograph.devices import Precision
 from scenograph.errors import UserError, unreadable
-
-if TYPE_CHECKING:
-    from scenograph.evaluation.session import Subject
 
 app = typer.Typer()
 
@@ -90,19 +87,13 @@ def evaluate(
         return
     if pack is None:
         raise UserError("give the data to measure on: scenograph evaluate --pack PACK")
-    from scenograph.data.pack import pack_splits, read_record
+    from scenograph.data.pack import read_record
     from scenograph.devices import pick_device
-    from scenograph.evaluation.evaluate import (
-        check_scenes,
-        layout_subject,
-        measure,
-        pictures_subject,
-        pipeline_subject,
-        tools_of,
-    )
+    from scenograph.evaluation.evaluate import evaluate as run
+    from scenograph.evaluation.metrics import metric_class
     from scenograph.evaluation.protocols import default_protocol, find_protocol
-    from scenograph.evaluation.report import training_curves
-    from scenograph.evaluation.session import LAYOUT_METRICS, Layouts
+    from scenograph.evaluation.tools import Tools
+    from scenograph.models.base import LayoutModel
     from scenograph.pipelines import Pipeline, load_layout_model
 
     if pictures is not None and (named := model or layout or image):
@@ -118,28 +109,30 @@ def evaluate(
     }
     layout_alone = layout is not None and model is None and image is None and pictures is None
     chosen = find_protocol(protocol or default_protocol(str(read_record(pack)["source"]), layout_alone), changes)
-    missing = [name for name in chosen.splits if name not in pack_splits(pack)]
-    if missing:
-        have = ", ".join(pack_splits(pack))
-        raise UserError(f"{pack}: no split {missing[0]!r}, which protocol {chosen.name} measures; --split: {have}")
+    needs = set().union(*(metric_class(name).needs for name in chosen.metrics))
     where = pick_device(device)
-    # A wrong name is said now, before downloads and hours of drawing.
-    curves = training_curves(training_run) if training_run else {}
-    layouts = Layouts(pack, chosen)
+    subject: Pipeline | LayoutModel | Path
     if pictures is not None:
-        subject = pictures_subject(pictures)
-    elif layout and layout_alone and chosen.given == "graph" and set(chosen.metrics) <= LAYOUT_METRICS:
-        placer = load_layout_model(layout, where, precision)
-        check_scenes(layouts, None, placer)
-        subject = layout_subject(placer, chosen, layout, precision)
+        subject = pictures
+    elif layout and layout_alone and chosen.given == "graph" and needs <= {"predicted boxes"}:
+        subject = load_layout_model(layout, where, precision)
     else:
-        pipe = Pipeline.from_pretrained(model, layout=layout, image=image, device=where, precision=precision)
-        check_scenes(layouts, pipe.renderer, pipe.layout)
-        subject = pipeline_subject(pipe, chosen, {"layout": layout, "image": model or image}, steps)
-    if training_run is not None and pictures is None:
-        _check_run(training_run, subject)
-    tools = tools_of(layouts, where, classifier, _files(weights), detector, detections)
-    evaluated = measure(layouts, out, subject, tools, steps, curves, training_run, evaluation_progress)
+        subject = Pipeline.from_pretrained(model, layout=layout, image=image, device=where, precision=precision)
+    tools = Tools(where, classifier, detector, detections, _files(weights))
+    names = {"layout": layout, "image": model or image}
+    with evaluation_progress() as progress:
+        evaluated = run(
+            pack,
+            subject,
+            chosen,
+            out,
+            tools=tools,
+            names=names,
+            precision=precision,
+            steps=steps,
+            training_run=training_run,
+            progress=progress,
+        )
     if evaluated is not None:
         print_evaluated(evaluated)
 
@@ -203,15 +196,11 @@ def compare_folders(
 ) -> None:
     """FID, KID, Inception Score, precision and recall of two folders of pictures."""
     from scenograph.devices import pick_device
-    from scenograph.evaluation.evaluate import encoder_of, judge_of
-    from scenograph.evaluation.summary import folder_figures
+    from scenograph.evaluation.folders import folder_figures
+    from scenograph.evaluation.tools import Tools
 
-    chosen = encoder_of(
-        encoder,
-        pick_device(device),
-        _files(weights),
-        lambda: judge_of(classifier, pick_device(device)),
-    )
+    tools = Tools(pick_device(device), classifier, weights=_files(weights))
+    chosen = tools.load_encoder(encoder)
     with evaluation_progress() as progress:
         figures = folder_figures(generated, real, chosen, splits, progress)
     print_figures(figures, [])
@@ -229,9 +218,8 @@ def evaluate_retrieval(
     """Mean average precision and top 1, 5, 10 of a search by distance between vectors."""
     import numpy as np
 
-    from scenograph.evaluation.distributions import ratio_with_error
+    from scenograph.evaluation.figure import mean_figure
     from scenograph.evaluation.ranking import retrieval_figures
-    from scenograph.evaluation.summary import Figure
 
     if (query_labels is None) != (gallery_labels is None):
         raise UserError("give --query-labels and --gallery-labels together")
@@ -239,11 +227,7 @@ def evaluate_retrieval(
     assert arrays[0] is not None and arrays[1] is not None
     found = retrieval_figures(arrays[0], arrays[1], arrays[2], arrays[3])
     meanings = {"average_precision": "mAP"} | {f"top_{k}": f"of what was wanted, in the first {k}" for k in (1, 5, 10)}
-    figures = []
-    for name, values in found.items():
-        usable = values[np.isfinite(values)]
-        value, error = ratio_with_error(usable, np.ones(len(usable)))
-        figures.append(Figure(name, value, error, len(usable), meanings[name], share=True))
+    figures = [mean_figure(name, values[np.isfinite(values)], meanings[name]) for name, values in found.items()]
     print_figures(figures, [])
 
 
@@ -264,15 +248,6 @@ def _files(options: list[str] | None) -> dict[str, Path]:
             raise UserError(f"--weights {option!r}: there is no {path}")
         files[name] = Path(path)
     return files
-
-
-def _check_run(run: Path, subject: Subject) -> None:
-    """Raise ``UserError`` if a training run made none of the models, which its curves would then be shown with."""
-    from scenograph.models.registry import AutoModel
-
-    made = run / "model"
-    if AutoModel.from_pretrained(made).digest not in {model["digest"] for model in subject.models.values()}:
-        raise UserError(f"--run {run}: made none of the models that are measured; measure {made}, or leave --run out")
 
 
 def _array(path: Path) -> Any:

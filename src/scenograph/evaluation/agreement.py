@@ -1,4 +1,4 @@
-"""Do generated objects look like what was asked? A classifier of real crops answers."""
+"""The metric ``agreement``: do generated objects look like what was asked? A classifier of real crops answers."""
 
 from __future__ import annotations
 
@@ -9,13 +9,49 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from scenograph.evaluation.encoders import state_digest
+from scenograph.evaluation.figure import Figure, short
+from scenograph.evaluation.layouts import Layouts
+from scenograph.evaluation.metric import Metric, counted, counted_figures
+from scenograph.evaluation.session import Chunk, Evaluation, Progress
+from scenograph.evaluation.tools import Tools
 from scenograph.models.object_classifier import ObjectClassifier
 from scenograph.scenes.batch import SceneBatch, picture_to_pixels, pixels_to_tensor
 from scenograph.scenes.scene import Scene
 from scenograph.scenes.scoring import Figures, per_picture
 
 SMALLEST_SIDE = 0.1
-"""Objects whose longer side is a smaller fraction of the picture are not judged."""
+"""Objects whose longer side is a smaller fraction of the picture are left out."""
+
+
+class AgreementMetric(Metric):
+    """Objects that a classifier recognises as what was asked."""
+
+    order = 10
+
+    def __init__(self, layouts: Layouts, tools: Tools) -> None:
+        super().__init__(layouts, tools)
+        remedy = ", or leave agreement out of --metrics"
+        self.classifier = tools.load_classifier(layouts.vocabulary.categories, remedy)
+        self.digest = state_digest(self.classifier.state_dict())
+
+    def digests(self) -> dict[str, str]:
+        """The classifier's, by the name that evaluations have recorded it under from the first."""
+        return {"judge": self.digest}
+
+    def measure(self, chunk: Chunk) -> dict[str, np.ndarray]:
+        """Sums and counts per layout."""
+        return counted(object_agreement(chunk.pictures, chunk.scenes, self.classifier), chunk.repeats)
+
+    def figures(self, evaluation: Evaluation, progress: Progress) -> list[Figure]:
+        """Shares of the objects."""
+        meanings = {
+            "category": "objects recognised as the asked category",
+            **{group: f"objects whose {group} is recognised" for group in self.classifier.config.groups},
+            "all": "objects recognised in everything that was asked",
+            "position": "objects likelier where they were asked than half a side beside it",
+        }
+        return counted_figures(evaluation, meanings, short(self.digest))
 
 
 def object_agreement(images: Sequence[Image.Image], scenes: Sequence[Scene], classifier: ObjectClassifier) -> Figures:
@@ -44,16 +80,16 @@ def object_agreement(images: Sequence[Image.Image], scenes: Sequence[Scene], cla
     everything = large.clone()
     owner = batch.object_to_image.cpu().numpy()
 
-    def count(agrees: Tensor, judged: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        rows = judged.cpu().numpy()
+    def count(agrees: Tensor, counted: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        rows = counted.cpu().numpy()
         return per_picture(agrees.cpu().numpy()[rows], owner[rows], batch.num_images)
 
     figures = {}
     for name, logits, target in zip(names, heads, targets, strict=True):
         agrees = (logits.argmax(dim=1) == target) | (target < 0)
         everything &= agrees
-        judged = large & (target >= 0)
-        figures[name] = count(agrees, judged)
+        counted = large & (target >= 0)
+        figures[name] = count(agrees, counted)
     return {**figures, "all": count(everything, large), "position": count(placed, large & beside)}
 
 

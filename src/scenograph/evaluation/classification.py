@@ -1,4 +1,4 @@
-"""Classification Accuracy Score (Ravuri & Vinyals 2019): what a classifier learns from generated crops alone.
+"""The metric ``classification``: what does a classifier learn from generated crops alone (Ravuri & Vinyals 2019)?
 
 Trained on generated crops of 32 pixels, tested on real ones, by the settings that LAMA's and LostGAN's scores were
 made with: SGD, batch 128, rate 0.1 divided by ten at half and three quarters, crops shifted by up to 4 pixels and
@@ -7,6 +7,7 @@ mirrored. The score is the accuracy after the last epoch.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,12 +17,64 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from scenograph.errors import UserError
+from scenograph.evaluation.figure import Figure, mean_figure
+from scenograph.evaluation.metric import Metric
+from scenograph.evaluation.session import Chunk, Evaluation, Progress
+from scenograph.files import write_atomically
 from scenograph.nn.resnet import ResNet
 from scenograph.training.checkpoints import load_checkpoint, save_checkpoint
 
 SIDE = 32
 BATCH = 128
 RATE = 0.1
+
+
+class ClassificationMetric(Metric):
+    """Accuracy on real crops of a network that was trained on generated ones."""
+
+    needs = frozenset({"pictures", "real pictures"})
+    order = 50
+
+    def measure(self, chunk: Chunk) -> dict[str, np.ndarray]:
+        """Categories of the crops, which are kept in a file beside the others."""
+        crops = list(chunk.crops(SIDE))
+        stacked = np.stack(crops) if crops else np.zeros((0, SIDE, SIDE, 3), dtype=np.uint8)
+        write_atomically(_crops_file(chunk.file), lambda stream: np.save(stream, stacked))
+        index = self.layouts.vocabulary.category_index
+        return {"crop labels": np.array([index[category] for _, _, category in chunk.boxed], dtype=np.int64)}
+
+    def figures(self, evaluation: Evaluation, progress: Progress) -> list[Figure]:
+        """The accuracy; its curve over the epochs goes into a file."""
+        network, epochs = evaluation.protocol.classification_network, evaluation.protocol.classification_epochs
+        folder = evaluation.folder / "classification"
+        right, curve = classification_accuracy(
+            _crops(evaluation, evaluation.measured),
+            _crops(evaluation, evaluation.referenced),
+            network,
+            epochs,
+            folder,
+            self.tools.device,
+            progress=lambda epoch: progress("classification", epoch, epochs),
+        )
+        write_atomically(folder / "curve.json", json.dumps(curve).encode())
+        return [
+            mean_figure(
+                "classification_accuracy", right, f"real crops recognised by a {network} trained on generated ones"
+            )
+        ]
+
+
+def _crops_file(measures: Path) -> Path:
+    return measures.with_name(measures.name.replace("measures", "crops")).with_suffix(".npy")
+
+
+def _crops(evaluation: Evaluation, file: Callable[[int], Path]) -> CropFiles:
+    """All crops, of generated or real pictures by their files of measures."""
+    paths, labels = [file(chunk) for chunk in range(evaluation.layouts.chunks)], []
+    for path in paths:
+        with np.load(path) as found:
+            labels.append(found["crop labels"])
+    return CropFiles([_crops_file(path) for path in paths], labels)
 
 
 class CropFiles:

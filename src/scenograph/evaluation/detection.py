@@ -1,4 +1,4 @@
-"""Detector scores: does a detector find in the pictures what their layouts say, where they say it?
+"""The metric ``detection``: does a detector find in the pictures what their layouts say, where they say it?
 
 LAMA's YOLO score (section 4.2) with any detector: its results as a file, or a network run here.
 """
@@ -9,6 +9,7 @@ import contextlib
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,15 @@ import torch
 from PIL import Image
 
 from scenograph.errors import UserError, missing_extra, reason, unreadable
+from scenograph.evaluation.encoders import state_digest
+from scenograph.evaluation.figure import Figure, short
+from scenograph.evaluation.layouts import Layouts
+from scenograph.evaluation.metric import Metric
+from scenograph.evaluation.session import BATCH, Evaluation, Progress
+from scenograph.evaluation.tools import Tools
+from scenograph.files import digest, write_atomically
+from scenograph.scenes.coco import coco_annotations
+from scenograph.scenes.scene import Scene
 
 DARKNET_NAMES = {
     "tvmonitor": "tv",
@@ -29,6 +39,79 @@ DARKNET_NAMES = {
 """Darknet's names of COCO categories, where they differ."""
 DETECTOR_SIDE = 640
 FIGURES = ("detector_ap", "detector_ap_50", "detector_ap_75")
+
+
+class DetectionMetric(Metric):
+    """COCO's average precision of a detector's results against the layouts."""
+
+    order = 60
+
+    @classmethod
+    def check(cls, layouts: Layouts, tools: Tools) -> None:
+        """There must be a detector, or its results."""
+        if tools.detections is None and tools.detector_name is None:
+            raise UserError("the detection metric needs --detector MODEL, or --detections FILE")
+
+    def __init__(self, layouts: Layouts, tools: Tools) -> None:
+        super().__init__(layouts, tools)
+        self.file = tools.detections
+        self.detector = None
+        if self.file is None and tools.detector_name is not None:
+            self.detector = Detector(tools.detector_name, tools.device)
+
+    def digests(self) -> dict[str, str]:
+        """The detector's, or that of the file of its results."""
+        if self.detector is not None:
+            return {"detector": self.detector.digest}
+        return {} if self.file is None else {"detections": digest(self.file)}
+
+    def figures(self, evaluation: Evaluation, progress: Progress) -> list[Figure]:
+        """Average precision. Annotations and detections are written for detectors and scripts run elsewhere."""
+        annotations = _annotations(evaluation)
+        categories = {str(row["name"]): int(row["id"]) for row in annotations["categories"]}
+        ids = [int(row["id"]) for row in annotations["images"]]
+        weights = ""
+        if self.detector is None:
+            assert self.file is not None
+            detections = read_detections(self.file, [evaluation.size] * len(ids), ids, categories)
+        else:
+            detections, weights = _detect(self.detector, evaluation, ids, categories, progress), self.detector.digest
+        count, meaning = len(annotations["annotations"]), "average precision of a detector against the layouts"
+        return [
+            Figure(name, value, float("nan"), count, meaning, short(weights))
+            for name, value in average_precision(annotations, detections).items()
+        ]
+
+
+def _annotations(evaluation: Evaluation) -> dict[str, Any]:
+    """The layouts in COCO's form, also as a file beside the pictures."""
+    scenes, names = [], []
+    for chunk in range(evaluation.layouts.chunks):
+        for place, scene in enumerate(evaluation.scenes(chunk)):
+            number, repeat = divmod(place, evaluation.protocol.repeats)
+            names.append(f"pictures/sample_{evaluation.layouts.numbers(chunk)[number]}_{repeat}.png")
+            # Without masks: COCO takes annotations with run-length masks for crowds.
+            scenes.append(Scene(tuple(replace(thing, mask=None) for thing in scene.objects)))
+    annotations = coco_annotations(scenes, names, *evaluation.size)
+    write_atomically(evaluation.folder / "annotations.json", json.dumps(annotations).encode())
+    return annotations
+
+
+def _detect(
+    detector: Detector, evaluation: Evaluation, ids: Sequence[int], categories: dict[str, int], progress: Progress
+) -> list[dict[str, Any]]:
+    """What a detector finds in all pictures, also as a file."""
+    found: list[dict[str, Any]] = []
+    seen = 0
+    for chunk in range(evaluation.layouts.chunks):
+        progress("detecting", chunk, evaluation.layouts.chunks)
+        pictures = evaluation.pictures(chunk)
+        for start in range(0, len(pictures), BATCH):
+            part = pictures[start : start + BATCH]
+            found += detector(part, ids[seen : seen + len(part)], categories)
+            seen += len(part)
+    write_atomically(evaluation.folder / "detections.json", json.dumps(found).encode())
+    return found
 
 
 def read_detections(
@@ -98,11 +181,11 @@ def average_precision(annotations: dict[str, Any], detections: Sequence[dict[str
         truth = COCO()
         truth.dataset = {**annotations, "info": {}}
         truth.createIndex()
-        judge = COCOeval(truth, truth.loadRes([dict(one) for one in detections]), "bbox")
-        judge.evaluate()
-        judge.accumulate()
-        judge.summarize()
-    return dict(zip(FIGURES, map(float, judge.stats[:3]), strict=True))
+        measured = COCOeval(truth, truth.loadRes([dict(one) for one in detections]), "bbox")
+        measured.evaluate()
+        measured.accumulate()
+        measured.summarize()
+    return dict(zip(FIGURES, map(float, measured.stats[:3]), strict=True))
 
 
 class Detector:
@@ -117,7 +200,7 @@ class Detector:
             self.network = AutoModelForObjectDetection.from_pretrained(source).to(device).eval()
         except (OSError, ValueError, ImportError) as error:
             raise UserError(f"cannot load the detector {source}: {reason(error)}; give its folder") from error
-        self.device = device
+        self.device, self.digest = device, state_digest(self.network.state_dict())
         self.names: dict[int, str] = {int(key): str(name) for key, name in self.network.config.id2label.items()}
 
     def __call__(

@@ -1,7 +1,7 @@
-"""Obedience probes: does a picture change where its scene does, and stay where it does not?
+"""The metric ``probes``: does a picture change where its scene does, and stay where it does not?
 
 They need no reference pictures and no network, and work on any ``f(scene, seed) -> picture``: each
-changes a scene with all boxes in one way, draws it with the same seed, and looks where the pixels moved. Scores
+changes a scene with all boxes in one way, renders it with the same seed, and looks where the pixels moved. Scores
 are in [0, 1]; a model that ignores its condition, or answers every change with another picture, scores near 0.
 """
 
@@ -14,13 +14,19 @@ import numpy as np
 from PIL import Image
 
 from scenograph.errors import UserError
+from scenograph.evaluation.figure import Figure, mean_figure
+from scenograph.evaluation.metric import Metric
+from scenograph.evaluation.pictures import to_bytes
+from scenograph.evaluation.session import Evaluation, Progress
 from scenograph.scenes.geometry import box_iou
 from scenograph.scenes.scene import Box, Scene, SceneObject, mirror
 from scenograph.scenes.vocabulary import Vocabulary
 
-Draw = Callable[[Sequence[Scene], Sequence[int]], Sequence[Image.Image]]
+RenderPictures = Callable[[Sequence[Scene], Sequence[int]], Sequence[Image.Image]]
 """Scenes and as many seeds to pictures; the same scene and seed must give the same picture."""
 
+PROBED = 24
+"""Scenes that an evaluation probes."""
 MARGIN = 0.03
 """How far around a box, in fractions of the canvas, shadows and soft edges of its object may reach."""
 QUIET = 1.0
@@ -38,6 +44,28 @@ MEANINGS = {
 }
 
 
+class ProbesMetric(Metric):
+    """Scores of all probes on the first scenes."""
+
+    needs = frozenset({"rendering"})
+    order = 70
+
+    def figures(self, evaluation: Evaluation, progress: Progress) -> list[Figure]:
+        """The mean score of each probe that any scene allows."""
+        render, layouts, protocol = evaluation.subject.render, evaluation.layouts, evaluation.protocol
+        assert render is not None
+
+        def pictures(scenes: Sequence[Scene], seeds: Sequence[int]) -> list[Image.Image]:
+            images, _ = render(scenes, seeds)
+            return [Image.fromarray(one) for one in to_bytes(images, protocol.rounding, stretched=False)]
+
+        chunks = range(layouts.chunks_of(PROBED))
+        scenes = [scene for chunk in chunks for scene in evaluation.scenes(chunk)[:: protocol.repeats]]
+        results = run_probes(pictures, scenes[:PROBED], layouts.vocabulary)
+        scores = {name: [probe.score for probe in results if probe.name == name] for name in MEANINGS}
+        return [mean_figure(f"probe_{name}", found, MEANINGS[name]) for name, found in scores.items() if found]
+
+
 @dataclass(frozen=True)
 class Probe:
     """One result: which probe, of which scene, and its score in [0, 1]."""
@@ -47,12 +75,12 @@ class Probe:
     score: float
 
 
-def one_by_one(draw: Callable[[Scene, int], Image.Image]) -> Draw:
-    """For functions that draw one picture at a time."""
-    return lambda scenes, seeds: [draw(scene, seed) for scene, seed in zip(scenes, seeds, strict=True)]
+def one_by_one(render: Callable[[Scene, int], Image.Image]) -> RenderPictures:
+    """For functions that render one picture at a time."""
+    return lambda scenes, seeds: [render(scene, seed) for scene, seed in zip(scenes, seeds, strict=True)]
 
 
-def run_probes(draw: Draw, scenes: Sequence[Scene], vocabulary: Vocabulary) -> list[Probe]:
+def run_probes(render: RenderPictures, scenes: Sequence[Scene], vocabulary: Vocabulary) -> list[Probe]:
     """Every probe that a scene allows. Scenes must have all boxes; one without objects is skipped."""
     results: list[Probe] = []
     for number, given in enumerate(scenes):
@@ -62,29 +90,29 @@ def run_probes(draw: Draw, scenes: Sequence[Scene], vocabulary: Vocabulary) -> l
             raise UserError(f"scene {number}: probes need a box for every object")
         # A set of one scene has no other to be shuffled with.
         other = scenes[(number + 1) % len(scenes)] if len(scenes) > 1 else Scene(())
-        results += _probe(draw, number, _fixed(given), _fixed(other), vocabulary)
+        results += _probe(render, number, _fixed(given), _fixed(other), vocabulary)
     return results
 
 
-def _probe(draw: Draw, number: int, scene: Scene, other: Scene, vocabulary: Vocabulary) -> list[Probe]:
-    """All probes of one scene: what they need is drawn at once."""
+def _probe(render: RenderPictures, number: int, scene: Scene, other: Scene, vocabulary: Vocabulary) -> list[Probe]:
+    """All probes of one scene: what they need is rendered at once."""
     rng = np.random.default_rng(number)
     changes = _changes(scene, vocabulary, rng)
     fewer = _left_out(scene, rng) if len(scene.objects) > 2 else []
     asked = [scene, mirror(scene), other, other, *(changed for _, changed, _ in changes), *fewer]
     seeds = [number, number, number, number + 1_000_000, *[number] * (len(changes) + len(fewer))]
-    drawn = [np.asarray(one.convert("RGB"), dtype=np.float64) for one in draw(asked, seeds)]
-    before, turned, same_seed, other_seed = drawn[:4]
+    pictures = [np.asarray(one.convert("RGB"), dtype=np.float64) for one in render(asked, seeds)]
+    before, turned, same_seed, other_seed = pictures[:4]
     results = [Probe("mirror", number, _mirror_score(before, turned))]
     if other.objects:
         results.append(Probe("shuffle", number, _shuffle_score(before, same_seed, other_seed)))
-    for (name, _, region), after in zip(changes, drawn[4 : 4 + len(changes)], strict=True):
+    for (name, _, region), after in zip(changes, pictures[4 : 4 + len(changes)], strict=True):
         inside, outside, others = _where(before, after, region, scene)
         results.append(Probe(name, number, _contrast(inside, outside)))
         if others is not None and inside > QUIET:
             results.append(Probe("leakage", number, 1 - min(others / inside, 1.0)))
     if fewer:
-        results.append(Probe("count", number, _count_score(before, drawn[4 + len(changes) :])))
+        results.append(Probe("count", number, _count_score(before, pictures[4 + len(changes) :])))
     return results
 
 

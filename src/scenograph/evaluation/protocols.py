@@ -1,6 +1,6 @@
 """How a number was measured, as a named and versioned object that is stored with it.
 
-The same weights get other numbers when pictures are saved as JPEG, when one picture is drawn per layout instead of
+The same weights get other numbers when pictures are saved as JPEG, when one picture is rendered per layout instead of
 five, or when another network looks at them. So figures are compared only where their protocols agree.
 """
 
@@ -9,30 +9,30 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import PositiveInt, model_validator
+from pydantic import AfterValidator, PositiveInt, model_validator
+from pydantic_core import PydanticKnownError
 
 from scenograph.data.loader import RelationPolicy
 from scenograph.errors import UserError, suggest, validate
 from scenograph.evaluation.crops import Rounding
+from scenograph.evaluation.metrics import METRICS, metric_class
 from scenograph.pipelines.options import GenerateOptions
 
 Given = Literal["graph", "boxes", "masks"]
 FileForm = Literal["png", "jpeg", "stretched-jpeg"]
-Metric = Literal[
-    "quality",
-    "objects",
-    "diversity",
-    "layout",
-    "agreement",
-    "probes",
-    "robustness",
-    "classification",
-    "detection",
-    "score",
-]
 
+
+def _known(name: str) -> str:
+    if name not in METRICS:
+        *others, last = map(repr, METRICS)
+        raise PydanticKnownError("literal_error", {"expected": f"{', '.join(others)} or {last}"})
+    return name
+
+
+MetricName = Annotated[str, AfterValidator(_known)]
+"""A name in the registry of metrics."""
 
 REASONS: dict[str, str] = {
     name: str(option.json_schema_extra["reason"])
@@ -50,7 +50,7 @@ class Protocol(GenerateOptions):
     name: str
     version: int = 1
     about: str
-    metrics: tuple[Metric, ...]
+    metrics: tuple[MetricName, ...]
     splits: tuple[str, ...]
     """Of the pack, one after the other."""
     layouts: PositiveInt | None = None
@@ -59,7 +59,7 @@ class Protocol(GenerateOptions):
     """How many the published evaluation has."""
     repeats: PositiveInt = 1
     given: Given
-    """What the model is told: the graph alone, the true boxes, or boxes and masks."""
+    """What the model is given: the graph alone, the true boxes, or boxes and masks."""
     relations: RelationPolicy = "stored"
     rounding: Literal["nearest", "down"] = "nearest"
     """How the model's numbers become bytes."""
@@ -80,8 +80,9 @@ class Protocol(GenerateOptions):
     def _can_refine(self) -> Self:
         if self.refine and self.given != "graph":
             raise ValueError(f"refine moves boxes that models place, of which given={self.given} leaves none")
-        if self.refine and "robustness" in self.metrics:
-            raise ValueError("refine: no boxes show the wrong graphs that robustness asks for; choose other --metrics")
+        for name in self.metrics if self.refine else ():
+            if unrefined := metric_class(name).unrefined:
+                raise ValueError(f"refine: {unrefined}; choose other --metrics")
         return self
 
     @property
@@ -203,7 +204,7 @@ EXPLANATIONS = {
     "splits": "other pictures are compared with",
     "layouts": "FID falls with the number of pictures",
     "repeats": "FID falls with the number of pictures, and the same layouts count several times",
-    "given": "a model that is told boxes or masks has less to decide",
+    "given": "a model that is given boxes or masks has less to decide",
     "relations": "other graphs are asked for",
     **REASONS,
     "rounding": "bytes differ by one",

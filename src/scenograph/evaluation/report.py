@@ -20,8 +20,8 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
 from scenograph.errors import UserError, unreadable, validate
+from scenograph.evaluation.figure import Figure
 from scenograph.evaluation.protocols import EXPLANATIONS, Protocol
-from scenograph.evaluation.summary import Figure
 from scenograph.files import write_atomically
 from scenograph.version import __version__
 
@@ -135,10 +135,10 @@ def compare(first: dict[str, Any], second: dict[str, Any], names: tuple[str, str
             continue
         change = other["value"] - one["value"]
         errors = [row["error"] for row in (one, other)]
-        judged = ""
+        clear = ""
         if all(error is not None for error in errors):
-            judged = " (clear)" if abs(change) > 2 * math.hypot(*errors) else " (within chance)"
-        lines.append(f"| {name} | {_value(one)} | {_value(other)} | {change:+.4g}{judged} |")
+            clear = " (clear)" if abs(change) > 2 * math.hypot(*errors) else " (within chance)"
+        lines.append(f"| {name} | {_value(one)} | {_value(other)} | {change:+.4g}{clear} |")
     return "\n".join(lines) + "\n"
 
 
@@ -323,7 +323,7 @@ def _data(report: dict[str, Any]) -> str:
 
 
 def _weights(model: dict[str, str]) -> str:
-    """The start of a model's digest, and the precision it was drawn in, if not float32."""
+    """The start of a model's digest, and the precision it rendered in, if not float32."""
     return ", ".join([model["digest"][:12], *([model["precision"]] if "precision" in model else [])])
 
 

@@ -1,4 +1,6 @@
-"""Whether a layout model hears what a graph means, not how it is said (Herzig, Bar et al., ECCV 2020, section 5).
+"""The metric ``robustness``: does a layout model answer to what a graph means, not to how it is worded?
+
+Herzig, Bar et al., ECCV 2020, section 5.
 
 Graphs that mean the same (converses exchanged, implied relations added) should give as good a layout as the graph
 itself; a few wrong relations should not spoil it, least of all where the others contradict them.
@@ -11,12 +13,18 @@ from dataclasses import replace
 
 import numpy as np
 
+from scenograph.evaluation.figure import Figure, ratio_figure
+from scenograph.evaluation.layouts import without_attributes, without_layout
+from scenograph.evaluation.metric import Metric
+from scenograph.evaluation.session import BATCH, Evaluation, Progress
 from scenograph.scenes.canonical import agreed, implied, turned
 from scenograph.scenes.scene import Scene
 from scenograph.scenes.scoring import layout_figures_of_scenes
 from scenograph.scenes.vocabulary import Vocabulary
 
 NOISE = 0.1
+SCENES = 96
+"""How many of the first scenes are asked for."""
 
 MEANINGS = {
     "graph": "overlap with the true boxes, graphs as they are",
@@ -24,6 +32,31 @@ MEANINGS = {
     "noisy": f"the same with {NOISE:.0%} of the predicates exchanged for random ones",
     "agreed": "the same without those that the others outvote",
 }
+
+
+class RobustnessMetric(Metric):
+    """Overlap with true boxes for other forms of the same graphs."""
+
+    needs = frozenset({"predicted boxes"})
+    order = 80
+    unrefined = "no boxes show the wrong graphs that robustness asks for"
+
+    def figures(self, evaluation: Evaluation, progress: Progress) -> list[Figure]:
+        """The overlap for each form of the graphs."""
+        place, layouts = evaluation.subject.place, evaluation.layouts
+        scenes = [scene for chunk in range(layouts.chunks_of(SCENES)) for scene in layouts.scenes(chunk)]
+        true = [scene for scene in scenes if scene.relations][:SCENES]
+        if place is None or not true:
+            return []
+
+        def in_batches(scenes: Sequence[Scene], seeds: Sequence[int]) -> list[Scene]:
+            starts = range(0, len(scenes), BATCH)
+            parts = [place(scenes[start : start + BATCH], seeds[start : start + BATCH]) for start in starts]
+            return without_attributes([scene for part in parts for scene in part])
+
+        asked = [without_layout(scene) for scene in true]
+        found = robustness(in_batches, asked, without_attributes(true), layouts.vocabulary)
+        return [ratio_figure(f"box_iou_{name}", sums, counts, MEANINGS[name]) for name, (sums, counts) in found.items()]
 
 
 def robustness(

@@ -1,0 +1,45 @@
+"""A number of a report, and how counts over layouts become one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from scenograph.evaluation.distributions import ratio_with_error
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number. ``error`` is its standard error by bootstrap over layouts; NaN where there is none."""
+
+    name: str
+    value: float
+    error: float
+    count: int
+    meaning: str
+    weights: str = ""
+    """The beginning of the SHA-256 of the network that measured it."""
+    notes: tuple[str, ...] = ()
+    share: bool = False
+    """Whether it lies between 0 and 1, and so does its interval."""
+
+
+def mean_figure(
+    name: str, values: Sequence[float] | np.ndarray, meaning: str, weights: str = "", share: bool = True
+) -> Figure:
+    """The mean of values (N,), with its standard error."""
+    value, error = ratio_with_error(np.asarray(values, dtype=np.float64), np.ones(len(values)))
+    return Figure(name, value, error, len(values), meaning, weights, share=share)
+
+
+def ratio_figure(name: str, sums: np.ndarray, counts: np.ndarray, meaning: str, weights: str = "") -> Figure:
+    """The share that sums (N,) are of counts (N,), with its standard error."""
+    value, error = ratio_with_error(sums, counts)
+    return Figure(name, value, error, int(counts.sum()), meaning, weights, share=True)
+
+
+def short(digest: str) -> str:
+    """The beginning of a digest, by which reports name a network."""
+    return digest[:12]

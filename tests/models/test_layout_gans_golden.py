@@ -445,7 +445,7 @@ def test_one_training_step(golden, tmp_path, float64, system):
         scores.append(pair)
         return pair
 
-    objective._judge = judged
+    objective._discriminate = judged
     if system == "lama":
         model.render = lambda layout, *_: model.draw(layout, noise_maps(data))
     rules = lama_names.NAMES if system == "lama" else lostgan_names.NAMES

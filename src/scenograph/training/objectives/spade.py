@@ -24,7 +24,7 @@ from scenograph.scenes.batch import SceneBatch
 from scenograph.training.gan import GanLoss, discriminator_loss, feature_matching, generator_loss
 from scenograph.training.objectives.base import (
     Betas,
-    Draws,
+    Generators,
     Objective,
     ObjectiveConfig,
     Probability,
@@ -104,39 +104,39 @@ class SpadeObjective(Objective):
         return {"": self.config.generator_rate if phase == "generator" else self.config.discriminator_rate}
 
     def loss(
-        self, phase: str, batch: SceneBatch, totals: Totals, draws: Draws, memory: dict[str, Any]
+        self, phase: str, batch: SceneBatch, totals: Totals, generators: Generators, memory: dict[str, Any]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Means over pictures and over objects; the divergence of styles is a sum."""
         assert batch.images is not None, "training needs pictures"
         for name, discriminator in self.discriminators.items():
             discriminator.requires_grad_(phase == name)
         if phase == "generator":
-            asked = memory["batch"] = with_some_masks(batch, self.config.given_masks, draws)
+            asked = memory["batch"] = with_some_masks(batch, self.config.given_masks, generators)
             layout = memory["layout"] = self._layout(asked)
-            fake, terms = self._draw(asked, layout, draws)
+            fake, terms = self._draw(asked, layout, generators)
             memory["fake"] = fake.detach()
             terms |= self._generator_terms(fake, asked, layout, totals)
         else:
             asked, layout = memory["batch"], memory["layout"]
             if self.fresh_fakes:
                 with torch.no_grad():
-                    memory["fake"], _ = self._draw(asked, layout, draws)
+                    memory["fake"], _ = self._draw(asked, layout, generators)
             terms = self._discriminator_terms(phase, memory["fake"], asked, layout, totals)
         total = torch.stack([term.float() for term in terms.values()]).sum()
         return total, {name: term.detach() for name, term in terms.items()}
 
     def _layout(self, batch: SceneBatch) -> Layout:
-        """What the generator draws, and what later phases show the discriminator of it."""
+        """What the generator generators, and what later phases show the discriminator of it."""
         layout: Layout = cast(ImageModel[Layout], self.model).condition(batch).condition
         return layout
 
-    def _draw(self, batch: SceneBatch, layout: Layout, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
+    def _draw(self, batch: SceneBatch, layout: Layout, generators: Generators) -> tuple[Tensor, dict[str, Tensor]]:
         """Pictures in the styles of the real ones, and what styles cost."""
         model, layout = cast(Spade, self.model), cast(LabelMap, layout)
         if model.style is None:
             return model.render(layout), {}
         mean, log_variance = model.style(batch.images)
-        deviation = normal(draws, (model.config.latent_size,)).to(mean.device) * (0.5 * log_variance).exp()
+        deviation = normal(generators, (model.config.latent_size,)).to(mean.device) * (0.5 * log_variance).exp()
         divergence = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum()
         styled = replace(layout, latents=mean + deviation)
         return model.render(styled), {"styles": self.config.style_weight * divergence}
@@ -145,9 +145,9 @@ class SpadeObjective(Objective):
         config, real = self.config, cast(Tensor, batch.images)
         share = batch.num_images / totals.pictures
         condition = self._condition(batch, layout)
-        on_fake = self._judge([fake], condition)
-        with torch.no_grad(), evaluating(self._image_judge()):
-            on_real = self._judge([real], condition)
+        on_fake = self._discriminate([fake], condition)
+        with torch.no_grad(), evaluating(self._image_discriminator()):
+            on_real = self._discriminate([real], condition)
         adversarial = torch.stack([generator_loss(config.gan_loss, scale[-1]) for scale in on_fake]).mean()
         terms = {
             "image_gan": config.image_weight * share * adversarial,
@@ -163,36 +163,36 @@ class SpadeObjective(Objective):
     def _discriminator_terms(
         self, phase: str, fake: Tensor, batch: SceneBatch, layout: Layout, totals: Totals
     ) -> dict[str, Tensor]:
-        found = self._judge([fake, cast(Tensor, batch.images)], self._condition(batch, layout))
+        found = self._discriminate([fake, cast(Tensor, batch.images)], self._condition(batch, layout))
         scores = (scale[-1].chunk(2) for scale in found)
         losses = [discriminator_loss(self.config.gan_loss, on_real, on_fake) for on_fake, on_real in scores]
         share = batch.num_images / totals.pictures
         return {"image_critic": share * torch.stack(losses).mean()}
 
-    def _judge(self, batches: list[Tensor], condition: Tensor) -> list[list[Tensor]]:
+    def _discriminate(self, batches: list[Tensor], condition: Tensor) -> list[list[Tensor]]:
         """What the discriminator finds in batches of pictures of the same layouts, one after the other in one pass."""
         pairs = [(pictures, condition) if self.picture_first else (condition, pictures) for pictures in batches]
-        found: list[list[Tensor]] = self._image_judge()(torch.cat([torch.cat(pair, dim=1) for pair in pairs]))
+        found: list[list[Tensor]] = self._image_discriminator()(torch.cat([torch.cat(pair, dim=1) for pair in pairs]))
         return found
 
     def _condition(self, batch: SceneBatch, layout: Layout) -> Tensor:
         """What the discriminator sees of the layout: (N, C, H, W)."""
         return cast(LabelMap, layout).one_hot()
 
-    def _image_judge(self) -> nn.Module:
+    def _image_discriminator(self) -> nn.Module:
         return self.discriminators["image_discriminator"]
 
-    def validate(self, model: Model, batch: SceneBatch, draws: Draws) -> dict[str, tuple[float, float]]:
+    def validate(self, model: Model, batch: SceneBatch, generators: Generators) -> dict[str, tuple[float, float]]:
         """Difference from the real pictures."""
-        made = model(batch, draws).images
+        made = model(batch, generators).images
         assert batch.images is not None and made is not None, "validation needs pictures"
         difference = (made - batch.images).abs().mean(dim=(1, 2, 3))
         return {"pixels": (float(difference.sum()), float(len(difference)))}
 
-    def sample(self, model: Model, batch: SceneBatch, draws: Draws) -> dict[str, Tensor]:
+    def render_grid(self, model: Model, batch: SceneBatch, generators: Generators) -> dict[str, Tensor]:
         """Pictures of the true boxes and masks, and of the boxes alone."""
         ways = {"true masks": batch, "true boxes": without_masks(batch)}
-        return {name: cast(Tensor, model(way, draws).images) for name, way in ways.items()}
+        return {name: cast(Tensor, model(way, generators).images) for name, way in ways.items()}
 
 
 class AttSpadeObjectiveConfig(SpadeObjectiveConfig):
@@ -232,13 +232,13 @@ class AttSpadeObjective(SpadeObjective):
         """Discriminators have their own."""
         return None if phase == "generator" else self.config.discriminator_betas
 
-    def _draw(self, batch: SceneBatch, layout: Layout, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
+    def _draw(self, batch: SceneBatch, layout: Layout, generators: Generators) -> tuple[Tensor, dict[str, Tensor]]:
         return cast(AttSpade, self.model).render(cast(Tensor, layout)), {}
 
     def _generator_terms(self, fake: Tensor, batch: SceneBatch, layout: Layout, totals: Totals) -> dict[str, Tensor]:
         terms = super()._generator_terms(fake, batch, layout, totals)
         if "object_discriminator" in self.discriminators:
-            scores, errors = self._judge_objects(fake, batch)
+            scores, errors = self._discriminate_objects(fake, batch)
             terms["object_gan"] = -self.config.object_weight * scores.sum() / totals.objects
             terms["object_class"] = self.config.class_weight * errors.sum() / totals.objects
         return terms
@@ -248,8 +248,8 @@ class AttSpadeObjective(SpadeObjective):
     ) -> dict[str, Tensor]:
         if phase != "object_discriminator":
             return super()._discriminator_terms(phase, fake, batch, layout, totals)
-        fake_scores, fake_errors = self._judge_objects(fake, batch)
-        real_scores, real_errors = self._judge_objects(cast(Tensor, batch.images), batch)
+        fake_scores, fake_errors = self._discriminate_objects(fake, batch)
+        real_scores, real_errors = self._discriminate_objects(cast(Tensor, batch.images), batch)
         critic = discriminator_loss("gan", real_scores, fake_scores) * len(real_scores)
         return {
             "object_critic": 0.5 * critic / totals.objects,
@@ -257,7 +257,7 @@ class AttSpadeObjective(SpadeObjective):
             "class_fake": fake_errors.sum() / totals.objects,
         }
 
-    def _judge_objects(self, pictures: Tensor, batch: SceneBatch) -> tuple[Tensor, Tensor]:
+    def _discriminate_objects(self, pictures: Tensor, batch: SceneBatch) -> tuple[Tensor, Tensor]:
         judge = self.discriminators["object_discriminator"]
         scores, errors = judge(pictures, batch.objects, batch.boxes, batch.object_to_image)
         return scores, errors
@@ -268,5 +268,5 @@ class AttSpadeObjective(SpadeObjective):
         vectors = judge["embedding"](model.attributes(batch))
         return compose_layout(vectors, model.planes(batch), batch.object_to_image, batch.num_images)
 
-    def _image_judge(self) -> nn.Module:
+    def _image_discriminator(self) -> nn.Module:
         return cast(nn.ModuleDict, self.discriminators["image_discriminator"])["scales"]

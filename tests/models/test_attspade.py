@@ -207,7 +207,7 @@ def test_recorded_judgements_and_losses(golden, name):
     with torch.no_grad():
         for module in modules.values():
             module.eval()
-        found = objective._discriminate([batch.images], objective._condition(batch, None))
+        found = objective._discriminate([batch.images], objective._discriminator_condition(batch, None))
         for key in (key for key in expected if key.startswith("d_img_scale")):
             torch.testing.assert_close(found[int(key[11])][int(key[-1])], expected[key], **CLOSE)
         if "d_obj_scores" in expected:

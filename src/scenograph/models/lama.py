@@ -167,9 +167,9 @@ class Lama(ObjectLatents, ImageModel[ObjectCondition]):
             sides = [8 * 2 ** (number // 2) for number in range(2 * len(self.blocks))]
             count, device = len(condition.latents), condition.latents.device
             maps = [noise((1, side, side), count, generators, device) for side in sides]
-        return self.draw(condition, maps)
+        return self.render_with_noise(condition, maps)
 
-    def draw(self, condition: ObjectCondition, noise_maps: list[Tensor]) -> Tensor:
+    def render_with_noise(self, condition: ObjectCondition, noise_maps: list[Tensor]) -> Tensor:
         """Pictures from a condition; ``noise_maps`` (N, 1, h, w), two per block, or an empty list for none."""
         x = self.fc(condition.latents).unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
         shares = pixel_shares(condition.planes, 4, 4, EPSILON)

@@ -1,7 +1,7 @@
 """LostGAN: image synthesis from reconfigurable layout and style (Sun & Wu, ICCV 2019; version 2, TPAMI 2021).
 
 Every object has a category and a latent of its own, which give its mask and its style. The masks, pasted into the
-boxes, tell the normalization of every residual block which object's style to use at which pixel. Version 2
+boxes, select the object's style that the normalization of every residual block uses at each pixel. Version 2
 refines the masks from block to block by class maps that each block predicts.
 
 Beyond the paper: attributes condition the object's vector where the vocabulary has any; masks that a scene has
@@ -88,12 +88,12 @@ class LostGanConfig(ModelConfig):
 
 @dataclass(frozen=True)
 class LostGanCondition(ObjectCondition):
-    """Also what version 2 refines masks with."""
+    """With what version 2 refines masks by."""
 
     categories: Tensor
     """(N, K)."""
     regions: Tensor
-    """(N, K, R, R) bool: where the refined mask of an object may be: in its box, or the mask it was given."""
+    """(N, K, R, R) bool: where an object's refined mask may be: in its box, or in its given mask."""
 
 
 class LostGan(ObjectLatents, ImageModel[LostGanCondition]):
@@ -132,7 +132,7 @@ class LostGan(ObjectLatents, ImageModel[LostGanCondition]):
 
     @property
     def latent_size(self) -> int:
-        """Numbers that decide the looks of an object, and of the picture."""
+        """Length of the latent of each object, and of the picture."""
         return self.config.latent_size
 
     @staticmethod
@@ -249,14 +249,14 @@ class MaskRefiner(nn.Module):
         self.maps = nn.Sequential(*context, nn.Conv2d(MAP_CHANNELS, maps, 1))
         self.alpha = nn.Parameter(torch.zeros(1, maps, 1))
 
-    def forward(self, x: Tensor, layout: LostGanCondition) -> Tensor:
+    def forward(self, x: Tensor, condition: LostGanCondition) -> Tensor:
         """Features (N, C, h, w) -> masks (N, K, h, w)."""
         height, width = x.shape[2:]
-        chosen = layout.categories[:, :, None, None].expand(-1, -1, height, width)
+        chosen = condition.categories[:, :, None, None].expand(-1, -1, height, width)
         predicted = self.maps(x).float().gather(1, chosen).sigmoid()  # masks are float32 in half precision, too
-        regions = F.interpolate(layout.regions.float(), (height, width), mode="nearest")
-        pasted = F.interpolate(layout.planes, (height, width), mode="bilinear")
-        weight = self.alpha[0, :, 0].sigmoid()[layout.categories][:, :, None, None]
+        regions = F.interpolate(condition.regions.float(), (height, width), mode="nearest")
+        pasted = F.interpolate(condition.planes, (height, width), mode="bilinear")
+        weight = self.alpha[0, :, 0].sigmoid()[condition.categories][:, :, None, None]
         return torch.lerp(pasted, predicted * regions, weight)
 
 

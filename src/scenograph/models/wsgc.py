@@ -181,7 +181,7 @@ class Wsgc(SampledBoxes):
         if self.samples_converses and len(triples):
             subject, predicate, target = triples[(self.real & ~self.settled)[triples[:, 1]]].unbind(dim=1)
             owner = batch.object_to_image[subject]
-            drawn = self._draw_converses(predicate, owner, batch.num_images, generators)
+            drawn = self._sample_converses(predicate, owner, batch.num_images, generators)
             outcomes.index_put_((owner, predicate, drawn), outcomes.new_ones(len(drawn)), accumulate=True)
             converses = torch.stack([target, drawn, subject], dim=1)[drawn < count]
             triples = torch.cat([triples, converses])
@@ -238,7 +238,7 @@ class Wsgc(SampledBoxes):
         """(N,) of the converses that were drawn for each picture."""
         return (self.converse_log_probabilities().nan_to_num(neginf=0.0) * graph.outcomes).sum(dim=(1, 2))
 
-    def _draw_converses(self, predicates: Tensor, owner: Tensor, pictures: int, generators: Generators) -> Tensor:
+    def _sample_converses(self, predicates: Tensor, owner: Tensor, pictures: int, generators: Generators) -> Tensor:
         """A converse, or P for none, per triple, of which predicate and picture are given: (T,)."""
         choices = self.converse_log_probabilities()[predicates]
         shape = (choices.shape[1],)

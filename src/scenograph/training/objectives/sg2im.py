@@ -1,4 +1,4 @@
-"""sg2im's losses: the generator's, then its two discriminators' on the same, detached pictures."""
+"""sg2im's losses: the generator's, then those of its two discriminators on the same pictures, detached."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Sg2ImObjectiveConfig(ObjectiveConfig):
 
 
 class Sg2ImObjective(Objective):
-    """Three phases: generator, object discriminator, image discriminator; the last two only if they weigh anything."""
+    """Three phases: generator, object discriminator, image discriminator. Those of weight 0 are left out."""
 
     Config = Sg2ImObjectiveConfig
 
@@ -66,11 +66,11 @@ class Sg2ImObjective(Objective):
                 **options,
             )
         if config.adversarial_weight * config.image_discriminator.weight > 0:
-            judge = ImageDiscriminator(**config.image_discriminator.model_dump(exclude={"weight"}))
-            check_size(judge.cnn, config.image_discriminator.arch, cast(Sg2Im, model).config.image_size)
-            self.discriminators["image_discriminator"] = judge
-        for discriminator in self.discriminators.values():
-            channels_last(discriminator)
+            discriminator = ImageDiscriminator(**config.image_discriminator.model_dump(exclude={"weight"}))
+            check_size(discriminator.cnn, config.image_discriminator.arch, cast(Sg2Im, model).config.image_size)
+            self.discriminators["image_discriminator"] = discriminator
+        for network in self.discriminators.values():
+            channels_last(network)
 
     @property
     def phases(self) -> tuple[str, ...]:
@@ -96,7 +96,7 @@ class Sg2ImObjective(Objective):
     def loss(
         self, phase: str, batch: SceneBatch, totals: Totals, generators: Generators, memory: dict[str, Any]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The phase's loss over pictures and over objects, ``__image__`` included."""
+        """Means over pictures and over objects, ``__image__`` included."""
         for name, discriminator in self.discriminators.items():
             discriminator.requires_grad_(phase == name)
         if phase == "generator":
@@ -118,10 +118,10 @@ class Sg2ImObjective(Objective):
         return total, {name: term.detach() for name, term in terms.items()}
 
     def _generator_terms(self, model: Sg2Im, generators: Generators, memory: dict[str, Any]) -> dict[str, Tensor]:
-        """Every weighted term; those of weight 0 are not computed."""
+        """Every weighted term of the generator's loss; those of weight 0 are not computed."""
         config, scene, objects = self.config, memory["scene"], memory["objects"]
-        layout, predicted = model.encode_graph(scene, generators)
-        fake = model.draw(layout)
+        condition, predicted = model.encode_graph(scene, generators)
+        fake = model.render_normalized(condition)
         memory["fake"] = fake.detach()
         share = memory["picture_share"]
         terms = {"pixels": config.pixel_weight * (fake - memory["real"]).abs().mean() * share}
@@ -158,8 +158,8 @@ class Sg2ImObjective(Objective):
         }
 
     def _discriminate_objects(self, pictures: Tensor, scene: SceneBatch) -> tuple[Tensor, Tensor]:
-        judge = self.discriminators["object_discriminator"]
-        scores, errors = judge(pictures, scene.objects, scene.boxes, scene.object_to_image)
+        discriminator = self.discriminators["object_discriminator"]
+        scores, errors = discriminator(pictures, scene.objects, scene.boxes, scene.object_to_image)
         return scores, errors
 
     def validate(self, model: Model, batch: SceneBatch, generators: Generators) -> dict[str, tuple[float, float]]:
@@ -167,9 +167,9 @@ class Sg2ImObjective(Objective):
         assert batch.images is not None, "validation needs pictures"
         network = cast(Sg2Im, model)
         scene = network.add_image_objects(batch)
-        layout, predicted = network.encode_graph(scene, generators)
+        condition, predicted = network.encode_graph(scene, generators)
         assert predicted.boxes is not None
-        pixels = (network.draw(layout) - normalize(batch.images)).abs().mean(dim=(1, 2, 3))
+        pixels = (network.render_normalized(condition) - normalize(batch.images)).abs().mean(dim=(1, 2, 3))
         boxes = predicted.boxes[~network.is_image(scene)].float()
         return {
             "pixels": (float(pixels.sum()), len(pixels)),
@@ -178,7 +178,7 @@ class Sg2ImObjective(Objective):
         }
 
     def render_grid(self, model: Model, batch: SceneBatch, generators: Generators) -> dict[str, Tensor]:
-        """Pictures from the true layout, and from the model's own."""
+        """Pictures from true boxes and masks, and from the model's own."""
         network = cast(Sg2Im, model)
         unknown = batch.with_layout(torch.full_like(batch.boxes, float("nan")))
         pictures = {

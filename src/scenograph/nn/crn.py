@@ -39,6 +39,7 @@ class RefinementModule(nn.Module):
         """Condition (N, C, H, W) and features (N, Cin, H / 2, W / 2) -> (N, Cout, H, W)."""
         first, *rest = self.net
         assert isinstance(first, nn.Conv2d)
+        # (Cout, C + Cin, 3, 3) -> (Cout, C, 3, 3) and (Cout, Cin, 3, 3)
         to_condition, to_features = first.weight.split([self.condition_channels, self.channels_in], dim=1)
         x = same_conv2d(condition, to_condition, first.bias) + upsampled_conv2d(features, to_features)
         for layer in rest:
@@ -79,7 +80,7 @@ class FoldedRefinement(nn.Module):
     """A trained :class:`RefinementNetwork` for inference: the same pictures, faster.
 
     Batch norms are folded into the convolutions before them. The first convolution of a module is split into the
-    part that sees the condition and the part that sees upsampled features, which needs no upsampling.
+    part that reads the condition and the part that reads upsampled features, which is computed without upsampling.
     """
 
     def __init__(self, network: RefinementNetwork) -> None:
@@ -89,6 +90,7 @@ class FoldedRefinement(nn.Module):
             assert isinstance(module, RefinementModule)
             first, *rest = fold_batch_norms(module.net)
             assert isinstance(first, nn.Conv2d)
+            # (Cout, C + Cin, 3, 3) -> (Cout, C, 3, 3) and (Cout, Cin, 3, 3)
             to_condition, to_features = first.weight.split([module.condition_channels, module.channels_in], dim=1)
             conv = SameConv2d(module.condition_channels, first.out_channels, 3)
             conv.weight, conv.bias = nn.Parameter(to_condition.clone()), first.bias
@@ -104,7 +106,7 @@ class FoldedRefinement(nn.Module):
         pyramid = [condition.contiguous(memory_format=torch.channels_last)]
         while len(pyramid) < len(self.rest):
             pyramid.insert(0, F.avg_pool2d(pyramid[0], 2))
-        features = self.rest[0](self.from_condition[0](pyramid[0]))  # its features would be zeros
+        features = self.rest[0](self.from_condition[0](pyramid[0]))  # the features it starts from are zeros
         for level in range(1, len(self.rest)):
             hidden = self.from_features[level](features).add_(self.from_condition[level](pyramid[level]))
             features = self.rest[level](hidden)
@@ -113,7 +115,7 @@ class FoldedRefinement(nn.Module):
 
 
 def _check_size(condition: Tensor, levels: int) -> tuple[int, int]:
-    """Half the size of the coarsest features."""
+    """Height and width of the features that the first module starts from. Raises ``UserError`` for impossible sizes."""
     height, width = condition.shape[2:]
     factor = 2**levels
     if height % factor or width % factor:

@@ -43,17 +43,18 @@ def sample_masks(boxes: Tensor, masks: Tensor, height: int, width: int, align_co
     """
     grid_x, grid_y = _places(boxes, height, width)
     count = len(boxes)
+    # Where each pixel of the canvas lies in the box: (O, H, W, 2)
     grid = torch.stack(
         [grid_x[:, None, :].expand(count, height, width), grid_y[:, :, None].expand(count, height, width)], dim=-1
     )
     sampled = F.grid_sample(masks.float()[:, None], grid, align_corners=align_corners)
-    return sampled[:, 0]
+    return sampled[:, 0]  # (O, 1, H, W) -> (O, H, W)
 
 
 def sample_boxes(boxes: Tensor, height: int, width: int, align_corners: bool = True) -> Tensor:
     """Boxes on the canvas as :func:`sample_masks` of all-ones masks, without sampling: (O, height, width)."""
     across, down = (_constant_profile(places, align_corners) for places in _places(boxes, height, width))
-    return down[:, :, None] * across[:, None, :]
+    return down[:, :, None] * across[:, None, :]  # (O, H, 1) * (O, 1, W)
 
 
 def sample_planes(boxes: Tensor, masks: Tensor, known: Tensor, height: int, width: int) -> Tensor:
@@ -84,8 +85,10 @@ def paint_vectors(vectors: Tensor, planes: Tensor, object_to_image: Tensor, num_
     Objects may come in any order; images without objects are zero.
     """
     height, width = planes.shape[1:]
-    flat = planes.flatten(1).to(vectors.dtype)
+    flat = planes.flatten(1).to(vectors.dtype)  # (O, H, W) -> (O, H * W)
+    # Per image: (H * W, objects) @ (objects, D) -> (H * W, D)
     images = [flat[rows].T @ vectors[rows] for rows in rows_by_image(object_to_image, num_images)]
+    # (N, H * W, D) -> (N, H, W, D) -> (N, D, H, W)
     return torch.stack(images).unflatten(1, (height, width)).permute(0, 3, 1, 2)
 
 
@@ -96,6 +99,7 @@ def box_coordinates(boxes: Tensor, planes: Tensor, object_to_image: Tensor, num_
     """
     height, width = planes.shape[1:]
     across, down = _places(boxes, height, width)
+    # (O, H, W, 2) -> (N, H, W, 2) -> (N, 2, H, W)
     weighted = torch.stack([planes * across[:, None, :], planes * down[:, :, None]], dim=3)
     return planes.new_zeros((num_images, height, width, 2)).index_add_(0, object_to_image, weighted).permute(0, 3, 1, 2)
 

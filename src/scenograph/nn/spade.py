@@ -55,12 +55,14 @@ class LabelMap:
     def resized(self, height: int, width: int) -> LabelMap:
         """At another size, by nearest neighbours."""
         size = (height, width)
+        # (N, H, W) -> (N, 1, H, W) -> (N, height, width)
         labels = F.interpolate(self.labels[:, None].float(), size, mode="nearest")[:, 0].long()
         edges = None if self.edges is None else F.interpolate(self.edges, size, mode="nearest")
         return replace(self, labels=labels, edges=edges)
 
     def one_hot(self) -> Tensor:
         """The same as a map of features (N, count [+ 1], H, W), channels last; the last channel holds the edges."""
+        # (N, H, W, count + 1) -> (N, H, W, count) -> (N, count, H, W)
         planes = F.one_hot(self.labels, self.count + 1)[..., : self.count].float().permute(0, 3, 1, 2)
         return planes if self.edges is None else torch.cat([planes, self.edges], dim=1)
 
@@ -91,7 +93,7 @@ def neighbourhoods(condition: ConditionMap, kernel: int) -> Neighbourhoods | Non
     generator = torch.Generator().manual_seed(0)
     directions = torch.rand(condition.shape[1], generator=generator, dtype=torch.float64) + 0.5
     # Equal features have bitwise equal sums, unlike in a matrix product. The key beyond the border is that of zeros.
-    sums = (condition.detach().permute(0, 2, 3, 1) * directions).sum(dim=3)
+    sums = (condition.detach().permute(0, 2, 3, 1) * directions).sum(dim=3)  # (N, D, H, W) -> (N, H, W)
     return Neighbourhoods.find(sums.view(torch.int64), kernel, 0)
 
 
@@ -100,7 +102,8 @@ class FeatureConv2d(SameConv2d):
 
     def around(self, condition: Tensor, pixels: Tensor) -> Tensor:
         """At V pixels only, given the numbers of the pixels around each (V, K * K): (V, C')."""
-        return convolve_around(condition.permute(0, 2, 3, 1).flatten(0, 2), pixels, self.weight, self.bias)
+        rows = condition.permute(0, 2, 3, 1).flatten(0, 2)  # (N, D, H, W) -> (N * H * W, D)
+        return convolve_around(rows, pixels, self.weight, self.bias)
 
 
 class LabelConv2d(nn.Conv2d):
@@ -116,6 +119,7 @@ class LabelConv2d(nn.Conv2d):
     def forward(self, condition: LabelMap) -> Tensor:  # type: ignore[override]
         """(N, H, W) labels -> (N, C', H, W), channels last."""
         around = windows(condition.labels, self.kernel_size[0], self.count)
+        # (N, H, W, K * K) -> (N * H * W, K * K) -> (N * H * W, C') -> (N, C', H, W)
         sums = self._look_up(around.flatten(0, 2)).unflatten(0, around.shape[:3]).permute(0, 3, 1, 2)
         if condition.edges is None:
             return sums
@@ -123,17 +127,18 @@ class LabelConv2d(nn.Conv2d):
 
     def around(self, condition: LabelMap, pixels: Tensor) -> Tensor:
         """At V pixels only, given the numbers of the pixels around each (V, K * K): (V, C')."""
+        # (N, H, W) -> (N * H * W + 1,) -> (V, K * K) -> (V, C')
         sums = self._look_up(F.pad(condition.labels.flatten(), (0, 1), value=self.count)[pixels])
         if condition.edges is None:
             return sums
         edges = F.pad(condition.edges.flatten(), (0, 1))[pixels]
-        return sums + edges @ self.weight[:, self.count].flatten(1).T
+        return sums + edges @ self.weight[:, self.count].flatten(1).T  # (V, K * K) @ (K * K, C')
 
     def _look_up(self, labels: Tensor) -> Tensor:
         """Labels around pixels (V, K * K) -> (V, C')."""
         # One table per tap. Its last row is for pixels without a label and beyond the border.
-        taps = self.weight[:, : self.count].permute(2, 3, 1, 0).flatten(0, 1)
-        table = F.pad(taps, (0, 0, 0, 1)).flatten(0, 1)
+        taps = self.weight[:, : self.count].permute(2, 3, 1, 0).flatten(0, 1)  # (C', count, K, K) -> (K * K, count, C')
+        table = F.pad(taps, (0, 0, 0, 1)).flatten(0, 1)  # (K * K, count + 1, C') -> (K * K * (count + 1), C')
         rows = labels + torch.arange(labels.shape[1], device=labels.device) * (self.count + 1)
         sums = F.embedding_bag(rows, table, mode="sum")
         return sums if self.bias is None else sums + self.bias
@@ -231,6 +236,7 @@ class SpadeGenerator(nn.Module):
         learnt = isinstance(condition, Tensor) and condition.is_leaf and condition.requires_grad
         rows, columns = (side >> DOUBLINGS[self.upsampling] for side in (height, width))
         at = resized(condition, rows, columns)
+        # With latents: (N, Z) -> (N, C * h * w) -> (N, C, h, w)
         x = self.first(latents).unflatten(1, (-1, *self.start)) if self.from_latents else self.first(at)
         repeats = None
         # The two blocks in the middle share one size, unless there are more doublings.
@@ -267,7 +273,8 @@ class StyleEncoder(nn.Module):
             x = F.interpolate(images, (self.SIDE, self.SIDE), mode="bilinear")
         for convolution in self.convolutions:
             x = F.leaky_relu(F.instance_norm(convolution(x)), SLOPE)
-        return self.mean(x.flatten(1)), self.log_variance(x.flatten(1))
+        rows = x.flatten(1)  # (N, C, 4, 4) -> (N, 16 C)
+        return self.mean(rows), self.log_variance(rows)
 
 
 class PatchDiscriminator(nn.Module):

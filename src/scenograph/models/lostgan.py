@@ -168,6 +168,7 @@ class LostGan(ObjectLatents, ImageModel[LostGanCondition]):
 
     def render(self, condition: LostGanCondition, generators: Generators = None, steps: int | None = None) -> Tensor:
         """Pictures (N, 3, S, S) in [-1, 1]; the same for the same condition."""
+        # (N, Z) -> (N, 16 * C) -> (N, C, 4, 4)
         x = self.fc(condition.latents).unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
         planes = condition.planes
         shares = pixel_shares(planes, 4, 4, EPSILON)
@@ -225,12 +226,13 @@ class MaskNetwork(nn.Module):
 
     def forward(self, vectors: Tensor) -> Tensor:
         """(O, D) -> (O, 16, 16) in (0, 1)."""
+        # (O, D) -> (O, 16 * C) -> (O, C, 4, 4)
         x = self.fc(vectors).unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
         for number, conv in enumerate(self.convs):
             x = conv(x)
             if number < 2:
                 x = F.interpolate(x, scale_factor=2, mode="bilinear")
-        return self.final(x)[:, 0].sigmoid()
+        return self.final(x)[:, 0].sigmoid()  # (O, 1, 16, 16) -> (O, 16, 16)
 
 
 class MaskRefiner(nn.Module):
@@ -252,10 +254,12 @@ class MaskRefiner(nn.Module):
     def forward(self, x: Tensor, condition: LostGanCondition) -> Tensor:
         """Features (N, C, h, w) -> masks (N, K, h, w)."""
         height, width = x.shape[2:]
-        chosen = condition.categories[:, :, None, None].expand(-1, -1, height, width)
+        chosen = condition.categories[:, :, None, None].expand(-1, -1, height, width)  # (N, K) -> (N, K, h, w)
+        # (N, classes, h, w) -> (N, K, h, w)
         predicted = self.maps(x).float().gather(1, chosen).sigmoid()  # masks are float32 in half precision, too
         regions = F.interpolate(condition.regions.float(), (height, width), mode="nearest")
         pasted = F.interpolate(condition.planes, (height, width), mode="bilinear")
+        # (1, classes, 1) -> (classes,) -> (N, K) -> (N, K, 1, 1)
         weight = self.alpha[0, :, 0].sigmoid()[condition.categories][:, :, None, None]
         return torch.lerp(pasted, predicted * regions, weight)
 
@@ -295,4 +299,5 @@ def inside_boxes(boxes: Tensor, side: int) -> Tensor:
     places = torch.linspace(0, 1, side, device=boxes.device)
     across = (places - x0[:, None]) / (x1 - x0)[:, None]
     down = (places - y0[:, None]) / (y1 - y0)[:, None]
+    # Rows and columns inside: (O, side, 1) & (O, 1, side)
     return ((down >= 0) & (down <= 1))[:, :, None] & ((across >= 0) & (across <= 1))[:, None, :]

@@ -116,7 +116,7 @@ class Sg2Im(ImageModel[Tensor], LayoutModel):
         if config.gconv_num_layers > 1:
             self.gconv_net = GraphTripleConvNet(size, config.gconv_num_layers - 1, **options)
         self.box_net = mlp([size, hidden, 4], config.mlp_normalization)
-        # It ends in a ReLU, so a coordinate that starts below zero would stay there: start near the middle.
+        # The last ReLU would keep coordinates that start below zero at zero: start near the middle of the canvas.
         last = [layer for layer in self.box_net if isinstance(layer, nn.Linear)][-1]
         with torch.no_grad():
             last.weight.mul_(0.05)
@@ -129,7 +129,7 @@ class Sg2Im(ImageModel[Tensor], LayoutModel):
 
     @staticmethod
     def vocabulary_for(vocabulary: Vocabulary) -> Vocabulary:
-        """The data's vocabulary with the image object and its relation in front, where it lacks them."""
+        """The data's vocabulary, with the image object and its relation in front if it lacks them."""
         return vocabulary.with_image_object()
 
     def place(self, batch: SceneBatch, generators: Generators = None) -> Placement:
@@ -202,7 +202,9 @@ class Sg2Im(ImageModel[Tensor], LayoutModel):
         boxes = in_float32(self.box_net, vectors)
         masks = None
         if self.mask_net is not None:
-            masks = self.mask_net(vectors[:, :, None, None])[:, 0].sigmoid()
+            masks = self.mask_net(vectors[:, :, None, None])[
+                :, 0
+            ].sigmoid()  # (O, D, 1, 1) -> (O, 1, M, M) -> (O, M, M)
         subject, target = batch.triples[:, 0], batch.triples[:, 2]
         scores = self.rel_aux_net(
             torch.cat([boxes[subject], boxes[target], embedded[subject], embedded[target]], dim=1)
@@ -278,6 +280,7 @@ class Sg2Im(ImageModel[Tensor], LayoutModel):
             if batch.known_masks.any():
                 given = batch.masks.to(masks)
                 if given.shape != masks.shape:
+                    # (O, M', M') -> (O, 1, M', M') -> (O, M, M)
                     given = F.interpolate(given[:, None], masks.shape[1:], mode="bilinear")[:, 0]
                 masks = torch.where(batch.known_masks[:, None, None], given, masks)
             planes = sample_masks(boxes, masks, height, width, corners)
@@ -308,7 +311,7 @@ def stretch_contrast(pictures: Tensor) -> Tensor:
 
 
 def _fold_mask_network(network: nn.Sequential) -> nn.Sequential:
-    """Its batch norms act on single values, so before upsampling as well as after."""
+    """The same network with each upsampling merged into the convolution after it, past the batch norm between them."""
     layers: list[nn.Module] = []
     for layer in network:
         if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):

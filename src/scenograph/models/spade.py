@@ -106,6 +106,7 @@ class Spade(PictureStyles, ImageModel[LabelMap]):
         if not bool(batch.known_boxes.all()):
             raise UserError(f"{self.name} needs a box for every object")
         shown = sample_planes(batch.boxes, batch.masks, batch.known_masks, height, width) > 0.5
+        # Larger objects first, so that smaller ones cover them.
         labels = torch.full((batch.num_images, height, width), -1, device=shown.device)
         instances = torch.full_like(labels, -1)
         for row in torch.argsort(shown.sum(dim=(1, 2)), descending=True, stable=True).tolist():
@@ -156,8 +157,8 @@ class Spade(PictureStyles, ImageModel[LabelMap]):
             raise UserError(f"{self.name}: {NO_STYLE}")
         pixels = pixels_to_tensor(picture_to_pixels(picture, *self.config.image_size)[None])
         mean, log_variance = self.style(pixels.to(self.device))
-        chances = noise((self.config.latent_size,), len(generators), generators, self.device)
-        latents: Tensor = mean + (0.5 * log_variance).exp() * chances
+        standard = noise((self.config.latent_size,), len(generators), generators, self.device)
+        latents: Tensor = mean + (0.5 * log_variance).exp() * standard
         return latents
 
     def render(self, condition: LabelMap, generators: Generators = None, steps: int | None = None) -> Tensor:

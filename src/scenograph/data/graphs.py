@@ -1,4 +1,4 @@
-"""Graphs that follow from a pack's scenes alone: made once per pack, and kept in it."""
+"""Graphs that a pack's scenes determine: computed once per pack, and stored in it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class FixedGraphs:
     """The graphs of a split, in files of ``PART`` scenes that are made when first needed.
 
     ``minimal`` graphs have the stored relations that no others imply; ``canonical`` ones the stored relations and, kept
-    here, the minimal location graph over all pairs. The name of their folder tells all that they depend on. Where the
+    here, the minimal location graph over all pairs. The name of their folder holds all that they depend on. Where the
     pack cannot be written to they stay in memory. Scenes of over ``max_objects`` objects are left out: they are cut
     down by chance.
     """

@@ -41,7 +41,7 @@ def run_in_processes(
 
 
 def _exit_with_parent() -> None:
-    """In a worker: end when the main process is gone, which kill -9 would otherwise leave waiting for ever."""
+    """In a worker: exit when the main process is gone, for example after kill -9, instead of waiting for ever."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -31,7 +31,7 @@ class Sample:
     """One row of a pack.
 
     ``picture`` is a file, encoded bytes, or pixels. ``size`` is the (width, height) the annotation states, if any: it
-    tells whether a picture's EXIF rotation was applied before annotating, and exposes wrong pictures.
+    shows whether a picture's EXIF rotation was applied before annotating, and reveals wrong pictures.
     """
 
     identifier: str
@@ -39,11 +39,11 @@ class Sample:
     picture: Path | bytes | Image.Image | None = None
     size: tuple[int, int] | None = None
     remarks: tuple[str, ...] = ()
-    """Things that were mended or left out inside this sample, counted in the summary."""
+    """Things that were repaired or left out inside this sample, which the summary counts."""
 
 
 class Skip(Exception):  # noqa: N818 - not an error: the sample is left out and counted
-    """A sample is left out; the message is the reason, counted in the summary."""
+    """Raised to leave a sample out. The message is the reason, which the summary counts."""
 
 
 @dataclass
@@ -64,7 +64,7 @@ class Options(BaseModel):
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
-        """What each option is if it is not given."""
+        """The value of each option that is not given."""
         return {name: field.default for name, field in cls.model_fields.items()}
 
 

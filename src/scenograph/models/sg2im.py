@@ -202,9 +202,8 @@ class Sg2Im(ImageModel[Tensor], LayoutModel):
         boxes = in_float32(self.box_net, vectors)
         masks = None
         if self.mask_net is not None:
-            masks = self.mask_net(vectors[:, :, None, None])[
-                :, 0
-            ].sigmoid()  # (O, D, 1, 1) -> (O, 1, M, M) -> (O, M, M)
+            # (O, D, 1, 1) -> (O, 1, M, M) -> (O, M, M)
+            masks = self.mask_net(vectors[:, :, None, None])[:, 0].sigmoid()
         subject, target = batch.triples[:, 0], batch.triples[:, 2]
         scores = self.rel_aux_net(
             torch.cat([boxes[subject], boxes[target], embedded[subject], embedded[target]], dim=1)

@@ -42,9 +42,9 @@ class LayoutGanConfig(ObjectiveConfig):
     """torchvision's ``vgg19-dcbb9e9d.pth``; without, it is downloaded where it is needed."""
     discriminator_channels: PositiveInt = 64
     discriminator_plan: Literal[64, 128, 256] | None = None
-    """Picture size whose published discriminator judges; None: the model's. A larger one costs a fraction."""
+    """Picture size whose published discriminator is used; None: the model's. That of a larger size costs a fraction."""
     discriminator_scale: float = 0.0
-    """What LAMA's learnt scales of residuals start at; at 0 it judges by colours alone at first."""
+    """Initial value of LAMA's learnt scales of residuals. At 0 the discriminator at first sees colours alone."""
     discriminator_rate: PositiveFloat = 1.0
     """Its learning rate, in units of the optimizer's."""
     given_masks: Probability = 0.0
@@ -70,7 +70,7 @@ class LamaConfig(LayoutGanConfig):
 
 
 class LayoutGanObjective(Objective):
-    """Two phases: the discriminator, then the generator against the discriminator as it has become."""
+    """Two phases: the discriminator, then the generator against the updated discriminator."""
 
     system: ClassVar[System]
     slow: ClassVar[dict[str, dict[str, float]]] = {}
@@ -92,11 +92,11 @@ class LayoutGanObjective(Objective):
 
     @property
     def phases(self) -> tuple[str, ...]:
-        """In the original's order."""
+        """The order of the originals."""
         return ("discriminator", "generator")
 
     def active(self, step: int) -> tuple[str, ...]:
-        """The discriminator alone at the start of an epoch."""
+        """The discriminator alone in the first ``head_start`` steps of an epoch."""
         place = step % self.config.epoch_steps if self.config.epoch_steps else step
         return ("discriminator",) if place < self.config.head_start else self.phases
 
@@ -149,7 +149,7 @@ class LayoutGanObjective(Objective):
         return total, {name: term.detach() for name, term in terms.items()}
 
     def validate(self, model: Model, batch: SceneBatch, generators: Generators) -> dict[str, tuple[float, float]]:
-        """Difference from the real pictures, and the discriminator's scores of both: close together is good."""
+        """Difference from the real pictures, and the discriminator's scores of both, which are close if all is well."""
         assert batch.images is not None, "validation needs pictures"
         made = model(without_masks(batch), generators).images
         assert made is not None
@@ -167,17 +167,17 @@ class LayoutGanObjective(Objective):
         return {} if images is None else {"true boxes": images}
 
     def _mask_errors(self, masks: Tensor, batch: SceneBatch) -> Tensor:
-        """Per object whose true mask is known: the mean cross-entropy. In float32, as torch demands."""
+        """The mean cross-entropy per object whose true mask is known. In float32, as torch demands."""
         known = batch.known_masks
         with torch.autocast(masks.device.type, enabled=False):
             errors = F.binary_cross_entropy(masks[known].float(), batch.masks[known], reduction="none")
         return errors.mean(dim=(1, 2))
 
     def _discriminate(self, images: Tensor, batch: SceneBatch) -> tuple[Tensor, Tensor]:
-        images_scores, object_scores = self.discriminator(
+        image_scores, object_scores = self.discriminator(
             images, batch.objects, batch.attributes, batch.boxes, batch.object_to_image
         )
-        return images_scores, object_scores
+        return image_scores, object_scores
 
 
 class LostGanObjective(LayoutGanObjective):

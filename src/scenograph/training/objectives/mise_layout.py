@@ -1,4 +1,4 @@
-"""Rectified flow matching of the boxes of a scene, some of them given."""
+"""Rectified flow matching of the boxes of a scene, some of which may be given."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ class MiseLayoutObjective(Objective):
     def validate(self, model: Model, batch: SceneBatch, generators: Generators) -> dict[str, tuple[float, float]]:
         """Velocity error, and box IoU, R@0.3, R@0.5, relation accuracy and overlap of sampled layouts."""
         errors = self._errors(cast(MiseLayout, model), batch, generators)
-        asked = replace(batch, boxes=torch.full_like(batch.boxes, float("nan")))
-        boxes = cast(MiseLayout, model)(asked, generators).boxes
+        unplaced = replace(batch, boxes=torch.full_like(batch.boxes, float("nan")))
+        boxes = cast(MiseLayout, model)(unplaced, generators).boxes
         assert boxes is not None
         figures = totals(layout_figures(boxes, batch, model.vocabulary))
         return {"velocity": (float(errors.sum()), len(errors)), **figures}
@@ -69,8 +69,8 @@ class MiseLayoutObjective(Objective):
         time = torch.sigmoid(normal(generators, ())).to(device)
         some_given = (uniform(generators) < config.given_boxes).to(device)
         fraction = uniform(generators).to(device)
-        chance = uniform_per_object(generators, batch, 1)[:, 0].to(device)
-        given = some_given[batch.object_to_image] & (chance < fraction[batch.object_to_image])
+        sampled = uniform_per_object(generators, batch, 1)[:, 0].to(device)
+        given = some_given[batch.object_to_image] & (sampled < fraction[batch.object_to_image])
         opened = drop_attributes(
             batch.attributes,
             uniform_per_object(generators, batch, batch.attributes.shape[1]).to(device),

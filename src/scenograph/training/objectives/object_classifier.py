@@ -56,11 +56,11 @@ class ObjectClassifierObjective(Objective):
     def validate(self, model: Model, batch: SceneBatch, generators: Generators) -> dict[str, tuple[float, float]]:
         """Accuracy of each head on true boxes."""
         assert batch.images is not None
-        judge = cast(ObjectClassifier, model)
-        heads = judge(batch.images, batch.boxes, batch.object_to_image)
-        names = ("category", *judge.config.groups)
+        classifier = cast(ObjectClassifier, model)
+        heads = classifier(batch.images, batch.boxes, batch.object_to_image)
+        names = ("category", *classifier.config.groups)
         figures = {}
-        for name, logits, target in zip(names, heads, judge.targets(batch.objects, batch.attributes), strict=True):
-            asked = target >= 0
-            figures[name] = (float((logits.argmax(1) == target)[asked].sum()), float(asked.sum()))
+        for name, logits, target in zip(names, heads, classifier.targets(batch.objects, batch.attributes), strict=True):
+            known = target >= 0
+            figures[name] = (float((logits.argmax(1) == target)[known].sum()), float(known.sum()))
         return figures

@@ -42,15 +42,15 @@ class SpadeObjectiveConfig(ObjectiveConfig):
     gan_loss: GanLoss = "hinge"
     image_weight: NonNegativeFloat = 1.0
     matching_weight: NonNegativeFloat = 10.0
-    """Of the differences of the discriminator's features."""
+    """Weight of the differences of the discriminator's features."""
     feature_weight: NonNegativeFloat = 10.0
-    """Of the distance of VGG19's features from the real picture's."""
+    """Weight of the distance of VGG19's features from the real picture's."""
     pixel_weight: NonNegativeFloat = 0.0
     """Mean absolute difference from the real picture; beyond the published losses."""
     vgg_file: Path | None = None
     """torchvision's ``vgg19-dcbb9e9d.pth``; without, it is downloaded where it is needed."""
     style_weight: NonNegativeFloat = 0.05
-    """Of the divergence of encoded styles from normal ones, where the model has styles."""
+    """Weight of the divergence of encoded styles from normal ones, where the model has styles."""
     discriminator_channels: PositiveInt = 64
     discriminator_scales: PositiveInt = 2
     discriminator_layers: int = Field(default=4, ge=2)

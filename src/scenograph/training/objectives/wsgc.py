@@ -1,4 +1,4 @@
-"""WSGC's losses: boxes and masks, a discriminator of masks, and the chances of converses, learnt by REINFORCE."""
+"""WSGC's losses: boxes and masks, a discriminator of masks, and probabilities of converses, learnt by REINFORCE."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from scenograph.training.objectives.base import Generators, Objective, Objective
 
 
 class WsgcObjectiveConfig(ObjectiveConfig):
-    """The published weights; ``belief_rate`` is the learning rate of beliefs over the network's (1e-2 over 1e-4)."""
+    """The published weights. ``belief_rate`` is the learning rate of confidences, in units of the optimizer's."""
 
     box_weight: NonNegativeFloat = 10.0
     mask_weight: NonNegativeFloat = 0.0
     mask_gan_weight: NonNegativeFloat = 0.0
-    """Of a discriminator of masks (1 as published, where masks are learnt)."""
+    """Weight of the discriminator of masks (1 as published, where masks are learnt)."""
     matching_weight: NonNegativeFloat = 10.0
-    """Of the differences of its features."""
+    """Weight of the differences of its features."""
     discriminator_channels: PositiveInt = 64
     discriminator_rate: PositiveFloat = 0.1
     """Its learning rate, in units of the optimizer's."""
@@ -34,10 +34,10 @@ class WsgcObjectiveConfig(ObjectiveConfig):
 
 
 class WsgcObjective(Objective):
-    """The network, its beliefs in transitivity with it; then the chances of converses; then the mask discriminator.
+    """Phases: the network with its confidences, the probabilities of converses, the mask discriminator.
 
-    A converse that was drawn in pictures with less error than others of their part of the batch becomes likelier
-    (Williams 1992; section 4.3).
+    Converses become more probable where the pictures they were sampled for have smaller errors than others of the same
+    part of the batch (Williams 1992; section 4.3).
     """
 
     Config = WsgcObjectiveConfig
@@ -54,21 +54,21 @@ class WsgcObjective(Objective):
 
     @property
     def phases(self) -> tuple[str, ...]:
-        """The network, and what else is learnt."""
+        """The network, and whatever else is trained."""
         return tuple(self.modules())
 
     def rates(self, phase: str) -> dict[str, float]:
-        """Beliefs learn faster."""
+        """Confidences and probabilities learn faster."""
         if phase == "layout":
             return {"": 1.0, "transitive": self.config.belief_rate}
         return {"": self.config.belief_rate if phase == "converses" else self.config.discriminator_rate}
 
     def betas(self, phase: str) -> tuple[float, float] | None:
-        """The discriminator has its own."""
+        """The discriminator has decays of its own."""
         return (0.5, 0.999) if phase == "mask_discriminator" else None
 
     def modules(self) -> dict[str, nn.Module]:
-        """Phase to module; the network holds the chances too, but its own phase gives them no gradient."""
+        """Phase to module. The network holds the probabilities too, but its own phase gives them no gradient."""
         found: dict[str, nn.Module] = {"layout": self.network}
         if self.network.samples_converses:
             found["converses"] = self.chances
@@ -114,10 +114,11 @@ class WsgcObjective(Objective):
         return loss, {name: term.detach() for name, term in terms.items()}
 
     def _discriminate(self, masks: Tensor, batch: SceneBatch) -> list[list[Tensor]]:
-        """What the discriminator finds in masks (O, M, M) of objects whose true ones are known."""
+        """The discriminator's features and scores of masks (O, M, M), of objects whose true masks are known."""
         assert self.discriminator is not None
         known = batch.known_masks
         category = F.one_hot(batch.objects[known], len(self.model.vocabulary.categories)).float()
+        # (known, categories) -> (known, categories, M, M)
         planes = category[:, :, None, None].expand(-1, -1, *masks.shape[1:])
         found: list[list[Tensor]] = self.discriminator(torch.cat([planes, masks[known][:, None]], dim=1))
         return found
@@ -135,7 +136,7 @@ class WsgcObjective(Objective):
         return wrong.new_zeros(batch.num_images).index_add(0, batch.object_to_image, wrong) / counts, masks
 
     def validate(self, model: Model, batch: SceneBatch, generators: Generators) -> dict[str, tuple[float, float]]:
-        """Box error; overlap, recalls and relations of predicted boxes."""
+        """Box error; IoU, recalls and relation accuracy of predicted boxes."""
         network = cast(Wsgc, model)
         graph = network.canonicalize(batch, generators)
         errors, _ = self._errors(network, batch, generators, graph)

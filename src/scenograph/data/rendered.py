@@ -64,7 +64,7 @@ class RenderSettings:
     seed: int = 0
     split: str = "train"
     pictures: bool = True
-    """False writes scenes, boxes and masks only: all that a layout model learns from, ten times faster."""
+    """Off, only scenes, boxes and masks are made, ten times faster: all that a layout model learns from."""
 
     def __post_init__(self) -> None:
         if not 16 <= self.size <= 4096:
@@ -83,10 +83,19 @@ class RenderSettings:
 
 
 def render_dataset(folder: Path, count: int, settings: RenderSettings, workers: int | None = None) -> Iterator[Path]:
-    """Render ``count`` scenes into ``folder``; yield the JSON path of each finished (or found) scene.
+    """Render scenes; those that are there already are kept.
 
-    Raises ``UserError`` if ``folder`` holds scenes made with other settings. When the iterator is
-    exhausted, ``folder/scenes.json`` gathers all scenes in one CLEVR file.
+    Args:
+        folder: Made if it is missing. In the end its ``scenes.json`` gathers all scenes in one CLEVR file.
+        count: Scenes wanted.
+        settings: Must be those of the scenes in the folder.
+        workers: Processes; by default one per processor.
+
+    Yields:
+        The JSON path of each scene as it is finished or found.
+
+    Raises:
+        UserError: The folder holds scenes with other settings, ``count`` is less than 1, or Mitsuba is missing.
     """
     if count < 1:
         raise UserError(f"--count {count}: must be at least 1")

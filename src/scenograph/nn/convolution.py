@@ -143,7 +143,7 @@ def linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 class Linear(nn.Linear):
-    """A linear map of rows, by :func:`linear` without gradients, and by torch with them: narrow layers then gain."""
+    """A linear map of rows, by :func:`linear` unless gradients are needed, with which narrow layers lose."""
 
     def forward(self, input: Tensor) -> Tensor:
         """(R, C) -> (R, C')."""

@@ -45,7 +45,7 @@ Part = tuple[SceneBatch, list[torch.Generator]]
 """A process's share of a batch, or a part of it, with one generator per picture."""
 
 TRAINING, VALIDATION, GRID = 3, 4, 5
-"""What random numbers are for: each purpose has its own."""
+"""Purposes of random numbers, each with a stream of its own."""
 
 
 class Trainer:
@@ -94,12 +94,12 @@ class Trainer:
 
     @property
     def best_model(self) -> Model:
-        """What a run is for: the averaged weights if the recipe averages, the trained ones otherwise."""
+        """The model that a run makes: the averaged weights if the recipe averages, the trained ones otherwise."""
         return self.ema or self.model
 
     @property
     def seconds(self) -> float:
-        """How long the run has been at work, its earlier parts up to their last checkpoints included."""
+        """How long the run has trained, including its earlier parts up to their last checkpoints."""
         return time.monotonic() - self._began
 
     def run(self, listener: Listener = lambda step, figures: None, minutes: float = math.inf) -> Path:
@@ -191,7 +191,7 @@ class Trainer:
         """Sum gradients over processes, clip them, and let the phase's optimizer step at the scheduled rate."""
         parameters = [p for p in self.modules[phase].parameters() if p.requires_grad]
         if self.accelerator.num_processes > 1:
-            # A process whose scenes have, say, no relations has no gradient where others have one.
+            # A process whose scenes have no relations, for example, lacks gradients that others have.
             gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
             flat = self.accelerator.reduce(torch.cat([gradient.flatten() for gradient in gradients]), "sum")
             for parameter, gradient in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
@@ -255,7 +255,7 @@ class Trainer:
             for name, average in self.ema.state_dict().items():
                 if name in parameters or name.endswith(("running_mean", "running_var")):
                     average.lerp_(own[name], 1 - decay)
-                else:  # counters, and the vectors of spectral norms, whose average would be no unit vector
+                else:  # counters, and vectors of spectral norms, whose average would not be a unit vector
                     average.copy_(own[name])
 
     def _validate(self) -> dict[str, float]:
@@ -325,7 +325,7 @@ class Trainer:
             load_state(module, state["modules"][phase], f"{folder}, {phase}")
             rates = [group["rate"] for group in self.optimizers[phase].param_groups]
             self.optimizers[phase].load_state_dict(state["optimizers"][phase])
-            # The rates are the recipe's, not the checkpoint's: older ones have none.
+            # Rates come from the recipe, because older checkpoints have none.
             for group, rate in zip(self.optimizers[phase].param_groups, rates, strict=True):
                 group["rate"] = rate
         if self.ema:

@@ -46,7 +46,7 @@ class LayoutGanConfig(ObjectiveConfig):
     discriminator_scale: float = 0.0
     """Initial value of LAMA's learnt scales of residuals. At 0 the discriminator at first sees colours alone."""
     discriminator_rate: PositiveFloat = 1.0
-    """Its learning rate, in units of the optimizer's."""
+    """The discriminator's learning rate, in units of the optimizer's."""
     given_masks: Probability = 0.0
     """Probability per picture that its true masks are given, as a user may, instead of predicted."""
     head_start: int = 0

@@ -29,7 +29,7 @@ class WsgcObjectiveConfig(ObjectiveConfig):
     """Weight of the differences of its features."""
     discriminator_channels: PositiveInt = 64
     discriminator_rate: PositiveFloat = 0.1
-    """Its learning rate, in units of the optimizer's."""
+    """The discriminator's learning rate, in units of the optimizer's."""
     belief_rate: PositiveFloat = 100.0
 
 

@@ -73,7 +73,7 @@ def scenes(count: int, fewest: int, most: int | None = None) -> SceneBatch:
 
 
 def whole_graph(batch: SceneBatch) -> Any:
-    """The graph with every converse and all that follows: what an untrained WSGC with random draws makes of it."""
+    """The graph with every converse and all that follows: what an untrained WSGC with random converses makes of it."""
     torch.manual_seed(0)
     return Wsgc(WsgcConfig(vocabulary=VOCABULARY.to_dict())).canonicalize(batch)
 
@@ -123,13 +123,13 @@ def our_training_step(count: int, device: torch.device) -> Run:
     objective = AttSpadeObjective(AttSpadeObjectiveConfig(feature_weight=0.0), model)
     modules = {phase: module.to(device) for phase, module in objective.modules().items()}
     adams = {phase: torch.optim.Adam(module.parameters(), lr=1e-4, fused=True) for phase, module in modules.items()}
-    batch, draws = scenes(count, 8).to(device), [torch.Generator()] * count
+    batch, generators = scenes(count, 8).to(device), [torch.Generator()] * count
 
     def run() -> object:
         memory: dict[str, object] = {}
         for phase in objective.phases:
             adams[phase].zero_grad(set_to_none=True)
-            loss, _ = objective.loss(phase, batch, Totals(count, count * 8, 0), draws, memory)
+            loss, _ = objective.loss(phase, batch, Totals(count, count * 8, 0), generators, memory)
             loss.backward()
             adams[phase].step()
         return loss

@@ -79,12 +79,12 @@ def our_training_step(count: int, size: int, device: str) -> Run:
     objective.discriminator.to(device)
     adams = {phase: adam(module, fused=True) for phase, module in objective.modules().items()}
     batch = our_batch(count, size, device)
-    draws = [torch.Generator().manual_seed(i) for i in range(count)]
+    generators = [torch.Generator().manual_seed(i) for i in range(count)]
 
     def run() -> object:
         memory: dict[str, object] = {}
         for phase in objective.phases:
-            loss, _ = objective.loss(phase, batch, Totals(count, count * OBJECTS, 0), draws, memory)
+            loss, _ = objective.loss(phase, batch, Totals(count, count * OBJECTS, 0), generators, memory)
             adams[phase].zero_grad(set_to_none=True)
             loss.backward()
             adams[phase].step()

@@ -23,7 +23,7 @@ from scenograph.pipelines import DEFAULT_LAYOUT, load_layout_model, place_object
 from scenograph.scenes.geometry import CONVERSES, box_iou, relation_holds
 from scenograph.scenes.scene import Relation, Scene, SceneObject
 from scenograph.scenes.scoring import coverage
-from scenograph.scenes.solver import refine, shown
+from scenograph.scenes.solver import refine, relations_shown
 
 COUNTS = (3, 5, 10, 20, 50)
 NESTED = ("inside", "surrounding")
@@ -48,7 +48,7 @@ def random_scene(rng: np.random.Generator, count: int) -> Scene:
 
 def share_shown(scenes: list[Scene]) -> float:
     """The share of all relations that the boxes show."""
-    held, asked = np.sum([shown(scene) for scene in scenes], axis=0)
+    held, asked = np.sum([relations_shown(scene) for scene in scenes], axis=0)
     return float(held / asked)
 
 

@@ -73,13 +73,13 @@ def our_training_step(count: int) -> Run:
     }
     batch = random_batch(count)
     totals = Totals(count, len(batch.objects), len(batch.triples))
-    draws = [torch.Generator().manual_seed(i) for i in range(count)]
+    generators = [torch.Generator().manual_seed(i) for i in range(count)]
 
     def run() -> object:
         memory: dict[str, object] = {}
         for phase in objective.phases:
             optimizers[phase].zero_grad(set_to_none=True)
-            loss, _ = objective.loss(phase, batch, totals, draws, memory)
+            loss, _ = objective.loss(phase, batch, totals, generators, memory)
             loss.backward()
             optimizers[phase].step()
         return loss

@@ -66,11 +66,11 @@ def test_losses_are_those_of_the_cpu(recipe, device, painted, tmp_path):
         module.to(device)
     there = losses(trainer, batch.to(device))
     assert there == pytest.approx(here, rel=1e-3, abs=1e-4)
-    draws = [torch.Generator().manual_seed(seed) for seed in range(2)]
+    generators = [torch.Generator().manual_seed(seed) for seed in range(2)]
     model = trainer.model.eval()
     with torch.no_grad():
-        assert trainer.objective.validate(model, batch.to(device), draws)
-        for pictures in trainer.objective.sample(model, batch.to(device), draws).values():
+        assert trainer.objective.validate(model, batch.to(device), generators)
+        for pictures in trainer.objective.render_grid(model, batch.to(device), generators).values():
             assert pictures.cpu().isfinite().all()
 
 
@@ -104,8 +104,8 @@ def losses(trainer: Trainer, batch) -> dict[str, float]:
     """Of every phase, gradients taken."""
     totals, memory, found = Totals(2, len(batch.objects), len(batch.triples)), {}, {}
     for phase in trainer.objective.active(0):
-        draws = [torch.Generator().manual_seed(seed) for seed in range(2)]
-        loss, _ = trainer.objective.loss(phase, batch, totals, draws, memory)
+        generators = [torch.Generator().manual_seed(seed) for seed in range(2)]
+        loss, _ = trainer.objective.loss(phase, batch, totals, generators, memory)
         loss.backward()
         found[phase] = float(loss.detach())
     return found

@@ -13,10 +13,10 @@ if TYPE_CHECKING:  # the command's help needs the names alone, and torch takes a
     import torch
 
 Precision = Literal["no", "bf16"]
-"""Half precision of drawing, where autocast holds it safe, or none: float32 throughout. float16 overflows in GANs."""
+"""bfloat16 where autocast considers it safe, or float32 throughout. float16 overflows in GANs."""
 
 TRIM_THRESHOLD, MMAP_THRESHOLD, KEPT = -1, -3, 2**30
-"""Numbers of two options of glibc's ``mallopt``, and the bytes that both are set to."""
+"""The numbers of two options of glibc's ``mallopt``, and the bytes that both are set to."""
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def half_precision(device: torch.device, precision: Precision) -> torch.autocast:
-    """Autocast on a device, which does nothing for ``no``. Raises ``UserError`` for other names than those."""
+    """Autocast on a device; it does nothing for ``no``. Raises ``UserError`` for an unknown precision."""
     import torch
 
     if precision not in get_args(Precision):
@@ -54,14 +54,14 @@ def warn_if_bf16_emulated(device: torch.device, precision: str) -> None:
     if precision != "bf16" or device.type != "cpu":
         return
     if not (torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()):
-        log.warning("this processor does not compute in bf16: imitating it takes several times as long as precision no")
+        log.warning("this processor does not compute in bf16: emulating it takes several times as long as precision no")
 
 
 def keep_freed_memory(device: torch.device) -> None:
     """For work on a CPU, have glibc keep large blocks once they are freed, for the rest of the process.
 
-    It would return those over 32 MB to the system, which then clears as many pages for the next wide map or gradient:
-    a tenth of a training step, and of drawing a batch. Other C libraries are left as they are.
+    By default it returns blocks over 32 MB to the system, which then clears as many pages for the next wide map or
+    gradient. That takes a tenth of a training step, or of rendering a batch. Other C libraries are left as they are.
     """
     if device.type == "cpu" and sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
         for option in (TRIM_THRESHOLD, MMAP_THRESHOLD):
@@ -69,7 +69,7 @@ def keep_freed_memory(device: torch.device) -> None:
 
 
 def device_report() -> str:
-    """What this machine offers, in one line."""
+    """The machine's devices, in one line."""
     import torch
 
     accelerator = torch.accelerator.current_accelerator(check_available=True)

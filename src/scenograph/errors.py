@@ -24,9 +24,9 @@ class UserError(ValueError):
 
 
 def for_all(make: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
-    """What is made of every item. All of it is tried, so that what is wrong can be mended at once.
+    """The results for all items. Every item is tried, so that a user can repair all errors at once.
 
-    Raises ``UserError`` with every item's message, a line each.
+    Raises ``UserError`` with the message of every failing item, a line each.
     """
     made, complaints = [], []
     for item in items:
@@ -51,7 +51,7 @@ def suggest(name: str, allowed: Iterable[str], limit: int = 8) -> str:
 
 
 def validate(kind: type[Checked], values: dict[str, Any], where: str) -> Checked:
-    """``values`` as a ``kind``; a ``UserError`` of what is first found wrong in them, if anything is."""
+    """Build a ``kind`` from ``values``. Raises ``UserError`` for the first wrong one, beginning with ``where``."""
     try:
         return kind.model_validate(values)
     except ValidationError as error:
@@ -72,7 +72,7 @@ def _first_complaint(kind: type[BaseModel], error: ValidationError) -> str:
 
 
 def rule_and_value(complaint: ErrorDetails) -> str:
-    """What pydantic asks for, in its words, and what it found instead where that is small and not among them."""
+    """Pydantic's description of what is allowed, and the value found, if it is short and not mentioned already."""
     rule, value = complaint["msg"].removeprefix("Value error, "), complaint["input"]
     shown = repr(value)
     whole = complaint["type"] == "missing" or isinstance(value, dict) or len(shown) > 80
@@ -81,9 +81,9 @@ def rule_and_value(complaint: ErrorDetails) -> str:
 
 
 def reason(error: Exception, otherwise: str = "") -> str:
-    """What was wrong, in one line: of the system's errors without the number and the path that they repeat.
+    """An exception in one line, without the number and the path that errors of the operating system repeat.
 
-    ``otherwise`` stands for what is not the system's.
+    ``otherwise`` replaces the message of other exceptions.
     """
     if isinstance(error, UnicodeDecodeError):
         return "not UTF-8 text"
@@ -92,13 +92,13 @@ def reason(error: Exception, otherwise: str = "") -> str:
 
 
 def unreadable(path: object, error: Exception, otherwise: str = "") -> UserError:
-    """For what opening or reading ``path`` raised."""
+    """The ``UserError`` for an exception that opening or reading ``path`` raised."""
     return UserError(f"cannot read {path}: {reason(error, otherwise)}")
 
 
 @contextmanager
 def expecting(what: str) -> Iterator[None]:
-    """Turn what content of another form provokes inside into one line: ``what``, and what was stumbled over."""
+    """Turn exceptions that malformed content raises inside into a ``UserError``: ``what``, then the exception."""
     try:
         yield
     except UserError:
@@ -108,5 +108,5 @@ def expecting(what: str) -> Iterator[None]:
 
 
 def missing_extra(package: str, extra: str) -> UserError:
-    """For a dependency that only some uses need: says what to install."""
+    """The ``UserError`` for a missing optional dependency, with the command that installs it."""
     return UserError(f"this needs the package {package}: python -m pip install 'scenograph[{extra}]'")

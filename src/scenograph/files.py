@@ -61,20 +61,20 @@ def make_folder(folder: Path) -> Path:
 
 
 def would_replace(path: Path) -> UserError:
-    """For a file that is not replaced unless asked."""
+    """The error for a file that exists and that is replaced only on request."""
     return UserError(f"{path} exists and differs; add --overwrite, or choose another --out")
 
 
 @contextmanager
 def reserved(folder: Path) -> Iterator[None]:
-    """Make a folder and keep other processes from working in it meanwhile; ``UserError`` if one is at it already."""
+    """Make a folder and lock it against other processes meanwhile. Raises ``UserError`` if one works there already."""
     lock = FileLock(make_folder(folder) / ".lock")
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
         raise UserError(f"{folder}: another command is at work there; wait for its end, or choose another") from error
     except (OSError, NotImplementedError):
-        pass  # a file system without locks; if it is read-only, whatever is written says so
+        pass  # a file system without locks; if it is read-only, the next write raises an error
     try:
         yield
     finally:

@@ -28,7 +28,7 @@ from scenograph.models.spade import Spade, SpadeConfig
 from scenograph.models.wsgc import Wsgc, WsgcConfig
 from scenograph.scenes.scene import load_scenes
 from scenograph.scenes.scoring import coverage
-from scenograph.scenes.solver import shown
+from scenograph.scenes.solver import relations_shown
 from scenograph.training.recipe import shipped_recipes
 
 TEXT = "large red metal cube left of small blue rubber sphere"
@@ -701,7 +701,7 @@ def test_boxes_of_any_model_are_refined(scenograph, tmp_path):
     said = succeed(scenograph("scene", "refine", "placed.json", "--out", "refined.json"))
     assert said == "wrote refined.json (of 2 spatial relations 0 held, 2 do now)\n"
     first, second = load_scenes(tmp_path / "refined.json")
-    assert shown(first) == (2, 2) and len(first.relations) == 3
+    assert relations_shown(first) == (2, 2) and len(first.relations) == 3
     assert coverage(np.array([t.box for t in second.objects]), np.zeros(3, dtype=int)).max() <= 0.501
     assert json.loads(succeed(scenograph("scene", "refine", "refined.json"))) == json.loads(
         (tmp_path / "refined.json").read_text()

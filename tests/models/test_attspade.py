@@ -207,11 +207,11 @@ def test_recorded_judgements_and_losses(golden, name):
     with torch.no_grad():
         for module in modules.values():
             module.eval()
-        found = objective._judge([batch.images], objective._condition(batch, None))
+        found = objective._discriminate([batch.images], objective._discriminator_condition(batch, None))
         for key in (key for key in expected if key.startswith("d_img_scale")):
             torch.testing.assert_close(found[int(key[11])][int(key[-1])], expected[key], **CLOSE)
         if "d_obj_scores" in expected:
-            scores, errors = objective._judge_objects(batch.images, batch)
+            scores, errors = objective._discriminate_objects(batch.images, batch)
             torch.testing.assert_close(scores, expected["d_obj_scores"], **CLOSE)
             torch.testing.assert_close(errors.mean(), expected["d_obj_ac_loss"], **CLOSE)
     for module in modules.values():
@@ -258,7 +258,7 @@ def test_recorded_losses_of_masks(golden, monkeypatch):
     objective.discriminator.load_state_dict(rename(state, DISCRIMINATOR_NAMES))
     batch = scene_batch(inputs, inputs["boxes"], inputs["masks"])
     with torch.no_grad():
-        scales = objective.discriminator.eval() and objective._judge(batch.masks, batch)
+        scales = objective.discriminator.eval() and objective._discriminate(batch.masks, batch)
         for key in (key for key in expected if key.startswith("d_mask_scale")):
             torch.testing.assert_close(scales[int(key[12])][int(key[-1])], expected[key], **CLOSE)
     objective.discriminator.train()

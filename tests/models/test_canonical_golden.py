@@ -17,7 +17,7 @@ from scenograph.models.published.checkpoint import read_checkpoint, rename
 from scenograph.nn.crops import crop_boxes
 from scenograph.nn.embedding import AttributeEmbedding
 from scenograph.nn.graph import Edges, GraphTripleConv
-from scenograph.nn.painting import compose_layout, sample_boxes, sample_masks
+from scenograph.nn.painting import paint_vectors, sample_boxes, sample_masks
 from scenograph.nn.perceptual import feature_distance
 from scenograph.nn.spade import FeatureConv2d, NormPlan, SpadeBlock, SpadeNorm, neighbourhoods, resized
 from scenograph.scenes.batch import SceneBatch
@@ -88,9 +88,9 @@ def test_layouts_of_boxes_and_masks(golden):
     vectors, boxes, masks = data["vecs"], corners(data["boxes_xywh"]), data["masks"]
     owner = torch.zeros(len(boxes), dtype=torch.long)
     for height, width in ((16, 16), (12, 20)):
-        found = compose_layout(vectors, sample_boxes(boxes, height, width), owner, 1)
+        found = paint_vectors(vectors, sample_boxes(boxes, height, width), owner, 1)
         assert_close(found, data[f"boxes_{height}x{width}"], **CLOSE)
-    found = compose_layout(vectors, sample_masks(boxes, masks, 16, 16), owner, 1)
+    found = paint_vectors(vectors, sample_masks(boxes, masks, 16, 16), owner, 1)
     assert_close(found, data["masks_16x16_train"], **CLOSE)
     # In inference the model paints whole objects, the lightest first: six categories with these vectors.
     names = Vocabulary(("__image__", *"abcdef"), ("near",))

@@ -136,7 +136,7 @@ def test_lama_generator(golden, tmp_path, size):
     ]
     with torch.no_grad():
         encoded = model.condition(slots(data))
-        picture = model.draw(encoded.condition, noise_maps(data))
+        picture = model.render_with_noise(encoded.condition, noise_maps(data))
     for hook in hooks:
         hook.remove()
     close(picture, expected["image"], 1e-4)
@@ -149,12 +149,12 @@ def test_lama_generator(golden, tmp_path, size):
         close_to_largest(inner[f"blocks.{number}"], block, 1e-4)
     fast = model.for_inference()
     with torch.no_grad():
-        close(fast.draw(fast.condition(slots(data)).condition, noise_maps(data)), expected["image"], 1e-4)
+        close(fast.render_with_noise(fast.condition(slots(data)).condition, noise_maps(data)), expected["image"], 1e-4)
     trained = arrays(folder / "train_forward.npz")
     model.train()
     with torch.no_grad():
         encoded = model.condition(slots(trained))
-        picture = model.draw(encoded.condition, noise_maps(trained))
+        picture = model.render_with_noise(encoded.condition, noise_maps(trained))
     stride = json.loads((folder / "config.json").read_text())["train_forward_image_stride"]
     close(picture[:, :, ::stride, ::stride], trained["image"], 1e-3)
     close(encoded.condition.planes.mean(dim=(2, 3)), trained["mask_mean"], 1e-4)
@@ -445,9 +445,9 @@ def test_one_training_step(golden, tmp_path, float64, system):
         scores.append(pair)
         return pair
 
-    objective._judge = judged
+    objective._discriminate = judged
     if system == "lama":
-        model.render = lambda layout, *_: model.draw(layout, noise_maps(data))
+        model.render = lambda layout, *_: model.render_with_noise(layout, noise_maps(data))
     rules = lama_names.NAMES if system == "lama" else lostgan_names.NAMES
     rules = (*rules, (r"^res(\d)\.", lambda found: f"blocks.{int(found[1]) - 2}."))
     all_norms = json.loads((folder / "grad_norms.json").read_text())

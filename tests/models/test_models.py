@@ -34,7 +34,7 @@ from scenograph.nn.convolution import MANY, Linear
 from scenograph.nn.crops import crop_boxes
 from scenograph.nn.discriminators import build_cnn
 from scenograph.nn.graph import Edges, GraphTripleConv, Relu
-from scenograph.nn.painting import compose_layout, sample_boxes, sample_masks
+from scenograph.nn.painting import paint_vectors, sample_boxes, sample_masks
 from scenograph.nn.unet import UNet
 from scenograph.pipelines import place_objects
 from scenograph.scenes.batch import SceneBatch
@@ -320,7 +320,7 @@ def test_every_sg2im_option_trains(options):
     model = small_sg2im(**options)
     batch = SceneBatch.from_scenes(scenes(), model.vocabulary, mask_size=8)
     layout, predicted = model.encode_graph(model.add_image_objects(batch))
-    picture = model.draw(layout)
+    picture = model.render_normalized(layout)
     assert picture.shape[2:] == model.config.image_size
     assert (predicted.masks is None) == (options.get("mask_size") == 0)
     total = picture.square().mean() + predicted.boxes.sum() + predicted.relation_scores.sum()
@@ -353,14 +353,16 @@ def test_the_model_for_inference_draws_the_same(normalization):
     model = small_sg2im(normalization=normalization, refinement_dims=(32, 16, 8), image_size=(16, 32))
     batch = SceneBatch.from_scenes(scenes(), model.vocabulary, mask_size=8)
     for _ in range(3):  # running statistics worth folding
-        model.draw(model.encode_graph(model.add_image_objects(batch))[0])
+        model.render_normalized(model.encode_graph(model.add_image_objects(batch))[0])
     model.eval()
     faster = model.for_inference()
     with torch.no_grad():
         expected, found = (m.condition(batch, generators(0, 1)) for m in (model, faster))
         torch.testing.assert_close(found.masks, expected.masks)
         torch.testing.assert_close(found.condition, expected.condition, atol=1e-5, rtol=1e-4)
-        torch.testing.assert_close(faster.draw(found.condition), model.draw(expected.condition), atol=1e-4, rtol=1e-3)
+        torch.testing.assert_close(
+            faster.render_normalized(found.condition), model.render_normalized(expected.condition), atol=1e-4, rtol=1e-3
+        )
         faster.for_inference()
 
 
@@ -385,7 +387,7 @@ def test_layouts_equal_painting_every_channel():
         ys = (torch.linspace(0, 1, 12) - box[1]) / (box[3] - box[1]) * 2 - 1
         grid = torch.stack(torch.meshgrid(ys, xs, indexing="ij")[::-1], dim=-1)[None]
         painted[image] += F.grid_sample((vector[:, None, None] * mask)[None], grid, align_corners=True)[0]
-    torch.testing.assert_close(compose_layout(vectors, sample_masks(boxes, masks, 12, 20), owner, 4), painted)
+    torch.testing.assert_close(paint_vectors(vectors, sample_masks(boxes, masks, 12, 20), owner, 4), painted)
     for corners in (True, False):
         ones = sample_masks(boxes, torch.ones(5, 8, 8), 12, 20, corners)
         torch.testing.assert_close(sample_boxes(boxes, 12, 20, corners), ones, atol=1e-5, rtol=1e-4)

@@ -16,7 +16,7 @@ from scenograph.models.sg2im import denormalize, normalize, stretch_contrast
 from scenograph.nn.crops import crop_boxes
 from scenograph.nn.discriminators import ImageDiscriminator, ObjectDiscriminator
 from scenograph.nn.graph import Edges, GraphTripleConv, GraphTripleConvNet
-from scenograph.nn.painting import compose_layout, sample_boxes, sample_masks
+from scenograph.nn.painting import paint_vectors, sample_boxes, sample_masks
 from scenograph.scenes.batch import SceneBatch, images_to_uint8
 from scenograph.scenes.scene import load_scenes
 from scenograph.training.gan import discriminator_loss, generator_loss
@@ -72,7 +72,7 @@ def check_generator(model, inputs, expected, **known):
     batch = graph_batch(inputs, **known)
     with torch.no_grad():
         layout, predicted = model.encode_graph(batch, layout_noise=inputs.get("noise"))
-        image = model.draw(layout)
+        image = model.render_normalized(layout)
     assert_close(predicted.boxes, expected["boxes_pred"])
     assert_close(predicted.relation_scores, expected["rel_scores"])
     assert (predicted.masks is None) == ("masks_pred" not in expected)
@@ -160,7 +160,7 @@ def test_layout(golden, size):
                 planes = sample_boxes(boxes, height, width, corners)
             else:
                 planes = sample_masks(boxes, source.float(), height, width, corners)
-            assert_close(compose_layout(data["vecs"], planes, owner, 3), data[key])
+            assert_close(paint_vectors(data["vecs"], planes, owner, 3), data[key])
             if not corners:
                 assert not torch.allclose(data[key], data[key.removeprefix("newdefault_")], atol=1e-3)
     for kind, planes in (
@@ -168,7 +168,7 @@ def test_layout(golden, size):
         ("masks", lambda: sample_masks(boxes, data["masks"], height, width)),
     ):
         average = (
-            compose_layout(data["vecs"], planes(), owner, 3) / torch.bincount(owner).clamp(min=1)[:, None, None, None]
+            paint_vectors(data["vecs"], planes(), owner, 3) / torch.bincount(owner).clamp(min=1)[:, None, None, None]
         )
         assert_close(average, data[f"{kind}_{size}_avg"])
 
@@ -179,7 +179,7 @@ def test_layout_gradients(golden):
     for kind in ("boxes", "masks"):
         vectors, boxes = data["vecs"].clone().requires_grad_(), data["boxes"].clone().requires_grad_()
         planes = sample_boxes(boxes, 16, 16) if kind == "boxes" else sample_masks(boxes, data["masks"], 16, 16)
-        (compose_layout(vectors, planes, owner, 3) * weight).sum().backward()
+        (paint_vectors(vectors, planes, owner, 3) * weight).sum().backward()
         assert_close(vectors.grad, data[f"{kind}_16x16_grad_vecs"])
         assert_close(boxes.grad, data[f"{kind}_16x16_grad_boxes"], atol=1e-4, rtol=1e-3)
 
@@ -267,7 +267,7 @@ def test_one_training_step(golden, tmp_path):
     # The recorded batch already holds its image objects and its noise.
     model.add_image_objects = lambda scene: scene
     encode = model.encode_graph
-    model.encode_graph = lambda scene, draws: encode(scene, layout_noise=inputs["noise"])
+    model.encode_graph = lambda scene, generators: encode(scene, layout_noise=inputs["noise"])
     images, objects, relations = 3, len(batch.objects), len(batch.triples)
     totals, memory = Totals(images, objects - images, relations - objects + images), {}
     named = {
@@ -335,7 +335,7 @@ def test_published_scene_graphs(golden, name):
     assert torch.equal(batch.object_to_image, data["obj_to_img"])
     with torch.no_grad():
         layout, predicted = model.encode_graph(batch, layout_noise=data["noise"])
-        pictures = model.draw(layout)
+        pictures = model.render_normalized(layout)
     assert_close(predicted.boxes, data["boxes_pred"])
     assert_close(pictures, data["img"], **CLOSE_PICTURES)
     ours = np.stack([np.asarray(image) for image in images_to_uint8(stretch_contrast(pictures))])

@@ -282,7 +282,7 @@ def test_recorded_training(golden, tmp_path, monkeypatch, float64, name):
     layout = recorded_layout(model, inputs)
     monkeypatch.setattr(model, "condition", lambda batch: Conditioned(boxes=batch.boxes, condition=layout))
     noise = iter(expected.get("epsilon", []))
-    monkeypatch.setattr("scenograph.training.objectives.spade.normal", lambda draws, shape: next(noise))
+    monkeypatch.setattr("scenograph.training.objectives.spade.normal", lambda generators, shape: next(noise))
     count = len(inputs["image"])
     batch = replace(
         SceneBatch.from_scenes([Scene((SceneObject("label 0"),))] * count, model.vocabulary), images=inputs["image"]
@@ -401,7 +401,7 @@ def test_real_pictures_are_judged_by_the_weights_that_judged_the_drawn_ones(monk
     batch = replace(batch, images=torch.rand(1, 3, 32, 32))
     objective = SpadeObjective(SpadeObjectiveConfig(feature_weight=0.0, discriminator_channels=8), model)
     drawn = batch.images.clone().requires_grad_()
-    monkeypatch.setattr(objective, "_draw", lambda *_: (drawn, {}))
+    monkeypatch.setattr(objective, "_render", lambda *_: (drawn, {}))
     judge = objective.discriminators["image_discriminator"].train()
     vector = judge.scales[0].middle[0].weight_u
     before = vector.clone()

@@ -14,7 +14,7 @@ from scenograph.errors import UserError
 from scenograph.scenes.geometry import CONVERSES, relation_holds
 from scenograph.scenes.scene import Relation, Scene, SceneObject
 from scenograph.scenes.scoring import coverage
-from scenograph.scenes.solver import check_relations, refine, shown
+from scenograph.scenes.solver import check_relations, refine, relations_shown
 from scenograph.scenes.text import scene_from_text
 
 
@@ -51,7 +51,7 @@ def test_every_graph_that_some_layout_shows_is_kept(count, seed):
         if relation_holds(predicate, true[i], true[j]):
             relations.append(Relation(i, predicate, j))
     refined = refine(scene_of(boxes, relations))
-    assert shown(refined)[0] == len(relations)
+    assert relations_shown(refined)[0] == len(relations)
     after = np.array([thing.box for thing in refined.objects])
     assert after.min() >= -1e-9 and after.max() <= 1 + 1e-9 and (after[:, 2:] > after[:, :2]).all()
 
@@ -62,7 +62,7 @@ def test_all_that_a_layout_shows_is_kept_however_much_it_is():
     true, boxes = random_boxes(rng, 40), random_boxes(rng, 40)
     pairs = [(i, name, j) for i in range(40) for j in range(40) if i != j for name in CONVERSES]
     relations = [Relation(i, name, j) for i, name, j in pairs if relation_holds(name, true[i], true[j])]
-    assert len(relations) > 5000 and shown(refine(scene_of(boxes, relations)))[0] == len(relations)
+    assert len(relations) > 5000 and relations_shown(refine(scene_of(boxes, relations)))[0] == len(relations)
 
 
 def test_a_good_layout_stays_as_it_is():
@@ -88,7 +88,7 @@ def test_heaps_are_spread(seed):
     told = [Relation(i, str(rng.choice(["left of", "behind"])), i + 1) for i in range(19)]
     assert (coverage(boxes, np.zeros(20, dtype=int)) > 0.5).mean() > 0.8
     refined = refine(scene_of(boxes, told))
-    assert shown(refined)[0] == 19
+    assert relations_shown(refined)[0] == 19
     after = np.array([thing.box for thing in refined.objects])
     assert coverage(after, np.zeros(20, dtype=int)).max() <= 0.501
 
@@ -99,7 +99,7 @@ def test_boxes_in_one_place_find_room_along_both_axes():
     told = [Relation(i, "wider than", 0) for i in range(1, 13)]
     refined = refine(scene_of(boxes, told), [False] + 12 * [True])
     after = np.array([thing.box for thing in refined.objects])
-    assert shown(refined)[0] == 12 and after.min() >= 0 and after.max() <= 1
+    assert relations_shown(refined)[0] == 12 and after.min() >= 0 and after.max() <= 1
     assert coverage(after, np.zeros(13, dtype=int)).max() <= 0.501
 
 
@@ -120,7 +120,7 @@ def test_fixed_boxes_stay():
     boxes = np.array([[0.5, 0.1, 0.7, 0.3], [0.2, 0.1, 0.4, 0.3]])
     scene = scene_of(boxes, [Relation(0, "left of", 1)])
     refined = refine(scene, [False, True])
-    assert refined.objects[0].box == scene.objects[0].box and shown(refined)[0] == 1
+    assert refined.objects[0].box == scene.objects[0].box and relations_shown(refined)[0] == 1
     with pytest.raises(
         UserError, match=r"\[0\] cube \(0\) left of cube \(1\); drop one of them, or give boxes more room"
     ):
@@ -172,7 +172,7 @@ def test_refined_boxes_show_all_or_what_is_named_cannot_be_shown(count, seed):
     except UserError:
         named_contradiction(boxes, relations, free)
     else:
-        assert shown(refined)[0] == len(relations)
+        assert relations_shown(refined)[0] == len(relations)
 
 
 def test_relations_are_checked_before_there_are_boxes():
@@ -196,7 +196,7 @@ def test_pictures_of_refined_layouts():
     pipe = Pipeline.from_pretrained(device="cpu")
     words = "red cube left of blue sphere; blue sphere left of green cylinder; green cylinder in front of red cube"
     result = pipe(words, seeds=range(6), steps=1, refine=True)
-    assert [shown(scene)[0] for scene in result.scenes] == [3] * 6
+    assert [relations_shown(scene)[0] for scene in result.scenes] == [3] * 6
     with pytest.raises(UserError, match="contradict each other"):
         pipe("red cube left of blue sphere; blue sphere left of red cube", refine=True, steps=1)
     assert scene_from_text(words, pipe.vocabulary).objects[0].box is None
@@ -207,7 +207,7 @@ def test_models_need_not_know_what_refining_sees_to():
     assert "above" not in pipe.vocabulary.predicates
     words = "red sphere above blue cube; red sphere smaller than blue cube; green cylinder taller than blue cube"
     result = pipe(words, seeds=range(3), steps=1, refine=True)
-    assert [shown(scene)[0] for scene in result.scenes] == [3] * 3
+    assert [relations_shown(scene)[0] for scene in result.scenes] == [3] * 3
     boxed = result.scenes[0]
     assert pipe(boxed, steps=1, refine=True).scenes[0].objects[0].box == boxed.objects[0].box
     for asked in (words, boxed):

@@ -120,7 +120,7 @@ def refine(
     """
     from scenograph.scenes.scene import load_scenes, scenes_to_json, with_places
     from scenograph.scenes.solver import refine as refine_boxes
-    from scenograph.scenes.solver import shown
+    from scenograph.scenes.solver import relations_shown
 
     scenes = load_scenes(file)
     numbered = track(with_places(scenes), "refining", len(scenes))
@@ -130,7 +130,7 @@ def refine(
         console.print(content, end="", markup=False)
         return
     write_files([(out, content.encode())], overwrite)
-    (held, asked), (now, _) = (map(sum, zip(*map(shown, some), strict=True)) for some in (scenes, refined))
+    (held, asked), (now, _) = (map(sum, zip(*map(relations_shown, some), strict=True)) for some in (scenes, refined))
     console.print(f"wrote {out} (of {asked} spatial relations {held} held, {now} do now)")
 
 

@@ -1,7 +1,7 @@
 """CLEVR scenes (Johnson et al., CVPR 2017): the published v1.0 files and those of :mod:`scenograph.data.rendered`.
 
 ``--root`` is the official tree (``scenes/CLEVR_{train,val}_scenes.json`` beside ``images/``), a folder made by
-``scenograph data render``, a single scenes file, or the pickle of scene graphs that Canonical Sg2Im draws from.
+``scenograph data render``, a single scenes file, or the pickle of scene graphs that Canonical Sg2Im renders from.
 A published scene has 3-D positions but no boxes: they are computed as Canonical Sg2Im does. Rendered scenes carry
 exact boxes and masks.
 """

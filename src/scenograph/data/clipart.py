@@ -1,8 +1,8 @@
 """Abstract Scenes and CoDraw (Zitnick and Parikh 2013; Kim et al. 2019): clip-art scenes that people composed.
 
 ``--root`` holds ``scenes_{train,val}.json`` (sprite, x, y, depth, flip of every object), ``sprites/*.png`` with
-``background.png``, and ``sprite_classes.json``. Scenes are drawn here by the rule of the original viewer, so masks
-are exact: the visible pixels. Objects stand in drawing order, the lowest first. CC BY-NC: not for commercial use.
+``background.png``, and ``sprite_classes.json``. Scenes are rendered here by the rule of the original viewer, so masks
+are exact: the visible pixels. Objects are in rendering order, the lowest first. CC BY-NC: not for commercial use.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from scenograph.scenes.vocabulary import Vocabulary
 
 CANVAS = (500, 400)
 SCALES = (1.0, 0.7, 0.49)
-"""Size of a sprite by depth, near to far."""
+"""Scale of a sprite by depth, near to far."""
 
 DEPTHS = ("near", "middle", "far")
 POSES = ("reaching", "arms up", "kicking", "running", "kneeling", "sitting", "waving")
@@ -37,14 +37,14 @@ FACINGS = ("facing right", "facing left")
 PREDICATES = ("left of", "right of", "above", "below", "in front of", "behind", "on", "facing")
 
 LOOKING = {"person", "animal"}
-"""Groups of sprites that look somewhere."""
+"""Groups of sprites that look in a direction."""
 
 APART = 0.1
-"""Centres nearer than this part of the canvas are not said to be left, right, above or below."""
+"""Centres nearer than this fraction of the canvas have no relation left of, right of, above or below."""
 
 
 class ClipArtOptions(Options):
-    """What is drawn."""
+    """How scenes are rendered."""
 
     relations: Literal["geometry", "none"] = Field("geometry", description="relations a person would name, or none")
 

@@ -23,7 +23,7 @@ from scenograph.files import DAMAGED_ZIP, digest, make_folder, reserved
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 6
-"""Tries in a row without a byte gained before giving up."""
+"""Attempts in a row without a new byte before giving up."""
 
 TIMEOUT = 60.0
 """Seconds without an answer that count as a lost connection."""
@@ -46,12 +46,12 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Collection:
-    """The files of a data set, and what its users must know."""
+    """The files of a data set, and its licence."""
 
     licence: str
     files: tuple[RemoteFile, ...] = ()
     instead: str = ""
-    """What to do where no public address exists."""
+    """What to do instead, for data sets without a public address."""
 
 
 _COCO = "http://images.cocodataset.org"
@@ -112,7 +112,15 @@ COLLECTIONS: dict[str, Collection] = {
 
 
 def remote_files(name: str, classes: Sequence[str] = ()) -> tuple[Collection, list[RemoteFile]]:
-    """What to fetch for a data set; ``classes`` of Quick, Draw!. Raises ``UserError`` with the remedy if nothing."""
+    """The files of a data set.
+
+    Args:
+        name: One of :data:`COLLECTIONS`.
+        classes: Of Quick, Draw!, which is downloaded by class.
+
+    Raises:
+        UserError: The data set is unknown or has no public address; the message says what to do instead.
+    """
     if name not in COLLECTIONS:
         raise UserError(f"no data set {name!r} to download {suggest(name, COLLECTIONS)}")
     collection = COLLECTIONS[name]
@@ -132,13 +140,13 @@ def through_mirror(files: Sequence[RemoteFile], mirror: str) -> list[RemoteFile]
 
 
 def sizes_of(files: Sequence[RemoteFile], workers: int = 4) -> list[int]:
-    """Bytes of each file, as its server says; -1 where it does not. Raises ``UserError`` for an unreachable one."""
+    """Bytes of each file by its server, or -1 if it does not state them. Raises ``UserError`` if one is unreachable."""
     with ThreadPoolExecutor(workers) as pool:
         return list(pool.map(_size_of, files))
 
 
 def check_space(folder: Path, files: Sequence[RemoteFile], sizes: Sequence[int]) -> None:
-    """Raise ``UserError`` if archives and what is in them would not fit; archives are counted twice."""
+    """Raise ``UserError`` if the disk has no room for the files and what archives unpack to, taken to be as large."""
     present = sum(
         path.stat().st_size for f in files for path in (folder / f.path, _part(folder / f.path)) if path.exists()
     )
@@ -155,10 +163,17 @@ def download(
     progress: Callable[[int], None] = lambda count: None,
     keep_archives: bool = False,
 ) -> None:
-    """Fetch and unpack; what is complete already is left alone, so the same call goes on after an interruption.
+    """Download files and unpack archives. Complete ones are kept, so the same call continues after an interruption.
 
-    ``progress`` is called with byte counts as they arrive. Raises ``UserError`` for a file that cannot be fetched
-    or fails its checksum, and if another process downloads to the folder.
+    Args:
+        folder: Made if it is missing.
+        files: What to download.
+        workers: Connections at once.
+        progress: Called with the number of new bytes as they arrive.
+        keep_archives: Whether archives stay after they are unpacked.
+
+    Raises:
+        UserError: A file cannot be fetched or fails its checksum, or another process downloads to the folder.
     """
     with reserved(folder), ThreadPoolExecutor(workers) as pool:
         futures = [pool.submit(_fetch_and_unpack, folder, f, progress, keep_archives) for f in files]

@@ -1,4 +1,4 @@
-"""Graphs that follow from a pack's scenes alone: made once per pack, and kept in it."""
+"""Graphs that a pack's scenes determine: computed once per pack, and stored in it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 def places(scene: Scene) -> tuple[list[Box], list[tuple[float, float]]]:
-    """Boxes and centres of mass; ``UserError`` if an object has no box."""
+    """The boxes and centres of mass of all objects. Raises ``UserError`` if one has no box."""
     boxes = [thing.box for thing in scene.objects if thing.box is not None]
     if len(boxes) < len(scene.objects):
         raise UserError("relations made from places need boxes; this pack has objects without one")
@@ -35,7 +35,7 @@ def places(scene: Scene) -> tuple[list[Box], list[tuple[float, float]]]:
 
 @dataclass(frozen=True)
 class _Part:
-    """The graphs of some scenes that follow each other."""
+    """The graphs of some consecutive scenes."""
 
     names: Sequence[str]
     """Predicates."""
@@ -51,9 +51,9 @@ class FixedGraphs:
     """The graphs of a split, in files of ``PART`` scenes that are made when first needed.
 
     ``minimal`` graphs have the stored relations that no others imply; ``canonical`` ones the stored relations and, kept
-    here, the minimal location graph over all pairs. The name of their folder tells all that they depend on. Where the
-    pack cannot be written to they stay in memory. Scenes of over ``max_objects`` objects are left out: they are cut
-    down by chance.
+    here, the minimal location graph over all pairs. The name of their folder holds all that they depend on. Where the
+    pack cannot be written to they stay in memory. Scenes of over ``max_objects`` objects are left out, because
+    they lose random ones.
     """
 
     def __init__(self, pack: Pack, policy: FixedPolicy, mask_size: int, max_objects: int) -> None:
@@ -66,7 +66,7 @@ class FixedGraphs:
         self._kept = True
 
     def complete(self, scene: Scene, index: int | None = None) -> Scene:
-        """A scene of the pack with its graph; without ``index`` any scene, whose graph is made now."""
+        """A scene with its graph: the stored one of row ``index`` of the pack, or one computed now."""
         found = self._relations(scene) if index is None else self._stored(index)
         return replace(scene, relations=(*(scene.relations if self.policy == "canonical" else ()), *found))
 
@@ -83,7 +83,7 @@ class FixedGraphs:
         return self.folder / f"{part:05d}.npz"
 
     def _read(self, part: int) -> _Part | None:
-        """What an earlier run or another process made, unless it is damaged."""
+        """The graphs that an earlier run or another process stored; None if there are none or they are damaged."""
         try:
             with np.load(self._path(part), allow_pickle=False) as arrays:
                 return _Part(arrays["names"].tolist(), arrays["rows"])

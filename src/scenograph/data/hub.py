@@ -13,9 +13,18 @@ from scenograph.errors import UserError, reason
 
 
 def push_pack(folder: Path, repository: str, private: bool = False) -> str:
-    """Upload a pack as the data set ``user/name``, with a card; returns its address.
+    """Upload a pack to the Hugging Face hub, with a card.
 
-    Raises ``UserError`` if ``folder`` is no pack, nobody is logged in, or the hub refuses.
+    Args:
+        folder: The pack.
+        repository: ``user/name`` of the data set, made if it is missing.
+        private: Whether a new data set is private.
+
+    Returns:
+        The data set's address.
+
+    Raises:
+        UserError: The folder is no pack, nobody is logged in, or the hub refuses.
     """
     record = read_record(folder)
     api = HfApi()
@@ -34,14 +43,22 @@ def push_pack(folder: Path, repository: str, private: bool = False) -> str:
 
 
 def pull_pack(repository: str, folder: Path) -> Path:
-    """Download a pack to ``folder``; it appears there verified or not at all.
+    """Download a pack from the Hugging Face hub, verified or not at all.
 
-    Raises ``UserError`` if ``folder`` exists, the data set cannot be had, or is no whole pack.
+    Args:
+        repository: ``user/name`` of the data set.
+        folder: Must not exist.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UserError: The folder exists, or the data set cannot be downloaded or is no whole pack.
     """
     if folder.exists():
         raise UserError(f"{folder} exists; delete it or choose another name")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # Under a fixed name, so that an interrupted download goes on.
+    # A fixed name lets an interrupted download continue.
     temporary = folder.parent / f".{folder.name}.partial"
     try:
         snapshot_download(repository, repo_type="dataset", local_dir=temporary)

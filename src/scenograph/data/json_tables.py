@@ -32,10 +32,17 @@ class JsonTables:
         return {"path": self.path, "_connection": None}
 
     def add(self, table: str, source: Path, prefix: str, key: str, progress: Progress) -> None:
-        """Stream the records at ``prefix`` of a JSON file (``annotations.item``; ``item`` of a list) into a table.
+        """Stream the records of a JSON file into a table, unless an earlier run has done so.
 
-        ``key`` names the field that becomes the key. A table that is there already is kept, so that an
-        interrupted run does not read the file again.
+        Args:
+            table: Its name.
+            source: The JSON file.
+            prefix: Where the records are: ``annotations.item``, for example, or ``item`` in a list.
+            key: The field that becomes the key.
+            progress: Called with the file's name and the number of records so far.
+
+        Raises:
+            UserError: The file cannot be read or is broken.
         """
         connection = self._open()
         if connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone():
@@ -70,7 +77,7 @@ class JsonTables:
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = sqlite3.connect(self.path, isolation_level=None)
-            # Losing the index in a crash of the machine costs a minute; it is made again.
+            # If the machine crashes, the index is lost, which takes a minute to make again.
             self._connection.execute("PRAGMA synchronous = OFF")
         return self._connection
 

@@ -1,4 +1,4 @@
-"""Photographs with label maps, a number per pixel that says what is there: SPADE's data sets, and your own.
+"""Photographs with label maps, which hold one class number per pixel: SPADE's data sets, and your own.
 
 Folders are those of one of :data:`LAYOUTS`: ``images/train``, ``labels/train`` and perhaps ``instances/train``, or the
 names that SPADE, ADE20K and Cityscapes have. ``classes.json`` is a list with the name of each number.
@@ -40,7 +40,7 @@ Item = tuple[str, Path, Path, Path | None]
 
 
 class LabelMapOptions(Options):
-    """What the numbers mean, and what is an object."""
+    """The meaning of the numbers, and which of them are objects."""
 
     classes: str = Field(
         "",
@@ -66,7 +66,7 @@ class LabelMaps(Source):
 
     @cached_property
     def nothing(self) -> list[int]:
-        """The numbers of what is no object."""
+        """The numbers that are no objects."""
         return numbers_of(self.names, self.options.nothing)
 
     def inputs(self) -> list[Path]:  # noqa: D102

@@ -32,13 +32,24 @@ ObjectPolicy = Literal["random", "related"]
 class PackLoader:
     """Batches of one split.
 
-    ``relations`` chooses the graph of a training scene: ``stored`` as in the pack; ``subset`` a random part
-    of the stored ones, since people name few of the relations that hold; ``minimal`` those that no others imply;
-    ``sg2im`` one random geometric relation per object, as sg2im's COCO loader draws them; ``canonical`` the stored
-    ones and the minimal location graph over all pairs, as Canonical Sg2Im's loaders have it; ``none``.
-    ``max_objects`` keeps some objects of larger scenes: a ``random`` selection, or the ``related`` ones first, as
-    sg2im's Visual Genome loader does. ``flip`` mirrors every other scene at random, its left and right too.
-    ``crop`` shows a random window of that share of both sides. Decoded scenes stay in memory up to ``cache``.
+    Args:
+        folder: The pack.
+        split: One of its splits.
+        image_size: Height and width of the pictures in a batch.
+        mask_size: Side of the masks in a batch.
+        relations: The graph of a scene: ``stored`` as in the pack; ``subset`` a random part of the stored ones, since
+            people name few of the relations that hold; ``minimal`` those that no others imply; ``sg2im`` one random
+            geometric relation per object, sampled like in sg2im's COCO loader; ``canonical`` the stored ones and the
+            minimal location graph over all pairs, as in Canonical Sg2Im's loaders; ``none``.
+        max_objects: Larger scenes lose objects down to this number; None keeps all.
+        objects: Which objects larger scenes keep: a ``random`` selection, or the ``related`` ones first, as in sg2im's
+            Visual Genome loader.
+        flip: Mirror every scene with probability 1/2, its left and right relations too.
+        crop: Show a random window of this fraction of both sides, at most 1.
+        cache: Decoded scenes that stay in memory.
+
+    Raises:
+        UserError: The pack or the split is missing or damaged.
     """
 
     def __init__(
@@ -70,9 +81,9 @@ class PackLoader:
 
     @property
     def _unread(self) -> tuple[str, ...]:
-        """Stored relations that do not matter: of many objects there are thousands, slower to read than all else."""
+        """Columns of stored relations that are not needed: those of many objects take longer to read than all else."""
         if self.relations == "minimal":
-            needed = self.max_objects < sys.maxsize  # the graph of what is kept of a scene is made from them
+            needed = self.max_objects < sys.maxsize  # scenes that lose objects get a graph from them
         else:
             needed = self.relations not in ("none", "sg2im") or self.objects == "related"
         return () if needed else RELATION_COLUMNS
@@ -83,7 +94,17 @@ class PackLoader:
     def batch(self, seed: int, step: int, size: int, slots: Sequence[int] | None = None) -> SceneBatch:
         """The training batch of one step: scenes ``step * size ...`` of an endless sequence of shuffled epochs.
 
-        ``slots`` selects a process's or an accumulation part's share of ``range(size)``.
+        Args:
+            seed: Of the order of scenes, and of all random choices.
+            step: From 0.
+            size: Scenes of the whole batch.
+            slots: A process's or an accumulation part's share of ``range(size)``; by default all of it.
+
+        Returns:
+            The scenes of these slots, on the CPU, with pictures in [-1, 1].
+
+        Raises:
+            UserError: A scene has a name that the vocabulary lacks, or is damaged.
         """
         chosen = []
         for slot in range(size) if slots is None else slots:
@@ -96,9 +117,15 @@ class PackLoader:
     def batches(
         self, seed: int, steps: range, size: int, shares: Sequence[Sequence[int]], workers: int = 0, pin: bool = False
     ) -> Iterator[SceneBatch]:
-        """:meth:`batch` for every step and every share of its slots, in order, made ahead by ``workers`` processes.
+        """:meth:`batch` for every step and every share of its slots, in order.
 
-        ``pin`` puts them in page-locked memory, from which a GPU copies while it computes.
+        Args:
+            seed: As for :meth:`batch`.
+            steps: Of the run, from the present one on.
+            size: As for :meth:`batch`.
+            shares: The slots of each accumulation part.
+            workers: Processes that make batches ahead; with 0 each is made when it is needed.
+            pin: Whether workers' batches lie in page-locked memory, from which a GPU copies while it computes.
         """
         if not workers:
             requests = _Requests(self, seed, steps, size, shares)
@@ -108,7 +135,7 @@ class PackLoader:
         return iter(DataLoader(requests, batch_size=None, **options))
 
     def fixed_batch(self, start: int, size: int) -> SceneBatch:
-        """Scenes ``start`` to ``start + size`` in stored order, drawn the same way every time (validation)."""
+        """Scenes ``start`` to ``start + size`` in stored order, for validation: the same every time."""
         indices = range(start, min(start + size, len(self)))
         return self._collate([(index, np.random.default_rng([2, index])) for index in indices])
 
@@ -127,7 +154,7 @@ class PackLoader:
         return self._permutation
 
     def _sharing_cache(self, workers: int) -> PackLoader:
-        """A copy for worker processes, each of which remembers its part of the scenes."""
+        """A copy for worker processes, each of which caches its part of the scenes."""
         copied = copy(self)
         copied._cache, copied.cache_limit = {}, self.cache_limit // workers
         return copied
@@ -153,7 +180,7 @@ class PackLoader:
     def _crop(
         self, scene: Scene, image: np.ndarray | None, rng: np.random.Generator
     ) -> tuple[Scene, np.ndarray | None]:
-        """A random window of the picture's size, in which at least one object is to be seen."""
+        """A random window of the picture's size; the whole scene if no object is visible in the window."""
         (height, width), (full_height, full_width) = self.image_size, self.load_size
         top, left = int(rng.integers(full_height - height + 1)), int(rng.integers(full_width - width + 1))
         window = left / full_width, top / full_height, (left + width) / full_width, (top + height) / full_height
@@ -170,7 +197,7 @@ class PackLoader:
             picture = open_picture(row)
             image = None if picture is None else picture_to_pixels(picture, *self.load_size)
             scene = row_to_scene(row, self.mask_size)
-            if self.graphs and len(scene.objects) <= self.max_objects:  # others are cut down first, at random
+            if self.graphs and len(scene.objects) <= self.max_objects:  # larger scenes lose random objects first
                 scene = self.graphs.complete(scene, index)
             fresh[index] = (scene, image)
         room = self.cache_limit - len(self._cache)
@@ -194,7 +221,7 @@ class PackLoader:
 
 @dataclass(frozen=True)
 class _Requests(Dataset[SceneBatch]):
-    """Batches to make, by number: what torch's worker processes ask for."""
+    """Batches by number, as torch's worker processes request them."""
 
     loader: PackLoader
     seed: int
@@ -211,11 +238,11 @@ class _Requests(Dataset[SceneBatch]):
 
 
 def _use_one_thread(worker: int) -> None:
-    torch.set_num_threads(1)  # more would only get in the way of the training process
+    torch.set_num_threads(1)  # more would slow down the training process
 
 
 def random_objects(scene: Scene, count: int, rng: np.random.Generator) -> list[int]:
-    """``count`` objects, in their order."""
+    """``count`` random objects, in their order."""
     return sorted(rng.permutation(len(scene.objects))[:count].tolist())
 
 
@@ -228,7 +255,7 @@ def related_objects(scene: Scene, count: int, rng: np.random.Generator) -> list[
 
 
 def random_subset(relations: Sequence[Relation], objects: int, rng: np.random.Generator) -> tuple[Relation, ...]:
-    """At most two relations per object, any number from none to that being equally likely."""
+    """A random number of random relations, uniform between none and two per object."""
     count = int(rng.integers(0, min(len(relations), 2 * objects) + 1))
     return tuple(relations[i] for i in np.sort(rng.permutation(len(relations))[:count]))
 

@@ -1,7 +1,7 @@
 """Published data that exists only as Python pickles, read without running any code in them.
 
 A pickle may name any function to call. This reader knows numpy's own constructors and nothing else, so a file
-that asks for more is refused.
+that needs more is refused.
 """
 
 from __future__ import annotations

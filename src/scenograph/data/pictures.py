@@ -1,4 +1,4 @@
-"""Pictures from anywhere as pictures that training can trust: RGB, upright, of bounded size."""
+"""Pictures in any form as pictures for training: RGB, upright, of bounded size."""
 
 from __future__ import annotations
 
@@ -20,18 +20,25 @@ PLAIN_SIZE = 96
 quarter of the time to read, and no loss."""
 
 ASPECT_TOLERANCE = 0.03
-"""Relative. Small copies of annotated pictures are off by rounding; other pictures are off by more."""
+"""Relative difference of aspect ratios. Small copies of annotated pictures differ by rounding, others by more."""
 
 
 def encode_picture(
     picture: Path | bytes | Image.Image, size: int | None, annotated: tuple[int, int] | None = None
 ) -> bytes:
-    """A picture file's own bytes where they serve, else encoded anew; its shorter side bounded by ``size``.
+    """Encode a picture for a pack; a file that already fits keeps its bytes.
 
-    Grayscale, palette, CMYK, 16-bit and transparent (over white) pictures become 8-bit RGB. EXIF rotation is
-    applied, unless ``annotated`` (width, height) shows that the annotation was made without. JPEG stays JPEG
-    (quality 95), anything else becomes PNG, and what is small becomes PPM, without compression. Raises
-    :class:`Skip` for pictures that are missing, damaged, too large, or of another shape than annotated.
+    Grayscale, palette, CMYK, 16-bit and transparent (over white) pictures become 8-bit RGB. JPEG stays JPEG (quality
+    95), anything else becomes PNG, and small pictures become PPM, without compression.
+
+    Args:
+        picture: A file, its bytes, or pixels.
+        size: Upper bound of the shorter side in pixels; None keeps the size.
+        annotated: (width, height) by the annotation. EXIF rotation is applied unless this shows that the annotation was
+            made without.
+
+    Raises:
+        Skip: The picture is missing, damaged, too large, or of another shape than annotated.
     """
     if isinstance(picture, Image.Image):
         return _bounded(picture, size, "PNG")
@@ -78,7 +85,7 @@ def _bounded(image: Image.Image, size: int | None, file_format: str) -> bytes:
 
 
 def picture_size(path: Path) -> tuple[int, int]:
-    """(width, height) from a file's header. Raises :class:`Skip` for what is not a picture."""
+    """(width, height) from a file's header. Raises :class:`Skip` for a file that is not a picture."""
     try:
         with Image.open(path) as image:
             return image.size
@@ -118,7 +125,7 @@ def _same_shape(found: tuple[int, int], annotated: tuple[int, int]) -> bool:
 
 
 def read_rgb(path: Path) -> Image.Image:
-    """A picture file in RGB, the right way up. Raises ``UserError`` for what is no picture, or not whole."""
+    """A picture file in RGB, upright. Raises ``UserError`` for a file that is no picture, or damaged."""
     try:
         with Image.open(path) as picture:
             return to_rgb(ImageOps.exif_transpose(picture))

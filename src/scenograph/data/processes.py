@@ -18,10 +18,21 @@ Result = TypeVar("Result")
 def run_in_processes(
     function: Callable[..., Result], tasks: Sequence[tuple[Any, ...]], workers: int
 ) -> Iterator[Result]:
-    """``function(*task)`` for every task, results as they come; in this process if there is one worker or task.
+    """Call a function for many tasks in several processes.
 
     An interrupt, or an exception from a task, stops the other processes at once: tasks must leave whole results
-    or none. Raises ``UserError`` if a process dies.
+    or none.
+
+    Args:
+        function: Of a module, so that other processes can import it.
+        tasks: The arguments of each call.
+        workers: Processes; with one worker or one task everything runs in this process.
+
+    Yields:
+        Results, in the order in which they are finished.
+
+    Raises:
+        UserError: A process dies.
     """
     if workers == 1 or len(tasks) < 2:
         yield from (function(*task) for task in tasks)
@@ -41,7 +52,7 @@ def run_in_processes(
 
 
 def _exit_with_parent() -> None:
-    """In a worker: end when the main process is gone, which kill -9 would otherwise leave waiting for ever."""
+    """In a worker: exit when the main process is gone, for example after kill -9, instead of waiting for ever."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -117,7 +117,7 @@ def class_files(root: Path, classes: Sequence[str] | None) -> list[Path]:
 
 
 def class_of(path: Path) -> str:
-    """The class that a file's name tells: ``hot air balloon`` of ``full_simplified_hot air balloon.ndjson``."""
+    """The class in a file's name: ``hot air balloon`` of ``full_simplified_hot air balloon.ndjson``."""
     name = path.name.removesuffix(path.suffix).removesuffix(".full")
     for prefix in ("full_simplified_", "full_raw_", "sketchrnn_", "full_binary_", "full_numpy_bitmap_"):
         name = name.removeprefix(prefix)

@@ -50,7 +50,7 @@ ROOM = 10
 """Objects that fit on the floor at their full size; more are made smaller."""
 
 DIRECTION_MARGIN = 0.2
-"""CLEVR's margin in world units: nearer pairs along a direction stand in no relation on it."""
+"""CLEVR's margin in world units: pairs nearer than this along a direction have no relation on it."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class RenderSettings:
     seed: int = 0
     split: str = "train"
     pictures: bool = True
-    """False writes scenes, boxes and masks only: all that a layout model learns from, ten times faster."""
+    """Off, only scenes, boxes and masks are made, ten times faster: all that a layout model learns from."""
 
     def __post_init__(self) -> None:
         if not 16 <= self.size <= 4096:
@@ -83,10 +83,19 @@ class RenderSettings:
 
 
 def render_dataset(folder: Path, count: int, settings: RenderSettings, workers: int | None = None) -> Iterator[Path]:
-    """Render ``count`` scenes into ``folder``; yield the JSON path of each finished (or found) scene.
+    """Render scenes; those that are there already are kept.
 
-    Raises ``UserError`` if ``folder`` holds scenes made with other settings. When the iterator is
-    exhausted, ``folder/scenes.json`` gathers all scenes in one CLEVR file.
+    Args:
+        folder: Made if it is missing. In the end its ``scenes.json`` gathers all scenes in one CLEVR file.
+        count: Scenes wanted.
+        settings: Must be those of the scenes in the folder.
+        workers: Processes; by default one per processor.
+
+    Yields:
+        The JSON path of each scene as it is finished or found.
+
+    Raises:
+        UserError: The folder holds scenes with other settings, ``count`` is less than 1, or Mitsuba is missing.
     """
     if count < 1:
         raise UserError(f"--count {count}: must be at least 1")
@@ -105,7 +114,7 @@ def render_dataset(folder: Path, count: int, settings: RenderSettings, workers: 
 
 
 def sample_scene(rng: np.random.Generator, settings: RenderSettings) -> dict[str, Any] | None:
-    """Draw camera, light and objects: a CLEVR scene without pixel facts; None if the floor got too full."""
+    """Sample camera, light and objects: a CLEVR scene without pixel facts; None if the floor has no room for them."""
     camera = _Camera.sample(rng)
     objects: list[dict[str, Any]] = []
     count = int(rng.integers(settings.min_objects, settings.max_objects + 1))
@@ -175,7 +184,7 @@ class _Camera:
 
 
 def _scale(objects: int) -> float:
-    """How large objects are, so that as many fit on the floor with room between them."""
+    """Scale of objects, so that this many fit on the floor with room between them."""
     return 1.0 if objects <= ROOM else 1.2 / math.sqrt(objects)
 
 
@@ -186,7 +195,7 @@ def _place_object(
     shape = str(rng.choice(SHAPES))
     reach = SIZES[size] * scale
     radius = reach / math.sqrt(2) if shape == "cube" else reach
-    # In a crowd, a scene with one hidden object in it would be the rule.
+    # With many objects, nearly every scene would otherwise hide one of them.
     gap = 0.25 if scale == 1 else 1.1
     for _ in range(50):
         x, y = rng.uniform((-2.1, -2.1), (2.1, 2.4))
@@ -210,7 +219,7 @@ def _place_object(
 
 
 def _render_one(folder: Path, index: int, settings: RenderSettings) -> Path:
-    """Render scene ``index``; redraw it until every object shows enough pixels (CLEVR's rule)."""
+    """Render scene ``index``, sampled again until every object shows enough pixels (CLEVR's rule)."""
     import mitsuba
 
     if mitsuba.variant() != "scalar_rgb":
@@ -313,7 +322,7 @@ def _load_world(mitsuba: Any, scene: dict[str, Any], settings: RenderSettings) -
 def _studio(mitsuba: Any) -> dict[str, Any]:
     """Surroundings that metal mirrors: a bright wall on the camera's side, soft columns, a dark far side.
 
-    Seen from the camera the flat top of a metal object therefore is dark where rubber's is lit.
+    So the flat top of a metal object looks dark from the camera, and that of a rubber one lit.
     """
     azimuth, elevation = np.meshgrid(np.linspace(-np.pi, np.pi, 128), np.linspace(np.pi / 2, -np.pi / 2, 64))
     columns = np.clip(np.cos(3 * azimuth + 0.8), 0, None) ** 4

@@ -2,7 +2,7 @@
 
 SketchyCOCO's official tree is ``Scene/{GT,Sketch,Annotation}/{trainInTrain,valInTrain,val}/`` and
 ``Object/{GT,Sketch,Edge}/{train,val}/<category id>/``. QuickDrawCOCO (Ribeiro et al., ICCVW 2021, "QuickDrawCOCO-92c")
-is made: a COCO scene whose objects are drawn by somebody who drew that class for Quick, Draw!.
+is made here: COCO scenes in which every object has a Quick, Draw! sketch of its class.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class QuickDrawCocoOptions(CocoOptions):
 
 
 class QuickDrawCoco(Coco):
-    """COCO scenes whose objects carry a stranger's drawing of their class."""
+    """COCO scenes whose objects have a Quick, Draw! sketch of their class."""
 
     title = "QuickDrawCOCO"
     options_type = QuickDrawCocoOptions
@@ -183,7 +183,7 @@ def _classes_by_category(drawings: Path, class_map: Path | None) -> dict[str, li
 
 @cache
 def _drawings(path: str, limit: int) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
-    """(split, row) of a class's recognized drawings, for training and for the rest: nobody's drawing is in both."""
+    """(split, row) of a class's recognized drawings, for training and for the rest: no drawing is in both."""
     train: list[tuple[str, int]] = []
     held_out: list[tuple[str, int]] = []
     for number, (split, row, recognized) in enumerate(rows_of(Path(path))):

@@ -1,4 +1,4 @@
-"""What a data set must offer to be packed: one class per source, in a file of its own.
+"""The base class of data sets that can be packed: one class per source, in a file of its own.
 
 A source first plans, in one process: it reads the annotations, decides which pictures are kept and in which split,
 and counts what is not. Then ``read`` turns planned items into samples, in as many processes as there are cores.
@@ -31,7 +31,7 @@ class Sample:
     """One row of a pack.
 
     ``picture`` is a file, encoded bytes, or pixels. ``size`` is the (width, height) the annotation states, if any: it
-    tells whether a picture's EXIF rotation was applied before annotating, and exposes wrong pictures.
+    shows whether a picture's EXIF rotation was applied before annotating, and reveals wrong pictures.
     """
 
     identifier: str
@@ -39,11 +39,11 @@ class Sample:
     picture: Path | bytes | Image.Image | None = None
     size: tuple[int, int] | None = None
     remarks: tuple[str, ...] = ()
-    """Things that were mended or left out inside this sample, counted in the summary."""
+    """Things that were repaired or left out inside this sample, which the summary counts."""
 
 
 class Skip(Exception):  # noqa: N818 - not an error: the sample is left out and counted
-    """A sample is left out; the message is the reason, counted in the summary."""
+    """Raised to leave a sample out. The message is the reason, which the summary counts."""
 
 
 @dataclass
@@ -64,12 +64,18 @@ class Options(BaseModel):
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
-        """What each option is if it is not given."""
+        """The value of each option that is not given."""
         return {name: field.default for name, field in cls.model_fields.items()}
 
 
 class Source(ABC):
-    """One data set in its official form, under ``root``. ``work`` is a folder for intermediate files."""
+    """One data set in its official form.
+
+    Args:
+        root: The folder of its files.
+        options: Of the source's ``options_type``.
+        work: A folder for intermediate files.
+    """
 
     title: ClassVar[str]
     options_type: ClassVar[type[Options]] = Options
@@ -78,16 +84,27 @@ class Source(ABC):
         self.root, self.options, self.work = root, options, work
 
     def inputs(self) -> list[Path]:
-        """Annotation files: if one changes, an interrupted pack starts anew. Missing ones are an error."""
+        """Annotation files, which must exist. If one changes, an interrupted pack starts again from the beginning."""
         return []
 
     @abstractmethod
     def plan(self, progress: Progress) -> Plan:
-        """Read the annotations and decide what is packed. Raises ``UserError`` where they are unreadable."""
+        """Read the annotations and decide what is packed.
+
+        Args:
+            progress: Called with what is being read and how many records of it so far.
+
+        Raises:
+            UserError: They are unreadable, or nothing is left to pack.
+        """
 
     @abstractmethod
     def read(self, item: Any) -> Sample:
-        """One planned item as a sample. Raises :class:`Skip`. Runs in a worker process."""
+        """Turn one planned item into a sample, in a worker process.
+
+        Raises:
+            Skip: The sample is left out.
+        """
 
 
 class Samples(Source):
@@ -107,7 +124,10 @@ class Samples(Source):
 
 
 def set_aside(items: Sequence[Item], count: int, where: str) -> dict[str, list[Item]]:
-    """Split off ``count`` items for validation, by a fixed shuffle; all in ``train`` if 0."""
+    """Split off ``count`` random items for validation, always the same; with 0 all are in ``train``.
+
+    Raises ``UserError``, naming ``where`` they are from, if there are not more.
+    """
     if count >= len(items) > 0:
         raise UserError(f"validation={count}: {where} holds only {len(items)}; set aside fewer")
     aside = set(np.random.default_rng(0).permutation(len(items))[:count].tolist())

@@ -241,7 +241,7 @@ class _Preprocessing:
             for relation in record["relationships"]:
                 subject, other = (row.get(relation[end]["object_id"]) for end in ("subject", "object"))
                 predicate = relation["predicate"]
-                # sg2im normalizes a name in passing, and only where both ends are kept: the others go anyway.
+                # sg2im normalizes names only of relations with both ends kept; the others are left out anyway.
                 name = self._normalized(predicate) if normalize else predicate
                 if name in self.known_predicates and subject is not None and other is not None:
                     yield subject, name, other

@@ -36,16 +36,20 @@ def coco_ids() -> dict[str, int]:
 
 
 def coco_vocabulary_by_id() -> Vocabulary:
-    """COCO-Stuff's categories at the places of their ids, ``NONE`` in the gaps and ``__image__`` at 0: 184 in all."""
+    """COCO-Stuff's categories indexed by their ids, with ``NONE`` in the gaps and ``__image__`` at 0: 184 in all."""
     names = {index: name for name, index in coco_ids().items()}
     categories = (IMAGE_CATEGORY, *(names.get(index, "NONE") for index in range(1, max(names) + 1)))
     return Vocabulary(categories, (IN_IMAGE_PREDICATE, *SG2IM_PREDICATES))
 
 
 def vocabulary_of(source: str) -> Vocabulary:
-    """What ``--vocabulary`` names: ``coco-stuff`` by COCO's ids, :data:`LABEL_MAPS`, a pack's, or a JSON file's.
+    """The vocabulary that a value of ``--vocabulary`` names.
 
-    Raises ``UserError`` for anything else.
+    Args:
+        source: ``coco-stuff`` (by COCO's ids), one of :data:`LABEL_MAPS`, a pack's folder, or a JSON file.
+
+    Raises:
+        UserError: It is none of these.
     """
     path = Path(source)
     if source == "coco-stuff":
@@ -63,7 +67,7 @@ def vocabulary_of(source: str) -> Vocabulary:
 
 
 def class_names(source: str) -> list[str]:
-    """The name of each number in label maps, from what :func:`vocabulary_of` knows. Raises ``UserError`` as it does."""
+    """The name of each number in label maps, by a ``source`` of :func:`vocabulary_of`, whose errors it raises."""
     if source == "ade20k":  # whose maps number the classes from 1
         return ["unlabeled", *_table(source)]
     return [name for name in vocabulary_of(source).categories if name != IMAGE_CATEGORY]

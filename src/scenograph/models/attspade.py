@@ -1,7 +1,7 @@
-"""AttSPADE: layouts of attribute vectors to pictures (Herzig, Bar et al., ECCV 2020, section 5).
+"""AttSPADE: painted attribute vectors to pictures (Herzig, Bar et al., ECCV 2020, section 5).
 
-Every object's category and attributes are embedded and painted where the object is; a SPADE generator (Park et al.,
-CVPR 2019) whose every norm reads that layout draws the picture.
+Every object's category and attributes are embedded, and painted where the object is. A SPADE generator (Park et al.,
+CVPR 2019), whose every norm reads the painted map, renders the picture.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from scenograph.errors import UserError
 from scenograph.models.base import Conditioned, Generators, ImageModel, ModelConfig, check_side
 from scenograph.nn.embedding import AttributeEmbedding
 from scenograph.nn.layers import channels_last
-from scenograph.nn.painting import box_coordinates, compose_layout, rows_by_image, sample_planes, stacked
+from scenograph.nn.painting import box_coordinates, paint_vectors, rows_by_image, sample_planes, stacked
 from scenograph.nn.spade import FeatureConv2d, NormPlan, SpadeGenerator, SpadeNormKind, Upsampling, check_sides
 from scenograph.nn.spectral import fold_spectral_norms
 from scenograph.scenes.batch import SceneBatch
@@ -34,16 +34,16 @@ class AttSpadeConfig(ModelConfig):
     upsampling: Upsampling = "normal"
     """How often the map doubles: five, six or seven times."""
     norm_channels: PositiveInt = 128
-    """Between the layout and the gains and shifts of each norm."""
+    """Between the painted map and the gains and shifts of each norm."""
     norm: SpadeNormKind = "batch"
-    """Over the batch, as published; or, as SPADE's code offers too, over each picture by itself: what is rare, such as
-    large objects among crowds, then does not stand far out from the rest."""
+    """Statistics over the batch, as published, or over each picture, as SPADE's code offers too. The latter keep rare
+    features, such as those of large objects among many small ones, from being far out of range."""
     mask_size: Literal[16] = 16
     overlaps: Literal["sum", "smaller"] = "sum"
-    """Where objects overlap, the published sum of their vectors; or, beyond the paper, the smaller object's alone, so
-    that no crowd of boxes adds up to what was never learnt from."""
+    """What is painted where objects overlap: the sum of their vectors, as published, or, beyond the paper, the smaller
+    object's alone. Sums over many objects can lie far from all that the generator was trained on."""
     coordinates: bool = False
-    """Beyond the paper: two more channels say where in its object's box a pixel lies, so that shapes need no masks."""
+    """Beyond the paper: two more channels hold each pixel's coordinates in its object's box."""
 
     @property
     def picture_sides(self) -> tuple[int, int]:
@@ -62,7 +62,7 @@ class AttSpadeConfig(ModelConfig):
 
 
 class AttSpade(ImageModel[Tensor]):
-    """The generator; its layout is a map (N, A * embedding_dim [+ 2], S, S). The same picture for any seed."""
+    """The generator. Its condition is a painted map (N, A * embedding_dim [+ 2], S, S); seeds change nothing."""
 
     name = "attspade"
     Config = AttSpadeConfig
@@ -87,7 +87,7 @@ class AttSpade(ImageModel[Tensor]):
     def condition(
         self, batch: SceneBatch, generators: Generators = None, size: int | None = None
     ) -> Conditioned[Tensor]:
-        """The layout. Every object needs a box; masks that are given decide which object a pixel belongs to."""
+        """The painted map. Every object needs a box; given masks decide which object a pixel belongs to."""
         check_side(size, self.config.image_size)
         if not bool(batch.known_boxes.all()):
             raise UserError(f"{self.name} needs a box for every object")
@@ -99,23 +99,23 @@ class AttSpade(ImageModel[Tensor]):
         return torch.cat([batch.objects[:, None], batch.attributes + 1], dim=1)
 
     def paint(self, batch: SceneBatch) -> Tensor:
-        """Attribute vectors through their masks, or in their boxes.
+        """Attribute vectors painted through masks where given, and into boxes elsewhere.
 
-        In published inference, pictures with masks show whole objects: those of least mass (the sum of their vector
-        over their pixels) first, and nothing over them. Gradients reach the vectors, not boxes and masks.
+        As published, inference paints the objects of pictures with masks one over the other: the object of least mass
+        (the sum of its vector over its pixels) covers all others. Gradients reach the vectors, not boxes and masks.
         """
         vectors, planes = self.object_embedding(self.attributes(batch)), self.planes(batch)
         if self.config.overlaps == "sum" and not self.training:
             mass = vectors.sum(dim=1) * planes.sum(dim=(1, 2))
             planes = _uncovered(planes, batch.known_masks, mass, batch.object_to_image, batch.num_images)
-        layout = compose_layout(vectors, planes, batch.object_to_image, batch.num_images)
+        painted = paint_vectors(vectors, planes, batch.object_to_image, batch.num_images)
         if not self.config.coordinates:
-            return layout
+            return painted
         places = box_coordinates(batch.boxes, planes, batch.object_to_image, batch.num_images)
-        return torch.cat([layout, places.to(layout)], dim=1)
+        return torch.cat([painted, places.to(painted)], dim=1)
 
     def planes(self, batch: SceneBatch) -> Tensor:
-        """How much of each object's vector every pixel has, in training: (O, S, S), without gradients."""
+        """The weight of each object's vector at every pixel, as in training: (O, S, S), without gradients."""
         side = self.config.image_size
         planes = sample_planes(batch.boxes, batch.masks, batch.known_masks, side, side).detach()
         if self.config.overlaps == "sum":
@@ -135,7 +135,7 @@ class AttSpade(ImageModel[Tensor]):
 
 
 def _uncovered(planes: Tensor, known: Tensor, mass: Tensor, owner: Tensor, pictures: int) -> Tensor:
-    """What is left of planes (O, H, W) in pictures with masks: each where it exceeds a half and no lighter one does."""
+    """Planes (O, H, W); in pictures with masks, each only where it exceeds a half and no object of less mass does."""
     kept = planes.clone()
     for rows in rows_by_image(owner, pictures):
         if not bool(known[rows].any()):

@@ -25,7 +25,7 @@ from scenograph.scenes.vocabulary import Vocabulary
 Role = Literal["layout", "image"]
 Condition = TypeVar("Condition")
 Generators = Sequence[torch.Generator] | None
-"""One per picture, so that a seed gives the same picture in any batch; None draws from torch's global one."""
+"""One CPU generator per picture, so that a seed gives the same picture in any batch. None samples from torch's own."""
 
 Widths = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
 """Channels, layer by layer."""
@@ -41,11 +41,11 @@ class ModelConfig(BaseModel):
 
     vocabulary: dict[str, Any]
     max_objects: PositiveInt | None = None
-    """Of a scene in training, at most: drawing or placing more brings a warning. None says nothing."""
+    """Most objects of a scene in training. Larger ones bring a warning; None means no limit."""
 
     @property
     def picture_sides(self) -> tuple[int, int]:
-        """Height and width of the pictures that it learns from."""
+        """Height and width of the pictures that the model learns from."""
         return (64, 64)
 
     @property
@@ -87,7 +87,7 @@ class Rendered(Conditioned[Condition]):
 
 
 class Model(nn.Module):
-    """Loading and saving, the same for all models. What a model can do stands in the roles that it inherits from."""
+    """Loading and saving, the same for all models. The roles that a model inherits from declare what it can do."""
 
     name: ClassVar[str]
     Config: ClassVar[type[ModelConfig]]
@@ -96,7 +96,7 @@ class Model(nn.Module):
 
     config: ModelConfig
     digest = ""
-    """SHA-256 of the settings and weights that it was loaded with."""
+    """SHA-256 of the settings and weights that the model was loaded with; empty if it was not."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -108,7 +108,7 @@ class Model(nn.Module):
         self.vocabulary = Vocabulary.from_dict(config.vocabulary)
 
     def for_inference(self) -> Self:
-        """This model, or a faster equal one that can only infer; in eval mode."""
+        """This model, or a faster copy with equal results that cannot be trained; in eval mode."""
         return self.eval()
 
     @staticmethod
@@ -122,7 +122,15 @@ class Model(nn.Module):
         return next(self.parameters()).device
 
     def save_pretrained(self, folder: Path, dtype: torch.dtype | None = None) -> None:
-        """Write ``config.json`` and ``model.safetensors``; floating weights as ``dtype`` if given."""
+        """Write ``config.json`` and ``model.safetensors``.
+
+        Args:
+            folder: Made if it is missing; files in it are replaced.
+            dtype: Of the floating-point weights on disk, for example ``torch.float16``; by default their own.
+
+        Raises:
+            UserError: The folder cannot be written.
+        """
         make_folder(folder)
         state = {
             key: (value.to(dtype) if dtype and value.is_floating_point() else value).detach().cpu().contiguous()
@@ -134,7 +142,18 @@ class Model(nn.Module):
 
     @classmethod
     def from_folder(cls, folder: Path, config: dict[str, Any]) -> Self:
-        """Build from ``config.json``'s values and load ``model.safetensors``; in eval mode."""
+        """Build a model and load its weights, on the CPU.
+
+        Args:
+            folder: Holds ``model.safetensors``.
+            config: The values of ``config.json``, without ``model``.
+
+        Returns:
+            The model in eval mode, with weights in float32.
+
+        Raises:
+            UserError: A setting is wrong, or the weights are missing, damaged, or do not fit.
+        """
         model = cls(validate(cls.Config, config, str(folder / "config.json")))
         path = folder / "model.safetensors"
         try:
@@ -158,10 +177,24 @@ class LayoutModel(Model, ABC):
 
     @abstractmethod
     def place(self, batch: SceneBatch, generators: Generators = None) -> Placement:
-        """Boxes, and masks from models that have them. Boxes that the scenes give are kept."""
+        """Choose boxes, and masks in models that have them.
+
+        Args:
+            batch: Scenes on the model's device. Boxes that they have are kept.
+            generators: One per picture, for models that sample.
+
+        Returns:
+            Boxes (O, 4) in fractions of the canvas, and masks (O, M, M) in [0, 1] relative to them or None.
+        """
 
     def candidates(self, batch: SceneBatch, count: int, generators: Generators = None) -> list[Placement]:
-        """Up to ``count`` different placements: only models whose boxes depend on the seed have more than one."""
+        """Up to ``count`` different placements. Models whose boxes do not depend on the seed have one.
+
+        Args:
+            batch: As for :meth:`place`.
+            count: Placements wanted, at least 1.
+            generators: As for :meth:`place`.
+        """
         return [self.place(batch, generators)]
 
     def forward(self, batch: SceneBatch, generators: Generators = None) -> Any:
@@ -186,14 +219,32 @@ class ImageModel(Model, ABC, Generic[Condition]):
     def condition(
         self, batch: SceneBatch, generators: Generators = None, size: int | None = None
     ) -> Conditioned[Condition]:
-        """What comes before pixels. ``size`` overrides the side of the picture.
+        """Turn scenes into what :meth:`render` takes.
 
-        Raises ``UserError`` for sizes that the model cannot render, and for missing boxes if it places none.
+        Args:
+            batch: Scenes on the model's device, with a box for every object unless the model places objects.
+            generators: One per picture, for models that sample latents.
+            size: The longer side of the pictures in pixels; by default the one that the model was trained at.
+
+        Returns:
+            The boxes and masks that the pictures will show, and the condition in the model's own form.
+
+        Raises:
+            UserError: The model cannot render this size, or lacks boxes.
         """
 
     @abstractmethod
     def render(self, condition: Condition, generators: Generators = None, steps: int | None = None) -> Tensor:
-        """Pictures (N, 3, H, W) in [-1, 1]. ``steps`` is for models that sample."""
+        """Render pictures.
+
+        Args:
+            condition: From :meth:`condition`.
+            generators: One per picture, for models that sample noise.
+            steps: Sampling steps of models that have them; by default the model's own.
+
+        Returns:
+            Pictures (N, 3, H, W) in [-1, 1].
+        """
 
     def forward(self, batch: SceneBatch, generators: Generators = None) -> Rendered[Condition]:
         """:meth:`condition`, then :meth:`render`."""
@@ -208,7 +259,7 @@ class ObjectLatents(ABC):
     @property
     @abstractmethod
     def latent_size(self) -> int:
-        """How many random numbers decide the appearance of each object, and of the picture."""
+        """Length of the latent of each object, and of the picture."""
 
 
 class PictureStyles(ABC):
@@ -216,9 +267,17 @@ class PictureStyles(ABC):
 
     @abstractmethod
     def style_latents(self, picture: Image.Image, generators: Sequence[torch.Generator]) -> Tensor:
-        """The style of a picture, sampled by each generator: latents (N, Z) for a batch's ``picture_latents``.
+        """Sample the style of a picture.
 
-        Raises ``UserError`` for a model that was made without the network that reads styles.
+        Args:
+            picture: Of any size.
+            generators: N of them, one per style.
+
+        Returns:
+            Latents (N, Z) for a batch's ``picture_latents``.
+
+        Raises:
+            UserError: The model was made without the network that reads styles.
         """
 
 
@@ -226,7 +285,16 @@ NO_STYLE = "this model reads no style off a picture; SPADE with an encoder does"
 
 
 def load_state(model: nn.Module, state: dict[str, Tensor], where: str) -> None:
-    """Load weights exactly; mismatches, and numbers that are not finite, are one line that counts and names them."""
+    """Load weights.
+
+    Args:
+        model: Takes the weights.
+        state: Must have exactly its names and shapes, and finite values.
+        where: Names the weights at the beginning of error messages.
+
+    Raises:
+        UserError: The weights do not fit, or are not finite; one line counts and names the wrong ones.
+    """
     own = model.state_dict()
     shapes = [
         f"{key} {tuple(state[key].shape)} instead of {tuple(value.shape)}"
@@ -254,14 +322,14 @@ def load_state(model: nn.Module, state: dict[str, Tensor], where: str) -> None:
 
 
 def noise(shape: tuple[int, ...], count: int, generators: Generators, device: torch.device) -> Tensor:
-    """Normal noise (count, *shape), drawn on the CPU per picture: the same for a seed on any device, in any batch."""
+    """Normal noise (count, *shape), sampled on the CPU per picture: the same for a seed on any device, in any batch."""
     if generators is None:
         return torch.randn((count, *shape)).to(device)
     return torch.stack([torch.randn(shape, generator=generator) for generator in generators]).to(device)
 
 
 def noise_per_object(size: int, batch: SceneBatch, generators: Generators) -> Tensor:
-    """Normal noise (O, size) drawn picture by picture, for objects in their order within the picture."""
+    """Normal noise (O, size), sampled per picture for its objects in order."""
     if generators is None:
         return torch.randn((len(batch.objects), size)).to(batch.objects.device)
     counts = torch.bincount(batch.object_to_image, minlength=batch.num_images).tolist()
@@ -270,14 +338,14 @@ def noise_per_object(size: int, batch: SceneBatch, generators: Generators) -> Te
 
 
 def object_latents(batch: SceneBatch, size: int, generators: Generators) -> Tensor:
-    """The latents (O, size) that the batch gives, or drawn ones."""
+    """The latents (O, size) that the batch gives, or sampled ones."""
     if batch.object_latents is not None:
         return batch.object_latents
     return noise_per_object(size, batch, generators)
 
 
 def picture_latents(batch: SceneBatch, size: int, generators: Generators) -> Tensor:
-    """The latents (N, size) that the batch gives, or drawn ones."""
+    """The latents (N, size) that the batch gives, or sampled ones."""
     if batch.picture_latents is not None:
         return batch.picture_latents
     return noise((size,), batch.num_images, generators, batch.objects.device)
@@ -298,7 +366,7 @@ def with_image_objects(batch: SceneBatch, latents: Tensor, generators: Generator
     return full, torch.cat([latents, noise((latents.shape[1],), count, generators, device)])
 
 
-def check_side(asked: int | None, side: int) -> None:
-    """For models that draw one size only: ``UserError`` if another is asked for."""
-    if asked not in (None, side):
-        raise UserError(f"picture size {asked}: this model draws {side} x {side} only; leave the size out")
+def check_side(size: int | None, side: int) -> None:
+    """For models that render one size only: raise ``UserError`` for another."""
+    if size not in (None, side):
+        raise UserError(f"picture size {size}: this model draws {side} x {side} only; leave the size out")

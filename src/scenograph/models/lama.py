@@ -61,9 +61,9 @@ class LamaConfig(ModelConfig):
     """Whether every picture has one more object, ``__image__``, over the whole canvas, as on Visual Genome."""
     max_objects: PositiveInt | None = 8
     initial_scale: float = Field(default=0.0, ge=-1, le=1)
-    """What the learnt scales of residuals and of the objects' modulation start at; more than 0 learns sooner."""
+    """Initial value of the learnt scales of residuals and of modulation; above 0, training starts faster."""
     pixel_noise: bool = True
-    """Fresh noise in every block, by the picture's seed, as in training; without, latents alone decide."""
+    """Whether every block adds noise sampled by the picture's seed, as in training."""
     mask_size: Literal[32] = 32
 
     @property
@@ -126,7 +126,7 @@ class Lama(ObjectLatents, ImageModel[ObjectCondition]):
 
     @property
     def latent_size(self) -> int:
-        """Numbers that decide the looks of an object, and of the picture."""
+        """Length of the latent of each object, and of the picture."""
         return self.config.latent_size
 
     @staticmethod
@@ -167,10 +167,11 @@ class Lama(ObjectLatents, ImageModel[ObjectCondition]):
             sides = [8 * 2 ** (number // 2) for number in range(2 * len(self.blocks))]
             count, device = len(condition.latents), condition.latents.device
             maps = [noise((1, side, side), count, generators, device) for side in sides]
-        return self.draw(condition, maps)
+        return self.render_with_noise(condition, maps)
 
-    def draw(self, condition: ObjectCondition, noise_maps: list[Tensor]) -> Tensor:
+    def render_with_noise(self, condition: ObjectCondition, noise_maps: list[Tensor]) -> Tensor:
         """Pictures from a condition; ``noise_maps`` (N, 1, h, w), two per block, or an empty list for none."""
+        # (N, Z) -> (N, 16 * C) -> (N, C, 4, 4)
         x = self.fc(condition.latents).unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
         shares = pixel_shares(condition.planes, 4, 4, EPSILON)
         for number, block in enumerate(self.blocks):
@@ -197,10 +198,10 @@ class Norm(LayoutNorm):
         self.alpha = nn.Parameter(torch.tensor(0.0))
 
     def normalizer(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Scale and offset (N, C): the two norms differ only there."""
+        """Scale and offset (N, C), in which alone the two norms differ."""
         mean, square = moments(pixels)
         scale, offset = self.batch_norm.normalizer(mean, square, pixels.shape[1])
-        group_mean = mean.unflatten(1, (GROUPS, -1)).mean(dim=2)
+        group_mean = mean.unflatten(1, (GROUPS, -1)).mean(dim=2)  # (N, C) -> (N, groups, C / groups) -> (N, groups)
         variance = square.unflatten(1, (GROUPS, -1)).mean(dim=2) - group_mean.square()
         group_scale = torch.rsqrt(variance.clamp(min=0.0) + 1e-5)
         repeats = mean.shape[1] // GROUPS
@@ -259,23 +260,27 @@ class MaskNetwork(nn.Module):
 
     def shapes(self, features: Tensor) -> Tensor:
         """Object features (O, F) to box-relative masks (O, 32, 32) in (0, 1)."""
+        # (O, F) -> (O, 16 * C) -> (O, C, 4, 4)
         x = self.fc(features).unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
         for conv in self.convs:
             x = F.interpolate(conv(x), scale_factor=2, mode="bilinear")
         hidden = F.leaky_relu(self.norm(x), SLOPE, inplace=True)
+        # (O, C, 32, 32) -> (O, 32, 32, C) -> (O, 32, 32)
         return self.final(hidden.permute(0, 2, 3, 1))[..., 0].sigmoid()
 
     def adapt(self, planes: Tensor, features: Tensor) -> Tensor:
-        """Masks on the canvas (N, K, S, S) strengthened or weakened by what else lies there: in [0, 2) times theirs.
+        """Masks on the canvas (N, K, S, S), scaled by factors in (0, 2) that depend on all objects at each pixel.
 
-        ``features`` (N, K, F). Objects offer queries to the pixels they cover; a small convolution makes them local;
-        each object's key against them decides (section 3.2).
+        ``features`` (N, K, F). Every pixel sums the queries of the objects that cover it; small convolutions make them
+        local; their products with each object's key give its factors (section 3.2).
         """
         side = ADAPTATION_SIZE
         coarse = F.interpolate(planes, (side, side), mode="bilinear") if planes.shape[2] != side else planes
-        offered = (coarse.flatten(2).transpose(1, 2) @ self.query(features)).unflatten(1, (side, side))
-        asked = self.local(offered.permute(0, 3, 1, 2))
-        energy = self.key(features) @ asked.permute(0, 2, 3, 1).flatten(1, 2).transpose(1, 2)
+        # (N, K, S, S) -> (N, S * S, K), @ (N, K, A) -> (N, S * S, A) -> (N, S, S, A)
+        queries = (coarse.flatten(2).transpose(1, 2) @ self.query(features)).unflatten(1, (side, side))
+        queries = self.local(queries.permute(0, 3, 1, 2))  # (N, A, S, S)
+        # (N, A, S, S) -> (N, S * S, A) -> (N, A, S * S); (N, K, A) @ (N, A, S * S) -> (N, K, S * S)
+        energy = self.key(features) @ queries.permute(0, 2, 3, 1).flatten(1, 2).transpose(1, 2)
         adjust = 1 + torch.tanh(energy.unflatten(2, (side, side)) * self.alpha.clamp(-1, 1))
         if planes.shape[2] != side:
             adjust = F.interpolate(adjust, planes.shape[2:], mode="bilinear")
@@ -299,7 +304,8 @@ class ScaledConv(nn.Module):
 
 def add_outer_(x: Tensor, plane: Tensor, scale: Tensor) -> Tensor:
     """``x += plane * scale``: features (N, C, H, W), plane (N, 1, H, W), scale (1, C, 1, 1); as a matrix product."""
-    pixels = x.permute(0, 2, 3, 1).flatten(1, 2)
+    pixels = x.permute(0, 2, 3, 1).flatten(1, 2)  # (N, C, H, W) -> (N, H * W, C)
+    # The outer product of pixels and channels: (N, H * W, 1) @ (N, 1, C)
     row = scale.view(1, 1, -1).expand(len(x), -1, -1).to(x.dtype)
     total = pixels.baddbmm_(plane.flatten(2).transpose(1, 2).to(x.dtype), row)
-    return total.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
+    return total.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)  # (N, H * W, C) -> (N, C, H, W)

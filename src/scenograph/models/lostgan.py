@@ -1,7 +1,7 @@
 """LostGAN: image synthesis from reconfigurable layout and style (Sun & Wu, ICCV 2019; version 2, TPAMI 2021).
 
 Every object has a category and a latent of its own, which give its mask and its style. The masks, pasted into the
-boxes, tell the normalization of every residual block which object's style to use at which pixel. Version 2
+boxes, select the object's style that the normalization of every residual block uses at each pixel. Version 2
 refines the masks from block to block by class maps that each block predicts.
 
 Beyond the paper: attributes condition the object's vector where the vocabulary has any; masks that a scene has
@@ -88,12 +88,12 @@ class LostGanConfig(ModelConfig):
 
 @dataclass(frozen=True)
 class LostGanCondition(ObjectCondition):
-    """Also what version 2 refines masks with."""
+    """With what version 2 refines masks by."""
 
     categories: Tensor
     """(N, K)."""
     regions: Tensor
-    """(N, K, R, R) bool: where the refined mask of an object may be: in its box, or the mask it was given."""
+    """(N, K, R, R) bool: where an object's refined mask may be: in its box, or in its given mask."""
 
 
 class LostGan(ObjectLatents, ImageModel[LostGanCondition]):
@@ -132,7 +132,7 @@ class LostGan(ObjectLatents, ImageModel[LostGanCondition]):
 
     @property
     def latent_size(self) -> int:
-        """Numbers that decide the looks of an object, and of the picture."""
+        """Length of the latent of each object, and of the picture."""
         return self.config.latent_size
 
     @staticmethod
@@ -168,6 +168,7 @@ class LostGan(ObjectLatents, ImageModel[LostGanCondition]):
 
     def render(self, condition: LostGanCondition, generators: Generators = None, steps: int | None = None) -> Tensor:
         """Pictures (N, 3, S, S) in [-1, 1]; the same for the same condition."""
+        # (N, Z) -> (N, 16 * C) -> (N, C, 4, 4)
         x = self.fc(condition.latents).unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
         planes = condition.planes
         shares = pixel_shares(planes, 4, 4, EPSILON)
@@ -225,12 +226,13 @@ class MaskNetwork(nn.Module):
 
     def forward(self, vectors: Tensor) -> Tensor:
         """(O, D) -> (O, 16, 16) in (0, 1)."""
+        # (O, D) -> (O, 16 * C) -> (O, C, 4, 4)
         x = self.fc(vectors).unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
         for number, conv in enumerate(self.convs):
             x = conv(x)
             if number < 2:
                 x = F.interpolate(x, scale_factor=2, mode="bilinear")
-        return self.final(x)[:, 0].sigmoid()
+        return self.final(x)[:, 0].sigmoid()  # (O, 1, 16, 16) -> (O, 16, 16)
 
 
 class MaskRefiner(nn.Module):
@@ -249,14 +251,16 @@ class MaskRefiner(nn.Module):
         self.maps = nn.Sequential(*context, nn.Conv2d(MAP_CHANNELS, maps, 1))
         self.alpha = nn.Parameter(torch.zeros(1, maps, 1))
 
-    def forward(self, x: Tensor, layout: LostGanCondition) -> Tensor:
+    def forward(self, x: Tensor, condition: LostGanCondition) -> Tensor:
         """Features (N, C, h, w) -> masks (N, K, h, w)."""
         height, width = x.shape[2:]
-        chosen = layout.categories[:, :, None, None].expand(-1, -1, height, width)
+        chosen = condition.categories[:, :, None, None].expand(-1, -1, height, width)  # (N, K) -> (N, K, h, w)
+        # (N, classes, h, w) -> (N, K, h, w)
         predicted = self.maps(x).float().gather(1, chosen).sigmoid()  # masks are float32 in half precision, too
-        regions = F.interpolate(layout.regions.float(), (height, width), mode="nearest")
-        pasted = F.interpolate(layout.planes, (height, width), mode="bilinear")
-        weight = self.alpha[0, :, 0].sigmoid()[layout.categories][:, :, None, None]
+        regions = F.interpolate(condition.regions.float(), (height, width), mode="nearest")
+        pasted = F.interpolate(condition.planes, (height, width), mode="bilinear")
+        # (1, classes, 1) -> (classes,) -> (N, K) -> (N, K, 1, 1)
+        weight = self.alpha[0, :, 0].sigmoid()[condition.categories][:, :, None, None]
         return torch.lerp(pasted, predicted * regions, weight)
 
 
@@ -295,4 +299,5 @@ def inside_boxes(boxes: Tensor, side: int) -> Tensor:
     places = torch.linspace(0, 1, side, device=boxes.device)
     across = (places - x0[:, None]) / (x1 - x0)[:, None]
     down = (places - y0[:, None]) / (y1 - y0)[:, None]
+    # Rows and columns inside: (O, side, 1) & (O, 1, side)
     return ((down >= 0) & (down <= 1))[:, :, None] & ((across >= 0) & (across <= 1))[:, None, :]

@@ -1,8 +1,8 @@
 """Mise: layout to image by a rectified flow in pixel space.
 
-Every object's vector (category and attributes) is painted through its mask or box into a layout, which a U-Net
-sees beside the noisy picture. The network predicts the velocity of the straight path from noise to picture
-(Liu et al. 2022; Lipman et al. 2022; time is drawn logit-normal as in Esser et al. 2024, section 3.1).
+Every object's vector (category and attributes) is painted through its mask or box into a map, which a U-Net
+reads beside the noisy picture. The network predicts the velocity of the straight path from noise to picture
+(Liu et al. 2022; Lipman et al. 2022; time is sampled logit-normal as in Esser et al. 2024, section 3.1).
 Both are folded by ``patch`` so that the network works on a coarser map and sees every pixel.
 """
 
@@ -21,7 +21,7 @@ from scenograph.errors import UserError
 from scenograph.models.base import Conditioned, Generators, ImageModel, ModelConfig, Widths, noise
 from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.layers import channels_last
-from scenograph.nn.painting import compose_layout, sample_planes
+from scenograph.nn.painting import paint_vectors, sample_planes
 from scenograph.nn.unet import HEAD_SIZE, UNet
 from scenograph.scenes.batch import SceneBatch
 
@@ -40,7 +40,7 @@ class MiseConfig(ModelConfig):
     blocks: PositiveInt = 1
     mask_size: PositiveInt = 16
     steps: PositiveInt = 8
-    """Sampling steps that keep the quality (see the model card)."""
+    """Default number of sampling steps (see the model card)."""
     solver: Solver = "euler"
     guidance: float = 1.0
     """Classifier-free guidance scale; 1 is none."""
@@ -57,7 +57,7 @@ class MiseConfig(ModelConfig):
 
     @property
     def unit(self) -> int:
-        """Sides of pictures are its multiples."""
+        """Picture sides must be multiples of this."""
         return int(self.patch * 2 ** (len(self.channels) - 1))
 
     @model_validator(mode="after")
@@ -98,14 +98,14 @@ class Mise(ImageModel[Tensor]):
         if side % unit:
             raise UserError(f"picture size {side}: must be a multiple of {unit} for this model")
         if side != self.config.image_size:
-            log.warning("the model was trained at %d px; at %d px it draws worse", self.config.image_size, side)
+            log.warning("the model was trained at %d px; at %d px it renders worse", self.config.image_size, side)
         return Conditioned(boxes=batch.boxes, condition=self.paint_condition(batch, side))
 
     def paint_condition(self, batch: SceneBatch, side: int) -> Tensor:
         """Object vectors painted through masks where known, boxes elsewhere. Every object needs a box."""
         vectors = self.paint(self.embedding(batch.objects, batch.attributes))
         planes = sample_planes(batch.boxes, batch.masks, batch.known_masks, side, side)
-        return compose_layout(vectors, planes, batch.object_to_image, batch.num_images)
+        return paint_vectors(vectors, planes, batch.object_to_image, batch.num_images)
 
     def velocity(self, noisy: Tensor, time: Tensor, condition: Tensor) -> Tensor:
         """D picture / d time at noisy pictures (N, 3, H, W) and times (N,) in [0, 1] (0 noise, 1 picture)."""
@@ -145,5 +145,5 @@ class Mise(ImageModel[Tensor]):
         if guidance == 1.0:
             return self.velocity(x, times, condition)
         both = self.velocity(x.repeat(2, 1, 1, 1), times.repeat(2), torch.cat([condition, torch.zeros_like(condition)]))
-        asked, blank = both.chunk(2)
-        return blank + guidance * (asked - blank)
+        conditional, unconditional = both.chunk(2)
+        return unconditional + guidance * (conditional - unconditional)

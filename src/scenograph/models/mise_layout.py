@@ -1,8 +1,8 @@
 """Mise's layout half: a scene graph to boxes by a rectified flow over the boxes of a scene.
 
-A regressed layout is the average of all plausible ones; a flow draws one of them per seed. Objects attend to
-each other (they must not collide), and a graph convolution carries the relations. Boxes that the scene already
-has are kept and the others are placed around them.
+Regression averages all plausible layouts; a flow samples one of them per seed. Attention between objects keeps
+them from colliding, and a graph convolution reads the relations. Boxes that the scene already has are kept, and the
+others are placed around them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from scenograph.nn.unet import time_features
 from scenograph.scenes.batch import SceneBatch
 
 TOGETHER = 2048
-"""Candidates are made at once as long as they have no more objects and relations than this."""
+"""Most objects and relations of candidates that are sampled at once."""
 
 
 class MiseLayoutConfig(ModelConfig):
@@ -101,7 +101,7 @@ class MiseLayout(SampledBoxes):
         return Placement(boxes=boxes)
 
     def candidates(self, batch: SceneBatch, count: int, generators: Generators = None) -> list[Placement]:
-        """Several at a time, as long as they are small: one layout of a few objects is hundreds of tiny steps."""
+        """Sample several at once while they are small: the steps of one small layout leave the machine idle."""
         together = min(max(TOGETHER // (len(batch.objects) + len(batch.triples)), 1), count)
         outputs: list[Placement] = []
         while len(outputs) < count:
@@ -151,15 +151,17 @@ class _Block(nn.Module):
         column: Tensor,
         real: Tensor,
     ) -> Tensor:
-        """Nodes (O, D), predicates (P, D), triples' kinds (T,) and their ends -> (O, D).
+        """Nodes (O, D), predicates (P, D), the predicate of each triple (T,) and their ends -> (O, D).
 
-        ``real`` (N, K): which padded places hold objects, each in its ``row`` and ``column``.
+        ``row`` and ``column`` (O,) are the objects' places in padded scenes; ``real`` (N, K) marks the occupied ones.
         """
         n, k = real.shape
         padded = nodes.new_zeros((n, k, nodes.shape[1]))
         padded[row, column] = self.norm1(nodes)
+        # (N, K, 3 * D) -> (N, K, 3, heads, D / heads) -> (N, heads, K, D / heads) for each of q, k, v
         q, key, v = self.qkv(padded).reshape(n, k, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(q, key, v, attn_mask=real[:, None, None, :])
+        # (N, heads, K, D / heads) -> (N, K, D) -> (O, D)
         nodes = nodes + self.attended(mixed.transpose(1, 2).reshape(n, k, -1)[row, column])
         nodes = nodes + self.gathered(self.graph.objects_alone(self.norm2(nodes), predicates, kinds, edges))
         return nodes + self.mlp(self.norm3(nodes))

@@ -1,7 +1,7 @@
-"""A small judge of crops: which category and attributes does the object in a box have?
+"""A small classifier of crops: the category and attributes of the object in a box.
 
-It is trained on real crops and asked about generated ones (see :mod:`scenograph.evaluation.agreement`), as the
-classification accuracy score of the layout-to-image literature does (Ravuri & Vinyals 2019).
+It is trained on real crops and applied to generated ones (see :mod:`scenograph.evaluation.agreement`), like the
+classification accuracy score of the layout-to-image literature (Ravuri & Vinyals 2019).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from scenograph.nn.normalization import BatchNorm2d
 
 
 class ObjectClassifierConfig(ModelConfig):
-    """``groups``: the attribute groups it judges; ``margin``: how much of the surroundings a crop shows."""
+    """``groups``: the attribute groups it classifies; ``margin``: by what part of its sides a box grows."""
 
     groups: tuple[str, ...] = ()
     image_size: PositiveInt = 64
@@ -73,7 +73,7 @@ class ObjectClassifier(Model):
         return [head(hidden) for head in self.heads]
 
     def picture_features(self, images: Tensor) -> Tensor:
-        """What it sees in whole pictures (N, 3, H, W) in [-1, 1], such as crops made elsewhere: (N, D)."""
+        """Features of whole pictures (N, 3, H, W) in [-1, 1], such as crops made elsewhere: (N, D)."""
         whole = images.new_tensor([[0.0, 0.0, 1.0, 1.0]]).expand(len(images), 4)
         return self._crop_features(images, whole, torch.arange(len(images), device=images.device))
 
@@ -83,5 +83,5 @@ class ObjectClassifier(Model):
         return features
 
     def targets(self, objects: Tensor, attributes: Tensor) -> list[Tensor]:
-        """What each head should say: category indices (O,), and attribute indices (O,), -1 where open."""
+        """The target of each head: category indices (O,), and attribute indices (O,), -1 where open."""
         return [objects, *(attributes[:, place] for place in self.places)]

@@ -36,13 +36,28 @@ class AutoModel:
 
     @staticmethod
     def from_pretrained(source: str | Path) -> Model:
-        """A shipped model's name, a folder (``config.json``, ``model.safetensors``), or a hub id ``owner/name``."""
+        """Load a model in eval mode, on the CPU.
+
+        Args:
+            source: A shipped model's name, a folder with ``config.json`` and ``model.safetensors``, or a hub id
+                ``owner/name``, which is downloaded once.
+
+        Raises:
+            UserError: There is no such model, or its files are damaged or do not fit together.
+        """
         kind, config = read_config(source)
         return MODELS[kind].from_folder(find_model(source), config)
 
 
 def read_config(source: str | Path) -> tuple[str, dict[str, Any]]:
-    """A model's architecture name and settings, without its weights."""
+    """A model's architecture name and settings, without its weights.
+
+    Args:
+        source: As for :meth:`AutoModel.from_pretrained`.
+
+    Raises:
+        UserError: There is no such model, or its ``config.json`` is not one of ours.
+    """
     path = find_model(source) / "config.json"
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -60,7 +75,14 @@ def read_config(source: str | Path) -> tuple[str, dict[str, Any]]:
 
 
 def find_model(source: str | Path) -> Path:
-    """The folder that ``source`` stands for; downloads hub ids once."""
+    """The folder of a model; hub ids are downloaded once.
+
+    Args:
+        source: As for :meth:`AutoModel.from_pretrained`.
+
+    Raises:
+        UserError: There is no such model.
+    """
     shipped = shipped_models()
     if str(source) in shipped:
         return shipped[str(source)]

@@ -1,8 +1,8 @@
 """sg2im: Image Generation from Scene Graphs (Johnson, Gupta, Fei-Fei, CVPR 2018).
 
 A graph convolution turns the scene graph into a vector per object; two heads predict each object's box and mask;
-the vectors, painted through them and summed, are the layout from which a cascaded refinement network grows the
-picture. Every picture has one more object, ``__image__``, which all others are ``__in_image__``.
+the vectors, painted through them and summed, are the map from which a cascaded refinement network renders the
+picture. Every picture has one more object, ``__image__``, to which all others are related by ``__in_image__``.
 
 Beyond the paper: vocabularies with attribute groups get attribute embeddings, added to the category's.
 """
@@ -34,7 +34,7 @@ from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.graph import Edges, GraphTripleConv, GraphTripleConvNet, MlpNormalization, Pooling, in_float32, mlp
 from scenograph.nn.layers import Normalization, channels_last
 from scenograph.nn.normalization import BatchNorm2d
-from scenograph.nn.painting import compose_layout, sample_boxes, sample_masks
+from scenograph.nn.painting import paint_vectors, sample_boxes, sample_masks
 from scenograph.nn.upsampling import UpsampledConv2d
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.vocabulary import IMAGE_CATEGORY, IN_IMAGE_PREDICATE, Vocabulary
@@ -116,7 +116,7 @@ class Sg2Im(ImageModel[Tensor], LayoutModel):
         if config.gconv_num_layers > 1:
             self.gconv_net = GraphTripleConvNet(size, config.gconv_num_layers - 1, **options)
         self.box_net = mlp([size, hidden, 4], config.mlp_normalization)
-        # It ends in a ReLU, so a coordinate that starts below zero would stay there: start near the middle.
+        # The last ReLU would keep coordinates that start below zero at zero: start near the middle of the canvas.
         last = [layer for layer in self.box_net if isinstance(layer, nn.Linear)][-1]
         with torch.no_grad():
             last.weight.mul_(0.05)
@@ -129,7 +129,7 @@ class Sg2Im(ImageModel[Tensor], LayoutModel):
 
     @staticmethod
     def vocabulary_for(vocabulary: Vocabulary) -> Vocabulary:
-        """The data's vocabulary with the image object and its relation in front, where it lacks them."""
+        """The data's vocabulary, with the image object and its relation in front if it lacks them."""
         return vocabulary.with_image_object()
 
     def place(self, batch: SceneBatch, generators: Generators = None) -> Placement:
@@ -141,7 +141,7 @@ class Sg2Im(ImageModel[Tensor], LayoutModel):
     def condition(
         self, batch: SceneBatch, generators: Generators = None, size: int | None = None
     ) -> Conditioned[Tensor]:
-        """Boxes and masks, and the layout (N, gconv_dim + layout_noise_dim, H, W).
+        """Boxes and masks, and the painted map (N, gconv_dim + layout_noise_dim, H, W).
 
         Boxes and masks that the scenes have replace predicted ones.
         """
@@ -152,14 +152,14 @@ class Sg2Im(ImageModel[Tensor], LayoutModel):
         return Conditioned(boxes=placed.boxes, masks=placed.masks, condition=painted)
 
     def _own(self, batch: SceneBatch, full: SceneBatch, predicted: Placement) -> Placement:
-        """Of a prediction for ``full``, the scene's own objects, with the boxes that it gives."""
+        """The prediction for the scene's own objects, of one for ``full``; boxes that the scene gives are kept."""
         own = ~self.is_image(full)
         masks = None if predicted.masks is None else predicted.masks[own]
         return Placement(boxes=torch.where(batch.known_boxes[:, None], batch.boxes, predicted.boxes[own]), masks=masks)
 
     def render(self, condition: Tensor, generators: Generators = None, steps: int | None = None) -> Tensor:
-        """Layout to pictures (N, 3, H, W) in [-1, 1], each stretched to full contrast as the original saves them."""
-        return stretch_contrast(self.draw(condition))
+        """Painted map to pictures (N, 3, H, W) in [-1, 1], stretched to full contrast as the original saves them."""
+        return stretch_contrast(self.render_normalized(condition))
 
     def for_inference(self) -> Self:
         """A copy with batch norms folded and convolutions after upsampling done on the smaller map."""
@@ -177,21 +177,21 @@ class Sg2Im(ImageModel[Tensor], LayoutModel):
         layout_noise: Tensor | None = None,
         shape: tuple[int, int] | None = None,
     ) -> tuple[Tensor, Prediction]:
-        """Layout with noise channels (N, C, H, W), and the predicted boxes, masks and relation scores.
+        """The painted map with noise channels (N, C, H, W), and the predicted boxes, masks and relation scores.
 
-        The batch must hold the image objects. ``layout_noise`` (N, layout_noise_dim, H, W) replaces the drawn one,
+        The batch must hold the image objects. ``layout_noise`` (N, layout_noise_dim, H, W) replaces the sampled one,
         ``shape`` (height, width) the configured one.
         """
         vectors, predicted = self.predict(batch)
         painted_boxes = torch.where(batch.known_boxes[:, None], batch.boxes.nan_to_num(), predicted.boxes)
-        layout = self._paint(batch, vectors, painted_boxes, predicted.masks, *(shape or self.config.image_size))
+        painted = self._paint(batch, vectors, painted_boxes, predicted.masks, *(shape or self.config.image_size))
         if self.config.layout_noise_dim:
             if layout_noise is None:
-                channels = (self.config.layout_noise_dim, *layout.shape[2:])
-                layout_noise = noise(channels, batch.num_images, generators, layout.device)
-            noise_channels = layout_noise.to(layout.dtype).contiguous(memory_format=torch.channels_last)
-            layout = torch.cat([layout, noise_channels], dim=1)
-        return layout, predicted
+                channels = (self.config.layout_noise_dim, *painted.shape[2:])
+                layout_noise = noise(channels, batch.num_images, generators, painted.device)
+            noise_channels = layout_noise.to(painted.dtype).contiguous(memory_format=torch.channels_last)
+            painted = torch.cat([painted, noise_channels], dim=1)
+        return painted, predicted
 
     def predict(self, batch: SceneBatch) -> tuple[Tensor, Prediction]:
         """Object vectors (O, gconv_dim), and the boxes, masks and relation scores predicted from them.
@@ -202,6 +202,7 @@ class Sg2Im(ImageModel[Tensor], LayoutModel):
         boxes = in_float32(self.box_net, vectors)
         masks = None
         if self.mask_net is not None:
+            # (O, D, 1, 1) -> (O, 1, M, M) -> (O, M, M)
             masks = self.mask_net(vectors[:, :, None, None])[:, 0].sigmoid()
         subject, target = batch.triples[:, 0], batch.triples[:, 2]
         scores = self.rel_aux_net(
@@ -209,9 +210,9 @@ class Sg2Im(ImageModel[Tensor], LayoutModel):
         )
         return vectors, Prediction(boxes=boxes, masks=masks, relation_scores=scores)
 
-    def draw(self, layout: Tensor) -> Tensor:
-        """Layout to pictures in ImageNet-normalized units: (N, 3, H, W)."""
-        result: Tensor = self.refinement_net(layout)
+    def render_normalized(self, condition: Tensor) -> Tensor:
+        """Painted map to pictures in ImageNet-normalized units: (N, 3, H, W)."""
+        result: Tensor = self.refinement_net(condition)
         return result
 
     def object_vectors(self, batch: SceneBatch) -> tuple[Tensor, Tensor]:
@@ -278,10 +279,11 @@ class Sg2Im(ImageModel[Tensor], LayoutModel):
             if batch.known_masks.any():
                 given = batch.masks.to(masks)
                 if given.shape != masks.shape:
+                    # (O, M', M') -> (O, 1, M', M') -> (O, M, M)
                     given = F.interpolate(given[:, None], masks.shape[1:], mode="bilinear")[:, 0]
                 masks = torch.where(batch.known_masks[:, None, None], given, masks)
             planes = sample_masks(boxes, masks, height, width, corners)
-        return compose_layout(vectors, planes, batch.object_to_image, batch.num_images)
+        return paint_vectors(vectors, planes, batch.object_to_image, batch.num_images)
 
 
 def normalize(images: Tensor) -> Tensor:
@@ -308,7 +310,7 @@ def stretch_contrast(pictures: Tensor) -> Tensor:
 
 
 def _fold_mask_network(network: nn.Sequential) -> nn.Sequential:
-    """Its batch norms act on single values, so before upsampling as well as after."""
+    """The same network with each upsampling merged into the convolution after it, past the batch norm between them."""
     layers: list[nn.Module] = []
     for layer in network:
         if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):

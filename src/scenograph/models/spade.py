@@ -1,6 +1,6 @@
 """SPADE, also known as GauGAN: label maps to pictures (Park, Liu, Wang, Zhu; CVPR 2019).
 
-A label map says of every pixel what it is. Here it is painted from the objects of a scene, or given as it is.
+A label map has one label per pixel. It is painted from the objects of a scene, or given as it is.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ class SpadeConfig(ModelConfig):
     upsampling: Upsampling = "normal"
     """How often the map doubles: five, six or seven times."""
     unknown_label: bool = True
-    """Whether pixels that no object covers have a label of their own, after all others; else they have none."""
+    """Whether pixels that no object covers have a label of their own, the last one; otherwise they have none."""
     edges: bool = True
     """Whether one more channel shows the borders of objects."""
     latent_size: NonNegativeInt = 0
-    """Of the random numbers that decide the style, which an encoder may also read off a picture; 0: no style."""
+    """Length of the style, which is sampled or which an encoder reads off a picture; 0: no style."""
     norm: SpadeNormKind = "batch"
     kernel: Literal[3, 5] = 3
     """Of the convolutions that read the label map."""
@@ -56,7 +56,7 @@ class SpadeConfig(ModelConfig):
     """Between the label map and the gains and shifts of each norm."""
     spectral: bool = True
     mask_size: PositiveInt = Field(default_factory=lambda settings: max(settings["image_size"]))
-    """Side of the masks through which objects are painted: by default so fine that label maps stay what they are."""
+    """Side of the masks through which objects are painted: by default fine enough to keep label maps unchanged."""
 
     @property
     def picture_sides(self) -> tuple[int, int]:
@@ -75,7 +75,7 @@ class SpadeConfig(ModelConfig):
 
 
 class Spade(PictureStyles, ImageModel[LabelMap]):
-    """The generator; its layout is a :class:`LabelMap`. Without a style, the same picture for any seed."""
+    """The generator. Its condition is a :class:`LabelMap`; without a style, no seed changes its pictures."""
 
     name = "spade"
     Config = SpadeConfig
@@ -106,6 +106,7 @@ class Spade(PictureStyles, ImageModel[LabelMap]):
         if not bool(batch.known_boxes.all()):
             raise UserError(f"{self.name} needs a box for every object")
         shown = sample_planes(batch.boxes, batch.masks, batch.known_masks, height, width) > 0.5
+        # Larger objects first, so that smaller ones cover them.
         labels = torch.full((batch.num_images, height, width), -1, device=shown.device)
         instances = torch.full_like(labels, -1)
         for row in torch.argsort(shown.sum(dim=(1, 2)), descending=True, stable=True).tolist():
@@ -117,7 +118,7 @@ class Spade(PictureStyles, ImageModel[LabelMap]):
     def _sides(self, size: int | None) -> tuple[int, int]:
         """Height and width of pictures whose longer side is ``size``: any that the blocks can double up to.
 
-        Latents are made into the smallest map of one size.
+        With latents, which a linear layer turns into the smallest map, only the configured size is possible.
         """
         height, width = self.config.image_size
         if size in (None, max(height, width)):
@@ -132,16 +133,21 @@ class Spade(PictureStyles, ImageModel[LabelMap]):
         return sides
 
     def label_map(self, labels: Tensor, instances: Tensor, latents: Tensor | None = None) -> LabelMap:
-        """Labels (N, H, W) int64, -1 where there is none, and numbers of instances (N, H, W), which may be anything.
+        """The condition for given labels.
 
-        ``latents`` (N, Z) give the style, which is the seed's without. Raises ``UserError`` for a label that the
-        vocabulary does not have.
+        Args:
+            labels: (N, H, W) int64, -1 where there is none.
+            instances: (N, H, W), any number that differs between neighbouring instances.
+            latents: (N, Z), the style; without, it is sampled when rendering.
+
+        Raises:
+            UserError: The vocabulary lacks a label.
         """
         count = len(self.vocabulary.categories)
         wrong = labels[(labels < -1) | (labels >= count)]
         if len(wrong):
             raise UserError(f"label {int(wrong[0])}: this model knows labels 0 to {count - 1}, and -1 for none")
-        # The label of unknown pixels is ``count``; a model without it has one label less, so that this is none.
+        # ``count`` is the label of unknown pixels, or no label at all in a model that has none for them.
         labels = torch.where(labels < 0, count, labels)
         return LabelMap(labels, self.labels, instance_edges(instances) if self.config.edges else None, latents)
 
@@ -151,8 +157,8 @@ class Spade(PictureStyles, ImageModel[LabelMap]):
             raise UserError(f"{self.name}: {NO_STYLE}")
         pixels = pixels_to_tensor(picture_to_pixels(picture, *self.config.image_size)[None])
         mean, log_variance = self.style(pixels.to(self.device))
-        chances = noise((self.config.latent_size,), len(generators), generators, self.device)
-        latents: Tensor = mean + (0.5 * log_variance).exp() * chances
+        standard = noise((self.config.latent_size,), len(generators), generators, self.device)
+        latents: Tensor = mean + (0.5 * log_variance).exp() * standard
         return latents
 
     def render(self, condition: LabelMap, generators: Generators = None, steps: int | None = None) -> Tensor:

@@ -1,9 +1,9 @@
 """WSGC: Learning Canonical Representations for Scene Graph to Image Generation (Herzig, Bar et al., ECCV 2020).
 
-The layout half: scene graphs to boxes and masks through weighted canonical graphs. A graph is completed before it is
-read: each relation may bring its converse, drawn with learnt probabilities, and brings what it implies by
-transitivity, believed by a learnt amount per predicate (section 4). A graph convolution that weighs triples by belief
-then gives a vector per object, and from it a box and, if wanted, a mask.
+The layout half: scene graphs to boxes and masks through weighted canonical graphs. A graph is first completed:
+converses of its relations are sampled with learnt probabilities, and relations that follow by transitivity are added,
+with a learnt confidence per predicate (section 4). A graph convolution that weights triples by confidence then gives a
+vector per object, and from it a box and optionally a mask.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from scenograph.scenes.vocabulary import Vocabulary
 
 
 class WsgcConfig(ModelConfig):
-    """The published constructor's settings; with both ``learned`` switches off it is sg2im's layout network."""
+    """The published constructor's settings. With both ``learned`` switches off the model is sg2im's layout network."""
 
     embedding_dim: PositiveInt = 32
     gconv_dim: PositiveInt = 128
@@ -41,12 +41,13 @@ class WsgcConfig(ModelConfig):
     learned_transitivity: bool = True
     learned_converse: bool = True
     initial_weights: Literal["uniform", "zero", "low"] = "uniform"
-    """Beliefs start at random in (-1, 1), at 0 (half), or at -4 (all but none)."""
+    """Initial logits of confidences: uniform in (-1, 1), 0 (a half), or -4 (almost 0)."""
     exact: bool = False
-    """Beyond the paper: spatial relations bring no converses but are all said one way round (left of, not right of),
-    and those that others imply count as implied. Graphs that mean the same are then one graph, of half the size."""
+    """Beyond the paper: spatial relations are turned into one of each pair of converses (left of, not right of) instead
+    of being completed by them, and those that others imply count as implied. Equivalent graphs then become one graph,
+    of half the size."""
     per_pair: bool = False
-    """Beyond the paper: whatever relates the same two objects is one triple, said one way round."""
+    """Beyond the paper: all relations between the same two objects are merged into one triple."""
 
     @property
     def mask_side(self) -> int:
@@ -61,9 +62,9 @@ class CanonicalGraph:
     triples: Tensor
     """(T, 3) subject row, predicate, object row, each once."""
     implied: Tensor
-    """(T,) bool: by transitivity."""
+    """(T,) bool: which follow by transitivity."""
     outcomes: Tensor
-    """(N, P, P + 1): how often each predicate brought which converse; the last column is none."""
+    """(N, P, P + 1): how often each converse was sampled for each predicate; the last column means none."""
 
 
 class Wsgc(SampledBoxes):
@@ -97,20 +98,20 @@ class Wsgc(SampledBoxes):
         self.register_buffer("settled", settled, persistent=False)
         converses = [_known_converse(name, self.vocabulary) for name in self.vocabulary.predicates]
         self.register_buffer("converses", torch.tensor(converses), persistent=False)
-        # Asked here, not at every graph: that would wait for a GPU.
+        # Computed once, because reading it for every graph would wait for a GPU.
         self.samples_converses = config.learned_converse and bool((spatial & ~settled).any())
-        """Whether there is a predicate whose converses are left to chance."""
+        """Whether converses of some predicate are sampled."""
 
     real: Tensor
-    """(P,) bool: predicates that can be asked for, which alone have converses and closures."""
+    """(P,) bool: predicates that scenes can use. Only these have converses and closures."""
     settled: Tensor
     """(P,) bool: spatial predicates of exact graphs, whose converse and transitivity are known."""
     converses: Tensor
-    """(P,) the predicate that says the same the other way round, or, where none is known, itself."""
+    """(P,) the converse of each predicate, or itself where none is known."""
 
     @staticmethod
     def vocabulary_for(vocabulary: Vocabulary) -> Vocabulary:
-        """The data's names, and those of the location graph that it lacks."""
+        """The data's vocabulary, with the predicates of location graphs that it lacks."""
         return with_locations(vocabulary)
 
     def candidates(self, batch: SceneBatch, count: int, generators: Generators = None) -> list[Placement]:
@@ -133,6 +134,7 @@ class Wsgc(SampledBoxes):
         if self.mask_net is None:
             return boxes, None
         features = torch.cat([vectors, mask_noise[batch.object_to_image].to(vectors)], dim=1)
+        # (O, D) -> (O, D, 1, 1) -> (O, 1, M, M) -> (O, M, M)
         return boxes, self.mask_net(features[:, :, None, None])[:, 0].sigmoid()
 
     def object_vectors(self, batch: SceneBatch, graph: CanonicalGraph) -> Tensor:
@@ -149,16 +151,16 @@ class Wsgc(SampledBoxes):
         return objects
 
     def _per_pair(self, triples: Tensor, confidence: Tensor, objects: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Triples (T, 3) and how much each is believed (T,) -> edges (E, 2), vectors (E, D), beliefs (E,).
+        """Merge triples (T, 3) with confidences (T,) by pair of objects -> (E, 2), vectors (E, D), confidences (E,).
 
-        Vectors of what relates two objects add up, each by its belief beside the strongest, which is the edge's own.
-        Where nothing has to be added up, this changes nothing.
+        The confidence of an edge is the highest of its triples. Its vector is the sum of theirs, each weighted by its
+        confidence relative to the highest. A single triple stays as it is.
         """
         subject, predicate, target = triples.unbind(dim=1)
         converse, count = self.converses[predicate], len(self.real)
         pairs = torch.minimum(subject, target) * objects + torch.maximum(subject, target)
         pairs, pair = torch.unique(pairs, return_inverse=True)
-        # What cannot be said the other way round decides the direction, then what the vocabulary has first.
+        # The direction is that of predicates without a converse, then of the one that the vocabulary lists first.
         fixed, backwards = converse == predicate, subject > target
         rank = (~fixed * count + predicate) * 2 + backwards
         first = rank.new_full((len(pairs),), 4 * count).scatter_reduce(0, pair, rank, "amin")
@@ -166,24 +168,24 @@ class Wsgc(SampledBoxes):
         ends = torch.where(turn, target * objects + subject, subject * objects + target)
         edges, edge = torch.unique(ends, return_inverse=True)
         places = edge * count + torch.where(turn, converse, predicate)
-        said = confidence.new_zeros(len(edges) * count).scatter_reduce(0, places, confidence, "amax")
-        said = said.view(len(edges), count)
-        strongest = said.amax(dim=1)
-        vectors = said / strongest.clamp(min=1e-6)[:, None] @ self.predicate_embedding.weight
+        stated = confidence.new_zeros(len(edges) * count).scatter_reduce(0, places, confidence, "amax")
+        stated = stated.view(len(edges), count)  # (E * P,) -> (E, P)
+        strongest = stated.amax(dim=1)
+        vectors = stated / strongest.clamp(min=1e-6)[:, None] @ self.predicate_embedding.weight
         return torch.stack([edges // objects, edges % objects], dim=1), vectors, strongest
 
     @torch.no_grad()
     def canonicalize(self, batch: SceneBatch, generators: Generators = None) -> CanonicalGraph:
-        """Complete the graphs: converses are drawn by the picture's generator, closures follow."""
+        """Complete the graphs: converses are sampled by each picture's generator, then closures are added."""
         triples = self._agreed(batch) if self.config.exact else self._distinct(batch.triples, batch)
         count = len(self.real)
         outcomes = torch.zeros((batch.num_images, count, count + 1), device=triples.device)
         if self.samples_converses and len(triples):
             subject, predicate, target = triples[(self.real & ~self.settled)[triples[:, 1]]].unbind(dim=1)
             owner = batch.object_to_image[subject]
-            drawn = self._draw_converses(predicate, owner, batch.num_images, generators)
-            outcomes.index_put_((owner, predicate, drawn), outcomes.new_ones(len(drawn)), accumulate=True)
-            converses = torch.stack([target, drawn, subject], dim=1)[drawn < count]
+            sampled = self._sample_converses(predicate, owner, batch.num_images, generators)
+            outcomes.index_put_((owner, predicate, sampled), outcomes.new_ones(len(sampled)), accumulate=True)
+            converses = torch.stack([target, sampled, subject], dim=1)[sampled < count]
             triples = torch.cat([triples, converses])
             triples = self._distinct(self._one_way_round(triples) if self.config.exact else triples, batch)
         if self.config.learned_transitivity and len(triples):
@@ -191,10 +193,10 @@ class Wsgc(SampledBoxes):
         return CanonicalGraph(triples, torch.zeros(len(triples), dtype=torch.bool, device=triples.device), outcomes)
 
     def _one_way_round(self, triples: Tensor) -> Tensor:
-        """Exact graphs' triples: spatial ones, or their converses, whichever the vocabulary has first."""
-        said = torch.minimum(triples[:, 1], self.converses[triples[:, 1]])
-        turned = torch.stack([triples[:, 2], said, triples[:, 0]], dim=1)
-        return torch.where((said == triples[:, 1])[:, None], triples, turned)
+        """Triples of exact graphs, each as the one of itself and its converse that the vocabulary lists first."""
+        first = torch.minimum(triples[:, 1], self.converses[triples[:, 1]])
+        turned = torch.stack([triples[:, 2], first, triples[:, 0]], dim=1)
+        return torch.where((first == triples[:, 1])[:, None], triples, turned)
 
     def _agreed(self, batch: SceneBatch) -> Tensor:
         """The triples of exact graphs, each once, in order, without spatial ones that the others outvote."""
@@ -207,7 +209,7 @@ class Wsgc(SampledBoxes):
         return self._distinct(triples, batch)
 
     def _counts(self, triples: Tensor, batch: SceneBatch) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """How often each relation is stated (N, P, K, K), and where in it each triple stands."""
+        """How often each relation is stated (N, P, K, K), and the index of each triple in it."""
         row, column = batch.padding()
         width = int(column.max()) + 1
         subject, predicate, target = triples.unbind(dim=1)
@@ -219,13 +221,13 @@ class Wsgc(SampledBoxes):
         """Each triple once, in order."""
         predicates, objects = len(self.real), len(batch.objects)
         subject, predicate, target = triples.unbind(dim=1)
-        # One number per triple: comparing rows costs torch some thirty times as much.
+        # One number per triple, because torch takes some thirty times as long to compare rows.
         numbers = torch.unique((subject * predicates + predicate) * objects + target)
         pairs = numbers // objects
         return torch.stack([pairs // predicates, pairs % predicates, numbers % objects], dim=1)
 
     def converse_log_probabilities(self) -> Tensor:
-        """(P, P + 1): of each converse that a predicate may bring, the last column none; -inf where it may not."""
+        """(P, P + 1): of each converse of a predicate, -inf for impossible ones; the last column means none."""
         weights = torch.triu(self.converse)
         weights = weights + weights.T
         allowed = (
@@ -235,11 +237,11 @@ class Wsgc(SampledBoxes):
         return scores.log_softmax(dim=1)
 
     def log_probability(self, graph: CanonicalGraph) -> Tensor:
-        """(N,) of the converses that were drawn for each picture."""
+        """(N,): of the converses that were sampled for each picture."""
         return (self.converse_log_probabilities().nan_to_num(neginf=0.0) * graph.outcomes).sum(dim=(1, 2))
 
-    def _draw_converses(self, predicates: Tensor, owner: Tensor, pictures: int, generators: Generators) -> Tensor:
-        """A converse, or P for none, per triple, of which predicate and picture are given: (T,)."""
+    def _sample_converses(self, predicates: Tensor, owner: Tensor, pictures: int, generators: Generators) -> Tensor:
+        """Sample a converse, or P for none, for triples with given predicates (T,) and pictures (T,): (T,)."""
         choices = self.converse_log_probabilities()[predicates]
         shape = (choices.shape[1],)
         if generators is None:
@@ -253,7 +255,7 @@ class Wsgc(SampledBoxes):
         return (choices + gumbel.to(choices)).argmax(dim=1)
 
     def _completed(self, triples: Tensor, batch: SceneBatch) -> tuple[Tensor, Tensor]:
-        """The triples and all they imply, for all pictures and predicates at once: (T', 3), and which are implied."""
+        """The triples with all that they imply (T', 3), and which are implied (T',) bool."""
         real = self.real[triples[:, 1]]
         counts, places = self._counts(triples[real], batch)
         edges = counts > 0

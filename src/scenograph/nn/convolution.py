@@ -1,7 +1,7 @@
 """Convolutions as matrix products, where that is faster on CPUs: of small maps, and of maps that repeat themselves.
 
-A layout is mostly alike: inside a box, a label, or nothing at all, every pixel sees the same around it. Whatever two
-convolutions make of it, one after the other, is alike there too, so it is computed once per kind of neighbourhood.
+In a painted map most pixels have equal neighbourhoods: those inside one box, one label, or the background. Two
+convolutions in a row give equal results there, which are computed once per kind of neighbourhood.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from torch import Tensor, nn
 from scenograph.nn.winograd import winograd_conv2d, winograd_pays
 
 SMALL, WIDE = 16 * 16, 512
-"""Pixels of a map, and channels made of it, up to and from which on a matrix product is the faster convolution."""
+"""Most pixels of a map and fewest output channels for which a matrix product is the faster convolution."""
 SMALLEST = 32 * 32
-"""Pixels of a map; smaller ones hardly repeat."""
+"""Fewest pixels of a map in which repeats are sought; smaller ones hardly have any."""
 LARGEST_SHARE = 0.7
-"""Kinds per pixel above which gathering costs more than what is left out."""
+"""Kinds per pixel above which gathering costs more than it saves."""
 MANY, PICTURES = 1024, 16
-"""Rows from which on a product is faster as a 1 x 1 convolution, and the fewest pictures that torch lets oneDNN do."""
+"""Rows above which a product is faster as a 1 x 1 convolution, and the smallest batch that torch gives to oneDNN."""
 
 
 def same_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -37,16 +37,16 @@ def same_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return F.conv2d(x, weight, bias, padding=kernel // 2)
     numbers = number_pixels(x)
     around = windows(numbers, kernel, numbers.numel())
-    return convolve_around(pixel_rows(x), around, weight, bias).permute(0, 3, 1, 2)
+    return convolve_around(pixel_rows(x), around, weight, bias).permute(0, 3, 1, 2)  # (N, H, W, C') -> (N, C', H, W)
 
 
 def product_pays(x: Tensor, channels: int) -> bool:
-    """Whether convolving a map (N, C, H, W) is faster as a matrix product; ``channels`` of what it makes."""
+    """Whether convolving a map (N, C, H, W) to so many channels is faster as a matrix product."""
     return x.device.type == "cpu" and x.shape[2] * x.shape[3] <= SMALL and channels >= WIDE
 
 
 def number_pixels(x: Tensor) -> Tensor:
-    """The pixels of a map (N, C, H, W), counted: (N, H, W)."""
+    """The number of each pixel of a map (N, C, H, W), from 0: (N, H, W)."""
     return torch.arange(x[:, 0].numel()).view_as(x[:, 0])
 
 
@@ -68,24 +68,27 @@ class SameConv2d(nn.Conv2d):
 
 @dataclass(frozen=True)
 class Neighbourhoods:
-    """The kinds of neighbourhoods in a map of N * H * W pixels, numbered in this order, as far as two kernels see.
+    """The kinds of neighbourhoods in a map, within reach of two kernels in a row.
 
-    The number after the last pixel, or after the last kind, stands for all that is beyond the border.
+    Pixels are numbered in the order of (N, H, W). The number after the last pixel, or after the last kind, stands for
+    what lies beyond the border.
     """
 
     near: Tensor
-    """(U, K * K): the pixels around one pixel of every kind, as one kernel sees it."""
+    """(U, K * K): for each of the U kinds that one kernel distinguishes, the pixels around one of them."""
     far: Tensor
-    """(V, K * K): the kinds of ``near`` around one pixel of every kind, as the second kernel sees it."""
+    """(V, K * K): for each of the V kinds that both distinguish, the kinds of ``near`` around one of them."""
     kinds: Tensor
     """(N, H, W): which of the V each pixel is."""
 
     @classmethod
     def find(cls, keys: Tensor, kernel: int, beyond: int) -> Neighbourhoods | None:
-        """From keys (N, H, W) int64, equal where pixels are, and the key of what is outside. None where it won't pay.
+        """Find the kinds from keys (N, H, W) int64, equal where pixels are, and the key beyond the border.
 
-        Kinds are told apart by 64-bit sums of keys times odd numbers: that two of a million are confused has a chance
-        of one in ten million.
+        Kinds are distinguished by 64-bit hashes; of a million, two collide with a chance of one in ten million.
+
+        Returns:
+            None where there are too many kinds for a gain.
         """
         near, near_pixels = _kinds(windows(keys, kernel, beyond))
         around = windows(near, kernel, len(near_pixels))
@@ -93,17 +96,18 @@ class Neighbourhoods:
         if len(pixels) > LARGEST_SHARE * keys.numel():
             return None
         numbers = windows(number_pixels(keys[:, None]), kernel, keys.numel())
+        # (N, H, W, K * K) -> (N * H * W, K * K) -> (U, K * K) and (V, K * K)
         return cls(numbers.flatten(0, 2)[near_pixels], around.flatten(0, 2)[pixels], kinds)
 
     def spread(self, rows: Tensor) -> Tensor:
-        """What every kind has (V, C), at every pixel: (N, C, H, W), channels last."""
-        return take(rows, self.kinds[..., None]).permute(0, 3, 1, 2)
+        """The values of every kind (V, C), at all its pixels: (N, C, H, W), channels last."""
+        return take(rows, self.kinds[..., None]).permute(0, 3, 1, 2)  # (N, H, W, C) -> (N, C, H, W)
 
 
 def windows(numbers: Tensor, kernel: int, beyond: int) -> Tensor:
     """The numbers around every pixel of (N, H, W): (N, H, W, K * K)."""
     padded = F.pad(numbers, (kernel // 2,) * 4, value=beyond)
-    return padded.unfold(1, kernel, 1).unfold(2, kernel, 1).flatten(3)
+    return padded.unfold(1, kernel, 1).unfold(2, kernel, 1).flatten(3)  # (N, H, W, K, K) -> (N, H, W, K * K)
 
 
 def convolve_around(rows: Tensor, around: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -111,29 +115,35 @@ def convolve_around(rows: Tensor, around: Tensor, weight: Tensor, bias: Tensor |
 
     Row number R is zero.
     """
+    # (R, C) -> (R + 1, C); (..., K * K) -> (P, K * K)
     table, chosen, taps = F.pad(rows, (0, 0, 0, 1)), around.flatten(0, -2), around.shape[-1]
     if len(rows) < len(chosen):
-        # Multiplying rows by every tap is less than gathering and multiplying what is around pixels.
+        # Multiplying all rows by every tap costs less than multiplying the gathered neighbours of every pixel.
+        # (R + 1, C) @ (C, K * K * C') -> ((R + 1) * K * K, C')
         products = F.linear(table, weight.permute(2, 3, 0, 1).flatten(0, 2)).view(-1, len(weight))
         result = take(products, chosen * taps + torch.arange(taps, device=chosen.device))
         result = result if bias is None else result + bias.to(result)
     else:
+        # (P, K * K, C) -> (P, K * K * C)
         gathered = take(table, F.pad(chosen, (0, 0, 0, -len(chosen) % PICTURES))[..., None]).flatten(1)
+        # (C', C, K, K) -> (C', K * K * C)
         result = linear(gathered, weight.permute(0, 2, 3, 1).flatten(1), bias)[: len(chosen)]
-    return result.unflatten(0, around.shape[:-1])
+    return result.unflatten(0, around.shape[:-1])  # (P, C') -> (..., C')
 
 
 def linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``F.linear`` of rows (R, C); many, on a CPU, as 1 x 1 convolutions, of which torch asks oneDNN."""
+    """``F.linear`` of rows (R, C). On CPUs many rows become a 1 x 1 convolution, which torch leaves to oneDNN."""
     if rows.device.type != "cpu" or len(rows) < MANY:
         return F.linear(rows, weight, bias)
     whole = F.pad(rows, (0, 0, 0, -len(rows) % PICTURES)) if len(rows) % PICTURES else rows
+    # (16 L, C) -> (16, L, 1, C) -> (16, C, L, 1)
     pictures = whole.reshape(PICTURES, -1, 1, rows.shape[1]).permute(0, 3, 1, 2)
+    # (16, C', L, 1) -> (16 L, C')
     return pixel_rows(F.conv2d(pictures, weight[:, :, None, None], bias))[: len(rows)]
 
 
 class Linear(nn.Linear):
-    """Of rows, by :func:`linear` where no gradients are wanted: those of narrow layers take longer that way."""
+    """A linear map of rows, by :func:`linear` unless gradients are needed, with which narrow layers lose."""
 
     def forward(self, input: Tensor) -> Tensor:
         """(R, C) -> (R, C')."""
@@ -142,13 +152,13 @@ class Linear(nn.Linear):
 
 
 def take(rows: Tensor, chosen: Tensor) -> Tensor:
-    """Rows (R, C) chosen by number (..., K), those of the last axis added up: (..., C)."""
+    """Rows (R, C) gathered by number (..., K) and summed over the last axis of the numbers: (..., C)."""
     result: Tensor = _Take.apply(rows, chosen.flatten(0, -2))
-    return result.unflatten(0, chosen.shape[:-1])
+    return result.unflatten(0, chosen.shape[:-1])  # (P, C) -> (..., C)
 
 
 class _Take(torch.autograd.Function):
-    """Indexing whose gradient, on CPUs, costs a third of that of torch's own."""
+    """Indexing whose gradient, on CPUs, takes a third of the time of torch's own."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, chosen: Tensor) -> Tensor:
@@ -164,19 +174,19 @@ class _Take(torch.autograd.Function):
 
 @dataclass(frozen=True)
 class Groups:
-    """Rows in the order of their owners: what they have adds up per owner without scattering, always in one order."""
+    """Rows sorted by owner, for sums per owner without scattering, always in the same order."""
 
     order: Tensor
-    """(T,) row numbers, those of each owner together."""
+    """(T,) row numbers, sorted by owner."""
     starts: Tensor
-    """(count,) where each owner's begin."""
+    """(count,) where the rows of each owner begin."""
     weights: Tensor | None
-    """(T,) how much each row counts, in that order; all 1 if None."""
+    """(T,) the weight of each row, in that order; all 1 if None."""
 
     @classmethod
     def of(cls, owner: Tensor, count: int, weights: Tensor | None = None) -> Groups:
-        """From each row's owner (T,), or every one of its owners (T, K), in 0..count-1, and weights (T,)."""
-        owners = owner.flatten()
+        """From the owner of each row (T,), or its K owners (T, K), in 0..count-1, and weights (T,)."""
+        owners = owner.flatten()  # (T, K) -> (T * K,)
         order = torch.argsort(owners, stable=True)
         # torch.bincount would wait for a GPU.
         sizes = owners.new_zeros(count).scatter_add_(0, owners, torch.ones_like(owners))
@@ -184,7 +194,7 @@ class Groups:
         return cls(order, sizes.cumsum(0) - sizes, None if weights is None else weights[order])
 
     def sum(self, rows: Tensor) -> Tensor:
-        """Rows (T, D), times their weights, added up by owner: (count, D)."""
+        """Weighted sums of rows (T, D) by owner: (count, D)."""
         weights = None if self.weights is None else self.weights.to(rows.dtype)
         return F.embedding_bag(self.order, rows, self.starts, mode="sum", per_sample_weights=weights)
 

@@ -1,4 +1,4 @@
-"""Cascaded refinement: pictures grown from coarse to fine under a layout at every scale (Chen & Koltun 2017)."""
+"""Cascaded refinement: a picture grows from coarse to fine under a painted map (Chen & Koltun 2017)."""
 
 from __future__ import annotations
 
@@ -17,40 +17,46 @@ from scenograph.nn.upsampling import UpsampledConv2d, upsampled_conv2d
 
 
 class RefinementModule(nn.Module):
-    """Two 3 x 3 convolutions over the layout and the features of the scale before."""
+    """Two 3 x 3 convolutions over the condition and the features of the previous scale."""
 
     def __init__(
-        self, layout_channels: int, channels_in: int, channels_out: int, normalization: Normalization, activation: str
+        self,
+        condition_channels: int,
+        channels_in: int,
+        channels_out: int,
+        normalization: Normalization,
+        activation: str,
     ) -> None:
         super().__init__()
-        self.layout_channels, self.channels_in = layout_channels, channels_in
+        self.condition_channels, self.channels_in = condition_channels, channels_in
         layers: list[nn.Module] = []
-        for size in (layout_channels + channels_in, channels_out):
+        for size in (condition_channels + channels_in, channels_out):
             layers.append(kaiming_conv(size, channels_out, 3))
             layers += [*normalization_layers(normalization, channels_out), leaky_activation(activation)]
         self.net = nn.Sequential(*layers)
 
-    def forward(self, layout: Tensor, features: Tensor) -> Tensor:
-        """Layout (N, C, H, W) and features (N, Cin, H / 2, W / 2) -> (N, Cout, H, W)."""
+    def forward(self, condition: Tensor, features: Tensor) -> Tensor:
+        """Condition (N, C, H, W) and features (N, Cin, H / 2, W / 2) -> (N, Cout, H, W)."""
         first, *rest = self.net
         assert isinstance(first, nn.Conv2d)
-        to_layout, to_features = first.weight.split([self.layout_channels, self.channels_in], dim=1)
-        x = same_conv2d(layout, to_layout, first.bias) + upsampled_conv2d(features, to_features)
+        # (Cout, C + Cin, 3, 3) -> (Cout, C, 3, 3) and (Cout, Cin, 3, 3)
+        to_condition, to_features = first.weight.split([self.condition_channels, self.channels_in], dim=1)
+        x = same_conv2d(condition, to_condition, first.bias) + upsampled_conv2d(features, to_features)
         for layer in rest:
             x = layer(x)
         return x
 
 
 class RefinementNetwork(nn.Module):
-    """Modules of widths ``dims``, each at twice the resolution of the one before; the last at the layout's."""
+    """Modules of widths ``dims``, each at twice the resolution of the one before, up to the condition's."""
 
     def __init__(
-        self, layout_channels: int, dims: Sequence[int], normalization: Normalization, activation: str
+        self, condition_channels: int, dims: Sequence[int], normalization: Normalization, activation: str
     ) -> None:
         super().__init__()
         widths = [1, *dims]
         self.refinement_modules = nn.ModuleList(
-            RefinementModule(layout_channels, before, after, normalization, activation)
+            RefinementModule(condition_channels, before, after, normalization, activation)
             for before, after in pairwise(widths)
         )
         self.output_conv = nn.Sequential(
@@ -58,14 +64,14 @@ class RefinementNetwork(nn.Module):
         )
         channels_last(self)
 
-    def forward(self, layout: Tensor) -> Tensor:
+    def forward(self, condition: Tensor) -> Tensor:
         """(N, C, H, W) with sides divisible by 2^len(dims) -> picture (N, 3, H, W), unbounded."""
-        height, width = _check_size(layout, len(self.refinement_modules))
-        layout = layout.contiguous(memory_format=torch.channels_last)
-        features = layout.new_zeros((len(layout), 1, height, width))
+        height, width = _check_size(condition, len(self.refinement_modules))
+        condition = condition.contiguous(memory_format=torch.channels_last)
+        features = condition.new_zeros((len(condition), 1, height, width))
         for module in self.refinement_modules:
-            factor = layout.shape[2] // (2 * features.shape[2])
-            features = module(F.avg_pool2d(layout, factor) if factor > 1 else layout, features)
+            factor = condition.shape[2] // (2 * features.shape[2])
+            features = module(F.avg_pool2d(condition, factor) if factor > 1 else condition, features)
         result: Tensor = self.output_conv(features)
         return result
 
@@ -74,42 +80,43 @@ class FoldedRefinement(nn.Module):
     """A trained :class:`RefinementNetwork` for inference: the same pictures, faster.
 
     Batch norms are folded into the convolutions before them. The first convolution of a module is split into the
-    part that sees the layout and the part that sees upsampled features, which needs no upsampling.
+    part that reads the condition and the part that reads upsampled features, which is computed without upsampling.
     """
 
     def __init__(self, network: RefinementNetwork) -> None:
         super().__init__()
-        self.from_layout, self.from_features, self.rest = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
+        self.from_condition, self.from_features, self.rest = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         for module in network.refinement_modules:
             assert isinstance(module, RefinementModule)
             first, *rest = fold_batch_norms(module.net)
             assert isinstance(first, nn.Conv2d)
-            to_layout, to_features = first.weight.split([module.layout_channels, module.channels_in], dim=1)
-            conv = SameConv2d(module.layout_channels, first.out_channels, 3)
-            conv.weight, conv.bias = nn.Parameter(to_layout.clone()), first.bias
-            self.from_layout.append(conv)
+            # (Cout, C + Cin, 3, 3) -> (Cout, C, 3, 3) and (Cout, Cin, 3, 3)
+            to_condition, to_features = first.weight.split([module.condition_channels, module.channels_in], dim=1)
+            conv = SameConv2d(module.condition_channels, first.out_channels, 3)
+            conv.weight, conv.bias = nn.Parameter(to_condition.clone()), first.bias
+            self.from_condition.append(conv)
             self.from_features.append(UpsampledConv2d.of(to_features, None))
             self.rest.append(nn.Sequential(*rest))
         self.output_conv = network.output_conv
         channels_last(self)
 
-    def forward(self, layout: Tensor) -> Tensor:
+    def forward(self, condition: Tensor) -> Tensor:
         """As :meth:`RefinementNetwork.forward`."""
-        _check_size(layout, len(self.rest))
-        pyramid = [layout.contiguous(memory_format=torch.channels_last)]
+        _check_size(condition, len(self.rest))
+        pyramid = [condition.contiguous(memory_format=torch.channels_last)]
         while len(pyramid) < len(self.rest):
             pyramid.insert(0, F.avg_pool2d(pyramid[0], 2))
-        features = self.rest[0](self.from_layout[0](pyramid[0]))  # its features would be zeros
+        features = self.rest[0](self.from_condition[0](pyramid[0]))  # the features it starts from are zeros
         for level in range(1, len(self.rest)):
-            hidden = self.from_features[level](features).add_(self.from_layout[level](pyramid[level]))
+            hidden = self.from_features[level](features).add_(self.from_condition[level](pyramid[level]))
             features = self.rest[level](hidden)
         result: Tensor = self.output_conv(features)
         return result
 
 
-def _check_size(layout: Tensor, levels: int) -> tuple[int, int]:
-    """Half the size of the coarsest features."""
-    height, width = layout.shape[2:]
+def _check_size(condition: Tensor, levels: int) -> tuple[int, int]:
+    """Height and width of the features that the first module starts from. Raises ``UserError`` for impossible sizes."""
+    height, width = condition.shape[2:]
     factor = 2**levels
     if height % factor or width % factor:
         raise UserError(f"picture size {height} x {width}: both sides must be multiples of {factor} for this model")

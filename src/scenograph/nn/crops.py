@@ -23,15 +23,17 @@ def crop_boxes(
     x = x0[:, None] + across * (x1 - x0)[:, None]
     y = y0[:, None] + down * (y1 - y0)[:, None]
     count = len(boxes)
+    # The grid over each box: (B, h, w, 2)
     grid = torch.stack(
         [x[:, None, :].expand(count, height, width), y[:, :, None].expand(count, height, width)], dim=-1
     ).to(features.dtype)
-    # Picture by picture: sampling many boxes of one map as one tall grid avoids a copy of the map per box.
+    # Picture by picture: sampling R boxes of one map as one tall grid avoids a copy of the map per box.
     crops, order = [features.new_zeros((0, features.shape[1], height, width))], []
     for image, rows in enumerate(rows_by_image(box_to_image, len(features))):
         if len(rows):
-            tall = grid[rows].reshape(1, len(rows) * height, width, 2)
+            tall = grid[rows].reshape(1, len(rows) * height, width, 2)  # (R, h, w, 2) -> (1, R * h, w, 2)
             sampled = F.grid_sample(features[image : image + 1], tall, align_corners=align_corners)
+            # (1, C, R * h, w) -> (C, R, h, w) -> (R, C, h, w)
             crops.append(sampled[0].unflatten(1, (len(rows), height)).transpose(0, 1))
             order.append(rows)
     if not order:
@@ -63,16 +65,18 @@ def roi_align(
     crops, order = [features.new_zeros((0, *size, features.shape[1]))], []
     for image, own in enumerate(rows_by_image(box_to_image, len(features))):
         if len(own):
-            lines = down[own].flatten(0, 1) @ rows[image].flatten(1)
+            lines = down[own].flatten(0, 1) @ rows[image].flatten(1)  # (R * h, H) @ (H, W * C) -> (R * h, W * C)
+            # (R * h, W * C) -> (R, h, W, C)
             lines = lines.unflatten(1, (features.shape[3], -1)).unflatten(0, (len(own), size[0]))
-            crops.append(across[own][:, None] @ lines)
+            crops.append(across[own][:, None] @ lines)  # (R, 1, w, W) @ (R, h, W, C) -> (R, h, w, C)
             order.append(own)
     stacked = torch.cat(crops)
+    # (B, h, w, C) -> (B, C, h, w)
     return (stacked[torch.cat(order).argsort()] if order else stacked).permute(0, 3, 1, 2)
 
 
 def _bin_weights(low: Tensor, high: Tensor, bins: int, length: int, sampling_ratio: int) -> Tensor:
-    """How much each feature of an axis counts in each bin of boxes from ``low`` to ``high``: (B, bins, length)."""
+    """The weight of each feature along an axis in each bin of boxes from ``low`` to ``high``: (B, bins, length)."""
     extent = (high - low).clamp(min=1.0)
     counts = torch.full_like(extent, sampling_ratio) if sampling_ratio else torch.ceil(extent / bins)
     most = int(counts.max()) if len(counts) else 1
@@ -83,6 +87,6 @@ def _bin_weights(low: Tensor, high: Tensor, bins: int, length: int, sampling_rat
     places = low[:, None, None] + inside  # (B, bins, samples)
     used = (sample < counts[:, None, None]) & (places >= -1) & (places <= length)
     places = places.clamp(0, length - 1)
-    distance = (places[..., None] - torch.arange(length, device=low.device)).abs()
+    distance = (places[..., None] - torch.arange(length, device=low.device)).abs()  # (B, bins, samples, length)
     weights = (1 - distance).clamp(min=0) * used[..., None]
     return weights.sum(dim=2) / counts[:, None, None]

@@ -73,7 +73,7 @@ def build_cnn(
 
 
 def check_size(network: nn.Module, description: str, size: tuple[int, int]) -> None:
-    """Raise ``UserError`` if pictures of so many pixels, height and width, cannot go through a network."""
+    """Raise ``UserError`` if a network cannot take pictures of a size (height, width)."""
     try:
         with evaluating(network), torch.no_grad():
             network(torch.zeros(1, 3, *size))
@@ -99,7 +99,7 @@ class ImageDiscriminator(nn.Module):
 
 
 class ObjectDiscriminator(nn.Module):
-    """sg2im's D_obj: every object's crop is judged real or fake, and classified."""
+    """sg2im's D_obj: scores every object's crop as real or fake, and classifies it."""
 
     def __init__(
         self,
@@ -129,6 +129,7 @@ class ObjectDiscriminator(nn.Module):
         size = self.object_size
         crops = crop_boxes(images, boxes, object_to_image, size, size, self.align_corners)
         cnn, _, linear = self.discriminator["cnn"].children()
+        # (O, 3, S, S) -> (O, C, h, w) -> (O, C) -> (O, HIDDEN)
         hidden = linear(cnn(crops.contiguous(memory_format=torch.channels_last)).mean(dim=(2, 3)))
         errors = F.cross_entropy(self.discriminator["obj_classifier"](hidden), objects, reduction="none")
         return self.discriminator["real_classifier"](hidden), errors

@@ -28,7 +28,7 @@ class ObjectEmbedding(nn.Module):
 
 
 class AttributeEmbedding(nn.Module):
-    """A vector per attribute, side by side; more than one, or ``mixed``, go through a linear map together."""
+    """Concatenated vectors of attributes, which a linear map mixes if there are several or ``mixed`` is set."""
 
     def __init__(self, sizes: Sequence[int], embedding_dim: int, mixed: bool = False) -> None:
         super().__init__()

@@ -17,7 +17,7 @@ from scenograph.nn.convolution import Groups, Linear
 Pooling = Literal["avg", "sum"]
 MlpNormalization = Literal["none", "batch"]
 TOGETHER = 6144
-"""Triples at once on a CPU, outside of training: what more of them offer does not stay in its cache."""
+"""Triples computed at once on a CPU, outside of training: the results of more of them do not fit its cache."""
 
 
 def mlp(sizes: Sequence[int], normalization: MlpNormalization = "none") -> nn.Sequential:
@@ -34,9 +34,9 @@ def mlp(sizes: Sequence[int], normalization: MlpNormalization = "none") -> nn.Se
 
 
 def in_float32(network: nn.Module, rows: Tensor) -> Tensor:
-    """What a network makes of rows (R, C), under autocast too: bfloat16 has 128 numbers between a half and one.
+    """A network's result for rows (R, C) in float32, even under autocast.
 
-    Boxes on so coarse a grid touch where they should lie beside each other.
+    bfloat16 has only 128 numbers between a half and one: boxes on so coarse a grid touch where they should not.
     """
     with torch.autocast(rows.device.type, enabled=False):
         result: Tensor = network(rows.float())
@@ -44,13 +44,13 @@ def in_float32(network: nn.Module, rows: Tensor) -> Tensor:
 
 
 class Relu(nn.ReLU):
-    """In place; where no gradients are wanted, bfloat16 on CPUs by its bits: torch's own takes four times as long."""
+    """ReLU in place. Without gradients, bfloat16 on CPUs is clamped by its bits, in a quarter of torch's time."""
 
     def __init__(self) -> None:
         super().__init__(inplace=True)
 
     def forward(self, input: Tensor) -> Tensor:
-        """Any shape. Read as a whole number, a bfloat16 is below zero where it is; what is no number becomes zero."""
+        """Any shape. The bits of a negative bfloat16 are a negative integer; NaN with a sign bit becomes zero."""
         if input.dtype != torch.bfloat16 or input.device.type != "cpu" or torch.is_grad_enabled():
             return super().forward(input)
         input.view(torch.int16).clamp_(min=0)
@@ -59,20 +59,20 @@ class Relu(nn.ReLU):
 
 @dataclass(frozen=True)
 class Edges:
-    """The ends of a graph's triples, sorted for the sums that every layer takes: found once for all layers."""
+    """The ends of a graph's triples, sorted once for the sums of all layers."""
 
     ends: Tensor
-    """(T, 2) rows of subjects, and of objects, counted from the number of objects on."""
+    """(T, 2) rows of subjects, and rows of objects plus the number of objects."""
     parts: list[tuple[slice, Groups, Groups, Tensor | None]]
-    """The triples that are done at once: which, by subject, by object, and how much each is believed (T',)."""
+    """For each set of triples computed at once: which, grouped by subject, by object, and their confidences (T',)."""
     appearances: Tensor
-    """(O, 1): in how many triples, or by how much belief, each object is; 1 where it is in none."""
+    """(O, 1): in how many triples each object is, weighted by confidence; 1 where it is in none."""
 
     @classmethod
     def of(cls, rows: Tensor, objects: int, confidence: Tensor | None = None, training: bool = False) -> Edges:
-        """From rows of subjects and objects (T, 2), the number of objects, and beliefs (T,) in [0, 1], all 1 if None.
+        """From the rows of subjects and objects (T, 2) among ``objects``, and confidences (T,) in [0, 1], by default 1.
 
-        In training norms see all triples at once.
+        In training all triples are computed at once, because norms take statistics over them.
         """
         together = TOGETHER if rows.device.type == "cpu" and not training else max(len(rows), 1)
         parts, total = [], torch.zeros((objects, 1), device=rows.device)
@@ -88,11 +88,11 @@ class Edges:
 
 
 class GraphTripleConv(nn.Module):
-    """One layer: every triple proposes new vectors for its three members; an object pools what it is offered.
+    """One layer: every triple computes candidate vectors for its three members; an object pools its candidates.
 
     ``pooling='avg'`` divides by the number of an object's appearances (a self relation counts twice), ``'sum'``
-    does not. Objects in no triple pool a zero vector. With confidences (Herzig, Bar et al., ECCV 2020) triples
-    count as much as they are believed.
+    does not. Objects in no triple pool a zero vector. Triples are weighted by confidence (Herzig, Bar et al., ECCV
+    2020).
     """
 
     def __init__(
@@ -118,49 +118,52 @@ class GraphTripleConv(nn.Module):
             pooled = objects.new_zeros((len(objects), self.hidden_dim))
             return self.net2(pooled), objects.new_zeros((0, self.output_dim))
         as_subject, middle, as_object = self._first_layer(objects, predicates.shape[1])
-        table = torch.cat([as_subject, as_object])
-        offers, to_predicates = [], []
+        table = torch.cat([as_subject, as_object])  # (2 O, hidden_dim)
+        candidates, to_predicates = [], []
         for part, by_subject, by_object, confidence in edges.parts:
-            ends = F.embedding_bag(edges.ends[part], table, mode="sum")
-            # In place, which autocast leaves alone: a new sum would cost twice as much, and more for every new T.
-            offered = self.net1[1:](ends.addmm_(predicates[part].to(ends), middle.T.to(ends)))
-            # Sums over whole rows cost less than copying the parts that are needed.
-            offers.append(by_subject.sum(offered)[:, : self.hidden_dim])
-            offers.append(by_object.sum(offered)[:, -self.hidden_dim :])
-            to_predicate = offered[:, self.hidden_dim : -self.hidden_dim]
-            to_predicates.append(to_predicate if confidence is None else to_predicate * confidence[:, None].to(offered))
-        return self._updated(offers, edges), torch.cat(to_predicates)
+            ends = F.embedding_bag(edges.ends[part], table, mode="sum")  # (T', hidden_dim)
+            # In place, also under autocast: a new tensor would cost twice as much, and more for every new T.
+            outputs = self.net1[1:](ends.addmm_(predicates[part].to(ends), middle.T.to(ends)))
+            # Sums over whole rows (T', 2 hidden_dim + Dout) cost less than copying the parts that are needed.
+            candidates.append(by_subject.sum(outputs)[:, : self.hidden_dim])
+            candidates.append(by_object.sum(outputs)[:, -self.hidden_dim :])
+            to_predicate = outputs[:, self.hidden_dim : -self.hidden_dim]
+            to_predicates.append(to_predicate if confidence is None else to_predicate * confidence[:, None].to(outputs))
+        return self._updated(candidates, edges), torch.cat(to_predicates)
 
     def objects_alone(self, objects: Tensor, predicates: Tensor, kinds: Tensor, edges: Edges) -> Tensor:
-        """The first part of what :meth:`forward` gives, two thirds of its work: (O, Dout). Of layers without norms.
+        """The new objects of :meth:`forward` alone: (O, Dout), in two thirds of the time. For layers without norms.
 
-        Predicates (P, Dp), of which each triple has one of ``kinds`` (T,).
+        Predicates (P, Dp) are those of the vocabulary; each triple has one of ``kinds`` (T,).
         """
         if not edges.parts:
             return self.net2(objects.new_zeros((len(objects), self.hidden_dim)))
         as_subject, middle, as_object = self._first_layer(objects, predicates.shape[1])
-        table = torch.cat([as_subject, as_object, F.linear(predicates, middle)])
+        table = torch.cat([as_subject, as_object, F.linear(predicates, middle)])  # (2 O + P, hidden_dim)
         second, hidden_dim = cast(nn.Linear, self.net1[2]), self.hidden_dim
-        rows = torch.cat([edges.ends, kinds[:, None] + 2 * len(objects)], dim=1)
-        offers = []
+        rows = torch.cat([edges.ends, kinds[:, None] + 2 * len(objects)], dim=1)  # (T, 3)
+        candidates = []
         for part, by_subject, by_object, _ in edges.parts:
-            hidden = self.net1[1](F.embedding_bag(rows[part], table, mode="sum"))
+            hidden = self.net1[1](F.embedding_bag(rows[part], table, mode="sum"))  # (T', hidden_dim)
             for owners, outputs in ((by_subject, slice(hidden_dim)), (by_object, slice(-hidden_dim, None))):
-                offers.append(owners.sum(self.net1[3](F.linear(hidden, second.weight[outputs], second.bias[outputs]))))
-        return self._updated(offers, edges)
+                offered = F.linear(hidden, second.weight[outputs], second.bias[outputs])
+                candidates.append(owners.sum(self.net1[3](offered)))
+        return self._updated(candidates, edges)
 
     def _first_layer(self, objects: Tensor, predicate_dim: int) -> tuple[Tensor, Tensor, Tensor]:
-        """What ``net1``'s first layer makes of each object as a subject, its weights for predicates, and as an object.
+        """The first layer of ``net1``, split by its inputs, so that it is computed once per object, not per triple.
 
-        So it is done once for all triples.
+        Returns:
+            Its outputs for the objects as subjects (O, hidden_dim), its weights for predicates (hidden_dim, Dp), and
+            its outputs for the objects as objects (O, hidden_dim).
         """
         linear, width = cast(nn.Linear, self.net1[0]), objects.shape[1]
         first, middle, last = linear.weight.split([width, predicate_dim, width], dim=1)
         return F.linear(objects, first, linear.bias), middle, F.linear(objects, last)
 
-    def _updated(self, offers: list[Tensor], edges: Edges) -> Tensor:
-        """New vectors of objects from what they are offered, each (O, hidden_dim)."""
-        pooled = functools.reduce(torch.add, offers)
+    def _updated(self, candidates: list[Tensor], edges: Edges) -> Tensor:
+        """New vectors of objects (O, Dout) from sums of candidates, each (O, hidden_dim)."""
+        pooled = functools.reduce(torch.add, candidates)
         if self.pooling == "avg":
             pooled = pooled / edges.appearances.to(pooled.dtype)
         vectors: Tensor = self.net2(pooled)

@@ -17,7 +17,7 @@ ModuleKind = TypeVar("ModuleKind", bound=nn.Module)
 
 
 def normalization_layers(kind: Normalization, channels: int) -> list[nn.Module]:
-    """No or one layer. ``instance`` has neither parameters nor running statistics."""
+    """One layer, or none. ``instance`` has neither parameters nor running statistics."""
     if kind == "batch":
         return [BatchNorm2d(channels)]
     return [nn.InstanceNorm2d(channels)] if kind == "instance" else []
@@ -39,7 +39,7 @@ def channels_last(module: ModuleKind) -> ModuleKind:
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """A module in eval mode for a while: what it does leaves its spectral norms and running statistics as they are."""
+    """Keep a module in eval mode meanwhile, so that its spectral norms and running statistics do not change."""
     training = module.training
     module.eval()
     try:

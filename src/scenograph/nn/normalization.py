@@ -1,4 +1,4 @@
-"""Normalization whose statistics belong to the whole batch, and norms that every object of a layout modulates."""
+"""Batch norms over all processes of a run, and norms that the objects of a layout modulate where they are."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class BatchNorm2d(nn.BatchNorm2d):
         """(N, C, H, W) -> the same shape."""
         if not (self.training and _processes() > 1):
             return super().forward(x)
-        mean, square = moments(x.flatten(2).transpose(1, 2))
+        mean, square = moments(x.flatten(2).transpose(1, 2))  # (N, C, H, W) -> (N, H * W, C)
         scale, offset = self.normalizer(mean, square, x.shape[2] * x.shape[3])
         if self.affine:
             scale, offset = scale * self.weight, offset * self.weight + self.bias
@@ -69,16 +69,17 @@ class LayoutNorm(nn.Module):
         """Features (N, C, H, W), shares (N, H * W, K + 1), styles (N, K, D) -> (N, C, H, W), channels last."""
         height, width = x.shape[2:]
         with torch.autocast(x.device.type, enabled=False):
-            pixels = x.permute(0, 2, 3, 1).flatten(1, 2)
+            pixels = x.permute(0, 2, 3, 1).flatten(1, 2)  # (N, C, H, W) -> (N, H * W, C)
             scale, offset = self.normalizer(pixels)
             gains, shifts = self.modulation(styles.float())
-            # The last plane is 1 everywhere: what every pixel gets, before any object.
+            # The last plane, which is 1 everywhere, keeps pixels as they are: (N, K, C) -> (N, K + 1, C).
             gains = torch.cat([gains, torch.ones_like(gains[:, :1])], dim=1)
             shifts = torch.cat([shifts, torch.zeros_like(gains[:, :1])], dim=1)
             scales, offsets = gains * scale[:, None], gains * offset[:, None] + shifts
             shares = shares.to(pixels.dtype)
+            # (N, H * W, K + 1) @ (N, K + 1, C) -> (N, H * W, C)
             result = (pixels * (shares @ scales.to(pixels.dtype))).baddbmm_(shares, offsets.to(pixels.dtype))
-        return result.unflatten(1, (height, width)).permute(0, 3, 1, 2)
+        return result.unflatten(1, (height, width)).permute(0, 3, 1, 2)  # (N, H * W, C) -> (N, C, H, W)
 
     def normalizer(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Scale and offset (N or 1, C) that normalize features (N, pixels, C)."""
@@ -99,7 +100,7 @@ class _Moments(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, pixels: Tensor) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(pixels)
-        # On CPUs picture by picture, so that what is in between stays in the cache.
+        # On CPUs picture by picture, so that intermediate values stay in the cache.
         parts = pixels.split(1 if pixels.device.type == "cpu" else len(pixels))
         found = [(part.mean(dim=1), part.square().mean(dim=1)) for part in map(Tensor.float, parts)]
         mean, square = (torch.cat(rows) for rows in zip(*found, strict=True))
@@ -119,13 +120,14 @@ def moments(pixels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def pixel_shares(planes: Tensor, height: int, width: int, epsilon: float) -> Tensor:
-    """How much each object counts at each pixel: masks (N, K, H', W') resized and divided by their sum.
+    """The share of each object at each pixel: masks (N, K, H', W') resized and divided by their sum.
 
     Returns (N, height * width, K + 1); the last is 1 everywhere. Where no mask is, all others are 0.
     """
     if planes.shape[2:] != (height, width):
         planes = F.interpolate(planes, (height, width), mode="bilinear")
     shares = planes / (planes.sum(dim=1, keepdim=True) + epsilon)
+    # (N, K + 1, H, W) -> (N, H * W, K + 1)
     return torch.cat([shares, torch.ones_like(shares[:, :1])], dim=1).flatten(2).transpose(1, 2).contiguous()
 
 

@@ -24,11 +24,11 @@ CROP = (8, 8)
 
 @dataclass(frozen=True)
 class Plan:
-    """The published networks of one picture size. Widths in units of ``channels``; a block is (width, halves)."""
+    """The published networks of one picture size. A block is (width, whether it halves the map)."""
 
     trunk: tuple[tuple[int, bool], ...]
     large: int
-    """Trunk blocks before the map of large objects."""
+    """Trunk blocks before the map of large objects. Widths are in units of ``channels``."""
     last: tuple[int, bool]
     """The block on every object's crop."""
     common: tuple[int, bool] | None = None
@@ -38,11 +38,11 @@ class Plan:
     own: tuple[int, bool] | None = None
     """The block that the map of small objects has for itself, before the common one."""
     limit: int = 0
-    """Pixels of a picture of the plan's size: small are objects of which both sides are shorter."""
+    """Objects with both sides shorter than this are small, in pixels of a picture of the plan's size."""
     inclusive: bool = False
-    """Or as long."""
+    """Whether objects as long as the limit are small, too."""
     mean: bool = True
-    """Whether the picture's score is of the mean over pixels, or of their sum."""
+    """Whether the picture's score is computed from the mean over pixels, or from their sum."""
     orthogonal: bool = True
     """Whether weights start orthogonal, or as torch starts them."""
 
@@ -74,7 +74,7 @@ PLANS = {
 class ObjectAwareDiscriminator(nn.Module):
     """Both scores. ``groups`` holds the number of names in each attribute group: attributes are projected too.
 
-    The plan of a larger ``plan_size`` than the pictures' works too: it halves earlier, which costs a fraction.
+    ``plan_size`` may be larger than the pictures: such a plan halves the map earlier, at a fraction of the cost.
     """
 
     def __init__(
@@ -128,12 +128,12 @@ class ObjectAwareDiscriminator(nn.Module):
         x = F.leaky_relu(x, self.slope)
         scores = self.image_score(x.mean(dim=(2, 3)) if plan.mean else x.sum(dim=(2, 3)))[:, 0]
         crops, rows = self._crops(maps, boxes * images.shape[-1], object_to_image, images.shape[-1])
-        features = F.leaky_relu(self.last(crops), self.slope).sum(dim=(2, 3))
-        asked = self.category(objects[rows])
+        features = F.leaky_relu(self.last(crops), self.slope).sum(dim=(2, 3))  # (O, C, h, w) -> (O, C)
+        projection = self.category(objects[rows])
         for group, table in enumerate(self.attributes):
-            asked = asked + table(attributes[rows, group] + 1)
-        judged = self.object_score(features)[:, 0] + (asked * features).sum(dim=1)
-        return scores, torch.empty_like(judged).index_copy(0, rows, judged)
+            projection = projection + table(attributes[rows, group] + 1)
+        object_scores = self.object_score(features)[:, 0] + (projection * features).sum(dim=1)
+        return scores, torch.empty_like(object_scores).index_copy(0, rows, object_scores)
 
     def _crops(self, maps: list[Tensor], pixels: Tensor, owner: Tensor, side: int) -> tuple[Tensor, Tensor]:
         """Features of every object (O, C, 8, 8), small ones first, and which object each is."""
@@ -143,7 +143,7 @@ class ObjectAwareDiscriminator(nn.Module):
             return roi_align(large, pixels, owner, CROP, large.shape[-1] / side), torch.arange(
                 len(owner), device=owner.device
             )
-        # Sides are differences of scaled corners in float32, as in the original, where ties matter.
+        # As in the original, sides are differences of scaled corners in float32, which decides ties.
         sides, limit = (pixels[:, 2:] - pixels[:, :2]).amax(dim=1), plan.limit * side / self.plan_size
         is_small = sides <= limit if plan.inclusive else sides < limit
         crops, rows = [], [is_small.nonzero()[:, 0], (~is_small).nonzero()[:, 0]]

@@ -1,4 +1,4 @@
-"""Compose layouts: paint every object's vector into its box, through its mask (sg2im section 3; spec of its code).
+"""Paint layouts: every object's vector into its box, through its mask (sg2im section 3, and its code).
 
 Sampling only the one-channel mask and combining channels by one matrix product per image costs
 O(objects x pixels) samples; the original samples every channel of every object.
@@ -18,7 +18,7 @@ BOX_SOURCE_SIZE = 8
 
 @dataclass(frozen=True)
 class ObjectCondition:
-    """What generators draw from whose every object has a style of its own; K places for objects, absent ones 0."""
+    """The condition of generators whose objects have a style each, padded with zeros to K objects per picture."""
 
     planes: Tensor
     """(N, K, H, W): the masks of the objects on the canvas."""
@@ -29,7 +29,7 @@ class ObjectCondition:
 
 
 def rows_by_image(owner: Tensor, num_images: int) -> tuple[Tensor, ...]:
-    """The rows of each image, in order, from each row's image (R,). To read their counts once waits once for a GPU."""
+    """The rows of each image, in order, given the image of each row (R,). Waits for a GPU once."""
     counts = torch.bincount(owner, minlength=num_images).tolist()
     return torch.argsort(owner, stable=True).split(counts)
 
@@ -43,17 +43,18 @@ def sample_masks(boxes: Tensor, masks: Tensor, height: int, width: int, align_co
     """
     grid_x, grid_y = _places(boxes, height, width)
     count = len(boxes)
+    # Where each pixel of the canvas lies in the box: (O, H, W, 2)
     grid = torch.stack(
         [grid_x[:, None, :].expand(count, height, width), grid_y[:, :, None].expand(count, height, width)], dim=-1
     )
     sampled = F.grid_sample(masks.float()[:, None], grid, align_corners=align_corners)
-    return sampled[:, 0]
+    return sampled[:, 0]  # (O, 1, H, W) -> (O, H, W)
 
 
 def sample_boxes(boxes: Tensor, height: int, width: int, align_corners: bool = True) -> Tensor:
     """Boxes on the canvas as :func:`sample_masks` of all-ones masks, without sampling: (O, height, width)."""
     across, down = (_constant_profile(places, align_corners) for places in _places(boxes, height, width))
-    return down[:, :, None] * across[:, None, :]
+    return down[:, :, None] * across[:, None, :]  # (O, H, 1) * (O, 1, W)
 
 
 def sample_planes(boxes: Tensor, masks: Tensor, known: Tensor, height: int, width: int) -> Tensor:
@@ -65,7 +66,7 @@ def sample_planes(boxes: Tensor, masks: Tensor, known: Tensor, height: int, widt
 
 
 def stacked(planes: Tensor, object_to_image: Tensor, num_images: int) -> Tensor:
-    """Planes (O, H, W) in 0..1 as opaque things show, the smaller over the larger: each pixel's sum is at most 1.
+    """Planes (O, H, W) in [0, 1] with smaller objects occluding larger ones: the sum at each pixel is at most 1.
 
     The operator "over" of Porter and Duff (Compositing Digital Images, SIGGRAPH 1984), per picture.
     """
@@ -78,24 +79,27 @@ def stacked(planes: Tensor, object_to_image: Tensor, num_images: int) -> Tensor:
     return shown
 
 
-def compose_layout(vectors: Tensor, planes: Tensor, object_to_image: Tensor, num_images: int) -> Tensor:
+def paint_vectors(vectors: Tensor, planes: Tensor, object_to_image: Tensor, num_images: int) -> Tensor:
     """Sum of vector (O, D) times plane (O, H, W) over the objects of each image: (N, D, H, W), channels last.
 
     Objects may come in any order; images without objects are zero.
     """
     height, width = planes.shape[1:]
-    flat = planes.flatten(1).to(vectors.dtype)
+    flat = planes.flatten(1).to(vectors.dtype)  # (O, H, W) -> (O, H * W)
+    # Per image: (H * W, objects) @ (objects, D) -> (H * W, D)
     images = [flat[rows].T @ vectors[rows] for rows in rows_by_image(object_to_image, num_images)]
+    # (N, H * W, D) -> (N, H, W, D) -> (N, D, H, W)
     return torch.stack(images).unflatten(1, (height, width)).permute(0, 3, 1, 2)
 
 
 def box_coordinates(boxes: Tensor, planes: Tensor, object_to_image: Tensor, num_images: int) -> Tensor:
-    """Where pixels lie in the boxes (O, 4) of the objects they show, -1 to 1 across and down: (N, 2, H, W).
+    """Coordinates x, y of each pixel in its object's box (O, 4), from -1 to 1: (N, 2, H, W), channels last.
 
-    Weighted by the objects' planes (O, H, W), zero where there is none; channels last.
+    Summed over objects, weighted by their planes (O, H, W): zero where there is none.
     """
     height, width = planes.shape[1:]
     across, down = _places(boxes, height, width)
+    # (O, H, W, 2) -> (N, H, W, 2) -> (N, 2, H, W)
     weighted = torch.stack([planes * across[:, None, :], planes * down[:, :, None]], dim=3)
     return planes.new_zeros((num_images, height, width, 2)).index_add_(0, object_to_image, weighted).permute(0, 3, 1, 2)
 

@@ -1,4 +1,4 @@
-"""Features of networks trained on ImageNet, whose distances say how alike two pictures look."""
+"""Features of networks trained on ImageNet, whose distances measure how similar two pictures look."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scenograph.nn.convolution import SameConv2d
 
 @dataclass(frozen=True)
 class Stack:
-    """The plan of a stack of convolutions, each followed by a ReLU, with pools between; layers as torchvision counts.
+    """The plan of a stack of convolutions, each followed by a ReLU, and pools. Layers are numbered as in torchvision.
 
     ``convolutions``: layer to (stride, padding). ``levels``: the layers after which features are compared.
     """
@@ -106,6 +106,7 @@ class PerceptualDistance(nn.Module):
     def __init__(self, features: FeatureStack, heads: Sequence[Tensor]) -> None:
         super().__init__()
         self.features = features
+        # (1, C, 1, 1) -> (C,)
         self.heads = nn.ParameterList(nn.Parameter(head.flatten(), requires_grad=False) for head in heads)
         self.register_buffer("shift", torch.tensor([-0.030, -0.088, -0.188]).view(3, 1, 1))
         self.register_buffer("scale", torch.tensor([0.458, 0.448, 0.450]).view(3, 1, 1))
@@ -115,22 +116,24 @@ class PerceptualDistance(nn.Module):
         one, other = (self.features((images - self.shift) / self.scale) for images in (first, second))
         total = first.new_zeros(len(first))
         for head, a, b in zip(self.heads, one, other, strict=True):
-            difference = (_unit(a) - _unit(b)).square() * head[:, None, None]
-            total = total + difference.sum(dim=1).mean(dim=(1, 2))
+            difference = (_unit(a) - _unit(b)).square() * head[:, None, None]  # (N, C, H, W) * (C, 1, 1)
+            total = total + difference.sum(dim=1).mean(dim=(1, 2))  # (N, C, H, W) -> (N,)
         return total
 
 
 def _unit(levels: Tensor) -> Tensor:
+    """Features (N, C, H, W) of unit length at each pixel."""
     return levels / (levels.square().sum(dim=1, keepdim=True).sqrt() + 1e-10)
 
 
 def tensorflow_resize(images: Tensor, side: int) -> Tensor:
-    """Bilinear resize to ``side`` as TensorFlow 1 did it, from corner to corner without half pixels: (N, 3, H, W)."""
+    """Bilinear resize (N, 3, H, W) -> (N, 3, side, side) as in TensorFlow 1, without half-pixel centres."""
     rows, columns = (_tensorflow_weights(length, side).to(images) for length in images.shape[2:])
-    return rows @ images @ columns.T
+    return rows @ images @ columns.T  # (side, H) @ (N, 3, H, W) @ (W, side)
 
 
 def _tensorflow_weights(length: int, side: int) -> Tensor:
+    """The weight of each of ``length`` pixels in each of ``side`` new ones: (side, length)."""
     places = torch.arange(side, dtype=torch.float32) * (length / side)
     before = places.long().clamp(max=length - 1)
     after = (before + 1).clamp(max=length - 1)

@@ -1,6 +1,6 @@
 """Spatially-adaptive normalization, its generator and its discriminator (Park, Liu, Wang, Zhu; CVPR 2019).
 
-A layout is a map of features, or a :class:`LabelMap`, which says of every pixel only which label it has.
+A condition is a map of features, such as painted vectors, or a :class:`LabelMap`, which has one label per pixel.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WIDTHS = (16, 16, 16, 16, 8, 4, 2, 1)
 """Channels before and after each block, in units of ``channels``."""
 SpadeNormKind = Literal["batch", "instance"]
 Reader = Callable[[int, int], nn.Module]
-"""Makes the layer that reads a layout, from a number of channels and a kernel size."""
+"""Makes the layer that reads the condition, given its number of output channels and its kernel size."""
 
 
 @dataclass(frozen=True)
@@ -36,108 +36,116 @@ class NormPlan:
     kind: SpadeNormKind = "batch"
     kernel: int = 3
     hidden: int = 128
-    """Channels between the layout and its gains and shifts."""
+    """Channels between the condition and its gains and shifts."""
 
 
 @dataclass(frozen=True)
 class LabelMap:
-    """A label per pixel (N, H, W) int64; ``count``, one more than the last label, where there is none."""
+    """One label per pixel."""
 
     labels: Tensor
+    """(N, H, W) int64 in 0..count; ``count`` itself marks pixels without a label."""
     count: int
+    """How many labels there are."""
     edges: Tensor | None = None
     """(N, 1, H, W) float32: 1 at the borders of instances."""
     latents: Tensor | None = None
-    """(N, Z) the style to draw in; None leaves it to the seed."""
+    """(N, Z): the style to render in; None leaves it to the seed."""
 
     def resized(self, height: int, width: int) -> LabelMap:
-        """Every pixel takes the label of one of the old ones."""
+        """At another size, by nearest neighbours."""
         size = (height, width)
+        # (N, H, W) -> (N, 1, H, W) -> (N, height, width)
         labels = F.interpolate(self.labels[:, None].float(), size, mode="nearest")[:, 0].long()
         edges = None if self.edges is None else F.interpolate(self.edges, size, mode="nearest")
         return replace(self, labels=labels, edges=edges)
 
     def one_hot(self) -> Tensor:
         """The same as a map of features (N, count [+ 1], H, W), channels last; the last channel holds the edges."""
+        # (N, H, W, count + 1) -> (N, H, W, count) -> (N, count, H, W)
         planes = F.one_hot(self.labels, self.count + 1)[..., : self.count].float().permute(0, 3, 1, 2)
         return planes if self.edges is None else torch.cat([planes, self.edges], dim=1)
 
 
-Layout = Tensor | LabelMap
+ConditionMap = Tensor | LabelMap
 
 
-def resized(layout: Layout, height: int, width: int) -> Layout:
-    """A layout at another size: each pixel as the nearest one was."""
-    if isinstance(layout, LabelMap):
-        return layout.resized(height, width)
-    return F.interpolate(layout, (height, width), mode="nearest")
+def resized(condition: ConditionMap, height: int, width: int) -> ConditionMap:
+    """A condition at another size, by nearest neighbours."""
+    if isinstance(condition, LabelMap):
+        return condition.resized(height, width)
+    return F.interpolate(condition, (height, width), mode="nearest")
 
 
-def neighbourhoods(layout: Layout, kernel: int) -> Neighbourhoods | None:
-    """What repeats in a layout, where it pays to know.
+def neighbourhoods(condition: ConditionMap, kernel: int) -> Neighbourhoods | None:
+    """The kinds of neighbourhoods in a condition; None where finding them costs more than it saves.
 
-    Gradients of all alike pixels then reach one of them: right for what a layout was painted with, not for where.
+    The gradients of equal pixels are then summed at one of them. That is exact for the vectors that a condition was
+    painted with, but not for the boxes and masks they were painted through.
     """
-    pixels = layout.labels if isinstance(layout, LabelMap) else layout[:, 0]
-    # On GPUs a convolution costs less than finding out how many kinds there are, which waits for the device.
+    pixels = condition.labels if isinstance(condition, LabelMap) else condition[:, 0]
+    # On GPUs a convolution costs less than counting the kinds, for which the CPU has to wait.
     if pixels.device.type != "cpu" or pixels[0].numel() < SMALLEST:
         return None
-    if isinstance(layout, LabelMap):
-        keys = layout.labels if layout.edges is None else 2 * layout.labels + layout.edges[:, 0].long()
-        return Neighbourhoods.find(keys, kernel, layout.count * (1 if layout.edges is None else 2))
+    if isinstance(condition, LabelMap):
+        keys = condition.labels if condition.edges is None else 2 * condition.labels + condition.edges[:, 0].long()
+        return Neighbourhoods.find(keys, kernel, condition.count * (1 if condition.edges is None else 2))
     generator = torch.Generator().manual_seed(0)
-    directions = torch.rand(layout.shape[1], generator=generator, dtype=torch.float64) + 0.5
-    # Alike features have alike sums, which a matrix product would round as it likes; zero, as no features, is outside.
-    sums = (layout.detach().permute(0, 2, 3, 1) * directions).sum(dim=3)
+    directions = torch.rand(condition.shape[1], generator=generator, dtype=torch.float64) + 0.5
+    # Equal features have bitwise equal sums, unlike in a matrix product. The key beyond the border is that of zeros.
+    sums = (condition.detach().permute(0, 2, 3, 1) * directions).sum(dim=3)  # (N, D, H, W) -> (N, H, W)
     return Neighbourhoods.find(sums.view(torch.int64), kernel, 0)
 
 
 class FeatureConv2d(SameConv2d):
     """A convolution of a map of features."""
 
-    def around(self, layout: Tensor, pixels: Tensor) -> Tensor:
-        """At some pixels only, given the numbers of the pixels around each (V, K * K): (V, C')."""
-        return convolve_around(layout.permute(0, 2, 3, 1).flatten(0, 2), pixels, self.weight, self.bias)
+    def around(self, condition: Tensor, pixels: Tensor) -> Tensor:
+        """At V pixels only, given the numbers of the pixels around each (V, K * K): (V, C')."""
+        rows = condition.permute(0, 2, 3, 1).flatten(0, 2)  # (N, D, H, W) -> (N * H * W, D)
+        return convolve_around(rows, pixels, self.weight, self.bias)
 
 
 class LabelConv2d(nn.Conv2d):
-    """A convolution of a label map's features, its sides kept, that looks labels up instead of multiplying by ones.
+    """A convolution of one-hot labels that keeps the sides, by looking up weights instead of multiplying by ones.
 
-    A pixel of hundreds of channels of which one is 1 costs as many additions as the kernel has taps.
+    However many labels there are, a pixel costs one addition per tap of the kernel and output channel.
     """
 
     def __init__(self, count: int, edges: bool, channels_out: int, kernel: int) -> None:
         super().__init__(count + edges, channels_out, kernel, padding=kernel // 2)
         self.count = count
 
-    def forward(self, layout: LabelMap) -> Tensor:  # type: ignore[override]
+    def forward(self, condition: LabelMap) -> Tensor:  # type: ignore[override]
         """(N, H, W) labels -> (N, C', H, W), channels last."""
-        around = windows(layout.labels, self.kernel_size[0], self.count)
+        around = windows(condition.labels, self.kernel_size[0], self.count)
+        # (N, H, W, K * K) -> (N * H * W, K * K) -> (N * H * W, C') -> (N, C', H, W)
         sums = self._look_up(around.flatten(0, 2)).unflatten(0, around.shape[:3]).permute(0, 3, 1, 2)
-        if layout.edges is None:
+        if condition.edges is None:
             return sums
-        return sums + F.conv2d(layout.edges, self.weight[:, self.count :], padding=self.padding)
+        return sums + F.conv2d(condition.edges, self.weight[:, self.count :], padding=self.padding)
 
-    def around(self, layout: LabelMap, pixels: Tensor) -> Tensor:
-        """At some pixels only, given the numbers of the pixels around each (V, K * K): (V, C')."""
-        sums = self._look_up(F.pad(layout.labels.flatten(), (0, 1), value=self.count)[pixels])
-        if layout.edges is None:
+    def around(self, condition: LabelMap, pixels: Tensor) -> Tensor:
+        """At V pixels only, given the numbers of the pixels around each (V, K * K): (V, C')."""
+        # (N, H, W) -> (N * H * W + 1,) -> (V, K * K) -> (V, C')
+        sums = self._look_up(F.pad(condition.labels.flatten(), (0, 1), value=self.count)[pixels])
+        if condition.edges is None:
             return sums
-        edges = F.pad(layout.edges.flatten(), (0, 1))[pixels]
-        return sums + edges @ self.weight[:, self.count].flatten(1).T
+        edges = F.pad(condition.edges.flatten(), (0, 1))[pixels]
+        return sums + edges @ self.weight[:, self.count].flatten(1).T  # (V, K * K) @ (K * K, C')
 
     def _look_up(self, labels: Tensor) -> Tensor:
         """Labels around pixels (V, K * K) -> (V, C')."""
-        # One table per tap; its last row is for pixels without a label, and those beyond the border.
-        taps = self.weight[:, : self.count].permute(2, 3, 1, 0).flatten(0, 1)
-        table = F.pad(taps, (0, 0, 0, 1)).flatten(0, 1)
+        # One table per tap. Its last row is for pixels without a label and beyond the border.
+        taps = self.weight[:, : self.count].permute(2, 3, 1, 0).flatten(0, 1)  # (C', count, K, K) -> (K * K, count, C')
+        table = F.pad(taps, (0, 0, 0, 1)).flatten(0, 1)  # (K * K, count + 1, C') -> (K * K * (count + 1), C')
         rows = labels + torch.arange(labels.shape[1], device=labels.device) * (self.count + 1)
         sums = F.embedding_bag(rows, table, mode="sum")
         return sums if self.bias is None else sums + self.bias
 
 
 def check_sides(height: int, width: int, upsampling: Upsampling, norm: SpadeNormKind) -> None:
-    """Raise ``ValueError`` for sides of pictures that a generator cannot begin with."""
+    """Raise ``ValueError`` for picture sides that a generator cannot render."""
     factor = 2 ** DOUBLINGS[upsampling]
     for side in (height, width):
         if side < factor or side % factor:
@@ -150,7 +158,7 @@ def check_sides(height: int, width: int, upsampling: Upsampling, norm: SpadeNorm
 
 
 class SpadeNorm(nn.Module):
-    """A norm without parameters, then ``x * (1 + gain) + shift``, both read off the layout by two convolutions."""
+    """A norm without parameters, then ``x * (1 + gain) + shift``, which two convolutions compute from the condition."""
 
     def __init__(self, channels: int, plan: NormPlan) -> None:
         super().__init__()
@@ -158,15 +166,15 @@ class SpadeNorm(nn.Module):
         if plan.kind == "instance":
             self.norm = nn.InstanceNorm2d(channels)
         self.shared: Any = plan.read(plan.hidden, plan.kernel)
-        # Gains and shifts side by side: one convolution instead of two.
+        # One convolution computes gains and shifts, side by side.
         self.modulation = SameConv2d(plan.hidden, 2 * channels, plan.kernel)
 
-    def forward(self, x: Tensor, layout: Layout, repeats: Neighbourhoods | None = None) -> Tensor:
-        """Features (N, C, H, W), a layout of the same size, and what repeats in it -> (N, C, H, W)."""
+    def forward(self, x: Tensor, condition: ConditionMap, repeats: Neighbourhoods | None = None) -> Tensor:
+        """Features (N, C, H, W), a condition of the same size, and its repeats -> (N, C, H, W)."""
         if repeats is None:
-            gain, shift = self.modulation(F.relu(self.shared(layout), inplace=True)).chunk(2, dim=1)
+            gain, shift = self.modulation(F.relu(self.shared(condition), inplace=True)).chunk(2, dim=1)
             return torch.addcmul(shift, self.norm(x), 1 + gain)
-        hidden = F.relu(self.shared.around(layout, repeats.near), inplace=True)
+        hidden = F.relu(self.shared.around(condition, repeats.near), inplace=True)
         gain, shift = convolve_around(hidden, repeats.far, self.modulation.weight, self.modulation.bias).chunk(2, dim=1)
         return torch.addcmul(repeats.spread(shift), self.norm(x), repeats.spread(1 + gain))
 
@@ -186,16 +194,16 @@ class SpadeBlock(nn.Module):
             self.norm_shortcut = SpadeNorm(channels_in, plan)
             self.shortcut = conv(channels_in, channels_out, 1, bias=False)
 
-    def forward(self, x: Tensor, layout: Layout, repeats: Neighbourhoods | None = None) -> Tensor:
-        """Features (N, C, H, W), a layout of the same size, and what repeats in it -> (N, C', H, W)."""
-        kept = self.shortcut(self.norm_shortcut(x, layout, repeats)) if self.learnt else x
-        hidden = self.conv1(F.leaky_relu(self.norm1(x, layout, repeats), SLOPE, inplace=True))
-        result: Tensor = kept + self.conv2(F.leaky_relu(self.norm2(hidden, layout, repeats), SLOPE, inplace=True))
+    def forward(self, x: Tensor, condition: ConditionMap, repeats: Neighbourhoods | None = None) -> Tensor:
+        """Features (N, C, H, W), a condition of the same size, and its repeats -> (N, C', H, W)."""
+        kept = self.shortcut(self.norm_shortcut(x, condition, repeats)) if self.learnt else x
+        hidden = self.conv1(F.leaky_relu(self.norm1(x, condition, repeats), SLOPE, inplace=True))
+        result: Tensor = kept + self.conv2(F.leaky_relu(self.norm2(hidden, condition, repeats), SLOPE, inplace=True))
         return result
 
 
 class SpadeGenerator(nn.Module):
-    """From the layout at its smallest (or from ``latent_size`` random numbers) to pictures, doubling between blocks.
+    """From the condition at its smallest size, or from latents, to pictures; the map doubles between blocks.
 
     ``start`` is the height and width it begins with, which only latents need to know.
     """
@@ -219,15 +227,16 @@ class SpadeGenerator(nn.Module):
         self.blocks = nn.ModuleList(SpadeBlock(before, after, plan, spectral) for before, after in pairwise(widths))
         self.last = nn.Conv2d(widths[-1], 3, 3, padding=1)
 
-    def forward(self, layout: Layout, height: int, width: int, latents: Tensor | None = None) -> Tensor:
-        """A layout of the picture's size, and latents (N, Z) -> pictures (N, 3, height, width) in [-1, 1].
+    def forward(self, condition: ConditionMap, height: int, width: int, latents: Tensor | None = None) -> Tensor:
+        """A condition of the picture's size, and latents (N, Z) -> pictures (N, 3, height, width) in [-1, 1].
 
-        A layout that is itself learnt, pixel by pixel, has its true gradient; one that was painted has a gradient whose
-        sums over alike pixels are true (see :func:`neighbourhoods`).
+        The gradient of a condition that is a leaf, learnt pixel by pixel, is exact. In that of a painted one, only the
+        sums over equal pixels are (see :func:`neighbourhoods`).
         """
-        learnt = isinstance(layout, Tensor) and layout.is_leaf and layout.requires_grad
+        learnt = isinstance(condition, Tensor) and condition.is_leaf and condition.requires_grad
         rows, columns = (side >> DOUBLINGS[self.upsampling] for side in (height, width))
-        at = resized(layout, rows, columns)
+        at = resized(condition, rows, columns)
+        # With latents: (N, Z) -> (N, C * h * w) -> (N, C, h, w)
         x = self.first(latents).unflatten(1, (-1, *self.start)) if self.from_latents else self.first(at)
         repeats = None
         # The two blocks in the middle share one size, unless there are more doublings.
@@ -237,14 +246,14 @@ class SpadeGenerator(nn.Module):
                 rows, columns = 2 * rows, 2 * columns
                 x = F.interpolate(x, scale_factor=2.0, mode="nearest")
                 # Once per size, not once per norm.
-                at = resized(layout, rows, columns) if rows < height else layout
+                at = resized(condition, rows, columns) if rows < height else condition
                 repeats = None if learnt else neighbourhoods(at, self.kernel)
             x = block(x, at, repeats)
         return torch.tanh(self.last(F.leaky_relu(x, SLOPE)))
 
 
 class StyleEncoder(nn.Module):
-    """A picture to the mean and log variance of the latents that a generator would draw it from (appendix A)."""
+    """A picture to the mean and log variance of its style: the latents of a generator (appendix A)."""
 
     SIDE = 256
 
@@ -264,7 +273,8 @@ class StyleEncoder(nn.Module):
             x = F.interpolate(images, (self.SIDE, self.SIDE), mode="bilinear")
         for convolution in self.convolutions:
             x = F.leaky_relu(F.instance_norm(convolution(x)), SLOPE)
-        return self.mean(x.flatten(1)), self.log_variance(x.flatten(1))
+        rows = x.flatten(1)  # (N, C, 4, 4) -> (N, 16 C)
+        return self.mean(rows), self.log_variance(rows)
 
 
 class PatchDiscriminator(nn.Module):
@@ -290,7 +300,7 @@ class PatchDiscriminator(nn.Module):
 
 
 class MultiScaleDiscriminator(nn.Module):
-    """Patch discriminators of the input, of its half, and so on (Wang et al. 2018)."""
+    """Patch discriminators of the input, of the input at half size, and so on (Wang et al. 2018)."""
 
     def __init__(self, channels_in: int, channels: int = 64, scales: int = 2, layers: int = 4) -> None:
         super().__init__()

@@ -16,7 +16,7 @@ from scenograph.nn.convolution import same_conv2d
 
 
 class SpectralLayer(nn.Module):
-    """Mixed into a layer: its weight (out, ...) as a matrix (out, rest), with the vectors of its power iteration."""
+    """Mixed into a layer: normalizes its weight (out, ...) as a matrix (out, rest), by power iteration."""
 
     weight: Tensor
     weight_u: Tensor
@@ -37,7 +37,7 @@ class SpectralLayer(nn.Module):
         self.weight_u.copy_(F.normalize(matrix @ v, dim=0, eps=self.epsilon))
         if self.weight.ndim == 4:
             height, width = self.weight.shape[2:]
-            v = v.view(height, width, -1).permute(2, 0, 1).flatten()
+            v = v.view(height, width, -1).permute(2, 0, 1).flatten()  # (K, K, C) -> (C * K * K,)
         self.weight_v.copy_(v)
 
     def normalized_weight(self) -> Tensor:
@@ -53,19 +53,19 @@ class SpectralLayer(nn.Module):
         if self.weight.ndim < 4:
             return divided
         rows, columns, height, width = self.weight.shape
-        return divided.view(rows, height, width, columns).permute(0, 3, 1, 2)
+        return divided.view(rows, height, width, columns).permute(0, 3, 1, 2)  # (C', K * K * C) -> (C', C, K, K)
 
     def _matrix(self) -> tuple[Tensor, Tensor]:
-        """The weight as a matrix with columns as they lie in memory (channels last), and v in the same order."""
+        """The weight as a matrix in the order of memory (channels last), and v in the same order."""
         if self.weight.ndim < 4:
             return self.weight, self.weight_v.clone()
         columns, height, width = self.weight.shape[1:]
-        v = self.weight_v.view(columns, height, width).permute(1, 2, 0).flatten().clone()
-        return self.weight.permute(0, 2, 3, 1).flatten(1), v
+        v = self.weight_v.view(columns, height, width).permute(1, 2, 0).flatten().clone()  # (C, K, K) -> (K * K * C,)
+        return self.weight.permute(0, 2, 3, 1).flatten(1), v  # (C', C, K, K) -> (C', K * K * C)
 
 
 class _Divided(torch.autograd.Function):
-    """A matrix by its spectral norm u W v. The gradient takes three passes over it; autograd's own takes eight."""
+    """A matrix divided by its spectral norm u W v. The gradient takes three passes over it, autograd's own eight."""
 
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, u: Tensor, v: Tensor) -> Tensor:
@@ -83,7 +83,7 @@ class _Divided(torch.autograd.Function):
 
 
 class SpectralConv2d(SpectralLayer, nn.Conv2d):
-    """A convolution. Called with a ``factor``, it gives that many times its output, at no cost: the weight is small."""
+    """A convolution. A ``factor`` scales its output, at little cost: the weight and bias are scaled instead."""
 
     def __init__(self, *arguments: Any, epsilon: float = 1e-12, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -125,7 +125,7 @@ class SpectralEmbedding(SpectralLayer, nn.Embedding):
 
 
 def fold_spectral_norms(module: nn.Module) -> None:
-    """Divide every spectral layer's weight by its norm once and for all; for inference."""
+    """Replace the weight of every spectral layer by the normalized one, for inference."""
     for layer in module.modules():
         if isinstance(layer, SpectralLayer):
             layer.weight = nn.Parameter(layer.eval().normalized_weight().detach(), requires_grad=False)

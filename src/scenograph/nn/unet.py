@@ -39,6 +39,7 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         """X (N, Cin, H, W), time (N, time_size) -> (N, Cout, H, W)."""
         h = self.conv1(F.silu(self.norm1(x)))
+        # (N, 2 Cout) -> (N, Cout, 1, 1) twice
         scale, shift = self.time(time)[:, :, None, None].chunk(2, dim=1)
         h = self.conv2(F.silu(self.norm2(h) * (1 + scale) + shift))
         return self.skip(x) + h
@@ -58,7 +59,9 @@ class SelfAttention2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W)."""
         n, c, h, w = x.shape
+        # (N, 3 C, H, W) -> (N, 3, heads, C / heads, H * W) -> (N, heads, H * W, C / heads) for each of q, k, v
         q, k, v = self.qkv(self.norm(x)).reshape(n, 3, self.heads, c // self.heads, h * w).transpose(-1, -2).unbind(1)
+        # (N, heads, H * W, C / heads) -> (N, heads, C / heads, H * W) -> (N, C, H, W)
         mixed = F.scaled_dot_product_attention(q, k, v).transpose(-1, -2).reshape(n, c, h, w)
         return x + self.out(mixed)
 

@@ -48,8 +48,8 @@ def check_names(
     if image is not None:
         check_model_names("image", image, scenes, refine)
     if layout is not None:
-        asked = [without_unknown_attributes(scene, layout.vocabulary) for scene in scenes if is_open(scene)]
-        check_model_names("layout", layout, asked, refine, f"; {remedy}")
+        unplaced = [without_unknown_attributes(scene, layout.vocabulary) for scene in scenes if is_open(scene)]
+        check_model_names("layout", layout, unplaced, refine, f"; {remedy}")
 
 
 def check_model_names(

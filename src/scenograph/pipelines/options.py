@@ -18,7 +18,7 @@ from scenograph.errors import UserError, rule_and_value, suggest
 class GenerateOptions(BaseModel):
     """How pictures are generated, apart from models, scenes and seeds. A description is the option's help text.
 
-    The ``reason`` of an option says why pictures that were generated with other values of it cannot be compared; an
+    The ``reason`` of an option explains why pictures that were generated with other values of it cannot be compared; an
     option without one belongs to the model that is measured, not to the way it is measured.
     """
 

@@ -189,11 +189,11 @@ class Pipeline:
         chosen = self.options.changed(**options)
         read, wanted = self.read(scenes, chosen.refine), list(seeds)
         request = Request(read, wanted, self.names, chosen, digests=self.digests(chosen.style))
-        asked = [(scene, seed) for scene in read for seed in wanted]
-        encoding = self.encode_pairs([scene for scene, _ in asked], [seed for _, seed in asked], **options)
+        pairs = [(scene, seed) for scene in read for seed in wanted]
+        encoding = self.encode_pairs([scene for scene, _ in pairs], [seed for _, seed in pairs], **options)
         images = [
             RecordedImage.of(image, request.record(*pair))
-            for image, pair in zip(self.render(encoding), asked, strict=True)
+            for image, pair in zip(self.render(encoding), pairs, strict=True)
         ]
         return Generation(images, encoding.scenes, encoding.seeds, request)
 

@@ -41,10 +41,10 @@ class Request:
     stem: str | None = None
     """Of file names."""
     digests: dict[str, str] = field(default_factory=dict)
-    """Checksums of the layout model, the image model and the style, by which a picture knows what made it."""
+    """Checksums of the layout model, the image model and the style, which identify what made a picture."""
 
     def record(self, scene: Scene, seed: int) -> str:
-        """What the picture of a scene and a seed says about its making, as JSON."""
+        """The record of the picture of a scene and a seed, as JSON."""
         return json.dumps({"scene": scene.to_dict(), "seed": seed, **self._common()})
 
     def sheet_record(self) -> str:
@@ -66,7 +66,7 @@ class Request:
 
 @dataclass(frozen=True)
 class PlannedPicture:
-    """A picture that a request asks for."""
+    """One picture of a request."""
 
     scene: Scene
     seed: int
@@ -77,7 +77,7 @@ class PlannedPicture:
 
 
 class _Record(BaseModel):
-    """What a picture, which may be anybody's, says about its making, besides its options."""
+    """The record in a picture of any origin, besides its options."""
 
     scene: dict[str, Any]
     seed: NonNegativeInt

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """Where weights are, how their SHA-256 begins (as their publishers tell it), and how large they are."""
+    """Where weights are, how their published SHA-256 begins, and how large they are."""
 
     url: str
     sha256: str
@@ -54,7 +54,7 @@ PERCEPTUAL: dict[str, tuple[Stack, str]] = {"alex": (ALEXNET, "alexnet"), "vgg":
 
 
 def load_vgg19(path: Path | None = None) -> FeatureStack:
-    """VGG19 up to relu5_1. Raises ``UserError`` if the file cannot be had or does not hold its weights."""
+    """VGG19 up to relu5_1. Raises ``UserError`` if the file cannot be obtained or does not hold its weights."""
     return _stack(VGG19, "vgg19", path)
 
 
@@ -84,7 +84,7 @@ def load_inception(path: Path | None = None) -> Inception:
 def weights_file(name: str) -> Path:
     """The file of published weights in torch's cache, downloaded and verified if it is not there yet.
 
-    Raises ``UserError`` that says which file to put where if it cannot be downloaded.
+    Raises ``UserError``, naming the file and where to put it, if it cannot be downloaded.
     """
     wanted = WEIGHTS[name]
     file = make_folder(Path(hub.get_dir()) / "checkpoints") / (wanted.name or Path(wanted.url).name)

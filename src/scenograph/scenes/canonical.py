@@ -1,6 +1,6 @@
-"""Graphs that mean the same: what relations imply, the fewest that say as much, and the relations that boxes show.
+"""Equivalent graphs: what relations imply, the fewest that imply all others, and the relations that boxes show.
 
-Pure algebra, without any chance: the sampled part of canonical scene graphs is in :mod:`scenograph.models.wsgc`.
+All of it is deterministic; the sampled part of canonical scene graphs is in :mod:`scenograph.models.wsgc`.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from scenograph.scenes.text import relation_to_text
 from scenograph.scenes.vocabulary import Vocabulary
 
 LOCATIONS = ("below", "above", "left of", "right of", "inside", "surrounding")
-"""What :func:`location_relations` can say, in the order it says it."""
+"""The predicates of :func:`location_relations`, in the order of its result."""
 
 NAMED = 5
-"""Of the relations that a warning is about, as many are named."""
+"""Relations that a warning names at most."""
 
 FARTHEST = 0.9
-"""Of edges that lead back, those more than this part as far as the farthest are taken out together."""
+"""Backward edges longer than this fraction of the longest one are removed together."""
 
 log = logging.getLogger(__name__)
 
 
 def with_locations(vocabulary: Vocabulary) -> Vocabulary:
-    """The names, and the predicates of location graphs that they lack, at the end."""
+    """A vocabulary with the predicates of location graphs that it lacks added at the end."""
     return replace(vocabulary, predicates=tuple(dict.fromkeys((*vocabulary.predicates, *LOCATIONS))))
 
 
 def closure(adjacency: Tensor) -> Tensor:
     """The transitive closures of graphs (..., n, n) bool; in a cycle every member also reaches itself."""
     reached = adjacency.float()
-    rounds = max(adjacency.shape[-1] - 1, 1).bit_length()  # each doubles the length of the ways that count
+    rounds = max(adjacency.shape[-1] - 1, 1).bit_length()  # each doubles the length of the paths that count
     for _ in range(rounds):
         reached = (reached @ reached + reached).clamp_(max=1)
     return reached > 0
@@ -59,7 +59,7 @@ def reduction(adjacency: Tensor) -> Tensor:
 
 
 def redundant(edges: Tensor, reached: Tensor) -> Tensor:
-    """The edges of graphs (..., n, n) bool that others imply, given their closures: those past a stop in between.
+    """The edges of graphs (..., n, n) bool that longer paths imply, given the graphs' closures.
 
     Without them the closures are the same. Edges within a cycle, which contradict each other, are not among them.
     """
@@ -68,11 +68,11 @@ def redundant(edges: Tensor, reached: Tensor) -> Tensor:
 
 
 def outvoted(votes: Tensor) -> Tensor:
-    """The edges of graphs (..., n, n) bool that close cycles and that others contradict more than they do others.
+    """The edges of graphs (..., n, n) bool that close cycles and that the others outvote.
 
-    ``votes`` (..., n, n) counts how often each edge is stated. Least squares gives each member of a cycle a place in a
-    row, every vote asking for one step forward (statistical ranking: Jiang, Lim, Yao and Ye 2011). Edges that lead back
-    farthest go, until none leads back: what then is left of cycles, nothing tells right from wrong.
+    ``votes`` (..., n, n) counts how often each edge is stated. Least squares ranks the members of a cycle so that each
+    edge leads about one place forward, weighted by its votes (statistical ranking: Jiang, Lim, Yao and Ye 2011). The
+    edges that lead farthest backward are removed until none leads backward; the cycles that remain are undecided.
     """
     edges = votes > 0
     while True:
@@ -80,11 +80,11 @@ def outvoted(votes: Tensor) -> Tensor:
         cyclic = edges & reached.mT
         if not cyclic.any():
             break
-        asked = (votes * cyclic).double()
-        both = asked + asked.mT
+        weights = (votes * cyclic).double()
+        both = weights + weights.mT
         same = (reached & reached.mT | torch.eye(edges.shape[-1], dtype=torch.bool, device=edges.device)).double()
-        equations = torch.diag_embed(both.sum(dim=-1)) - both + same  # places of what hangs together sum to nothing
-        places = torch.linalg.solve(equations, asked.sum(dim=-2) - asked.sum(dim=-1))
+        equations = torch.diag_embed(both.sum(dim=-1)) - both + same  # the places in each cycle sum to 0
+        places = torch.linalg.solve(equations, weights.sum(dim=-2) - weights.sum(dim=-1))
         steps = torch.where(cyclic, places[..., None, :] - places[..., :, None], 0.0)
         farthest = steps.amin(dim=(-2, -1), keepdim=True)
         wrong = cyclic & (steps < -1e-6) & (steps < FARTHEST * farthest)
@@ -95,7 +95,7 @@ def outvoted(votes: Tensor) -> Tensor:
 
 
 def agreed(scenes: Sequence[Scene], say: bool = True) -> list[Scene]:
-    """Scenes without relations that the others outvote; says which, and which contradict each other undecided."""
+    """Scenes without relations that others outvote. With ``say``, warns of them and of undecided contradictions."""
     result = []
     for scene, where in with_places(scenes):
         left_out, undecided = contradictions(scene.relations)
@@ -113,9 +113,9 @@ def agreed(scenes: Sequence[Scene], say: bool = True) -> list[Scene]:
 
 
 def contradictions(relations: Sequence[Relation]) -> tuple[list[int], list[int]]:
-    """The places of spatial relations that the others outvote, and of those that contradict each other undecided.
+    """The numbers of spatial relations that others outvote, and of those whose contradictions are undecided.
 
-    Considered is each predicate, with its converse, by itself.
+    Each predicate is considered together with its converse, and apart from all others.
     """
     forwards = [_forward(relation, CONVERSES) for relation in relations]
     names, votes = _spatial_votes(forwards)
@@ -130,7 +130,7 @@ def contradictions(relations: Sequence[Relation]) -> tuple[list[int], list[int]]
 
 
 def turned(relation: Relation) -> Relation | None:
-    """The same, said the other way round; None where no converse is known."""
+    """The same relation from the object's side; None where no converse is known."""
     converse = CONVERSES.get(relation.predicate)
     return None if converse is None else Relation(relation.object, converse, relation.subject)
 
@@ -138,8 +138,8 @@ def turned(relation: Relation) -> Relation | None:
 def complete(relations: Collection[Relation], predicates: Collection[str] = CONVERSES) -> list[Relation]:
     """Relations and all that the spatial ones among them imply, converses included; each once, sorted.
 
-    ``predicates`` are the names that may be used. The canonical form of a graph (Herzig et al. 2020): graphs that mean
-    the same become the same, if they contradict nothing.
+    ``predicates`` are the names that may be used. This is the canonical form of a graph (Herzig et al. 2020):
+    equivalent graphs without contradictions become equal.
     """
     converses = {said for said in map(turned, relations) if said is not None and said.predicate in predicates}
     both = _sorted({*relations, *converses})
@@ -147,16 +147,16 @@ def complete(relations: Collection[Relation], predicates: Collection[str] = CONV
 
 
 def fewest(relations: Iterable[Relation], predicates: Collection[str] = CONVERSES) -> list[Relation]:
-    """The fewest relations that say as much, sorted: spatial ones one way round and without those that others imply.
+    """The fewest relations that imply all others, sorted: without converses, and without relations that others imply.
 
-    They are left of, above, inside and so on (:data:`~scenograph.scenes.geometry.MEASURES`), rather than the converse,
-    where ``predicates`` has these names.
+    Of each pair of converses the one in :data:`~scenograph.scenes.geometry.MEASURES` is used, such as left of, above or
+    inside, where ``predicates`` has it.
     """
     return minimal(_sorted({_forward(relation, predicates) for relation in relations}))
 
 
 def implied(relations: Sequence[Relation]) -> list[Relation]:
-    """What spatial relations imply by transitivity, beyond themselves: left of what is left of, and so on."""
+    """The further relations that spatial ones imply by transitivity."""
     names, votes = _spatial_votes(relations)
     edges = votes > 0
     more = closure(edges) & ~edges & ~torch.eye(edges.shape[-1], dtype=torch.bool)
@@ -164,7 +164,7 @@ def implied(relations: Sequence[Relation]) -> list[Relation]:
 
 
 def minimal(relations: Sequence[Relation]) -> list[Relation]:
-    """The relations without spatial ones that others imply; what contradicts itself stays."""
+    """The relations without spatial ones that others imply; contradictory ones stay."""
     names, votes = _spatial_votes(relations)
     edges = votes > 0
     gone = dict(zip(names, redundant(edges, closure(edges)).tolist(), strict=True))
@@ -174,8 +174,8 @@ def minimal(relations: Sequence[Relation]) -> list[Relation]:
 def location_relations(boxes: Sequence[Box], centres: Sequence[tuple[float, float]]) -> list[Relation]:
     """The minimal location graph over all ordered pairs, as Canonical Sg2Im's loaders make it.
 
-    Centres decide left, right, above and below, both axes for every pair. What its code calls inside and
-    surrounding compares upper left corners and middles of boxes, not far corners: kept as published.
+    Centres decide left, right, above and below, both axes for every pair. For inside and surrounding the published code
+    compares upper left corners and middles of boxes instead of opposite corners, which is kept.
     """
     if not boxes:
         return []
@@ -192,7 +192,7 @@ def location_relations(boxes: Sequence[Box], centres: Sequence[tuple[float, floa
 
 
 def _forward(relation: Relation, predicates: Collection[str]) -> Relation:
-    """The relation, or its converse, if ``MEASURES`` has that one and it is among the predicates."""
+    """The relation's converse, if ``MEASURES`` and the predicates have it; otherwise the relation."""
     said = turned(relation)
     return said if said is not None and said.predicate in MEASURES and said.predicate in predicates else relation
 

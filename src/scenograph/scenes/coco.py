@@ -12,7 +12,17 @@ from scenograph.scenes.scene import Scene, SceneObject, encode_mask
 
 
 def coco_annotations(scenes: Sequence[Scene], file_names: Sequence[str], width: int, height: int) -> dict[str, Any]:
-    """A COCO instances dictionary: pixel boxes (x, y, width, height), areas, attributes, masks where known."""
+    """Scenes as COCO annotations.
+
+    Args:
+        scenes: Objects without a box are left out.
+        file_names: One per scene.
+        width: Of the pictures, in pixels.
+        height: Of the pictures, in pixels.
+
+    Returns:
+        An instances dictionary: pixel boxes (x, y, width, height), areas, attributes, and masks where known.
+    """
     names = sorted({thing.category for scene in scenes for thing in scene.objects})
     annotations: list[dict[str, Any]] = []
     for image_id, scene in enumerate(scenes, start=1):

@@ -27,7 +27,7 @@ def is_open(scene: Scene) -> bool:
 
 
 def complete_attributes(scene: Scene, vocabulary: Vocabulary, seed: int) -> Scene:
-    """The scene with one name of each attribute group for every object; the seed samples those left open."""
+    """Give every object a name of each attribute group; those left open are sampled by the seed."""
     rng = np.random.default_rng([seed, zlib.crc32(b"attributes")])
     objects = []
     for thing in scene.objects:
@@ -38,7 +38,13 @@ def complete_attributes(scene: Scene, vocabulary: Vocabulary, seed: int) -> Scen
 
 
 def with_layout(scenes: Sequence[Scene], boxes: Tensor, masks: Tensor | None) -> list[Scene]:
-    """The scenes with boxes (O, 4), cut to the canvas, and masks (O, M, M) for the objects that have none."""
+    """Give objects that lack a box or a mask the predicted one.
+
+    Args:
+        scenes: With O objects in all.
+        boxes: (O, 4) x0, y0, x1, y1 in fractions of the canvas, to which they are cut.
+        masks: (O, M, M) in [0, 1], relative to the boxes; those below a half everywhere are left out.
+    """
     rows = boxes.float().cpu().numpy()
     low = np.clip(rows[:, :2], 0.0, 1.0 - SMALLEST)
     corners = np.concatenate([low, np.clip(rows[:, 2:], low + SMALLEST, 1.0)], axis=1).astype(float).round(BOX_DECIMALS)

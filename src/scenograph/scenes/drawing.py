@@ -29,21 +29,21 @@ FONT_SIZE = 15
 SCALE = 2
 """PNG pixels per drawing unit, for crisp text."""
 LARGEST = 6000
-"""Pixels of a PNG's longer side: larger drawings get fewer per unit. Of 128 objects, names can still be read."""
+"""Longest side of a PNG in pixels; larger drawings get fewer per unit. Names of 128 objects stay readable."""
 FINE = 2
-"""Times as many while painting: Pillow's lines have jags, which go when two by two become one."""
+"""Supersampling while painting, because Pillow's lines are not smooth."""
 
 READABLE = 40
-"""Relations that a drawing of a graph has room for: of more only those that the others follow from are drawn."""
+"""Most relations that a graph is drawn with; of more, only those that imply the others are drawn."""
 
 HIDDEN = 0.4
-"""Of a box's area: names must not cover as much of another object's."""
+"""Largest fraction of a box that another object's name may cover."""
 
 COLOR_NAMES: dict[str, Color] = {
     "gray": (110, 110, 110), "red": (190, 45, 45), "blue": (50, 85, 215), "green": (40, 125, 35),
     "brown": (135, 84, 38), "purple": (135, 48, 195), "cyan": (20, 165, 170), "yellow": (205, 175, 10),
 }  # fmt: skip
-"""Objects that are said to have one of these colours are drawn in it."""
+"""Objects with one of these attributes are drawn in its colour."""
 
 
 @dataclass(frozen=True)
@@ -114,9 +114,9 @@ class Drawing:
 
 
 def draw_graph(scene: Scene) -> Drawing:
-    """Objects on an ellipse, an arrow per pair of related objects with the relations written on it.
+    """Draw objects on an ellipse, and an arrow per pair of related objects with the relations written on it.
 
-    Of more than ``READABLE`` relations the fewest that imply all are drawn, and a line below says so.
+    Of more than ``READABLE`` relations the fewest that imply all are drawn, with a note below.
     """
     scene, note = _readable(scene)
     names = _names(scene)
@@ -158,7 +158,7 @@ def draw_graph(scene: Scene) -> Drawing:
 
 
 def _readable(scene: Scene) -> tuple[Scene, str]:
-    """The scene with the relations to draw, and what is to be said of it."""
+    """The scene with the relations to draw, and a note on those left out."""
     if len(scene.relations) <= READABLE:
         return scene, ""
     from scenograph.scenes.canonical import fewest  # torch takes a while to import
@@ -171,10 +171,13 @@ def _readable(scene: Scene) -> tuple[Scene, str]:
 
 
 def draw_layout(scene: Scene, side: float = 480.0, key: bool = True) -> Drawing:
-    """Boxes, masks and names of the objects that have a box, larger ones below.
+    """Draw boxes, masks and names of the objects that have a box, smaller objects over larger ones.
 
-    Where names do not fit to their boxes, the objects' numbers (from 0, as relations have them) stand there, and the
-    names beside the canvas, unless ``key`` is off.
+    Args:
+        scene: Objects without a box are left out.
+        side: Of the canvas, in drawing units.
+        key: Where names do not fit to their boxes, which then show the objects' numbers (from 0, as in relations), list
+            the names beside the canvas.
     """
     shapes: list[Shape] = [Rectangle(0, 0, side, side, CANVAS)]
     boxed = [(i, thing) for i, thing in enumerate(scene.objects) if thing.box is not None]
@@ -200,13 +203,13 @@ def draw_layout(scene: Scene, side: float = 480.0, key: bool = True) -> Drawing:
 
 
 def _names(scene: Scene) -> list[str]:
-    """Of all objects; where several have one name, with their places, as messages tell them apart."""
+    """The names of all objects, with numbers where several objects share one, as in messages."""
     times = Counter(thing.label for thing in scene.objects)
     return [f"{t.label} ({i})" if times[t.label] > 1 else t.label for i, t in enumerate(scene.objects)]
 
 
 def draw_sketches(scene: Scene, side: int = 480) -> Image.Image:
-    """The sketches of a scene's objects, each in its box, ink on white."""
+    """Draw the sketches of a scene's objects, each in its box, dark on white, ``side`` pixels wide and high."""
     canvas = np.ones((side, side), dtype=np.float32)
     for thing in scene.objects:
         if thing.sketch is not None and thing.box is not None:
@@ -218,7 +221,7 @@ def draw_sketches(scene: Scene, side: int = 480) -> Image.Image:
 
 
 def contact_sheet(images: Sequence[Image.Image], columns: int, gap: int = 2) -> Image.Image:
-    """Pictures of one size in rows, on white."""
+    """Arrange pictures of one size in rows of ``columns``, on white, ``gap`` pixels apart."""
     width, height = images[0].size
     rows = math.ceil(len(images) / columns)
     columns = min(columns, len(images))
@@ -229,7 +232,7 @@ def contact_sheet(images: Sequence[Image.Image], columns: int, gap: int = 2) -> 
 
 
 def object_color(scene: Scene, index: int) -> Color:
-    """The colour an object is said to have, or one of its own."""
+    """The colour among an object's attributes, or else one that depends on its number."""
     for name in scene.objects[index].attributes:
         if name in COLOR_NAMES:
             return COLOR_NAMES[name]
@@ -267,7 +270,7 @@ def _neighbours_together(scene: Scene) -> list[int]:
 def _arrow(
     places: Sequence[Point], widths: Sequence[float], subject: int, target: int, both_ways: bool
 ) -> tuple[list[Shape], list[Point]]:
-    """From node to node, or a loop for a self relation; and the spots for its label, the best first."""
+    """An arrow from node to node, or a loop for a self relation; and possible places of its label, the best first."""
     gray: Color = (120, 125, 135)
     x0, y0 = places[subject]
     if subject == target:
@@ -286,7 +289,7 @@ def _arrow(
 
     start, end = 0.0, 1.0
     half = widths[target] / 2 + 3
-    for _ in range(12):  # halve what the edge of the target's node lies in
+    for _ in range(12):  # bisection for the point where the arrow meets the target's node
         x, y = at((start + end) / 2)
         outside = abs(x - x1) > half or abs(y - y1) > 20
         start, end = ((start + end) / 2, end) if outside else (start, (start + end) / 2)
@@ -295,16 +298,16 @@ def _arrow(
     angle = math.atan2(tip[1] - before[1], tip[0] - before[0])
     wings = tuple((tip[0] - 10 * math.cos(angle + turn), tip[1] - 10 * math.sin(angle + turn)) for turn in (-0.4, 0.4))
     head = Polyline((tip, *wings, tip), gray, 1.0, fill=gray)
-    # From 18 of 40 outwards: not the middle, where edges of a regular polygon cross.
+    # Labels avoid the middle, where edges of a regular polygon cross: from 18/40 of the way outwards.
     spots = [at(place / 40) for place in sorted(range(10, 27, 2), key=lambda place: abs(place - 18))]
     return [Polyline(tuple(points), gray), head], spots
 
 
 class _Taken:
-    """Places on paper that something stands on."""
+    """Occupied rectangles of a drawing."""
 
     def __init__(self, most: int) -> None:
-        self.corners = np.full((most, 4), np.nan)  # what is no number meets nothing
+        self.corners = np.full((most, 4), np.nan)  # comparisons with NaN are false
         self.count = 0
 
     def add(self, one: Rectangle) -> None:
@@ -316,7 +319,7 @@ class _Taken:
         return bool(((one.x0 < x1) & (x0 < one.x1) & (one.y0 < y1) & (y0 < one.y1)).any())
 
     def covered(self, one: Rectangle) -> np.ndarray:
-        """The share of each place that lies below a rectangle."""
+        """The fraction of each occupied rectangle that another covers."""
         low = np.maximum(self.corners[:, :2], (one.x0, one.y0))
         high = np.minimum(self.corners[:, 2:], (one.x1, one.y1))
         areas = (self.corners[:, 2:] - self.corners[:, :2]).prod(axis=1)
@@ -325,7 +328,7 @@ class _Taken:
 
 
 def _text_on_paper(spots: Sequence[Point], text: str, taken: _Taken) -> list[Shape]:
-    """A label in the first of the spots that is free, or in the first of all."""
+    """A label at the first free spot, or at the first one if none is free."""
     half = text_width(text, 13) / 2 + 4
     papers = [Rectangle(x - half, y - 10, x + half, y + 10, PAPER, radius=4) for x, y in spots]
     place = next((place for place, paper in enumerate(papers) if not taken.meets(paper)), 0)
@@ -334,7 +337,7 @@ def _text_on_paper(spots: Sequence[Point], text: str, taken: _Taken) -> list[Sha
 
 
 def _flags(boxes: Sequence[Rectangle], texts: Sequence[str], size: int, side: float) -> tuple[list[Shape], bool]:
-    """Small flags at the left edges of boxes, and whether none meets another or hides a box."""
+    """Small flags at the left edges of boxes, and whether they fit: none overlaps another or hides a box."""
     shapes: list[Shape] = []
     fitting, high = True, size + 5.0
     flags, others = _Taken(len(boxes)), _Taken(len(boxes))
@@ -348,10 +351,10 @@ def _flags(boxes: Sequence[Rectangle], texts: Sequence[str], size: int, side: fl
         columns = [min(max(x, 0.0), max(side - wide, 0.0)) for x in (box.x0, box.x1, box.x0 - wide)]
         places = [Rectangle(x, y, x + wide, y + high, box.fill) for x in columns for y in rows]
         most = np.full(len(boxes), HIDDEN)
-        most[number] = 2 * HIDDEN  # a box may be told by its flag
+        most[number] = 2 * HIDDEN  # a flag may hide more of its own box
         hidden = [float((others.covered(place) - most).max()) for place in places]
         clashes = [flags.meets(place) for place in places]
-        # The first that is free, or the least bad.
+        # The first free one, or the one that hides least.
         best = min(range(len(places)), key=lambda at: (clashes[at], max(hidden[at], 0.0), at))
         fitting &= not clashes[best] and hidden[best] <= 0
         flag = places[best]
@@ -361,7 +364,7 @@ def _flags(boxes: Sequence[Rectangle], texts: Sequence[str], size: int, side: fl
 
 
 def _key(entries: Sequence[tuple[int, Color, str]], side: float) -> tuple[list[Shape], float]:
-    """Numbers and names in columns right of the canvas; and where they end."""
+    """Numbers and names in columns right of the canvas, and the width of the drawing with them."""
     shapes: list[Shape] = []
     x, rows = side, int(side // 18)
     for start in range(0, len(entries), rows):

@@ -39,7 +39,7 @@ MEASURES: dict[str, tuple[tuple[float, float, float, float], ...]] = {
     "narrower than": (_NARROWER,),
     "shorter than": (_SHORTER,),
 }
-"""Of each pair of converses one: it holds if all these weighted sums of edges are less for the subject's box."""
+"""One of each pair of converses. It holds if all these weighted sums of edges are less for the subject's box."""
 
 MIRRORED: dict[str, str] = {
     "left of": "right of",
@@ -47,10 +47,10 @@ MIRRORED: dict[str, str] = {
     "facing left": "facing right",
     "facing right": "facing left",
 }
-"""Predicates and attributes whose meaning changes in a mirror, and what they become."""
+"""Predicates and attributes that mirroring changes, and what they become."""
 
 SG2IM_PREDICATES = ("left of", "right of", "above", "below", "inside", "surrounding")
-"""What :func:`sg2im_relation` can say, in the order of sg2im's vocabulary."""
+"""The predicates of :func:`sg2im_relation`, in the order of sg2im's vocabulary."""
 
 CLEVR_PREDICATES = {"left": "left of", "right": "right of", "front": "in front of", "behind": "behind"}
 """CLEVR's direction names and the predicates they become."""
@@ -105,7 +105,7 @@ def sg2im_relation(
     subject_centre: tuple[float, float],
     object_centre: tuple[float, float],
 ) -> str:
-    """The one predicate sg2im gives an ordered pair (Johnson et al. 2018, section 4.1 and its loader).
+    """The predicate that sg2im assigns to an ordered pair (Johnson et al. 2018, section 4.1 and its loader).
 
     Strict containment decides first; otherwise the direction of the centres in four quadrants.
     """
@@ -129,7 +129,7 @@ def relation_holds(predicate: str, subject: np.ndarray, other: np.ndarray) -> np
     """Whether each pair of boxes shows the predicate, or None for predicates that geometry cannot decide.
 
     Left, right, above and below compare centres. "In front of" and "behind" compare lower edges: on a common
-    floor seen from above, what stands nearer reaches lower in the picture. Larger is what is both wider and taller.
+    floor seen from above, nearer objects reach lower in the picture. A larger object is both wider and taller.
     """
     if predicate not in CONVERSES:
         return None

@@ -1,4 +1,4 @@
-"""Label maps, one number per pixel that says what is there, as scenes of objects with masks."""
+"""Label maps, which hold one class number per pixel, as scenes of objects with masks."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from scenograph.errors import UserError, suggest, unreadable
 from scenograph.scenes.scene import MAX_OBJECTS, Scene, SceneObject
 
 NOTHING = 255
-"""The label that COCO-Stuff and others give pixels that nobody labelled."""
+"""The label of unlabelled pixels in COCO-Stuff and others."""
 
 
 def read_label_map(path: Path) -> np.ndarray:
-    """A picture of numbers, 8 or 16 bits, (H, W) int64. Raises ``UserError`` for colours and unreadable files."""
+    """A label map from an 8 or 16 bit grayscale picture: (H, W) int64. Raises ``UserError`` for other files."""
     try:
         with Image.open(path) as picture:
             if picture.mode not in ("L", "P", "I", "I;16"):
@@ -29,10 +29,19 @@ def read_label_map(path: Path) -> np.ndarray:
 def scene_from_labels(
     labels: np.ndarray, names: Sequence[str], instances: np.ndarray | None = None, where: str = "label map"
 ) -> Scene:
-    """An object per label, or per label and instance, large ones first: its box, and its mask at full resolution.
+    """One object per label, or per label and instance, large ones first.
 
-    ``labels`` (H, W) are places in ``names``; 255 is nothing. ``instances`` (H, W) tell things of one label apart.
-    Raises ``UserError`` for labels without a name, maps of unlike sizes, and too many objects.
+    Args:
+        labels: (H, W), positions in ``names``; 255 is no label.
+        names: Category names.
+        instances: (H, W), numbers that separate objects of one label.
+        where: Names the map in error messages.
+
+    Returns:
+        A scene whose objects have boxes in [0, 1], and masks at the map's resolution.
+
+    Raises:
+        UserError: A label has no name, the sizes of the maps differ, or there are no objects or too many.
     """
     height, width = labels.shape
     if instances is None:

@@ -1,4 +1,4 @@
-"""How good a layout is: agreement with true boxes, with the asked relations, and plausibility."""
+"""How good a layout is: its agreement with true boxes and with the scene's relations, and its plausibility."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from scenograph.scenes.scene import Scene
 from scenograph.scenes.vocabulary import Vocabulary
 
 Figures = dict[str, tuple[np.ndarray, np.ndarray]]
-"""Per figure and picture: a sum (N,), and the number of things it is over (N,)."""
+"""For each figure, a sum per picture (N,) and the number of things it is over (N,)."""
 
 
 def layout_figures(boxes: Tensor, batch: SceneBatch, vocabulary: Vocabulary) -> Figures:
-    """The figures of predicted boxes (O, 4) for a batch with true boxes.
+    """The figures of predicted boxes (O, 4) against a batch with true boxes.
 
     ``box_iou``: mean intersection over union with the true boxes; ``box_iou_with_image``: the same with the picture
     itself as one more box, as sg2im's and Canonical Sg2Im's tables have it; ``recall_0.3``, ``recall_0.5``: the
-    share of boxes above that IoU (sg2im section 5.4); ``relations``: the share of asked relations that the boxes
-    show; ``collisions``: the share of objects that another object of the scene covers by more than three quarters.
+    share of boxes above that IoU (sg2im section 5.4); ``relations``: the share of the scene's relations that the
+    boxes show; ``collisions``: the share of objects that another object of the scene covers by over three quarters.
     """
     predicted, true = boxes.cpu().numpy(), batch.boxes.cpu().numpy()
     owner, triples = batch.object_to_image.cpu().numpy(), batch.triples.cpu().numpy()
@@ -41,7 +41,7 @@ def layout_figures(boxes: Tensor, batch: SceneBatch, vocabulary: Vocabulary) -> 
 
 
 def per_picture(values: np.ndarray, owner: np.ndarray, pictures: int) -> tuple[np.ndarray, np.ndarray]:
-    """Sums and numbers of values (K,) by the picture (K,) they belong to."""
+    """Sums (N,) and counts (N,) of values (K,) by the picture (K,) that each belongs to."""
     sums = np.bincount(owner, weights=values.astype(np.float64), minlength=pictures)
     return sums, np.bincount(owner, minlength=pictures).astype(np.float64)
 
@@ -58,9 +58,9 @@ def layout_figures_of_scenes(predicted: Sequence[Scene], true: Sequence[Scene], 
 
 
 def layout_costs(boxes: Tensor, batch: SceneBatch, vocabulary: Vocabulary) -> np.ndarray:
-    """How badly the boxes (O, 4) serve each picture, 0 best: (N,).
+    """The cost of boxes (O, 4) for each picture, from 0 (best) up: (N,).
 
-    One per asked relation that does not hold, and what objects cover of each other beyond a third of one of them.
+    A relation that does not hold costs 1; an object costs the share of its box, beyond a third, that another covers.
     """
     predicted, owner, triples = (values.cpu().numpy() for values in (boxes, batch.object_to_image, batch.triples))
     holds, decided = relations_hold(predicted, triples, vocabulary)

@@ -68,7 +68,7 @@ class Sketch:
 
     @staticmethod
     def from_bytes(content: bytes) -> Sketch:
-        """Read what :meth:`to_bytes` wrote."""
+        """Read what :meth:`to_bytes` wrote. Raises ``UserError`` for a damaged picture."""
         if content.startswith(b"{"):
             return Sketch.from_dict(json.loads(content))
         return Sketch(picture=_decode_png(content, "sketch"))

@@ -21,15 +21,15 @@ from scenograph.scenes.scene import BOX_DECIMALS, Relation, Scene
 from scenograph.scenes.text import relation_to_text
 
 MARGIN = 0.02
-"""How clearly a relation should hold, in fractions of the canvas."""
+"""Margin by which a relation should hold, in fractions of the canvas."""
 TIGHT = MARGIN / 20
-"""How clearly it must hold, where many objects share the canvas."""
+"""Margin by which it must hold where :data:`MARGIN` leaves no room."""
 SMALLEST = 0.02
-"""No side becomes smaller than this, or than it was."""
+"""Smallest side of a box, in fractions of the canvas; sides that were smaller may stay so."""
 RESIZING = 3.0
-"""What a change of size costs, where moving an edge costs 1."""
+"""Cost of changing a size, relative to moving an edge as far."""
 STUCK = 1000.0
-"""What it costs that a pair cannot go its way apart: more than any movement."""
+"""Cost of violating a separation constraint, relative to moving an edge as far: more than any movement is worth."""
 COVERED = 0.5
 """Largest fraction of a box that one other box may cover."""
 ROUNDS = 20
@@ -43,7 +43,8 @@ Row = list[tuple[int, float]]
 class _Constraint:
     """``sum(coefficient * edge) <= bound`` along one axis.
 
-    ``source`` is the relation that asks for it, or -1 for a way apart, which may be impossible.
+    ``source`` is the number of the relation that it follows from, or -1 for the separation of two boxes. The latter
+    may be violated, at the cost of :data:`STUCK`.
     """
 
     axis: int
@@ -53,10 +54,22 @@ class _Constraint:
 
 
 def refine(scene: Scene, movable: Sequence[bool] | None = None, where: str = "") -> Scene:
-    """The scene with boxes that show all its relations, lie on the canvas and do not cover each other.
+    """Move boxes as little as needed so that all relations hold, on the canvas and with little overlap.
 
-    Every object needs a box; only ``movable`` ones move. Predicates that geometry cannot decide ask for nothing.
-    Raises ``UserError`` naming a minimal set of relations that contradict each other or fixed boxes, after ``where``.
+    Predicates that geometry cannot decide are ignored. Boxes that overlap too much are separated as far as the
+    relations permit.
+
+    Args:
+        scene: Every object has a box, in fractions of the canvas.
+        movable: For each object, whether its box may move; by default all may.
+        where: Names the scene at the beginning of error messages.
+
+    Returns:
+        The scene with the new boxes.
+
+    Raises:
+        UserError: An object has no box, or the relations contradict each other or the fixed boxes. The message names a
+            minimal set of such relations.
     """
     if not scene.objects:
         return scene
@@ -71,7 +84,7 @@ def refine(scene: Scene, movable: Sequence[bool] | None = None, where: str = "")
     implied = _implied_relations(scene)
     constraints = _constraints(scene, MARGIN, implied)
     solved = _solve(boxes, constraints, free)
-    if solved is None:  # too many objects in a row for the margin?
+    if solved is None:  # perhaps too many objects lie side by side for the margin
         constraints = _constraints(scene, TIGHT, implied)
         solved = _solve(boxes, constraints, free)
     if solved is None:
@@ -84,7 +97,7 @@ def refine(scene: Scene, movable: Sequence[bool] | None = None, where: str = "")
     return replace(scene, objects=tuple(objects))
 
 
-def shown(scene: Scene) -> tuple[int, int]:
+def relations_shown(scene: Scene) -> tuple[int, int]:
     """How many of a scene's spatial relations its boxes show, and how many there are. Every object needs a box."""
     boxes = [np.array(thing.box) for thing in scene.objects]
     answers = [relation_holds(r.predicate, boxes[r.subject], boxes[r.object]) for r in scene.relations]
@@ -92,9 +105,14 @@ def shown(scene: Scene) -> tuple[int, int]:
 
 
 def check_relations(scene: Scene, where: str = "") -> None:
-    """Raise ``UserError`` naming a minimal set of relations that no boxes for the objects without one can show.
+    """Check that boxes exist that show all relations.
 
-    ``where`` names the scene in the message.
+    Args:
+        scene: Objects with a box keep it; all others may lie anywhere.
+        where: Names the scene at the beginning of error messages.
+
+    Raises:
+        UserError: There are none. The message names a minimal set of relations that contradict each other.
     """
     free = [thing.box is None for thing in scene.objects]
     boxes = np.array([thing.box or (0.5, 0.5, 0.5, 0.5) for thing in scene.objects], dtype=np.float64).reshape(-1, 4)
@@ -103,17 +121,18 @@ def check_relations(scene: Scene, where: str = "") -> None:
 
 
 def _implied_relations(scene: Scene) -> set[Relation]:
-    """The relations that hold where the others do, by their margin and more: there can be ten times as many."""
+    """Relations that follow from the others, margin included: up to ten times as many, which need no constraints."""
     return set(scene.relations) - set(minimal(scene.relations))
 
 
-def _constraints(scene: Scene, margin: float, but: Collection[Relation] = ()) -> list[_Constraint]:
-    """What a scene's relations ask of edges, but for some of them."""
-    return [c for number, r in enumerate(scene.relations) if r not in but for c in _asked(r, number, margin)]
+def _constraints(scene: Scene, margin: float, skipped: Collection[Relation] = ()) -> list[_Constraint]:
+    """The constraints of all relations but the skipped ones."""
+    numbered = [(number, relation) for number, relation in enumerate(scene.relations) if relation not in skipped]
+    return [constraint for number, relation in numbered for constraint in _of_relation(relation, number, margin)]
 
 
-def _asked(relation: Relation, number: int, margin: float) -> list[_Constraint]:
-    """What a relation asks of edges; nothing if geometry cannot decide it."""
+def _of_relation(relation: Relation, number: int, margin: float) -> list[_Constraint]:
+    """The constraints of relation ``number``; none if geometry cannot decide it."""
     first, second, predicate = relation.subject, relation.object, relation.predicate
     if first == second or predicate not in CONVERSES:
         return []
@@ -129,7 +148,7 @@ def _asked(relation: Relation, number: int, margin: float) -> list[_Constraint]:
 
 
 def _solve(boxes: np.ndarray, constraints: Iterable[_Constraint], free: Sequence[bool]) -> np.ndarray | None:
-    """The least changed boxes (n, 4) that keep all constraints; None if there are none."""
+    """The boxes (n, 4) that satisfy all constraints with the least change; None if no boxes do."""
     result = np.empty_like(boxes)
     listed = list(constraints)
     for axis in (0, 1):
@@ -141,16 +160,17 @@ def _solve(boxes: np.ndarray, constraints: Iterable[_Constraint], free: Sequence
 
 
 def _solve_axis(edges: np.ndarray, constraints: Sequence[_Constraint], free: Sequence[bool]) -> np.ndarray | None:
-    """One axis: lower and upper edges (n, 2).
+    """The same for the lower and upper edges (n, 2) along one axis.
 
-    Variables: 2 n edges, then as many deviations, then n of sizes, then what each way apart (of no source) lacks.
+    The variables of the linear program are 2 n edges, 2 n deviations of edges, n deviations of sizes, and the
+    violation of each separation constraint.
     """
     count = len(edges)
     wanted = edges.ravel()
     size = wanted[1::2] - wanted[::2]
     rows: list[tuple[Row, float]] = [(c.row, c.bound) for c in constraints if c.source >= 0]
-    ways = [c for c in constraints if c.source < 0]
-    rows += [([*c.row, (5 * count + number, -1.0)], c.bound) for number, c in enumerate(ways)]
+    separations = [c for c in constraints if c.source < 0]
+    rows += [([*c.row, (5 * count + number, -1.0)], c.bound) for number, c in enumerate(separations)]
     for edge in range(2 * count):
         rows.append(([(edge, 1.0), (2 * count + edge, -1.0)], wanted[edge]))
         rows.append(([(edge, -1.0), (2 * count + edge, -1.0)], -wanted[edge]))
@@ -159,26 +179,28 @@ def _solve_axis(edges: np.ndarray, constraints: Sequence[_Constraint], free: Seq
         rows.append(([(high, 1.0), (low, -1.0), (change, -1.0)], size[thing]))
         rows.append(([(high, -1.0), (low, 1.0), (change, -1.0)], -size[thing]))
     rows += _smallest_sizes(edges)
-    costs = (0.0, 2 * count), (1.0, 2 * count), (RESIZING, count), (STUCK, len(ways))
+    costs = (0.0, 2 * count), (1.0, 2 * count), (RESIZING, count), (STUCK, len(separations))
     cost = np.concatenate([np.full(number, each) for each, number in costs])
-    found = _least(cost, rows, _bounds(wanted, free))
+    found = _linear_program(cost, rows, _bounds(wanted, free))
     return found.x[: 2 * count].reshape(count, 2) if found.status == 0 else None
 
 
 def _smallest_sizes(edges: np.ndarray) -> list[tuple[Row, float]]:
-    """Of every side, along one axis (n, 2)."""
+    """Rows that keep every side along one axis (n, 2) from becoming too small."""
     sizes = edges[:, 1] - edges[:, 0]
     return [([(2 * i, 1.0), (2 * i + 1, -1.0)], -min(SMALLEST, size)) for i, size in enumerate(sizes)]
 
 
 def _bounds(edges: np.ndarray, free: Sequence[bool]) -> list[tuple[float, float]]:
-    """Of edges (2 n,): those of free boxes lie on the canvas, the others where they are."""
+    """Bounds of edges (2 n,): the canvas for free boxes, the present place for fixed ones."""
     fixed = np.repeat(~np.asarray(free, dtype=bool), 2)
     return [(float(e), float(e)) if f else (0.0, 1.0) for e, f in zip(edges, fixed, strict=True)]
 
 
-def _least(cost: np.ndarray, rows: Sequence[tuple[Row, float]], bounds: list[tuple[float, float]]) -> OptimizeResult:
-    """The linear program of rows ``sum(coefficient * variable) <= bound``; variables beyond ``bounds`` are positive."""
+def _linear_program(
+    cost: np.ndarray, rows: Sequence[tuple[Row, float]], bounds: list[tuple[float, float]]
+) -> OptimizeResult:
+    """Minimize the cost under rows ``sum(coefficient * variable) <= bound``; variables without bounds are positive."""
     places = [(number, variable, value) for number, (row, _) in enumerate(rows) for variable, value in row]
     numbers, columns, values = zip(*places, strict=True)
     matrix = coo_array((values, (numbers, columns)), shape=(len(rows), len(cost))).tocsr()
@@ -191,8 +213,8 @@ def _separate_overlaps(
 ) -> np.ndarray:
     """Boxes none of which covers more than the allowed fraction of another, as far as the relations permit.
 
-    In every pass each pair that overlaps too much is separated in the direction that is shortest now, and each pair
-    that could not be separated in its direction gets the next one.
+    Every pass separates each pair that overlaps too much in the direction of the shortest way apart. A pair that could
+    not be separated in one direction is tried in the next one.
     """
     nesting = [relation for relation in scene.relations if relation.predicate in ("inside", "surrounding")]
     nested = {frozenset((relation.subject, relation.object)) for relation in complete(nesting)}
@@ -207,7 +229,7 @@ def _separate_overlaps(
         ways |= {pair: _separations(*pair, boxes) for pair in close}
         solved = _solve(wanted, [*constraints, *(part for way, *_ in ways.values() for part in way)], free)
         if solved is None:
-            break  # the solver gave up: the boxes there are show all relations, too
+            break  # the solver failed; the boxes found so far show all relations, too
         boxes = solved
     return boxes
 
@@ -218,7 +240,7 @@ def _is_broken(constraint: _Constraint, boxes: np.ndarray) -> bool:
 
 
 def _overlapping_pairs(boxes: np.ndarray, free: Sequence[bool]) -> list[tuple[int, int]]:
-    """The pairs of which one covers too much of the other, the worst first."""
+    """Pairs of boxes one of which covers too much of the other, the worst first."""
     low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
     smaller = np.minimum(box_area(boxes)[:, None], box_area(boxes)[None])
@@ -229,13 +251,13 @@ def _overlapping_pairs(boxes: np.ndarray, free: Sequence[bool]) -> list[tuple[in
 
 
 def _separations(one: int, other: int, boxes: np.ndarray) -> list[list[_Constraint]]:
-    """Along either axis in either order, no more in common than allowed of either; the shortest way first."""
+    """Constraints that separate two boxes along either axis in either order, the shortest way first."""
     ways: list[tuple[float, int, list[_Constraint]]] = []
     for axis in (0, 1):
         limit = COVERED * float((boxes[[one, other], axis + 2] - boxes[[one, other], axis]).min())
         for before, after in ((one, other), (other, one)):
             excess = float(boxes[before, axis + 2] - boxes[after, axis]) - limit
-            # Of their sizes as they become: a part of what they were would be more of boxes that shrink.
+            # The allowed part is of the new sizes, because boxes may shrink.
             common: Row = [(2 * before + 1, 1.0), (2 * after, -1.0)]
             allowed: list[Row] = [[(2 * thing, COVERED), (2 * thing + 1, -COVERED)] for thing in (one, other)]
             ways.append((excess, len(ways), [_Constraint(axis, [*common, *part], -1e-6, -1) for part in allowed]))
@@ -243,26 +265,27 @@ def _separations(one: int, other: int, boxes: np.ndarray) -> list[list[_Constrai
 
 
 def _contradiction(scene: Scene, boxes: np.ndarray, free: Sequence[bool]) -> str:
-    """The message for a graph that no layout can show: relations of which all but any one could be shown."""
+    """The message for relations that contradict each other: a minimal set, any one of which may be dropped."""
     constraints = _constraints(scene, TIGHT)
     needed: set[int] = set()
     for axis in (0, 1):
-        needed |= _at_odds(boxes[:, axis::2], [c for c in constraints if c.axis == axis], free)
+        needed |= _conflicting(boxes[:, axis::2], [c for c in constraints if c.axis == axis], free)
     for number in sorted(needed):
         without = [c for c in constraints if c.source in needed - {number}]
         if _solve(boxes, without, free) is None:
             needed.remove(number)
-    said = "; ".join(relation_to_text(scene, number) for number in sorted(needed))
+    listed = "; ".join(relation_to_text(scene, number) for number in sorted(needed))
     fixed = "" if all(free) else ", or give boxes more room"
-    return f"relationships contradict each other: {said}; drop one of them{fixed}"
+    return f"relationships contradict each other: {listed}; drop one of them{fixed}"
 
 
-def _at_odds(edges: np.ndarray, constraints: Sequence[_Constraint], free: Sequence[bool]) -> set[int]:
-    """A few relations that cannot all hold along one axis; none if all can."""
+def _conflicting(edges: np.ndarray, constraints: Sequence[_Constraint], free: Sequence[bool]) -> set[int]:
+    """The numbers of a few relations that cannot all hold along one axis; none if all can."""
     violations, prices = _violated(edges, constraints, range(len(constraints)), free)
     if not violations.any():
         return set()
-    # Of cycles the longest asks for most. If only what is violated most must hold clearly, it is the shortest.
+    # The first program favours the longest contradictory cycle. Requiring a margin of the most violated constraint
+    # alone favours the shortest one.
     worst = int(violations.argmax())
     strict = [c if number == worst else replace(c, bound=0.0) for number, c in enumerate(constraints)]
     _, shorter = _violated(edges, strict, [0] * len(strict), free)
@@ -273,9 +296,9 @@ def _at_odds(edges: np.ndarray, constraints: Sequence[_Constraint], free: Sequen
 def _violated(
     edges: np.ndarray, constraints: Sequence[_Constraint], slacks: Sequence[int], free: Sequence[bool]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Slacks, constraint i having the one of number ``slacks[i]``, that are least in sum, and what constraints cost.
+    """The violations that are least in sum, and the dual price of each constraint.
 
-    Those that have a price cannot all hold (Farkas' lemma).
+    Constraint i may be violated by slack number ``slacks[i]``. Constraints with prices cannot all hold (Farkas' lemma).
     """
     first = 2 * len(edges)
     rows: list[tuple[Row, float]] = [
@@ -283,6 +306,6 @@ def _violated(
     ]
     rows += _smallest_sizes(edges)
     cost = np.concatenate([np.zeros(first), np.ones(len(set(slacks)))])
-    found = _least(cost, rows, _bounds(edges.ravel(), free))
+    found = _linear_program(cost, rows, _bounds(edges.ravel(), free))
     values, prices = found.x[first:], -found.ineqlin.marginals[: len(constraints)]
     return np.where(values > 1e-9, values, 0), np.where(prices > 1e-9, prices, 0)

@@ -4,8 +4,8 @@
     clause  = object (predicate object)*
     object  = ["a" | "an" | "the"] attribute* category [number]
 
-The words are a vocabulary's names, and the spatial predicates whether it has them or not. The same description in two
-clauses is the same object; twice in one clause it is two objects; a number tells more of them apart
+The words are a vocabulary's names, and the spatial predicates even if it lacks them. The same description in two
+clauses is the same object; twice in one clause it is two objects; numbers distinguish more of them
 (``cube 1 left of cube 2; cube 2 left of cube 3``).
 """
 
@@ -25,7 +25,19 @@ ARTICLES = ("a", "an", "the")
 
 
 def scene_from_text(text: str, vocabulary: Vocabulary, where: str = "text") -> Scene:
-    """Parse a scene. Raises ``UserError`` naming the clause and the word that is not understood."""
+    """Parse a scene from text.
+
+    Args:
+        text: Clauses of the grammar above.
+        vocabulary: The names that the text may use.
+        where: Names the text in error messages.
+
+    Returns:
+        Objects in order of appearance, without boxes, and the relations.
+
+    Raises:
+        UserError: A word is not understood, named with its clause, or the scene is empty or too large.
+    """
     reader = _Reader(vocabulary)
     relations: list[Relation] = []
     for number, clause in enumerate(re.split(r"[;\n]", text), start=1):
@@ -55,7 +67,7 @@ def scene_to_text(scene: Scene) -> str:
 
 
 def relation_to_text(scene: Scene, number: int) -> str:
-    """One relation for messages, which tells objects apart by their places: ``[2] cube (0) left of sphere (1)``."""
+    """One relation for messages, with the numbers of its objects: ``[2] cube (0) left of sphere (1)``."""
     relation = scene.relations[number]
     subject, other = (f"{scene.objects[i].category} ({i})" for i in (relation.subject, relation.object))
     return f"[{number}] {subject} {relation.predicate} {other}"
@@ -122,7 +134,7 @@ class _Reader:
         return predicate, after
 
     def _row(self, mention: _Mention, taken: set[int]) -> int:
-        """The object meant, created at its first mention; one not in ``taken`` if no number says which."""
+        """The object that is meant, created at its first mention; without a number, one that is not in ``taken``."""
         number = mention.number or 1
         while True:
             key = (frozenset(mention.thing.attributes), mention.thing.category, number)

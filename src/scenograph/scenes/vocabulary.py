@@ -21,8 +21,8 @@ IN_IMAGE_PREDICATE = "__in_image__"
 class Vocabulary:
     """Index = position in the list. ``attributes`` maps a group, such as colour, to names of which an object has one.
 
-    Names of COCO's unused ids (``NONE``) and sg2im's ``__image__`` and ``__in_image__`` keep their positions
-    but cannot be asked for.
+    Names of COCO's unused ids (``NONE``) and sg2im's ``__image__`` and ``__in_image__`` keep their positions,
+    but scenes cannot use them.
     """
 
     categories: tuple[str, ...]
@@ -68,12 +68,12 @@ class Vocabulary:
 
     @cached_property
     def category_index(self) -> dict[str, int]:
-        """Name to index, names that can be asked for only."""
+        """Name to index, of the names that scenes can use."""
         return _index(self.categories)
 
     @cached_property
     def predicate_index(self) -> dict[str, int]:
-        """Name to index, names that can be asked for only."""
+        """Name to index, of the names that scenes can use."""
         return _index(self.predicates)
 
     @cached_property
@@ -86,7 +86,7 @@ class Vocabulary:
         }
 
     def lacks(self, other: Vocabulary) -> list[str]:
-        """Names that can be asked for there and not here, sorted; attributes with their groups."""
+        """Names that scenes can use only with the other vocabulary, sorted; attributes with their groups."""
         names = [*(other.category_index.keys() - self.category_index.keys())]
         names += other.predicate_index.keys() - self.predicate_index.keys()
         for group, values in other.attributes.items():
@@ -125,7 +125,7 @@ class Vocabulary:
 
 
 def _names(values: Sequence[str]) -> tuple[str, ...]:
-    """Raises ``TypeError`` at what is no name."""
+    """Raises ``TypeError`` for a value that is no name."""
     for value in values:
         if not isinstance(value, str):
             raise TypeError(f"{value!r} is no name")

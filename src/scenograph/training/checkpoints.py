@@ -1,4 +1,4 @@
-"""Checkpoints: everything a run needs to go on as if it had never stopped."""
+"""Checkpoints: everything that a run needs to continue on the same curve."""
 
 from __future__ import annotations
 
@@ -13,11 +13,23 @@ from scenograph.errors import UserError, unreadable
 from scenograph.files import make_folder, write_atomically
 
 KEPT = 2
-"""Newest checkpoints kept: should the disk fail on the last one, there is one before."""
+"""How many of the newest checkpoints are kept, in case the last one is damaged."""
 
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
-    """Write ``checkpoint-<step>.pt`` whole or not at all, then drop all but the newest ones."""
+    """Write ``checkpoint-<step>.pt`` whole or not at all, then delete all but the newest ones.
+
+    Args:
+        folder: Made if it is missing.
+        step: Updates done.
+        state: Tensors and plain values.
+
+    Returns:
+        The new file.
+
+    Raises:
+        UserError: The folder cannot be written.
+    """
     make_folder(folder)
     path = write_atomically(folder / f"checkpoint-{step:08d}.pt", lambda stream: torch.save(state, stream))
     for old in _list(folder)[:-KEPT]:
@@ -26,7 +38,11 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """The newest checkpoint of a run, or None before the first one."""
+    """The newest checkpoint of a run, on the CPU, or None before the first one.
+
+    Raises:
+        UserError: It is damaged.
+    """
     found = _list(folder)
     if not found:
         return None
@@ -40,7 +56,7 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Whether a run has one."""
+    """Whether a run has a checkpoint."""
     return bool(_list(folder))
 
 

@@ -13,11 +13,11 @@ GanLoss = Literal["gan", "wgan", "lsgan", "hinge", "squares"]
 
 
 def generator_loss(kind: GanLoss, fake: Tensor) -> Tensor:
-    """What the generator minimizes.
+    """The loss of a generator, a scalar, from the discriminator's scores of its pictures (any shape).
 
-    ``gan``: cross-entropy of calling fakes real (Goodfellow et al. 2014, the non-saturating form); ``wgan``: minus
-    the mean score (Arjovsky et al. 2017), as with ``hinge`` (Lim & Ye 2017); ``squares``: squared distance to 1 (Mao
-    et al. 2017); ``lsgan``: the same of sigmoid scores, which is sg2im's.
+    ``gan``: cross-entropy of classifying fakes as real (Goodfellow et al. 2014, the non-saturating form); ``wgan``:
+    minus the mean score (Arjovsky et al. 2017), as with ``hinge`` (Lim & Ye 2017); ``squares``: squared distance to 1
+    (Mao et al. 2017); ``lsgan``: the same of sigmoid scores, which is sg2im's.
     """
     if kind == "gan":
         return F.binary_cross_entropy_with_logits(fake, torch.ones_like(fake))
@@ -27,7 +27,7 @@ def generator_loss(kind: GanLoss, fake: Tensor) -> Tensor:
 
 
 def discriminator_loss(kind: GanLoss, real: Tensor, fake: Tensor) -> Tensor:
-    """What the discriminator minimizes, in the same families."""
+    """The loss of a discriminator, a scalar, from its scores of real and generated pictures (any shape)."""
     if kind == "gan":
         on_real = F.binary_cross_entropy_with_logits(real, torch.ones_like(real))
         return on_real + F.binary_cross_entropy_with_logits(fake, torch.zeros_like(fake))

@@ -40,7 +40,7 @@ MAY_CHANGE = frozenset(
         "training.validation_scenes",
     }
 )
-"""Settings that a run may go on with otherwise: how long, on what machine, and how often it reports."""
+"""Settings that may change when a run continues: how long it takes, on what machine, and how often it reports."""
 
 
 class _Section(BaseModel):
@@ -79,7 +79,7 @@ class OptimizerRecipe(_Section):
 
 
 class TrainingRecipe(_Section):
-    """``batch_size`` counts the scenes of one update over all processes and ``accumulate`` parts together."""
+    """``batch_size`` is the number of scenes of one update, over all processes and ``accumulate`` parts together."""
 
     steps: PositiveInt
     batch_size: PositiveInt = 32
@@ -96,7 +96,7 @@ class TrainingRecipe(_Section):
     start_from: str | None = None
     """Begin with the weights of another run (its folder: every network's), or of a model as ``--image`` takes it."""
     max_minutes: PositiveFloat | None = None
-    """Stop cleanly, with a checkpoint, after this long; the same command goes on."""
+    """Stop cleanly, with a checkpoint, after this long; the same command continues."""
 
 
 class Recipe(_Section):
@@ -131,9 +131,14 @@ def shipped_recipes() -> dict[str, Path]:
 
 
 def load_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
-    """A recipe by shipped name or path, with ``key.sub=value`` overrides.
+    """Load a recipe.
 
-    Raises ``UserError`` naming the field, the value found and what is allowed.
+    Args:
+        source: The name of a shipped recipe, or the path of a YAML file.
+        overrides: Settings in the form ``section.name=value``, for example ``optimizer.lr=2e-4``.
+
+    Raises:
+        UserError: There is no such recipe, or a setting is wrong; the message names it, its value and what is allowed.
     """
     shipped = shipped_recipes()
     path = Path(source)

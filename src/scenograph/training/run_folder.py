@@ -1,4 +1,4 @@
-"""What a run writes beside its checkpoints and its model: what it is, its curves and its picture grids."""
+"""What a run writes beside its checkpoints and its model: its recipe, vocabulary, curves and picture grids."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class RunFolder:
         self._tensorboard: SummaryWriter | None = None
 
     def vocabulary(self) -> Vocabulary | None:
-        """The names that the run's model learns, if it has begun. Raises ``UserError`` if they cannot be read."""
+        """The names that the run's model learns; None before the run has begun. Raises ``UserError`` if unreadable."""
         path = self.folder / "vocabulary.json"
         try:
             return Vocabulary.load(path) if path.exists() else None
@@ -40,13 +40,15 @@ class RunFolder:
             raise UserError(f"{error}; delete it if the pack still has the names") from error
 
     def claim(self, recipe: Recipe, vocabulary: Vocabulary) -> None:
-        """Say what the run is. Raises ``UserError`` if the folder is another's.
+        """Record the run's recipe, vocabulary and versions in its folder.
 
-        It belongs to one recipe, but for what :data:`~scenograph.training.recipe.MAY_CHANGE`.
+        Raises:
+            UserError: The folder belongs to a run with another recipe. Only the settings of
+                :data:`~scenograph.training.recipe.MAY_CHANGE` may differ.
         """
         path = self.folder / "recipe.yaml"
         if path.exists():
-            # Fields that the recipe did not know when the run began have their defaults.
+            # Fields that recipes did not have when the run began take their defaults.
             before, now = load_recipe(str(path)).settings(), recipe.settings()
             for name in sorted((before.keys() | now.keys()) - MAY_CHANGE):
                 if before.get(name) != now.get(name):
@@ -63,7 +65,7 @@ class RunFolder:
 
     @contextmanager
     def continued_from(self, step: int) -> Iterator[None]:
-        """Go on with the curves after a step; what a killed run wrote of later ones will be written again."""
+        """Continue the curves after a step; points of later steps, which a killed run left, are removed."""
         if not self.writes:
             yield
             return
@@ -84,7 +86,7 @@ class RunFolder:
             stream.write(json.dumps({"step": step, "kind": kind, **figures}) + "\n")
 
     def add_grid(self, step: int, columns: dict[str, Sequence[Image.Image]]) -> None:
-        """A sheet of the same scenes in several ways side by side."""
+        """Write a sheet of the same scenes, rendered in several ways, side by side."""
         pictures = [picture for row in zip(*columns.values(), strict=True) for picture in row]
         sheet = contact_sheet(pictures, columns=len(columns) * max(8 // len(columns), 1))
         folder = make_folder(self.folder / "grids")
@@ -94,7 +96,7 @@ class RunFolder:
 
 
 def _step_of(line: str) -> float:
-    """The step of a logged line; a line that was cut short belongs to none that was reached."""
+    """The step of a logged line; infinity for a line that was cut short."""
     try:
         return float(json.loads(line)["step"]) if line.endswith("\n") else math.inf
     except (ValueError, KeyError, TypeError):

@@ -18,24 +18,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object
 from torch import Tensor
 
 from scenograph.data.loader import PackLoader
-from scenograph.data.pack import read_vocabulary
-from scenograph.devices import keep_freed_memory, warn_if_bf16_emulated
-from scenograph.errors import UserError, suggest, validate
+from scenograph.errors import UserError, validate
 from scenograph.files import reserved
-from scenograph.models.base import Model, ModelConfig, load_state
-from scenograph.models.registry import MODELS, AutoModel
+from scenograph.models.base import Model, load_state
+from scenograph.models.registry import MODELS
 from scenograph.nn.layers import evaluating
 from scenograph.scenes.batch import SceneBatch, images_to_uint8
-from scenograph.scenes.vocabulary import Vocabulary
+from scenograph.training import setup
 from scenograph.training.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint
 from scenograph.training.objectives import OBJECTIVES
 from scenograph.training.objectives.base import Totals
@@ -44,32 +40,41 @@ from scenograph.training.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
 
-Kind = TypeVar("Kind")
 Listener = Callable[[int, dict[str, float]], None]
+Part = tuple[SceneBatch, list[torch.Generator]]
+"""A process's share of a batch, or a part of it, with one generator per picture."""
+
+TRAINING, VALIDATION, GRID = 3, 4, 5
+"""Purposes of random numbers, each with a stream of its own."""
 
 
 class Trainer:
-    """A run: a recipe and a folder. Create it, then call :meth:`run`; the same call continues a stopped run."""
+    """A run: a recipe and a folder. Create it, then call :meth:`run`; the same call continues a stopped run.
+
+    Args:
+        recipe: What to train, on which data, and for how long.
+        folder: Holds checkpoints, curves and the finished model. It belongs to one recipe.
+        device: A CPU leaves the machine's accelerator alone; by default Accelerate chooses.
+
+    Raises:
+        UserError: The recipe names what does not exist, or model, data and folder do not fit together.
+    """
 
     def __init__(self, recipe: Recipe, folder: Path, device: torch.device | None = None) -> None:
-        self.recipe, self.folder = recipe, folder
-        training = recipe.training
-        AcceleratorState._reset_state()  # the library otherwise keeps the first run's precision for the whole process
-        cpu = device is not None and device.type == "cpu"
-        self.accelerator = Accelerator(mixed_precision=training.precision, cpu=cpu)
-        warn_if_bf16_emulated(self.accelerator.device, training.precision)
-        keep_freed_memory(self.accelerator.device)
+        self.recipe, self.folder, training = recipe, folder, recipe.training
+        self.accelerator = setup.new_accelerator(training.precision, device)
         self.run_folder = RunFolder(folder, writes=self._is_main)
-        kind = _named(MODELS, recipe.model, "model")
-        objective_kind = _named(OBJECTIVES, recipe.objective, "objective")
+        kind = setup.registered(MODELS, recipe.model, "model")
+        objective_kind = setup.registered(OBJECTIVES, recipe.objective, "objective")
         self.begins = not has_checkpoint(folder / "checkpoints")
-        start = self._starting_model(training.start_from, kind) if training.start_from and self.begins else None
-        vocabulary = self._vocabulary(kind, start)
-        config = validate(kind.Config, {"vocabulary": vocabulary.to_dict(), **_rest(recipe.model)}, "recipe, model")
-        objective_config = validate(objective_kind.Config, _rest(recipe.objective), "recipe, objective")
-        self.loaders = self._open_pack(kind, config)
-        for loader in self.loaders.values():
-            loader.vocabulary = vocabulary
+        source = training.start_from if self.begins else None
+        start = setup.starting_model(source, kind) if source else None
+        vocabulary = setup.run_vocabulary(recipe, kind, start, None if self.begins else self.run_folder)
+        fields = {"vocabulary": vocabulary.to_dict(), **setup.settings(recipe.model)}
+        config = validate(kind.Config, fields, "recipe, model")
+        objective_config = validate(objective_kind.Config, setup.settings(recipe.objective), "recipe, objective")
+        self.loaders = setup.open_pack(recipe.data, kind, config, vocabulary)
+        # Initial weights depend on this order: the seed, the model, the objective's own networks.
         torch.manual_seed(training.seed)
         self.model = kind(config)
         self.objective = objective_kind(objective_config, self.model)
@@ -84,21 +89,47 @@ class Trainer:
         self._began = time.monotonic()
         self.validation_figures: dict[str, float] = {}
         if start:
-            self._take_over(start, str(training.start_from))
+            models = [model for model in (self.model, self.ema) if model is not None]
+            setup.take_over(start, str(source), models, self.modules)
+
+    @property
+    def best_model(self) -> Model:
+        """The model that a run makes: the averaged weights if the recipe averages, the trained ones otherwise."""
+        return self.ema or self.model
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has trained, including its earlier parts up to their last checkpoints."""
+        return time.monotonic() - self._began
 
     def run(self, listener: Listener = lambda step, figures: None, minutes: float = math.inf) -> Path:
-        """Train to the last step; returns the folder of the finished model.
+        """Train to the last step.
 
-        ``listener`` hears every step's figures on the main process. ``minutes`` are the whole run's, however often it
-        was stopped, where the recipe's ``max_minutes`` are this call's. An interrupt (Ctrl-C) finishes the step and
-        saves a checkpoint; a second one stops at once. Raises ``UserError`` if another process trains in the folder.
+        An interrupt (Ctrl-C) finishes the step and saves a checkpoint; a second one stops at once.
+
+        Args:
+            listener: Called on every process after every step, with its number (from 1) and its figures: losses and
+                their terms, each the mean over the whole batch.
+            minutes: Time for the whole run, however often it was stopped; the recipe's ``max_minutes`` limits this
+                call alone.
+
+        Returns:
+            The folder of the finished model.
+
+        Raises:
+            UserError: The folder belongs to another run, or another process trains in it.
         """
         with reserved(self.folder) if self._is_main else nullcontext():
-            return self._run(listener, minutes)
+            self.run_folder.claim(self.recipe, self.model.vocabulary)
+            self._resume()
+            self._train(listener, minutes)
+            if self._is_main:
+                self.best_model.save_pretrained(self.folder / "model")
+            self.accelerator.wait_for_everyone()
+        return self.folder / "model"
 
-    def _run(self, listener: Listener, minutes: float) -> Path:
-        self.run_folder.claim(self.recipe, self.model.vocabulary)
-        self._resume()
+    def _train(self, listener: Listener, minutes: float) -> None:
+        """The loop: from the present step to the last one, or until time is over or Ctrl-C is pressed."""
         training = self.recipe.training
         deadline = min(time.monotonic() + 60 * (training.max_minutes or math.inf), self._began + 60 * minutes)
         with self.run_folder.continued_from(self.step), _stop_after_step() as interrupted:
@@ -107,41 +138,18 @@ class Trainer:
                 if late or self.interrupted:
                     log.warning("stopped at step %d; the same command continues", self.step)
                     break
-                self._advance(listener)
+                figures = self._update()
+                listener(self.step, figures)
+                last = self.step == training.steps
+                if self.step % training.log_every == 0:
+                    self.run_folder.log(self.step, "train", figures)
+                if self.step % training.validate_every == 0 or last:
+                    self.validation_figures = self._validate()
+                    self.run_folder.log(self.step, "validation", self.validation_figures)
+                if self.step % training.checkpoint_every == 0 or last:
+                    self._save()
         if self.step < training.steps:
             self._save()
-        if self._is_main:
-            self.best_model.save_pretrained(self.folder / "model")
-        self.accelerator.wait_for_everyone()
-        return self.folder / "model"
-
-    def _advance(self, listener: Listener) -> None:
-        """One step, and what is due after it."""
-        training = self.recipe.training
-        figures = self._update()
-        listener(self.step, figures)
-        if self.step % training.log_every == 0:
-            self.run_folder.log(self.step, "train", figures)
-        last = self.step == training.steps
-        if self.step % training.validate_every == 0 or last:
-            self.validation_figures = self._validate()
-            self.run_folder.log(self.step, "validation", self.validation_figures)
-        if self.step % training.checkpoint_every == 0 or last:
-            self._save()
-
-    @property
-    def best_model(self) -> Model:
-        """What a run is for: the averaged weights if the recipe averages, the trained ones otherwise."""
-        return self.ema or self.model
-
-    @property
-    def seconds(self) -> float:
-        """How long the run has been at work, its earlier parts up to their last checkpoints included."""
-        return time.monotonic() - self._began
-
-    @property
-    def _is_main(self) -> bool:
-        return bool(self.accelerator.is_main_process)
 
     def _update(self) -> dict[str, float]:
         """One step of every phase; returns the whole batch's figures."""
@@ -153,19 +161,10 @@ class Trainer:
         figures: dict[str, float] = {}
         for phase in self.objective.active(self.step):
             self.optimizers[phase].zero_grad(set_to_none=True)
-            sums: dict[str, Tensor] = {}
-            for (batch, draws), memory in zip(parts, memories, strict=True):
-                with self.accelerator.autocast():
-                    loss, terms = self.objective.loss(phase, batch, totals, draws, memory)
-                self.accelerator.backward(loss)
-                for name, value in {"": loss.detach(), **terms}.items():
-                    sums[name] = sums.get(name, torch.zeros_like(value, dtype=torch.float32)) + value.float()
-            # All at once: every one that is read waits for the device.
-            whole = dict(zip(sums, self._sum(torch.stack([*sums.values()])).tolist(), strict=True))
-            loss_sum = whole.pop("")
-            figures |= whole
+            loss, terms = self._backward(phase, parts, totals, memories)
+            figures |= terms
             # As in sg2im, a loss that is not finite abandons the whole iteration, discriminators included.
-            if not math.isfinite(loss_sum):
+            if not math.isfinite(loss):
                 log.warning("step %d: the loss of phase %r is not finite; the step is skipped", self.step, phase)
                 break
             self._average_and_step(phase)
@@ -173,10 +172,26 @@ class Trainer:
         self._average_weights()
         return figures
 
+    def _backward(
+        self, phase: str, parts: list[Part], totals: Totals, memories: list[dict[str, Any]]
+    ) -> tuple[float, dict[str, float]]:
+        """Add up this process's gradients; returns the loss of the whole batch, and its terms."""
+        sums: dict[str, Tensor] = {}
+        for (batch, generators), memory in zip(parts, memories, strict=True):
+            with self.accelerator.autocast():
+                loss, terms = self.objective.loss(phase, batch, totals, generators, memory)
+            self.accelerator.backward(loss)
+            for name, value in {"": loss.detach(), **terms}.items():
+                sums[name] = sums.get(name, torch.zeros_like(value, dtype=torch.float32)) + value.float()
+        # All at once: every figure that is read waits for the device.
+        figures = dict(zip(sums, self._sum(torch.stack([*sums.values()])).tolist(), strict=True))
+        return figures.pop(""), figures
+
     def _average_and_step(self, phase: str) -> None:
+        """Sum gradients over processes, clip them, and let the phase's optimizer step at the scheduled rate."""
         parameters = [p for p in self.modules[phase].parameters() if p.requires_grad]
         if self.accelerator.num_processes > 1:
-            # A process whose scenes have, say, no relations has no gradient where others have one.
+            # A process whose scenes have no relations, for example, lacks gradients that others have.
             gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
             flat = self.accelerator.reduce(torch.cat([gradient.flatten() for gradient in gradients]), "sum")
             for parameter, gradient in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
@@ -189,12 +204,12 @@ class Trainer:
             group["lr"] = rate * group["rate"]
         optimizer.step()
 
-    def _parts(self) -> list[tuple[SceneBatch, list[torch.Generator]]]:
+    def _parts(self) -> list[Part]:
         """This process's share of the batch, in ``accumulate`` parts, each with a generator per picture."""
         parts = []
         for slots in self._shares():
-            batch = next(self._batches)
-            parts.append((batch.to(self.accelerator.device), [self._draw(3, self.step, slot) for slot in slots]))
+            batch = next(self._batches).to(self.accelerator.device)
+            parts.append((batch, [self._generator(TRAINING, self.step, slot) for slot in slots]))
         return parts
 
     def _shares(self) -> list[range]:
@@ -219,16 +234,19 @@ class Trainer:
             training.seed, steps, training.batch_size, self._shares(), self.recipe.data.workers, pin=on_gpu
         )
 
-    def _totals(self, parts: list[tuple[SceneBatch, list[torch.Generator]]]) -> Totals:
+    def _totals(self, parts: list[Part]) -> Totals:
+        """Counts over the parts of all processes."""
         counts = [sum(values) for values in zip(*((len(b.objects), len(b.triples)) for b, _ in parts), strict=True)]
         objects, relations = self._sum(torch.tensor(counts, device=self.accelerator.device)).tolist()
         return Totals(self.recipe.training.batch_size, objects, relations)
 
-    def _draw(self, purpose: int, step: int, slot: int) -> torch.Generator:
+    def _generator(self, purpose: int, step: int, slot: int) -> torch.Generator:
+        """The random numbers of one picture, for one purpose: they depend on nothing else but the seed."""
         seed = self.recipe.training.seed
         return torch.Generator().manual_seed((((seed * 7 + purpose) * 1_000_003 + step) * 100_003 + slot) % 2**63)
 
     def _average_weights(self) -> None:
+        """Move the averaged weights towards the trained ones."""
         if self.ema is None:
             return
         decay = min(self.recipe.training.ema_decay, (1 + self.step) / (10 + self.step))
@@ -237,46 +255,45 @@ class Trainer:
             for name, average in self.ema.state_dict().items():
                 if name in parameters or name.endswith(("running_mean", "running_var")):
                     average.lerp_(own[name], 1 - decay)
-                else:  # counters, and the vectors of spectral norms, whose average would be no unit vector
+                else:  # counters, and vectors of spectral norms, whose average would not be a unit vector
                     average.copy_(own[name])
 
     def _validate(self) -> dict[str, float]:
         """Figures over the validation scenes, divided among processes, and the picture grid."""
-        training, loader = self.recipe.training, self.loaders["validation"]
-        model = self.best_model
+        training, loader, model = self.recipe.training, self.loaders["validation"], self.best_model
         sums: dict[str, list[float]] = {}
-        count = min(training.validation_scenes, len(loader))
-        size = training.batch_size
+        count, size = min(training.validation_scenes, len(loader)), training.batch_size
         with evaluating(model), torch.no_grad(), self.accelerator.autocast():
             for number, start in enumerate(range(0, count, size)):
                 if number % self.accelerator.num_processes != self.accelerator.process_index:
                     continue
                 batch = loader.fixed_batch(start, min(size, count - start)).to(self.accelerator.device)
-                draws = [self._draw(4, 0, start + i) for i in range(batch.num_images)]
-                for name, (total, weight) in self.objective.validate(model, batch, draws).items():
+                generators = [self._generator(VALIDATION, 0, start + i) for i in range(batch.num_images)]
+                for name, (total, weight) in self.objective.validate(model, batch, generators).items():
                     before = sums.get(name, [0.0, 0.0])
                     sums[name] = [before[0] + total, before[1] + weight]
             if training.grid_scenes and self._is_main:
-                self._draw_grid(model, loader)
+                self._add_grid(model, loader)
         gathered = gather_object([sums]) if self.accelerator.num_processes > 1 else [sums]
         figures = {}
         for name in gathered[0]:
             total, weight = (sum(part[name][i] for part in gathered if name in part) for i in (0, 1))
-            if weight:  # scenes without relations, say, have no share of them that holds
+            if weight:  # a figure over nothing, such as the share of relations in scenes without any, is left out
                 figures[name] = total / weight
         return figures
 
-    def _draw_grid(self, model: Model, loader: PackLoader) -> None:
+    def _add_grid(self, model: Model, loader: PackLoader) -> None:
         """Each scene's true picture beside the generated ones."""
         batch = loader.fixed_batch(0, self.recipe.training.grid_scenes).to(self.accelerator.device)
-        draws = [self._draw(5, 0, i) for i in range(batch.num_images)]
-        ways = self.objective.sample(model, batch, draws)
-        if not ways or batch.images is None:
+        generators = [self._generator(GRID, 0, i) for i in range(batch.num_images)]
+        rendered = self.objective.render_grid(model, batch, generators)
+        if not rendered or batch.images is None:
             return
-        columns = {"true": batch.images, **ways}
+        columns = {"true": batch.images, **rendered}
         self.run_folder.add_grid(self.step, {name: images_to_uint8(images) for name, images in columns.items()})
 
     def _save(self) -> None:
+        """Write a checkpoint, on the main process."""
         if self._is_main:
             state = {
                 "step": self.step,
@@ -292,12 +309,13 @@ class Trainer:
         self.accelerator.wait_for_everyone()
 
     def _resume(self) -> None:
+        """Take everything from the newest checkpoint, if there is one."""
         folder = self.folder / "checkpoints"
         state = load_checkpoint(folder)
         if state is None:
             return
         self.step = state["step"]
-        # Older checkpoints know neither.
+        # Older checkpoints hold neither the seconds nor the fingerprint of the data.
         self._began -= state.get("seconds", 0.0)
         data = self.loaders["train"].pack.fingerprint
         if state.get("data", data) != data:
@@ -307,7 +325,7 @@ class Trainer:
             load_state(module, state["modules"][phase], f"{folder}, {phase}")
             rates = [group["rate"] for group in self.optimizers[phase].param_groups]
             self.optimizers[phase].load_state_dict(state["optimizers"][phase])
-            # The rates are the recipe's, not the checkpoint's: older ones have none.
+            # Rates come from the recipe, because older checkpoints have none.
             for group, rate in zip(self.optimizers[phase].param_groups, rates, strict=True):
                 group["rate"] = rate
         if self.ema:
@@ -317,78 +335,20 @@ class Trainer:
         torch.set_rng_state(state["rng"])
         log.info("continuing %s from step %d", self.folder, self.step)
 
-    def _starting_model(self, source: str, kind: type[Model]) -> Model:
-        """The model that a folder, a shipped name or a run's folder stands for."""
-        is_run = has_checkpoint(Path(source) / "checkpoints")
-        try:
-            given = AutoModel.from_pretrained(Path(source) / "model" if is_run else source)
-        except UserError as error:
-            raise UserError(f"training.start_from: {error}") from error
-        if type(given) is not kind:
-            raise UserError(f"training.start_from {source}: that is a {given.name}, the recipe trains a {kind.name}")
-        return given
-
-    def _vocabulary(self, kind: type[Model], start: Model | None) -> Vocabulary:
-        """The pack's names, or those of the model that the run goes on with, which must include them."""
-        own = kind.vocabulary_for(read_vocabulary(self.recipe.data.pack))
-        if start:
-            names, where = start.vocabulary, f"training.start_from {self.recipe.training.start_from}"
-        elif not self.begins and (kept := self.run_folder.vocabulary()):
-            names, where = kept, str(self.folder)
-        else:
-            return own
-        missing = names.lacks(own)
-        if missing:
-            shown = ", ".join(missing[:8]) + (", ..." if len(missing) > 8 else "")
-            raise UserError(
-                f"{where}: the model lacks {len(missing)} of the names of the pack {self.recipe.data.pack} ({shown}); "
-                "pack the data without them, or begin a run that starts from nothing"
-            )
-        return names
-
-    def _take_over(self, given: Model, source: str) -> None:
-        """A model's weights, and if ``source`` is a run those of its other networks."""
-        own, its = self.model.config.model_dump(), given.config.model_dump()
-        unlike = [f"model.{name}={value}" for name, value in its.items() if value != own[name]]
-        where = f"training.start_from {source}" + (f", which has {' '.join(unlike)}" if unlike else "")
-        for model in (self.model, self.ema):
-            if model is not None:
-                load_state(model, given.state_dict(), where)
-        state = load_checkpoint(Path(source) / "checkpoints") or {"modules": {}}
-        for phase in state["modules"].keys() & self.modules.keys():
-            load_state(self.modules[phase], state["modules"][phase], f"{source}, {phase}")
-
-    def _open_pack(self, kind: type[Model], config: ModelConfig) -> dict[str, PackLoader]:
-        data = self.recipe.data
-        side, mask_size = config.picture_sides, config.mask_side
-        chosen = (data.relations, data.max_objects, data.objects)
-        loaders = {
-            "train": PackLoader(data.pack, data.train_split, side, mask_size, *chosen, data.flip, data.crop),
-            "validation": PackLoader(data.pack, data.validation_split, side, mask_size, *chosen),
-        }
-        for loader in loaders.values() if kind.roles != ("layout",) else ():
-            loader.pack.check_pictures(f"for {kind.name} to learn from; take a pack with pictures")
-        return loaders
-
     def _new_optimizer(self, phase: str) -> Any:
-        options = self.recipe.optimizer
-        kind = torch.optim.AdamW if options.weight_decay else torch.optim.Adam
-        groups: dict[float, list[Tensor]] = {}
-        for name, parameter in self.modules[phase].named_parameters():
-            if parameter.requires_grad:
-                rate = [factor for part, factor in self.objective.rates(phase).items() if part in name][-1]
-                groups.setdefault(rate, []).append(parameter)
-        parameters = [{"params": members, "rate": rate} for rate, members in groups.items()]
-        betas = self.objective.betas(phase) or options.betas
-        # Fused is one pass over each weight, where torch's default takes ten.
-        optimizer = kind(parameters, lr=options.lr, betas=betas, weight_decay=options.weight_decay, fused=True)
-        return self.accelerator.prepare_optimizer(optimizer)
+        module = self.modules[phase]
+        return setup.new_optimizer(self.recipe.optimizer, self.objective, phase, module, self.accelerator)
+
+    @property
+    def _is_main(self) -> bool:
+        return bool(self.accelerator.is_main_process)
 
     def _sum(self, value: Tensor) -> Tensor:
+        """Over all processes."""
         return self.accelerator.reduce(value, "sum") if self.accelerator.num_processes > 1 else value
 
     def _any_process(self, *flags: bool) -> list[bool]:
-        """Whether each is so on any process."""
+        """For each flag, whether any process raised it."""
         if self.accelerator.num_processes == 1:
             return list(flags)
         found: list[bool] = (self._sum(torch.tensor(flags, device=self.accelerator.device).float()) > 0).tolist()
@@ -416,7 +376,7 @@ def _stop_after_step() -> Iterator[Callable[[], bool]]:
 
 
 def learning_rate_factor(recipe: Recipe, step: int) -> float:
-    """The schedule at update ``step``: a linear warm-up, then 1, a fall to 0, or a tenth per milestone."""
+    """The factor of the learning rate at update ``step`` (from 0): a linear warm-up, then the recipe's schedule."""
     options, total = recipe.optimizer, recipe.training.steps
     if step < options.warmup_steps:
         return (step + 1) / options.warmup_steps
@@ -427,14 +387,3 @@ def learning_rate_factor(recipe: Recipe, step: int) -> float:
     start = max(options.fall_from, options.warmup_steps)
     done = min(max(step - start, 0) / max(total - start, 1), 1.0)
     return 1 - done if options.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done))
-
-
-def _named(table: dict[str, type[Kind]], section: dict[str, Any], what: str) -> type[Kind]:
-    name = section.get("name")
-    if name not in table:
-        raise UserError(f"recipe, {what}.name: unknown {what} {name!r} {suggest(str(name), table)}")
-    return table[name]
-
-
-def _rest(section: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in section.items() if key != "name"}

@@ -1,4 +1,4 @@
-"""Reading torch files from strangers: weights and plain values only, never code."""
+"""Reading untrusted torch files: weights and plain values only, never code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from scenograph.scenes.vocabulary import Vocabulary
 
 COCO_CATEGORIES = 184
 PICKLE_STARTS = (b"PK", b"\x80")
-"""What a torch file begins with: a zip archive's mark, or a pickle's."""
+"""First bytes of a torch file: those of a zip archive, or of a pickle."""
 Config = TypeVar("Config", bound=ModelConfig)
 Imported = TypeVar("Imported", bound=Model)
 Rest = ParamSpec("Rest")
@@ -59,7 +59,7 @@ _HARMLESS: list[Any] = [
 
 
 def importer(read: Callable[Concatenate[Path, Rest], Imported]) -> Callable[Concatenate[Path, Rest], Imported]:
-    """For functions that import a file: whatever one of another form provokes is one line that names it."""
+    """Decorator of functions that import a file: any exception becomes a ``UserError`` of one line."""
 
     @wraps(read)
     def carefully(path: Path, /, *rest: Rest.args, **named: Rest.kwargs) -> Imported:
@@ -72,7 +72,7 @@ def importer(read: Callable[Concatenate[Path, Rest], Imported]) -> Callable[Conc
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """The dictionary in a ``.pt`` file, read without executing anything, tensors on the CPU.
 
-    Raises ``UserError`` if the file cannot be read, is cut short, or asks for code to be run.
+    Raises ``UserError`` if the file cannot be read, is cut short, or would run code.
     """
     try:
         with path.open("rb") as stream:
@@ -112,10 +112,10 @@ def tensors(value: object, where: str) -> dict[str, Tensor]:
 def _second_vector(weight: Tensor, u: Tensor, normalized: Tensor | None) -> Tensor:
     """The v of a spectral norm u W v that torch saved without it, as it did before 1.0.
 
-    It saved the normalized weight instead, which tells the norm. Where that is not there either, v is W^T u made a unit
-    vector, as one power iteration has it.
+    It saved the normalized weight instead, from which the norm follows. Without that, v is W^T u at unit length, as
+    after one power iteration.
     """
-    along = weight.flatten(1).T @ u
+    along = weight.flatten(1).T @ u  # (out, ...) -> (out, rest); (rest, out) @ (out,)
     norm = along.norm() if normalized is None else weight.norm() / normalized.norm()
     return along * norm / along.square().sum()
 

@@ -60,7 +60,7 @@ def import_lama(path: Path, vocabulary: Vocabulary | None = None) -> Lama:
     model = Lama(published_config(LamaConfig, settings, str(path)))
     final = "mask_regress.final.2.weight_orig"
     if final in state and state[final].ndim == 4:
-        state[final] = state[final][:, :, 0, 0]  # a 1 x 1 convolution, here a linear map
+        state[final] = state[final][:, :, 0, 0]  # a 1 x 1 convolution as a linear map: (1, C, 1, 1) -> (1, C)
     blocks = (r"^res(\d)\.", lambda found: f"blocks.{int(found[1]) - first_block}.")
     load_state(model, rename(state, (*NAMES, blocks)), str(path))
     return model.eval()

@@ -36,7 +36,7 @@ ENCODER_NAMES: tuple[Rule, ...] = (
     (r"\.weight_orig$", ".weight"),
 )
 KNOWN = {182: "coco-stuff", 150: "ade20k", 35: "cityscapes"}
-"""Whose names go with a number of labels."""
+"""Data sets by their number of labels."""
 RELEASED = {
     184: {"label_nc": "182", "contain_dontcare_label": "True", "no_instance": "False"},
     151: {"label_nc": "150", "contain_dontcare_label": "True", "no_instance": "True", "dataset_mode": "ade20k"},
@@ -50,10 +50,18 @@ RELEASED = {
 
 @importer
 def import_spade(path: Path, vocabulary: Vocabulary | None = None) -> Spade:
-    """A generator and, if it draws in styles, their encoder; in eval mode.
+    """Import a generator, with its encoder if it renders in styles.
 
-    What weights do not say is read from ``opt.txt`` beside them; without that file, from the options of the released
-    generator that reads as many channels. Raises ``UserError`` naming what is wrong.
+    Args:
+        path: ``latest_net_G.pth``. Options that the weights do not show are read from ``opt.txt`` beside it; without
+            that file, they are those of the released generator that reads as many channels.
+        vocabulary: The names of the labels; by default those of the released generator.
+
+    Returns:
+        The model in eval mode.
+
+    Raises:
+        UserError: The file, or what must be beside it, is missing or of another form.
     """
     state = tensors(read_checkpoint(path), str(path))
     key = "up_0.norm_0.mlp_shared.0.weight"
@@ -102,9 +110,9 @@ def join_modulations(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _unknown_last(state: dict[str, Tensor], labels: int) -> dict[str, Tensor]:
-    """The weights that read label maps, with the channel of unknown pixels after those of the labels.
+    """Move the channel of unknown pixels behind those of the labels, in all weights that read label maps.
 
-    In ADE20K's maps 0 is unknown and classes count from 1, and the generator learnt from them as they are.
+    In ADE20K's maps 0 is unknown and classes count from 1, and the generator was trained on them unchanged.
     """
     moved = dict(state)
     for key, value in state.items():
@@ -142,7 +150,7 @@ def _labels(count: int, given: Vocabulary | None, where: str) -> Vocabulary:
         hint = KNOWN.get(count, "FILE, a vocabulary with that many categories")
         raise UserError(f"{where}: draws {count} labels without their names; give --vocabulary {hint}")
     names = [name for name in given.categories if name != "__image__"]
-    # A label of COCO is its number less one; the last of the field's own list, "other", is no label.
+    # COCO's labels are its category ids less one; "other", which our list ends with, is no label.
     if len(names) == count + 1 and names[-1] == "other":
         names.pop()
     if len(names) != count:

@@ -25,7 +25,7 @@ NAMES: tuple[Rule, ...] = (
     (r"^pred_embeddings\.", "predicate_embedding."),
 )
 SHARED = r"gconvs\.\d+\.predicates_transitive_weights"
-"""The beliefs of ``trans_candidates_weights`` once more, in every layer."""
+"""Copies of ``trans_candidates_weights`` in every layer."""
 LOCATION = re.compile(r"__(below|above|left of|right of|inside|surrounding)__")
 MASK_BLOCK = 4
 """Layers per doubling in its mask network."""
@@ -72,7 +72,7 @@ def published_vocabulary(vocab: Any, categories: Tensor, path: Path) -> Vocabula
 
 
 def _settings(state: dict[str, Tensor]) -> dict[str, Any]:
-    """Widths and depths, as the weights tell them."""
+    """Widths and depths, from the shapes of the weights."""
     layers = 1 + max(int(found[1]) for key in state if (found := re.match(r"gconvs\.(\d+)\.", key)))
     width, hidden = state["box_net.0.weight"].shape[1], state["box_net.0.weight"].shape[0]
     masks = [int(found[1]) for key in state if (found := re.match(r"mask_net\.(\d+)\.", key))]

@@ -22,7 +22,7 @@ class ConditionedScenes:
     """With every attribute and box decided: what the pictures show."""
     seeds: list[int]
     condition: object
-    """What the renderer draws pictures from, in its own form."""
+    """What the renderer makes pictures from, in its own form."""
     options: GenerateOptions
 
 

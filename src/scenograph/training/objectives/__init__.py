@@ -1,4 +1,4 @@
-"""One file per system: its losses, and who is trained by them."""
+"""One file per system: its losses, and the networks that each of them trains."""
 
 from __future__ import annotations
 

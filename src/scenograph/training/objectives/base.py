@@ -1,4 +1,4 @@
-"""What the trainer asks of an objective: the losses of one system and who is trained by them."""
+"""The base class of objectives: the losses of one system, and the networks that each of them trains."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from scenograph.models.base import Model
 from scenograph.scenes.batch import SceneBatch
 
-Draws = Sequence[torch.Generator]
-"""One generator per picture: what it draws depends on (seed, step, picture) and not on how a batch is split."""
+Generators = Sequence[torch.Generator]
+"""One CPU generator per picture. Its numbers depend on (seed, step, picture), not on how a batch is split."""
 
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -32,7 +32,7 @@ class ObjectiveConfig(BaseModel):
 
 @dataclass(frozen=True)
 class Totals:
-    """What the whole update holds, over all processes and accumulated parts.
+    """Counts of the whole batch of an update, over all processes and accumulated parts.
 
     A part's losses are sums divided by these; added over all parts they are the means of the whole batch,
     however it was divided.
@@ -53,15 +53,18 @@ class Objective(ABC):
 
     @property
     def phases(self) -> tuple[str, ...]:
-        """Names of the phases, in order."""
+        """Names of the phases, in the order in which every update runs them."""
         return ("model",)
 
     def active(self, step: int) -> tuple[str, ...]:
-        """The phases of update ``step`` (from 0), in order."""
+        """The phases that update ``step`` (from 0) runs, in order."""
         return self.phases
 
     def rates(self, phase: str) -> dict[str, float]:
-        """Factors of the learning rate for parameters by a part of their name, the last that fits; ``""`` fits all."""
+        """Factors of the learning rate, by a part of a parameter's name.
+
+        Of several parts that occur in a name the last one counts; the empty one occurs in every name.
+        """
         return {"": 1.0}
 
     def betas(self, phase: str) -> tuple[float, float] | None:
@@ -74,23 +77,47 @@ class Objective(ABC):
 
     @abstractmethod
     def loss(
-        self, phase: str, batch: SceneBatch, totals: Totals, draws: Draws, memory: dict[str, Any]
+        self, phase: str, batch: SceneBatch, totals: Totals, generators: Generators, memory: dict[str, Any]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The part's loss and its terms for the log. ``memory`` passes tensors from phase to phase of one part."""
+        """The loss of a phase on one part of a batch.
+
+        Args:
+            phase: One of :attr:`phases`.
+            batch: The part, on the device of the modules.
+            totals: Counts of the whole batch, by which sums are divided.
+            generators: One per picture; every random number of the loss is sampled from them.
+            memory: Passes tensors from phase to phase of one part. It is empty before the first phase.
+
+        Returns:
+            The loss, a scalar, and its detached terms for the log. Both add up over parts to the whole batch's.
+        """
 
     def begin_step(self, step: int) -> tuple[str, ...]:
-        """Called before update ``step`` (from 0); returns the phases whose optimizers start afresh."""
+        """Prepare for update ``step`` (from 0); returns the phases whose optimizers start afresh."""
         return ()
 
     def restore(self, step: int) -> None:  # noqa: B027
-        """Called once when a run goes on before update ``step``."""
+        """Prepare for a run that continues with update ``step`` (from 0)."""
 
     @abstractmethod
-    def validate(self, model: Model, batch: SceneBatch, draws: Draws) -> dict[str, tuple[float, float]]:
-        """Sums and counts of validation figures; the trainer divides after the last batch."""
+    def validate(self, model: Model, batch: SceneBatch, generators: Generators) -> dict[str, tuple[float, float]]:
+        """Measure a model on some validation scenes.
 
-    def sample(self, model: Model, batch: SceneBatch, draws: Draws) -> dict[str, Tensor]:
-        """Pictures (N, 3, H, W) in [-1, 1] for the grid of fixed validation scenes, in one or more ways."""
+        Args:
+            model: The trained model or its moving average, in eval mode.
+            batch: Scenes with pictures if the model learns from them.
+            generators: One per picture, the same at every validation.
+
+        Returns:
+            Each figure as a sum and the number of things it is over, which the trainer divides after the last batch.
+        """
+
+    def render_grid(self, model: Model, batch: SceneBatch, generators: Generators) -> dict[str, Tensor]:
+        """Render fixed validation scenes, in one or more ways, for the grid that shows the progress of a run.
+
+        Returns:
+            Pictures (N, 3, H, W) in [-1, 1], by the name of each way; none from models that render no pictures.
+        """
         return {}
 
 
@@ -99,27 +126,27 @@ def without_masks(batch: SceneBatch) -> SceneBatch:
     return replace(batch, known_masks=torch.zeros_like(batch.known_masks))
 
 
-def with_some_masks(batch: SceneBatch, probability: float, draws: Draws) -> SceneBatch:
-    """The same scenes; each picture keeps its masks with this probability. At 0 and at 1 nothing is drawn."""
+def with_some_masks(batch: SceneBatch, probability: float, generators: Generators) -> SceneBatch:
+    """The same scenes; each picture keeps its masks with this probability. Of 0 and 1 no number is sampled."""
     if probability == 1:
         return batch
     if probability == 0:
         return without_masks(batch)
-    given = (uniform(draws) < probability).to(batch.known_masks.device)
+    given = (uniform(generators) < probability).to(batch.known_masks.device)
     return replace(batch, known_masks=batch.known_masks & given[batch.object_to_image])
 
 
-def uniform(draws: Draws) -> Tensor:
+def uniform(generators: Generators) -> Tensor:
     """One number in [0, 1) per picture: (N,)."""
-    return torch.cat([torch.rand(1, generator=generator) for generator in draws])
+    return torch.cat([torch.rand(1, generator=generator) for generator in generators])
 
 
-def normal(draws: Draws, shape: tuple[int, ...]) -> Tensor:
-    """Normal numbers per picture: (N, *shape)."""
-    return torch.stack([torch.randn(shape, generator=generator) for generator in draws])
+def normal(generators: Generators, shape: tuple[int, ...]) -> Tensor:
+    """Standard normal numbers per picture: (N, *shape)."""
+    return torch.stack([torch.randn(shape, generator=generator) for generator in generators])
 
 
-def uniform_per_object(draws: Draws, batch: SceneBatch, size: int) -> Tensor:
-    """Uniform numbers (O, size), drawn picture by picture."""
+def uniform_per_object(generators: Generators, batch: SceneBatch, size: int) -> Tensor:
+    """Numbers in [0, 1) per object, sampled picture by picture: (O, size)."""
     counts = torch.bincount(batch.object_to_image, minlength=batch.num_images).tolist()
-    return torch.cat([torch.rand((count, size), generator=g) for count, g in zip(counts, draws, strict=True)])
+    return torch.cat([torch.rand((count, size), generator=g) for count, g in zip(counts, generators, strict=True)])

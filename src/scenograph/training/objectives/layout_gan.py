@@ -17,7 +17,7 @@ from scenograph.nn.perceptual import FeatureStack, feature_distance
 from scenograph.pretrained.networks import load_vgg19
 from scenograph.scenes.batch import SceneBatch
 from scenograph.training.objectives.base import (
-    Draws,
+    Generators,
     Objective,
     ObjectiveConfig,
     Probability,
@@ -42,11 +42,11 @@ class LayoutGanConfig(ObjectiveConfig):
     """torchvision's ``vgg19-dcbb9e9d.pth``; without, it is downloaded where it is needed."""
     discriminator_channels: PositiveInt = 64
     discriminator_plan: Literal[64, 128, 256] | None = None
-    """Picture size whose published discriminator judges; None: the model's. A larger one costs a fraction."""
+    """Picture size whose published discriminator is used; None: the model's. That of a larger size costs a fraction."""
     discriminator_scale: float = 0.0
-    """What LAMA's learnt scales of residuals start at; at 0 it judges by colours alone at first."""
+    """Initial value of LAMA's learnt scales of residuals. At 0 the discriminator at first sees colours alone."""
     discriminator_rate: PositiveFloat = 1.0
-    """Its learning rate, in units of the optimizer's."""
+    """The discriminator's learning rate, in units of the optimizer's."""
     given_masks: Probability = 0.0
     """Probability per picture that its true masks are given, as a user may, instead of predicted."""
     head_start: int = 0
@@ -70,7 +70,7 @@ class LamaConfig(LayoutGanConfig):
 
 
 class LayoutGanObjective(Objective):
-    """Two phases: the discriminator, then the generator against the discriminator as it has become."""
+    """Two phases: the discriminator, then the generator against the updated discriminator."""
 
     system: ClassVar[System]
     slow: ClassVar[dict[str, dict[str, float]]] = {}
@@ -92,11 +92,11 @@ class LayoutGanObjective(Objective):
 
     @property
     def phases(self) -> tuple[str, ...]:
-        """In the original's order."""
+        """The order of the originals."""
         return ("discriminator", "generator")
 
     def active(self, step: int) -> tuple[str, ...]:
-        """The discriminator alone at the start of an epoch."""
+        """The discriminator alone in the first ``head_start`` steps of an epoch."""
         place = step % self.config.epoch_steps if self.config.epoch_steps else step
         return ("discriminator",) if place < self.config.head_start else self.phases
 
@@ -110,7 +110,7 @@ class LayoutGanObjective(Objective):
         return {"": whole, **{part: whole * factor for part, factor in self.slow.get(phase, {}).items()}}
 
     def loss(
-        self, phase: str, batch: SceneBatch, totals: Totals, draws: Draws, memory: dict[str, Any]
+        self, phase: str, batch: SceneBatch, totals: Totals, generators: Generators, memory: dict[str, Any]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Means over pictures and over objects."""
         assert batch.images is not None, "training needs pictures"
@@ -118,10 +118,10 @@ class LayoutGanObjective(Objective):
         self.discriminator.requires_grad_(phase == "discriminator")
         terms: dict[str, Tensor] = {}
         if phase == "discriminator":
-            made = self.model(with_some_masks(batch, self.config.given_masks, draws), draws)
+            made = self.model(with_some_masks(batch, self.config.given_masks, generators), generators)
             memory["fake"], memory["masks"] = made.images, made.masks
-            real = self._judge(batch.images, batch)
-            fake = self._judge(memory["fake"].detach(), batch)
+            real = self._discriminate(batch.images, batch)
+            fake = self._discriminate(memory["fake"].detach(), batch)
             for name, weight, one, other, count in zip(
                 ("image_critic", "object_critic"),
                 (config.image_weight, config.object_weight),
@@ -133,7 +133,7 @@ class LayoutGanObjective(Objective):
                 terms[name] = weight * ((1 - one).relu().sum() + (1 + other).relu().sum()) / count
         else:
             made, masks = memory.pop("fake"), memory.pop("masks")
-            images, objects = self._judge(made, batch)
+            images, objects = self._discriminate(made, batch)
             terms["image_gan"] = -config.image_weight * images.sum() / totals.pictures
             terms["object_gan"] = -config.object_weight * objects.sum() / totals.objects
             if config.pixel_weight:
@@ -148,36 +148,36 @@ class LayoutGanObjective(Objective):
         total = torch.stack([term.float() for term in terms.values()]).sum()
         return total, {name: term.detach() for name, term in terms.items()}
 
-    def validate(self, model: Model, batch: SceneBatch, draws: Draws) -> dict[str, tuple[float, float]]:
-        """Difference from the real pictures, and the discriminator's scores of both: close together is good."""
+    def validate(self, model: Model, batch: SceneBatch, generators: Generators) -> dict[str, tuple[float, float]]:
+        """Difference from the real pictures, and the discriminator's scores of both, which are close if all is well."""
         assert batch.images is not None, "validation needs pictures"
-        made = model(without_masks(batch), draws).images
+        made = model(without_masks(batch), generators).images
         assert made is not None
         difference = (made - batch.images).abs().mean(dim=(1, 2, 3))
         figures = {"pixels": (float(difference.sum()), float(len(difference)))}
         with evaluating(self.discriminator):
             for kind, pictures in (("real", batch.images), ("generated", made)):
-                for name, scores in zip(("image", "object"), self._judge(pictures, batch), strict=True):
+                for name, scores in zip(("image", "object"), self._discriminate(pictures, batch), strict=True):
                     figures[f"{name}_score_{kind}"] = (float(scores.sum()), float(len(scores)))
         return figures
 
-    def sample(self, model: Model, batch: SceneBatch, draws: Draws) -> dict[str, Tensor]:
+    def render_grid(self, model: Model, batch: SceneBatch, generators: Generators) -> dict[str, Tensor]:
         """Pictures of the true boxes; masks are the model's own."""
-        images = model(without_masks(batch), draws).images
+        images = model(without_masks(batch), generators).images
         return {} if images is None else {"true boxes": images}
 
     def _mask_errors(self, masks: Tensor, batch: SceneBatch) -> Tensor:
-        """Per object whose true mask is known: the mean cross-entropy. In float32, as torch demands."""
+        """The mean cross-entropy per object whose true mask is known. In float32, as torch demands."""
         known = batch.known_masks
         with torch.autocast(masks.device.type, enabled=False):
             errors = F.binary_cross_entropy(masks[known].float(), batch.masks[known], reduction="none")
         return errors.mean(dim=(1, 2))
 
-    def _judge(self, images: Tensor, batch: SceneBatch) -> tuple[Tensor, Tensor]:
-        images_scores, object_scores = self.discriminator(
+    def _discriminate(self, images: Tensor, batch: SceneBatch) -> tuple[Tensor, Tensor]:
+        image_scores, object_scores = self.discriminator(
             images, batch.objects, batch.attributes, batch.boxes, batch.object_to_image
         )
-        return images_scores, object_scores
+        return image_scores, object_scores
 
 
 class LostGanObjective(LayoutGanObjective):

@@ -13,7 +13,7 @@ from scenograph.models.mise import Mise
 from scenograph.nn.embedding import drop_attributes
 from scenograph.scenes.batch import SceneBatch
 from scenograph.training.objectives.base import (
-    Draws,
+    Generators,
     Objective,
     ObjectiveConfig,
     Probability,
@@ -44,30 +44,30 @@ class MiseObjective(Objective):
         self.config = config
 
     def loss(
-        self, phase: str, batch: SceneBatch, totals: Totals, draws: Draws, memory: dict[str, Any]
+        self, phase: str, batch: SceneBatch, totals: Totals, generators: Generators, memory: dict[str, Any]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """One path per picture, at one time."""
-        loss = self._errors(cast(Mise, self.model), batch, draws).sum() / totals.pictures
+        loss = self._errors(cast(Mise, self.model), batch, generators).sum() / totals.pictures
         return loss, {"velocity": loss.detach()}
 
-    def validate(self, model: Model, batch: SceneBatch, draws: Draws) -> dict[str, tuple[float, float]]:
+    def validate(self, model: Model, batch: SceneBatch, generators: Generators) -> dict[str, tuple[float, float]]:
         """The same error on held-out scenes, at the same noise every time."""
-        errors = self._errors(cast(Mise, model), batch, draws)
+        errors = self._errors(cast(Mise, model), batch, generators)
         return {"velocity": (float(errors.sum()), len(errors))}
 
-    def sample(self, model: Model, batch: SceneBatch, draws: Draws) -> dict[str, Tensor]:
+    def render_grid(self, model: Model, batch: SceneBatch, generators: Generators) -> dict[str, Tensor]:
         """Pictures from true boxes and masks."""
-        images = cast(Mise, model)(batch, draws).images
+        images = cast(Mise, model)(batch, generators).images
         return {} if images is None else {"true layout": images}
 
-    def _errors(self, model: Mise, batch: SceneBatch, draws: Draws) -> Tensor:
+    def _errors(self, model: Mise, batch: SceneBatch, generators: Generators) -> Tensor:
         assert batch.images is not None
         config, device = self.config, batch.images.device
-        drop_mask, drop_condition, moment = uniform(draws), uniform(draws), normal(draws, ())
-        start = normal(draws, tuple(batch.images.shape[1:])).to(device)
+        drop_mask, drop_condition, moment = uniform(generators), uniform(generators), normal(generators, ())
+        start = normal(generators, tuple(batch.images.shape[1:])).to(device)
         opened = drop_attributes(
             batch.attributes,
-            uniform_per_object(draws, batch, batch.attributes.shape[1]).to(device),
+            uniform_per_object(generators, batch, batch.attributes.shape[1]).to(device),
             config.attribute_dropout,
         )
         keeps_mask = (drop_mask >= config.mask_dropout).to(device)[batch.object_to_image]

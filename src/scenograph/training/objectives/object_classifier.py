@@ -12,7 +12,13 @@ from torch import Tensor
 from scenograph.models.base import Model
 from scenograph.models.object_classifier import ObjectClassifier
 from scenograph.scenes.batch import SceneBatch
-from scenograph.training.objectives.base import Draws, Objective, ObjectiveConfig, Totals, uniform_per_object
+from scenograph.training.objectives.base import (
+    Generators,
+    Objective,
+    ObjectiveConfig,
+    Totals,
+    uniform_per_object,
+)
 
 
 class ObjectClassifierObjectiveConfig(ObjectiveConfig):
@@ -31,13 +37,13 @@ class ObjectClassifierObjective(Objective):
         self.config = config
 
     def loss(
-        self, phase: str, batch: SceneBatch, totals: Totals, draws: Draws, memory: dict[str, Any]
+        self, phase: str, batch: SceneBatch, totals: Totals, generators: Generators, memory: dict[str, Any]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """One jittered crop per object."""
         assert batch.images is not None
         model = cast(ObjectClassifier, self.model)
         sides = (batch.boxes[:, 2:] - batch.boxes[:, :2]).repeat(1, 2)
-        shift = (2 * uniform_per_object(draws, batch, 4).to(sides.device) - 1) * self.config.jitter * sides
+        shift = (2 * uniform_per_object(generators, batch, 4).to(sides.device) - 1) * self.config.jitter * sides
         heads = model(batch.images, batch.boxes + shift, batch.object_to_image)
         targets = model.targets(batch.objects, batch.attributes)
         errors = [
@@ -47,14 +53,14 @@ class ObjectClassifierObjective(Objective):
         loss = torch.stack(errors).sum() / totals.objects
         return loss, {"cross_entropy": loss.detach()}
 
-    def validate(self, model: Model, batch: SceneBatch, draws: Draws) -> dict[str, tuple[float, float]]:
+    def validate(self, model: Model, batch: SceneBatch, generators: Generators) -> dict[str, tuple[float, float]]:
         """Accuracy of each head on true boxes."""
         assert batch.images is not None
-        judge = cast(ObjectClassifier, model)
-        heads = judge(batch.images, batch.boxes, batch.object_to_image)
-        names = ("category", *judge.config.groups)
+        classifier = cast(ObjectClassifier, model)
+        heads = classifier(batch.images, batch.boxes, batch.object_to_image)
+        names = ("category", *classifier.config.groups)
         figures = {}
-        for name, logits, target in zip(names, heads, judge.targets(batch.objects, batch.attributes), strict=True):
-            asked = target >= 0
-            figures[name] = (float((logits.argmax(1) == target)[asked].sum()), float(asked.sum()))
+        for name, logits, target in zip(names, heads, classifier.targets(batch.objects, batch.attributes), strict=True):
+            known = target >= 0
+            figures[name] = (float((logits.argmax(1) == target)[known].sum()), float(known.sum()))
         return figures

@@ -1,4 +1,4 @@
-"""sg2im's losses: the generator's, then its two discriminators' on the same, detached pictures."""
+"""sg2im's losses: the generator's, then those of its two discriminators on the same pictures, detached."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scenograph.nn.layers import Normalization, channels_last
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.scoring import layout_figures, totals
 from scenograph.training.gan import GanLoss, discriminator_loss, generator_loss
-from scenograph.training.objectives.base import Draws, Objective, ObjectiveConfig, Totals
+from scenograph.training.objectives.base import Generators, Objective, ObjectiveConfig, Totals
 
 
 class DiscriminatorConfig(BaseModel):
@@ -49,7 +49,7 @@ class Sg2ImObjectiveConfig(ObjectiveConfig):
 
 
 class Sg2ImObjective(Objective):
-    """Three phases: generator, object discriminator, image discriminator; the last two only if they weigh anything."""
+    """Three phases: generator, object discriminator, image discriminator. Those of weight 0 are left out."""
 
     Config = Sg2ImObjectiveConfig
 
@@ -66,11 +66,11 @@ class Sg2ImObjective(Objective):
                 **options,
             )
         if config.adversarial_weight * config.image_discriminator.weight > 0:
-            judge = ImageDiscriminator(**config.image_discriminator.model_dump(exclude={"weight"}))
-            check_size(judge.cnn, config.image_discriminator.arch, cast(Sg2Im, model).config.image_size)
-            self.discriminators["image_discriminator"] = judge
-        for discriminator in self.discriminators.values():
-            channels_last(discriminator)
+            discriminator = ImageDiscriminator(**config.image_discriminator.model_dump(exclude={"weight"}))
+            check_size(discriminator.cnn, config.image_discriminator.arch, cast(Sg2Im, model).config.image_size)
+            self.discriminators["image_discriminator"] = discriminator
+        for network in self.discriminators.values():
+            channels_last(network)
 
     @property
     def phases(self) -> tuple[str, ...]:
@@ -94,9 +94,9 @@ class Sg2ImObjective(Objective):
             self.model.eval()
 
     def loss(
-        self, phase: str, batch: SceneBatch, totals: Totals, draws: Draws, memory: dict[str, Any]
+        self, phase: str, batch: SceneBatch, totals: Totals, generators: Generators, memory: dict[str, Any]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The phase's loss over pictures and over objects, ``__image__`` included."""
+        """Means over pictures and over objects, ``__image__`` included."""
         for name, discriminator in self.discriminators.items():
             discriminator.requires_grad_(phase == name)
         if phase == "generator":
@@ -107,7 +107,7 @@ class Sg2ImObjective(Objective):
             memory["picture_share"] = batch.num_images / totals.pictures
             memory["objects"] = totals.objects + totals.pictures
             memory["relations"] = totals.relations + totals.objects
-            terms = self._generator_terms(model, draws, memory)
+            terms = self._generator_terms(model, generators, memory)
         elif phase == "object_discriminator":
             terms = self._object_discriminator_terms(memory)
         else:
@@ -117,11 +117,11 @@ class Sg2ImObjective(Objective):
         total = torch.stack([term.float() for term in terms.values()]).sum()
         return total, {name: term.detach() for name, term in terms.items()}
 
-    def _generator_terms(self, model: Sg2Im, draws: Draws, memory: dict[str, Any]) -> dict[str, Tensor]:
-        """Every weighted term; those of weight 0 are not computed."""
+    def _generator_terms(self, model: Sg2Im, generators: Generators, memory: dict[str, Any]) -> dict[str, Tensor]:
+        """Every weighted term of the generator's loss; those of weight 0 are not computed."""
         config, scene, objects = self.config, memory["scene"], memory["objects"]
-        layout, predicted = model.encode_graph(scene, draws)
-        fake = model.draw(layout)
+        condition, predicted = model.encode_graph(scene, generators)
+        fake = model.render_normalized(condition)
         memory["fake"] = fake.detach()
         share = memory["picture_share"]
         terms = {"pixels": config.pixel_weight * (fake - memory["real"]).abs().mean() * share}
@@ -136,7 +136,7 @@ class Sg2ImObjective(Objective):
             error = F.cross_entropy(predicted.relation_scores, scene.triples[:, 1], reduction="sum")
             terms["relations"] = config.relation_weight * error / memory["relations"]
         if "object_discriminator" in self.discriminators:
-            scores, class_errors = self._judge_objects(fake, scene)
+            scores, class_errors = self._discriminate_objects(fake, scene)
             terms["object_class"] = config.class_weight * class_errors.sum() / objects
             weight = config.adversarial_weight * config.object_discriminator.weight
             terms["object_gan"] = weight * generator_loss(config.gan_loss, scores) * len(scores) / objects
@@ -148,8 +148,8 @@ class Sg2ImObjective(Objective):
 
     def _object_discriminator_terms(self, memory: dict[str, Any]) -> dict[str, Tensor]:
         scene, objects = memory["scene"], memory["objects"]
-        fake_scores, fake_errors = self._judge_objects(memory["fake"], scene)
-        real_scores, real_errors = self._judge_objects(memory["real"], scene)
+        fake_scores, fake_errors = self._discriminate_objects(memory["fake"], scene)
+        real_scores, real_errors = self._discriminate_objects(memory["real"], scene)
         adversarial = discriminator_loss(self.config.gan_loss, real_scores, fake_scores)
         return {
             "object_critic": adversarial * len(real_scores) / objects,
@@ -157,29 +157,32 @@ class Sg2ImObjective(Objective):
             "class_fake": fake_errors.sum() / objects,
         }
 
-    def _judge_objects(self, pictures: Tensor, scene: SceneBatch) -> tuple[Tensor, Tensor]:
-        judge = self.discriminators["object_discriminator"]
-        scores, errors = judge(pictures, scene.objects, scene.boxes, scene.object_to_image)
+    def _discriminate_objects(self, pictures: Tensor, scene: SceneBatch) -> tuple[Tensor, Tensor]:
+        discriminator = self.discriminators["object_discriminator"]
+        scores, errors = discriminator(pictures, scene.objects, scene.boxes, scene.object_to_image)
         return scores, errors
 
-    def validate(self, model: Model, batch: SceneBatch, draws: Draws) -> dict[str, tuple[float, float]]:
+    def validate(self, model: Model, batch: SceneBatch, generators: Generators) -> dict[str, tuple[float, float]]:
         """Pixel error under the true layout; box error, IoU and recalls, relation accuracy of predicted boxes."""
         assert batch.images is not None, "validation needs pictures"
-        generator = cast(Sg2Im, model)
-        scene = generator.add_image_objects(batch)
-        layout, predicted = generator.encode_graph(scene, draws)
+        network = cast(Sg2Im, model)
+        scene = network.add_image_objects(batch)
+        condition, predicted = network.encode_graph(scene, generators)
         assert predicted.boxes is not None
-        pixels = (generator.draw(layout) - normalize(batch.images)).abs().mean(dim=(1, 2, 3))
-        boxes = predicted.boxes[~generator.is_image(scene)].float()
+        pixels = (network.render_normalized(condition) - normalize(batch.images)).abs().mean(dim=(1, 2, 3))
+        boxes = predicted.boxes[~network.is_image(scene)].float()
         return {
             "pixels": (float(pixels.sum()), len(pixels)),
             "box_error": (float((boxes - batch.boxes).square().mean(dim=1).sum()), len(boxes)),
             **totals(layout_figures(boxes, batch, model.vocabulary)),
         }
 
-    def sample(self, model: Model, batch: SceneBatch, draws: Draws) -> dict[str, Tensor]:
-        """Pictures from the true layout, and from the model's own."""
-        generator = cast(Sg2Im, model)
+    def render_grid(self, model: Model, batch: SceneBatch, generators: Generators) -> dict[str, Tensor]:
+        """Pictures from true boxes and masks, and from the model's own."""
+        network = cast(Sg2Im, model)
         unknown = batch.with_layout(torch.full_like(batch.boxes, float("nan")))
-        pictures = {"true layout": generator(batch, draws).images, "own layout": generator(unknown, draws).images}
+        pictures = {
+            "true layout": network(batch, generators).images,
+            "own layout": network(unknown, generators).images,
+        }
         return {name: images for name, images in pictures.items() if images is not None}

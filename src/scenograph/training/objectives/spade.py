@@ -1,4 +1,4 @@
-"""SPADE's and AttSPADE's losses: a discriminator that sees the layout beside the picture, and distances of features."""
+"""SPADE's and AttSPADE's losses: a discriminator that reads the condition beside the picture, and feature distances."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from scenograph.models.spade import Spade
 from scenograph.nn.discriminators import ObjectDiscriminator
 from scenograph.nn.embedding import AttributeEmbedding
 from scenograph.nn.layers import channels_last, evaluating, small_xavier_
-from scenograph.nn.painting import compose_layout
+from scenograph.nn.painting import paint_vectors
 from scenograph.nn.perceptual import FeatureStack, feature_distance
-from scenograph.nn.spade import LabelMap, Layout, MultiScaleDiscriminator
+from scenograph.nn.spade import ConditionMap, LabelMap, MultiScaleDiscriminator
 from scenograph.pretrained.networks import load_vgg19
 from scenograph.scenes.batch import SceneBatch
 from scenograph.training.gan import GanLoss, discriminator_loss, feature_matching, generator_loss
 from scenograph.training.objectives.base import (
     Betas,
-    Draws,
+    Generators,
     Objective,
     ObjectiveConfig,
     Probability,
@@ -42,15 +42,15 @@ class SpadeObjectiveConfig(ObjectiveConfig):
     gan_loss: GanLoss = "hinge"
     image_weight: NonNegativeFloat = 1.0
     matching_weight: NonNegativeFloat = 10.0
-    """Of the differences of the discriminator's features."""
+    """Weight of the differences of the discriminator's features."""
     feature_weight: NonNegativeFloat = 10.0
-    """Of the distance of VGG19's features from the real picture's."""
+    """Weight of the distance of VGG19's features from the real picture's."""
     pixel_weight: NonNegativeFloat = 0.0
     """Mean absolute difference from the real picture; beyond the published losses."""
     vgg_file: Path | None = None
     """torchvision's ``vgg19-dcbb9e9d.pth``; without, it is downloaded where it is needed."""
     style_weight: NonNegativeFloat = 0.05
-    """Of the divergence of encoded styles from normal ones, where the model has styles."""
+    """Weight of the divergence of encoded styles from normal ones, where the model has styles."""
     discriminator_channels: PositiveInt = 64
     discriminator_scales: PositiveInt = 2
     discriminator_layers: int = Field(default=4, ge=2)
@@ -62,11 +62,11 @@ class SpadeObjectiveConfig(ObjectiveConfig):
 
 
 class SpadeObjective(Objective):
-    """Two phases: the generator, its style encoder with it, then the discriminator."""
+    """Two phases: the generator with its style encoder, then the discriminator."""
 
     Config: ClassVar[type[ObjectiveConfig]] = SpadeObjectiveConfig
     fresh_fakes: ClassVar[bool] = True
-    """Whether the discriminator judges pictures drawn anew, by the generator as it has become."""
+    """Whether the discriminator sees pictures rendered again, by the updated generator."""
     picture_first: ClassVar[bool] = False
     """Whether the discriminator's first channels are the picture's."""
 
@@ -80,14 +80,17 @@ class SpadeObjective(Objective):
 
     def _discriminators(self) -> dict[str, nn.Module]:
         model = cast(Spade, self.model)
-        judge = self._multi_scale(model.labels + model.config.edges)
-        small_xavier_(judge)
-        return {"image_discriminator": judge}
+        discriminator = self._multi_scale(model.labels + model.config.edges)
+        small_xavier_(discriminator)
+        return {"image_discriminator": discriminator}
 
-    def _multi_scale(self, layout_channels: int) -> MultiScaleDiscriminator:
+    def _multi_scale(self, condition_channels: int) -> MultiScaleDiscriminator:
         config = self.config
         return MultiScaleDiscriminator(
-            layout_channels + 3, config.discriminator_channels, config.discriminator_scales, config.discriminator_layers
+            condition_channels + 3,
+            config.discriminator_channels,
+            config.discriminator_scales,
+            config.discriminator_layers,
         )
 
     @property
@@ -104,50 +107,54 @@ class SpadeObjective(Objective):
         return {"": self.config.generator_rate if phase == "generator" else self.config.discriminator_rate}
 
     def loss(
-        self, phase: str, batch: SceneBatch, totals: Totals, draws: Draws, memory: dict[str, Any]
+        self, phase: str, batch: SceneBatch, totals: Totals, generators: Generators, memory: dict[str, Any]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Means over pictures and over objects; the divergence of styles is a sum."""
         assert batch.images is not None, "training needs pictures"
         for name, discriminator in self.discriminators.items():
             discriminator.requires_grad_(phase == name)
         if phase == "generator":
-            asked = memory["batch"] = with_some_masks(batch, self.config.given_masks, draws)
-            layout = memory["layout"] = self._layout(asked)
-            fake, terms = self._draw(asked, layout, draws)
+            batch = memory["batch"] = with_some_masks(batch, self.config.given_masks, generators)
+            condition = memory["condition"] = self._generator_condition(batch)
+            fake, terms = self._render(batch, condition, generators)
             memory["fake"] = fake.detach()
-            terms |= self._generator_terms(fake, asked, layout, totals)
+            terms |= self._generator_terms(fake, batch, condition, totals)
         else:
-            asked, layout = memory["batch"], memory["layout"]
+            batch, condition = memory["batch"], memory["condition"]
             if self.fresh_fakes:
                 with torch.no_grad():
-                    memory["fake"], _ = self._draw(asked, layout, draws)
-            terms = self._discriminator_terms(phase, memory["fake"], asked, layout, totals)
+                    memory["fake"], _ = self._render(batch, condition, generators)
+            terms = self._discriminator_terms(phase, memory["fake"], batch, condition, totals)
         total = torch.stack([term.float() for term in terms.values()]).sum()
         return total, {name: term.detach() for name, term in terms.items()}
 
-    def _layout(self, batch: SceneBatch) -> Layout:
-        """What the generator draws, and what later phases show the discriminator of it."""
-        layout: Layout = cast(ImageModel[Layout], self.model).condition(batch).condition
-        return layout
+    def _generator_condition(self, batch: SceneBatch) -> ConditionMap:
+        """What the generator renders from."""
+        condition: ConditionMap = cast(ImageModel[ConditionMap], self.model).condition(batch).condition
+        return condition
 
-    def _draw(self, batch: SceneBatch, layout: Layout, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
-        """Pictures in the styles of the real ones, and what styles cost."""
-        model, layout = cast(Spade, self.model), cast(LabelMap, layout)
+    def _render(
+        self, batch: SceneBatch, condition: ConditionMap, generators: Generators
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Pictures in the styles of the real ones, and the loss of the style encoder."""
+        model, condition = cast(Spade, self.model), cast(LabelMap, condition)
         if model.style is None:
-            return model.render(layout), {}
+            return model.render(condition), {}
         mean, log_variance = model.style(batch.images)
-        deviation = normal(draws, (model.config.latent_size,)).to(mean.device) * (0.5 * log_variance).exp()
+        deviation = normal(generators, (model.config.latent_size,)).to(mean.device) * (0.5 * log_variance).exp()
         divergence = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum()
-        styled = replace(layout, latents=mean + deviation)
+        styled = replace(condition, latents=mean + deviation)
         return model.render(styled), {"styles": self.config.style_weight * divergence}
 
-    def _generator_terms(self, fake: Tensor, batch: SceneBatch, layout: Layout, totals: Totals) -> dict[str, Tensor]:
+    def _generator_terms(
+        self, fake: Tensor, batch: SceneBatch, condition: ConditionMap, totals: Totals
+    ) -> dict[str, Tensor]:
         config, real = self.config, cast(Tensor, batch.images)
         share = batch.num_images / totals.pictures
-        condition = self._condition(batch, layout)
-        on_fake = self._judge([fake], condition)
-        with torch.no_grad(), evaluating(self._image_judge()):
-            on_real = self._judge([real], condition)
+        seen = self._discriminator_condition(batch, condition)
+        on_fake = self._discriminate([fake], seen)
+        with torch.no_grad(), evaluating(self._image_discriminator()):
+            on_real = self._discriminate([real], seen)
         adversarial = torch.stack([generator_loss(config.gan_loss, scale[-1]) for scale in on_fake]).mean()
         terms = {
             "image_gan": config.image_weight * share * adversarial,
@@ -161,38 +168,38 @@ class SpadeObjective(Objective):
         return terms
 
     def _discriminator_terms(
-        self, phase: str, fake: Tensor, batch: SceneBatch, layout: Layout, totals: Totals
+        self, phase: str, fake: Tensor, batch: SceneBatch, condition: ConditionMap, totals: Totals
     ) -> dict[str, Tensor]:
-        found = self._judge([fake, cast(Tensor, batch.images)], self._condition(batch, layout))
+        found = self._discriminate([fake, cast(Tensor, batch.images)], self._discriminator_condition(batch, condition))
         scores = (scale[-1].chunk(2) for scale in found)
         losses = [discriminator_loss(self.config.gan_loss, on_real, on_fake) for on_fake, on_real in scores]
         share = batch.num_images / totals.pictures
         return {"image_critic": share * torch.stack(losses).mean()}
 
-    def _judge(self, batches: list[Tensor], condition: Tensor) -> list[list[Tensor]]:
-        """What the discriminator finds in batches of pictures of the same layouts, one after the other in one pass."""
+    def _discriminate(self, batches: list[Tensor], condition: Tensor) -> list[list[Tensor]]:
+        """Features and scores of several batches of pictures under one condition, which are concatenated."""
         pairs = [(pictures, condition) if self.picture_first else (condition, pictures) for pictures in batches]
-        found: list[list[Tensor]] = self._image_judge()(torch.cat([torch.cat(pair, dim=1) for pair in pairs]))
+        found: list[list[Tensor]] = self._image_discriminator()(torch.cat([torch.cat(pair, dim=1) for pair in pairs]))
         return found
 
-    def _condition(self, batch: SceneBatch, layout: Layout) -> Tensor:
-        """What the discriminator sees of the layout: (N, C, H, W)."""
-        return cast(LabelMap, layout).one_hot()
+    def _discriminator_condition(self, batch: SceneBatch, condition: ConditionMap) -> Tensor:
+        """What the discriminator reads beside the picture: (N, C, H, W)."""
+        return cast(LabelMap, condition).one_hot()
 
-    def _image_judge(self) -> nn.Module:
+    def _image_discriminator(self) -> nn.Module:
         return self.discriminators["image_discriminator"]
 
-    def validate(self, model: Model, batch: SceneBatch, draws: Draws) -> dict[str, tuple[float, float]]:
+    def validate(self, model: Model, batch: SceneBatch, generators: Generators) -> dict[str, tuple[float, float]]:
         """Difference from the real pictures."""
-        made = model(batch, draws).images
+        made = model(batch, generators).images
         assert batch.images is not None and made is not None, "validation needs pictures"
         difference = (made - batch.images).abs().mean(dim=(1, 2, 3))
         return {"pixels": (float(difference.sum()), float(len(difference)))}
 
-    def sample(self, model: Model, batch: SceneBatch, draws: Draws) -> dict[str, Tensor]:
-        """Pictures of the true boxes and masks, and of the boxes alone."""
+    def render_grid(self, model: Model, batch: SceneBatch, generators: Generators) -> dict[str, Tensor]:
+        """Pictures from true boxes and masks, and from boxes alone."""
         ways = {"true masks": batch, "true boxes": without_masks(batch)}
-        return {name: cast(Tensor, model(way, draws).images) for name, way in ways.items()}
+        return {name: cast(Tensor, model(way, generators).images) for name, way in ways.items()}
 
 
 class AttSpadeObjectiveConfig(SpadeObjectiveConfig):
@@ -220,8 +227,8 @@ class AttSpadeObjective(SpadeObjective):
         vocabulary, config = self.model.vocabulary, self.config
         sizes = cast(AttSpade, self.model).table_sizes
         embedding = AttributeEmbedding(sizes, cast(AttSpade, self.model).config.embedding_dim, mixed=True)
-        judge = nn.ModuleDict({"embedding": embedding, "scales": self._multi_scale(embedding.width)})
-        found: dict[str, nn.Module] = {"image_discriminator": judge}
+        discriminator = nn.ModuleDict({"embedding": embedding, "scales": self._multi_scale(embedding.width)})
+        found: dict[str, nn.Module] = {"image_discriminator": discriminator}
         if config.objects:
             options = config.object_discriminator.model_dump(exclude={"weight"})
             categories = len(vocabulary.categories)
@@ -229,27 +236,31 @@ class AttSpadeObjective(SpadeObjective):
         return found
 
     def betas(self, phase: str) -> tuple[float, float] | None:
-        """Discriminators have their own."""
+        """Discriminators have decays of their own."""
         return None if phase == "generator" else self.config.discriminator_betas
 
-    def _draw(self, batch: SceneBatch, layout: Layout, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
-        return cast(AttSpade, self.model).render(cast(Tensor, layout)), {}
+    def _render(
+        self, batch: SceneBatch, condition: ConditionMap, generators: Generators
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        return cast(AttSpade, self.model).render(cast(Tensor, condition)), {}
 
-    def _generator_terms(self, fake: Tensor, batch: SceneBatch, layout: Layout, totals: Totals) -> dict[str, Tensor]:
-        terms = super()._generator_terms(fake, batch, layout, totals)
+    def _generator_terms(
+        self, fake: Tensor, batch: SceneBatch, condition: ConditionMap, totals: Totals
+    ) -> dict[str, Tensor]:
+        terms = super()._generator_terms(fake, batch, condition, totals)
         if "object_discriminator" in self.discriminators:
-            scores, errors = self._judge_objects(fake, batch)
+            scores, errors = self._discriminate_objects(fake, batch)
             terms["object_gan"] = -self.config.object_weight * scores.sum() / totals.objects
             terms["object_class"] = self.config.class_weight * errors.sum() / totals.objects
         return terms
 
     def _discriminator_terms(
-        self, phase: str, fake: Tensor, batch: SceneBatch, layout: Layout, totals: Totals
+        self, phase: str, fake: Tensor, batch: SceneBatch, condition: ConditionMap, totals: Totals
     ) -> dict[str, Tensor]:
         if phase != "object_discriminator":
-            return super()._discriminator_terms(phase, fake, batch, layout, totals)
-        fake_scores, fake_errors = self._judge_objects(fake, batch)
-        real_scores, real_errors = self._judge_objects(cast(Tensor, batch.images), batch)
+            return super()._discriminator_terms(phase, fake, batch, condition, totals)
+        fake_scores, fake_errors = self._discriminate_objects(fake, batch)
+        real_scores, real_errors = self._discriminate_objects(cast(Tensor, batch.images), batch)
         critic = discriminator_loss("gan", real_scores, fake_scores) * len(real_scores)
         return {
             "object_critic": 0.5 * critic / totals.objects,
@@ -257,16 +268,16 @@ class AttSpadeObjective(SpadeObjective):
             "class_fake": fake_errors.sum() / totals.objects,
         }
 
-    def _judge_objects(self, pictures: Tensor, batch: SceneBatch) -> tuple[Tensor, Tensor]:
-        judge = self.discriminators["object_discriminator"]
-        scores, errors = judge(pictures, batch.objects, batch.boxes, batch.object_to_image)
+    def _discriminate_objects(self, pictures: Tensor, batch: SceneBatch) -> tuple[Tensor, Tensor]:
+        discriminator = self.discriminators["object_discriminator"]
+        scores, errors = discriminator(pictures, batch.objects, batch.boxes, batch.object_to_image)
         return scores, errors
 
-    def _condition(self, batch: SceneBatch, layout: Layout) -> Tensor:
-        """A layout of the discriminator's own vectors."""
-        model, judge = cast(AttSpade, self.model), cast(nn.ModuleDict, self.discriminators["image_discriminator"])
-        vectors = judge["embedding"](model.attributes(batch))
-        return compose_layout(vectors, model.planes(batch), batch.object_to_image, batch.num_images)
+    def _discriminator_condition(self, batch: SceneBatch, condition: ConditionMap) -> Tensor:
+        """A painted map of the discriminator's own vectors."""
+        model, networks = cast(AttSpade, self.model), cast(nn.ModuleDict, self.discriminators["image_discriminator"])
+        vectors = networks["embedding"](model.attributes(batch))
+        return paint_vectors(vectors, model.planes(batch), batch.object_to_image, batch.num_images)
 
-    def _image_judge(self) -> nn.Module:
+    def _image_discriminator(self) -> nn.Module:
         return cast(nn.ModuleDict, self.discriminators["image_discriminator"])["scales"]

@@ -1,0 +1,172 @@
+"""What a run is made of before its first step: device, starting weights, vocabulary, data and optimizers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from torch import Tensor, nn
+
+from scenograph.data.loader import PackLoader
+from scenograph.data.pack import read_vocabulary
+from scenograph.devices import keep_freed_memory, warn_if_bf16_emulated
+from scenograph.errors import UserError, suggest
+from scenograph.models.base import Model, ModelConfig, load_state
+from scenograph.models.registry import AutoModel
+from scenograph.scenes.vocabulary import Vocabulary
+from scenograph.training.checkpoints import has_checkpoint, load_checkpoint
+from scenograph.training.objectives.base import Objective
+from scenograph.training.recipe import DataRecipe, OptimizerRecipe, Recipe
+from scenograph.training.run_folder import RunFolder
+
+Kind = TypeVar("Kind")
+
+NAMES_SHOWN = 8
+"""Missing names that an error message lists."""
+
+
+def registered(table: Mapping[str, type[Kind]], section: Mapping[str, Any], what: str) -> type[Kind]:
+    """The class that a section of a recipe names.
+
+    Args:
+        table: Every class by its name.
+        section: The recipe's section, whose ``name`` is looked up.
+        what: The section's name, for the error message.
+
+    Raises:
+        UserError: The table has no such name.
+    """
+    name = section.get("name")
+    if name not in table:
+        raise UserError(f"recipe, {what}.name: unknown {what} {name!r} {suggest(str(name), table)}")
+    return table[str(name)]
+
+
+def settings(section: Mapping[str, Any]) -> dict[str, Any]:
+    """A section of a recipe without the ``name`` that selects the class: the fields of its configuration."""
+    return {key: value for key, value in section.items() if key != "name"}
+
+
+def new_accelerator(precision: str, device: torch.device | None) -> Accelerator:
+    """Accelerate's handle on devices and processes, on the machine's accelerator unless ``device`` is a CPU.
+
+    Warns if a CPU would have to emulate ``precision``.
+    """
+    AcceleratorState._reset_state()  # the library otherwise keeps the first run's precision for the whole process
+    accelerator = Accelerator(mixed_precision=precision, cpu=device is not None and device.type == "cpu")
+    warn_if_bf16_emulated(accelerator.device, precision)
+    keep_freed_memory(accelerator.device)
+    return accelerator
+
+
+def starting_model(source: str, kind: type[Model]) -> Model:
+    """The model whose weights a new run starts from.
+
+    Args:
+        source: A run's folder, or whatever :meth:`~scenograph.models.registry.AutoModel.from_pretrained` takes.
+        kind: The class that the recipe trains.
+
+    Raises:
+        UserError: There is no such model, or it is of another class.
+    """
+    is_run = has_checkpoint(Path(source) / "checkpoints")
+    try:
+        given = AutoModel.from_pretrained(Path(source) / "model" if is_run else source)
+    except UserError as error:
+        raise UserError(f"training.start_from: {error}") from error
+    if type(given) is not kind:
+        raise UserError(f"training.start_from {source}: that is a {given.name}, the recipe trains a {kind.name}")
+    return given
+
+
+def run_vocabulary(recipe: Recipe, kind: type[Model], start: Model | None, begun: RunFolder | None) -> Vocabulary:
+    """The names that the run's model learns: the pack's, unless the run builds on a model that has its own.
+
+    Args:
+        recipe: Names the pack.
+        kind: The class to train, which may add names to the pack's.
+        start: The model that a new run starts from, if any.
+        begun: The folder of a run that continues; None for a new run.
+
+    Raises:
+        UserError: The starting model, or the continued run's, lacks names of the pack.
+    """
+    own = kind.vocabulary_for(read_vocabulary(recipe.data.pack))
+    if start:
+        names, where = start.vocabulary, f"training.start_from {recipe.training.start_from}"
+    elif begun and (kept := begun.vocabulary()):
+        names, where = kept, str(begun.folder)
+    else:
+        return own
+    missing = names.lacks(own)
+    if missing:
+        shown = ", ".join(missing[:NAMES_SHOWN]) + (", ..." if len(missing) > NAMES_SHOWN else "")
+        raise UserError(
+            f"{where}: the model lacks {len(missing)} of the names of the pack {recipe.data.pack} ({shown}); "
+            "pack the data without them, or begin a run that starts from nothing"
+        )
+    return names
+
+
+def open_pack(
+    data: DataRecipe, kind: type[Model], config: ModelConfig, vocabulary: Vocabulary
+) -> dict[str, PackLoader]:
+    """Loaders of the ``train`` and the ``validation`` scenes, encoded by the model's vocabulary.
+
+    Raises:
+        UserError: The pack or a split is missing or damaged, or lacks pictures that the model needs.
+    """
+    side, mask_size = config.picture_sides, config.mask_side
+    chosen = (data.relations, data.max_objects, data.objects)
+    loaders = {
+        "train": PackLoader(data.pack, data.train_split, side, mask_size, *chosen, data.flip, data.crop),
+        "validation": PackLoader(data.pack, data.validation_split, side, mask_size, *chosen),
+    }
+    for loader in loaders.values():
+        if kind.roles != ("layout",):
+            loader.pack.check_pictures(f"for {kind.name} to learn from; take a pack with pictures")
+        loader.vocabulary = vocabulary
+    return loaders
+
+
+def new_optimizer(
+    options: OptimizerRecipe, objective: Objective, phase: str, module: nn.Module, accelerator: Accelerator
+) -> Any:
+    """A phase's optimizer. The ``rate`` of each parameter group is its factor of the recipe's learning rate."""
+    kind = torch.optim.AdamW if options.weight_decay else torch.optim.Adam
+    rates, groups = objective.rates(phase), dict[float, list[Tensor]]()
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            rate = [factor for part, factor in rates.items() if part in name][-1]
+            groups.setdefault(rate, []).append(parameter)
+    parameters = [{"params": members, "rate": rate} for rate, members in groups.items()]
+    betas = objective.betas(phase) or options.betas
+    # The fused kernel passes over each weight once, torch's default ten times.
+    optimizer = kind(parameters, lr=options.lr, betas=betas, weight_decay=options.weight_decay, fused=True)
+    return accelerator.prepare_optimizer(optimizer)
+
+
+def take_over(given: Model, source: str, models: Iterable[Model], modules: Mapping[str, nn.Module]) -> None:
+    """Copy the weights that a new run starts from.
+
+    Args:
+        given: The starting model.
+        source: Where it came from. If that is a run, its discriminators are copied too.
+        models: The new run's model, and its moving average if there is one.
+        modules: What the new run trains, by phase.
+
+    Raises:
+        UserError: The weights do not fit.
+    """
+    for model in models:
+        own, others = model.config.model_dump(), given.config.model_dump()
+        unlike = [f"model.{name}={value}" for name, value in others.items() if value != own[name]]
+        where = f"training.start_from {source}" + (f", which has {' '.join(unlike)}" if unlike else "")
+        load_state(model, given.state_dict(), where)
+    state = load_checkpoint(Path(source) / "checkpoints") or {"modules": {}}
+    for phase in state["modules"].keys() & modules.keys():
+        load_state(modules[phase], state["modules"][phase], f"{source}, {phase}")

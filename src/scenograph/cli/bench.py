@@ -10,9 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from scenograph.cli.console import console, evaluation_progress, print_evaluated, progress_bar
+from scenograph.cli.options import ClassifierName, Device
 from scenograph.errors import UserError
 
-app = typer.Typer(no_args_is_help=True, help="Benchmarks that compare models.")
+app = typer.Typer(no_args_is_help=True, help="Compare models under one training budget.")
 
 SHOWN = (
     "all",
@@ -31,20 +32,26 @@ ENDLESS = 100_000_000
 
 @app.command("quality")
 def quality(
-    recipes: Annotated[list[str], typer.Argument(help="Recipes of the models to compare, shipped names or files.")],
-    pack: Annotated[Path, typer.Option("--pack", help="What all are trained and measured on.")],
-    minutes: Annotated[float, typer.Option("--minutes", min=0.01, help="Training time of each.")] = 10.0,
-    scenes: Annotated[int, typer.Option("--scenes", min=2, help="Validation scenes to measure on.")] = 200,
-    given: Annotated[str, typer.Option("--given", help="What models are told: graph, boxes or masks.")] = "boxes",
-    classifier: Annotated[
-        str | None, typer.Option("--classifier", help="Judge of objects. (default: the shipped one)")
-    ] = None,
-    device: Annotated[str, typer.Option("--device", help="As in generate.")] = "auto",
-    out: Annotated[Path, typer.Option("--out", help="Folder; the same command goes on in it.")] = Path("bench"),
+    recipes: Annotated[list[str], typer.Argument(metavar="RECIPE", help="Shipped recipes or YAML files.")],
+    pack: Annotated[Path, typer.Option("--pack", metavar="PACK", help="Pack to train and measure on.")],
+    minutes: Annotated[
+        float, typer.Option("--minutes", metavar="N", min=0.01, help="Minutes of training per model.")
+    ] = 10.0,
+    scenes: Annotated[int, typer.Option("--scenes", metavar="N", min=2, help="Validation scenes to measure on.")] = 200,
+    given: Annotated[
+        str, typer.Option("--given", metavar="NAME", help="Model input: graph, boxes or masks.")
+    ] = "boxes",
+    classifier: ClassifierName = None,
+    device: Device = "auto",
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for the results.")] = Path("bench"),
 ) -> None:
-    """Train models for the same time on the same data and machine, measure them by the protocol rendered, compare.
+    """Train models for equal times on one pack and compare them.
 
-    scenograph bench quality sg2im-rendered-64 lama-rendered-64 --pack packs/rendered-64 --minutes 30
+    Models are measured by the protocol named rendered. For example:
+
+    scenograph bench quality sg2im-rendered-64 lama-rendered-64 --pack PACK
+
+    Run the same command again to resume after an interruption.
     """
     from scenograph.data.pack import read_vocabulary
     from scenograph.devices import pick_device

@@ -1,4 +1,4 @@
-"""``scenograph data``: render, download and pack data sets; look at packs, check and share them."""
+"""``scenograph data``: render, download and pack data sets; show, verify and share packs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scenograph.cli.console import console, progress_bar, track, write_files
+from scenograph.cli.options import Overwrite, Workers
 from scenograph.errors import UserError, suggest, validate
 from scenograph.files import make_folder
 
@@ -23,27 +24,33 @@ if TYPE_CHECKING:
     from scenograph.data.source import Options, Progress
     from scenograph.scenes.scene import Scene
 
-app = typer.Typer(
-    no_args_is_help=True, help="Render, download and pack data sets; look at packs, check and share them."
-)
+app = typer.Typer(no_args_is_help=True, help="Render, download and pack data sets.")
+
+PackFolder = Annotated[Path, typer.Argument(metavar="PACK", help="Folder of a pack.")]
+Repository = Annotated[str, typer.Argument(metavar="USER/NAME", help="Data set on the Hugging Face Hub.")]
 
 
 @app.command()
 def render(
-    out: Annotated[Path, typer.Option("--out", help="Folder for pictures, masks and scenes.")] = Path("renders"),
-    count: Annotated[int, typer.Option("--count", min=1, help="Number of scenes.")] = 100,
-    size: Annotated[int, typer.Option("--size", help="Side of the pictures in pixels.")] = 128,
-    samples: Annotated[int, typer.Option("--samples", help="Light paths per pixel: more is less noisy.")] = 64,
-    min_objects: Annotated[int, typer.Option("--min-objects", help="Fewest objects in a scene.")] = 1,
-    max_objects: Annotated[int, typer.Option("--max-objects", help="Most objects in a scene.")] = 6,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Scene i depends on (seed, i) alone.")] = 0,
-    split: Annotated[str, typer.Option("--split", help="Name written into the scenes.")] = "train",
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder to fill.")] = Path("renders"),
+    count: Annotated[int, typer.Option("--count", metavar="N", min=1, help="Number of scenes.")] = 100,
+    size: Annotated[int, typer.Option("--size", metavar="N", help="Side of the pictures in pixels.")] = 128,
+    samples: Annotated[int, typer.Option("--samples", metavar="N", help="Light paths per pixel.")] = 64,
+    min_objects: Annotated[int, typer.Option("--min-objects", metavar="N", help="Fewest objects in a scene.")] = 1,
+    max_objects: Annotated[int, typer.Option("--max-objects", metavar="N", help="Most objects in a scene.")] = 6,
+    seed: Annotated[int, typer.Option("--seed", metavar="SEED", min=0, help="Seed of the data set.")] = 0,
+    split: Annotated[str, typer.Option("--split", metavar="NAME", help="Split that the scenes belong to.")] = "train",
     pictures: Annotated[
-        bool, typer.Option("--pictures/--no-pictures", help="Without pictures: scenes, boxes and masks only.")
+        bool, typer.Option("--pictures/--no-pictures", help="Write pictures, or only scenes and masks.")
     ] = True,
-    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes. (default: all cores)")] = None,
+    workers: Workers = None,
 ) -> None:
-    """Render CLEVR-style scenes with exact boxes and masks (extra: render). Resumes where it stopped."""
+    """Render CLEVR-style scenes with exact boxes and masks.
+
+    This needs the extra named render. Scene i depends only on the seed and i.
+
+    Run the same command again to resume after an interruption.
+    """
     from scenograph.data.rendered import RenderSettings, render_dataset
 
     settings = RenderSettings(size, samples, min_objects, max_objects, seed, split, pictures)
@@ -70,16 +77,23 @@ def sources() -> None:
 
 @app.command()
 def pack(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A data set; 'data sources' lists them.")],
-    options: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Options of the data set.")] = None,
-    root: Annotated[Path, typer.Option("--root", help="Where the data set is, in its official form.")] = Path(),
-    out: Annotated[Path | None, typer.Option("--out", help="Pack folder to make. (default: packs/NAME)")] = None,
-    size: Annotated[
-        int | None, typer.Option("--size", min=16, help="Shrink larger pictures to this shorter side.")
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Data set; see scenograph data sources.")],
+    options: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Options of that data set.")] = None,
+    root: Annotated[
+        Path, typer.Option("--root", metavar="FOLDER", help="Folder of the data set in its official form.")
+    ] = Path(),
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FOLDER", help="Pack to write. (default: packs/NAME)")
     ] = None,
-    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes. (default: all cores)")] = None,
+    size: Annotated[
+        int | None, typer.Option("--size", metavar="N", min=16, help="Shrink larger pictures to this shorter side.")
+    ] = None,
+    workers: Workers = None,
 ) -> None:
-    """Convert a data set, once, into the form that training reads. Resumes where it stopped."""
+    """Convert a data set into a pack, which training reads.
+
+    Run the same command again to resume after an interruption.
+    """
     from scenograph.data.pack import read_vocabulary, work_folder, write_pack
     from scenograph.data.sources import SOURCES
 
@@ -103,16 +117,17 @@ def pack(
 
 @app.command()
 def show(
-    folder: Annotated[Path, typer.Argument(metavar="PACK", help="A pack folder.")],
-    split: Annotated[str, typer.Option("--split", help="Which split.")] = "train",
-    count: Annotated[int, typer.Option("--count", min=1, max=256, help="Scenes on the sheet.")] = 12,
-    first: Annotated[int, typer.Option("--first", min=0, help="Number of the first scene on the sheet.")] = 0,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Write a sheet of pictures, layouts and graphs here (.png).")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+    folder: PackFolder,
+    split: Annotated[str, typer.Option("--split", metavar="NAME", help="Split to show.")] = "train",
+    count: Annotated[int, typer.Option("--count", metavar="N", min=1, max=256, help="Scenes on the sheet.")] = 12,
+    first: Annotated[int, typer.Option("--first", metavar="N", min=0, help="First scene on the sheet.")] = 0,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Sheet of scenes to write (.png).")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
-    """Say what a pack holds, and draw scenes of it."""
+    """Print what a pack holds, and draw some of its scenes.
+
+    The sheet shows pictures, layouts and graphs.
+    """
     from scenograph.data.pack import Pack, read_record
 
     opened = Pack(folder, split)
@@ -129,8 +144,8 @@ def show(
 
 
 @app.command()
-def verify(folder: Annotated[Path, typer.Argument(metavar="PACK", help="A pack folder.")]) -> None:
-    """Check a pack: checksums, every picture, every scene."""
+def verify(folder: PackFolder) -> None:
+    """Check the checksums, pictures and scenes of a pack."""
     from scenograph.data.pack import verify_pack
 
     with _reporting() as progress:
@@ -146,13 +161,20 @@ def verify(folder: Annotated[Path, typer.Argument(metavar="PACK", help="A pack f
 @app.command()
 def download(
     name: Annotated[str, typer.Argument(metavar="NAME", help="coco, visual-genome, clevr or quickdraw.")],
-    out: Annotated[Path | None, typer.Option("--out", help="Folder. (default: downloads/NAME)")] = None,
-    classes: Annotated[str, typer.Option("--classes", help="Of quickdraw: names with commas.")] = "",
-    mirror: Annotated[str | None, typer.Option("--mirror", help="Another server with the official paths.")] = None,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Files at a time.")] = 4,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FOLDER", help="Folder to fill. (default: downloads/NAME)")
+    ] = None,
+    classes: Annotated[str, typer.Option("--classes", metavar="NAMES", help="Classes of quickdraw: a,b,c.")] = "",
+    mirror: Annotated[str | None, typer.Option("--mirror", metavar="URL", help="Server to use instead.")] = None,
+    workers: Annotated[int, typer.Option("--workers", metavar="N", min=1, help="Parallel downloads.")] = 4,
     keep_archives: Annotated[bool, typer.Option("--keep-archives", help="Keep archives after unpacking.")] = False,
 ) -> None:
-    """Fetch a data set from its official address. Resumes where it stopped, and verifies what came."""
+    """Download a data set from its official server and verify it.
+
+    A mirror must have the official paths.
+
+    Run the same command again to resume after an interruption.
+    """
     from scenograph.cli.console import transfer_bar
     from scenograph.data.download import check_space, remote_files, sizes_of, through_mirror
     from scenograph.data.download import download as fetch
@@ -172,11 +194,14 @@ def download(
 
 @app.command()
 def push(
-    folder: Annotated[Path, typer.Argument(metavar="PACK", help="A pack folder.")],
-    repository: Annotated[str, typer.Argument(metavar="USER/NAME", help="Data set on the Hugging Face hub.")],
-    private: Annotated[bool, typer.Option("--private", help="Only you can see it.")] = False,
+    folder: PackFolder,
+    repository: Repository,
+    private: Annotated[bool, typer.Option("--private", help="Make the data set private.")] = False,
 ) -> None:
-    """Upload a pack to the Hugging Face hub. Mind the licence of what it was made from."""
+    """Upload a pack to the Hugging Face Hub.
+
+    Check first that the licence of the source data allows it.
+    """
     from scenograph.data.hub import push_pack
 
     console.print(f"wrote {push_pack(folder, repository, private)}")
@@ -184,10 +209,10 @@ def push(
 
 @app.command()
 def pull(
-    repository: Annotated[str, typer.Argument(metavar="USER/NAME", help="Data set on the Hugging Face hub.")],
-    out: Annotated[Path, typer.Option("--out", help="Pack folder to make.")],
+    repository: Repository,
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Pack to write.")],
 ) -> None:
-    """Download a pack from the Hugging Face hub, and check it."""
+    """Download a pack from the Hugging Face Hub and verify it."""
     from scenograph.data.hub import pull_pack
 
     pull_pack(repository, out)

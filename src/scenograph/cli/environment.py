@@ -10,7 +10,7 @@ from scenograph.version import __version__
 
 
 def env() -> None:
-    """Versions and devices, for a bug report."""
+    """Print versions and devices for a bug report."""
     from scenograph.devices import device_report
     from scenograph.models.registry import shipped_models
 

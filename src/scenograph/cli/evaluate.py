@@ -9,7 +9,16 @@ from typing import Annotated, Any
 import typer
 
 from scenograph.cli.console import console, evaluation_progress, print_evaluated, print_figures, write_files
-from scenograph.devices import Precision
+from scenograph.cli.options import (
+    ClassifierName,
+    Device,
+    ImageName,
+    LayoutName,
+    ModelName,
+    Overwrite,
+    PrecisionName,
+    Weights,
+)
 from scenograph.errors import UserError, unreadable
 
 app = typer.Typer()
@@ -20,68 +29,66 @@ WEIGHTS = ("inception", "dinov2", "backbone", "heads")
 @app.callback(invoke_without_command=True)
 def evaluate(
     context: typer.Context,
-    pack: Annotated[Path | None, typer.Option("--pack", help="Pack whose scenes are asked for.")] = None,
+    pack: Annotated[Path | None, typer.Option("--pack", metavar="PACK", help="Pack whose scenes to generate.")] = None,
     protocol: Annotated[
         str | None,
-        typer.Option("--protocol", help="How to measure: see scenograph evaluate protocols. (default: by the data)"),
+        typer.Option("--protocol", metavar="NAME", help="Protocol to measure by. (default: by the data)"),
     ] = None,
-    model: Annotated[str | None, typer.Option("--model", help="As in generate.")] = None,
-    layout: Annotated[
-        str | None,
-        typer.Option(
-            "--layout",
-            help="As in generate. Without an image model, --protocol wsgc or --metrics layout,robustness measure its "
-            "layouts alone.",
-        ),
-    ] = None,
-    image: Annotated[str | None, typer.Option("--image", help="As in generate.")] = None,
+    model: ModelName = None,
+    layout: LayoutName = None,
+    image: ImageName = None,
     pictures: Annotated[
         Path | None,
-        typer.Option("--pictures", help="Measure pictures made elsewhere: a folder of sample_LAYOUT_REPEAT.png."),
+        typer.Option("--pictures", metavar="FOLDER", help="Pictures made elsewhere, to measure instead."),
     ] = None,
     metrics: Annotated[
-        str | None, typer.Option("--metrics", help="Only these, for example quality,agreement. (default: all of it)")
+        str | None,
+        typer.Option("--metrics", metavar="NAMES", help="Metrics, such as quality,agreement. (default: all)"),
     ] = None,
-    scenes: Annotated[int | None, typer.Option("--scenes", min=1, help="Only the first so many layouts.")] = None,
-    split: Annotated[str | None, typer.Option("--split", help="Another split than the protocol's.")] = None,
+    scenes: Annotated[
+        int | None, typer.Option("--scenes", metavar="N", min=1, help="Measure only the first N layouts.")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", metavar="NAME", help="Split to measure. (default: the protocol's)")
+    ] = None,
     given: Annotated[
-        str | None, typer.Option("--given", help="What the model is told: graph, boxes, or masks with their boxes.")
+        str | None, typer.Option("--given", metavar="NAME", help="Model input: graph, boxes or masks.")
     ] = None,
-    repeats: Annotated[int | None, typer.Option("--repeats", min=1, help="Pictures per layout.")] = None,
-    encoder: Annotated[str | None, typer.Option("--encoder", help="inception, dinov2 or classifier.")] = None,
+    repeats: Annotated[int | None, typer.Option("--repeats", metavar="N", min=1, help="Pictures per layout.")] = None,
+    encoder: Annotated[
+        str | None, typer.Option("--encoder", metavar="NAME", help="Features: inception, dinov2 or classifier.")
+    ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="SETTING=VALUE", help="Any other setting of the protocol. Repeatable."),
+        typer.Option("--set", metavar="SETTING=VALUE", help="Other setting of the protocol. Repeatable."),
     ] = None,
-    classifier: Annotated[
-        str | None, typer.Option("--classifier", help="Judge of objects. (default: the shipped one)")
-    ] = None,
-    weights: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--weights",
-            metavar="NAME=FILE",
-            help="A local file instead of a download: inception, dinov2, or LPIPS's backbone and heads. Repeatable.",
-        ),
-    ] = None,
+    classifier: ClassifierName = None,
+    weights: Weights = None,
     detector: Annotated[
-        str | None, typer.Option("--detector", help="Detector for the detection metric: folder or hub id.")
+        str | None, typer.Option("--detector", metavar="MODEL", help="Object detector: folder or Hub id.")
     ] = None,
     detections: Annotated[
-        Path | None, typer.Option("--detections", help="Or your own detector's results, in COCO's form or Darknet's.")
+        Path | None, typer.Option("--detections", metavar="FILE", help="Results of a detector of your own.")
     ] = None,
     training_run: Annotated[
         Path | None,
-        typer.Option("--run", help="Training run that made the model: its curves go into the report."),
+        typer.Option("--run", metavar="FOLDER", help="Training run whose curves to report."),
     ] = None,
-    steps: Annotated[int | None, typer.Option("--steps", min=1, help="As in generate.")] = None,
-    device: Annotated[str, typer.Option("--device", help="As in generate.")] = "auto",
-    precision: Annotated[Precision, typer.Option("--precision", help="Of drawing, or of placing alone.")] = "no",
-    out: Annotated[Path, typer.Option("--out", help="Folder; the same command goes on in it.")] = Path("evaluation"),
+    steps: Annotated[
+        int | None, typer.Option("--steps", metavar="N", min=1, help="Sampling steps. (default: the model's)")
+    ] = None,
+    device: Device = "auto",
+    precision: PrecisionName = "no",
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for the report.")] = Path("evaluation"),
 ) -> None:
-    """Measure models by named protocols: draw the scenes of a pack, measure the pictures, write a report.
+    """Generate the scenes of a pack, measure them, and write a report.
 
     scenograph evaluate --pack packs/rendered-64
+
+    Protocols fix how to measure; scenograph evaluate protocols lists them. A
+    layout model is measured alone by --protocol wsgc, or by --metrics layout.
+
+    Run the same command again to resume after an interruption.
     """
     if context.invoked_subcommand is not None:
         return
@@ -139,18 +146,16 @@ def evaluate(
 
 @app.command("compare")
 def compare_reports(
-    first: Annotated[Path, typer.Argument(help="An evaluation's folder, or its report.json.")],
-    second: Annotated[Path, typer.Argument(help="Another.")],
+    first: Annotated[Path, typer.Argument(metavar="FIRST", help="Folder of an evaluation, or its report.json.")],
+    second: Annotated[Path, typer.Argument(metavar="SECOND", help="The evaluation to compare it with.")],
     sheet: Annotated[
         Path | None,
-        typer.Option(
-            "--sheet", help="Write their pictures of the same scenes side by side here, or their layouts (.png)."
-        ),
+        typer.Option("--sheet", metavar="FILE", help="Sheet of both, side by side, to write (.png)."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Compare even what was measured by unlike protocols.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing sheet.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Compare even if protocols or data differ.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
-    """Two evaluations side by side, if their protocols, data and networks agree."""
+    """Compare two evaluations that were measured alike."""
     from scenograph.evaluation.evaluate import sheet_of_two
     from scenograph.evaluation.report import compare, differences, read_report
 
@@ -174,7 +179,7 @@ def compare_reports(
 
 @app.command("protocols")
 def list_protocols() -> None:
-    """The named ways to measure, and what each fixes."""
+    """List the protocols with their settings and metrics."""
     from scenograph.evaluation.protocols import PROTOCOLS
 
     for protocol in PROTOCOLS.values():
@@ -186,15 +191,20 @@ def list_protocols() -> None:
 
 @app.command("folders")
 def compare_folders(
-    generated: Annotated[Path, typer.Argument(help="A folder of generated pictures, sub-folders included.")],
-    real: Annotated[Path, typer.Argument(help="A folder of real ones.")],
-    encoder: Annotated[str, typer.Option("--encoder", help="inception, dinov2 or classifier.")] = "inception",
-    weights: Annotated[list[str] | None, typer.Option("--weights", metavar="NAME=FILE", help="As in evaluate.")] = None,
-    classifier: Annotated[str | None, typer.Option("--classifier", help="As in evaluate.")] = None,
-    splits: Annotated[int, typer.Option("--splits", min=1, help="Of the Inception Score.")] = 5,
-    device: Annotated[str, typer.Option("--device", help="As in generate.")] = "auto",
+    generated: Annotated[Path, typer.Argument(metavar="GENERATED", help="Folder of generated pictures.")],
+    real: Annotated[Path, typer.Argument(metavar="REAL", help="Folder of real pictures.")],
+    encoder: Annotated[
+        str, typer.Option("--encoder", metavar="NAME", help="Features: inception, dinov2 or classifier.")
+    ] = "inception",
+    weights: Weights = None,
+    classifier: ClassifierName = None,
+    splits: Annotated[int, typer.Option("--splits", metavar="N", min=1, help="Splits for the Inception Score.")] = 5,
+    device: Device = "auto",
 ) -> None:
-    """FID, KID, Inception Score, precision and recall of two folders of pictures."""
+    """Compare two folders of pictures by FID and similar metrics.
+
+    Prints FID, KID, Inception Score, precision and recall. Subfolders count.
+    """
     from scenograph.devices import pick_device
     from scenograph.evaluation.folders import folder_figures
     from scenograph.evaluation.tools import Tools
@@ -208,14 +218,20 @@ def compare_folders(
 
 @app.command("retrieval")
 def evaluate_retrieval(
-    queries: Annotated[Path, typer.Argument(help="Vectors (Q, D) as .npy.")],
-    gallery: Annotated[Path, typer.Argument(help="Vectors (G, D) as .npy.")],
+    queries: Annotated[Path, typer.Argument(metavar="QUERIES", help="Query vectors (Q, D) (.npy).")],
+    gallery: Annotated[Path, typer.Argument(metavar="GALLERY", help="Gallery vectors (G, D) (.npy).")],
     query_labels: Annotated[
-        Path | None, typer.Option("--query-labels", help="Labels (Q,) as .npy. (default: query i wants row i)")
+        Path | None, typer.Option("--query-labels", metavar="FILE", help="Query labels (Q,) (.npy).")
     ] = None,
-    gallery_labels: Annotated[Path | None, typer.Option("--gallery-labels", help="Labels (G,) as .npy.")] = None,
+    gallery_labels: Annotated[
+        Path | None, typer.Option("--gallery-labels", metavar="FILE", help="Gallery labels (G,) (.npy).")
+    ] = None,
 ) -> None:
-    """Mean average precision and top 1, 5, 10 of a search by distance between vectors."""
+    """Measure a search by vector distance: mAP and top-1, 5, 10.
+
+    A query matches the gallery rows that have its label; without labels,
+    query i matches row i.
+    """
     import numpy as np
 
     from scenograph.evaluation.figure import mean_figure

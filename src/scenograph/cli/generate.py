@@ -32,7 +32,7 @@ ON_SHEET = 256
 def generate(
     source: Annotated[
         str,
-        typer.Argument(metavar="SCENE", help="A scene file (.json), one line of text, or a picture made here (.png)."),
+        typer.Argument(metavar="SCENE", help="Scene file (.json), line of text, or generated PNG."),
     ],
     *,
     model: ModelName = None,
@@ -40,7 +40,7 @@ def generate(
     image: ImageName = None,
     seeds: Annotated[
         str | None,
-        typer.Option("--seeds", metavar="SEEDS", help="One picture per seed, for example 0-15. (default: 0)"),
+        typer.Option("--seeds", metavar="SEEDS", help="Seeds, such as 0-15 or 1,4,8. (default: 0)"),
     ] = None,
     options: GenerateOptions,
     object_seed: Annotated[
@@ -48,15 +48,14 @@ def generate(
         typer.Option(
             "--object-seed",
             metavar="OBJECT=SEED",
-            help="Fix the appearance of one object: 2=7, or 2=7:9:0.5, half way from 7 to 9. Repeatable; objects count "
-            "from 0. For models with a latent per object.",
+            help="Seed of one object's latent, such as 2=7. Repeatable.",
         ),
     ] = None,
     draw_graph: Annotated[bool, typer.Option("--draw-graph", help="Also draw each scene graph.")] = False,
-    draw_layout: Annotated[bool, typer.Option("--draw-layout", help="Also draw each picture's layout.")] = False,
+    draw_layout: Annotated[bool, typer.Option("--draw-layout", help="Also draw each layout.")] = False,
     annotations: Annotated[
         Path | None,
-        typer.Option("--annotations", metavar="FILE", help="Also write a COCO file of what the pictures show."),
+        typer.Option("--annotations", metavar="FILE", help="Also write COCO annotations (.json)."),
     ] = None,
     save_scenes: Annotated[
         Path | None,
@@ -65,15 +64,14 @@ def generate(
     device: Device = "auto",
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for the pictures.")] = Path("pictures"),
     overwrite: Overwrite = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, write nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the request and write nothing.")] = False,
 ) -> None:
-    """Render pictures of a scene.
+    """Generate pictures of a scene.
 
-    The same scene and seed give the same picture. Both are recorded in the PNG, which makes it again:
+    The same scene and seed give the same picture. Each PNG records both:
+    scenograph generate picture.png makes it again.
 
-    scenograph generate picture.png
-
-    Pictures are written as they are rendered; after an interruption the same command renders the rest.
+    Run the same command again to resume after an interruption.
     """
     from scenograph.pipelines.provenance import has_record, plan_pictures, png_bytes
 

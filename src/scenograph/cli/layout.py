@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scenograph.cli.console import batches, parse_seeds, say_written, track, write_files
-from scenograph.cli.options import Device, Overwrite, takes_options
+from scenograph.cli.options import Device, LayoutName, Overwrite, PrecisionName, SceneArgument, takes_options
 from scenograph.cli.scene import encoded, read_source
-from scenograph.devices import Precision
 from scenograph.files import make_folder
 from scenograph.pipelines.options import GenerateOptions
 
@@ -20,28 +19,22 @@ if TYPE_CHECKING:
 
 @takes_options("refine", "candidates")
 def layout(
-    source: Annotated[str, typer.Argument(metavar="SCENE", help="A scene file (.json) or one line of text.")],
+    source: SceneArgument,
     *,
-    layout: Annotated[
-        str | None,
-        typer.Option("--layout", metavar="MODEL", help="Model that places objects. (default: the shipped one)"),
-    ] = None,
-    seeds: Annotated[
-        str, typer.Option("--seeds", metavar="SEEDS", help="One layout per seed, for example 0-15.")
-    ] = "0",
+    layout: LayoutName = None,
+    seeds: Annotated[str, typer.Option("--seeds", metavar="SEEDS", help="Seeds, such as 0-15 or 1,4,8.")] = "0",
     options: GenerateOptions,
     device: Device = "auto",
-    precision: Annotated[
-        Precision, typer.Option("--precision", help="bf16 is faster where the hardware computes in it.")
-    ] = "no",
-    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for scenes and drawings.")] = Path(
+    precision: PrecisionName = "no",
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for the scenes and drawings.")] = Path(
         "layouts"
     ),
     overwrite: Overwrite = False,
 ) -> None:
-    """Place the objects of a scene: writes the scenes with boxes and masks, and a drawing of each layout.
+    """Place the objects of a scene and draw the layouts.
 
-    The resulting scene file can be edited, rendered (generate), or placed again.
+    The scene file that it writes holds boxes and masks. It can be edited,
+    placed again, or rendered with scenograph generate.
     """
     from scenograph.devices import pick_device
     from scenograph.pipelines.pipeline import DEFAULT_LAYOUT

@@ -33,14 +33,14 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def main(
-    verbose: Annotated[bool, typer.Option("--verbose", help="Log what happens inside.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Print log messages.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Scene graphs, layouts and one-line descriptions to pictures; and training and measuring the models that do it.
+    """Turn scene graphs, layouts and text into images; train and evaluate models.
 
-    Start with:  scenograph generate "large red metal cube left of small blue sphere"
+    Start with:  scenograph generate "red cube left of blue sphere"
     """
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s: %(message)s")
 

@@ -14,14 +14,14 @@ import typer
 from scenograph.cli.console import console
 from scenograph.errors import UserError, suggest
 
-app = typer.Typer(no_args_is_help=True, help="The models that ship with the package, and those in folders.")
+app = typer.Typer(no_args_is_help=True, help="List and describe models.")
 
 
 @app.command("list")
 def list_models(
-    pattern: Annotated[str, typer.Argument(help="Only names that match, for example 'mise*'.")] = "*",
+    pattern: Annotated[str, typer.Argument(metavar="PATTERN", help="Names to list, such as 'mise*'.")] = "*",
 ) -> None:
-    """One line per model: name, what it does, size, and the first line of its card."""
+    """List the shipped models with their role and size."""
     from scenograph.models.registry import shipped_models
 
     found = {name: path for name, path in shipped_models().items() if fnmatch.fnmatch(name, pattern)}
@@ -33,8 +33,8 @@ def list_models(
 
 
 @app.command()
-def info(model: Annotated[str, typer.Argument(help="A shipped name, a folder or a hub id.")]) -> None:
-    """A model's card, settings and vocabulary."""
+def info(model: Annotated[str, typer.Argument(metavar="MODEL", help="Shipped name, folder or Hub id.")]) -> None:
+    """Print the settings, vocabulary and card of a model."""
     from scenograph.models.registry import find_model, read_config
     from scenograph.scenes.vocabulary import Vocabulary
 
@@ -55,18 +55,24 @@ def info(model: Annotated[str, typer.Argument(help="A shipped name, a folder or 
 
 def import_checkpoint(
     system: Annotated[str, typer.Argument(help="The published system: attspade, lama, lostgan, sg2im, spade or wsgc.")],
-    checkpoint: Annotated[Path, typer.Argument(help="The authors' .pt or .pth file.")],
+    checkpoint: Annotated[Path, typer.Argument(metavar="FILE", help="The authors' .pt or .pth file.")],
     vocabulary: Annotated[
         str | None,
         typer.Option(
             "--vocabulary",
-            help="Names of the categories, for files that lack them (lama, lostgan, spade): coco-stuff, ade20k, "
-            "cityscapes, a pack, or a JSON file (a list of names, a vocab.json or a vocabulary.json).",
+            metavar="NAME",
+            help="Category names, for systems whose files lack them.",
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Model folder to make. (default: the file's stem)")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FOLDER", help="Model folder to write. (default: STEM)")
+    ] = None,
 ) -> None:
-    """Turn a published checkpoint into a model folder that every other command takes."""
+    """Convert a published checkpoint into a model folder.
+
+    A vocabulary is coco-stuff, ade20k, cityscapes, a pack, or a JSON file: a
+    list of names, a vocab.json or a vocabulary.json.
+    """
     from scenograph.data.vocabularies import vocabulary_of
     from scenograph.models.published import IMPORTERS
 

@@ -4,26 +4,43 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 from annotated_types import Ge, Le
 
+from scenograph.devices import Precision
 from scenograph.errors import validate
 from scenograph.pipelines.options import GenerateOptions
 
-ModelName = Annotated[
-    str | None,
-    typer.Option("--model", metavar="MODEL", help="Model that places objects and renders, such as an imported sg2im."),
-]
+SceneArgument = Annotated[str, typer.Argument(metavar="SCENE", help="Scene file (.json) or a line of text.")]
+ModelName = Annotated[str | None, typer.Option("--model", metavar="MODEL", help="Model that both places and renders.")]
 LayoutName = Annotated[
     str | None,
     typer.Option("--layout", metavar="MODEL", help="Model that places objects. (default: the shipped one)"),
 ]
 ImageName = Annotated[
-    str | None, typer.Option("--image", metavar="MODEL", help="Model that renders. (default: the shipped one)")
+    str | None,
+    typer.Option("--image", metavar="MODEL", help="Model that renders pictures. (default: the shipped one)"),
 ]
-Device = Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:1, mps, ...")]
+ClassifierName = Annotated[
+    str | None,
+    typer.Option("--classifier", metavar="MODEL", help="Classifier of objects. (default: the shipped one)"),
+]
+Weights = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--weights", metavar="NAME=FILE", help="Local file of inception, dinov2, backbone or heads. Repeatable."
+    ),
+]
+Device = Annotated[str, typer.Option("--device", metavar="DEVICE", help="Device, such as cpu or cuda:1.")]
+PrecisionName = Annotated[
+    Precision, typer.Option("--precision", help=str(GenerateOptions.model_fields["precision"].description))
+]
+Workers = Annotated[
+    int | None, typer.Option("--workers", metavar="N", min=1, help="Parallel processes. (default: all cores)")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]
 
 
@@ -71,7 +88,8 @@ def _parameter(name: str) -> inspect.Parameter:
     text = str(field.description)
     if field.default not in (None, False):
         text = f"{text} (default: {field.default})"
-    option = typer.Option(f"--{name.replace('_', '-')}", help=text, **limits)
+    metavar = {int: "N", float: "N", Path: "FILE"}.get(kind)
+    option = typer.Option(f"--{name.replace('_', '-')}", metavar=metavar, help=text, **limits)
     annotation = Annotated[bool, option] if kind is bool else Annotated[kind | None, option]
     default = False if kind is bool else None
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from scenograph.cli.console import console, say_written, track, write_files
+from scenograph.cli.options import Overwrite, SceneArgument
 from scenograph.errors import UserError, for_all
 from scenograph.files import make_folder
 
@@ -20,24 +21,27 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Make, check, change and draw scene files.")
 
-SceneArgument = Annotated[str, typer.Argument(help="A scene file (.json) or one line of text.", metavar="SCENE")]
-ModelOption = Annotated[
+VocabularySource = Annotated[
     str | None,
     typer.Option(
         "--model",
-        help="Whose vocabulary to use: a model, a pack, clevr or coco-stuff. (default: the shipped image model)",
+        metavar="NAME",
+        help="Vocabulary of a model, a pack, clevr or coco-stuff. (default: the shipped image model)",
     ),
+]
+OutFile = Annotated[
+    Path | None, typer.Option("--out", metavar="FILE", help="File to write. (default: print to the terminal)")
 ]
 
 
 @app.command()
 def new(
-    text: Annotated[str, typer.Argument(help='For example "large red metal cube left of small blue sphere".')],
-    out: Annotated[Path | None, typer.Option("--out", help="File to write; printed if absent.")] = None,
-    model: ModelOption = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help='Such as "red cube left of blue sphere".')],
+    out: OutFile = None,
+    model: VocabularySource = None,
+    overwrite: Overwrite = False,
 ) -> None:
-    """Turn one line of text into a scene file."""
+    """Turn a line of text into a scene file."""
     from scenograph.scenes.scene import scenes_to_json
     from scenograph.scenes.text import scene_from_text
 
@@ -50,8 +54,8 @@ def new(
 
 
 @app.command()
-def check(scene: SceneArgument, model: ModelOption = None) -> None:
-    """Check a scene against a vocabulary, and say what it holds."""
+def check(scene: SceneArgument, model: VocabularySource = None) -> None:
+    """Check a scene against a vocabulary and summarise it."""
     from scenograph.scenes.canonical import agreed
     from scenograph.scenes.text import scene_to_text
 
@@ -72,16 +76,15 @@ def check(scene: SceneArgument, model: ModelOption = None) -> None:
 @app.command()
 def canonical(
     scene: SceneArgument,
-    minimal: Annotated[
-        bool, typer.Option("--minimal", help="The fewest relations that say as much, instead of all that follow.")
-    ] = False,
-    out: Annotated[Path | None, typer.Option("--out", help="File to write; printed if absent.")] = None,
-    model: ModelOption = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+    minimal: Annotated[bool, typer.Option("--minimal", help="Keep only relations that imply the others.")] = False,
+    out: OutFile = None,
+    model: VocabularySource = None,
+    overwrite: Overwrite = False,
 ) -> None:
-    """Complete a graph with all relations that follow from it: converses, and left of what is left of, and so on.
+    """Add the relations that a scene graph implies.
 
-    Graphs that mean the same become the same. Relations that others contradict more than they do others are left out.
+    These are converse and transitive relations. Equivalent graphs become equal.
+    Contradictions are resolved by dropping the relations that are outvoted.
     """
     from dataclasses import replace
 
@@ -108,15 +111,17 @@ def canonical(
 
 @app.command()
 def refine(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A scene file (.json); every object needs a box.")],
-    out: Annotated[Path | None, typer.Option("--out", help="File to write; printed if absent.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Scene file (.json) in which every object has a box.")],
+    out: OutFile = None,
+    overwrite: Overwrite = False,
 ) -> None:
-    """Move boxes, whoever placed them, as little as needed until every spatial relation holds.
+    """Move boxes so that every spatial relation holds.
 
-    Boxes come to lie on the canvas, and none covers more than half of another. Relations that contradict each other are
-    named, of all scenes at once. Boxes that are to stay are kept by layout and generate --refine, which move only what
-    a model placed.
+    Boxes move as little as possible. They end up inside the canvas, and none
+    covers more than half of another. Contradictory relations are reported.
+
+    Every box may move. To keep the boxes that a scene fixes, use --refine of
+    scenograph generate or scenograph layout instead.
     """
     from scenograph.scenes.scene import load_scenes, scenes_to_json, with_places
     from scenograph.scenes.solver import refine as refine_boxes
@@ -137,12 +142,12 @@ def refine(
 @app.command()
 def draw(
     scene: SceneArgument,
-    out: Annotated[Path, typer.Option("--out", help="Folder for the drawings.")] = Path("drawings"),
-    file_format: Annotated[Literal["png", "svg"], typer.Option("--format", help="Kind of file.")] = "png",
-    model: ModelOption = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for the drawings.")] = Path("drawings"),
+    file_format: Annotated[Literal["png", "svg"], typer.Option("--format", help="File format.")] = "png",
+    model: VocabularySource = None,
+    overwrite: Overwrite = False,
 ) -> None:
-    """Draw the graph of each scene, and its layout where objects have boxes."""
+    """Draw the graph of each scene, and its layout if it has boxes."""
     from scenograph.scenes.drawing import draw_graph, draw_layout
 
     scenes, stem = read_source(scene, None if scene.endswith(".json") else vocabulary_of(model))
@@ -159,12 +164,15 @@ def draw(
 
 @app.command("from-results")
 def from_results(
-    table: Annotated[Path, typer.Argument(help="A results table of Canonical Sg2Im (.csv).")],
-    boxes: Annotated[Literal["gt", "pred"], typer.Option("--boxes", help="True or predicted ones.")] = "pred",
-    out: Annotated[Path, typer.Option("--out", help="File to write.")] = Path("scenes.json"),
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+    table: Annotated[Path, typer.Argument(metavar="FILE", help="Results table (.csv).")],
+    boxes: Annotated[Literal["gt", "pred"], typer.Option("--boxes", help="True or predicted boxes.")] = "pred",
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File to write.")] = Path("scenes.json"),
+    overwrite: Overwrite = False,
 ) -> None:
-    """Turn a results table, as Canonical Sg2Im and scenograph evaluate write it, into scenes to draw."""
+    """Turn a results table into a scene file.
+
+    Canonical Sg2Im and scenograph evaluate write such tables.
+    """
     from scenograph.evaluation.results_csv import read_results, result_scene
     from scenograph.scenes.scene import scenes_to_json
 
@@ -175,25 +183,28 @@ def from_results(
 
 @app.command("from-labels")
 def from_labels(
-    labels: Annotated[Path, typer.Argument(help="A picture of labels (.png), one number per pixel; 255 is nothing.")],
+    labels: Annotated[Path, typer.Argument(metavar="FILE", help="Label map (.png); 255 means unlabelled.")],
     vocabulary: Annotated[
         str,
         typer.Option(
             "--vocabulary",
-            help="What the numbers mean: coco-stuff, ade20k, cityscapes, a pack, or a JSON file (a list of names).",
+            metavar="NAME",
+            help="Names of the labels: coco-stuff, ade20k, cityscapes, a pack or a JSON list.",
         ),
     ],
     nothing: Annotated[
         list[str] | None,
-        typer.Option("--nothing", help="A name whose pixels are nothing, such as unlabelled. Repeatable."),
+        typer.Option("--nothing", metavar="NAME", help="Label to leave out. Repeatable."),
     ] = None,
     instances: Annotated[
-        Path | None, typer.Option("--instances", help="A picture that tells things of one label apart.")
+        Path | None, typer.Option("--instances", metavar="FILE", help="Instance map (.png) of the same picture.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="File to write. (default: the picture's stem)")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="File to write. (default: STEM.json)")
+    ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
-    """Turn a label map, as SPADE draws from, into a scene of objects with masks."""
+    """Turn a label map into a scene of objects with masks."""
     import numpy as np
 
     from scenograph.data.vocabularies import class_names

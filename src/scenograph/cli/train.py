@@ -8,24 +8,28 @@ from typing import Annotated
 import typer
 
 from scenograph.cli.console import console, progress_bar
+from scenograph.cli.options import Device
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="A shipped recipe's name or a YAML file.")],
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Shipped recipe or YAML file.")],
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="For example optimizer.lr=2e-4.")
+        list[str] | None,
+        typer.Argument(metavar="KEY=VALUE", help="Changes, such as optimizer.lr=2e-4."),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Run folder. (default: runs/NAME)")] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, or cpu to leave an accelerator alone.")] = "auto",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the recipe and the data; train nothing.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FOLDER", help="Run folder. (default: runs/NAME)")
+    ] = None,
+    device: Device = "auto",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the recipe and the data without training.")] = False,
 ) -> None:
-    """Train a model by a recipe. The same command continues a run that was stopped.
+    """Train a model from a recipe, or resume its training.
 
-    Shipped recipes are listed when the name is unknown. For curves, and for several processes:
+    An unknown recipe name lists the shipped recipes.
 
-    tensorboard --logdir runs
+    Curves:             tensorboard --logdir runs
 
-    accelerate launch -m scenograph train RECIPE
+    Several processes:  accelerate launch -m scenograph train RECIPE
     """
     from scenograph.devices import pick_device
     from scenograph.training.recipe import load_recipe

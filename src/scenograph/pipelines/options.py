@@ -24,15 +24,13 @@ class GenerateOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
-    size: int | None = Field(
-        default=None, ge=8, le=2048, description="Side of the picture in pixels. (default: the model's)"
-    )
+    size: int | None = Field(default=None, ge=8, le=2048, description="Side in pixels. (default: the model's)")
     steps: int | None = Field(default=None, ge=1, le=1000, description="Sampling steps. (default: the model's)")
     truncation: float = Field(
         default=2.0,
         ge=0.1,
         le=100,
-        description="Largest latent; smaller is safer and less varied.",
+        description="Largest latent; lower gives less variety.",
         json_schema_extra={"reason": "tamer latents give better single pictures and less variety"},
     )
     """Latents farther from 0 are sampled again, as in LostGAN and LAMA."""
@@ -40,19 +38,19 @@ class GenerateOptions(BaseModel):
         default=8,
         ge=1,
         le=1000,
-        description="Layouts sampled per picture; the one that fits its scene best is kept.",
+        description="Layouts sampled per picture; the best is kept.",
         json_schema_extra={"reason": "the best of several layouts serves its graph better than the only one"},
     )
     """Only models whose layouts depend on the seed sample more than one."""
     refine: bool = Field(
         default=False,
-        description="Move placed boxes as little as needed so that every relation holds.",
+        description="Move placed boxes so that every relation holds.",
         json_schema_extra={"reason": "boxes that were moved show more relations"},
     )
     style: Path | Image.Image | None = Field(
-        default=None, description="Picture whose style to use, for models that read one, such as SPADE."
+        default=None, description="Picture whose style to copy, for models that can."
     )
-    precision: Precision = Field(default="no", description="bf16 is faster where the hardware computes in it.")
+    precision: Precision = Field(default="no", description="bf16 is faster on hardware that supports it.")
 
     def chosen(self) -> dict[str, Any]:
         """The options that were given, by name."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -69,6 +70,14 @@ def _first_complaint(kind: type[BaseModel], error: ValidationError) -> str:
             section = section.model_fields[part].annotation
         return f"{place}: no such setting {suggest(str(name), section.model_fields)}"
     return f"{place}: {rule_and_value(first)}".removeprefix(": ")
+
+
+def shortened(value: object) -> str:
+    """What was found, short enough for one line."""
+    if value is None:
+        return "nothing"
+    shown = json.dumps(value, default=str)
+    return shown if len(shown) <= 60 else shown[:57] + "..."
 
 
 def rule_and_value(complaint: ErrorDetails) -> str:

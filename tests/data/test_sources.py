@@ -47,7 +47,7 @@ from scenograph.data.sources import SOURCES
 from scenograph.data.visual_genome import VisualGenome, VisualGenomeOptions
 from scenograph.data.vocabularies import coco_ids, coco_validation_ids, shipped_vocabulary
 from scenograph.errors import UserError
-from scenograph.scenes.batch import resize_mask
+from scenograph.scenes.masks import resize_mask
 from scenograph.scenes.scene import Relation, Scene, SceneObject, mirror, view
 from scenograph.scenes.sketch import Sketch
 

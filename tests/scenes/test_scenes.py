@@ -15,13 +15,12 @@ from scenograph.scenes.batch import SceneBatch, images_to_uint8
 from scenograph.scenes.coco import coco_annotations
 from scenograph.scenes.drawing import INK, Drawing, Label, Polyline, Rectangle, draw_graph, draw_layout, text_width
 from scenograph.scenes.geometry import CONVERSES, box_from_xywh, box_iou, mask_centre, relation_holds, sg2im_relation
+from scenograph.scenes.masks import decode_mask, encode_mask
 from scenograph.scenes.scene import (
     MAX_OBJECTS,
     Relation,
     Scene,
     SceneObject,
-    decode_mask,
-    encode_mask,
     load_scenes,
     parse_scenes,
     save_scenes,

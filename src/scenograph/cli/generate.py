@@ -140,7 +140,7 @@ def _read(
 
 def _with_object_seeds(scene: Scene, options: list[str]) -> Scene:
     """The scene with ``--object-seed`` options applied."""
-    from scenograph.scenes.scene import parse_object_seed
+    from scenograph.scenes.fields import parse_object_seed
 
     objects = list(scene.objects)
     for option in options:

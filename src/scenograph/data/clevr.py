@@ -22,8 +22,9 @@ from scenograph.data.pickles import load_plain_pickle
 from scenograph.data.pictures import picture_size
 from scenograph.data.source import Options, Plan, Progress, Sample, Skip, Source, set_aside
 from scenograph.errors import UserError
+from scenograph.scenes.fields import Box
 from scenograph.scenes.geometry import CLEVR_PREDICATES
-from scenograph.scenes.scene import Box, Relation, Scene, SceneObject
+from scenograph.scenes.scene import Relation, Scene, SceneObject
 from scenograph.scenes.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(

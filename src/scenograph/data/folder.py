@@ -24,8 +24,9 @@ from pydantic import Field
 from scenograph.data.coco import Coco, CocoOptions, Preset, crop_mask
 from scenograph.data.source import Options, Plan, Progress, Sample, Skip, Source, set_aside
 from scenograph.errors import UserError
+from scenograph.scenes.fields import parse_box
 from scenograph.scenes.geometry import SG2IM_PREDICATES, box_from_xywh
-from scenograph.scenes.scene import Scene, SceneObject, parse_box
+from scenograph.scenes.scene import Scene, SceneObject
 from scenograph.scenes.vocabulary import Vocabulary
 
 

@@ -16,8 +16,9 @@ from scenograph.data.pack import PART, Pack, row_to_scene
 from scenograph.errors import UserError
 from scenograph.files import DAMAGED_ZIP, make_folder, write_atomically
 from scenograph.scenes.canonical import location_relations, minimal
+from scenograph.scenes.fields import Box, Sizes
 from scenograph.scenes.geometry import mask_centre
-from scenograph.scenes.scene import Box, Relation, Scene
+from scenograph.scenes.scene import Relation, Scene
 from scenograph.version import __version__
 
 FixedPolicy = Literal["minimal", "canonical"]
@@ -56,9 +57,9 @@ class FixedGraphs:
     they lose random ones.
     """
 
-    def __init__(self, pack: Pack, policy: FixedPolicy, mask_size: int, max_objects: int) -> None:
-        self.pack, self.policy, self.mask_size, self.max_objects = pack, policy, mask_size, max_objects
-        masks = mask_size if policy == "canonical" else None  # centres of mass
+    def __init__(self, pack: Pack, policy: FixedPolicy, sizes: Sizes, max_objects: int) -> None:
+        self.pack, self.policy, self.sizes, self.max_objects = pack, policy, sizes, max_objects
+        masks = sizes.mask if policy == "canonical" else None  # centres of mass
         identity = [pack.fingerprint, masks, max_objects, PART, __version__]
         digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]
         self.folder = pack.folder / "graphs" / f"{pack.split}-{policy}-{digest}"
@@ -95,7 +96,7 @@ class FixedGraphs:
         rows = []
         indices = range(part * PART, min((part + 1) * PART, len(self.pack)))
         for number, row in enumerate(self.pack.rows(indices, without=("image",))):
-            scene = row_to_scene(row, self.mask_size)
+            scene = row_to_scene(row, self.sizes)
             if len(scene.objects) > self.max_objects:
                 continue
             for relation in self._relations(scene):

@@ -22,6 +22,7 @@ from scenograph.data.graphs import FixedGraphs, places
 from scenograph.data.pack import RELATION_COLUMNS, Pack, open_picture, row_to_scene
 from scenograph.errors import UserError
 from scenograph.scenes.batch import EncodedScene, SceneBatch, collate, encode_scene, picture_to_pixels
+from scenograph.scenes.fields import Sizes
 from scenograph.scenes.geometry import sg2im_relation
 from scenograph.scenes.scene import Relation, Scene, keep_objects, mirror, view
 
@@ -67,12 +68,12 @@ class PackLoader:
     ) -> None:
         self.pack = Pack(folder, split)
         self.vocabulary = self.pack.vocabulary
-        self.image_size, self.mask_size = image_size, mask_size
+        self.image_size, self.sizes = image_size, Sizes(mask_size)
         self.relations, self.objects, self.flip = relations, objects, flip
         self.max_objects = sys.maxsize if max_objects is None else max_objects
         self.load_size = (round(image_size[0] / crop), round(image_size[1] / crop))
         self.graphs = (
-            FixedGraphs(self.pack, relations, mask_size, self.max_objects)
+            FixedGraphs(self.pack, relations, self.sizes, self.max_objects)
             if relations in ("minimal", "canonical")
             else None
         )
@@ -175,7 +176,7 @@ class PackLoader:
             scene, image = self._crop(scene, image, rng)
         if self.flip and rng.random() < 0.5:
             scene, image = mirror(scene), None if image is None else image[:, ::-1]
-        return encode_scene(scene, self.vocabulary, self.mask_size, image)
+        return encode_scene(scene, self.vocabulary, self.sizes, image)
 
     def _crop(
         self, scene: Scene, image: np.ndarray | None, rng: np.random.Generator
@@ -196,7 +197,11 @@ class PackLoader:
         for index, row in zip(missing, self.pack.rows(missing, self._unread), strict=True):
             picture = open_picture(row)
             image = None if picture is None else picture_to_pixels(picture, *self.load_size)
-            scene = row_to_scene(row, self.mask_size)
+            try:
+                scene = row_to_scene(row, self.sizes)
+            except UserError as error:
+                where = f"{self.pack.folder}, split {self.pack.split!r}, row {index}"
+                raise UserError(f"{where}: {error}; scenograph data verify names all that is damaged") from error
             if self.graphs and len(scene.objects) <= self.max_objects:  # larger scenes lose random objects first
                 scene = self.graphs.complete(scene, index)
             fresh[index] = (scene, image)

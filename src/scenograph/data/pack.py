@@ -30,9 +30,8 @@ from scenograph.data.processes import run_in_processes
 from scenograph.data.source import Plan, Progress, Sample, Skip, Source
 from scenograph.errors import UserError, expecting, reason, validate
 from scenograph.files import digest, make_folder, reserved, write_atomically
-from scenograph.scenes.batch import resize_mask
-from scenograph.scenes.scene import MAX_OBJECTS, Box, Relation, Scene, SceneObject, keep_objects, parse_box
-from scenograph.scenes.sketch import Sketch
+from scenograph.scenes.fields import FIELDS, Box, Field, Sizes, parse_box
+from scenograph.scenes.scene import MAX_OBJECTS, Relation, Scene, SceneObject, keep_objects
 from scenograph.scenes.vocabulary import Vocabulary
 from scenograph.version import __version__
 
@@ -108,7 +107,9 @@ def work_folder(folder: Path, source: Source, size: int | None) -> Path:
         if not path.is_file():
             raise UserError(f"{source.title}: there is no {path}; is --root right?")
     states = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in source.inputs()]
+    columns = [field.column for field in FIELDS]  # parts of an earlier version may have fewer
     identity = [type(source).__name__, str(source.root.resolve()), source.options.model_dump_json(), states, size, PART]
+    identity += [columns]
     state = hashlib.sha256(json.dumps([*identity, __version__]).encode()).hexdigest()[:12]
     return make_folder(folder.parent / f".{folder.name}.{state}.partial")
 
@@ -225,42 +226,27 @@ def open_picture(row: Mapping[str, Any]) -> Image.Image | None:
     return Image.open(io.BytesIO(row["image"])) if row["image"] else None
 
 
-def row_to_scene(row: Mapping[str, Any], mask_size: int | None = None) -> Scene:
-    """A pack's columns as a Scene, masks as stored or of (mask_size, mask_size); no relations without their columns."""
-    objects = [
-        SceneObject(
-            category,
-            tuple(attributes),
-            tuple(box) if box else None,
-            decode_bits(mask, mask_size) if mask else None,
-            Sketch.from_bytes(sketch) if sketch else None,
-        )
-        for category, attributes, box, mask, sketch in zip(
-            row["categories"], row["attributes"], row["boxes"], row["masks"], row["sketches"], strict=True
-        )
-    ]
+def row_to_scene(row: Mapping[str, Any], sizes: Sizes | None = None) -> Scene:
+    """A pack's columns as a Scene.
+
+    Args:
+        row: Without the columns of relations there are none; packs made before a field was known lack its column.
+        sizes: Of masks; as stored without them.
+
+    Raises:
+        UserError: A sketch or a crop is damaged.
+    """
+    columns = {
+        field.name: [field.from_cell(cell, sizes) if cell else field.missing for cell in row[field.column]]
+        for field in FIELDS
+        if field.column in row
+    }
+    objects = [SceneObject(**dict(zip(columns, values, strict=True))) for values in zip(*columns.values(), strict=True)]
     relations = [
         Relation(subject, predicate, target)
         for (subject, target), predicate in zip(*(row.get(name, ()) for name in RELATION_COLUMNS), strict=True)
     ]
     return Scene(tuple(objects), tuple(relations))
-
-
-def encode_bits(mask: np.ndarray) -> bytes:
-    """(h, w) bool as height and width (16 bits each, little endian), then the deflated bits, row by row.
-
-    Seventeen times faster to read than a PNG of one bit, which would take longer than the picture.
-    """
-    header = np.array(mask.shape, dtype="<u2").tobytes()
-    return header + zlib.compress(np.packbits(mask.astype(bool)).tobytes())
-
-
-def decode_bits(content: bytes, size: int | None = None) -> np.ndarray:
-    """What :func:`encode_bits` wrote, as (h, w) bool, or resized to (size, size)."""
-    height, width = np.frombuffer(content[:4], dtype="<u2").tolist()
-    bits = np.frombuffer(zlib.decompress(content[4:]), dtype=np.uint8)
-    mask = np.unpackbits(bits, count=height * width).reshape(height, width).view(bool)
-    return mask if size is None else resize_mask(mask, size)
 
 
 def verify_pack(folder: Path, progress: Progress = lambda what, done: None) -> list[str]:
@@ -432,40 +418,30 @@ def _checked_row(sample: Sample, vocabulary: Vocabulary, size: int | None) -> di
     return {
         "id": sample.identifier,
         "image": encode_picture(sample.picture, size, sample.size) if sample.picture else b"",
-        "categories": [thing.category for thing in scene.objects],
-        "attributes": [list(thing.attributes) for thing in scene.objects],
-        "boxes": [list(thing.box) if thing.box else [] for thing in scene.objects],
-        "masks": [b"" if thing.mask is None else encode_bits(_bounded(thing.mask, size)) for thing in scene.objects],
-        "sketches": [b"" if thing.sketch is None else thing.sketch.to_bytes() for thing in scene.objects],
+        **{field.column: [_cell(field, thing, size) for thing in scene.objects] for field in FIELDS},
         "relation_ends": [[relation.subject, relation.object] for relation in scene.relations],
         "relation_predicates": [relation.predicate for relation in scene.relations],
     }
 
 
-def _bounded(mask: np.ndarray, size: int | None) -> np.ndarray:
-    """A mask whose longer side is at most ``size``."""
-    if size is None or max(mask.shape) <= size:
-        return mask
-    scale = size / max(mask.shape)
-    height, width = (max(round(side * scale), 1) for side in mask.shape)
-    gray = Image.fromarray(mask.astype(np.uint8) * 255)
-    return np.asarray(gray.resize((width, height), Image.Resampling.BOX)) > 127
+def _cell(field: Field[Any], thing: SceneObject, size: int | None) -> Any:
+    """What a pack holds of one field of an object, empty where the object lacks it."""
+    value = getattr(thing, field.name)
+    empty = b"" if field.cell == "binary" else []
+    return field.to_cell(value, size) if field.is_given(value) else empty
 
 
 def _features() -> Any:
     from datasets import Features, List, Value
 
-    text, number, binary = Value("string"), Value("float32"), Value("binary")
+    types = {name: Value(name) for name in ("string", "binary", "float32", "float64")}
+    types |= {f"list<{name}>": List(value) for name, value in types.items()}
     return Features(
         {
-            "id": text,
-            "image": binary,
-            "categories": List(text),
-            "attributes": List(List(text)),
-            "boxes": List(List(number)),
-            "masks": List(binary),
-            "sketches": List(binary),
+            "id": types["string"],
+            "image": types["binary"],
+            **{field.column: List(types[field.cell]) for field in FIELDS},
             "relation_ends": List(List(Value("int32"))),
-            "relation_predicates": List(text),
+            "relation_predicates": List(types["string"]),
         }
     )

@@ -21,7 +21,8 @@ from scenograph.data.json_tables import JsonTables, Record
 from scenograph.data.pictures import picture_size
 from scenograph.data.source import Options, Plan, Progress, Sample, Skip, Source
 from scenograph.errors import UserError, missing_extra
-from scenograph.scenes.scene import Box, Relation, Scene, SceneObject
+from scenograph.scenes.fields import Box
+from scenograph.scenes.scene import Relation, Scene, SceneObject
 from scenograph.scenes.vocabulary import IMAGE_CATEGORY, IN_IMAGE_PREDICATE, Vocabulary
 
 SPLITS = {"train": "train", "val": "validation", "test": "test"}

@@ -18,8 +18,9 @@ from scenograph.evaluation.figure import Figure, mean_figure
 from scenograph.evaluation.metric import Metric
 from scenograph.evaluation.pictures import to_bytes
 from scenograph.evaluation.session import Evaluation, Progress
+from scenograph.scenes.fields import Box
 from scenograph.scenes.geometry import box_iou
-from scenograph.scenes.scene import Box, Scene, SceneObject, mirror
+from scenograph.scenes.scene import Scene, SceneObject, mirror
 from scenograph.scenes.vocabulary import Vocabulary
 
 RenderPictures = Callable[[Sequence[Scene], Sequence[int]], Sequence[Image.Image]]

@@ -32,7 +32,8 @@ from scenograph.evaluation.pictures import read_picture, to_bytes
 from scenograph.evaluation.subject import Subject
 from scenograph.evaluation.tools import Tools
 from scenograph.files import make_folder, write_atomically
-from scenograph.scenes.scene import Box, Scene, parse_scenes, scenes_to_json
+from scenograph.scenes.fields import Box
+from scenograph.scenes.scene import Scene, parse_scenes, scenes_to_json
 
 BATCH = 32
 """Pictures that go through a network at once."""

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from scenograph.scenes.batch import SceneBatch
-from scenograph.scenes.scene import ObjectSeed, Scene
+from scenograph.scenes.fields import ObjectSeed
+from scenograph.scenes.scene import Scene
 
 
 def seeded_generators(seeds: Sequence[int], purpose: str) -> list[torch.Generator]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from scenograph.scenes.fields import FIELDS, Sizes
 from scenograph.scenes.scene import Scene
 from scenograph.scenes.vocabulary import Vocabulary
+
+_BATCHED = tuple(field for field in FIELDS if field.tensors)
 
 
 @dataclass(frozen=True)
@@ -43,16 +45,38 @@ class SceneBatch:
     """(O,) bool."""
     images: Tensor | None = None
     """(N, 3, H, W) float32 in [-1, 1]."""
+    sketches: Tensor | None = None
+    """(O, S, S) float32 in [0, 1], paper 1 and ink 0; paper where there is none. None if not asked for."""
+    crops: Tensor | None = None
+    """(O, 4, S, S) float32 in [-1, 1], colours and alpha; transparent where there is none. None if not asked for."""
     object_latents: Tensor | None = None
-    """(O, L) float32 for models whose objects have looks of their own; None lets the model draw them."""
+    """(O, L) float32 for models whose objects have looks of their own; None lets the model sample them."""
     picture_latents: Tensor | None = None
     """(N, L) float32 for the same models: what the picture has of its own."""
 
     @staticmethod
-    def from_scenes(scenes: Sequence[Scene], vocabulary: Vocabulary, mask_size: int = 16) -> SceneBatch:
-        """Encode scenes. Raises ``UserError`` for names outside the vocabulary."""
+    def from_scenes(
+        scenes: Sequence[Scene],
+        vocabulary: Vocabulary,
+        mask_size: int = 16,
+        sketch_size: int | None = None,
+        crop_size: int | None = None,
+    ) -> SceneBatch:
+        """Encode scenes.
+
+        Args:
+            scenes: At least one.
+            vocabulary: What the indices count.
+            mask_size: Side of the masks.
+            sketch_size: Side of the sketches; without it the batch has none.
+            crop_size: Side of the crops; without it the batch has none.
+
+        Raises:
+            UserError: For names outside the vocabulary.
+        """
         vocabulary.check(scenes)
-        return collate([encode_scene(scene, vocabulary, mask_size) for scene in scenes])
+        sizes = Sizes(mask_size, sketch_size, crop_size)
+        return collate([encode_scene(scene, vocabulary, sizes) for scene in scenes])
 
     @property
     def known_boxes(self) -> Tensor:
@@ -113,84 +137,50 @@ class SceneBatch:
 
 @dataclass(frozen=True)
 class EncodedScene:
-    """One scene as arrays; what a loader hands to :func:`collate`. ``masks`` are bool, ``image`` is (H, W, 3) uint8.
+    """One scene as arrays; what a loader hands to :func:`collate`.
 
     Arrays, not tensors: a tensor takes microseconds to make, and a batch of small scenes has hundreds.
     """
 
-    objects: np.ndarray
-    attributes: np.ndarray
+    fields: dict[str, np.ndarray]
+    """Arrays (O, ...) of the objects' fields, by the names that a batch has for them."""
     triples: np.ndarray
-    boxes: np.ndarray
-    masks: np.ndarray
-    known_masks: np.ndarray
+    """(T, 3) int64."""
     image: np.ndarray | None = None
+    """(H, W, 3) uint8."""
 
 
-def encode_scene(scene: Scene, vocabulary: Vocabulary, mask_size: int, image: np.ndarray | None = None) -> EncodedScene:
-    """Names to indices. The scene must have passed ``vocabulary.check``."""
+def encode_scene(scene: Scene, vocabulary: Vocabulary, sizes: Sizes, image: np.ndarray | None = None) -> EncodedScene:
+    """Names to indices, masks and crops to their sizes. The scene must have passed ``vocabulary.check``."""
     triples = [(r.subject, vocabulary.predicate_index[r.predicate], r.object) for r in scene.relations]
-    whole = np.ones((mask_size, mask_size), bool)
-    masks = [whole if thing.mask is None else resize_mask(thing.mask, mask_size) for thing in scene.objects]
-    attributes = np.full((len(scene.objects), len(vocabulary.attributes)), -1)
-    for row, thing in enumerate(scene.objects):
-        for name in thing.attributes:
-            group, index = vocabulary.attribute_index[name]
-            attributes[row, group] = index
-    return EncodedScene(
-        objects=np.array([vocabulary.category_index[thing.category] for thing in scene.objects], dtype=np.int64),
-        attributes=attributes,
-        triples=np.array(triples, dtype=np.int64).reshape(-1, 3),
-        boxes=np.array([thing.box or (np.nan,) * 4 for thing in scene.objects], dtype=np.float32),
-        masks=np.array(masks),
-        known_masks=np.array([thing.mask is not None for thing in scene.objects]),
-        image=image,
-    )
+    arrays: dict[str, np.ndarray] = {}
+    for field in _BATCHED:
+        values = [getattr(thing, field.name) for thing in scene.objects]
+        arrays |= zip(field.tensors, field.encode(values, vocabulary, sizes), strict=False)  # none if not asked for
+    return EncodedScene(arrays, np.array(triples, dtype=np.int64).reshape(-1, 3), image)
 
 
 def collate(samples: Sequence[EncodedScene]) -> SceneBatch:
     """Concatenate scenes, shifting the object rows in their triples."""
-    counts = np.array([len(sample.objects) for sample in samples])
+    counts = np.array([len(sample.fields["objects"]) for sample in samples])
     starts = (counts.cumsum() - counts).tolist()
     triples = [sample.triples + np.array([start, 0, start]) for sample, start in zip(samples, starts, strict=True)]
     images = [sample.image for sample in samples if sample.image is not None]
     complete = len(images) == len(samples)
+    tensors = {
+        name: field.to_tensor(name, np.concatenate([sample.fields[name] for sample in samples]))
+        for field in _BATCHED
+        for name in field.tensors
+        if name in samples[0].fields
+    }
     return SceneBatch(
         num_images=len(samples),
-        objects=_joined([sample.objects for sample in samples]),
-        attributes=_joined([sample.attributes for sample in samples]),
-        triples=_joined(triples),
+        triples=torch.from_numpy(np.concatenate(triples)),
         object_to_image=torch.from_numpy(np.arange(len(samples)).repeat(counts)),
         triple_to_image=torch.from_numpy(np.arange(len(samples)).repeat([len(rows) for rows in triples])),
-        boxes=_joined([sample.boxes for sample in samples]),
-        masks=_joined([sample.masks for sample in samples]).float(),
-        known_masks=_joined([sample.known_masks for sample in samples]),
         images=pixels_to_tensor(np.stack(images)) if complete else None,
+        **tensors,
     )
-
-
-def _joined(parts: Sequence[np.ndarray]) -> Tensor:
-    return torch.from_numpy(np.concatenate(parts))
-
-
-def resize_mask(mask: np.ndarray, size: int) -> np.ndarray:
-    """(h, w) bool to (size, size): bilinear without smoothing, thresholded, as sg2im's loader does."""
-    if mask.shape == (size, size):
-        return mask
-    height, width = mask.shape
-    return _sampling(height, size) @ mask.astype(np.float32) @ _sampling(width, size).T > 0.5
-
-
-@lru_cache(maxsize=1024)
-def _sampling(side: int, size: int) -> np.ndarray:
-    """(size, side) float32: the weights of the two pixels next to each of ``size`` points along a side."""
-    places = np.clip((np.arange(size) + 0.5) * side / size - 0.5, 0, side - 1)
-    before = np.floor(places).astype(np.int64)
-    after = np.minimum(before + 1, side - 1)
-    weights = np.zeros((size, side), dtype=np.float32)
-    np.add.at(weights, (np.arange(size), before), 1 - (places - before))
-    np.add.at(weights, (np.arange(size), after), places - before)
-    return weights
 
 
 def images_to_uint8(images: Tensor) -> list[Image.Image]:

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from scenograph.scenes.fields import Box
 from scenograph.scenes.geometry import CONVERSES, MEASURES
-from scenograph.scenes.scene import Box, Relation, Scene, with_places
+from scenograph.scenes.scene import Relation, Scene, with_places
 from scenograph.scenes.text import relation_to_text
 from scenograph.scenes.vocabulary import Vocabulary
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from scenograph.scenes.scene import Scene, SceneObject, encode_mask
+from scenograph.scenes.masks import encode_mask
+from scenograph.scenes.scene import Scene, SceneObject
 
 
 def coco_annotations(scenes: Sequence[Scene], file_names: Sequence[str], width: int, height: int) -> dict[str, Any]:

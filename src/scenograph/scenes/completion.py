@@ -11,8 +11,9 @@ import numpy as np
 from torch import Tensor
 
 from scenograph.errors import UserError
+from scenograph.scenes.fields import BOX_DECIMALS, CANVAS
 from scenograph.scenes.geometry import CONVERSES
-from scenograph.scenes.scene import BOX_DECIMALS, CANVAS, Scene, cut
+from scenograph.scenes.scene import Scene, cut
 from scenograph.scenes.vocabulary import Vocabulary
 
 SMALLEST = 1 / 128

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import io
 import json
 import math
 from collections.abc import Sequence
@@ -15,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from scenograph.errors import UserError
+from scenograph.scenes.png import decode_png, encode_png, png_from_text, png_to_text
 
 MAX_POINTS = 100_000
 SUPERSAMPLING = 4
@@ -59,29 +57,25 @@ class Sketch:
     def to_dict(self) -> dict[str, Any]:
         """``{"strokes": [[[x, ...], [y, ...]], ...]}``, as Quick, Draw! nests them, or ``{"png": base64}``."""
         if self.picture is not None:
-            return {"png": base64.b64encode(_encode_png(self.picture)).decode()}
+            return {"png": png_to_text(self.picture)}
         return {"strokes": [stroke.T.round(4).tolist() for stroke in self.strokes]}
 
     def to_bytes(self) -> bytes:
         """A PNG, or the strokes as JSON."""
-        return _encode_png(self.picture) if self.picture is not None else json.dumps(self.to_dict()).encode()
+        return encode_png(self.picture) if self.picture is not None else json.dumps(self.to_dict()).encode()
 
     @staticmethod
     def from_bytes(content: bytes) -> Sketch:
         """Read what :meth:`to_bytes` wrote. Raises ``UserError`` for a damaged picture."""
         if content.startswith(b"{"):
             return Sketch.from_dict(json.loads(content))
-        return Sketch(picture=_decode_png(content, "sketch"))
+        return Sketch(picture=decode_png(content, "L", "sketch"))
 
     @staticmethod
     def from_dict(value: object, where: str = "sketch") -> Sketch:
         """Read :meth:`to_dict`'s form; ``where`` names the place in errors."""
         if isinstance(value, dict) and set(value) == {"png"}:
-            try:
-                content = base64.b64decode(value["png"], validate=True)
-            except (binascii.Error, TypeError, ValueError) as error:
-                raise UserError(f"{where}.png: not base64 text") from error
-            return Sketch(picture=_decode_png(content, f"{where}.png"))
+            return Sketch(picture=png_from_text(value["png"], "L", f"{where}.png"))
         strokes = value.get("strokes") if isinstance(value, dict) and set(value) == {"strokes"} else None
         if not isinstance(strokes, list):
             raise UserError(f"{where}: expected {{'strokes': [[[x, ...], [y, ...]], ...]}} or {{'png': base64}}")
@@ -115,19 +109,3 @@ def _parse_stroke(value: object, where: str) -> np.ndarray:
             if not isinstance(number, int | float) or isinstance(number, bool) or not math.isfinite(number):
                 raise UserError(f"{where}: {number!r} is not a finite number")
     return np.array(value, dtype=np.float32).T
-
-
-def _encode_png(picture: np.ndarray) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(picture).save(stream, "PNG")
-    return stream.getvalue()
-
-
-def _decode_png(content: bytes, where: str) -> np.ndarray:
-    try:
-        image = Image.open(io.BytesIO(content))
-        if image.width * image.height > 4096 * 4096:
-            raise UserError(f"{where}: {image.width} x {image.height} pixels are more than a sketch needs")
-        return np.asarray(image.convert("L"))
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UserError(f"{where}: not a readable PNG") from error

@@ -16,8 +16,9 @@ from scipy.sparse import coo_array
 
 from scenograph.errors import UserError
 from scenograph.scenes.canonical import complete, minimal
+from scenograph.scenes.fields import BOX_DECIMALS
 from scenograph.scenes.geometry import CONVERSES, MEASURES, box_area, relation_holds
-from scenograph.scenes.scene import BOX_DECIMALS, Relation, Scene
+from scenograph.scenes.scene import Relation, Scene
 from scenograph.scenes.text import relation_to_text
 
 MARGIN = 0.02

@@ -1,0 +1,47 @@
+"""Small pictures inside scenes and packs as PNG, in bytes and in base64 text."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from scenograph.errors import UserError
+
+MAX_SIDE = 4096
+
+
+def encode_png(pixels: np.ndarray) -> bytes:
+    """(H, W) grey or (H, W, 4) colour with alpha, uint8, as a PNG."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def decode_png(content: bytes, mode: Literal["L", "RGBA"], where: str) -> np.ndarray:
+    """A PNG as (H, W) or (H, W, 4) uint8. Raises ``UserError``, which begins with ``where``, if it is none, or huge."""
+    try:
+        image = Image.open(io.BytesIO(content))
+        if image.width * image.height > MAX_SIDE * MAX_SIDE:
+            raise UserError(f"{where}: {image.width} x {image.height} pixels are more than an object needs")
+        return np.asarray(image.convert(mode))
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f"{where}: not a readable PNG") from error
+
+
+def png_to_text(pixels: np.ndarray) -> str:
+    """:func:`encode_png` in base64."""
+    return base64.b64encode(encode_png(pixels)).decode()
+
+
+def png_from_text(text: object, mode: Literal["L", "RGBA"], where: str) -> np.ndarray:
+    """What :func:`png_to_text` wrote. Raises ``UserError`` for anything else."""
+    try:
+        content = base64.b64decode(text, validate=True)  # type: ignore[arg-type]  # other types are an error below
+    except (binascii.Error, TypeError, ValueError) as error:
+        raise UserError(f"{where}: not base64 text") from error
+    return decode_png(content, mode, where)

@@ -1,0 +1,28 @@
+"""What test files of several rooms share; fixtures are in ``conftest.py``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from scenograph.data.clevr import VOCABULARY
+from scenograph.models.base import Model
+from scenograph.models.registry import MODELS
+from scenograph.scenes.vocabulary import Vocabulary
+
+PLACING = [name for name, kind in MODELS.items() if "layout" in kind.roles]
+DRAWING = [name for name, kind in MODELS.items() if "image" in kind.roles]
+WAYS_TO_DRAW = [*((name, {}) for name in DRAWING), ("lostgan", {"version": 2, "image_size": 128, "channels": 2})]
+"""Every model that draws, tiny; and with other settings where another part of it draws then."""
+
+
+def tiny(name: str, vocabulary: Vocabulary = VOCABULARY, **settings: Any) -> Model:
+    """A registered model in its tiny size, but for the given settings."""
+    kind = MODELS[name]
+    config = kind.Config.tiny(kind.vocabulary_for(vocabulary))
+    return kind(kind.Config.model_validate(config.model_dump() | settings))
+
+
+def generators(*seeds: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed) for seed in seeds]

@@ -13,6 +13,7 @@ import typer
 
 from scenograph.cli.console import console
 from scenograph.errors import UserError, suggest
+from scenograph.models.published import IMPORTERS, import_published
 
 app = typer.Typer(no_args_is_help=True, help="The models that ship with the package, and those in folders.")
 
@@ -54,28 +55,27 @@ def info(model: Annotated[str, typer.Argument(help="A shipped name, a folder or 
 
 
 def import_checkpoint(
-    system: Annotated[str, typer.Argument(help="The published system: attspade, lama, lostgan, sg2im, spade or wsgc.")],
+    system: Annotated[str, typer.Argument(help=f"The published system: {', '.join(IMPORTERS)}.")],
     checkpoint: Annotated[Path, typer.Argument(help="The authors' .pt or .pth file.")],
     vocabulary: Annotated[
         str | None,
         typer.Option(
             "--vocabulary",
-            help="Names of the categories, for files that lack them (lama, lostgan, spade): coco-stuff, ade20k, "
-            "cityscapes, a pack, or a JSON file (a list of names, a vocab.json or a vocabulary.json).",
+            metavar="NAME",
+            help="Category names, for systems whose files lack them.",
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Model folder to make. (default: the file's stem)")] = None,
 ) -> None:
     """Turn a published checkpoint into a model folder that every other command takes."""
     from scenograph.data.vocabularies import vocabulary_of
-    from scenograph.models.published import IMPORTERS
 
     if system not in IMPORTERS:
         raise UserError(f"unknown system {system!r} {suggest(system, IMPORTERS)}")
     folder = out or Path(checkpoint.stem)
     if folder.exists():
         raise UserError(f"{folder} exists; choose another --out")
-    model = IMPORTERS[system](checkpoint, None if vocabulary is None else vocabulary_of(vocabulary))
+    model = import_published(system, checkpoint, None if vocabulary is None else vocabulary_of(vocabulary))
     try:
         model.save_pretrained(folder)
     except UserError:

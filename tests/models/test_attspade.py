@@ -47,7 +47,7 @@ def scene_batch(inputs, boxes, masks):
     sides = boxes.reshape(-1, 4)
     corners = torch.cat([sides[:, :2], sides[:, :2] + sides[:, 2:]], dim=1)[real]
     known = masks is not None
-    planes = masks.reshape(count * width, 16, 16)[real].float() if known else torch.ones(len(corners), 16, 16)
+    planes = masks.flatten(0, 1)[real].float() if known else torch.ones(len(corners), 16, 16)
     return SceneBatch(
         num_images=count, objects=objects[..., 0].reshape(-1)[real],
         attributes=objects[..., 1:].reshape(count * width, -1)[real] - 1, triples=torch.zeros((0, 3), dtype=torch.long),
@@ -182,8 +182,11 @@ def recorded_objective(folder, model):
         "padding": "d_padding",
     }
     config = AttSpadeObjectiveConfig(
-        feature_weight=0.0, discriminator_channels=options["ndf"], objects=not options["use_img_disc"],
-        crop_size=options["crop_size"],
+        gan_loss=options["gan_mode"], image_weight=options["discriminator_img_loss_weight"],
+        matching_weight=options["lambda_feat"], feature_weight=0.0, discriminator_channels=options["ndf"],
+        discriminator_scales=options["num_D"], discriminator_layers=options["n_layers_D"],
+        objects=not options["use_img_disc"], object_weight=options["discriminator_obj_loss_weight"],
+        class_weight=options["ac_loss_weight"], crop_size=options["crop_size"],
         object_discriminator=DiscriminatorConfig(**{ours: options[theirs] for ours, theirs in judge.items()}),
     )  # fmt: skip
     objective = AttSpadeObjective(config, model)
@@ -224,7 +227,8 @@ def test_recorded_judgements_and_losses(golden, name):
         if phase == "generator":
             loss.backward()
             check_gradient_norms(model, losses["generator_grad_norms"])
-            torch.optim.Adam(model.parameters(), lr=1e-4).step()
+            rate = json.loads((folder / "run_args.json").read_text())["img_learning_rate"]
+            torch.optim.Adam(model.parameters(), lr=rate).step()
     everything = losses["generator"] | losses["discriminators"]
     names = {
         "image_gan": "GAN_Img", "matching": "GAN_Feat", "object_gan": "GAN_Obj", "object_class": "GAN_Ac",
@@ -250,12 +254,20 @@ def test_recorded_losses_of_masks(golden, monkeypatch):
     folder = golden / "wsgc" / "attspade_coco_masks"
     inputs, expected = recorded(folder)
     losses = json.loads((folder / "losses.json").read_text())
+    options = json.loads((folder / "run_args.json").read_text())
     network = import_wsgc(folder / "itr_0.pt").train()
-    objective = WsgcObjective(
-        WsgcObjectiveConfig(mask_weight=0.5, mask_gan_weight=1.0, discriminator_channels=4), network
+    state = rename(
+        without_unused(torch.load(folder / "itr_0.pt", weights_only=True)["d_mask_state"]), DISCRIMINATOR_NAMES
     )
-    state = without_unused(torch.load(folder / "itr_0.pt", weights_only=True)["d_mask_state"])
-    objective.discriminator.load_state_dict(rename(state, DISCRIMINATOR_NAMES))
+    config = WsgcObjectiveConfig(
+        box_weight=options["bbox_pred_loss_weight"],
+        mask_weight=options["mask_pred_loss_weight"],
+        mask_gan_weight=options["discriminator_mask_loss_weight"],
+        matching_weight=options["lambda_feat"],
+        discriminator_channels=len(state["scales.0.first.weight"]),
+    )
+    objective = WsgcObjective(config, network)
+    objective.discriminator.load_state_dict(state)
     batch = scene_batch(inputs, inputs["boxes"], inputs["masks"])
     with torch.no_grad():
         scales = objective.discriminator.eval() and objective._judge(batch.masks, batch)

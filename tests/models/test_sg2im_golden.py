@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -142,46 +143,41 @@ def test_graph_convolution(golden, name, file):
             assert_close(tensor.grad, data[key])
 
 
-@pytest.mark.parametrize("size", ["16x16", "12x20"])
-def test_layout(golden, size):
+LAYOUT = re.compile(r"(newdefault_)?(boxes|masks|binmasks)_(\d+)x(\d+)_(sum|avg)")
+
+
+def test_layout(golden):
+    """Sums and averages of boxes and masks, at every size that was recorded."""
     data = arrays(golden / "sg2im" / "layout" / "layout.npz")
-    recorded = [key for key in data if key.endswith(f"_{size}_sum")]
-    if not recorded:
-        pytest.skip("not recorded")
-    height, width = map(int, size.split("x"))
     boxes, owner = data["boxes"], data["obj_to_img"]
-    for kind in ("boxes", "masks", "binmasks"):
-        for prefix, corners in (("", True), ("newdefault_", False)):
-            key = f"{prefix}{kind}_{size}_sum"
-            if key not in data:
-                continue
-            source = {"masks": data["masks"], "binmasks": data["binary_masks"]}.get(kind)
-            if source is None:
-                planes = sample_boxes(boxes, height, width, corners)
-            else:
-                planes = sample_masks(boxes, source.float(), height, width, corners)
-            assert_close(compose_layout(data["vecs"], planes, owner, 3), data[key])
-            if not corners:
-                assert not torch.allclose(data[key], data[key.removeprefix("newdefault_")], atol=1e-3)
-    for kind, planes in (
-        ("boxes", lambda: sample_boxes(boxes, height, width)),
-        ("masks", lambda: sample_masks(boxes, data["masks"], height, width)),
-    ):
-        average = (
-            compose_layout(data["vecs"], planes(), owner, 3) / torch.bincount(owner).clamp(min=1)[:, None, None, None]
-        )
-        assert_close(average, data[f"{kind}_{size}_avg"])
+    recorded = {key: found for key in data if (found := LAYOUT.fullmatch(key))}
+    assert len(recorded) >= 12
+    for key, found in recorded.items():
+        height, width, corners = int(found[3]), int(found[4]), not found[1]
+        source = {"masks": data["masks"], "binmasks": data["binary_masks"]}.get(found[2])
+        if source is None:
+            planes = sample_boxes(boxes, height, width, corners)
+        else:
+            planes = sample_masks(boxes, source.float(), height, width, corners)
+        layout = compose_layout(data["vecs"], planes, owner, len(data[key]))
+        if found[5] == "avg":
+            layout = layout / torch.bincount(owner, minlength=len(layout)).clamp(min=1)[:, None, None, None]
+        assert_close(layout, data[key])
+        if not corners:
+            assert not torch.allclose(data[key], data[key.removeprefix("newdefault_")], atol=1e-3)
 
 
 def test_layout_gradients(golden):
     data = arrays(golden / "sg2im" / "layout" / "layout.npz")
-    weight, owner = data["grad_weight_16x16"], data["obj_to_img"]
+    (size,) = (key.removeprefix("grad_weight_") for key in data if key.startswith("grad_weight_"))
+    weight, owner = data[f"grad_weight_{size}"], data["obj_to_img"]
     for kind in ("boxes", "masks"):
         vectors, boxes = data["vecs"].clone().requires_grad_(), data["boxes"].clone().requires_grad_()
-        planes = sample_boxes(boxes, 16, 16) if kind == "boxes" else sample_masks(boxes, data["masks"], 16, 16)
-        (compose_layout(vectors, planes, owner, 3) * weight).sum().backward()
-        assert_close(vectors.grad, data[f"{kind}_16x16_grad_vecs"])
-        assert_close(boxes.grad, data[f"{kind}_16x16_grad_boxes"], atol=1e-4, rtol=1e-3)
+        shape = weight.shape[2:]
+        planes = sample_boxes(boxes, *shape) if kind == "boxes" else sample_masks(boxes, data["masks"], *shape)
+        (compose_layout(vectors, planes, owner, len(weight)) * weight).sum().backward()
+        assert_close(vectors.grad, data[f"{kind}_{size}_grad_vecs"])
+        assert_close(boxes.grad, data[f"{kind}_{size}_grad_boxes"], atol=1e-4, rtol=1e-3)
 
 
 def test_degenerate_boxes_stay_finite(golden):
@@ -194,16 +190,18 @@ def test_degenerate_boxes_stay_finite(golden):
 def test_crops(golden):
     data = arrays(golden / "sg2im" / "crop" / "crop.npz")
     features, boxes = data["feats"].requires_grad_(), data["bbox"].requires_grad_()
-    crops = crop_boxes(features, boxes, data["bbox_to_feats"], 8, 8)
-    assert_close(crops, data["crops_8"])
-    (crops * data["grad_weight"]).sum().backward()
+    recorded = [key for key in data if re.fullmatch(r"(newdefault_)?crops_\d+(x\d+)?", key)]
+    assert len(recorded) >= 3
+    for key in recorded:
+        corners = not key.startswith("newdefault")
+        crops = crop_boxes(features, boxes, data["bbox_to_feats"], *data[key].shape[2:], align_corners=corners)
+        assert_close(crops, data[key])
+        if not corners:
+            assert not torch.allclose(data[key.removeprefix("newdefault_")], data[key], atol=1e-3)
+    weight = data["grad_weight"]
+    (crop_boxes(features, boxes, data["bbox_to_feats"], *weight.shape[2:]) * weight).sum().backward()
     assert_close(features.grad, data["grad_feats"])
     assert_close(boxes.grad, data["grad_bbox"], atol=1e-4, rtol=1e-3)
-    assert_close(crop_boxes(features, boxes, data["bbox_to_feats"], 7, 10), data["crops_7x10"])
-    assert_close(
-        crop_boxes(features, boxes, data["bbox_to_feats"], 8, 8, align_corners=False), data["newdefault_crops_8"]
-    )
-    assert not torch.allclose(crops, data["newdefault_crops_8"], atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["batch_valid", "none_relu", "instance_same"])
@@ -249,14 +247,23 @@ def test_one_training_step(golden, tmp_path):
     norms = json.loads((folder / "grad_norms.json").read_text())
     initial = read_checkpoint(folder / "initial.pt")
     model = import_sg2im(folder / "initial.pt").train()
-    judge = {key: initial["d_img_kwargs"][key] for key in ("arch", "normalization", "activation", "padding")}
+    weights = losses["weights"]
+    judges = {
+        player: {key: initial[f"{player}_kwargs"][key] for key in ("arch", "normalization", "activation", "padding")}
+        for player in ("d_obj", "d_img")
+    }
     objective = Sg2ImObjective(
         Sg2ImObjectiveConfig(
-            mask_weight=0.1,
-            relation_weight=0.05,
-            crop_size=16,
-            object_discriminator=judge,
-            image_discriminator=judge,
+            pixel_weight=weights["l1"],
+            box_weight=weights["bbox"],
+            mask_weight=weights["mask"],
+            relation_weight=weights["predicate"],
+            class_weight=weights["ac"],
+            adversarial_weight=weights["d"],
+            gan_loss=weights["gan"],
+            crop_size=initial["d_obj_kwargs"]["object_size"],
+            object_discriminator={**judges["d_obj"], "weight": weights["d_obj"]},
+            image_discriminator={**judges["d_img"], "weight": weights["d_img"]},
         ),
         model,
     )
@@ -268,7 +275,7 @@ def test_one_training_step(golden, tmp_path):
     model.add_image_objects = lambda scene: scene
     encode = model.encode_graph
     model.encode_graph = lambda scene, draws: encode(scene, layout_noise=inputs["noise"])
-    images, objects, relations = 3, len(batch.objects), len(batch.triples)
+    images, objects, relations = batch.num_images, len(batch.objects), len(batch.triples)
     totals, memory = Totals(images, objects - images, relations - objects + images), {}
     named = {
         "pixels": "L1_pixel_loss", "boxes": "bbox_pred", "masks": "mask_loss", "relations": "predicate_pred",
@@ -282,7 +289,7 @@ def test_one_training_step(golden, tmp_path):
     totals_relations = totals.relations + totals.objects
     assert totals_relations == relations
     for phase in objective.phases:
-        optimizer = torch.optim.Adam(modules[phase].parameters(), lr=1e-4)
+        optimizer = torch.optim.Adam(modules[phase].parameters(), lr=weights["lr"])
         loss, terms = objective.loss(phase, batch, totals, [], memory)
         for name, value in terms.items():
             assert_close(value, torch.tensor(recorded[named[name]]))

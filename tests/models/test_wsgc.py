@@ -135,7 +135,7 @@ def test_the_canonical_policy_adds_the_location_graph(painted):
 # The network, against the recorded one.
 
 
-def padded_batch(inputs, predicates_padding=0):
+def padded_batch(inputs, predicates_padding):
     """The recorded, padded batch as ours; objects that pad are kept, alone."""
     objects, triples = inputs["objs"], inputs["triplets"].clone()
     count, width, _ = objects.shape
@@ -168,7 +168,8 @@ def test_recorded_layouts(golden, name, mode):
         for kind in ("inputs", "outputs")
     )
     model = import_wsgc(folder / "checkpoint.pt").train(mode == "train")
-    batch, graph = padded_batch(inputs)
+    names = json.loads((folder / "vocab.json").read_text())
+    batch, graph = padded_batch(inputs, names["pred_name_to_idx"]["__padding__"])
     noise = inputs.get("mask_noise", torch.zeros(1, 0)).expand(batch.num_images, -1)
     with torch.no_grad():
         vectors = model.object_vectors(batch, graph)
@@ -184,7 +185,8 @@ def test_recorded_layouts(golden, name, mode):
 @pytest.mark.golden
 def test_recorded_chances_of_converses(golden):
     data = np.load(golden / "wsgc" / "canonicalization" / "converse_probabilities.npz")
-    names = tuple(name if number in data["non_meta"] else f"__{name}__" for number, name in enumerate("abcdefgh"))
+    real = set(data["non_meta"].tolist())
+    names = tuple(f"said {n}" if n in real else f"__meta {n}__" for n in range(len(data["raw_weights"])))
     model = small(Vocabulary(("cube",), names))
     count = len(names)
     with torch.no_grad():
@@ -522,7 +524,7 @@ def test_the_results_table_is_the_originals(golden):
         categories = tuple(names["object_idx_to_name"][index] for index in objects[real])
         results.append(Result(int(number), categories, true[real], predicted[real]))
     text = (folder / "results_coco.csv").read_text()
-    assert results_text(results, padded=6) == text
+    assert results_text(results, padded=data["objs"].shape[1]) == text
     for one, other in zip(read_results(folder / "results_coco.csv"), results, strict=True):
         assert (one.image_id, one.categories) == (other.image_id, other.categories)
         np.testing.assert_allclose(one.predicted, other.predicted)

@@ -11,6 +11,8 @@ from scenograph.models.base import Model
 from scenograph.models.registry import MODELS
 from scenograph.scenes.vocabulary import Vocabulary
 
+TEXT = "large red metal cube left of small blue rubber sphere"
+
 PLACING = [name for name, kind in MODELS.items() if "layout" in kind.roles]
 DRAWING = [name for name, kind in MODELS.items() if "image" in kind.roles]
 WAYS_TO_DRAW = [*((name, {}) for name in DRAWING), ("lostgan", {"version": 2, "image_size": 128, "channels": 2})]
@@ -26,3 +28,10 @@ def tiny(name: str, vocabulary: Vocabulary = VOCABULARY, **settings: Any) -> Mod
 
 def generators(*seeds: int) -> list[torch.Generator]:
     return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+def succeed(result: tuple[int, str, str]) -> str:
+    """The output of a command that the fixture ``scenograph`` ran."""
+    code, output, errors = result
+    assert code == 0, errors
+    return output

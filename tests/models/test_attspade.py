@@ -2,21 +2,25 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from test_spade import DISCRIMINATOR_NAMES
+from torch.testing import assert_close
 
+from recordings import DISCRIMINATOR_NAMES, arrays, corners
 from scenograph.data.clevr import VOCABULARY
 from scenograph.errors import UserError
 from scenograph.models.attspade import AttSpade, AttSpadeConfig
 from scenograph.models.published.attspade import NAMES, import_attspade
 from scenograph.models.published.checkpoint import rename
 from scenograph.models.published.wsgc import import_wsgc
+from scenograph.nn.painting import compose_layout, sample_boxes, sample_masks
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.scene import Scene, SceneObject
+from scenograph.scenes.vocabulary import Vocabulary
 from scenograph.training.objectives.base import Totals
 from scenograph.training.objectives.sg2im import DiscriminatorConfig
 from scenograph.training.objectives.spade import AttSpadeObjective, AttSpadeObjectiveConfig
@@ -291,3 +295,32 @@ def test_recorded_losses_of_masks(golden, monkeypatch):
     assert {key: float(value) for key, value in terms.items()} == pytest.approx(
         {ours: everything[theirs] for ours, theirs in names.items()}, rel=1e-4
     )
+
+
+@pytest.mark.golden
+def test_layouts_of_boxes_and_masks(golden):
+    data = arrays(golden / "wsgc" / "layout_xywh" / "layout.npz")
+    vectors, boxes, masks = data["vecs"], corners(data["boxes_xywh"]), data["masks"]
+    owner = torch.zeros(len(boxes), dtype=torch.long)
+    close = {"atol": 1e-5, "rtol": 1e-4}
+    recorded = [key for key in data if re.fullmatch(r"boxes_\d+x\d+", key)]
+    assert len(recorded) >= 2
+    for key in recorded:
+        found = compose_layout(vectors, sample_boxes(boxes, *data[key].shape[2:]), owner, 1)
+        assert_close(found, data[key], **close)
+    trained, drawn = (
+        next(data[key] for key in data if re.fullmatch(rf"masks_.*_{mode}", key)) for mode in ("train", "test")
+    )
+    found = compose_layout(vectors, sample_masks(boxes, masks, *trained.shape[2:]), owner, 1)
+    assert_close(found, trained, **close)
+    # In inference the model paints whole objects, the lightest first: as many categories, with these vectors.
+    kinds = [f"category {number}" for number in range(len(vectors))]
+    names = Vocabulary(("__image__", *kinds), ("near",))
+    sizes = {"image_size": 32, "channels": 2, "embedding_dim": vectors.shape[1]}
+    model = AttSpade(AttSpadeConfig(vocabulary=names.to_dict(), **sizes)).eval()
+    model.config = model.config.model_copy(update={"image_size": drawn.shape[3]})  # smaller than any that is drawn
+    with torch.no_grad():
+        model.object_embedding.tables[0].weight[1:] = vectors
+    things = (SceneObject(name, box=(0, 0, 1, 1), mask=np.ones(masks.shape[1:], dtype=bool)) for name in kinds)
+    batch = replace(SceneBatch.from_scenes([Scene(tuple(things))], names), boxes=boxes, masks=masks)
+    assert_close(model.paint(batch), drawn, **close)

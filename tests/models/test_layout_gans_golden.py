@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import re
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
+from recordings import (
+    arrays,
+    close,
+    close_to_largest,
+    corners,
+    discriminator_state,
+    present,
+    settings,
+    slots,
+    state,
+    unpacked,
+)
 from scenograph.data.vocabularies import coco_vocabulary_by_id
 from scenograph.models.lama import Block, Lama, LamaConfig, MaskNetwork, Norm
 from scenograph.models.lostgan import LostGan, LostGanConfig, inside_boxes
@@ -22,13 +32,9 @@ from scenograph.models.published import lostgan as lostgan_names
 from scenograph.models.published.checkpoint import rename
 from scenograph.models.published.lama import import_lama
 from scenograph.models.published.lostgan import import_lostgan
-from scenograph.nn.crops import roi_align
-from scenograph.nn.normalization import LayoutNorm, pixel_shares
-from scenograph.nn.object_discriminators import DiscriminatorBlock, ObjectAwareDiscriminator
+from scenograph.nn.normalization import pixel_shares
+from scenograph.nn.object_discriminators import DiscriminatorBlock
 from scenograph.nn.painting import sample_masks
-from scenograph.nn.perceptual import FeatureStack, feature_distance
-from scenograph.pretrained.networks import load_vgg19
-from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.vocabulary import Vocabulary
 from scenograph.training.objectives.base import Totals
 from scenograph.training.objectives.layout_gan import LamaObjective, LostGanObjective
@@ -36,28 +42,6 @@ from scenograph.training.objectives.layout_gan import LamaObjective, LostGanObje
 pytestmark = pytest.mark.golden
 
 LOSTGAN = ("v1_64", "v1_128", "v2_128", "v2_256")
-
-
-def arrays(path: Path) -> dict[str, torch.Tensor]:
-    with np.load(path) as data:
-        return {name: torch.from_numpy(data[name]) for name in data.files}
-
-
-def unpacked(path: Path) -> dict[str, torch.Tensor]:
-    return torch.load(io.BytesIO(gzip.decompress(path.read_bytes())), weights_only=True)
-
-
-def state(path: Path, prefix: str = "") -> dict[str, torch.Tensor]:
-    return {
-        key.removeprefix(prefix): value
-        for key, value in torch.load(path, weights_only=True).items()
-        if key.startswith(prefix)
-    }
-
-
-def settings(folder: Path) -> dict:
-    """Of the recorded constructors and of the recording."""
-    return json.loads((folder / "config.json").read_text())
 
 
 def imported(system, path: Path, categories: int, tmp_path: Path):
@@ -69,48 +53,6 @@ def imported(system, path: Path, categories: int, tmp_path: Path):
     # The recorded batches hold their image objects, where they have any.
     object.__setattr__(model.config, "image_object", False)
     return model
-
-
-def close(actual, expected, tolerance):
-    torch.testing.assert_close(actual.detach().float(), expected.float(), atol=tolerance, rtol=0)
-
-
-def close_to_largest(actual, expected, tolerance):
-    close(actual, expected, tolerance * float(expected.abs().max()))
-
-
-def corners(boxes: torch.Tensor) -> torch.Tensor:
-    flat = boxes.float().reshape(-1, 4)
-    return torch.cat([flat[:, :2], flat[:, :2] + flat[:, 2:]], dim=1)
-
-
-def slots(data: dict[str, torch.Tensor], mask_size: int = 16) -> SceneBatch:
-    """Every recorded slot as an object, absent ones included: in training they count in the masks' statistics."""
-    count, places = data["label"].shape
-    z = data.get("z")
-    return SceneBatch(
-        num_images=count,
-        objects=data["label"].flatten(),
-        attributes=torch.zeros((count * places, 0), dtype=torch.int64),
-        triples=torch.zeros((0, 3), dtype=torch.int64),
-        object_to_image=torch.arange(count).repeat_interleave(places),
-        triple_to_image=torch.zeros(0, dtype=torch.int64),
-        boxes=corners(data["bbox"]),
-        masks=torch.ones(count * places, mask_size, mask_size),
-        known_masks=torch.zeros(count * places, dtype=torch.bool),
-        object_latents=None if z is None else z.flatten(0, 1),
-        picture_latents=data.get("z_im"),
-    )
-
-
-def present(batch: SceneBatch) -> SceneBatch:
-    """Without absent slots and image objects, as discriminators see it."""
-    kept = batch.objects > 0
-    return replace(
-        batch,
-        **{name: getattr(batch, name)[kept] for name in ("objects", "attributes", "object_to_image", "boxes", "masks", "known_masks")},
-        object_latents=None,
-    )  # fmt: skip
 
 
 def noise_maps(data):
@@ -243,53 +185,6 @@ def test_published_schemas(golden, system):
     assert count >= 3
 
 
-@pytest.mark.parametrize("system", ["lama", "lostgan"])
-@pytest.mark.parametrize("size", [64, 128, 256])
-def test_discriminator(golden, system, size):
-    folder = golden / system / f"disc{size}"
-    config = settings(folder)
-    plan, channels = config["constructor"]["num_classes"], config["constructor"]["ch"]
-    judge = ObjectAwareDiscriminator(system, config["image_size"], plan, channels=channels).eval()
-    judge.load_state_dict(discriminator_state(unpacked(folder / "checkpoint.pt.gz")))
-    data = arrays(folder / "data.npz")
-    batch = slots(data)
-    kept = present(batch)
-    rows = ((batch.objects > 0).cumsum(0) - 1)[data["object_row_order"]]
-
-    def scores(images):
-        return judge(images, kept.objects, kept.attributes, kept.boxes, kept.object_to_image)
-
-    images = data["images"].clone().requires_grad_()
-    on_images, on_objects = scores(images)
-    close_to_largest(on_images, data["out_image"][:, 0], 1e-4)
-    close_to_largest(on_objects[rows], data["out_object"][:, 0], 1e-4)
-    (0.5 * on_images.sum() + on_objects.sum()).backward()
-    stride = config["grad_stride"]
-    close_to_largest(images.grad[:, :, ::stride, ::stride], data["grad_images"], 1e-4)
-    judge.train()
-    with torch.no_grad():
-        on_images, on_objects = scores(data["images"])
-    close_to_largest(on_images, data["train_out_image"][:, 0], 1e-4)
-    close_to_largest(on_objects[rows], data["train_out_object"][:, 0], 1e-4)
-
-
-def discriminator_state(recorded: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Their names to ours. The blocks of objects count from another number at every size."""
-    numbers = sorted({found[1] for key in recorded if (found := re.search(r"block_obj(\d)", key))})
-    names = dict(zip(numbers, ["own", "common", "last"] if len(numbers) == 3 else ["last"], strict=True))
-    rules = (
-        (r"^(module\.)?obD\.", ""),
-        (r"^block_obj(\d)\.", lambda found: f"{names[found[1]]}."),
-        (r"^block(\d)\.", lambda found: f"trunk.{int(found[1]) - 1}."),
-        (r"\.c_sc\.", ".shortcut."),
-        (r"^(l_im|l7|l8)\.", "image_score."),
-        (r"^l_obj\.", "object_score."),
-        (r"^l_y\.", "category."),
-        (r"weight_orig$", "weight"),
-    )
-    return rename(recorded, rules)
-
-
 def test_lama_mask_network(golden, tmp_path):
     folder = golden / "lama" / "mask_regression"
     sizes = settings(folder)["constructor"]
@@ -354,23 +249,6 @@ def block_state(folder: Path, prefix: str) -> dict[str, torch.Tensor]:
     return {key.removeprefix("."): value for key, value in rename(recorded, lama_names.NAMES).items()}
 
 
-def test_lostgan_norm(golden):
-    folder = golden / "lostgan" / "norm"
-    data, sizes = arrays(folder / "data.npz"), settings(folder)
-    norm = LayoutNorm(sizes["num_features"], sizes["num_w"])
-    recorded = {f".{key}": value for key, value in state(folder / "weights.pt").items()}
-    norm.load_state_dict({k.removeprefix("."): v for k, v in rename(recorded, lostgan_names.NAMES).items()})
-    mask, (height, width) = data["mask"], data["x"].shape[2:]
-    styles = data["vector"].unflatten(0, mask.shape[:2])
-    here = pixel_shares(mask, height, width, 1e-6)
-    with torch.no_grad():
-        close(norm.eval()(data["x"], here, styles), data["out_eval"], 2e-5)
-        (corner,) = (int(found[1]) for key in data if (found := re.fullmatch(r"out_eval_mask(\d+)", key)))
-        cropped = pixel_shares(mask[:, :, :corner, :corner], height, width, 1e-6)
-        close(norm(data["x"], cropped, styles), data[f"out_eval_mask{corner}"], 2e-5)
-        close(norm.train()(data["x"], here, styles), data["out_train"], 2e-5)
-
-
 @pytest.mark.parametrize("version", [1, 2])
 def test_lostgan_mask_network(golden, version):
     folder = golden / "lostgan" / f"mask_regression_v{version}"
@@ -405,36 +283,6 @@ def test_geometry(golden):
                 assert torch.equal(inside_boxes(boxes, width).unflatten(0, shape), maps.bool())
             else:
                 close(sample_masks(boxes, masks, height, width).unflatten(0, shape), maps, 1e-5)
-
-
-def test_roi_align(golden):
-    folder = golden / "lama" / "roi_align"
-    data, config = arrays(folder / "data.npz"), settings(folder)
-    boxes, owner = data["rois"][:, 1:], data["rois"][:, 0].long()
-    for name, scale in config["scales"].items():
-        features = data["features"].clone().requires_grad_()
-        crops = roi_align(features, boxes, owner, tuple(config["output_size"]), scale)
-        close(crops, data[f"out_{name}"], 1e-5)
-        (crops * data[f"cotangent_{name}"]).sum().backward()
-        close(features.grad, data[f"grad_{name}"], 1e-5)
-    others = {key: found for key in data if (found := re.fullmatch(r"out_(s\d+)_(?:sampling(\d+)|\d+x\d+)", key))}
-    assert len(others) >= 2
-    for key, found in others.items():
-        scale, shape = config["scales"][found[1]], tuple(data[key].shape[2:])
-        close(roi_align(data["features"], boxes, owner, shape, scale, int(found[2] or 0)), data[key], 1e-5)
-
-
-def test_feature_distance(golden):
-    folder = golden / "lostgan" / "vgg_loss"
-    features, data = load_vgg19(folder / "vgg19_features_narrow.pt"), arrays(folder / "data.npz")
-    x = data["x"].requires_grad_()
-    loss = feature_distance(features, x, data["y"]).mean()
-    torch.testing.assert_close(loss, data["loss"].float(), rtol=1e-5, atol=0)
-    loss.backward()
-    close_to_largest(x.grad, data["grad_x"], 1e-4)
-    levels = [(a - b).abs().mean() for a, b in zip(features(x), features(data["y"]), strict=True)]
-    torch.testing.assert_close(torch.stack(levels).float(), data["l1_per_level"].float(), rtol=1e-5, atol=1e-7)
-    assert isinstance(features, FeatureStack)
 
 
 @pytest.mark.parametrize("system", ["lama", "lostgan"])

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import collections
-import copy
 import json
 import os
 import pickle
@@ -10,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 
 from helpers import DRAWING, PLACING, WAYS_TO_DRAW, generators, tiny
 from scenograph import Pipeline
@@ -23,13 +21,6 @@ from scenograph.models.published.checkpoint import read_checkpoint
 from scenograph.models.published.sg2im import import_sg2im
 from scenograph.models.registry import MODELS, AutoModel
 from scenograph.models.sg2im import Sg2Im
-from scenograph.nn import graph
-from scenograph.nn.convolution import MANY, Linear
-from scenograph.nn.crops import crop_boxes
-from scenograph.nn.discriminators import build_cnn
-from scenograph.nn.graph import Edges, GraphTripleConv, Relu
-from scenograph.nn.painting import compose_layout, sample_boxes, sample_masks
-from scenograph.nn.unet import UNet
 from scenograph.pipelines import place_objects
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.text import scene_from_text
@@ -156,60 +147,6 @@ def test_half_precision_places_objects_nearly_where_they_were(layout):
     assert not torch.equal(near, near.bfloat16().float())  # a grid of 128 lines over half the canvas
 
 
-def test_half_precision_clamps_bits_as_numbers():
-    numbers = torch.tensor([-torch.inf, -3.0, -1e-40, -0.0, 0.0, 1e-40, 0.3, 7.0, torch.inf]).bfloat16()
-    with torch.no_grad():
-        assert torch.equal(Relu()(numbers.clone()), F.relu(numbers))
-    wanted = numbers.clone().requires_grad_()
-    Relu()(wanted * 1).sum().backward()
-    assert torch.equal(wanted.grad, (numbers > 0).bfloat16())
-
-
-@pytest.mark.parametrize("normalization", ["none", "batch"])
-@pytest.mark.parametrize("pooling", ["avg", "sum"])
-@pytest.mark.parametrize("believed", [False, True])
-def test_graph_layers_offer_the_same_in_parts(monkeypatch, pooling, normalization, believed):
-    torch.manual_seed(0)
-    layer = GraphTripleConv(6, 5, 7, pooling, normalization).double()
-    objects, predicates, edges = torch.randn(4, 6).double(), torch.randn(10, 6).double(), torch.randint(0, 4, (10, 2))
-    given = edges, 4, torch.rand(10).double() if believed else None
-    for training in (True, False):  # in training batch norms see all triples at once
-        states = [copy.deepcopy(layer).train(training) for _ in range(2)]
-        whole = states[0](objects, predicates, Edges.of(*given, training))
-        with monkeypatch.context() as patch:
-            patch.setattr(graph, "TOGETHER", 3)
-            parts = Edges.of(*given, training)
-            assert len(parts.parts) == (1 if training else 4)
-            torch.testing.assert_close(states[1](objects, predicates, parts), whole)
-
-
-@pytest.mark.parametrize("pooling", ["avg", "sum"])
-@pytest.mark.parametrize("triples", [0, 10])
-def test_graph_layers_give_objects_alone(monkeypatch, pooling, triples):
-    torch.manual_seed(0)
-    layer = GraphTripleConv(6, 5, 7, pooling, predicate_dim=3).double().eval()
-    objects, predicates = torch.randn(4, 6).double().requires_grad_(), torch.randn(2, 3).double().requires_grad_()
-    rows, kinds = torch.randint(0, 4, (triples, 2)), torch.randint(0, 2, (triples,))
-    wanted, _ = layer(objects, predicates[kinds], Edges.of(rows, 4))
-    asked = objects, predicates, *layer.parameters()
-    gradients = torch.autograd.grad(wanted.square().sum(), asked, allow_unused=True, materialize_grads=True)
-    monkeypatch.setattr(graph, "TOGETHER", 3)
-    found = layer.objects_alone(objects, predicates, kinds, Edges.of(rows, 4))
-    torch.testing.assert_close(found, wanted)
-    again = torch.autograd.grad(found.square().sum(), asked, allow_unused=True, materialize_grads=True)
-    torch.testing.assert_close(again, gradients)
-
-
-@pytest.mark.parametrize("rows", [3, MANY, MANY + 5])
-def test_linear_layers_take_few_rows_and_many(rows):
-    layer, features = Linear(5, 7), torch.randn(5, rows).T
-    expected = features @ layer.weight.T + layer.bias
-    with torch.no_grad():
-        torch.testing.assert_close(layer(features), expected)
-    torch.testing.assert_close(layer(features), expected)
-    assert layer(features).requires_grad
-
-
 @pytest.mark.parametrize("layout", PLACING)
 def test_models_say_whether_boxes_depend_on_the_seed(layout):
     """Of those that do, several layouts are drawn and the best is kept."""
@@ -321,59 +258,6 @@ def test_sg2im_rejects_impossible_sizes():
         model.render(torch.zeros(1, 20, 18, 18))
     with pytest.raises(ValueError, match="power of two"):
         tiny("sg2im", mask_size=12)
-
-
-def test_layouts_equal_painting_every_channel():
-    """The matrix product against sampling every channel of every object."""
-    torch.manual_seed(0)
-    vectors, masks = torch.randn(5, 7), torch.rand(5, 6, 6)
-    low = torch.rand(5, 2) * 0.8 - 0.1
-    boxes = torch.cat([low, low + torch.rand(5, 2) * 0.5 + 0.05], dim=1)
-    owner = torch.tensor([1, 0, 1, 2, 1])
-    painted = torch.zeros(4, 7, 12, 20)
-    for vector, mask, box, image in zip(vectors, masks, boxes, owner, strict=True):
-        xs = (torch.linspace(0, 1, 20) - box[0]) / (box[2] - box[0]) * 2 - 1
-        ys = (torch.linspace(0, 1, 12) - box[1]) / (box[3] - box[1]) * 2 - 1
-        grid = torch.stack(torch.meshgrid(ys, xs, indexing="ij")[::-1], dim=-1)[None]
-        painted[image] += F.grid_sample((vector[:, None, None] * mask)[None], grid, align_corners=True)[0]
-    torch.testing.assert_close(compose_layout(vectors, sample_masks(boxes, masks, 12, 20), owner, 4), painted)
-    for corners in (True, False):
-        ones = sample_masks(boxes, torch.ones(5, 8, 8), 12, 20, corners)
-        torch.testing.assert_close(sample_boxes(boxes, 12, 20, corners), ones, atol=1e-5, rtol=1e-4)
-
-
-def test_crops_of_whole_maps_are_the_maps():
-    maps = torch.randn(2, 3, 5, 6)
-    boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0]]).expand(2, 4)
-    torch.testing.assert_close(crop_boxes(maps, boxes, torch.tensor([1, 0]), 5, 6), maps.flip(0))
-    assert crop_boxes(maps, boxes[:0], torch.zeros(0, dtype=torch.int64), 5, 6).shape == (0, 3, 5, 6)
-
-
-@pytest.mark.parametrize(
-    ("description", "shape"),
-    [
-        ("C4-8-2,C4-16-2", (2, 16, 6, 6)),
-        ("I3,C3-8,R,P2,U2,C3-4", (2, 4, 28, 28)),
-        ("C3-4-2,FC-900-5,FC-5-2", (2, 2)),
-    ],
-)
-def test_cnn_descriptions(description, shape):
-    network, channels = build_cnn(description)
-    result = network(torch.randn(2, 3, 32, 32))
-    assert result.shape == shape and channels == shape[1]
-
-
-@pytest.mark.parametrize("description", ["C4-8-2,X3", "C4", "P0", "I3,I3"])
-def test_bad_cnn_descriptions(description):
-    with pytest.raises(UserError, match="unknown part"):
-        build_cnn(description)
-    with pytest.raises(UserError, match="odd kernel"):
-        build_cnn("C4-8", padding="same")
-
-
-def test_unet_keeps_the_shape_and_starts_at_zero():
-    network = UNet(5, 3, (32, 64), blocks=1)
-    assert network(torch.randn(2, 5, 8, 12), torch.tensor([0.1, 0.9])).abs().max() == 0
 
 
 def test_one_euler_step_follows_the_velocity():

@@ -2,14 +2,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from PIL import Image
 
+from recordings import DISCRIMINATOR_NAMES, arrays
 from scenograph import Pipeline
 from scenograph.data.vocabularies import class_names, vocabulary_of
 from scenograph.errors import UserError
@@ -17,22 +16,8 @@ from scenograph.models.base import Conditioned
 from scenograph.models.published.checkpoint import rename
 from scenograph.models.published.spade import BLOCKS, ENCODER_NAMES, NAMES, import_spade, join_modulations
 from scenograph.models.spade import Spade, SpadeConfig
-from scenograph.nn import convolution, winograd
-from scenograph.nn.convolution import same_conv2d
-from scenograph.nn.spade import (
-    FeatureConv2d,
-    LabelConv2d,
-    LabelMap,
-    MultiScaleDiscriminator,
-    NormPlan,
-    SpadeBlock,
-    SpadeGenerator,
-    SpadeNorm,
-    instance_edges,
-    neighbourhoods,
-)
+from scenograph.nn.spade import MultiScaleDiscriminator, instance_edges
 from scenograph.nn.spectral import SpectralConv2d
-from scenograph.nn.winograd import winograd_pays
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.labels import read_label_map, scene_from_labels
 from scenograph.scenes.scene import Scene, SceneObject
@@ -41,18 +26,7 @@ from scenograph.training.objectives.base import Totals
 from scenograph.training.objectives.spade import SpadeObjective, SpadeObjectiveConfig
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
-DISCRIMINATOR_NAMES = (
-    (r"^discriminator_(\d)\.", r"scales.\1."),
-    (r"\.model0\.0\.", ".first."),
-    (r"\.model(\d)\.0\.0\.", lambda match: f".middle.{int(match[1]) - 1}."),
-    (r"\.model\d\.0\.", ".last."),
-    (r"\.weight_orig$", ".weight"),
-)
 RULES = {"G": NAMES, "D": DISCRIMINATOR_NAMES, "E": ENCODER_NAMES}
-
-
-def arrays(path):
-    return {key: torch.from_numpy(value) for key, value in np.load(path).items()}
 
 
 def names(count):
@@ -119,155 +93,6 @@ def test_recorded_pictures_and_judgements(golden, tmp_path, name):
                         torch.testing.assert_close(features, expected[key], **close)
                     else:
                         torch.testing.assert_close(features.mean(dim=(2, 3)), expected[f"{key}_mean"], **close)
-
-
-def load_recorded(module, state):
-    """Weights under the original's names into a block or a norm."""
-    state = {f"x.{key}": value.float() if value.is_floating_point() else value for key, value in state.items()}
-    renamed = rename(join_modulations(state), NAMES)
-    module.load_state_dict({key.removeprefix("x."): value for key, value in renamed.items()})
-    return module
-
-
-@pytest.mark.golden
-@pytest.mark.parametrize("kind", ["syncbatch3", "instance3", "batch5_nospectral"])
-@pytest.mark.parametrize("place", [0, 1])
-def test_recorded_blocks(golden, kind, place):
-    folder = golden / "spade" / "blocks"
-    config = json.loads((folder / "config.json").read_text())
-    labels, before, width, name = config["semantic_nc"], config["fin"], config["fout"][place], config["configs"][kind]
-    recorded = arrays(folder / f"resblock_{kind}_{before}to{width}.npz")
-    plan = NormPlan(partial(LabelConv2d, labels, False), "instance" if "instance" in name else "batch", int(name[-1]))
-    block = SpadeBlock(before, width, plan, name.startswith("spectral"))
-    load_recorded(block, torch.load(folder / f"resblock_{kind}_{before}to{width}.pt", weights_only=True))
-    x = recorded["x"].clone().requires_grad_()
-    layout = LabelMap(recorded["seg"].long(), labels).resized(*x.shape[2:])
-    with torch.no_grad():
-        torch.testing.assert_close(block.eval()(x, layout), recorded["out_eval"], **CLOSE)
-        torch.testing.assert_close(block.norm1(x, layout), recorded["norm_0_eval"], **CLOSE)
-    out = block.train()(x, layout)
-    torch.testing.assert_close(out, recorded["out_train"], **CLOSE)
-    (out * torch.linspace(-1, 1, out.numel()).view_as(out)).sum().backward()
-    torch.testing.assert_close(x.grad, recorded["grad_x"], **CLOSE)
-
-
-@pytest.mark.golden
-def test_recorded_edges_of_real_label_maps(golden):
-    (file,) = (golden / "spade" / "coco_samples").glob("expected_*.npz")
-    recorded = arrays(file)
-    names = [key.removesuffix("_edges") for key in recorded if key.endswith("_edges")]
-    assert names
-    for name in names:
-        edges = instance_edges(recorded[f"{name}_instance"])
-        assert torch.equal(edges[:, 0], recorded[f"{name}_edges"].float())
-
-
-@pytest.mark.parametrize("edges", [False, True])
-@pytest.mark.parametrize("kernel", [3, 5])
-def test_looking_labels_up_is_convolving_ones(edges, kernel):
-    torch.manual_seed(0)
-    labels = torch.randint(0, 8, (2, 9, 11))
-    layout = LabelMap(labels, 7, instance_edges(labels) if edges else None)
-    conv = LabelConv2d(7, edges, 5, kernel)
-    wanted = F.conv2d(layout.one_hot(), conv.weight, conv.bias, padding=kernel // 2)
-    found = conv(layout)
-    torch.testing.assert_close(found, wanted)
-    gradients = [torch.autograd.grad(out.square().sum(), conv.weight)[0] for out in (found, wanted)]
-    torch.testing.assert_close(*gradients)
-
-
-@pytest.mark.parametrize("kind", ["labels", "labels and edges", "features"])
-@pytest.mark.parametrize("kernel", [3, 5])
-def test_what_repeats_is_computed_once_and_alike(kind, kernel):
-    torch.manual_seed(0)
-    labels = torch.full((2, 32, 40), 6)
-    labels[0, 3:20, :9] = 2
-    labels[0, 10:31, 30:] = 7  # no label
-    labels[1, 5:9, 5:30] = 0
-    layout = LabelMap(labels, 7, instance_edges(labels) if kind == "labels and edges" else None)
-    read = partial(LabelConv2d, 7, kind == "labels and edges")
-    if kind == "features":
-        painted = torch.randn(7, 4, requires_grad=True)
-        layout = F.pad(painted, (0, 0, 0, 1))[labels].permute(0, 3, 1, 2)  # the last one is as beyond the border
-        read = partial(FeatureConv2d, 4)
-    norm = SpadeNorm(6, NormPlan(read, kernel=kernel, hidden=5))
-    repeats = neighbourhoods(layout, kernel)
-    assert len(repeats.near) < len(repeats.far) < 0.5 * labels.numel()
-    x = torch.randn(2, 6, 32, 40)
-    learnt = [*norm.parameters(), *([painted] if kind == "features" else [])]
-    found, wanted = norm(x, layout, repeats), norm(x, layout)
-    torch.testing.assert_close(found, wanted, **CLOSE)
-    target = torch.randn_like(found)
-    gradients = (torch.autograd.grad((out * target).sum(), learnt, retain_graph=True) for out in (found, wanted))
-    for ours, theirs in zip(*gradients, strict=True):
-        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
-
-
-def test_learnt_layouts_have_their_true_gradient():
-    torch.manual_seed(0)
-    generator = SpadeGenerator(2, "normal", NormPlan(partial(FeatureConv2d, 2), hidden=4)).eval()
-    layout = torch.zeros(1, 2, 64, 64, requires_grad=True)
-    target = torch.rand(3, 64, 64)
-    (gradient,) = torch.autograd.grad((generator(layout, 64, 64) * target).sum(), layout)
-    nudged = layout.detach().clone()
-    nudged[0, 1, 40, 21] = step = 1e-2
-    with torch.no_grad():
-        change = ((generator(nudged, 64, 64) - generator(layout.detach(), 64, 64)) * target).sum() / step
-    assert float(gradient[0, 1, 40, 21]) == pytest.approx(float(change), rel=0.05)
-
-
-def test_maps_that_do_not_repeat_are_convolved_as_they_are():
-    torch.manual_seed(0)
-    assert neighbourhoods(torch.randn(1, 4, 40, 40), 3) is None
-    assert neighbourhoods(torch.zeros(1, 4, 16, 16), 3) is None
-
-
-@pytest.mark.parametrize("kernel", [1, 3, 4])
-@pytest.mark.parametrize("many", [1, 1024], ids=["many rows", "few rows"])
-def test_small_maps_are_convolved_as_matrix_products(monkeypatch, kernel, many):
-    monkeypatch.setattr(convolution, "MANY", many)
-    torch.manual_seed(0)
-    x, weight, bias = torch.randn(2, 3, 5, 7), torch.randn(512, 3, kernel, kernel), torch.randn(512)
-    inputs = [value.requires_grad_() for value in (x, weight, bias)]
-    found, wanted = same_conv2d(*inputs), F.conv2d(*inputs, padding=kernel // 2)
-    torch.testing.assert_close(found, wanted, **CLOSE)
-    gradients = (torch.autograd.grad(out.square().sum(), inputs) for out in (found, wanted))
-    for ours, theirs in zip(*gradients, strict=True):
-        torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-4)
-
-
-@pytest.mark.parametrize("kernel", [3, 4])
-@pytest.mark.parametrize("size", [(32, 44), (29, 35)], ids=["whole tiles", "cut tiles"])
-@pytest.mark.parametrize("most", [1, 4096], ids=["picture by picture", "at once"])
-def test_wide_maps_are_convolved_in_tiles(monkeypatch, kernel, size, most):
-    monkeypatch.setattr(winograd, "MOST_TILES", most)
-    torch.manual_seed(0)
-    shapes = (2, 128, *size), (130, 128, kernel, kernel), (130,)
-    inputs = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
-    assert winograd_pays(*inputs[:2])
-    found, wanted = same_conv2d(*inputs), F.conv2d(*inputs, padding=kernel // 2)
-    torch.testing.assert_close(found, wanted, atol=1e-10, rtol=0)
-    cotangent = torch.randn_like(wanted)
-    gradients = (torch.autograd.grad(out, inputs, cotangent) for out in (found, wanted))
-    for ours, theirs in zip(*gradients, strict=True):
-        torch.testing.assert_close(ours, theirs, atol=1e-9, rtol=0)
-    single = same_conv2d(*(value.detach().float() for value in inputs))
-    assert (single - wanted).abs().max() < 2e-5 * wanted.abs().max()
-
-
-def test_tiles_are_left_to_wide_maps_in_full_precision():
-    wide, kernels = torch.zeros(1, 128, 32, 32), torch.zeros(128, 128, 3, 3)
-    assert winograd_pays(wide, kernels)
-    assert not winograd_pays(wide[..., :28], kernels)
-    assert not winograd_pays(wide[:, :64], kernels[:, :64])
-    assert not winograd_pays(wide, kernels[..., :1, :1])
-    assert not winograd_pays(wide, kernels[..., :1])
-    larger = F.pad(kernels, (0, 1, 0, 1))
-    assert winograd_pays(F.pad(wide, (0, 3, 0, 3)), larger)
-    assert not winograd_pays(wide, larger)
-    assert not winograd_pays(wide.bfloat16(), kernels.bfloat16())
-    with torch.autocast("cpu", torch.bfloat16):
-        assert not winograd_pays(wide, kernels)
 
 
 @pytest.mark.golden
@@ -597,26 +422,3 @@ def test_label_maps_become_scenes_and_label_maps_again(tmp_path):
     assert (again == labels).mean() > 0.95
     Image.fromarray(labels.astype(np.uint8)).save(tmp_path / "map.png")
     assert np.array_equal(read_label_map(tmp_path / "map.png"), labels)
-
-
-@pytest.mark.parametrize(
-    ("labels", "instances", "message"),
-    [
-        (np.full((4, 4), 9), None, "label 9 has no name; the vocabulary names 0 to 4"),
-        (np.full((4, 4), 255), None, "no pixel has a label"),
-        (np.zeros((4, 4), int), np.zeros((4, 5), int), "4 x 4 labels but 5 x 4 instances"),
-        (np.zeros((20, 20), int), np.arange(400).reshape(20, 20), "400 objects; at most 256"),
-    ],
-)
-def test_bad_label_maps(labels, instances, message):
-    with pytest.raises(UserError, match=message):
-        scene_from_labels(labels, VOCABULARY.categories, instances)
-
-
-def test_pictures_in_colours_are_no_label_maps(tmp_path):
-    Image.new("RGB", (4, 4)).save(tmp_path / "photo.png")
-    with pytest.raises(UserError, match="a picture of mode RGB; a label map has one number per pixel"):
-        read_label_map(tmp_path / "photo.png")
-    (tmp_path / "broken.png").write_bytes(b"x")
-    with pytest.raises(UserError, match="cannot read"):
-        read_label_map(tmp_path / "broken.png")

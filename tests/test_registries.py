@@ -18,17 +18,22 @@ from scenograph.training.recipe import load_recipe, shipped_recipes
 OURS = {"mise", "mise-layout", "object-classifier"}
 """Models that no published code made: there is nothing to import."""
 PAGES = [path.read_text(encoding="utf-8") for path in (Path(__file__).parents[1] / "docs" / "systems").glob("*.md")]
-RECIPES = {name: load_recipe(name).model["name"] for name in shipped_recipes()}
+
+
+@pytest.fixture(scope="module")
+def recipes() -> dict[str, str]:
+    """Of every shipped recipe, the model that it trains."""
+    return {name: load_recipe(name).model["name"] for name in shipped_recipes()}
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_model_is_complete(name):
+def test_every_model_is_complete(name, recipes):
     model = tiny(name)
     assert model.name == name
     assert sum(parameter.numel() for parameter in model.parameters()) < 1_500_000
     assert isinstance(OBJECTIVES[name].Config.tiny(), OBJECTIVES[name].Config)
-    recipes = [recipe for recipe, trained in RECIPES.items() if trained == name]
-    assert any(recipe in page for recipe in recipes for page in PAGES), "no page in docs/systems says how to train it"
+    its_own = [recipe for recipe, trained in recipes.items() if trained == name]
+    assert any(recipe in page for recipe in its_own for page in PAGES), "no page in docs/systems says how to train it"
     assert (name in IMPORTERS) == (name not in OURS)
 
 

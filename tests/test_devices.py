@@ -6,9 +6,9 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 import torch
-from test_models import DRAWING, PLACING, SMALL
 
 import elsewhere
+from helpers import PLACING, WAYS_TO_DRAW, tiny
 from scenograph.data.clevr import VOCABULARY
 from scenograph.pipelines import Pipeline, place_objects
 from scenograph.scenes.text import scene_from_text
@@ -78,24 +78,25 @@ def test_losses_are_those_of_the_cpu(recipe, device, painted, tmp_path):
 def test_places_are_those_of_the_cpu(name, device):
     torch.manual_seed(0)
     scenes = [scene_from_text(text, VOCABULARY) for text in TEXTS]
-    placed = [place_objects(model, scenes, [3, 4], refine=True) for model in both(SMALL[name], device)]
+    placed = [place_objects(model, scenes, [3, 4], refine=True) for model in both(name, device)]
     here, there = ([thing.box for scene in found for thing in scene.objects] for found in placed)
     assert np.allclose(here, there, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", DRAWING)
-def test_pictures_are_those_of_the_cpu(name, device):
+@pytest.mark.parametrize(("name", "settings"), WAYS_TO_DRAW)
+def test_pictures_are_those_of_the_cpu(name, settings, device):
     torch.manual_seed(0)
     with torch.utils._python_dispatch._disable_current_modes():
-        placed = place_objects(SMALL["mise-layout"]().eval(), [scene_from_text(TEXTS[0], VOCABULARY)], [0])
-    here, there = (np.asarray(Pipeline(model)(placed, seeds=[1]).images[0], int) for model in both(SMALL[name], device))
+        placed = place_objects(tiny("mise-layout").eval(), [scene_from_text(TEXTS[0], VOCABULARY)], [0])
+    models = both(name, device, **settings)
+    here, there = (np.asarray(Pipeline(model)(placed, seeds=[1]).images[0], int) for model in models)
     assert abs(here - there).max() <= 2 and here.std() > 0
 
 
-def both(make, device):
+def both(name, device, **settings):
     """One model here, and there."""
     with torch.utils._python_dispatch._disable_current_modes():
-        model = make().eval()
+        model = tiny(name, **settings).eval()
         yield model
     yield copy.deepcopy(model).to(device)
 

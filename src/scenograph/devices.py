@@ -54,7 +54,7 @@ def warn_if_bf16_emulated(device: torch.device, precision: str) -> None:
     if precision != "bf16" or device.type != "cpu":
         return
     if not (torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()):
-        log.warning("this processor does not compute in bf16: emulating it takes several times as long as precision no")
+        log.warning("this processor does not compute in bf16: imitating it takes several times as long as precision no")
 
 
 def keep_freed_memory(device: torch.device) -> None:

@@ -12,24 +12,17 @@ import pytest
 import torch
 from PIL import Image
 
+from helpers import many_scenes
 from scenograph.data import graphs, rendered
 from scenograph.data.clevr import VOCABULARY, Clevr, ClevrOptions, clevr_scene
 from scenograph.data.json_tables import JsonTables
 from scenograph.data.loader import PackLoader
-from scenograph.data.pack import (
-    Pack,
-    read_record,
-    read_vocabulary,
-    row_to_scene,
-    stream_pack,
-    verify_pack,
-    write_pack,
-)
+from scenograph.data.pack import Pack, read_record, read_vocabulary, row_to_scene, stream_pack, verify_pack, write_pack
 from scenograph.data.pictures import encode_picture
 from scenograph.data.rendered import DIRECTION_MARGIN, SIZES, RenderSettings, render_dataset, sample_scene
 from scenograph.data.source import Sample, Samples, Skip
 from scenograph.errors import UserError
-from scenograph.scenes.canonical import location_relations, minimal
+from scenograph.scenes.canonical import LOCATIONS, location_relations, minimal
 from scenograph.scenes.scene import Relation, Scene, SceneObject
 from scenograph.scenes.sketch import Sketch
 
@@ -132,13 +125,6 @@ def test_pack_round_trip(tmp_path):
         Pack(tmp_path / "pack", "test")
     with pytest.raises(UserError, match="is not a pack"):
         Pack(tmp_path, "train")
-
-
-def many_scenes(count: int) -> list[Sample]:
-    rng = np.random.default_rng(0)
-    pictures = [Image.fromarray(rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)) for _ in range(count)]
-    scene = Scene((SceneObject("cube", box=(0.1, 0.1, 0.5, 0.5)),))
-    return [Sample(str(number), scene, picture) for number, picture in enumerate(pictures)]
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -559,3 +545,12 @@ def test_packs_that_cannot_be_written_to_are_read_all_the_same(tmp_path, caplog)
     assert [len(graph) for graph in graphs_of(tmp_path / "pack", "minimal")] == [0, 1, 2]
     (message,) = caplog.messages
     assert "cannot make folder" in message and "made anew in each run" in message
+
+
+def test_the_canonical_policy_adds_the_location_graph(painted):
+    loader = PackLoader(painted, "validation", (16, 16), 16, relations="canonical")
+    stored = PackLoader(painted, "validation", (16, 16), 16)
+    for plain, full in zip(stored.scenes(0, 4), loader.scenes(0, 4), strict=True):
+        added = full.relations[len(plain.relations) :]
+        assert full.relations[: len(plain.relations)] == plain.relations
+        assert added and {relation.predicate for relation in added} <= set(LOCATIONS)

@@ -13,9 +13,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from test_data import many_scenes
 from typer.testing import CliRunner
 
+from helpers import many_scenes
 from scenograph.cli.main import app
 from scenograph.data import download as module
 from scenograph.data.clevr import VOCABULARY

@@ -60,9 +60,7 @@ from scenograph.evaluation.subject import Subject
 from scenograph.evaluation.tools import Tools
 from scenograph.models.object_classifier import ObjectClassifier, ObjectClassifierConfig
 from scenograph.nn.inception import Inception
-from scenograph.nn.perceptual import ALEXNET, FeatureStack, PerceptualDistance, tensorflow_resize
-from scenograph.pretrained import networks
-from scenograph.pretrained.networks import load_inception, load_perceptual_distance
+from scenograph.nn.perceptual import ALEXNET, FeatureStack, PerceptualDistance
 from scenograph.scenes.canonical import implied
 from scenograph.scenes.coco import coco_annotations
 from scenograph.scenes.geometry import box_from_xywh, box_iou
@@ -81,48 +79,38 @@ def test_recorded_frechet_distances(golden):
     folder = golden / "lama" / "metrics" / "fid"
     data, tolerance = np.load(folder / "data.npz"), json.loads((folder / "config.json").read_text())["tolerance"]
     moments = {name: Moments.of([data[name]]) for name in "abc"}
-    for first, second in ("ab", "aa", "ac", "cb"):
-        name = f"fid_{first}{second}"
+    assert len(tolerance) >= 4
+    for name in tolerance:
+        first, second = name.removeprefix("fid_")
         assert FrechetDistance(moments[first])(moments[second]) == pytest.approx(float(data[name]), abs=tolerance[name])
     np.testing.assert_allclose(moments["a"].covariance.numpy(), data["sigma_a"], atol=1e-12)
 
 
 @pytest.mark.golden
-@pytest.mark.parametrize("splits", [1, 5, 10])
-def test_recorded_inception_scores(golden, splits):
-    data = np.load(golden / "lama" / "metrics" / "inception_score" / "data.npz")
-    score = InceptionScore(len(data["probs"]), splits)
-    for part in np.array_split(data["probs"], 4):
-        score.add(part)
-    np.testing.assert_allclose(score.result(), data[f"splits{splits}"], atol=1e-4)
-
-
-@pytest.mark.golden
-def test_recorded_perceptual_distances(golden):
-    folder = golden / "lama" / "metrics" / "lpips"
-    packed, data = np.load(folder / "alexnet_int8.npz"), np.load(folder / "data.npz")
-    names = [name.removesuffix("/q") for name in packed.files if name.endswith("/q")]
-    state = {name: torch.from_numpy(packed[f"{name}/q"] * packed[f"{name}/scale"]).float() for name in names}
-    heads = [torch.from_numpy(data[f"lin{level}.model.1.weight"]) for level in range(5)]
-    distance = PerceptualDistance(FeatureStack(ALEXNET, state), heads)
-    with torch.no_grad():
-        found = distance(torch.from_numpy(data["x"]), torch.from_numpy(data["y"]))
-    np.testing.assert_allclose(found.numpy(), data["distance"].ravel(), atol=1e-5)
-    assert float(found.mean()) == pytest.approx(float(data["diversity_mean"]), abs=1e-5)
-    assert float(found.std()) == pytest.approx(float(data["diversity_std"]), abs=1e-5)
+def test_recorded_inception_scores(golden):
+    folder = golden / "lama" / "metrics" / "inception_score"
+    data, tolerance = np.load(folder / "data.npz"), json.loads((folder / "config.json").read_text())["tolerance"]
+    recorded = [key for key in data.files if key.startswith("splits")]
+    assert len(recorded) >= 3
+    for key in recorded:
+        score = InceptionScore(len(data["probs"]), int(key.removeprefix("splits")))
+        for part in np.array_split(data["probs"], 4):
+            score.add(part)
+        np.testing.assert_allclose(score.result(), data[key], atol=tolerance)
 
 
 @pytest.mark.golden
 def test_recorded_crops(golden):
     data = np.load(golden / "lama" / "metrics" / "crops" / "data.npz")
     picture = Image.fromarray(data["image"])
-    for number in range(6):
-        x, y, w, h = data["bbox"][0, number]
-        for kind, rounding in (("generated", "down"), ("real", "up")):
-            for side, step in ((32, 1), (224, 4)):
-                crop = object_crop(picture, (x, y, x + w, y + h), side, rounding)[::step, ::step]
-                difference = np.abs(crop.astype(int) - data[f"{kind}_{number}_{side}"])
-                assert difference.max() <= 1
+    recorded = {key: found for key in data.files if (found := re.fullmatch(r"(generated|real)_(\d+)_(\d+)", key))}
+    assert len(recorded) == 4 * np.count_nonzero(data["label"])
+    for key, found in recorded.items():
+        x, y, w, h = data["bbox"][0, int(found[2])]
+        rounding = {"generated": "down", "real": "up"}[found[1]]
+        step = int(found[3]) // len(data[key])  # of larger crops every fourth pixel
+        crop = object_crop(picture, (x, y, x + w, y + h), int(found[3]), rounding)[::step, ::step]
+        assert np.abs(crop.astype(int) - data[key]).max() <= 1
 
 
 @pytest.mark.golden
@@ -159,8 +147,10 @@ def test_recorded_retrieval(golden):
             name: np.nanmean(v) for name, v in retrieval_figures(data["queries"], data["gallery"], *labels).items()
         }
         assert figures["average_precision"] == pytest.approx(float(data[f"{prefix}mAP"]), abs=1e-6)
-        for k in (1, 5, 10):
-            assert figures[f"top_{k}"] == pytest.approx(float(data[f"{prefix}recall_at_{k}"]), abs=1e-6)
+        recorded = {key: found[1] for key in data.files if (found := re.fullmatch(rf"{prefix}recall_at_(\d+)", key))}
+        assert len(recorded) >= 3
+        for key, k in recorded.items():
+            assert figures[f"top_{k}"] == pytest.approx(float(data[key]), abs=1e-6)
 
 
 @pytest.mark.golden
@@ -278,12 +268,6 @@ def test_inception_is_tensorflows(tmp_path):
     assert probabilities.argmax(axis=1).tolist() == [213, 213]
 
 
-def test_inception_files_of_something_else_are_refused(tmp_path):
-    torch.save({"a.weight": torch.zeros(2)}, tmp_path / "other.pth")
-    with pytest.raises(UserError, match=r"other.pth: the weights do not fit .* missing"):
-        load_inception(tmp_path / "other.pth")
-
-
 class Small(torch.nn.Module):
     """The interface of the published TorchScript of Inception."""
 
@@ -297,33 +281,6 @@ def test_torch_scripts_serve_as_inception(tmp_path):
     encoder = InceptionEncoder(tmp_path / "small.pt", torch.device("cpu"))
     found, probabilities = encoder(np.full((2, 8, 8, 3), 7, dtype=np.uint8))
     assert found.tolist() == [[7, 7, 7]] * 2 and probabilities.sum() == pytest.approx(2)
-
-
-def test_missing_weights_say_which_file_goes_where(tmp_path, monkeypatch):
-    monkeypatch.setattr(networks.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setitem(
-        networks.WEIGHTS, "inception", replace(networks.WEIGHTS["inception"], url="http://127.0.0.1:9/inception.pth")
-    )
-    with pytest.raises(UserError, match=r"cannot fetch http://127.0.0.1:9/inception.pth: .* put it at .*inception.pth"):
-        load_inception()
-    torch.save({"lin0.model.1.weight": torch.ones(1, 64, 1, 1)}, tmp_path / "heads.pth")
-    with pytest.raises(UserError, match="not the heads of LPIPS: it holds no weights 'lin1"):
-        load_perceptual_distance("alex", None, tmp_path / "heads.pth")
-
-
-def test_a_download_with_another_checksum_is_refused(tmp_path, monkeypatch):
-    (tmp_path / "published.pth").write_bytes(b"not what was published")
-    monkeypatch.setattr(networks.hub, "get_dir", lambda: str(tmp_path))
-    url = (tmp_path / "published.pth").as_uri()
-    monkeypatch.setitem(networks.WEIGHTS, "inception", replace(networks.WEIGHTS["inception"], url=url, name="i.pth"))
-    with pytest.raises(UserError, match="invalid hash value"):
-        load_inception()
-    assert not (tmp_path / "checkpoints" / "i.pth").exists()
-
-
-def test_tensorflows_resize_goes_from_corner_to_corner():
-    row = torch.tensor([0.0, 10.0, 20.0, 30.0]).view(1, 1, 1, 4).expand(1, 1, 4, 4)
-    assert tensorflow_resize(row, 8)[0, 0, 0].tolist() == [0, 5, 10, 15, 20, 25, 30, 30]
 
 
 def test_dinov2_through_transformers(tmp_path):

@@ -2,21 +2,25 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from test_spade import DISCRIMINATOR_NAMES
+from torch.testing import assert_close
 
+from recordings import DISCRIMINATOR_NAMES, arrays, corners
 from scenograph.data.clevr import VOCABULARY
 from scenograph.errors import UserError
 from scenograph.models.attspade import AttSpade, AttSpadeConfig
 from scenograph.models.published.attspade import NAMES, import_attspade
 from scenograph.models.published.checkpoint import rename
 from scenograph.models.published.wsgc import import_wsgc
+from scenograph.nn.painting import paint_vectors, sample_boxes, sample_masks
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.scene import Scene, SceneObject
+from scenograph.scenes.vocabulary import Vocabulary
 from scenograph.training.objectives.base import Totals
 from scenograph.training.objectives.sg2im import DiscriminatorConfig
 from scenograph.training.objectives.spade import AttSpadeObjective, AttSpadeObjectiveConfig
@@ -47,7 +51,7 @@ def scene_batch(inputs, boxes, masks):
     sides = boxes.reshape(-1, 4)
     corners = torch.cat([sides[:, :2], sides[:, :2] + sides[:, 2:]], dim=1)[real]
     known = masks is not None
-    planes = masks.reshape(count * width, 16, 16)[real].float() if known else torch.ones(len(corners), 16, 16)
+    planes = masks.flatten(0, 1)[real].float() if known else torch.ones(len(corners), 16, 16)
     return SceneBatch(
         num_images=count, objects=objects[..., 0].reshape(-1)[real],
         attributes=objects[..., 1:].reshape(count * width, -1)[real] - 1, triples=torch.zeros((0, 3), dtype=torch.long),
@@ -182,8 +186,11 @@ def recorded_objective(folder, model):
         "padding": "d_padding",
     }
     config = AttSpadeObjectiveConfig(
-        feature_weight=0.0, discriminator_channels=options["ndf"], objects=not options["use_img_disc"],
-        crop_size=options["crop_size"],
+        gan_loss=options["gan_mode"], image_weight=options["discriminator_img_loss_weight"],
+        matching_weight=options["lambda_feat"], feature_weight=0.0, discriminator_channels=options["ndf"],
+        discriminator_scales=options["num_D"], discriminator_layers=options["n_layers_D"],
+        objects=not options["use_img_disc"], object_weight=options["discriminator_obj_loss_weight"],
+        class_weight=options["ac_loss_weight"], crop_size=options["crop_size"],
         object_discriminator=DiscriminatorConfig(**{ours: options[theirs] for ours, theirs in judge.items()}),
     )  # fmt: skip
     objective = AttSpadeObjective(config, model)
@@ -224,7 +231,8 @@ def test_recorded_judgements_and_losses(golden, name):
         if phase == "generator":
             loss.backward()
             check_gradient_norms(model, losses["generator_grad_norms"])
-            torch.optim.Adam(model.parameters(), lr=1e-4).step()
+            rate = json.loads((folder / "run_args.json").read_text())["img_learning_rate"]
+            torch.optim.Adam(model.parameters(), lr=rate).step()
     everything = losses["generator"] | losses["discriminators"]
     names = {
         "image_gan": "GAN_Img", "matching": "GAN_Feat", "object_gan": "GAN_Obj", "object_class": "GAN_Ac",
@@ -250,12 +258,20 @@ def test_recorded_losses_of_masks(golden, monkeypatch):
     folder = golden / "wsgc" / "attspade_coco_masks"
     inputs, expected = recorded(folder)
     losses = json.loads((folder / "losses.json").read_text())
+    options = json.loads((folder / "run_args.json").read_text())
     network = import_wsgc(folder / "itr_0.pt").train()
-    objective = WsgcObjective(
-        WsgcObjectiveConfig(mask_weight=0.5, mask_gan_weight=1.0, discriminator_channels=4), network
+    state = rename(
+        without_unused(torch.load(folder / "itr_0.pt", weights_only=True)["d_mask_state"]), DISCRIMINATOR_NAMES
     )
-    state = without_unused(torch.load(folder / "itr_0.pt", weights_only=True)["d_mask_state"])
-    objective.discriminator.load_state_dict(rename(state, DISCRIMINATOR_NAMES))
+    config = WsgcObjectiveConfig(
+        box_weight=options["bbox_pred_loss_weight"],
+        mask_weight=options["mask_pred_loss_weight"],
+        mask_gan_weight=options["discriminator_mask_loss_weight"],
+        matching_weight=options["lambda_feat"],
+        discriminator_channels=len(state["scales.0.first.weight"]),
+    )
+    objective = WsgcObjective(config, network)
+    objective.discriminator.load_state_dict(state)
     batch = scene_batch(inputs, inputs["boxes"], inputs["masks"])
     with torch.no_grad():
         scales = objective.discriminator.eval() and objective._discriminate(batch.masks, batch)
@@ -279,3 +295,32 @@ def test_recorded_losses_of_masks(golden, monkeypatch):
     assert {key: float(value) for key, value in terms.items()} == pytest.approx(
         {ours: everything[theirs] for ours, theirs in names.items()}, rel=1e-4
     )
+
+
+@pytest.mark.golden
+def test_layouts_of_boxes_and_masks(golden):
+    data = arrays(golden / "wsgc" / "layout_xywh" / "layout.npz")
+    vectors, boxes, masks = data["vecs"], corners(data["boxes_xywh"]), data["masks"]
+    owner = torch.zeros(len(boxes), dtype=torch.long)
+    close = {"atol": 1e-5, "rtol": 1e-4}
+    recorded = [key for key in data if re.fullmatch(r"boxes_\d+x\d+", key)]
+    assert len(recorded) >= 2
+    for key in recorded:
+        found = paint_vectors(vectors, sample_boxes(boxes, *data[key].shape[2:]), owner, 1)
+        assert_close(found, data[key], **close)
+    trained, drawn = (
+        next(data[key] for key in data if re.fullmatch(rf"masks_.*_{mode}", key)) for mode in ("train", "test")
+    )
+    found = paint_vectors(vectors, sample_masks(boxes, masks, *trained.shape[2:]), owner, 1)
+    assert_close(found, trained, **close)
+    # In inference the model paints whole objects, the lightest first: as many categories, with these vectors.
+    kinds = [f"category {number}" for number in range(len(vectors))]
+    names = Vocabulary(("__image__", *kinds), ("near",))
+    sizes = {"image_size": 32, "channels": 2, "embedding_dim": vectors.shape[1]}
+    model = AttSpade(AttSpadeConfig(vocabulary=names.to_dict(), **sizes)).eval()
+    model.config = model.config.model_copy(update={"image_size": drawn.shape[3]})  # smaller than any that is drawn
+    with torch.no_grad():
+        model.object_embedding.tables[0].weight[1:] = vectors
+    things = (SceneObject(name, box=(0, 0, 1, 1), mask=np.ones(masks.shape[1:], dtype=bool)) for name in kinds)
+    batch = replace(SceneBatch.from_scenes([Scene(tuple(things))], names), boxes=boxes, masks=masks)
+    assert_close(model.paint(batch), drawn, **close)

@@ -1,4 +1,4 @@
-"""LostGAN and LAMA by themselves: blocks against their plain forms, editing, import, and training on several processes."""
+"""LostGAN and LAMA by themselves: pictures, editing, and import."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 
 from scenograph import Pipeline
 from scenograph.data.clevr import VOCABULARY
@@ -19,15 +18,7 @@ from scenograph.models.lama import Lama, LamaConfig
 from scenograph.models.lostgan import LostGan, LostGanConfig
 from scenograph.models.published.lama import import_lama
 from scenograph.models.published.lostgan import import_lostgan
-from scenograph.nn import convolution
-from scenograph.nn.crops import roi_align
-from scenograph.nn.normalization import LayoutNorm, moments, pixel_shares
-from scenograph.nn.object_discriminators import ObjectAwareDiscriminator
-from scenograph.nn.spectral import SpectralConv2d, fold_spectral_norms
-from scenograph.nn.upsampling import add_upsampled_, pooled_conv2d, upsampled_conv2d
-from scenograph.pretrained.networks import load_vgg19
 from scenograph.scenes.batch import SceneBatch
-from scenograph.scenes.completion import cut_to_canvas
 from scenograph.scenes.scene import Scene, SceneObject
 
 NAMES = VOCABULARY.with_image_object().to_dict()
@@ -56,132 +47,6 @@ def layout_scene(count: int = 3) -> Scene:
 
 def pixels(generation, number=0) -> np.ndarray:
     return np.asarray(generation.images[number]).astype(int)
-
-
-# Blocks
-
-
-@pytest.mark.parametrize("wide", [1, 512], ids=["product", "convolution"])
-def test_convolution_after_upsampling_and_its_gradients(monkeypatch, wide):
-    monkeypatch.setattr(convolution, "WIDE", wide)
-    x, weight = torch.randn(2, 5, 6, 4, requires_grad=True), torch.randn(3, 5, 3, 3, requires_grad=True)
-    bias, cotangent = torch.randn(3, requires_grad=True), torch.randn(2, 3, 12, 8)
-    plain = F.conv2d(F.interpolate(x, scale_factor=2), weight, bias, padding=1)
-    fast = upsampled_conv2d(x, weight, bias)
-    torch.testing.assert_close(fast, plain, atol=1e-5, rtol=1e-4)
-    for one, other in zip(
-        torch.autograd.grad(fast, (x, weight, bias), cotangent),
-        torch.autograd.grad(plain, (x, weight, bias), cotangent),
-        strict=True,
-    ):
-        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
-    coarse = plain[:, :, ::2, ::2]
-    torch.testing.assert_close(add_upsampled_(plain.clone(), coarse), plain + F.interpolate(coarse, scale_factor=2))
-
-
-@pytest.mark.parametrize("wide", [1, 512], ids=["product", "convolution"])
-@pytest.mark.parametrize("size", [(8, 6), (7, 9)], ids=["even", "odd"])
-def test_pooled_convolution_and_its_gradients(monkeypatch, size, wide):
-    monkeypatch.setattr(convolution, "WIDE", wide)
-    inputs = [torch.randn(shape, requires_grad=True) for shape in ((2, 5, *size), (4, 5, 3, 3), (4,))]
-    x, weight, bias = inputs
-    plain = F.avg_pool2d(F.conv2d(x, weight, bias, padding=1), 2)
-    fast = pooled_conv2d(x, weight, bias)
-    torch.testing.assert_close(fast, plain, atol=1e-5, rtol=1e-4)
-    cotangent = torch.randn_like(plain)
-    for one, other in zip(
-        torch.autograd.grad(fast, inputs, cotangent), torch.autograd.grad(plain, inputs, cotangent), strict=True
-    ):
-        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
-
-
-def test_moments_and_their_gradient():
-    x = torch.randn(2, 7, 3, dtype=torch.float64).float().requires_grad_()
-    mean, square = moments(x)
-    torch.testing.assert_close(mean, x.mean(1))
-    torch.testing.assert_close(square, x.square().mean(1))
-    cotangents = torch.randn(2, 3), torch.randn(2, 3)
-    found = torch.autograd.grad((mean, square), x, cotangents)[0]
-    plain = torch.autograd.grad((x.mean(1), x.square().mean(1)), x, cotangents)[0]
-    torch.testing.assert_close(found, plain)
-
-
-def test_layout_norm_is_its_formula():
-    norm = LayoutNorm(6, 5).train()
-    x, planes, styles = torch.randn(2, 6, 8, 8), torch.rand(2, 3, 16, 16), torch.randn(2, 3, 5)
-    shares = pixel_shares(planes, 8, 8, 1e-6)
-    out = norm(x, shares, styles)
-    norm.eval()  # the same vectors of spectral norms from here on
-    gains, shifts = norm.gain(styles), norm.shift(styles)
-    small = F.interpolate(planes, (8, 8), mode="bilinear")
-    small = small / (small.sum(1, keepdim=True) + 1e-6)
-    gain, shift = (torch.einsum("nkhw,nkc->nchw", small, values) for values in (gains, shifts))
-    plain = F.batch_norm(x, None, None, training=True)
-    torch.testing.assert_close(out, plain * (1 + gain) + shift, atol=1e-4, rtol=1e-3)
-    torch.testing.assert_close(norm.batch_norm.running_mean, 0.1 * x.mean((0, 2, 3)), atol=1e-5, rtol=1e-4)
-
-
-def test_spectral_norm_bounds_and_folds():
-    conv = SpectralConv2d(4, 6, 3, padding=1)
-    for _ in range(100):
-        conv.normalized_weight()
-    assert float(torch.linalg.matrix_norm(conv.normalized_weight().detach().flatten(1), 2)) == pytest.approx(
-        1.0, abs=1e-3
-    )
-    conv.eval()
-    x = torch.randn(1, 4, 5, 5)
-    before, factor = conv(x), torch.tensor(0.3)
-    torch.testing.assert_close(conv(x, factor), 0.3 * before)
-    fold_spectral_norms(conv)
-    torch.testing.assert_close(conv(x), before)
-
-
-def test_roi_align_averages_bilinear_samples():
-    features = torch.randn(2, 3, 9, 11)
-    boxes, owner = torch.tensor([[3.0, 2.0, 14.0, 17.0], [-4.0, 1.0, 30.0, 9.0], [5.0, 5.0, 5.2, 5.1]]), [1, 0, 1]
-    crops = roi_align(features, boxes, torch.tensor(owner), (4, 4), 0.5)
-
-    def sample(image, y, x):
-        if not (-1 <= y <= 9 and -1 <= x <= 11):
-            return torch.zeros(3)
-        y, x = min(max(y, 0.0), 8.0), min(max(x, 0.0), 10.0)
-        y0, x0 = int(y), int(x)
-        y1, x1 = min(y0 + 1, 8), min(x0 + 1, 10)
-        top = image[:, y0, x0] * (1 - x + x0) + image[:, y0, x1] * (x - x0)
-        return top * (1 - y + y0) + (image[:, y1, x0] * (1 - x + x0) + image[:, y1, x1] * (x - x0)) * (y - y0)
-
-    for number, box in enumerate(boxes):
-        x0, y0, x1, y1 = (float(value) * 0.5 for value in box)
-        height, width = max(y1 - y0, 1.0), max(x1 - x0, 1.0)
-        rows, columns = int(np.ceil(height / 4)), int(np.ceil(width / 4))
-        for i in range(4):
-            for j in range(4):
-                samples = [
-                    sample(features[owner[number]], y0 + (i + (a + 0.5) / rows) * height / 4, x0 + (j + (b + 0.5) / columns) * width / 4)
-                    for a in range(rows)
-                    for b in range(columns)
-                ]  # fmt: skip
-                torch.testing.assert_close(crops[number, :, i, j], torch.stack(samples).mean(0), atol=1e-5, rtol=1e-4)
-
-
-@pytest.mark.parametrize("size", [64, 128, 256])
-def test_discriminator_judges_objects_in_their_order(size):
-    torch.manual_seed(0)
-    judge = ObjectAwareDiscriminator("lama", size, 5, (3, 2), channels=4, initial_scale=0.5).eval()
-    images = torch.randn(2, 3, size, size)
-    objects, attributes = torch.tensor([1, 2, 3, 4]), torch.tensor([[0, 1], [-1, 0], [2, 1], [1, -1]])
-    boxes = torch.tensor([[0.1, 0.1, 0.3, 0.3], [0.0, 0.0, 1.0, 1.0], [0.2, 0.3, 0.9, 0.9], [0.5, 0.5, 0.7, 0.7]])
-    owner = torch.tensor([0, 1, 0, 1])
-    scores, judged = judge(images, objects, attributes, boxes, owner)
-    for row in range(4):
-        alone = judge(images, objects[[row]], attributes[[row]], boxes[[row]], owner[[row]])[1]
-        torch.testing.assert_close(judged[[row]], alone, atol=1e-4, rtol=1e-3)
-    recoloured = judge(images, objects, torch.tensor([[1, 1], [0, 0], [2, 0], [0, -1]]), boxes, owner)[1]
-    assert (recoloured - judged).abs().min() > 1e-5
-    empty = torch.zeros(0, dtype=torch.int64)
-    alone, none = judge(images, empty, torch.zeros((0, 2), dtype=torch.int64), torch.zeros((0, 4)), empty)
-    torch.testing.assert_close(alone, scores)
-    assert len(none) == 0
 
 
 # Pictures
@@ -299,17 +164,6 @@ def test_an_image_object_covers_the_canvas():
     output = model.condition(batch)
     assert output.condition.planes.shape[1] == 3 and len(output.masks) == 3
     assert output.condition.planes[0, 2].mean() > 0.1 and output.condition.planes[1, 1].mean() > 0.1
-
-
-def test_boxes_beyond_the_canvas_are_cut_and_said(caplog):
-    mask = np.zeros((8, 8), bool)
-    mask[:, 4:] = True
-    scene = Scene((SceneObject("cube", (), (-0.4, 0.2, 0.4, 0.6), mask), SceneObject("cube", (), BOXES[0])))
-    with caplog.at_level(logging.WARNING):
-        cut = cut_to_canvas(scene)
-    assert cut.objects[0].box == (0.0, 0.2, 0.4, 0.6) and cut.objects[0].mask.shape == (8, 8)
-    assert cut.objects[0].mask.all() and cut.objects[1] is scene.objects[1]
-    assert "objects[0].box: [-0.4, 0.2, 0.4, 0.6] reaches beyond the canvas and is cut to it" in caplog.text
 
 
 def test_what_cannot_be_drawn_is_one_line():
@@ -430,9 +284,3 @@ def test_wrong_checkpoints_are_one_line(lama_file, tmp_path):
     message = r"4 missing \(blocks.0.noise1, .*, ...\); 1 unknown \(blocks.0.extra\); 1 of another shape \(final.0.bias"
     with pytest.raises(UserError, match=message):
         import_lama(tmp_path / "broken.pth", coco_vocabulary_by_id())
-
-
-def test_vgg_files_are_checked(tmp_path):
-    torch.save({"features.0.weight": torch.zeros(8, 3, 3, 3)}, tmp_path / "v.pth")
-    with pytest.raises(UserError, match="not vgg19: it holds no weights 'features.0.weight'"):
-        load_vgg19(tmp_path / "v.pth")

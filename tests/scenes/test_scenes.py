@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recordings import corners
 from scenograph.data.clevr import VOCABULARY
 from scenograph.errors import UserError
 from scenograph.scenes.batch import SceneBatch, images_to_uint8
@@ -374,3 +375,13 @@ def test_coco_annotations():
     assert annotation["bbox"] == [16, 16, 32, 16] and annotation["attributes"] == ["red"]
     assert annotation["area"] == 32 * 16 * 3 // 4 == decode_mask(annotation["segmentation"]).sum()
     assert value["categories"] == [{"id": 1, "name": "ball"}, {"id": 2, "name": "cube"}]
+
+
+@pytest.mark.golden
+def test_overlaps_of_boxes(golden):
+    data = np.load(golden / "wsgc" / "metrics" / "metrics.npz")
+    first, second = (corners(torch.from_numpy(data[f"boxes_{kind}_xywh"])).numpy() for kind in "ab")
+    found = box_iou(first, second)
+    np.testing.assert_allclose(found, data["iou"], atol=1e-6)
+    np.testing.assert_array_equal(found > 0.5, data["over_05"])
+    np.testing.assert_array_equal(found > 0.3, data["over_03"])

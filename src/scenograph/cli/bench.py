@@ -147,7 +147,7 @@ def _seconds(pipe: Any) -> float:
 def _table(rows: list[dict[str, Any]], minutes: float, scenes: int, given: str) -> str:
     names = [name for name in SHOWN if any(row["name"] == name for row in rows[0]["figures"])]
     lines = [
-        f"{minutes:g} minutes of training each, one machine; {scenes} validation scenes; models are told: {given}.",
+        f"{minutes:g} minutes of training each, one machine; {scenes} validation scenes; models are given: {given}.",
         "",
         "| | parameters | steps x batch | seconds per picture | " + " | ".join(names) + " |",
         "|---" * (4 + len(names)) + "|",

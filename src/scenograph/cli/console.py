@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from scenograph.evaluation.figure import Figure
 
 BATCH = 32
-"""Scenes that are placed or drawn at once."""
+"""Scenes that are placed or rendered at once."""
 SHOWN = 12
 """Files that are named one by one."""
 Item = TypeVar("Item")

@@ -299,7 +299,7 @@ def _sheet(opened: Pack, first: int, count: int) -> bytes:
 def _panels(scene: Scene, picture: Image.Image | None, side: int = 280) -> list[Image.Image]:
     """The picture with boxes, the sketches if there are any, the layout, and a readable part of the graph.
 
-    A scene without stored relations gets some of those that training draws from its boxes.
+    A scene without stored relations gets some of those that training samples from its boxes.
     """
     from dataclasses import replace
 

@@ -13,6 +13,7 @@ import typer
 
 from scenograph.cli.console import console
 from scenograph.errors import UserError, suggest
+from scenograph.models.published import IMPORTERS, import_published
 
 app = typer.Typer(no_args_is_help=True, help="List and describe models.")
 
@@ -54,7 +55,7 @@ def info(model: Annotated[str, typer.Argument(metavar="MODEL", help="Shipped nam
 
 
 def import_checkpoint(
-    system: Annotated[str, typer.Argument(help="The published system: attspade, lama, lostgan, sg2im, spade or wsgc.")],
+    system: Annotated[str, typer.Argument(metavar="SYSTEM", help=f"The published system: {', '.join(IMPORTERS)}.")],
     checkpoint: Annotated[Path, typer.Argument(metavar="FILE", help="The authors' .pt or .pth file.")],
     vocabulary: Annotated[
         str | None,
@@ -74,14 +75,13 @@ def import_checkpoint(
     list of names, a vocab.json or a vocabulary.json.
     """
     from scenograph.data.vocabularies import vocabulary_of
-    from scenograph.models.published import IMPORTERS
 
     if system not in IMPORTERS:
         raise UserError(f"unknown system {system!r} {suggest(system, IMPORTERS)}")
     folder = out or Path(checkpoint.stem)
     if folder.exists():
         raise UserError(f"{folder} exists; choose another --out")
-    model = IMPORTERS[system](checkpoint, None if vocabulary is None else vocabulary_of(vocabulary))
+    model = import_published(system, checkpoint, None if vocabulary is None else vocabulary_of(vocabulary))
     try:
         model.save_pretrained(folder)
     except UserError:

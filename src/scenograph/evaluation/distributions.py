@@ -181,7 +181,7 @@ class Sample:
 
 
 def poisson_weights(count: int, replicates: int, seed: int = 0) -> np.ndarray:
-    """How often each of ``count`` layouts is drawn in each bootstrap replicate: (replicates, count)."""
+    """How often each of ``count`` layouts is sampled in each bootstrap replicate: (replicates, count)."""
     return np.random.default_rng([seed, count]).poisson(1.0, (replicates, count)).astype(np.float64)
 
 

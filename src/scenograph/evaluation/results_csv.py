@@ -108,11 +108,11 @@ def result_scene(result: Result, boxes: Literal["gt", "pred"]) -> Scene:
     return Scene(tuple(objects))
 
 
-def scene_result(number: int, drawn: Scene, true: Scene) -> Result:
+def scene_result(number: int, placed: Scene, true: Scene) -> Result:
     """A row from a scene with predicted boxes and the true one."""
 
     def sides(scene: Scene) -> np.ndarray:
         boxes = np.array([thing.box for thing in scene.objects], dtype=np.float64).reshape(-1, 4)
         return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
 
-    return Result(number, tuple(thing.category for thing in true.objects), sides(true), sides(drawn))
+    return Result(number, tuple(thing.category for thing in true.objects), sides(true), sides(placed))

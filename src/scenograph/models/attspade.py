@@ -45,6 +45,11 @@ class AttSpadeConfig(ModelConfig):
     coordinates: bool = False
     """Beyond the paper: two more channels hold each pixel's coordinates in its object's box."""
 
+    @classmethod
+    def tiny(cls, vocabulary: Vocabulary) -> Self:
+        """Small enough to train a few steps on a CPU in seconds."""
+        return cls(vocabulary=vocabulary.to_dict(), image_size=32, channels=2, embedding_dim=4)
+
     @property
     def picture_sides(self) -> tuple[int, int]:
         """Height and width."""

@@ -34,7 +34,7 @@ MISMATCHES = 3
 """Names of each kind that an error message shows."""
 
 
-class ModelConfig(BaseModel):
+class ModelConfig(BaseModel, ABC):
     """The constructor's arguments; ``vocabulary`` as :meth:`Vocabulary.to_dict` gives it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -42,6 +42,11 @@ class ModelConfig(BaseModel):
     vocabulary: dict[str, Any]
     max_objects: PositiveInt | None = None
     """Most objects of a scene in training. Larger ones bring a warning; None means no limit."""
+
+    @classmethod
+    @abstractmethod
+    def tiny(cls, vocabulary: Vocabulary) -> Self:
+        """Small enough to train a few steps on a CPU in seconds, for tests of every model."""
 
     @property
     def picture_sides(self) -> tuple[int, int]:

@@ -66,6 +66,11 @@ class LamaConfig(ModelConfig):
     """Whether every block adds noise sampled by the picture's seed, as in training."""
     mask_size: Literal[32] = 32
 
+    @classmethod
+    def tiny(cls, vocabulary: Vocabulary) -> Self:
+        """Small enough to train a few steps on a CPU in seconds."""
+        return cls(vocabulary=vocabulary.to_dict(), image_size=64, channels=4, latent_size=16, initial_scale=0.5)
+
     @property
     def picture_sides(self) -> tuple[int, int]:
         """Height and width."""

@@ -68,6 +68,11 @@ class LostGanConfig(ModelConfig):
     max_objects: PositiveInt | None = 8
     mask_size: Literal[16] = 16
 
+    @classmethod
+    def tiny(cls, vocabulary: Vocabulary) -> Self:
+        """Small enough to train a few steps on a CPU in seconds."""
+        return cls(vocabulary=vocabulary.to_dict(), version=1, image_size=64, channels=4, latent_size=16)
+
     @property
     def picture_sides(self) -> tuple[int, int]:
         """Height and width."""

@@ -24,6 +24,7 @@ from scenograph.nn.layers import channels_last
 from scenograph.nn.painting import paint_vectors, sample_planes
 from scenograph.nn.unet import HEAD_SIZE, UNet
 from scenograph.scenes.batch import SceneBatch
+from scenograph.scenes.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,11 @@ class MiseConfig(ModelConfig):
     solver: Solver = "euler"
     guidance: float = 1.0
     """Classifier-free guidance scale; 1 is none."""
+
+    @classmethod
+    def tiny(cls, vocabulary: Vocabulary) -> Self:
+        """Small enough to train a few steps on a CPU in seconds."""
+        return cls(vocabulary=vocabulary.to_dict(), image_size=16, layout_channels=8, channels=(32, 32), steps=2)
 
     @property
     def picture_sides(self) -> tuple[int, int]:

@@ -20,6 +20,7 @@ from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.graph import Edges, GraphTripleConv
 from scenograph.nn.unet import time_features
 from scenograph.scenes.batch import SceneBatch
+from scenograph.scenes.vocabulary import Vocabulary
 
 TOGETHER = 2048
 """Most objects and relations of candidates that are sampled at once."""
@@ -36,6 +37,11 @@ class MiseLayoutConfig(ModelConfig):
     box_std: tuple[PositiveFloat, PositiveFloat, PositiveFloat, PositiveFloat] = (0.2, 0.2, 0.1, 0.1)
     steps: PositiveInt = 20
     mask_size: PositiveInt = 16
+
+    @classmethod
+    def tiny(cls, vocabulary: Vocabulary) -> Self:
+        """Small enough to train a few steps on a CPU in seconds."""
+        return cls(vocabulary=vocabulary.to_dict(), width=32, layers=2, graph_hidden=32, steps=2)
 
     @property
     def mask_side(self) -> int:

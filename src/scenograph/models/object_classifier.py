@@ -16,6 +16,7 @@ from scenograph.errors import suggest
 from scenograph.models.base import Model, ModelConfig, Widths
 from scenograph.nn.crops import crop_boxes
 from scenograph.nn.normalization import BatchNorm2d
+from scenograph.scenes.vocabulary import Vocabulary
 
 
 class ObjectClassifierConfig(ModelConfig):
@@ -26,6 +27,17 @@ class ObjectClassifierConfig(ModelConfig):
     crop_size: int = Field(default=32, ge=16)
     channels: Widths = (32, 64, 128)
     margin: NonNegativeFloat = 0.1
+
+    @classmethod
+    def tiny(cls, vocabulary: Vocabulary) -> Self:
+        """Small enough to train a few steps on a CPU in seconds."""
+        return cls(
+            vocabulary=vocabulary.to_dict(),
+            groups=tuple(vocabulary.attributes),
+            image_size=16,
+            crop_size=16,
+            channels=(8, 8),
+        )
 
     @property
     def picture_sides(self) -> tuple[int, int]:

@@ -64,6 +64,21 @@ class Sg2ImConfig(ModelConfig):
     align_corners: bool = True
     """False for weights that the original code trained on torch 1.3 or later, whose sampling default differs."""
 
+    @classmethod
+    def tiny(cls, vocabulary: Vocabulary) -> Self:
+        """Small enough to train a few steps on a CPU in seconds."""
+        return cls(
+            vocabulary=vocabulary.to_dict(),
+            image_size=(16, 16),
+            embedding_dim=16,
+            gconv_dim=16,
+            gconv_hidden_dim=32,
+            gconv_num_layers=2,
+            refinement_dims=(16, 8),
+            mask_size=8,
+            layout_noise_dim=4,
+        )
+
     @property
     def picture_sides(self) -> tuple[int, int]:
         """Height and width."""

@@ -33,6 +33,7 @@ from scenograph.nn.spade import (
 )
 from scenograph.nn.spectral import fold_spectral_norms
 from scenograph.scenes.batch import SceneBatch, picture_to_pixels, pixels_to_tensor
+from scenograph.scenes.vocabulary import Vocabulary
 
 
 class SpadeConfig(ModelConfig):
@@ -57,6 +58,11 @@ class SpadeConfig(ModelConfig):
     spectral: bool = True
     mask_size: PositiveInt = Field(default_factory=lambda settings: max(settings["image_size"]))
     """Side of the masks through which objects are painted: by default fine enough to keep label maps unchanged."""
+
+    @classmethod
+    def tiny(cls, vocabulary: Vocabulary) -> Self:
+        """Small enough to train a few steps on a CPU in seconds."""
+        return cls(vocabulary=vocabulary.to_dict(), image_size=(32, 32), channels=2, latent_size=4, mask_size=8)
 
     @property
     def picture_sides(self) -> tuple[int, int]:

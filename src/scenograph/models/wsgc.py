@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 from pydantic import NonNegativeInt, PositiveInt
@@ -48,6 +48,19 @@ class WsgcConfig(ModelConfig):
     of half the size."""
     per_pair: bool = False
     """Beyond the paper: all relations between the same two objects are merged into one triple."""
+
+    @classmethod
+    def tiny(cls, vocabulary: Vocabulary) -> Self:
+        """Small enough to train a few steps on a CPU in seconds."""
+        return cls(
+            vocabulary=vocabulary.to_dict(),
+            embedding_dim=8,
+            gconv_dim=16,
+            gconv_hidden_dim=16,
+            gconv_num_layers=2,
+            mask_size=8,
+            mask_noise_dim=4,
+        )
 
     @property
     def mask_side(self) -> int:

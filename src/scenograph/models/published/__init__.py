@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from scenograph.models.base import Model
-from scenograph.models.published.attspade import import_attspade
-from scenograph.models.published.lama import import_lama
-from scenograph.models.published.lostgan import import_lostgan
-from scenograph.models.published.sg2im import import_sg2im
-from scenograph.models.published.spade import import_spade
-from scenograph.models.published.wsgc import import_wsgc
-from scenograph.scenes.vocabulary import Vocabulary
+if TYPE_CHECKING:
+    from scenograph.models.base import Model
+    from scenograph.scenes.vocabulary import Vocabulary
 
-IMPORTERS: dict[str, Callable[[Path, Vocabulary | None], Model]] = {
-    "attspade": import_attspade,
-    "lama": import_lama,
-    "lostgan": import_lostgan,
-    "sg2im": import_sg2im,
-    "spade": import_spade,
-    "wsgc": import_wsgc,
+IMPORTERS = {
+    "attspade": "scenograph.models.published.attspade:import_attspade",
+    "lama": "scenograph.models.published.lama:import_lama",
+    "lostgan": "scenograph.models.published.lostgan:import_lostgan",
+    "sg2im": "scenograph.models.published.sg2im:import_sg2im",
+    "spade": "scenograph.models.published.spade:import_spade",
+    "wsgc": "scenograph.models.published.wsgc:import_wsgc",
 }
-"""System name to the function that reads its checkpoint file; names of categories only where the file lacks them."""
+"""System name to the function that reads its checkpoint file; by name, so that listing them needs no torch."""
+
+
+def import_published(system: str, checkpoint: Path, vocabulary: Vocabulary | None = None) -> Model:
+    """The model in a checkpoint of a published system. ``vocabulary`` names the categories where the file does not.
+
+    Raises ``UserError`` naming what is wrong with the file.
+    """
+    module, _, function = IMPORTERS[system].partition(":")
+    model: Model = getattr(import_module(module), function)(checkpoint, vocabulary)
+    return model

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -24,10 +24,15 @@ Betas = tuple[Decay, Decay]
 """How slowly Adam forgets gradients and their squares."""
 
 
-class ObjectiveConfig(BaseModel):
+class ObjectiveConfig(BaseModel, ABC):
     """Weights and switches of an objective."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    @abstractmethod
+    def tiny(cls) -> Self:
+        """Small enough to train a few steps on a CPU in seconds, with as many of its losses as that leaves room for."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 import torch.nn.functional as F
@@ -61,12 +61,22 @@ class LostGanConfig(LayoutGanConfig):
     pixel_weight: NonNegativeFloat = 1.0
     feature_weight: NonNegativeFloat = 1.0
 
+    @classmethod
+    def tiny(cls) -> Self:
+        """Small enough to train a few steps on a CPU in seconds."""
+        return cls(feature_weight=0.0, discriminator_channels=4)
+
 
 class LamaConfig(LayoutGanConfig):
     """The published values."""
 
     discriminator_rate: PositiveFloat = 3.0
     head_start: int = 31
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """Small enough to train a few steps on a CPU in seconds."""
+        return cls(mask_weight=1.0, discriminator_channels=4, discriminator_plan=128, given_masks=0.5, head_start=1)
 
 
 class LayoutGanObjective(Objective):

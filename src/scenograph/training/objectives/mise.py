@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor
@@ -32,6 +32,11 @@ class MiseObjectiveConfig(ObjectiveConfig):
     condition_dropout: Probability = 0.0
     time_mean: float = 0.0
     time_std: float = 1.0
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """Small enough to train a few steps on a CPU in seconds."""
+        return cls(attribute_dropout=0.1, condition_dropout=0.1)
 
 
 class MiseObjective(Objective):

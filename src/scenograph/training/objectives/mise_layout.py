@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor
@@ -31,6 +31,11 @@ class MiseLayoutObjectiveConfig(ObjectiveConfig):
     attribute_dropout: Probability = 0.05
     given_boxes: Probability = 0.3
     flip: Probability = 0.0
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """Small enough to train a few steps on a CPU in seconds."""
+        return cls()
 
 
 class MiseLayoutObjective(Objective):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +25,11 @@ class ObjectClassifierObjectiveConfig(ObjectiveConfig):
     """``jitter``: how far, in box sides, the edges of a training crop may lie from the true ones."""
 
     jitter: NonNegativeFloat = 0.1
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """Small enough to train a few steps on a CPU in seconds."""
+        return cls()
 
 
 class ObjectClassifierObjective(Objective):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +30,11 @@ class DiscriminatorConfig(BaseModel):
     padding: Padding = "valid"
     weight: NonNegativeFloat = 1.0
 
+    @classmethod
+    def tiny(cls) -> Self:
+        """Small enough to train a few steps on a CPU in seconds."""
+        return cls(arch="C3-8-2,C3-8", normalization="none", padding="same")
+
 
 class Sg2ImObjectiveConfig(ObjectiveConfig):
     """The published defaults. ``adversarial_weight`` scales both discriminators' part in the generator's loss."""
@@ -46,6 +51,17 @@ class Sg2ImObjectiveConfig(ObjectiveConfig):
     crop_size: PositiveInt = 32
     eval_mode_after: int = 100_000
     """From this step on the generator uses its running statistics, with a fresh Adam."""
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """Small enough to train a few steps on a CPU in seconds."""
+        return cls(
+            mask_weight=0.1,
+            relation_weight=0.1,
+            object_discriminator=DiscriminatorConfig.tiny(),
+            image_discriminator=DiscriminatorConfig.tiny(),
+            crop_size=8,
+        )
 
 
 class Sg2ImObjective(Objective):

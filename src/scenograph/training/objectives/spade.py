@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Self, cast
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
@@ -59,6 +59,11 @@ class SpadeObjectiveConfig(ObjectiveConfig):
     generator_rate: PositiveFloat = 0.5
     discriminator_rate: PositiveFloat = 2.0
     """Learning rates, in units of the optimizer's (Heusel et al. 2017)."""
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """Small enough to train a few steps on a CPU in seconds."""
+        return cls(feature_weight=0.0, discriminator_channels=4)
 
 
 class SpadeObjective(Objective):
@@ -213,6 +218,18 @@ class AttSpadeObjectiveConfig(SpadeObjectiveConfig):
     class_weight: NonNegativeFloat = 0.1
     object_discriminator: DiscriminatorConfig = DiscriminatorConfig()
     crop_size: PositiveInt = 32
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """Small enough to train a few steps on a CPU in seconds."""
+        return cls(
+            feature_weight=0.0,
+            pixel_weight=1.0,
+            discriminator_channels=4,
+            given_masks=0.5,
+            object_discriminator=DiscriminatorConfig.tiny(),
+            crop_size=8,
+        )
 
 
 class AttSpadeObjective(SpadeObjective):

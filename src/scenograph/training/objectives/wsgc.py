@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +31,11 @@ class WsgcObjectiveConfig(ObjectiveConfig):
     discriminator_rate: PositiveFloat = 0.1
     """The discriminator's learning rate, in units of the optimizer's."""
     belief_rate: PositiveFloat = 100.0
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """Small enough to train a few steps on a CPU in seconds."""
+        return cls(mask_weight=0.1)
 
 
 class WsgcObjective(Objective):

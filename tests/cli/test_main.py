@@ -1,0 +1,108 @@
+"""What every command does with bad input, and what its help costs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+BAD = {
+    "unknown word": (["generate", "red cone"], "unknown word 'cone'"),
+    "missing file": (["generate", "none.json"], "cannot read none.json: No such file"),
+    "missing picture": (["generate", "none.png"], "cannot read none.png"),
+    "seeds": (["generate", "cube", "--seeds", "5-1"], "--seeds '5-1'"),
+    "device": (["generate", "cube", "--device", "gpu0"], "unknown device 'gpu0'"),
+    "model": (["generate", "cube", "--image", "mise-rendered"], "did you mean 'mise-rendered-64'"),
+    "size": (["generate", "cube", "--size", "65"], "must be a multiple of 8"),
+    "out is a file": (
+        ["generate", "cube", "--steps", "1", "--out", "file.txt"],
+        "cannot make folder file.txt: File exists; choose another place",
+    ),
+    "self relation": (["scene", "check", "self.json"], "cannot be 'left of' itself"),
+    "ten thousand": (["scene", "check", "many.json"], "10000 objects; at most 256"),
+    "recipe": (["train", "sg2im-coco"], "did you mean 'sg2im-coco-64'"),
+    "no pack": (["train", "tiny-mise"], "packs/tiny is not a pack"),
+    "override": (["train", "tiny-mise", "training.step=3"], "training.step"),
+    "system": (["import", "sg2imm", "c.pt"], "unknown system 'sg2imm' (did you mean 'sg2im'?)"),
+    "torn checkpoint": (["import", "sg2im", "torn.pt"], "torn.pt: not a torch checkpoint, or cut short"),
+    "pattern": (["models", "list", "x*"], "no model matches 'x*'"),
+    "data set": (["data", "pack", "cocoo"], "no data set 'cocoo' (did you mean 'coco'?)"),
+    "root": (["data", "pack", "coco", "--root", "nowhere"], "--root nowhere: there is no such folder"),
+    "no annotations": (
+        ["data", "pack", "coco", "stuff_only=false"],
+        "there is no annotations/instances_train2017.json",
+    ),
+    "option": (["data", "pack", "coco", "presett=lama"], "presett: no such setting (did you mean 'preset'?)"),
+    "option value": (["data", "pack", "coco", "preset=x"], "preset: Input should be 'sg2im', 'lama'"),
+    "option form": (["data", "pack", "coco", "folder"], "'folder': expected key=value"),
+    "broken scenes": (
+        ["data", "pack", "clevr", "--root", "self.json", "--out", "p"],
+        "expected an object with 'image_filename'",
+    ),
+    "download": (["data", "download", "sketchycoco"], "has no public address: it is handed out"),
+    "verify": (["data", "verify", "."], "pack.json is missing"),
+    "pull": (["data", "pull", "not a name", "--out", "p"], "cannot download not a name"),
+    "pack": (["data", "show", "file.txt"], "is not a pack"),
+    "evaluate": (["evaluate", "--pack", "nowhere"], "pack.json is missing"),
+    "evaluate without data": (["evaluate"], "scenograph evaluate --pack PACK"),
+    "no report": (["evaluate", "compare", "nowhere", "nowhere"], "cannot read nowhere"),
+    "metric": (
+        ["evaluate", "--pack", "PACK", "--metrics", "qualty"],
+        "metrics.0: Input should be 'quality', 'objects'",
+    ),
+    "setting": (["evaluate", "--pack", "PACK", "--set", "lpip=vgg"], "no setting 'lpip' (did you mean 'lpips'?)"),
+    "setting's value": (
+        ["evaluate", "--pack", "PACK", "--set", "lpips=vgg19"],
+        "lpips: Input should be 'alex' or 'vgg'",
+    ),
+    "setting's bounds": (
+        ["evaluate", "--pack", "PACK", "--set", "truncation=0"],
+        "protocol: truncation: Input should be greater than or equal to 0.1 (found '0')",
+    ),
+    "setting's form": (["evaluate", "--pack", "PACK", "--set", "lpips"], "expected SETTING=VALUE"),
+    "split": (["evaluate", "--pack", "PACK", "--split", "test"], "no split 'test', which protocol"),
+    "detector": (["evaluate", "--pack", "PACK", "--metrics", "detection"], "needs --detector MODEL, or --detections"),
+    "weights option": (["evaluate", "folders", "a", "b", "--weights", "inception"], "expected NAME=FILE"),
+    "weights file": (["evaluate", "folders", "a", "b", "--weights", "inception=no.pth"], "there is no no.pth"),
+    "bench": (["bench", "quality", "tiny-lama", "--pack", "nowhere"], "is not a pack"),
+    "foreign picture": (["generate", "foreign.png"], "was not made by scenograph"),
+    "command": (["scene", "chek"], "No such command 'chek'. Did you mean 'check'? (see scenograph scene --help)"),
+    "option's name": (["generate", "cube", "--seed", "3"], "No such option: --seed (Possible options: --object-seed,"),
+    "option's value": (
+        ["layout", "cube", "--precision", "bf32"],
+        "'--precision': 'bf32' is not one of 'no', 'bf16' (see scenograph layout --help)",
+    ),
+    "number": (
+        ["generate", "cube", "--steps", "ten"],
+        "Invalid value for '--steps': Input should be a valid integer, unable to parse string as an integer (found 'ten')",
+    ),
+    "range": (["generate", "cube", "--steps", "0"], "Input should be greater than or equal to 1 (found '0')"),
+    "no value": (
+        ["generate", "cube", "--seeds"],
+        "Option '--seeds' requires an argument (see scenograph generate --help)",
+    ),
+    "argument": (["generate"], "Missing argument 'SCENE' (see scenograph generate --help)"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_one_line_and_exit_code_2(scenograph, tmp_path, painted, name):
+    (tmp_path / "file.txt").write_text("text")
+    (tmp_path / "self.json").write_text('{"objects": ["cube"], "relationships": [[0, "left of", 0]]}')
+    (tmp_path / "many.json").write_text(json.dumps({"objects": ["cube"] * 10_000}))
+    (tmp_path / "torn.pt").write_bytes(b"PK\x03\x04 torn")
+    Image.new("RGB", (4, 4)).save(tmp_path / "foreign.png")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    arguments, message = BAD[name]
+    code, _, errors = scenograph(*(str(painted) if part == "PACK" else part for part in arguments))
+    assert code == 2
+    assert message in errors and errors.count("\n") == 1, errors
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_help_needs_no_torch():
+    code = "import sys; import scenograph.cli.main; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

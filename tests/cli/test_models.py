@@ -1,0 +1,66 @@
+"""``scenograph models`` and ``scenograph import``."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+from PIL import Image
+
+from helpers import succeed
+from scenograph.data.clevr import VOCABULARY
+from scenograph.models.published import IMPORTERS
+from scenograph.models.sg2im import Sg2Im, Sg2ImConfig
+
+
+def test_models_and_environment(scenograph):
+    listed = succeed(scenograph("models", "list", "mise*"))
+    assert "mise-rendered-64" in listed and "mise-layout-rendered" in listed and "object-classifier" not in listed
+    told = succeed(scenograph("models", "info", "mise-rendered-64"))
+    assert "categories (3): cube, sphere, cylinder\n" in told and "material (2): " in told
+    assert "torch" in succeed(scenograph("env"))
+
+
+def test_the_help_of_import_names_every_system(scenograph):
+    told = " ".join(succeed(scenograph("import", "--help")).split())
+    assert all(re.search(rf"\b{name}\b", told) for name in IMPORTERS)
+
+
+def test_an_imported_sg2im_draws(scenograph, tmp_path):
+    names = Sg2Im.vocabulary_for(VOCABULARY)
+    settings = {"image_size": (32, 32), "embedding_dim": 8, "gconv_dim": 8, "gconv_hidden_dim": 8, "gconv_num_layers": 1,
+                "refinement_dims": (8, 8), "mask_size": 4, "layout_noise_dim": 2}  # fmt: skip
+    plain = {"categories": names.categories, "predicates": names.predicates, "attributes": {}}
+    state = Sg2Im(Sg2ImConfig(vocabulary=plain, **settings)).state_dict()
+    state = {
+        k.replace("object_embedding.category.", "obj_embeddings.").replace(
+            "predicate_embedding.", "pred_embeddings."
+        ): v
+        for k, v in state.items()
+    }
+    vocabulary = {"object_idx_to_name": list(names.categories), "pred_idx_to_name": list(names.predicates)}
+    torch.save({"model_kwargs": {"vocab": vocabulary, **settings}, "model_state": state}, tmp_path / "p.pt")
+    assert "wrote p (sg2im" in succeed(scenograph("import", "sg2im", "p.pt"))
+    hidden = f"categories ({len(names.categories) - 1}): "  # __image__ cannot be asked for
+    assert hidden in succeed(scenograph("models", "info", "p"))
+    code, _, errors = scenograph("import", "sg2im", "p.pt")
+    assert code == 2 and "p exists" in errors
+    succeed(scenograph("generate", "cube left of sphere", "--model", "p", "--draw-layout"))
+    assert Image.open(tmp_path / "pictures" / "cube-left-of-sphere-seed0.png").size == (32, 32)
+    succeed(scenograph("generate", "cube left of sphere", "--layout", "p", "--out", "both", "--steps", "1"))
+    code, _, errors = scenograph("generate", "red cube", "--model", "p")
+    assert code == 2 and "unknown word 'red'" in errors
+
+
+def test_an_imported_lostgan_needs_names(scenograph, tmp_path):
+    torch.save({"mask_regress.conv1.0.weight_orig": torch.zeros(1), "label_embedding.weight": torch.zeros(184, 4),
+                "fc.weight_orig": torch.zeros(16, 4)}, tmp_path / "g.pth")  # fmt: skip
+    code, _, errors = scenograph("import", "lostgan", "g.pth")
+    assert code == 2 and "184 categories without their names; give --vocabulary coco-stuff" in errors
+    code, _, errors = scenograph("import", "lostgan", "g.pth", "--vocabulary", "none.json")
+    assert (
+        code == 2
+        and "vocabulary none.json: neither coco-stuff, ade20k, cityscapes, a pack, nor a readable JSON file" in errors
+    )
+    code, _, errors = scenograph("import", "lostgan", "g.pth", "--vocabulary", "coco-stuff")
+    assert code == 2 and errors.count("\n") == 1 and not (tmp_path / "g").exists()

@@ -240,7 +240,7 @@ def find_protocol(name: str, changes: Mapping[str, object]) -> Protocol:
 
 
 def default_protocol(source: str, layout_alone: bool = False) -> str:
-    """The one for data of a source, by the name in its pack's record, and for layout models where nothing is rendered."""
+    """The one for data of a source, by the name in its pack's record, and for layout models that are measured alone."""
     known = {"COCO": "lama-coco", "Visual Genome": "sg2im-vg"}
     found = next((name for start, name in known.items() if source.startswith(start)), "rendered")
     return "wsgc" if layout_alone and found != "rendered" else found

@@ -26,7 +26,7 @@ def full_object() -> SceneObject:
     crop = rng.integers(0, 256, (6, 4, 4), dtype=np.uint8)
     mask = rng.random((5, 3)) < 0.5
     sketch = Sketch((np.array([[0, 0.25], [0.5, 1]], dtype=np.float32),))
-    return SceneObject("cat", ("red",), (0.25, 0.125, 0.75, 0.5), mask, sketch, (7, 9, 0.5), crop)
+    return SceneObject("cat", ("red",), (0.25, 0.125, 0.75, 0.5), mask, sketch, (7, 9, 0.5), crop, "noto/cat, Google, Apache-2.0")
 
 
 def same(first: SceneObject, second: SceneObject) -> bool:
@@ -60,14 +60,14 @@ def test_all_fields_survive_json_and_packs(tmp_path):
     assert all(map(same, packed.objects, things))
     assert isinstance(packed.objects[2].seed, int)
     assert not verify_pack(tmp_path / "pack")
-    nothing = dict.fromkeys(("attributes", "box", "mask", "sketch", "seed", "crop"))
+    nothing = dict.fromkeys(("attributes", "box", "mask", "sketch", "seed", "crop", "origin"))
     assert same(Scene.from_dict({"objects": [{"category": "mat", **nothing}]}).objects[0], things[1])
 
 
 def test_packs_from_before_a_field_was_known_are_read(tmp_path):
-    row = pack_of(tmp_path / "pack", [full_object()]).rows([0], without=("seeds", "crops"))[0]
+    row = pack_of(tmp_path / "pack", [full_object()]).rows([0], without=("seeds", "crops", "origins"))[0]
     (thing,) = row_to_scene(row).objects
-    assert same(thing, replace(full_object(), seed=None, crop=None))
+    assert same(thing, replace(full_object(), seed=None, crop=None, origin=None))
 
 
 def test_mirrored_and_cut_crops():

@@ -427,7 +427,7 @@ def _checked_row(sample: Sample, vocabulary: Vocabulary, size: int | None) -> di
 def _cell(field: Field[Any], thing: SceneObject, size: int | None) -> Any:
     """What a pack holds of one field of an object, empty where the object lacks it."""
     value = getattr(thing, field.name)
-    empty = b"" if field.cell == "binary" else []
+    empty: Any = {"binary": b"", "string": ""}.get(field.cell, [])
     return field.to_cell(value, size) if field.is_given(value) else empty
 
 

@@ -339,6 +339,26 @@ class CropField(Field[np.ndarray]):
         return super().to_tensor(name, array).float().div_(127.5).sub_(1)
 
 
+class OriginField(Field[str]):
+    """Where the object's pixels come from: a picture or a drawing, its author and licence."""
+
+    name, column, cell = "origin", "origins", "string"
+
+    def from_json(self, value: object, where: str) -> str:
+        """A text."""
+        if not isinstance(value, str):
+            raise UserError(f"{where}: expected a text, found {shortened(value)}")
+        return value
+
+    def to_json(self, value: str) -> str:
+        """The text."""
+        return value
+
+    def from_cell(self, cell: str, sizes: Sizes | None) -> str:
+        """The text."""
+        return cell
+
+
 FIELDS: tuple[Field[Any], ...] = (
     CategoryField(),
     AttributesField(),
@@ -347,6 +367,7 @@ FIELDS: tuple[Field[Any], ...] = (
     SketchField(),
     SeedField(),
     CropField(),
+    OriginField(),
 )
 """Every field of an object, in the order of messages and files."""
 

@@ -14,7 +14,7 @@ Boxes are ``[x0, y0, x1, y1]`` as fractions of the canvas, origin at the top lef
 its object's box, in COCO's uncompressed run lengths (column by column, zeros first). So is a sketch: strokes
 of x and y coordinates from 0 to 1, or ``{"png": base64}``.
 
-A crop is the object's own pixels with their alpha, ``{"png": base64}``; it fills the box.
+A crop is the object's own pixels with their alpha, ``{"png": base64}``; it fills the box. Its ``origin`` is a text.
 
 ``"seed": 7`` fixes an object's looks, whatever the picture's seed, in models whose objects have looks of their own;
 ``"seed": [7, 9, 0.5]`` is half way from those of 7 to those of 9.
@@ -59,6 +59,7 @@ class SceneObject:
     sketch: Sketch | None = dataclass_field(default=None, repr=False)
     seed: ObjectSeed | None = None
     crop: np.ndarray | None = dataclass_field(default=None, repr=False)
+    origin: str | None = None
 
     @property
     def label(self) -> str:

@@ -1,0 +1,13 @@
+"""Drawings of our own: each is a function that draws a thing anew from a seed."""
+
+from __future__ import annotations
+
+from scenograph.data.picture_book.shapes import animals, boats, buildings, nature, people, street, vehicles
+from scenograph.data.picture_book.shapes.shape import Shape, shape_svg
+
+__all__ = ["SHAPES", "Shape", "shape_svg"]
+
+SHAPES: dict[str, Shape] = {
+    shape.name: shape for part in (animals, boats, buildings, nature, people, street, vehicles) for shape in part.SHAPES
+}
+"""By name."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,19 +27,26 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Render, download and pack data sets.")
 
+RenderFolder = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder to fill.")]
+RenderSeed = Annotated[int, typer.Option("--seed", metavar="SEED", min=0, help="Seed of the data set.")]
 PackFolder = Annotated[Path, typer.Argument(metavar="PACK", help="Folder of a pack.")]
 Repository = Annotated[str, typer.Argument(metavar="USER/NAME", help="Data set on the Hugging Face Hub.")]
 
 
-@app.command()
-def render(
-    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder to fill.")] = Path("renders"),
+render_app = typer.Typer(help="Render scenes with exact boxes and masks.")
+app.add_typer(render_app, name="render")
+
+
+@render_app.callback(invoke_without_command=True)
+def render_clevr(
+    context: typer.Context,
+    out: RenderFolder = Path("renders"),
     count: Annotated[int, typer.Option("--count", metavar="N", min=1, help="Number of scenes.")] = 100,
     size: Annotated[int, typer.Option("--size", metavar="N", help="Side of the pictures in pixels.")] = 128,
     samples: Annotated[int, typer.Option("--samples", metavar="N", help="Light paths per pixel.")] = 64,
     min_objects: Annotated[int, typer.Option("--min-objects", metavar="N", help="Fewest objects in a scene.")] = 1,
     max_objects: Annotated[int, typer.Option("--max-objects", metavar="N", help="Most objects in a scene.")] = 6,
-    seed: Annotated[int, typer.Option("--seed", metavar="SEED", min=0, help="Seed of the data set.")] = 0,
+    seed: RenderSeed = 0,
     split: Annotated[str, typer.Option("--split", metavar="NAME", help="Split that the scenes belong to.")] = "train",
     pictures: Annotated[
         bool, typer.Option("--pictures/--no-pictures", help="Write pictures, or only scenes and masks.")
@@ -51,6 +59,8 @@ def render(
 
     Run the same command again to resume after an interruption.
     """
+    if context.invoked_subcommand is not None:
+        return
     from scenograph.data.rendered import RenderSettings, render_dataset
 
     settings = RenderSettings(size, samples, min_objects, max_objects, seed, split, pictures)
@@ -59,6 +69,49 @@ def render(
         pass
     console.print(f"wrote {count} scenes to {out}")
     console.print(f"next: scenograph data pack clevr --root {out} --out packs/NAME")
+
+
+@render_app.command("picture-book")
+def render_picture_book_scenes(
+    out: RenderFolder = Path("renders"),
+    count: Annotated[int, typer.Option("--count", metavar="N", min=1, help="Number of scenes in all parts.")] = 100,
+    part: Annotated[str, typer.Option("--part", metavar="K/N", help="Render only part K of N.")] = "1/1",
+    drawings: Annotated[
+        Path | None,
+        typer.Option("--drawings", metavar="FOLDER", help="Folder of an npm install of drawings. (default: own ones)"),
+    ] = None,
+    world: Annotated[str, typer.Option("--world", metavar="NAME", help="Only this world. (default: all)")] = "",
+    size: Annotated[int, typer.Option("--size", metavar="N", help="Side of the pictures in pixels.")] = 128,
+    seed: RenderSeed = 0,
+    split: Annotated[
+        str, typer.Option("--split", metavar="NAME", help="train, validation or test; each holds out drawings.")
+    ] = "train",
+    workers: Workers = None,
+) -> None:
+    """Render picture-book scenes composed from drawings.
+
+    This needs the extra named render. Scene i depends only on the seed and i.
+
+    Run the same command again to resume after an interruption.
+    """
+    from scenograph.data.picture_book.render import PictureBookSettings, drawings_in, part_of, render_picture_book
+
+    settings = PictureBookSettings(size, seed, split, world)
+    found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", part)
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise UserError(f"--part {part!r}: expected K/N with K from 1 to N, such as 3/16")
+    indices = part_of(count, int(found[1]), int(found[2]))
+    known = drawings_in(drawings)
+    own = "" if drawings else "; more with --drawings FOLDER"
+    console.print(f"{len(known.categories())} categories from {len(known.rows)} drawings{own}")
+    for key in known.missing:
+        console.print(f"[yellow]missing:[/yellow] {key}: its package has no such drawing")
+    make_folder(out)
+    rendered = render_picture_book(out, indices, settings, drawings, workers)
+    for _ in track(rendered, "rendering", len(indices)):
+        pass
+    console.print(f"wrote {len(indices)} scenes to {out}")
+    console.print(f"next: scenograph data pack picture-book --root {out} --out packs/NAME")
 
 
 @app.command()

@@ -7,6 +7,7 @@ from scenograph.data.clipart import ClipArt
 from scenograph.data.coco import Coco
 from scenograph.data.folder import CocoExport, Folder, LabelMe
 from scenograph.data.label_maps import LabelMaps
+from scenograph.data.picture_book.source import PictureBook
 from scenograph.data.quickdraw import QuickDraw
 from scenograph.data.sketchycoco import QuickDrawCoco, SketchyCoco
 from scenograph.data.source import Source
@@ -20,6 +21,7 @@ SOURCES: dict[str, type[Source]] = {
     "folder": Folder,
     "label-maps": LabelMaps,
     "labelme": LabelMe,
+    "picture-book": PictureBook,
     "quickdraw": QuickDraw,
     "quickdraw-coco": QuickDrawCoco,
     "sketchycoco": SketchyCoco,

@@ -1,0 +1,256 @@
+"""A scene of a picture-book world: sampled from a seed, composed far to near, and known exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from scenograph.data.picture_book.backdrops import WORLDS as BACKDROPS
+from scenograph.data.picture_book.backdrops import Backdrop, Light
+from scenograph.data.picture_book.colours import COLOURS
+from scenograph.data.picture_book.drawings import Drawing, Drawings
+from scenograph.data.picture_book.worlds import WORLDS, World
+from scenograph.scenes.fields import Box
+
+TRIES = 40
+"""Places that are tried for a thing before the scene does without it."""
+SMALLEST = 0.09
+"""Height or width of a thing, whichever is larger, as a fraction of the canvas."""
+TALLEST = 0.85
+HIDDEN = 0.4
+"""Largest share of a thing that nearer ones may hide."""
+OPAQUE = 0.5
+"""Alpha from which a pixel belongs to a thing."""
+LARGE, SMALL = 0.38, 0.16
+"""Longer sides from which and up to which a thing is called large or small."""
+VARIANTS = 64
+"""Different renderings of each parametric drawing."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """One thing in a scene."""
+
+    drawing: Drawing
+    attributes: tuple[str, ...]
+    box: Box
+    """Of the whole drawing, also where nearer things hide it."""
+    crop: np.ndarray
+    """(h, w, 4) uint8 at the size in the picture, without the light of the scene."""
+    mask: np.ndarray
+    """(h, w) bool: what of the crop is seen."""
+    visible: float
+    """The share of its pixels that is seen."""
+    foot: float
+    """Where it touches the ground, as a fraction of the canvas; larger is nearer."""
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A picture and what is in it, things far to near."""
+
+    picture: np.ndarray
+    """(S, S, 3) uint8."""
+    world: str
+    backdrop: Backdrop
+    things: tuple[Placed, ...]
+
+
+@dataclass
+class _Candidate:
+    drawing: Drawing
+    attributes: tuple[str, ...]
+    pixels: np.ndarray  # (h, w, 4) float32, colours multiplied by alpha
+    left: int
+    top: int
+    foot: float
+
+    def window(self, side: int) -> tuple[slice, slice, slice, slice]:
+        """Rows and columns of the canvas, then those of the drawing, that lie on each other."""
+        height, width = self.pixels.shape[:2]
+        top, left = max(self.top, 0), max(self.left, 0)
+        bottom, right = min(self.top + height, side), min(self.left + width, side)
+        own_rows, own_columns = slice(top - self.top, bottom - self.top), slice(left - self.left, right - self.left)
+        return slice(top, bottom), slice(left, right), own_rows, own_columns
+
+
+def compose(drawings: Drawings, kept: frozenset[str], side: int, rng: np.random.Generator, world: str = "") -> Composed:
+    """Sample and compose a scene.
+
+    Args:
+        drawings: What there is to draw with.
+        kept: Keys of the drawings that may be used, so that splits can hold out whole drawings.
+        side: Side of the picture in pixels.
+        rng: Decides everything.
+        world: Its name; a random one if empty.
+    """
+    name = world or str(rng.choice(list(WORLDS)))
+    backdrop, kind = BACKDROPS[name](side, rng), WORLDS[name]
+    rows: dict[str, list[Drawing]] = {}
+    for drawing in drawings.rows:
+        if drawing.key in kept and drawing.category in kind.things:
+            rows.setdefault(drawing.category, []).append(drawing)
+    eye = float(rng.uniform(*kind.eye))
+    candidates: list[_Candidate] = []
+    for category in _sampled_categories(kind, tuple(rows), rng):
+        drawing = rows[category][int(rng.integers(len(rows[category])))]
+        placed = _place(drawings, drawing, backdrop, eye, side, candidates, rng)
+        if placed is not None:
+            candidates.append(placed)
+    candidates.sort(key=lambda one: one.foot)
+    return Composed(_picture(backdrop, candidates, side), name, backdrop, _known(candidates, side))
+
+
+def _sampled_categories(kind: World, known: tuple[str, ...], rng: np.random.Generator) -> list[str]:
+    """Categories of the things of a scene; herds and rows of one category are common."""
+    if not known:
+        return []
+    weights = np.array([kind.things[name] for name in known])
+    count = int(rng.integers(kind.count[0], kind.count[1] + 1))
+    chosen: list[str] = []
+    while len(chosen) < count:
+        category = str(rng.choice(known, p=weights / weights.sum()))
+        chosen += [category] * (int(rng.integers(2, 4)) if rng.random() < 0.2 else 1)
+    return chosen[:count]
+
+
+def _place(
+    drawings: Drawings,
+    drawing: Drawing,
+    backdrop: Backdrop,
+    eye: float,
+    side: int,
+    others: list[_Candidate],
+    rng: np.random.Generator,
+) -> _Candidate | None:
+    """A place where the thing can stand, is large enough, and hides too much of nothing; None if none is found."""
+    ground = _ground(backdrop, drawing)
+    if ground is None:
+        return None
+    colour = str(rng.choice(list(COLOURS))) if drawing.recolour and rng.random() < 0.6 else None
+    sprite = drawings.sprite(drawing, int(rng.integers(VARIANTS)), colour)
+    if drawing.mirror and rng.random() < 0.5:
+        sprite = sprite[:, ::-1]
+    stretch, grown = float(rng.uniform(0.92, 1.08)), float(rng.uniform(0.9, 1.1))
+    rows, columns = np.nonzero(ground)
+    for _ in range(TRIES):
+        chosen = int(rng.integers(len(rows)))
+        foot, across = (rows[chosen] + 1) / side, (columns[chosen] + 0.5) / side
+        height = grown * _height(drawing, foot, backdrop.horizon, eye, rng)
+        width = height * stretch * sprite.shape[1] / sprite.shape[0]
+        longer = max(height, width)
+        if not SMALLEST <= longer <= TALLEST:
+            continue
+        pixels = _scaled(sprite, round(height * side), round(width * side))
+        top = round((foot + height * drawing.foot) * side) - pixels.shape[0]
+        left = round(across * side - pixels.shape[1] / 2)
+        if left < 0 or left + pixels.shape[1] > side or top < 0 or top + pixels.shape[0] > side:
+            continue
+        size = ("large",) if longer > LARGE else ("small",) if longer < SMALL else ()
+        far = foot if drawing.habitat not in ("air", "wall") else foot - 2  # behind everything that stands
+        made = _Candidate(drawing, (*size, *((colour,) if colour else ())), pixels, left, top, far)
+        if _hides_little([*others, made], side):
+            return made
+    return None
+
+
+def _ground(backdrop: Backdrop, drawing: Drawing) -> np.ndarray | None:
+    """Where in the picture (S, S) the thing may stand; None if nowhere."""
+    habitat = drawing.habitat
+    choices = {"snow": ("snow", "ground"), "table": ("table", "floor"), "ground": ("ground", "floor", "snow")}
+    for name in choices.get(habitat, (habitat,)):
+        found = backdrop.grounds.get(name)
+        if found is not None and found.any():
+            return found
+    return None
+
+
+def _height(drawing: Drawing, foot: float, horizon: float, eye: float, rng: np.random.Generator) -> float:
+    """Height in the picture, as a fraction of the canvas.
+
+    A camera at the height of the eye sees what stands at ``foot`` under ``(foot - horizon) / eye`` per metre. Real
+    heights are compressed, as picture books do: a cat and a house are both to be seen.
+    """
+    told = 1.6 * (drawing.height / 1.6) ** 0.5
+    if drawing.habitat == "air":
+        return float(rng.uniform(0.035, 0.075)) * told
+    if drawing.habitat in ("table", "wall"):
+        return float(rng.uniform(0.16, 0.22)) * told**0.8
+    return told * (foot - horizon) / eye
+
+
+def _scaled(sprite: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A sprite (h, w, 4) uint8 at another size as float32 in [0, 1], colours multiplied by alpha."""
+    image = Image.fromarray(np.ascontiguousarray(sprite), "RGBA").convert("RGBa")
+    method = Image.Resampling.BOX if height < 128 else Image.Resampling.BICUBIC
+    small = image.resize((max(width, 1), max(height, 1)), method)
+    return np.asarray(small, dtype=np.float32) / 255
+
+
+def _hides_little(candidates: list[_Candidate], side: int) -> bool:
+    """Whether at most :data:`HIDDEN` of every thing is hidden."""
+    ordered = sorted(candidates, key=lambda one: one.foot)
+    return all(share >= 1 - HIDDEN for share in _visible(ordered, side)[1])
+
+
+def _visible(ordered: list[_Candidate], side: int) -> tuple[list[np.ndarray], list[float]]:
+    """What is seen of each thing, (h, w) bool, and its share; things come far to near."""
+    taken = np.zeros((side, side), dtype=bool)
+    masks, shares = [], []
+    for one in reversed(ordered):
+        rows, columns, own_rows, own_columns = one.window(side)
+        opaque = one.pixels[..., 3] >= OPAQUE
+        seen = np.zeros_like(opaque)
+        seen[own_rows, own_columns] = opaque[own_rows, own_columns] & ~taken[rows, columns]
+        taken[rows, columns] |= opaque[own_rows, own_columns]
+        masks.append(seen)
+        shares.append(float(seen.sum() / max(opaque.sum(), 1)))
+    return masks[::-1], shares[::-1]
+
+
+def _picture(backdrop: Backdrop, ordered: list[_Candidate], side: int) -> np.ndarray:
+    """The backdrop with shadows and things, (S, S, 3) uint8."""
+    canvas = backdrop.pixels.astype(np.float32).copy()
+    for one in ordered:
+        if one.drawing.habitat not in ("air", "wall", "water"):
+            _shade(canvas, one, side)
+    for one in ordered:
+        rows, columns, own_rows, own_columns = one.window(side)
+        part = one.pixels[own_rows, own_columns]
+        lit = part[..., :3] * _brightness(backdrop.light)
+        canvas[rows, columns] = canvas[rows, columns] * (1 - part[..., 3:]) + lit
+    return (canvas.clip(0, 1) * 255).round().astype(np.uint8)
+
+
+def _brightness(light: Light) -> np.ndarray:
+    """What a light makes of colours, (3,)."""
+    return 1 + light.strength * (np.array(light.tint, dtype=np.float32) - 1)
+
+
+def _shade(canvas: np.ndarray, one: _Candidate, side: int) -> None:
+    """Darken an ellipse under a thing."""
+    height, width = one.pixels.shape[:2]
+    middle, bottom = one.left + width / 2, one.top + height * (1 - one.drawing.foot)
+    across, down = max(width * 0.48, 1.5), max(min(width * 0.12, height * 0.1), 1.0)
+    top, left = max(int(bottom - 2 * down), 0), max(int(middle - 1.4 * across), 0)
+    lowest, rightmost = min(int(bottom + 2 * down) + 1, side), min(int(middle + 1.4 * across) + 1, side)
+    rows, columns = np.mgrid[top:lowest, left:rightmost]
+    distance = ((columns + 0.5 - middle) / across) ** 2 + ((rows + 0.5 - bottom) / down) ** 2
+    shadow = 0.28 * np.clip(1.3 - distance, 0, 1)
+    canvas[rows, columns] *= 1 - shadow[..., None]
+
+
+def _known(ordered: list[_Candidate], side: int) -> tuple[Placed, ...]:
+    """What there is to say about each thing."""
+    masks, shares = _visible(ordered, side)
+    placed = []
+    for one, mask, share in zip(ordered, masks, shares, strict=True):
+        height, width = one.pixels.shape[:2]
+        alpha = one.pixels[..., 3:]
+        colours = np.divide(one.pixels[..., :3], alpha, out=np.zeros_like(one.pixels[..., :3]), where=alpha > 0)
+        crop = (np.concatenate([colours, alpha], axis=2).clip(0, 1) * 255).round().astype(np.uint8)
+        box = (one.left / side, one.top / side, (one.left + width) / side, (one.top + height) / side)
+        placed.append(Placed(one.drawing, one.attributes, box, crop, mask, share, one.foot))
+    return tuple(placed)

@@ -1,0 +1,84 @@
+"""Picture-book scenes as a source of packs."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from scenograph.data.picture_book.colours import COLOURS
+from scenograph.data.picture_book.relations import PREDICATES
+from scenograph.data.source import Options, Plan, Progress, Sample, Skip, Source
+from scenograph.errors import UserError
+from scenograph.scenes.scene import Scene
+from scenograph.scenes.vocabulary import Vocabulary
+
+ATTRIBUTES = {"size": ("large", "small"), "color": tuple(COLOURS)}
+SCENE_NAME = re.compile(r"(train|validation|test)_\d{6,}\.json")
+
+
+class PictureBookOptions(Options):
+    """What of each scene is kept."""
+
+    crops: bool = Field(True, description="keep the pixels of each object")
+    sketches: bool = Field(True, description="keep a sketch of each object")
+
+
+class PictureBook(Source):
+    """Scenes of ``scenograph data render picture-book``: one folder, or several that hold different splits."""
+
+    title = "picture-book"
+    options_type = PictureBookOptions
+
+    @property
+    def _records(self) -> list[Path]:
+        return sorted(path for path in (self.root / "scenes").glob("*.json") if SCENE_NAME.fullmatch(path.name))
+
+    def inputs(self) -> list[Path]:  # noqa: D102
+        return sorted(
+            path for split in ("train", "validation", "test") if (path := self.root / f"{split}.json").is_file()
+        )
+
+    def plan(self, progress: Progress) -> Plan:  # noqa: D102
+        splits: dict[str, list[str]] = {}
+        categories: set[str] = set()
+        for number, path in enumerate(self._records, start=1):
+            splits.setdefault(path.name.split("_")[0], []).append(path.stem)
+            categories |= {_category(thing) for thing in _record(path)["scene"]["objects"]}
+            progress("reading scenes", number)
+        if not splits:
+            raise UserError(
+                f"{self.root}: holds no rendered scenes; make some with: scenograph data render picture-book "
+                f"--out {self.root}"
+            )
+        return Plan(Vocabulary(tuple(sorted(categories)), PREDICATES, ATTRIBUTES), splits)
+
+    def read(self, item: str) -> Sample:  # noqa: D102
+        picture = self.root / "images" / f"{item}.png"
+        if not picture.is_file():
+            raise Skip("picture is missing or unreadable")
+        value = _record(self.root / "scenes" / f"{item}.json")["scene"]
+        left_out = {
+            name for name, kept in (("crop", self.options.crops), ("sketch", self.options.sketches)) if not kept
+        }
+        for thing in value["objects"]:
+            if isinstance(thing, dict):
+                for name in left_out:
+                    thing.pop(name, None)
+        return Sample(item, Scene.from_dict(value, item), picture)
+
+
+def _record(path: Path) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        record["scene"]["objects"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not a picture-book scene ({error}); delete it and render again") from error
+    return record
+
+
+def _category(thing: str | dict[str, Any]) -> str:
+    return thing if isinstance(thing, str) else str(thing["category"])

@@ -110,7 +110,7 @@ def _rug(stage: Stage, line: float) -> None:
     pixels = mix(pixels, other, band * 0.85)
     plane = Plane.of(n, line, 0.3)
     pixels[plane.top :] *= (1 + 0.06 * plane.noise(rng, 60, 40))[..., None]
-    stage.add("rug", stage.inside(distance), np.clip(pixels * stage.light.factor(), 0, 1).astype(np.float32))
+    stage.add("rug", stage.inside(distance), np.clip(stage.light.on(pixels), 0, 1).astype(np.float32))
 
 
 def kitchen(side: int, rng: np.random.Generator) -> Backdrop:
@@ -121,7 +121,7 @@ def kitchen(side: int, rng: np.random.Generator) -> Backdrop:
         stage, line = _room(side, rng, walls, floors, 0.53, 0.6)
         _skirting(stage, line)
         top = float(rng.uniform(0.63, 0.7))
-        front = float(rng.uniform(0.93, 1.1))
+        front = float(rng.uniform(0.91, 1.02))
         west, east = rng.uniform(-0.25, 0.1), rng.uniform(0.9, 1.25)
         slide = (stage.y - top) / (1 - top) * 0.12
         coverage = stage.inside(

@@ -24,7 +24,8 @@ HABITATS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("sea", "river", "water-other"), ("water",)),
     **dict.fromkeys(("table", "counter", "desk-stuff"), ("table",)),
     **dict.fromkeys(
-        ("grass", "dirt", "sand", "pavement", "gravel", "mud", "rock", "ground-other", "playingfield"), ("ground",)
+        ("grass", "dirt", "sand", "pavement", "platform", "gravel", "mud", "rock", "ground-other", "playingfield"),
+        ("ground",),
     ),
 }
 """The habitats of a region's category; floors and walls go by their names."""
@@ -42,6 +43,13 @@ class Light:
     def factor(self) -> np.ndarray:
         """(3,) float32, what white becomes."""
         return 1 + np.float32(self.strength) * (np.array(self.tint, np.float32) - 1)
+
+    def on(self, pixels: np.ndarray) -> np.ndarray:
+        """Pixels (..., 3) in this light; at night they lose some of their colour as well."""
+        if self.name == "night":
+            grey = pixels.mean(-1, keepdims=True)
+            pixels = grey + (pixels - grey) * np.float32(0.7)
+        return pixels * self.factor()
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +118,7 @@ class Stage:
 
     def touch_layer(self, index: int, coverage: np.ndarray, colours: np.ndarray, lit: bool = True) -> None:
         """Like :meth:`touch`, on any region."""
-        colours = colours * self.light.factor() if lit else colours
+        colours = self.light.on(colours) if lit else colours
         over(self._layers[index].pixels, colours, coverage)
 
     def finish(self) -> Backdrop:

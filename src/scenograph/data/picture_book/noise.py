@@ -130,6 +130,7 @@ class Plane:
     depth: np.ndarray  # (h, 1) distance, about 1 at the bottom and 1 / eps far away
     u: np.ndarray  # (h, side) across, 0 in the middle
     v: np.ndarray  # (h, 1) away from the eye
+    eps: float
 
     @staticmethod
     def of(side: int, horizon: float, eps: float) -> Plane:
@@ -139,7 +140,7 @@ class Plane:
         near = np.clip((y - horizon) / (1 - horizon), 0, 1)[:, None].astype(np.float32)
         depth = (1 / (near + np.float32(eps))).astype(np.float32)
         x = (np.arange(side, dtype=np.float32) + 0.5) / side - 0.5
-        return Plane(side, top, near, depth, x[None] * depth, depth)
+        return Plane(side, top, near, depth, x[None] * depth, depth, eps)
 
     def across_pixels(self, frequency: float) -> np.ndarray:
         """(h, 1) width in pixels of one cell."""
@@ -151,15 +152,15 @@ class Plane:
 
     def noise(self, rng: np.random.Generator, across: float, away: float) -> np.ndarray:
         """(h, side) float32 about 0 in [-1, 1], ``across`` and ``away`` cells a unit, fading where cells get small."""
-        v = self.v[:, 0] * away
-        v = v - v.min()
+        nearest = 1 / (1 + self.eps)
+        v = np.maximum(self.v[:, 0] - nearest, 0) * away
         row = v.astype(np.int64)
-        t = v - row
-        t = (t * t * (3 - 2 * t))[:, None]
+        ease = step(v - row, 0, 1)[:, None]
         columns = 128
-        lattice = rng.uniform(-1, 1, (int(row.max()) + 2, columns)).astype(np.float32)
+        count = int((1 / self.eps - nearest) * away) + 3  # the same at every size
+        lattice = rng.random((count, columns), dtype=np.float32) * 2 - 1
         lattice = np.concatenate([lattice, lattice[:, :1]], 1)
-        rows = lattice[row] * (1 - t) + lattice[row + 1] * t
+        rows = lattice[row] * (1 - ease) + lattice[row + 1] * ease
         u = self.u * np.float32(across) + np.float32(columns * 64)
         index = u.astype(np.int32)
         t = u - index

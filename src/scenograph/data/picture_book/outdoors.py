@@ -74,11 +74,25 @@ def _winding(stage: Stage, wide: float, sway: float) -> tuple[np.ndarray, np.nda
     return middle, wide * (0.03 + near**1.25) * (stage.y >= stage.horizon)
 
 
+def _pond(stage: Stage) -> None:
+    """Still water with a bank in the middle distance."""
+    rng, span = stage.rng, 1 - stage.horizon
+    at_x, at_y = rng.uniform(0.15, 0.85), stage.horizon + span * rng.uniform(0.25, 0.55)
+    wide, tall = rng.uniform(0.2, 0.36), span * rng.uniform(0.08, 0.15)
+    angle = np.arctan2((stage.y - at_y) / tall, (stage.x - at_x) / wide)
+    rim = 1 + 0.07 * np.sin(2 * angle + rng.uniform(0, 6)) + 0.05 * np.sin(3 * angle + rng.uniform(0, 6))
+    distance = (rim - np.sqrt(((stage.x - at_x) / wide) ** 2 + ((stage.y - at_y) / tall) ** 2)) * tall
+    stage.touch(stage.inside(distance + 0.012), pick(rng, ("a8946a", "8f9a5c")))
+    stage.add("water-other", stage.inside(distance), _paint(stage, "water-other"))
+
+
 def meadow(side: int, rng: np.random.Generator) -> Backdrop:
     """Grass to the horizon, hills, mountains or trees behind it."""
     stage = _stage(side, rng)
     _far(stage, "mountains", "both", "hills", "hills", "trees", "pines", "none")
     _ground(stage, "grass", wave=float(rng.choice([0.0, 0.012])))
+    if rng.random() < 0.12:
+        _pond(stage)
     return stage.finish()
 
 
@@ -128,6 +142,8 @@ def savanna(side: int, rng: np.random.Generator) -> Backdrop:
     if rng.random() < 0.3:
         edge = _edge(stage, stage.horizon + (1 - stage.horizon) * float(rng.uniform(0.4, 0.7)), 0.03)
         stage.add("dirt", stage.below(edge), _paint(stage, "dirt"))
+    elif rng.random() < 0.35:
+        _pond(stage)
     return stage.finish()
 
 
@@ -277,10 +293,14 @@ def park(side: int, rng: np.random.Generator) -> Backdrop:
     if rng.random() < 0.5:
         trees(stage, base, float(rng.uniform(0.05, 0.08)), "bush", air=0.12)
     _ground(stage, "grass")
-    if rng.random() < 0.75:
+    kind = rng.random()
+    if kind < 0.18:
+        _pond(stage)
+    elif kind < 0.75:
         middle, half = _winding(stage, float(rng.uniform(0.13, 0.2)), 0.14)
         stage.touch(stage.strip(middle, half * 1.1 + 0.002), colour("8f9a60"))
-        stage.add("pavement", stage.strip(middle, half), _paint(stage, "pavement"))
+        way = ("pavement", "pavement", "gravel", "dirt")[int(rng.integers(4))]
+        stage.add(way, stage.strip(middle, half), _paint(stage, way))
     else:
         span = 1 - stage.horizon
         top = _edge(stage, stage.horizon + span * float(rng.uniform(0.35, 0.55)), 0.012)
@@ -345,6 +365,10 @@ def railway(side: int, rng: np.random.Generator) -> Backdrop:
             for offset, shade in ((0.0, "cfd6dc"), (0.045, "565a64")):
                 y = top + tall * (at + offset)
                 stage.touch(stage.rectangle(-1, y, 2, y + tall * 0.05), colour(shade))
+        if rng.random() < 0.35:
+            edge = float(rng.uniform(0.86, 0.92))
+            stage.add("platform", stage.below(edge), _paint(stage, "platform"))
+            stage.touch(stage.rectangle(-1, edge, 2, edge + 0.014), colour("f0e0a0"))
     else:
         pixels = _paint(stage, "railroad")
         near = stage.near + 0.05

@@ -40,7 +40,7 @@ def clouds(stage: Stage, top: float = 0.03, bottom: float = 0.75, count: int | N
             clear[high:low, left:right] *= 1 - soft
             light = np.clip((foot - y) / (width * 0.6), 0, 1) * 0.6 + np.clip(1 - distance, 0, 1) * 0.5
             part = shade[high:low, left:right]
-            np.maximum(part, light, out=part)
+            part += (light - part) * soft
     white, grey = {
         "day": ("ffffff", "cfdcea"),
         "dusk": ("ffe6cc", "c490a0"),
@@ -61,7 +61,7 @@ def mountains(stage: Stage, base: float) -> None:
         x = stage.x[0]
         lines = heights[:, None] - np.abs(x[None] - peaks[:, None]) * slopes
         which = lines.argmax(0)
-        crest = lines.max(0) + 0.012 * ridge(rng, n, 12, 4, 0.6)
+        crest = lines.max(0) + 0.016 * ridge(rng, n, 9, 4, 0.6)
         top = (base - np.maximum(crest, 0.01)).astype(np.float32)
         depth = stage.y - top[None]
         wobble = cloudy(rng, (n, n), (10, 8), 2) - 0.5
@@ -73,7 +73,7 @@ def mountains(stage: Stage, base: float) -> None:
             line = heights[which] * rng.uniform(0.55, 0.75)
             cap = step(base - stage.y - line[None] + wobble * 0.14, -0.004, 0.004)
             pixels = mix(pixels, mix(colour("c8d4e8"), colour("ffffff"), lit), cap)
-        pixels = (pixels * stage.light.factor()).astype(np.float32)
+        pixels = stage.light.on(pixels).astype(np.float32)
         air = (0.35 if far else 0.1) + 0.45 * np.clip(1 - (base - stage.y) / 0.25, 0, 1)
         stage.add("mountain", stage.below(top), mix(pixels, haze(stage), np.broadcast_to(air, (n, n))))
 
@@ -93,7 +93,7 @@ def hills(
         depth = np.clip((stage.y - top[None]) / 0.16, 0, 1)
         patches = flat_noise(rng, (n, n), (14, 6))
         pixels = mix(tone * np.float32(1.08), tone * np.float32(0.86), np.clip(depth * 0.8 + patches * 0.4 - 0.1, 0, 1))
-        pixels = mix((pixels * stage.light.factor()).astype(np.float32), haze(stage), 0.12 + 0.55 * far)
+        pixels = mix(stage.light.on(pixels).astype(np.float32), haze(stage), 0.12 + 0.55 * far)
         pixels = mix(pixels, haze(stage), (0.3 * depth * far).astype(np.float32))
         stage.add("hill", stage.below(np.minimum(top, base - 0.012)), np.clip(pixels, 0, 1))
 
@@ -111,8 +111,8 @@ def trees(
     while x < 1.03 * n:
         size = height * n * rng.uniform(0.65, 1.1) * swell[int(np.clip(x, 0, n - 1))]
         if pointed:
-            for tier in (1.0, 0.72, 0.45):
-                half = size * 0.24 * tier
+            for tier in (1.0, 0.76, 0.52, 0.3):
+                half = size * 0.3 * tier**0.9
                 pen.polygon(
                     (
                         (x - half, foot - size * (1 - tier)),
@@ -122,7 +122,7 @@ def trees(
                     255,
                 )
             pen.rectangle((x - size, foot - size * 0.2, x + size, foot), 255)
-            x += size * rng.uniform(0.22, 0.42)
+            x += size * rng.uniform(0.2, 0.4)
         else:
             r = size * 0.5
             pen.ellipse((x - r, foot - size, x + r, foot - size + 2 * r), 255)
@@ -135,7 +135,7 @@ def trees(
         if category == "tree"
         else ("4f9448", "6aa64c", "3f8446"),
     }[pointed]
-    pixels = foliage(n, rng, codes) * stage.light.factor()
+    pixels = stage.light.on(foliage(n, rng, codes))
     fall = np.clip((base - stage.y) / height, 0, 1)
     pixels = shaded(pixels, 0.8 + 0.3 * fall)
     stage.add(category, coverage, np.clip(mix(pixels.astype(np.float32), haze(stage), air), 0, 1))
@@ -167,7 +167,7 @@ def skyline(stage: Stage, base: float, tall: bool) -> None:
             x += width * (1.0 if row == 0 else rng.uniform(1.0, 1.25))
         pixels = np.asarray(picture, np.float32) / 255
         if not night:
-            pixels = pixels * stage.light.factor()
+            pixels = stage.light.on(pixels)
         rise = np.clip((stage.y - base + 0.4) / 0.4, 0, 1) ** 2
         pixels = mix(
             pixels.astype(np.float32), haze(stage), np.broadcast_to(air * (0.6 + 0.6 * rise), (n, n)).astype(np.float32)
@@ -210,12 +210,12 @@ def fence(stage: Stage, foot: float, height: float) -> None:
     """Posts and two rails from left to right."""
     rng = stage.rng
     wood = pick(rng, ("f0ece0", "b08a60", "8c6a4c", "d0b890"))
-    gap, half = height * rng.uniform(0.9, 1.3), height * 0.06
+    gap, half = height * rng.uniform(0.9, 1.3), height * 0.075
     cells = (stage.x / gap + rng.random()) % 1 - 0.5
     posts = stage.inside(half - np.abs(cells) * gap) * stage.inside(np.minimum(stage.y - foot + height, foot - stage.y))
     rails = [stage.rectangle(-1, foot - height * at - half * 1.6, 2, foot - height * at) for at in (0.3, 0.68)]
     coverage = np.maximum(posts, np.maximum(*rails))
     grain = 0.92 + 0.12 * flat_noise(rng, (stage.size, stage.size), (40, 8))
-    pixels = shaded(wood * stage.light.factor(), grain)
+    pixels = shaded(stage.light.on(wood), grain)
     pixels = shaded(pixels, 1 - 0.18 * np.maximum(*rails) * (1 - posts))
     stage.add("fence", coverage, np.clip(pixels, 0, 1).astype(np.float32))

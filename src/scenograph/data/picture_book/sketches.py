@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from scenograph.scenes.sketch import Sketch
 
@@ -14,6 +14,10 @@ Hand = Literal["careful", "quick"]
 
 WORKING_SIDE = 80
 """Longer side in pixels at which outlines are traced."""
+LEAST_CONTRAST = 60
+"""Sum of the differences of the channels across a border that is drawn."""
+_REACH = 2
+"""Lines are at least this many working pixels apart."""
 MAX_STROKES = 15
 MAX_POINTS = 200
 
@@ -63,7 +67,7 @@ def sketch_of(sprite: np.ndarray, hand: Hand, rng: np.random.Generator) -> Sketc
     kept = [_simplify(line, tolerance) for line in lines]
     while sum(map(len, kept)) > MAX_POINTS:
         tolerance *= 1.3
-        kept = [_simplify(line, tolerance) for line in lines]
+        kept = [_simplify(line, tolerance) for line in kept]
     extent = np.array([width, height])
     return Sketch(tuple(_drawn(line / extent, style, rng) for line in kept))
 
@@ -131,6 +135,7 @@ def _smooth(line: np.ndarray, width: float, closed: bool) -> np.ndarray:
     else:
         extended = np.concatenate([2 * line[:1] - line[reach:0:-1], line, 2 * line[-1:] - line[-2 : -reach - 2 : -1]])
     smooth = np.stack([np.convolve(extended[:, axis], kernel, "valid") for axis in (0, 1)], 1)
+    smooth = smooth if len(smooth) < 150 else smooth[::2]
     return np.concatenate([smooth, smooth[:1]]) if closed else smooth
 
 
@@ -172,49 +177,50 @@ def _inner_lines(small: np.ndarray, solid: np.ndarray, loops: list[np.ndarray], 
     """Borders between the colours of a drawing, those of most contrast and length first, none twice."""
     height, width = solid.shape
     colours = small[..., :3]
-    values = colours[solid]
-    palette = Image.fromarray(values[None]).quantize(6, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    palette = Image.fromarray(colours[solid][None]).quantize(7, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     labels = np.full((height, width), 255, np.uint8)
     labels[solid] = np.asarray(palette)[0]
-    labels = np.where(solid, np.asarray(Image.fromarray(labels).filter(ImageFilter.ModeFilter(3))), 255)
-    colours = colours.astype(np.float32)
-    contrast = np.zeros((height + 1, width + 1), np.float32)
-    across = np.abs(colours[1:, 1:] - colours[:-1, :-1]).sum(2) + np.abs(colours[1:, :-1] - colours[:-1, 1:]).sum(2)
-    contrast[1:-1, 1:-1] = across / 255
-    taken = np.zeros((height + 1, width + 1), bool)
+    signed = colours.astype(np.int16)
+    contrast = np.zeros((height + 1, width + 1), np.int16)
+    contrast[1:-1, 1:-1] = np.abs(signed[1:, 1:] - signed[:-1, :-1]).sum(2)
+    contrast[1:-1, 1:-1] += np.abs(signed[1:, :-1] - signed[:-1, 1:]).sum(2)
+    taken = np.zeros((height + 1 + 2 * _REACH, width + 1 + 2 * _REACH), bool)
     for loop in loops:
-        at = loop.astype(int)
-        taken[at[:, 1], at[:, 0]] = True
-    taken = _grown(taken, 3)
+        _take(taken, loop)
     shortest = style.shortest * max(height, width)
     found: list[tuple[float, np.ndarray]] = []
     for label in np.unique(labels[solid]).tolist():
         for loop in _loops(labels == label):
             if len(loop) >= shortest:
                 at = loop.astype(int)
-                free = ~taken[at[:, 1], at[:, 0]] & (contrast[at[:, 1], at[:, 0]] > 0.3)
-                for run in _runs(loop, free):
+                strong = contrast[at[:, 1], at[:, 0]]
+                for run in _runs(loop, _free(taken, loop) & (strong > LEAST_CONTRAST)):
                     if len(run) >= shortest:
-                        at = run.astype(int)
-                        found.append((float(contrast[at[:, 1], at[:, 0]].mean()) * len(run) ** 0.8, run))
+                        found.append((float(strong.mean()) * len(run) ** 0.8, run))
     found.sort(key=lambda item: -item[0])
     lines: list[np.ndarray] = []
     for _, line in found:
-        at = line.astype(int)
-        free = ~taken[at[:, 1], at[:, 0]]
-        if free.mean() < 0.7 or len(lines) >= style.inner:
-            continue
-        lines.append(line)
-        drawn = np.zeros_like(taken)
-        drawn[at[:, 1], at[:, 0]] = True
-        taken |= _grown(drawn, 2)
-    return lines
+        free = _free(taken, line)
+        runs = [line] if free.all() else [run for run in _runs(line, free) if len(run) >= shortest]
+        for run in runs:
+            lines.append(run)
+            _take(taken, run)
+        if len(lines) >= style.inner:
+            break
+    return lines[: style.inner]
 
 
-def _grown(mask: np.ndarray, reach: int) -> np.ndarray:
-    """A mask (h, w) widened by ``reach`` pixels each way."""
-    image = Image.fromarray(mask.astype(np.uint8) * 255)
-    return np.asarray(image.filter(ImageFilter.MaxFilter(2 * reach + 1))) > 0
+def _take(taken: np.ndarray, line: np.ndarray) -> None:
+    """Mark the points near a line (n, 2) in ``taken``, which has a border of ``_REACH`` pixels."""
+    at = line.astype(int) + _REACH
+    across, down = np.meshgrid(np.arange(-_REACH, _REACH + 1), np.arange(-_REACH, _REACH + 1))
+    taken[at[:, 1, None] + down.ravel(), at[:, 0, None] + across.ravel()] = True
+
+
+def _free(taken: np.ndarray, line: np.ndarray) -> np.ndarray:
+    """(n,) which points of a line are not near one that is drawn."""
+    at = line.astype(int) + _REACH
+    return ~taken[at[:, 1], at[:, 0]]
 
 
 def _runs(loop: np.ndarray, free: np.ndarray) -> list[np.ndarray]:

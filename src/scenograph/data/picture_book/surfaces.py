@@ -67,17 +67,17 @@ def carpet(g: Plane, rng: np.random.Generator) -> np.ndarray:
 def table(g: Plane, rng: np.random.Generator) -> np.ndarray:
     """Wood, a checked cloth or plain paint."""
     kind = rng.random()
-    if kind < 0.6:
+    if kind < 0.65:
         base = pick(rng, ("b97d48", "cc9a62", "9c6840", "d8b080"))
         grain = g.noise(rng, 1.2, 26) + 0.6 * g.noise(rng, 3, 50)
         pixels = shaded(_shade(g, base), 1 + 0.09 * grain + 0.05 * tones(rng, g.v * 3 + 0 * g.u))
         return mix(pixels, base * np.float32(0.65), joints(g.v * 3, g.away_pixels(3)) * 0.5 + 0 * g.u)
-    if kind < 0.8:
+    if kind < 0.88:
         stripe = pick(rng, ("d0584c", "4f86c0", "5f9f6a", "d88a3c"))
         u = step(np.cos(g.u * 2 * np.pi * 5) * np.clip(g.across_pixels(5) / 6, 0, 1), -0.15, 0.15)
         v = step(np.cos(g.v * 2 * np.pi * 5) * np.clip(g.away_pixels(5) / 6, 0, 1), -0.15, 0.15)
         return mix(_shade(g, colour("faf5ea")), stripe, (u + v) * 0.42)
-    base = pick(rng, PAINTS)
+    base = pick(rng, ("d98c6a", "7fa8b8", "e0c070", "9fb890", "efe6d4"))
     return shaded(_shade(g, base), 1 + 0.03 * g.octaves(rng, 2, 3))
 
 
@@ -144,7 +144,7 @@ def wall_wood(side: int, rng: np.random.Generator) -> np.ndarray:
     base = pick(rng, ("c79f6e", "a9805a", "d8bc94", "b0b8b0", "c8d0d4"))
     count = int(rng.integers(6, 11))
     v = np.broadcast_to(((np.arange(side, dtype=np.float32) + 0.5) / side * count)[:, None], (side, side))
-    grain = flat_noise(rng, (side, side), (min(90, side // 2), 4)) - 0.5
+    grain = flat_noise(rng, (side, side), (60, 4)) - 0.5
     pixels = shaded(base, 1 + 0.05 * tones(rng, v) + 0.12 * grain)
     pixels = mix(pixels, base * np.float32(0.7), joints(v, side / count) * 0.7)
     return np.ascontiguousarray(pixels.transpose(1, 0, 2)) if rng.random() < 0.5 else pixels

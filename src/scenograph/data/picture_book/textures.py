@@ -336,10 +336,10 @@ def paint(category: str, side: int, rng: np.random.Generator, light: Light, hori
         return np.clip(sky(side, rng, light, horizon), 0, 1)
     if category in UPRIGHT or category in SCENERY:
         upright = (UPRIGHT.get(category) or SCENERY[category])(side, rng)
-        return np.clip(upright * light.factor(), 0, 1).astype(np.float32)
+        return np.clip(light.on(upright), 0, 1).astype(np.float32)
     outdoors = category in GROUNDS
     plane = Plane.of(side, horizon, 0.09 if outdoors else 0.3)
-    rows = (GROUNDS[category] if outdoors else INDOORS[category])(plane, rng) * light.factor()
+    rows = light.on((GROUNDS[category] if outdoors else INDOORS[category])(plane, rng))
     if outdoors:
         rows = mix(rows, colour(HAZE[light.name]), (0.5 * np.exp(-plane.near * 7))[:, :, None].astype(np.float32))
     pixels = np.zeros((side, side, 3), np.float32)

@@ -123,6 +123,10 @@ def test_a_rendered_set_becomes_a_pack(tmp_path):
     plain = PictureBook(tmp_path / "set", PictureBookOptions(crops=False, sketches=False), tmp_path)
     scene = plain.read("train_000000").scene
     assert all(thing.crop is None and thing.sketch is None for thing in scene.objects)
+    render(tmp_path / "layouts", 2, size=64, pictures=False)
+    write_pack(tmp_path / "unpictured", PictureBook(tmp_path / "layouts", PictureBookOptions(), tmp_path))
+    scene, picture = Pack(tmp_path / "unpictured", "train")[0]
+    assert picture is None and all(thing.crop is None for thing in scene.objects)
     with pytest.raises(UserError, match="holds no rendered scenes; make some with"):
         write_pack(tmp_path / "none", PictureBook(tmp_path, PictureBookOptions(), tmp_path))
 

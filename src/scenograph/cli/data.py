@@ -29,6 +29,7 @@ app = typer.Typer(no_args_is_help=True, help="Render, download and pack data set
 
 RenderFolder = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder to fill.")]
 RenderSeed = Annotated[int, typer.Option("--seed", metavar="SEED", min=0, help="Seed of the data set.")]
+Pictures = Annotated[bool, typer.Option("--pictures/--no-pictures", help="Write pictures, or only scenes and masks.")]
 PackFolder = Annotated[Path, typer.Argument(metavar="PACK", help="Folder of a pack.")]
 Repository = Annotated[str, typer.Argument(metavar="USER/NAME", help="Data set on the Hugging Face Hub.")]
 
@@ -48,9 +49,7 @@ def render_clevr(
     max_objects: Annotated[int, typer.Option("--max-objects", metavar="N", help="Most objects in a scene.")] = 6,
     seed: RenderSeed = 0,
     split: Annotated[str, typer.Option("--split", metavar="NAME", help="Split that the scenes belong to.")] = "train",
-    pictures: Annotated[
-        bool, typer.Option("--pictures/--no-pictures", help="Write pictures, or only scenes and masks.")
-    ] = True,
+    pictures: Pictures = True,
     workers: Workers = None,
 ) -> None:
     """Render CLEVR-style scenes with exact boxes and masks.
@@ -86,6 +85,7 @@ def render_picture_book_scenes(
     split: Annotated[
         str, typer.Option("--split", metavar="NAME", help="train, validation or test; each holds out drawings.")
     ] = "train",
+    pictures: Pictures = True,
     workers: Workers = None,
 ) -> None:
     """Render picture-book scenes composed from drawings.
@@ -96,7 +96,7 @@ def render_picture_book_scenes(
     """
     from scenograph.data.picture_book.render import PictureBookSettings, drawings_in, part_of, render_picture_book
 
-    settings = PictureBookSettings(size, seed, split, world)
+    settings = PictureBookSettings(size, seed, split, world, pictures)
     found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", part)
     if found is None or not 1 <= int(found[1]) <= int(found[2]):
         raise UserError(f"--part {part!r}: expected K/N with K from 1 to N, such as 3/16")

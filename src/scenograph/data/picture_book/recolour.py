@@ -42,10 +42,10 @@ def recoloured(sprite: np.ndarray, colour: str) -> np.ndarray:
     usual_saturation, usual_value = float(np.median(saturation)), float(np.median(value))
 
     (to_hue,), (to_saturation,), (to_value,) = _hsv(np.array([COLOURS[colour]]) / 255.0)
-    # What is usual becomes the colour itself; darker parts keep their ratio to it, lighter ones their way to the end.
-    darker = value <= usual_value
+    # What is usual becomes the colour itself and the rest keeps its ratio to it, but runs evenly up to white at most.
     lit = to_value + (1 - to_value) * (value - usual_value) / max(1 - usual_value, 1e-6)
-    new_value = np.where(darker, to_value * value / max(usual_value, 1e-6), lit)
+    ratio = to_value * value / max(usual_value, 1e-6)
+    new_value = np.where(value > usual_value, np.minimum(lit, ratio), ratio)
     new_saturation = np.minimum(to_saturation * saturation / usual_saturation, min(1.3 * to_saturation, 1.0))
     pixels = made[visible]
     pixels[body, :3] = np.round(255 * _rgb((to_hue + 0.4 * away) % 360, new_saturation, new_value))

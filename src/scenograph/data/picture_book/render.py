@@ -45,6 +45,8 @@ class PictureBookSettings:
     split: str = "train"
     world: str = ""
     """Only this world; all of them if empty."""
+    pictures: bool = True
+    """Off, only scenes and masks are made: all that a layout model learns from."""
 
     def __post_init__(self) -> None:
         if not 32 <= self.size <= 1024:
@@ -115,8 +117,11 @@ def _silhouette(drawing: Drawing) -> str:
     return f"{drawing.set.removesuffix('-flat')}/{drawing.name}"
 
 
-def scene_of(composed: Composed, rng: np.random.Generator) -> Scene:
-    """Regions of the backdrop, then the things far to near, with all that is known, and their relations."""
+def scene_of(composed: Composed, rng: np.random.Generator | None) -> Scene:
+    """Regions of the backdrop, then the things far to near, with all that is known, and their relations.
+
+    ``rng`` decides how things are sketched; without it, they get neither sketches nor crops.
+    """
     regions = _regions(composed)
     things = [_object(thing, rng) for thing in composed.things]
     objects = (*regions, *things)
@@ -154,8 +159,10 @@ def _region_at(composed: Composed, thing: Placed) -> str | None:
     return names[int(labels[row, column])]
 
 
-def _object(thing: Placed, rng: np.random.Generator) -> SceneObject:
+def _object(thing: Placed, rng: np.random.Generator | None) -> SceneObject:
     drawing = thing.drawing
+    if rng is None:
+        return SceneObject(drawing.category, thing.attributes, thing.box, thing.mask)
     hand: Literal["careful", "quick"] = "careful" if rng.random() < 0.5 else "quick"
     return SceneObject(
         drawing.category,
@@ -183,9 +190,10 @@ def _render_one(folder: Path, index: int, settings: PictureBookSettings, source:
         composed = compose(drawings, kept, settings.size, rng, settings.world)
         if composed.things:
             break
-    scene = scene_of(composed, rng)
+    scene = scene_of(composed, rng if settings.pictures else None)
     name = f"{settings.split}_{index:06d}"
-    write_atomically(folder / "images" / f"{name}.png", encode_png(composed.picture))
+    if settings.pictures:
+        write_atomically(folder / "images" / f"{name}.png", encode_png(composed.picture))
     first = len(scene.objects) - len(composed.things)
     record: dict[str, Any] = {
         "world": composed.world,

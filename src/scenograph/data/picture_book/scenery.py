@@ -40,10 +40,10 @@ def clouds(stage: Stage, top: float = 0.03, bottom: float = 0.75, count: int | N
             clear[high:low, left:right] *= 1 - soft
             light = np.clip((foot - y) / (width * 0.6), 0, 1) * 0.6 + np.clip(1 - distance, 0, 1) * 0.5
             part = shade[high:low, left:right]
-            part += (light - part) * soft
+            part += (np.maximum(light, part * 0.8) - part) * soft
     white, grey = {
         "day": ("ffffff", "cfdcea"),
-        "dusk": ("ffe6cc", "c490a0"),
+        "dusk": ("ffe8d2", "d09ca4"),
         "night": ("7c88b4", "3c4878"),
     }[stage.light.name]
     pixels = mix(colour(grey), colour(white), np.clip(shade * 1.5, 0, 1))

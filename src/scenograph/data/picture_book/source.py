@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,10 @@ class PictureBook(Source):
     def _records(self) -> list[Path]:
         return sorted(path for path in (self.root / "scenes").glob("*.json") if SCENE_NAME.fullmatch(path.name))
 
+    @cached_property
+    def _pictured(self) -> bool:
+        return any((self.root / "images").glob("*.png"))
+
     def inputs(self) -> list[Path]:  # noqa: D102
         return sorted(
             path for split in ("train", "validation", "test") if (path := self.root / f"{split}.json").is_file()
@@ -57,9 +62,11 @@ class PictureBook(Source):
         return Plan(Vocabulary(tuple(sorted(categories)), PREDICATES, ATTRIBUTES), splits)
 
     def read(self, item: str) -> Sample:  # noqa: D102
-        picture = self.root / "images" / f"{item}.png"
-        if not picture.is_file():
-            raise Skip("picture is missing or unreadable")
+        picture: Path | None = self.root / "images" / f"{item}.png"
+        if picture is not None and not picture.is_file():
+            if self._pictured:
+                raise Skip("picture is missing or unreadable")
+            picture = None  # rendered without any
         value = _record(self.root / "scenes" / f"{item}.json")["scene"]
         left_out = {
             name for name, kept in (("crop", self.options.crops), ("sketch", self.options.sketches)) if not kept

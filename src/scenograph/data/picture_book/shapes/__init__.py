@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from scenograph.data.picture_book.shapes import animals, boats, buildings, nature, people, street, vehicles
+from scenograph.data.picture_book.shapes import (
+    animals,
+    boats,
+    buildings,
+    home,
+    kitchen,
+    nature,
+    people,
+    street,
+    vehicles,
+)
 from scenograph.data.picture_book.shapes.shape import Shape, shape_svg
 
 __all__ = ["SHAPES", "Shape", "shape_svg"]
 
 SHAPES: dict[str, Shape] = {
-    shape.name: shape for part in (animals, boats, buildings, nature, people, street, vehicles) for shape in part.SHAPES
+    shape.name: shape
+    for part in (animals, boats, buildings, home, kitchen, nature, people, street, vehicles)
+    for shape in part.SHAPES
 }
 """By name."""

@@ -30,6 +30,8 @@ TABLE = Path(__file__).with_name("table.csv")
 OWN = "own"
 SIDE = 256
 """Longer side of a sprite in pixels."""
+LARGEST = 2048
+"""Width to which a canvas is drawn at most, where little of it is visible."""
 FAINT = 8
 """Pixels with at most this alpha (0 to 255) do not count as visible."""
 SPRITES = 128
@@ -159,17 +161,18 @@ class Drawings:
             UserError: None of the packages is there, one cannot be read, or the table is wrong.
         """
         self._icons: dict[str, dict[str, Any]] = {}
-        rows, missing = [], []
-        if folder is not None:
-            packages = _packages(folder)
-            by_set: dict[str, list[Drawing]] = {name: [] for name in packages}
-            for drawing in read_table(table):
-                by_set.get(drawing.set, []).append(drawing)
-            for name, path in packages.items():
-                icons = _read_icons(path, [drawing.name for drawing in by_set[name]])
-                self._icons |= {f"{name}/{icon}": body for icon, body in icons.items()}
-                missing += [drawing.key for drawing in by_set[name] if drawing.name not in icons]
-            rows = [drawing for drawing in read_table(table) if drawing.key in self._icons]
+        rows: list[Drawing] = []
+        missing: list[str] = []
+        packages = _packages(folder) if folder is not None else {}
+        wanted = [drawing for drawing in read_table(table) if drawing.set in packages]
+        for name, path in packages.items():
+            icons = _read_icons(path, [drawing.name for drawing in wanted if drawing.set == name])
+            self._icons |= {f"{name}/{icon}": body for icon, body in icons.items()}
+        for drawing in wanted:
+            if drawing.key in self._icons:
+                rows.append(drawing)
+            else:
+                missing.append(drawing.key)
         rows += [
             Drawing(one.category, OWN, one.name, one.view, one.habitat, one.height, one.mirror, one.recolour, one.foot)
             for one in SHAPES.values()
@@ -254,7 +257,7 @@ def _read_icons(path: Path, names: list[str]) -> dict[str, dict[str, Any]]:
                 turned = {"rotate": (icon["rotate"] + int(part.get("rotate", 0))) % 4}
                 turned |= {flip: icon[flip] != bool(part.get(flip, False)) for flip in ("hFlip", "vFlip")}
                 icon |= {key: value for key, value in part.items() if key in {*common, "body"}} | turned
-            made[name] = icon | {"body": str(icon["body"])}
+            made[name] = icon | {"body": str(icon["body"])} | {side: float(icon[side]) for side in common}
         return made
 
 
@@ -285,7 +288,7 @@ def _fitted(svg: str, key: str) -> np.ndarray:
     # not cropped: resvg breaks down where one cuts through a filter.
     coarse = 96
     y0, y1, x0, x1 = _visible(_rasterise(svg, coarse, key), key)
-    pixels = _rasterise(svg, round(1.05 * SIDE * coarse / max(y1 - y0, x1 - x0)), key)
+    pixels = _rasterise(svg, min(round(1.05 * SIDE * coarse / max(y1 - y0, x1 - x0)), LARGEST), key)
     y0, y1, x0, x1 = _visible(pixels, key)
     pixels = pixels[y0:y1, x0:x1]
     longer = max(pixels.shape[:2])

@@ -87,6 +87,11 @@ class Stage:
         self._layers: list[_Layer] = []
 
     @property
+    def categories(self) -> set[str]:
+        """What has been laid so far."""
+        return {layer.category for layer in self._layers}
+
+    @property
     def near(self) -> np.ndarray:
         """(size, 1) 0 at the horizon and above, 1 at the bottom."""
         return np.clip((self.y - self.horizon) / (1 - self.horizon), 0, 1)

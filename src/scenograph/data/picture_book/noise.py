@@ -160,8 +160,12 @@ class Plane:
         count = int((1 / self.eps - nearest) * away) + 3  # the same at every size
         lattice = rng.random((count, columns), dtype=np.float32) * 2 - 1
         lattice = np.concatenate([lattice, lattice[:, :1]], 1)
+        size = np.minimum(self.across_pixels(across), self.away_pixels(away))
+        fade = np.clip(size * 0.6 - 0.2, 0, 1)
+        first = int((fade[:, 0] == 0).sum())  # the far rows, where nothing is seen
+        row, ease = row[first:], ease[first:]
         rows = lattice[row] * (1 - ease) + lattice[row + 1] * ease
-        u = self.u * np.float32(across) + np.float32(columns * 64)
+        u = self.u[first:] * np.float32(across) + np.float32(columns * 64)
         index = u.astype(np.int32)
         t = u - index
         t *= t * (3 - 2 * t)
@@ -170,9 +174,9 @@ class Plane:
         flat = rows.ravel()
         left = flat.take(index)
         index += 1
-        values = left + (flat.take(index) - left) * t
-        size = np.minimum(self.across_pixels(across), self.away_pixels(away))
-        return values * np.clip(size * 0.6 - 0.2, 0, 1)
+        values = np.zeros(self.u.shape, np.float32)
+        np.multiply(left + (flat.take(index) - left) * t, fade[first:], out=values[first:])
+        return values
 
     def octaves(self, rng: np.random.Generator, across: float, away: float, count: int = 2) -> np.ndarray:
         """Sum of octaves of :meth:`noise`."""

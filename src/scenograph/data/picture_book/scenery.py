@@ -55,27 +55,30 @@ def mountains(stage: Stage, base: float) -> None:
     rng, n = stage.rng, stage.size
     for far in (True, False)[int(rng.random() < 0.5) :]:
         count = int(rng.integers(2, 6))
-        peaks = (np.arange(count) + rng.uniform(0.1, 0.9, count)) / count * 1.2 - 0.1
-        heights = rng.uniform(0.4, 1.0, count) * stage.horizon * (0.5 if far else 0.42)
-        slopes = rng.uniform(0.75, 1.5, (count, 1))
+        peaks = ((np.arange(count) + rng.uniform(0.1, 0.9, count)) / count * 1.2 - 0.1).astype(np.float32)
+        heights = (rng.uniform(0.4, 1.0, count) * stage.horizon * (0.5 if far else 0.42)).astype(np.float32)
+        slopes = rng.uniform(0.75, 1.5, (count, 1)).astype(np.float32)
         x = stage.x[0]
         lines = heights[:, None] - np.abs(x[None] - peaks[:, None]) * slopes
         which = lines.argmax(0)
         crest = lines.max(0) + 0.016 * ridge(rng, n, 9, 4, 0.6)
         top = (base - np.maximum(crest, 0.01)).astype(np.float32)
-        depth = stage.y - top[None]
-        wobble = cloudy(rng, (n, n), (10, 8), 2) - 0.5
+        rows = slice(max(int(top.min() * n) - 1, 0), int(base * n) + 1)
+        y = stage.y[rows]
+        depth = y - top[None]
+        wobble = cloudy(rng, (n, n), (10, 8), 2)[rows] - 0.5
         lit = step(peaks[which][None] - stage.x + wobble * 0.16 + depth * 0.15, -0.008, 0.008)
         stone = pick(rng, ("7f8aa4", "8d8794", "76909c", "927f86"))
         pixels = mix(stone * np.float32(0.8), mix(stone, np.ones(3, np.float32), 0.22), lit)
-        pixels = shaded(pixels, 0.95 + 0.1 * flat_noise(rng, (n, n), (28, 28)))
+        pixels = shaded(pixels, 0.95 + 0.1 * flat_noise(rng, (n, n), (28, 28))[rows])
         if rng.random() < 0.65:
-            line = heights[which] * rng.uniform(0.55, 0.75)
-            cap = step(base - stage.y - line[None] + wobble * 0.14, -0.004, 0.004)
+            line = heights[which] * np.float32(rng.uniform(0.55, 0.75))
+            cap = step(base - y - line[None] + wobble * 0.14, -0.004, 0.004)
             pixels = mix(pixels, mix(colour("c8d4e8"), colour("ffffff"), lit), cap)
-        pixels = stage.light.on(pixels).astype(np.float32)
-        air = (0.35 if far else 0.1) + 0.45 * np.clip(1 - (base - stage.y) / 0.25, 0, 1)
-        stage.add("mountain", stage.below(top), mix(pixels, haze(stage), np.broadcast_to(air, (n, n))))
+        air = (0.35 if far else 0.1) + 0.45 * np.clip(1 - (base - y) / 0.25, 0, 1)
+        canvas = np.zeros((n, n, 3), np.float32)
+        canvas[rows] = mix(stage.light.on(pixels).astype(np.float32), haze(stage), air)
+        stage.add("mountain", np.minimum(stage.below(top), 1 - stage.below(base)), canvas)
 
 
 def hills(
@@ -90,12 +93,15 @@ def hills(
         height = stage.horizon * (0.06 + 0.2 * far)
         wave = ridge(rng, n, int(rng.integers(2, 5)), 2, 0.3)
         top = (base - height * (1 + 0.6 * wave)).astype(np.float32)
-        depth = np.clip((stage.y - top[None]) / 0.16, 0, 1)
-        patches = flat_noise(rng, (n, n), (14, 6))
+        rows = slice(max(int(top.min() * n) - 1, 0), min(int(base * n) + 1, n))
+        depth = np.clip((stage.y[rows] - top[None]) / 0.16, 0, 1)
+        patches = flat_noise(rng, (n, n), (14, 6))[rows]
         pixels = mix(tone * np.float32(1.08), tone * np.float32(0.86), np.clip(depth * 0.8 + patches * 0.4 - 0.1, 0, 1))
         pixels = mix(stage.light.on(pixels).astype(np.float32), haze(stage), 0.12 + 0.55 * far)
         pixels = mix(pixels, haze(stage), (0.3 * depth * far).astype(np.float32))
-        stage.add("hill", stage.below(np.minimum(top, base - 0.012)), np.clip(pixels, 0, 1))
+        canvas = np.zeros((n, n, 3), np.float32)
+        np.clip(pixels, 0, 1, out=canvas[rows])
+        stage.add("hill", np.minimum(stage.below(np.minimum(top, base - 0.012)), 1 - stage.below(base)), canvas)
 
 
 def trees(

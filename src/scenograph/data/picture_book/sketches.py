@@ -95,13 +95,12 @@ def _loops(mask: np.ndarray) -> list[np.ndarray]:
     sides = padded[:, 1:] & ~padded[:, :-1], padded[:, :-1] & ~padded[:, 1:]
     starts, ends = [], []
     for edges, ahead in zip(falls, (1, -1), strict=True):  # top edges to the right, bottom edges to the left
-        y, x = np.nonzero(edges[:, 1:-1])
-        left = y * row + x
+        at = np.flatnonzero(edges[:, 1:-1])
+        left = at + at // width
         starts.append(left if ahead == 1 else left + 1)
         ends.append(left + 1 if ahead == 1 else left)
     for edges, ahead in zip(sides, (-1, 1), strict=True):  # left edges upwards, right edges downwards
-        y, x = np.nonzero(edges[1:-1])
-        top = y * row + x
+        top = np.flatnonzero(edges[1:-1])
         starts.append(top + row if ahead == -1 else top)
         ends.append(top if ahead == -1 else top + row)
     for start, end in zip(np.concatenate(starts).tolist(), np.concatenate(ends).tolist(), strict=True):
@@ -194,7 +193,8 @@ def _inner_lines(small: np.ndarray, solid: np.ndarray, loops: list[np.ndarray], 
             if len(loop) >= shortest:
                 at = loop.astype(int)
                 strong = contrast[at[:, 1], at[:, 0]]
-                for run in _runs(loop, _free(taken, loop) & (strong > LEAST_CONTRAST)):
+                free = _free(taken, loop) & (strong > LEAST_CONTRAST)
+                for run in _runs(loop, free) if free.sum() >= shortest else ():
                     if len(run) >= shortest:
                         found.append((float(strong.mean()) * len(run) ** 0.8, run))
     found.sort(key=lambda item: -item[0])

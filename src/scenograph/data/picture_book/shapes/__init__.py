@@ -17,9 +17,6 @@ from scenograph.data.picture_book.shapes.shape import Shape, shape_svg
 
 __all__ = ["SHAPES", "Shape", "shape_svg"]
 
-SHAPES: dict[str, Shape] = {
-    shape.name: shape
-    for part in (animals, boats, buildings, home, kitchen, nature, people, street, vehicles)
-    for shape in part.SHAPES
-}
+PARTS = (animals, nature, people, buildings, vehicles, boats, street, home, kitchen, tableware, food)
+SHAPES: dict[str, Shape] = {shape.name: shape for part in PARTS for shape in part.SHAPES}
 """By name."""

@@ -71,7 +71,7 @@ def traffic_light(rng: np.random.Generator, colour: str | None) -> str:
 
 
 def stop_sign(rng: np.random.Generator, colour: str | None) -> str:
-    """An octagon with a bar."""
+    """An octagon with a bar in four pieces, where the letters are."""
     pen = Pen()
     red, pole = tone(rng, None, ("#d2322d", "#c62f2f", "#dc3b33")), some(rng, 60, 130)
 
@@ -86,7 +86,8 @@ def stop_sign(rng: np.random.Generator, colour: str | None) -> str:
     pen.solid(rect(122, 120, 13, 36 + pole, 2), one(rng, (STEEL, "#c9ced6", "#8a6240")), (-4, 0), 0.75)
     pen.fill(octagon(76), "#fbfaf6", soft=3)
     pen.solid(octagon(68), red, (-4, -5), 0.86)
-    pen.fill(rect(76, 66, 104, 28, 3), "#fbfaf6")
+    for k in range(4):
+        pen.fill(rect(75 + k * 28, 62, 22, 36, 6), "#fbfaf6")
     return pen.body()
 
 

@@ -6,11 +6,13 @@ from scenograph.data.picture_book.shapes import (
     animals,
     boats,
     buildings,
+    food,
     home,
     kitchen,
     nature,
     people,
     street,
+    tableware,
     vehicles,
 )
 from scenograph.data.picture_book.shapes.shape import Shape, shape_svg

@@ -82,7 +82,7 @@ def _pond(stage: Stage) -> None:
     angle = np.arctan2((stage.y - at_y) / tall, (stage.x - at_x) / wide)
     rim = 1 + 0.07 * np.sin(2 * angle + rng.uniform(0, 6)) + 0.05 * np.sin(3 * angle + rng.uniform(0, 6))
     distance = (rim - np.sqrt(((stage.x - at_x) / wide) ** 2 + ((stage.y - at_y) / tall) ** 2)) * tall
-    stage.touch(stage.inside(distance + 0.012), pick(rng, ("a8946a", "8f9a5c")))
+    stage.touch(stage.inside(distance + 0.007), pick(rng, ("a8946a", "8f9a5c")))
     stage.add("water-other", stage.inside(distance), _paint(stage, "water-other"))
 
 
@@ -128,7 +128,7 @@ def forest(side: int, rng: np.random.Generator) -> Backdrop:
     _ground(stage, *(("grass", "grass"), ("grass", "moss"), ("dirt", "dirt"))[int(rng.integers(3))])
     if rng.random() < 0.4:
         middle, half = _winding(stage, 0.14, 0.12)
-        if "dirt" not in [layer.category for layer in stage._layers]:
+        if "dirt" not in stage.categories:
             stage.add("dirt", stage.strip(middle, half), _paint(stage, "dirt"))
     return stage.finish()
 

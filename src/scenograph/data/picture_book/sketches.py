@@ -95,8 +95,8 @@ def _loops(mask: np.ndarray) -> list[np.ndarray]:
     sides = padded[:, 1:] & ~padded[:, :-1], padded[:, :-1] & ~padded[:, 1:]
     starts, ends = [], []
     for edges, ahead in zip(falls, (1, -1), strict=True):  # top edges to the right, bottom edges to the left
-        at = np.flatnonzero(edges[:, 1:-1])
-        left = at + at // width
+        left = np.flatnonzero(edges[:, 1:-1])
+        left = left + left // width
         starts.append(left if ahead == 1 else left + 1)
         ends.append(left + 1 if ahead == 1 else left)
     for edges, ahead in zip(sides, (-1, 1), strict=True):  # left edges upwards, right edges downwards

@@ -77,13 +77,24 @@ def living_room(side: int, rng: np.random.Generator) -> Backdrop:
         side, rng, walls, ("floor-wood", "floor-wood", "carpet", "floor-marble", "floor-tile"), 0.55, 0.64
     )
     _skirting(stage, line)
+    if rng.random() < 0.25:
+        _ceiling(stage)
     if rng.random() < 0.75:
         _rug(stage, line)
     if rng.random() < 0.5:
         left, wide = float(rng.uniform(0.08, 0.6)), float(rng.uniform(0.22, 0.3))
-        top = float(rng.uniform(0.08, 0.13))
+        top = float(rng.uniform(0.13, 0.17))
         _window(stage, left, top, left + wide, top + wide * float(rng.uniform(0.85, 1.05)), bool(rng.random() < 0.6))
     return stage.finish()
+
+
+def _ceiling(stage: Stage) -> None:
+    """A strip of the ceiling with a moulding under it."""
+    edge = float(stage.rng.uniform(0.05, 0.08))
+    name = "ceiling-other" if stage.rng.random() < 0.7 else "ceiling-tile"
+    stage.add(name, stage.rectangle(-1, -1, 2, edge), paint(name, stage.size, stage.rng, stage.light, 0.0))
+    stage.touch_layer(0, stage.rectangle(-1, edge, 2, edge + 0.016), colour("fbf8f0"))
+    stage.touch_layer(0, stage.rectangle(-1, edge + 0.016, 2, edge + 0.021), colour("a89c90"))
 
 
 def _rug(stage: Stage, line: float) -> None:

@@ -24,7 +24,19 @@ HABITATS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("sea", "river", "water-other"), ("water",)),
     **dict.fromkeys(("table", "counter", "desk-stuff"), ("table",)),
     **dict.fromkeys(
-        ("grass", "dirt", "sand", "pavement", "platform", "gravel", "mud", "rock", "ground-other", "playingfield"),
+        (
+            "grass",
+            "dirt",
+            "sand",
+            "pavement",
+            "platform",
+            "gravel",
+            "mud",
+            "moss",
+            "rock",
+            "ground-other",
+            "playingfield",
+        ),
         ("ground",),
     ),
 }

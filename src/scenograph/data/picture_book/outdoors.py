@@ -111,6 +111,9 @@ def farm(side: int, rng: np.random.Generator) -> Backdrop:
         slope, turn = rng.uniform(0.5, 1.1), float(rng.choice([-1, 1]))
         beside = stage.inside((turn * (stage.x - rng.uniform(0.42, 0.58)) - stage.near * slope * 0.35) * 0.9)
         stage.add("dirt", beside * stage.below(stage.horizon), _paint(stage, "furrows"))
+    if rng.random() < 0.15:
+        edge = _edge(stage, float(rng.uniform(0.8, 0.9)), 0.02)
+        stage.add("mud", stage.below(edge), _paint(stage, "mud"))
     if rng.random() < 0.55:
         fence(stage, foot, span * float(rng.uniform(0.13, 0.18)))
     return stage.finish()
@@ -125,7 +128,7 @@ def forest(side: int, rng: np.random.Generator) -> Backdrop:
     trees(stage, base, stage.horizon * float(rng.uniform(0.4, 0.6)), "tree", pointed=pointed, air=0.3)
     if rng.random() < 0.6:
         trees(stage, base, stage.horizon * 0.16, "bush", air=0.08)
-    _ground(stage, *(("grass", "grass"), ("grass", "moss"), ("dirt", "dirt"))[int(rng.integers(3))])
+    _ground(stage, *(("grass", "grass"), ("moss", "moss"), ("dirt", "dirt"))[int(rng.integers(3))])
     if rng.random() < 0.4:
         middle, half = _winding(stage, 0.14, 0.12)
         if "dirt" not in stage.categories:

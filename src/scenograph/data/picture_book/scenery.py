@@ -219,7 +219,7 @@ def fence(stage: Stage, foot: float, height: float) -> None:
     gap, half = height * rng.uniform(0.9, 1.3), height * 0.075
     cells = (stage.x / gap + rng.random()) % 1 - 0.5
     posts = stage.inside(half - np.abs(cells) * gap) * stage.inside(np.minimum(stage.y - foot + height, foot - stage.y))
-    rails = [stage.rectangle(-1, foot - height * at - half * 1.6, 2, foot - height * at) for at in (0.3, 0.68)]
+    rails = [stage.rectangle(-1, foot - height * at - half * 2.2, 2, foot - height * at) for at in (0.3, 0.68)]
     coverage = np.maximum(posts, np.maximum(*rails))
     grain = 0.92 + 0.12 * flat_noise(rng, (stage.size, stage.size), (40, 8))
     pixels = shaded(stage.light.on(wood), grain)

@@ -325,6 +325,9 @@ SCENERY: dict[str, Callable[[int, np.random.Generator], np.ndarray]] = {
     "fog": fog,
 }
 
+TEXTURES = ("sky-other", *GROUNDS, *SCENERY, *INDOORS, *UPRIGHT)
+"""Everything that :func:`paint` makes."""
+
 
 def paint(category: str, side: int, rng: np.random.Generator, light: Light, horizon: float) -> np.ndarray:
     """A texture in its light: (side, side, 3) float32 in [0, 1]. Level ones fill what is below the horizon.

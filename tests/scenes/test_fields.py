@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
+import struct
+import zlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from scenograph.data.pack import Pack, row_to_scene, verify_pack, write_pack
 from scenograph.data.source import Sample, Samples
 from scenograph.errors import UserError
 from scenograph.scenes.batch import SceneBatch, collate, encode_scene
 from scenograph.scenes.fields import FIELDS, Sizes
+from scenograph.scenes.png import decode_png
 from scenograph.scenes.scene import Scene, SceneObject, cut, mirror, parse_scenes, scenes_to_json, view
 from scenograph.scenes.sketch import Sketch
 from scenograph.scenes.vocabulary import Vocabulary
@@ -131,3 +136,36 @@ def test_damaged_crops_in_packs_are_named(tmp_path):
     row["crops"] = [row["crops"][0][:30]]
     with pytest.raises(UserError, match="crop: not a readable PNG"):
         row_to_scene(row)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ('"box": [0, 0, 1, 1' + "0" * 400 + "]", "objects[0].box: holds a number of more than 300 digits"),
+        (
+            '"sketch": {"strokes": [[[0, 1' + "0" * 400 + "], [0, 1]]]}",
+            "is no coordinate; those in the box go from 0 to 1",
+        ),
+        ('"sketch": {"strokes": [[[0, 1e300], [0, 1]]]}', "strokes[0]: 1e+300 is no coordinate"),
+        ('"seed": 1' + "0" * 5000, "not valid JSON"),
+        ('"box": [0, 0, 1, 1], "mask": {"size": [2, 2], "counts": [-1, 5]}', "run length -1 is negative"),
+        ('"box": [0, 0, 1, 1], "mask": {"size": [5000, 5000], "counts": [25000000]}', "sides go from 1 to 4096"),
+    ],
+)
+def test_numbers_out_of_all_bounds_are_named(fields, message):
+    with pytest.raises(UserError) as caught:
+        parse_scenes('{"objects": [{"category": "cat", ' + fields + "}]}")
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_damaged_and_deep_pngs():
+    ramp = (np.arange(12, dtype=np.uint16).reshape(3, 4) * 5000).astype(np.uint16)
+    stream = io.BytesIO()
+    Image.fromarray(ramp).save(stream, "PNG")
+    deep = stream.getvalue()
+    assert np.abs(decode_png(deep, "L", "sketch").astype(int) - (ramp / 257).round()).max() <= 1
+    assert decode_png(deep, "RGBA", "crop")[..., 3].min() == 255
+    header = deep[:8] + struct.pack(">I", 4) + b"IHDR" + deep[16:20]  # too short to hold a size
+    torn = header + struct.pack(">I", zlib.crc32(header[12:])) + deep[33:]
+    with pytest.raises(UserError, match="crop: not a readable PNG"):
+        decode_png(torn, "RGBA", "crop")

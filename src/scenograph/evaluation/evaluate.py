@@ -78,6 +78,8 @@ def evaluate(
     Raises:
         UserError: For data, models and networks that the protocol cannot be measured with.
     """
+    if (Path(out) / "pack.json").exists():
+        raise UserError(f"{out} is a pack; choose another --out")
     layouts, names = Layouts(Path(pack), protocol), names or {}
     curves = {} if training_run is None else training_curves(training_run)
     if isinstance(subject, str | Path):
@@ -85,6 +87,8 @@ def evaluate(
     elif isinstance(subject, Pipeline):
         check_scenes(layouts, subject.renderer, subject.layout)
         measured = pipeline_subject(subject, protocol, names, steps)
+    elif not isinstance(subject, LayoutModel):
+        raise UserError(f"cannot measure a {type(subject).__name__}: give a Pipeline, a layout model or a folder")
     else:
         check_scenes(layouts, None, subject)
         measured = layout_subject(subject, protocol, names.get("layout") or subject.name, precision)

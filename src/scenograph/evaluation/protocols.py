@@ -204,7 +204,7 @@ EXPLANATIONS = {
     "splits": "other pictures are compared with",
     "layouts": "FID falls with the number of pictures",
     "repeats": "FID falls with the number of pictures, and the same layouts count several times",
-    "given": "a model that is given boxes or masks has less to decide",
+    "given": "a model that is told boxes or masks has less to decide",
     "relations": "other graphs are asked for",
     **REASONS,
     "rounding": "bytes differ by one",

@@ -101,6 +101,8 @@ class Evaluation:
         kinds = {name: metric_class(name) for name in self.protocol.metrics}
         reasons = {name: kind.why_inapplicable(layouts, subject) for name, kind in kinds.items()}
         self.left_out = {name: reason for name, reason in reasons.items() if reason}
+        if not kinds:
+            raise UserError(f"protocol {self.protocol.name}: no metric to measure; name some with --metrics")
         if len(self.left_out) == len(kinds):
             raise UserError("; ".join(f"cannot measure {name}: {why}" for name, why in self.left_out.items()))
         measured = sorted(kinds.keys() - self.left_out.keys(), key=lambda name: (kinds[name].order, name))

@@ -142,8 +142,8 @@ def read_record(path: Path) -> str | None:
         with Image.open(path) as picture:
             picture.load()
             text = picture.info.get(METADATA)
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise unreadable(path, error, "not a picture") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise unreadable(path, error, "not a picture, or cut short") from error
     return text if isinstance(text, str) else None
 
 

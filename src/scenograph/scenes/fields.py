@@ -377,7 +377,12 @@ def parse_box(value: object, where: str) -> Box:
     numbers = value if isinstance(value, list | tuple) else []
     if len(numbers) != 4 or not all(isinstance(n, int | float) and not isinstance(n, bool) for n in numbers):
         raise UserError(f"{where}: expected [x0, y0, x1, y1], found {shortened(value)}")
-    x0, y0, x1, y1 = (float(number) for number in numbers)
+    try:
+        x0, y0, x1, y1 = (float(number) for number in numbers)
+    except OverflowError:
+        raise UserError(
+            f"{where}: holds a number of more than 300 digits; coordinates are fractions from 0 to 1"
+        ) from None
     shown = f"[{x0:g}, {y0:g}, {x1:g}, {y1:g}]"
     if not all(math.isfinite(number) for number in (x0, y0, x1, y1)):
         raise UserError(f"{where}: {shown} holds a number that is not finite")

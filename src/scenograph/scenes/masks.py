@@ -30,8 +30,11 @@ def decode_mask(value: object, where: str = "mask") -> np.ndarray:
         expected = "{'size': [height, width], 'counts': [run lengths]}"
         raise UserError(f"{where}: expected {expected}, found {shortened(value)}")
     height, width = size
-    fits = 0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE
-    if not fits or min(counts, default=0) < 0 or sum(counts) != height * width:
+    if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
+        raise UserError(f"{where}: {height} x {width} pixels; sides go from 1 to {MAX_SIDE}")
+    if min(counts, default=0) < 0:
+        raise UserError(f"{where}: run length {min(counts)} is negative")
+    if sum(counts) != height * width:
         raise UserError(f"{where}: run lengths sum to {sum(counts)}, not {height} x {width} = {height * width}")
     values = np.arange(len(counts)) % 2 == 1
     return np.repeat(values, counts).reshape((height, width), order="F")

@@ -25,11 +25,15 @@ def encode_png(pixels: np.ndarray) -> bytes:
 def decode_png(content: bytes, mode: Literal["L", "RGBA"], where: str) -> np.ndarray:
     """A PNG as (H, W) or (H, W, 4) uint8. Raises ``UserError``, which begins with ``where``, if it is none, or huge."""
     try:
-        image = Image.open(io.BytesIO(content))
+        image: Image.Image = Image.open(io.BytesIO(content))
         if image.width * image.height > MAX_SIDE * MAX_SIDE:
             raise UserError(f"{where}: {image.width} x {image.height} pixels are more than an object needs")
+        if image.mode.startswith("I"):  # 16 bits, which Pillow would cut off instead of scaling
+            image = Image.fromarray((np.asarray(image, dtype=np.float64) / 257).round().astype(np.uint8))
         return np.asarray(image.convert(mode))
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except UserError:
+        raise
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"{where}: not a readable PNG") from error
 
 

@@ -125,7 +125,7 @@ def parse_scenes(text: str, where: str = "scene") -> list[Scene]:
     """Scenes from JSON text: one scene or a list of them."""
     try:
         value = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also for a number of thousands of digits
         raise UserError(f"{where}: not valid JSON: {error}") from error
     if isinstance(value, list):
         if not value:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +10,12 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from scenograph.errors import UserError
+from scenograph.errors import UserError, shortened
 from scenograph.scenes.png import decode_png, encode_png, png_from_text, png_to_text
 
 MAX_POINTS = 100_000
+FARTHEST = 10
+"""Strokes may leave their box, but no farther than this many of its sides."""
 SUPERSAMPLING = 4
 """Lines are drawn this many times larger and averaged down, which makes their edges smooth."""
 
@@ -106,6 +107,6 @@ def _parse_stroke(value: object, where: str) -> np.ndarray:
         raise UserError(f"{where}: expected [[x, ...], [y, ...]], two lists of one length")
     for axis in value:
         for number in axis:
-            if not isinstance(number, int | float) or isinstance(number, bool) or not math.isfinite(number):
-                raise UserError(f"{where}: {number!r} is not a finite number")
+            if not isinstance(number, int | float) or isinstance(number, bool) or not -FARTHEST <= number <= FARTHEST:
+                raise UserError(f"{where}: {shortened(number)} is no coordinate; those in the box go from 0 to 1")
     return np.array(value, dtype=np.float32).T

@@ -40,6 +40,8 @@ from scenograph.scenes.vocabulary import Vocabulary
 DEFAULT_LAYOUT = "mise-layout-rendered"
 DEFAULT_IMAGE = "mise-rendered-64"
 DEFAULT_CLASSIFIER = "object-classifier-rendered"
+COLLAGE = "collage"
+"""The name of the renderer that composes pictures from drawings."""
 
 log = logging.getLogger(__name__)
 
@@ -150,6 +152,12 @@ class Pipeline:
             placer = AutoModel.from_pretrained(layout) if layout is not None else None
             if placer is None and not isinstance(drawer, LayoutModel):
                 placer = AutoModel.from_pretrained(DEFAULT_LAYOUT)
+        elif image == COLLAGE:
+            from scenograph.pipelines.renderers.collage import CollageRenderer  # reads its drawings
+
+            collage, placer = CollageRenderer(), AutoModel.from_pretrained(layout) if layout is not None else None
+            placed = None if placer is None else placer.to(where)
+            return Pipeline(collage, placed, names={"layout": _text(layout), "image": COLLAGE})
         else:
             drawer = AutoModel.from_pretrained(image or DEFAULT_IMAGE)
             placer = AutoModel.from_pretrained(layout or DEFAULT_LAYOUT)
@@ -158,7 +166,7 @@ class Pipeline:
             drawer.to(where),
             None if placer is None else placer.to(where),
             precision,
-            {role: None if name is None else str(name) for role, name in names.items()},
+            {role: _text(name) for role, name in names.items()},
         )
 
     @property
@@ -210,7 +218,7 @@ class Pipeline:
             raise UserError("nothing to draw: give at least one scene and one seed")
         chosen = self.options.changed(**options)
         complete, names = list(scenes), self.renderer.vocabulary
-        if names is not None:
+        if names is not None and self.renderer.completes_attributes:
             complete = [complete_attributes(s, names, seed) for s, seed in zip(scenes, seeds, strict=True)]
         if self.layout is not None:
             complete = place_objects(self.layout, complete, seeds, chosen.refine, chosen.candidates)
@@ -259,3 +267,7 @@ class Pipeline:
         if self.layout is None and not self.renderer.places and any(map(is_open, result)):
             raise UserError(f"{self.renderer.name} needs a box for every object; give boxes, or a layout model")
         return result
+
+
+def _text(name: str | Path | None) -> str | None:
+    return None if name is None else str(name)

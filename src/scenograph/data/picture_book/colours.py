@@ -16,3 +16,21 @@ COLOURS: dict[str, tuple[int, int, int]] = {
     "gray": (143, 147, 152),
 }
 """sRGB, 0 to 255."""
+
+_COATS = ("brown", "black", "white", "gray")
+NATURAL: dict[str, tuple[str, ...]] = {
+    "sheep": ("white", "black", "brown"),
+    "cow": ("brown", "black", "white"),
+    "horse": _COATS,
+    "dog": _COATS,
+    "cat": (*_COATS, "orange"),
+    "bear": ("brown", "black", "white"),
+    "bird": ("red", "yellow", "green", "blue", "brown", "black", "white", "gray"),
+    "tree": ("green", "orange", "yellow", "red"),
+    "clouds": ("white", "gray"),
+    "apple": ("red", "green", "yellow"),
+    "dining table": ("brown", "white", "gray"),
+    "knife": ("gray", "black", "brown"),
+    "wine glass": ("red", "white", "yellow"),
+}
+"""The colours that things of a category come in; others come in all of them."""

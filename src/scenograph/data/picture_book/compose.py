@@ -9,7 +9,7 @@ from PIL import Image
 
 from scenograph.data.picture_book.backdrops import WORLDS as BACKDROPS
 from scenograph.data.picture_book.backdrops import Backdrop, Light
-from scenograph.data.picture_book.colours import COLOURS
+from scenograph.data.picture_book.colours import COLOURS, NATURAL
 from scenograph.data.picture_book.drawings import Drawing, Drawings
 from scenograph.data.picture_book.worlds import WORLDS, World
 from scenograph.scenes.fields import Box
@@ -25,6 +25,8 @@ OPAQUE = 0.5
 """Alpha from which a pixel belongs to a thing."""
 LARGE, SMALL = 0.38, 0.16
 """Longer sides from which and up to which a thing is called large or small."""
+COLOURED = 0.6
+"""Share of the things that may have any colour of which the colour is chosen, and told."""
 VARIANTS = 64
 """Different renderings of each parametric drawing."""
 
@@ -90,7 +92,7 @@ def compose(drawings: Drawings, kept: frozenset[str], side: int, rng: np.random.
     backdrop, kind = BACKDROPS[name](side, rng), WORLDS[name]
     rows: dict[str, list[Drawing]] = {}
     for drawing in drawings.rows:
-        if drawing.key in kept and drawing.category in kind.things:
+        if drawing.key in kept and drawing.category in kind.things and drawing.name not in kind.without:
             rows.setdefault(drawing.category, []).append(drawing)
     eye = float(rng.uniform(*kind.eye))
     candidates: list[_Candidate] = []
@@ -129,7 +131,8 @@ def _place(
     ground = _ground(backdrop, drawing)
     if ground is None:
         return None
-    colour = str(rng.choice(list(COLOURS))) if drawing.recolour and rng.random() < 0.6 else None
+    colours = NATURAL.get(drawing.category, tuple(COLOURS))
+    colour = str(rng.choice(colours)) if drawing.recolour and rng.random() < COLOURED else None
     sprite = drawings.sprite(drawing, int(rng.integers(VARIANTS)), colour)
     if drawing.mirror and rng.random() < 0.5:
         sprite = sprite[:, ::-1]

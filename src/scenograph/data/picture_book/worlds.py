@@ -21,6 +21,8 @@ class World(BaseModel):
     """Fewest and most things."""
     eye: tuple[float, float]
     """Height of the camera in metres, lowest and highest: from higher up, things look smaller."""
+    without: tuple[str, ...] = ()
+    """Names of drawings that do not belong here, such as palms in the snow."""
 
 
 def _read() -> dict[str, World]:

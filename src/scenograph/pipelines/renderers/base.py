@@ -36,6 +36,8 @@ class Renderer(ABC):
     device: torch.device
     places: bool
     """Whether it chooses boxes for objects that have none."""
+    completes_attributes: bool = True
+    """Whether every object wants an attribute of every group; if not, those left open stay open."""
 
     @property
     @abstractmethod

@@ -1,0 +1,91 @@
+"""A collage shows every object of a layout where it is, without any installation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from scenograph.data.picture_book.atlas import Atlas, write_atlas
+from scenograph.data.picture_book.drawings import Drawings
+from scenograph.errors import UserError
+from scenograph.pipelines import Pipeline
+from scenograph.pipelines.renderers.collage import CollageRenderer
+from scenograph.scenes.scene import Scene, SceneObject
+
+SHEEP = Scene(
+    (
+        SceneObject("sky-other", box=(0.0, 0.0, 1.0, 0.5)),
+        SceneObject("grass", box=(0.0, 0.45, 1.0, 1.0)),
+        SceneObject("sheep", box=(0.1, 0.6, 0.4, 0.85)),
+        SceneObject("boat", ("red",), box=(0.6, 0.5, 0.9, 0.8)),
+    )
+)
+
+
+@pytest.fixture(scope="module")
+def pipe():
+    return Pipeline.from_pretrained(image="collage")
+
+
+def pixels(pipe, scene, seed=0, **options):
+    return np.asarray(pipe(scene, seeds=[seed], **options).images[0]).astype(int)
+
+
+def test_objects_are_where_their_boxes_are(pipe):
+    whole = pixels(pipe, SHEEP, size=128)
+    without = pixels(pipe, Scene(SHEEP.objects[:2] + SHEEP.objects[3:]), size=128)
+    changed = np.argwhere(np.abs(whole - without).sum(axis=2) > 0)
+    low, high = changed.min(axis=0) / 128, (changed.max(axis=0) + 1) / 128
+    assert (low >= (0.59, 0.09)).all() and (high <= (0.86, 0.41)).all()
+    assert high[0] == pytest.approx(0.85, abs=0.02)  # it stands on the lower edge of its box
+    sky, grass = whole[:40].mean(axis=(0, 1)), whole[70:76].mean(axis=(0, 1))
+    assert sky[2] > sky[0] and grass[1] > grass[2]
+
+
+def test_attributes_colour_what_is_asked_for(pipe):
+    boat = pixels(pipe, SHEEP, size=128)[64:102, 77:115]
+    other = Scene((*SHEEP.objects[:3], SceneObject("boat", ("blue",), SHEEP.objects[3].box)))
+    blue = pixels(pipe, other, size=128)[64:102, 77:115]
+    moved = np.abs(boat - blue).sum(axis=2) > 60
+    assert moved.mean() > 0.05
+    assert boat[moved][:, 0].mean() > blue[moved][:, 0].mean() and boat[moved][:, 2].mean() < blue[moved][:, 2].mean()
+
+
+def test_a_collage_is_made_again(pipe):
+    first = pixels(pipe, SHEEP, 3)
+    assert first.shape == (256, 256, 3) and np.array_equal(first, pixels(pipe, SHEEP, 3))
+    assert any(not np.array_equal(first, pixels(pipe, SHEEP, seed)) for seed in range(4, 8))
+    both = pipe([SHEEP, SHEEP], seeds=[3])
+    assert np.array_equal(np.asarray(both.images[1]), first)
+    assert pipe.renderer.device == torch.device("cpu") and len(pipe.renderer.digest) == 64
+
+
+def test_what_a_collage_cannot_do_is_said(pipe):
+    with pytest.raises(UserError, match="unknown category 'shep' .did you mean 'sheep'"):
+        pipe({"objects": [{"category": "shep", "box": [0, 0, 1, 1]}]})
+    with pytest.raises(UserError, match="collage needs a box for every object"):
+        pipe({"objects": ["sheep"]})
+
+
+def test_every_category_of_the_atlas_can_be_shown():
+    renderer = CollageRenderer()
+    names = renderer.vocabulary.categories
+    assert len(names) >= 120 and {"sheep", "sky-other", "grass", "tree", "sea", "boat", "person"} <= set(names)
+    assert all(entry.origin.count(", ") >= 2 for entries in renderer.atlas.entries.values() for entry in entries)
+    pipe = Pipeline(renderer)
+    scenes = [Scene((SceneObject(name, box=(0.2, 0.2, 0.8, 0.8)),)) for name in names]
+    pictures = pipe(scenes, size=32).images
+    assert all(np.asarray(picture).std() > 2 for picture in pictures)
+
+
+def test_an_atlas_is_made_again_byte_for_byte(tmp_path):
+    pytest.importorskip("resvg_py")
+    drawings = Drawings(None)
+    drawings.rows = tuple(row for row in drawings.rows if row.category in ("sheep", "tree"))
+    assert write_atlas(drawings, tmp_path / "a.zip") == write_atlas(drawings, tmp_path / "b.zip") > 4
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+    assert set(Atlas(tmp_path / "a.zip").entries) == {"sheep", "tree"}
+    (tmp_path / "c.zip").write_bytes((tmp_path / "a.zip").read_bytes()[:-30])
+    with pytest.raises(UserError, match="not an atlas of drawings, or cut short"):
+        Atlas(tmp_path / "c.zip")

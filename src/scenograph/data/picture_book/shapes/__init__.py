@@ -11,14 +11,16 @@ from scenograph.data.picture_book.shapes import (
     kitchen,
     nature,
     people,
+    room,
     street,
     tableware,
     vehicles,
+    wild,
 )
 from scenograph.data.picture_book.shapes.shape import Shape, shape_svg
 
 __all__ = ["SHAPES", "Shape", "shape_svg"]
 
-PARTS = (animals, nature, people, buildings, vehicles, boats, street, home, kitchen, tableware, food)
+PARTS = (animals, wild, nature, people, buildings, vehicles, boats, street, home, room, kitchen, tableware, food)
 SHAPES: dict[str, Shape] = {shape.name: shape for part in PARTS for shape in part.SHAPES}
 """By name."""

@@ -22,6 +22,11 @@ from scenograph.data.picture_book.shapes.vehicles import GLASS, PAINTS
 WOOD = ("#a8703f", "#8f5a34", "#c08a52")
 
 
+def sail_of(x: float, top: float, x1: float, y1: float, x2: float, y2: float, end: float) -> str:
+    """Path data of a sail: a curve from its top over two handles to its end, and back along the mast."""
+    return f"M{x:.1f} {top:.1f}C{x1:.1f} {y1:.1f} {x2:.1f} {y2:.1f} {end:.1f} 176L{x:.1f} 176Z"
+
+
 def sail_boat(rng: np.random.Generator, colour: str | None) -> str:
     """A boat with one or two sails."""
     pen = Pen()
@@ -29,13 +34,13 @@ def sail_boat(rng: np.random.Generator, colour: str | None) -> str:
     hull = tone(rng, None, (*WOOD, "#2f5f9f", "#c8372f", "#f1efe8"))
     mast, top = some(rng, 118, 132), some(rng, 6, 30)
     pen.stroke("#7a5234", 7, (mast, top), (mast, 200), curved=False)
-    main = f"M{mast + 6:.1f} {top + 8:.1f}C{mast + 50:.1f} {top + 50:.1f} {mast + 86:.1f} 130 {mast + 92:.1f} 176L{mast + 6:.1f} 176Z"
+    main = sail_of(mast + 6, top + 8, mast + 50, top + 50, mast + 86, 130, mast + 92)
     pen.solid(main, sail, (-7, -4), 0.86)
     with pen.within(main):
         for y in (70, 118) if chance(rng) else ():
             pen.fill(rect(0, y, 256, 14), shade(sail, 0.72) if colour != "white" else "#e8503f")
     if chance(rng, 0.75):
-        jib = f"M{mast - 6:.1f} {top + 26:.1f}C{mast - 26:.1f} {top + 80:.1f} {mast - 56:.1f} 150 {mast - 82:.1f} 176L{mast - 6:.1f} 176Z"
+        jib = sail_of(mast - 6, top + 26, mast - 26, top + 80, mast - 56, 150, mast - 82)
         pen.solid(jib, shade(sail, 1.3) if chance(rng) else sail, (-5, -4), 0.86)
     if chance(rng):
         pen.fill(
@@ -53,8 +58,8 @@ def rowing_boat(rng: np.random.Generator, colour: str | None) -> str:
     hull = tone(rng, colour, (*WOOD, *WOOD, "#d63c35", "#2f73c8", "#4a9c56"))
     oar = "#d9b47c"
     pen.fill(smooth((14, 136), (128, 154), (242, 136), (214, 166), (42, 166)), shade(hull, 0.5))
-    for x in (84, 150):
-        pen.fill(rect(x, 144, 30, 12, 3), "#c9995c")
+    for left in (84, 150):
+        pen.fill(rect(left, 144, 30, 12, 3), "#c9995c")
     data = smooth(
         (8, 128),
         (64, 150),

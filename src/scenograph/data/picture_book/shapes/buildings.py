@@ -57,7 +57,8 @@ def house(rng: np.random.Generator, colour: str | None) -> str:
     body = polygon((128 - half, 250), (128 - half, eaves), (128, eaves - rise), (128 + half, eaves), (128 + half, 250))
     pen.solid(body, wall, (-8, 0), 0.86)
     with pen.within(body):
-        pen.fill(polygon((128 - half, eaves), (128, eaves - rise), (128 + half, eaves), (128 + half, eaves + 12), (128, eaves - rise + 18)
+        pen.fill(polygon((128 - half, eaves), (128, eaves - rise), (128 + half, eaves), (128 + half, eaves + 12),
+            (128, eaves - rise + 18)
                          , (128 - half, eaves + 12)), shade(wall, 0.78))  # fmt: skip
         pen.fill(rect(0, 240, 256, 12), shade(wall, 0.72))
     over = half + 16
@@ -133,7 +134,8 @@ def barn(rng: np.random.Generator, colour: str | None) -> str:
     pen = Pen()
     wall = tone(rng, colour, ("#b53a30", "#a8443a", "#8f5a38", "#c0503c"))
     half, eaves, top = some(rng, 88, 106), some(rng, 138, 152), some(rng, 40, 62)
-    points = ((128 - half, 250), (128 - half, eaves), (128 - half * 0.64, top + 34), (128, top), (128 + half * 0.64, top + 34), (128 + half, eaves)
+    points = ((128 - half, 250), (128 - half, eaves), (128 - half * 0.64, top + 34), (128, top),
+        (128 + half * 0.64, top + 34), (128 + half, eaves)
               , (128 + half, 250))  # fmt: skip
     data = polygon(*points)
     pen.solid(data, wall, (-8, 0), 0.84)
@@ -194,7 +196,7 @@ def block(rng: np.random.Generator, colour: str | None) -> str:
 def public_building(rng: np.random.Generator, colour: str | None) -> str:
     """A museum or town hall with columns."""
     pen = Pen()
-    stone = tone(rng, colour, ("#ece4d2", "#e3d6bd", "#dfe0de", "#e8cfae"))
+    stone = tone(rng, None, ("#ece4d2", "#e3d6bd", "#dfe0de", "#e8cfae"))
     top, rise, count = some(rng, 96, 112), some(rng, 40, 54), one(rng, (4, 6))
     if chance(rng, 0.4):
         pen.solid(dome(84, 172, top - rise * 0.4, 60), one(rng, ("#6fa89a", "#b8864a", "#7d8fa3")), (-6, -4), 0.8)

@@ -34,7 +34,8 @@ def banana(rng: np.random.Generator, colour: str | None) -> str:
     peel = tone(rng, None, ("#f5d13f", "#f2c832", "#e9d24a", "#c9cf4a"))
     for k in reversed(range(int(one(rng, (1, 1, 2, 3))))):
         dx, dy = k * 10, -k * 20
-        data = smooth((42 + dx, 50), (34 + dx, 120 + dy), (78 + dx, 196 + dy), (160 + dx, 222 + dy), (228 + dx, 196 + dy), (232 + dx, 176 + dy), (180 + dx, 168 + dy)
+        data = smooth((42 + dx, 50), (34 + dx, 120 + dy), (78 + dx, 196 + dy), (160 + dx, 222 + dy),
+            (228 + dx, 196 + dy), (232 + dx, 176 + dy), (180 + dx, 168 + dy)
                       , (118 + dx, 136 + dy), (76 + dx, 92 + dy * 0.6), (66 + dx, 48), tension=0.9)  # fmt: skip
         pen.solid(data, shade(peel, 1 - 0.06 * k), (2, -12), 0.84)
         pen.stroke(
@@ -159,7 +160,7 @@ def cake(rng: np.random.Generator, colour: str | None) -> str:
     if chance(rng, 0.3):
         pen.fill(polygon((16, 116), (240, 116), (240, 236), (16, 236)), crumb, soft=6)
         for y, h in ((150, 13), (192, 13)):
-            pen.fill(rect(13, y, 230, h), shade(icing, 1.3))
+            pen.fill(rect(13, y, 230, h), shade(icing, 0.86))
         pen.fill(polygon((16, 116), (190, 66), (240, 104), (240, 118)), icing, soft=8)
         pen.fill(rect(12, 108, 232, 17, 7), shade(icing, 0.9))
         pen.solid(circle(186, 66, 22), "#d6352f", (-4, -5), 0.8)
@@ -206,8 +207,8 @@ def sandwich(rng: np.random.Generator, colour: str | None) -> str:
         top = y + 26 - k * 15
         pen.solid(rect(20 + 4 * (k % 2), top, 214 - 6 * (k % 2), 18, 8), paint, (0, -4), 0.84)
         if paint == "#f5cf4f":
-            for x in (64, 152):
-                pen.fill(polygon((x, top + 14), (x + 44, top + 14), (x + 22, top + 34)), paint, soft=3)
+            for left in (64, 152):
+                pen.fill(polygon((left, top + 14), (left + 44, top + 14), (left + 22, top + 34)), paint, soft=3)
     top = y + 26 - (len(layers) - 1) * 15
     wave = [(12 + k * 29, top - 10 + 12 * (k % 2)) for k in range(9)]
     pen.fill(smooth((10, top - 16), (246, top - 16), *reversed(wave)), "#7fb84a", soft=8)
@@ -250,8 +251,8 @@ def broccoli(rng: np.random.Generator, colour: str | None) -> str:
     )
     for way in (-1, 1):
         pen.stroke(shade(stalk, 0.92), 21, (128, 200), (128 + way * 32, 172), (128 + way * 56, 136))
-    for x, y, r in ((64, 112, 38), (192, 112, 38), (96, 64, 40), (160, 64, 40), (128, 108, 44)):
-        x, y = x + some(rng, -5, 5), y + some(rng, -5, 5)
+    for middle, centre, r in ((64, 112, 38), (192, 112, 38), (96, 64, 40), (160, 64, 40), (128, 108, 44)):
+        x, y = middle + some(rng, -5, 5), centre + some(rng, -5, 5)
         pen.solid(puffs(rng, x, y, r * 0.8, r * 0.7, 9, r * 0.34), shade(green, some(rng, 0.92, 1.1)), (-4, -6), 0.76)
         for _ in range(5):
             pen.fill(circle(x + some(rng, -r, r) * 0.6, y + some(rng, -r, r) * 0.55, 4.5), shade(green, 1.3))
@@ -281,9 +282,9 @@ def carrot(rng: np.random.Generator, colour: str | None) -> str:
     pen.solid(data, root, (-9, -2), 0.82)
     with pen.within(data):
         for y in (110, 138, 166, 194, 214):
-            x = 128 + one(rng, (-1, 1)) * wide * 0.7 * (250 - y) / 160
-            pen.stroke(shade(root, 0.76), 4, (x - 15, y), (x, y + 3), (x + 15, y))
-    return pen.body()
+            across = 128 + one(rng, (-1, 1)) * wide * 0.7 * (250 - y) / 160
+            pen.stroke(shade(root, 0.76), 4, (across - 15, y), (across, y + 3), (across + 15, y))
+    return pen.body(one(rng, (-1, 1)) * some(rng, 30, 66))
 
 
 def donut(rng: np.random.Generator, colour: str | None) -> str:
@@ -314,11 +315,10 @@ def donut(rng: np.random.Generator, colour: str | None) -> str:
 def hot_dog(rng: np.random.Generator, colour: str | None) -> str:
     """A sausage in a roll."""
     pen = Pen()
-    bun = one(rng, ("#e0ac63", "#d09850", "#edc687"))
+    bun, deep = tone(rng, None, ("#e0ac63", "#d09850", "#edc687")), some(rng, 8, 16)
     pen.solid(rect(22, 92, 212, 70, 35), shade(bun, 0.92), (-3, -7), 0.82)
     pen.solid(rect(4, 112, 248, 56, 28), one(rng, ("#b5482f", "#c4573a")), (-3, -8), 0.8)
-    sauce = one(rng, ("#f5c83a", "#d6352f"))
-    pen.stroke(sauce, 11, *((28 + k * 25, 124 + 14 * (k % 2)) for k in range(9)))
+    pen.stroke("#f5c83a", 11, *((28 + k * 25, 132 + deep * (k % 2 - 0.5)) for k in range(9)))
     pen.solid(
         smooth(
             (18, 150),
@@ -347,7 +347,7 @@ SHAPES = (
     Shape("cake", "cake", "front", "table", 0.2, cake, recolour=True),
     Shape("sandwich", "sandwich", "front", "table", 0.12, sandwich),
     Shape("broccoli", "broccoli", "front", "table", 0.15, broccoli),
-    Shape("carrot", "carrot", "top", "table", 0.2, carrot),
+    Shape("carrot", "carrot", "top", "table", 0.14, carrot),
     Shape(
         "donut",
         "donut",

@@ -129,7 +129,7 @@ def sink(rng: np.random.Generator, colour: str | None) -> str:
         pen.solid(rect(30, 84, 196, 18, 9), white, (0, -6), 0.84)
         pen.solid(dome(40, 216, 101, -62), white, (-8, -8), 0.84)
     else:
-        wood = tone(rng, colour, (*WOODS, "#9cc4b8", "#7f9fb8"))
+        wood = tone(rng, None, (*WOODS, "#9cc4b8", "#7f9fb8"))
         pen.solid(rect(22, 100, 212, 142, 4), wood, (-8, 0), 0.84)
         pen.fill(rect(30, 236, 196, 12), shade(wood, 0.55))
         for x in (32, 132):

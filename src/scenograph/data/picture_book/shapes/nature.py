@@ -83,7 +83,7 @@ def tree_autumn(rng: np.random.Generator, colour: str | None) -> str:
 def tree_conifer(rng: np.random.Generator, colour: str | None) -> str:
     """A fir."""
     pen = Pen()
-    leaf = tone(rng, colour, ("#2f6f4a", "#37794a", "#2a6457", "#4a8548"))
+    leaf = tone(rng, None, ("#2f6f4a", "#37794a", "#2a6457", "#4a8548"))
     count, reach = int(rng.integers(3, 6)), some(rng, 62, 88)
     snowy = chance(rng, 0.2)
     _trunk(pen, 128, 190, 250, some(rng, 18, 26), one(rng, BARK))
@@ -91,8 +91,10 @@ def tree_conifer(rng: np.random.Generator, colour: str | None) -> str:
     for k in reversed(range(count)):
         top, low = 4 + k * step * 0.85, 4 + (k + 1) * step + 60 * (k + 1) / count
         half = reach * (0.42 + 0.58 * k / max(count - 1, 1))
-        data = smooth((128, top), (128 + half * 0.45, (top + low) / 2), (128 + half, low), (128 + half * 0.5, low + 7), (128, low + 2)
-                      , (128 - half * 0.5, low + 7), (128 - half, low), (128 - half * 0.45, (top + low) / 2), tension=0.6)  # fmt: skip
+        data = smooth((128, top), (128 + half * 0.45, (top + low) / 2), (128 + half, low),
+            (128 + half * 0.5, low + 7), (128, low + 2)
+                      , (128 - half * 0.5, low + 7), (128 - half, low),
+                      (128 - half * 0.45, (top + low) / 2), tension=0.6)  # fmt: skip
         pen.solid(data, shade(leaf, 1 + 0.05 * (count - k)), (-7, -8), 0.78)
         if snowy:
             with pen.within(data):
@@ -134,7 +136,7 @@ def tree_palm(rng: np.random.Generator, colour: str | None) -> str:
     pen = Pen()
     bark, leaf = (
         tone(rng, None, ("#a87b4f", "#96714c", "#b58a5c")),
-        tone(rng, colour, ("#4f9a48", "#3f8a4c", "#6aa945")),
+        tone(rng, None, ("#4f9a48", "#3f8a4c", "#6aa945")),
     )
     lean = some(rng, -34, 34)
     points = ((128 - lean, 250), (126 - lean * 0.7, 200), (124 + lean * 0.1, 140), (128 + lean * 0.5, 84))
@@ -161,7 +163,7 @@ def tree_palm(rng: np.random.Generator, colour: str | None) -> str:
 def bush(rng: np.random.Generator, colour: str | None) -> str:
     """A bush, sometimes with berries or flowers."""
     pen = Pen()
-    leaf = tone(rng, colour, GREENS)
+    leaf = tone(rng, None, GREENS)
     wide = some(rng, 60, 92)
     parts = [ellipse(128, 200, wide, 46)]
     count = int(rng.integers(4, 7))
@@ -169,11 +171,8 @@ def bush(rng: np.random.Generator, colour: str | None) -> str:
         t = k / (count - 1) * 2 - 1
         parts.append(circle(128 + t * wide * 0.86, 200 - 44 * (1 - t * t) * some(rng, 0.8, 1.3), some(rng, 30, 40)))
     data = "".join(parts)
-    outer = polygon((0, 0), (256, 0), (256, 238), (0, 238))
     pen.fill(rect(128 - wide * 0.9, 200, wide * 1.8, 38, 14), shade(leaf, 0.8))
-    with pen.within(outer):
-        pen.solid(data, leaf, (-6, -10), 0.8)
-    pen.reach(rect(128 - wide * 0.86 - 40, 122, wide * 1.72 + 80, 116))
+    pen.solid_over(data, leaf, 238, (-6, -10), 0.8)
     with pen.within(data):
         for x, y, r in ((-40, 178, 20), (8, 160, 24), (50, 186, 16)):
             pen.fill(blob(rng, 128 + x, y, r, r * 0.7, 0.12), shade(leaf, 1.15))
@@ -186,7 +185,8 @@ def bush(rng: np.random.Generator, colour: str | None) -> str:
 def _blossom(pen: Pen, rng: np.random.Generator, x: float, y: float, r: float, petal: str) -> None:
     form = int(rng.integers(3))
     if form == 0:
-        cup = smooth((x - r, y - r), (x - r * 0.45, y - r * 0.5), (x, y - r * 1.2), (x + r * 0.45, y - r * 0.5), (x + r, y - r)
+        cup = smooth((x - r, y - r), (x - r * 0.45, y - r * 0.5), (x, y - r * 1.2), (x + r * 0.45, y - r * 0.5),
+            (x + r, y - r)
                      , (x + r * 0.9, y + r * 0.4), (x, y + r), (x - r * 0.9, y + r * 0.4), tension=0.7)  # fmt: skip
         pen.solid(cup, petal, (-4, -5), 0.82)
         return
@@ -234,12 +234,10 @@ def cactus(rng: np.random.Generator, colour: str | None) -> str:
     for x, y, way in ((66, left, -1), (190, right, 1)):
         pen.stroke(shade(green, 0.9), 34, (128, y + 22), (x - way * 12, y + 22), (x, y), (x, y - some(rng, 30, 50)))
     data = rect(102, some(rng, 16, 50), 52, 300, 26)
-    with pen.within(rect(0, 0, 256, 250)):
-        pen.solid(data, green, (-8, -4), 0.82)
-    pen.reach(rect(102, 20, 52, 230))
+    pen.solid_over(data, green, 250, (-8, -4), 0.82)
     with pen.within(data):
         for x in (116, 128, 140):
-            for y in range(50, 250, 22):
+            for y in range(50, 240, 22):
                 pen.stroke(shade(green, 1.6), 3, (x, y), (x, y + 6), curved=False)
     return pen.body()
 
@@ -349,9 +347,7 @@ def cloud(rng: np.random.Generator, colour: str | None) -> str:
         r = 24 + 30 * max(0.0, 1 - abs(t - peak) ** 1.5) * some(rng, 0.8, 1.15)
         parts.append(circle(128 + t * wide * 0.74, base - 24 - r * 0.62, r))
     data = "".join(parts)
-    with pen.within(rect(0, 0, 256, base)):
-        pen.solid(data, white, (-5, -10), 0.9)
-    pen.reach(rect(128 - wide, base - 90, 2 * wide, 90))
+    pen.solid_over(data, white, base, (-5, -10), 0.9)
     return pen.body()
 
 

@@ -68,7 +68,8 @@ def _face(pen: Pen, rng: np.random.Generator, x: float, y: float, r: float, skin
     elif style != 6:
         part = one(rng, (-0.45, 0.0, 0.45)) * r
         fringe = smooth(
-            (x - r * 1.06, y + r * 0.12), (x - r * 1.0, y - r * 0.6), (x, y - r * 1.22), (x + r * 1.0, y - r * 0.6), (x + r * 1.06, y + r * 0.12)
+            (x - r * 1.06, y + r * 0.12), (x - r * 1.0, y - r * 0.6), (x, y - r * 1.22),
+            (x + r * 1.0, y - r * 0.6), (x + r * 1.06, y + r * 0.12)
             , (x + r * 0.86, y - r * 0.3), (x + part, y - r * 0.52), (x - r * 0.86, y - r * 0.3)
         )  # fmt: skip
         pen.fill(fringe, hair)
@@ -130,8 +131,10 @@ def _front(rng: np.random.Generator, colour: str | None, head: float, tall: floa
         )
     pen.fill(rect(128 - head * 0.32, neck - head * 0.5, head * 0.64, head * 0.8), shade(skin, 0.84))
     flare, end = (wide * 1.55, hip + (foot - hip) * 0.48) if dress else (wide * 0.92, hip + wide * 0.25)
-    trunk = smooth((128 - wide * 0.5, neck), (128 - wide * 0.98, neck + wide * 0.3), (128 - wide * 0.84, hip - wide * 0.4), (128 - flare, end), (128 + flare, end)
-                   , (128 + wide * 0.84, hip - wide * 0.4), (128 + wide * 0.98, neck + wide * 0.3), (128 + wide * 0.5, neck), tension=0.6)  # fmt: skip
+    trunk = smooth((128 - wide * 0.5, neck), (128 - wide * 0.98, neck + wide * 0.3),
+        (128 - wide * 0.84, hip - wide * 0.4), (128 - flare, end), (128 + flare, end)
+                   , (128 + wide * 0.84, hip - wide * 0.4), (128 + wide * 0.98, neck + wide * 0.3),
+                   (128 + wide * 0.5, neck), tension=0.6)  # fmt: skip
     pen.solid(trunk, top, (-wide * 0.14, -3), 0.86)
     with pen.within(trunk):
         if chance(rng, 0.25):
@@ -180,7 +183,8 @@ def _profile(pen: Pen, rng: np.random.Generator, x: float, y: float, r: float, s
         )
     pen.fill(polygon((x - r * 0.9, y - r * 0.1), (x - r * 1.22, y + r * 0.3), (x - r * 0.8, y + r * 0.4)), skin, soft=3)
     pen.solid(ellipse(x, y, r, r * 1.06), skin, (-r * 0.08, -r * 0.08), 0.88)
-    cap = smooth((x - r * 0.85, y - r * 0.55), (x - r * 0.3, y - r * 1.16), (x + r * 0.6, y - r * 1.08), (x + r * 1.12, y - r * 0.2), (x + r * 0.8, y + r * 0.75)
+    cap = smooth((x - r * 0.85, y - r * 0.55), (x - r * 0.3, y - r * 1.16), (x + r * 0.6, y - r * 1.08),
+        (x + r * 1.12, y - r * 0.2), (x + r * 0.8, y + r * 0.75)
                  , (x + r * 0.4, y + r * 0.2), (x + r * 0.2, y - r * 0.35), tension=0.8)  # fmt: skip
     if style == 3:
         pen.fill(puffs(rng, x + r * 0.3, y - r * 0.5, r * 0.75, r * 0.5, 9, r * 0.3), hair)

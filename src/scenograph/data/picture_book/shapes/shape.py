@@ -178,7 +178,7 @@ class Pen:
 
     def __init__(self) -> None:
         self._parts: list[str] = []
-        self._low, self._high = np.full(2, np.inf), np.full(2, -np.inf)
+        self._points: list[np.ndarray] = []
         self._clips = 0
         self._depth = 0
 
@@ -186,8 +186,7 @@ class Pen:
         """Count path data into the room that the drawing takes; nothing that is drawn inside an outline counts."""
         if self._depth == 0:
             points = np.array([float(value) for value in NUMBER.findall(data)]).reshape(-1, 2)
-            self._low = np.minimum(self._low, points.min(0) - room)
-            self._high = np.maximum(self._high, points.max(0) + room)
+            self._points += [points + room * np.array(way) for way in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
 
     def fill(self, data: str, colour: str, soft: float = 0, opacity: float = 1) -> None:
         """Fill an outline; ``soft`` rounds its corners and widens it by half of that."""
@@ -213,6 +212,14 @@ class Pen:
             move = f'transform="translate({_at(*shift)})"'
             self._parts.append(f'<path d="{data}" fill="{colour}" {move}/>')
 
+    def solid_over(self, data: str, colour: str, base: float, shift: Point = (-4, -7), dark: float = 0.86) -> None:
+        """Like ``solid``, without what lies below the line at ``base``."""
+        with self.within(rect(-SIDE, -SIDE, 4 * SIDE, base + SIDE)):
+            self.solid(data, colour, shift, dark)
+        self.reach(data)
+        if self._depth == 0:
+            self._points[-4:] = [np.minimum(points, (np.inf, base)) for points in self._points[-4:]]
+
     @contextmanager
     def within(self, data: str) -> Iterator[None]:
         """Keep what follows inside an outline."""
@@ -228,10 +235,17 @@ class Pen:
         self.fill(circle(x, y, r), colour)
         self.fill(circle(x - r * 0.3, y - r * 0.35, r * 0.35), "#ffffff")
 
-    def body(self) -> str:
-        """All parts, as large as the canvas allows, in its middle and standing near its lower edge."""
-        size = self._high - self._low
-        scale = (SIDE - 2 * MARGIN) / max(size)
-        left = SIDE / 2 - scale * (self._low[0] + size[0] / 2)
-        top = SIDE - MARGIN - scale * self._high[1]
-        return f'<g transform="translate({_at(left, top)}) scale({scale:.4f})">{"".join(self._parts)}</g>'
+    def body(self, turn: float = 0) -> str:
+        """All parts, as large as the canvas allows, in its middle and standing near its lower edge.
+
+        Args:
+            turn: Degrees by which everything is turned clockwise first.
+        """
+        cos, sin = math.cos(math.radians(turn)), math.sin(math.radians(turn))
+        points = np.concatenate(self._points) @ np.array([[cos, sin], [-sin, cos]])
+        low, high = points.min(0), points.max(0)
+        scale = (SIDE - 2 * MARGIN) / max(high - low)
+        left = SIDE / 2 - scale * (low[0] + high[0]) / 2
+        top = SIDE - MARGIN - scale * high[1]
+        place = f"translate({_at(left, top)}) scale({scale:.4f}) rotate({turn:.1f})"
+        return f'<g transform="{place}">{"".join(self._parts)}</g>'

@@ -134,10 +134,11 @@ def parking_meter(rng: np.random.Generator, colour: str | None) -> str:
 def street_lamp(rng: np.random.Generator, colour: str | None) -> str:
     """A street lamp, old or new."""
     pen = Pen()
-    iron, glow = one(rng, (IRON, "#3f5a4f", "#5a6068")), "#ffe28a"
+    iron, glow = tone(rng, None, (IRON, "#3f5a4f", "#5a6068")), "#ffe28a"
     if chance(rng, 0.55):
-        pen.solid(rect(122, 70, 12, 176, 2), iron, (-4, 0), 0.75)
-        pen.fill(polygon((106, 248), (112, 216), (144, 216), (150, 248)), iron, soft=3)
+        foot = some(rng, 206, 256)
+        pen.solid(rect(122, 70, 12, foot - 72, 2), iron, (-4, 0), 0.75)
+        pen.fill(polygon((106, foot), (112, foot - 32), (144, foot - 32), (150, foot)), iron, soft=3)
         pen.fill(rect(112, 92, 32, 7, 3), iron)
         pen.solid(polygon((98, 28), (158, 28), (146, 76), (110, 76)), glow, (-8, 0), 0.88)
         for a, b in (((98, 28), (110, 76)), ((158, 28), (146, 76)), ((128, 28), (128, 76))):
@@ -176,7 +177,8 @@ def umbrella(rng: np.random.Generator, colour: str | None) -> str:
         for k in range(ribs):
             left, right = edges[k], edges[k + 1]
             top = base - high
-            panel = f"M128 {top:.1f}C{left:.1f} {top + 20:.1f} {left:.1f} {base - 20:.1f} {left:.1f} {base}L{right:.1f} {base}C{right:.1f} {base - 20:.1f} {right:.1f} {top + 20:.1f} 128 {top:.1f}Z"
+            panel = f"M128 {top:.1f}C{left:.1f} {top + 20:.1f} {left:.1f} {base - 20:.1f} {left:.1f} {base}"
+            panel += f"L{right:.1f} {base}C{right:.1f} {base - 20:.1f} {right:.1f} {top + 20:.1f} 128 {top:.1f}Z"
             pen.fill(panel, cloth if k % 2 == 0 else other)
         pen.fill(smooth((180, 0), (256, 40), (256, 140), (206, 140), (214, 80)), "#000000", opacity=0.1)
     for k in range(ribs):
@@ -243,7 +245,8 @@ def surfboard(rng: np.random.Generator, colour: str | None) -> str:
         else shade(board, 1.6 if colour != "white" else 0.6)
     )
     wide = some(rng, 30, 40)
-    data = smooth((128, 6), (128 + wide * 0.75, 66), (128 + wide, 140), (128 + wide * 0.7, 214), (128, 248), (128 - wide * 0.7, 214)
+    data = smooth((128, 6), (128 + wide * 0.75, 66), (128 + wide, 140), (128 + wide * 0.7, 214), (128, 248),
+        (128 - wide * 0.7, 214)
                   , (128 - wide, 140), (128 - wide * 0.75, 66), tension=0.9)  # fmt: skip
     pen.solid(data, board, (-6, -3), 0.82)
     with pen.within(data):
@@ -264,7 +267,7 @@ def ball(rng: np.random.Generator, colour: str | None) -> str:
     pen = Pen()
     form = 3 if colour else int(rng.integers(4))
     data = circle(128, 128, 116)
-    base = ("#f6f5f0", "#e5792f", "#cfe04a", tone(rng, colour, BRIGHT))[form]
+    base = tone(rng, colour, BRIGHT) if form == 3 else tone(rng, None, (("#f6f5f0", "#e5792f", "#cfe04a")[form],))
     pen.fill(data, base)
     turn = some(rng, 0, 1.2)
     with pen.within(data):
@@ -312,7 +315,7 @@ def ball(rng: np.random.Generator, colour: str | None) -> str:
             pen.fill(circle(128, 116, 14), "#fbfaf0")
         pen.fill(smooth((246, 90), (256, 200), (160, 256), (60, 246), (150, 232), (216, 176)), "#000000", opacity=0.13)
         pen.fill(ellipse(86, 72, 30, 18, -36), "#ffffff", opacity=0.4)
-    return pen.body()
+    return pen.body(some(rng, -18, 18))
 
 
 def frisbee(rng: np.random.Generator, colour: str | None) -> str:

@@ -195,9 +195,9 @@ def wine_glass(rng: np.random.Generator, colour: str | None) -> str:
 
 
 def fork(rng: np.random.Generator, colour: str | None) -> str:
-    """A fork, upright."""
+    """A fork, lying."""
     pen = Pen()
-    steel, tines = tone(rng, colour, STEEL), int(rng.integers(3, 5))
+    steel, tines = tone(rng, None, STEEL), int(rng.integers(3, 5))
     wide = some(rng, 28, 34)
     for k in range(tines):
         x = 128 + (k / (tines - 1) * 2 - 1) * (wide - 6)
@@ -222,7 +222,12 @@ def fork(rng: np.random.Generator, colour: str | None) -> str:
         (-5, 0),
         0.78,
     )
-    return pen.body()
+    return pen.body(_lying(rng))
+
+
+def _lying(rng: np.random.Generator) -> float:
+    """The turn of a thing that lies askew."""
+    return one(rng, (-1, 1)) * some(rng, 38, 72)
 
 
 def _grip(rng: np.random.Generator, steel: str) -> str:
@@ -231,9 +236,9 @@ def _grip(rng: np.random.Generator, steel: str) -> str:
 
 
 def spoon(rng: np.random.Generator, colour: str | None) -> str:
-    """A spoon, upright."""
+    """A spoon, lying."""
     pen = Pen()
-    steel = tone(rng, colour, (*STEEL, "#c08a52"))
+    steel = tone(rng, None, (*STEEL, "#c08a52"))
     wide = some(rng, 28, 36)
     pen.solid(
         smooth((121, 84), (135, 84), (136, 180), (143, 238), (128, 248), (113, 238), (120, 180), tension=0.7),
@@ -244,11 +249,11 @@ def spoon(rng: np.random.Generator, colour: str | None) -> str:
     pen.solid(ellipse(128, 56, wide, 48), steel, (-5, -4), 0.8)
     pen.fill(ellipse(128, 58, wide * 0.7, 36), shade(steel, 0.84))
     pen.fill(ellipse(120, 46, wide * 0.22, 18, 12), "#ffffff", opacity=0.55)
-    return pen.body()
+    return pen.body(_lying(rng))
 
 
 def knife(rng: np.random.Generator, colour: str | None) -> str:
-    """A table or kitchen knife, upright."""
+    """A table or kitchen knife, lying."""
     pen = Pen()
     steel, wide = one(rng, STEEL), some(rng, 30, 48)
     grip = tone(rng, colour, ("#6b4530", "#3a3b45", "#a8703f", "#c0503c", "#4d82b5"))
@@ -273,7 +278,7 @@ def knife(rng: np.random.Generator, colour: str | None) -> str:
     )
     for y in (172, 200, 226):
         pen.fill(circle(127, y, 4), "#e8e2d2")
-    return pen.body()
+    return pen.body(_lying(rng))
 
 
 def book(rng: np.random.Generator, colour: str | None) -> str:
@@ -308,8 +313,10 @@ def book(rng: np.random.Generator, colour: str | None) -> str:
             )
             pen.fill(page, "#fbf6e6" if way < 0 else "#efe6d0")
             for k in range(5):
-                y = 100 + k * 16
-                pen.stroke("#bdb4a0", 4, (128 + way * 20, y - 2), (128 + way * 56, y - 10), (128 + way * 94, y - 8))
+                row = 100 + k * 16
+                pen.stroke(
+                    "#bdb4a0", 4, (128 + way * 20, row - 2), (128 + way * 56, row - 10), (128 + way * 94, row - 8)
+                )
         pen.stroke("#c9bfa8", 4, (128, 84), (128, 200), curved=False)
         return pen.body()
     y = 226.0
@@ -339,8 +346,8 @@ SHAPES = (
         recolour=True,
         colours=("red", "yellow", "pink", "orange", "white"),
     ),
-    Shape("fork", "fork", "top", "table", 0.2, fork),
-    Shape("spoon", "spoon", "top", "table", 0.2, spoon),
-    Shape("knife", "knife", "top", "table", 0.24, knife, recolour=True),
+    Shape("fork", "fork", "top", "table", 0.12, fork),
+    Shape("spoon", "spoon", "top", "table", 0.12, spoon),
+    Shape("knife", "knife", "top", "table", 0.13, knife, recolour=True),
     Shape("book", "book", "quarter", "table", 0.22, book, recolour=True),
 )

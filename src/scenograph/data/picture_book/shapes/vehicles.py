@@ -198,7 +198,8 @@ def railcar(rng: np.random.Generator, colour: str | None) -> str:
     band = "#f4f2ec" if sum(int(paint[i : i + 2], 16) for i in (1, 3, 5)) < 640 else "#c8372f"
     nose = some(rng, 34, 66)
     ends = (190, 344) if chance(rng, 0.6) else (344,)
-    body = smooth((6, 180), (10 + nose * 0.3, 142), (14 + nose, 112), (60 + nose, 104), (200, 104), (344, 104), (344, 150), (344, 196)
+    body = smooth((6, 180), (10 + nose * 0.3, 142), (14 + nose, 112), (60 + nose, 104), (200, 104), (344, 104),
+        (344, 150), (344, 196)
                   , (170, 196), (14, 196), tension=0.45)  # fmt: skip
     pen.stroke("#6a6d76", 4, (206, 104), (224, 86), (206, 74), curved=False)
     pen.stroke("#6a6d76", 4, (190, 73), (222, 73), curved=False)
@@ -274,7 +275,8 @@ def motorcycle(rng: np.random.Generator, colour: str | None) -> str:
     if chance(rng, 0.35):
         for x in (58, 196):
             _wheel(pen, x, 206, 24)
-        pen.solid(smooth((150, 190), (140, 156), (160, 134), (212, 136), (236, 160), (232, 186), (196, 180), (170, 206), (96, 208)
+        pen.solid(smooth((150, 190), (140, 156), (160, 134), (212, 136), (236, 160), (232, 186), (196, 180),
+            (170, 206), (96, 208)
                          , (98, 194), tension=0.7), paint, (-3, -6), 0.8)  # fmt: skip
         pen.stroke(STEEL, 9, (58, 204), (76, 140), curved=False)
         pen.solid(
@@ -329,7 +331,8 @@ def airplane(rng: np.random.Generator, colour: str | None) -> str:
         return pen.body()
     pen.fill(polygon((110, 120), (150, 120), (206, 72), (188, 72)), shade(wing, 0.85), soft=6)
     pen.fill(polygon((196, 124), (226, 62), (250, 62), (240, 128)), paint, soft=6)
-    pen.solid(smooth((8, 142), (24, 122), (60, 112), (150, 112), (214, 116), (248, 120), (220, 146), (160, 164), (50, 166), (16, 156), tension=0.8)
+    pen.solid(smooth((8, 142), (24, 122), (60, 112), (150, 112), (214, 116), (248, 120), (220, 146), (160, 164),
+        (50, 166), (16, 156), tension=0.8)
               , hull, (-2, -9), 0.84)  # fmt: skip
     _pane(pen, polygon((26, 128), (38, 120), (50, 120), (50, 130)))
     for k in range(int(rng.integers(6, 9))):

@@ -7,6 +7,7 @@ from scenograph.data.picture_book.shapes import (
     boats,
     buildings,
     food,
+    gear,
     home,
     kitchen,
     nature,
@@ -21,6 +22,6 @@ from scenograph.data.picture_book.shapes.shape import Shape, shape_svg
 
 __all__ = ["SHAPES", "Shape", "shape_svg"]
 
-PARTS = (animals, wild, nature, people, buildings, vehicles, boats, street, home, room, kitchen, tableware, food)
+PARTS = (animals, wild, nature, people, buildings, vehicles, boats, street, home, room, kitchen, tableware, food, gear)
 SHAPES: dict[str, Shape] = {shape.name: shape for part in PARTS for shape in part.SHAPES}
 """By name."""

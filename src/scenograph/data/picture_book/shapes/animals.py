@@ -280,10 +280,10 @@ def cat_walking(rng: np.random.Generator, colour: str | None) -> str:
 
 
 SHAPES = (
-    Shape("sheep", "sheep", "side", "ground", 1.0, sheep, recolour=True, colours=("white", "black", "brown", "gray")),
-    Shape("cow", "cow", "side", "ground", 1.5, cow, recolour=True, colours=("brown", "black", "white")),
-    Shape("horse", "horse", "side", "ground", 1.9, horse, recolour=True, colours=("brown", "black", "white", "gray")),
-    Shape("dog", "dog", "side", "ground", 0.65, dog, recolour=True, colours=("brown", "black", "white", "gray")),
+    Shape("sheep", "sheep", "side", "ground", 1.0, sheep, recolour=True),
+    Shape("cow", "cow", "side", "ground", 1.5, cow, recolour=True),
+    Shape("horse", "horse", "side", "ground", 1.9, horse, recolour=True),
+    Shape("dog", "dog", "side", "ground", 0.65, dog, recolour=True),
     Shape(
         "cat-sitting",
         "cat",
@@ -292,7 +292,6 @@ SHAPES = (
         0.45,
         cat_sitting,
         recolour=True,
-        colours=("orange", "gray", "black", "white", "brown"),
     ),
     Shape(
         "cat-walking",
@@ -302,6 +301,5 @@ SHAPES = (
         0.45,
         cat_walking,
         recolour=True,
-        colours=("orange", "gray", "black", "white", "brown"),
     ),
 )

@@ -314,5 +314,5 @@ SHAPES = (
     Shape("public-building", "building-other", "front", "ground", 14.0, public_building),
     Shape("skyscraper", "skyscraper", "front", "ground", 60.0, skyscraper, recolour=True),
     Shape("tent", "tent", "front", "ground", 1.8, tent, recolour=True),
-    Shape("fence", "fence", "front", "ground", 1.1, fence, recolour=True, colours=("white", "brown")),
+    Shape("fence", "fence", "front", "ground", 1.1, fence, recolour=True),
 )

@@ -341,7 +341,7 @@ def hot_dog(rng: np.random.Generator, colour: str | None) -> str:
 
 SHAPES = (
     Shape("banana", "banana", "side", "table", 0.16, banana),
-    Shape("apple", "apple", "front", "table", 0.09, apple, recolour=True, colours=("red", "green", "yellow")),
+    Shape("apple", "apple", "front", "table", 0.09, apple, recolour=True),
     Shape("orange", "orange", "front", "table", 0.09, orange),
     Shape("pizza", "pizza", "top", "table", 0.3, pizza),
     Shape("cake", "cake", "front", "table", 0.2, cake, recolour=True),
@@ -356,7 +356,6 @@ SHAPES = (
         0.1,
         donut,
         recolour=True,
-        colours=("pink", "brown", "white", "yellow", "purple", "blue"),
     ),
     Shape("hot-dog", "hot dog", "quarter", "table", 0.09, hot_dog),
 )

@@ -256,7 +256,6 @@ SHAPES = (
         0.8,
         dining_table,
         recolour=True,
-        colours=("brown", "white", "black", "gray"),
     ),
     Shape("bed", "bed", "side", "floor", 1.0, bed, recolour=True),
     Shape("tv", "tv", "front", "floor", 0.75, tv),
@@ -268,6 +267,5 @@ SHAPES = (
         0.25,
         laptop,
         recolour=True,
-        colours=("gray", "white", "black", "red", "blue", "pink"),
     ),
 )

@@ -360,7 +360,6 @@ SHAPES = (
         7.0,
         tree_round,
         recolour=True,
-        colours=("green", "yellow", "orange", "red"),
     ),
     Shape(
         "tree-autumn",
@@ -370,7 +369,6 @@ SHAPES = (
         6.5,
         tree_autumn,
         recolour=True,
-        colours=("yellow", "orange", "red", "pink"),
     ),
     Shape("tree-conifer", "tree", "side", "ground", 9.0, tree_conifer),
     Shape("tree-bare", "tree", "side", "ground", 6.5, tree_bare),
@@ -381,5 +379,5 @@ SHAPES = (
     Shape("fern", "plant-other", "side", "ground", 0.7, fern),
     Shape("potted-plant", "potted plant", "side", "floor", 0.7, potted_plant, recolour=True),
     Shape("rock", "rock", "side", "ground", 0.7, rock),
-    Shape("cloud", "clouds", "side", "air", 12.0, cloud, recolour=True, colours=("white", "gray")),
+    Shape("cloud", "clouds", "side", "air", 12.0, cloud, recolour=True),
 )

@@ -290,7 +290,6 @@ SHAPES = (
         1.3,
         window,
         recolour=True,
-        colours=("white", "brown", "green", "blue"),
     ),
     Shape("door", "door-stuff", "front", "floor", 2.1, door, recolour=True),
     Shape("curtain", "curtain", "front", "wall", 2.0, curtain, recolour=True),

@@ -42,8 +42,6 @@ class Shape:
     recolour: bool = False
     foot: float = 0.0
     """Share of the height below the line where it touches the ground or the water."""
-    colours: tuple[str, ...] = ()
-    """Keys of ``COLOURS`` that look natural, for a shape that can be recoloured; all if empty."""
 
 
 def shape_svg(shape: Shape, rng: np.random.Generator, colour: str | None = None) -> str:

@@ -344,7 +344,6 @@ SHAPES = (
         0.2,
         wine_glass,
         recolour=True,
-        colours=("red", "yellow", "pink", "orange", "white"),
     ),
     Shape("fork", "fork", "top", "table", 0.12, fork),
     Shape("spoon", "spoon", "top", "table", 0.12, spoon),

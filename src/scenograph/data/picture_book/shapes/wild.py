@@ -220,21 +220,30 @@ def flying_bird(rng: np.random.Generator, colour: str | None) -> str:
     pen = Pen()
     coat = tone(rng, colour, ("#f4f3ee", "#6d5a4d", "#4d535c", "#8fa6bd", "#5b87bd"))
     tip = shade(coat, 0.55)
-    up = some(rng, 20, 62)
-    far = smooth((118, 134), (126, 96), (158, up + 8), (206, up), (186, up + 40), (164, 128))
-    pen.solid(far, shade(coat, 0.78), (-3, -3))
-    pen.fill(polygon((188, 142), (246, 128), (252, 150), (236, 162), (190, 162)), shade(coat, 0.8), soft=4)
-    pen.solid(
-        smooth((44, 140), (58, 122), (84, 122), (130, 132), (194, 142), (196, 158), (140, 174), (84, 168), (52, 156)),
-        coat,
-        (-2, -6),
+    up = some(rng, 14, 58)
+    far = smooth((108, 140), (128, 92), (176, up + 14), (226, up), (214, up + 44), (176, 146), tension=0.9)
+    pen.solid(far, shade(coat, 0.76), (-3, -3))
+    pen.fill(polygon((188, 142), (244, 126), (254, 150), (238, 164), (190, 164)), shade(coat, 0.8), soft=4)
+    trunk = smooth(
+        (40, 142), (56, 120), (84, 120), (130, 132), (196, 142), (198, 158), (140, 178), (84, 172), (50, 158)
     )
-    wing = smooth((96, 138), (88, 96), (60, up + 6), (20, up + 2), (46, up + 42), (66, 120), (100, 152), (150, 150))
-    pen.solid(wing, shade(coat, 0.92), (-3, -4), 0.85)
+    pen.solid(trunk, coat, (-2, -7), 0.82)
+    wing = smooth(
+        (92, 146), (84, 96), (58, up + 12), (10, up), (28, up + 50), (70, 132), (112, 166), (156, 152), tension=0.9
+    )
+    pen.solid(wing, shade(coat, 0.92), (-3, -4), 0.84)
     with pen.within(wing):
-        pen.fill(ellipse(14, up, 46, 34, 20), tip)
-    pen.fill(polygon((48, 134), (22, 146), (50, 152)), "#f0a030", soft=4)
-    pen.eye(62, 136, 5)
+        pen.fill(ellipse(10, up, 50, 38, 20), tip)
+        for k in range(3):
+            pen.stroke(
+                shade(coat, 0.76),
+                4,
+                (62 + 14 * k, 80 + 20 * k),
+                (84 + 12 * k, 104 + 14 * k),
+                (98 + 12 * k, 138 + 6 * k),
+            )
+    pen.fill(polygon((44, 134), (18, 146), (46, 152)), "#f0a030", soft=4)
+    pen.eye(60, 136, 5.5)
     return pen.body()
 
 
@@ -242,7 +251,7 @@ SHAPES = (
     Shape("zebra", "zebra", "side", "ground", 1.6, zebra),
     Shape("giraffe", "giraffe", "side", "ground", 4.6, giraffe),
     Shape("elephant", "elephant", "side", "ground", 2.9, elephant),
-    Shape("bear", "bear", "side", "ground", 1.3, bear, recolour=True, colours=("brown", "black", "white")),
+    Shape("bear", "bear", "side", "ground", 1.3, bear, recolour=True),
     Shape(
         "songbird",
         "bird",
@@ -251,7 +260,6 @@ SHAPES = (
         0.25,
         songbird,
         recolour=True,
-        colours=("blue", "red", "yellow", "brown", "gray", "green"),
     ),
     Shape(
         "duck",
@@ -261,7 +269,6 @@ SHAPES = (
         0.5,
         duck,
         recolour=True,
-        colours=("white", "yellow", "brown", "gray"),
         foot=0.12,
     ),
     Shape(
@@ -272,6 +279,5 @@ SHAPES = (
         0.6,
         flying_bird,
         recolour=True,
-        colours=("white", "gray", "black", "brown", "blue"),
     ),
 )

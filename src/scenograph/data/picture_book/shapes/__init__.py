@@ -12,6 +12,7 @@ from scenograph.data.picture_book.shapes import (
     kitchen,
     nature,
     people,
+    produce,
     room,
     street,
     tableware,
@@ -22,6 +23,22 @@ from scenograph.data.picture_book.shapes.shape import Shape, shape_svg
 
 __all__ = ["SHAPES", "Shape", "shape_svg"]
 
-PARTS = (animals, wild, nature, people, buildings, vehicles, boats, street, home, room, kitchen, tableware, food, gear)
+PARTS = (
+    animals,
+    wild,
+    nature,
+    people,
+    buildings,
+    vehicles,
+    boats,
+    street,
+    home,
+    room,
+    kitchen,
+    tableware,
+    food,
+    produce,
+    gear,
+)
 SHAPES: dict[str, Shape] = {shape.name: shape for part in PARTS for shape in part.SHAPES}
 """By name."""

@@ -226,7 +226,7 @@ def corn(rng: np.random.Generator, colour: str | None) -> str:
 def mushroom(rng: np.random.Generator, colour: str | None) -> str:
     """A mushroom."""
     pen = Pen()
-    cap, stem = tone(rng, None, ("#d6453a", "#b5824f", "#e3cfae", "#c9703f")), "#f3e8d2"
+    cap, stem = tone(rng, None, ("#b5824f", "#e3cfae", "#a8744a")), "#f3e8d2"
     wide, high = some(rng, 96, 116), some(rng, 90, 116)
     pen.solid(
         smooth((100, 136), (156, 136), (158, 196), (170, 244), (86, 244), (98, 196), tension=0.6), stem, (-8, 0), 0.84

@@ -191,7 +191,7 @@ def duck(rng: np.random.Generator, colour: str | None) -> str:
     """A swimming duck, or a swan when white and long-necked."""
     pen = Pen()
     coat = tone(rng, colour, ("#f7f4ec", "#a98a68", "#f2d04c", "#8d8f93"))
-    swan = coat > "#e0" and chance(rng, 0.5)
+    swan = min(int(coat[i : i + 2], 16) for i in (1, 3, 5)) > 200 and chance(rng, 0.6)
     head = coat if swan or chance(rng, 0.5) or colour else "#2f7a55"
     top = 40 if swan else 92
     body = smooth(

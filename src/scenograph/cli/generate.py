@@ -128,6 +128,8 @@ def _read(
         wanted = parse_seeds(seeds) if seeds else None
         request = request_from_picture(Path(source), models, wanted, options.chosen())
         models, options = request.models, request.options
+    if request is None and not any(models.values()):
+        models = _models_for(source, models)
     pipe = Pipeline.from_pretrained(**models, device=device, precision=options.precision)
     if request is None:
         scenes, stem = read_source(source, pipe.vocabulary)
@@ -136,6 +138,20 @@ def _read(
     if object_seeds:
         request = replace(request, scenes=[_with_object_seeds(scene, object_seeds) for scene in request.scenes])
     return pipe, replace(request, scenes=pipe.read(request.scenes, refine=options.refine))
+
+
+def _models_for(source: str, models: dict[str, str | None]) -> dict[str, str | None]:
+    """The pair that knows the names of a scene; it is named unless it is the usual one."""
+    from scenograph.pipelines.defaults import DEFAULT, choose_pair
+    from scenograph.scenes.scene import load_scenes
+
+    file = source.endswith(".json") or Path(source).is_file()
+    names = [thing.category for scene in load_scenes(Path(source)) for thing in scene.objects] if file else [source]
+    pair = choose_pair("; ".join(names))
+    if pair is DEFAULT:
+        return models
+    console.print(f"models: {pair.layout} and {pair.image} ({pair.about})", markup=False)
+    return {**models, "layout": pair.layout, "image": pair.image}
 
 
 def _with_object_seeds(scene: Scene, options: list[str]) -> Scene:

@@ -22,6 +22,7 @@ from scenograph.files import digest, make_folder, write_atomically
 from scenograph.models.base import ImageModel, LayoutModel, Model
 from scenograph.models.registry import AutoModel
 from scenograph.pipelines.checks import check_names, warn_about_crowds, without_contradictions
+from scenograph.pipelines.defaults import COLLAGE, DEFAULT, PAIRS
 from scenograph.pipelines.options import GenerateOptions
 from scenograph.pipelines.placing import place_objects
 from scenograph.pipelines.provenance import MODELS, PlannedPicture, RecordedImage, Request, plan_pictures, png_bytes
@@ -34,14 +35,12 @@ from scenograph.scenes.completion import (
     is_open,
 )
 from scenograph.scenes.scene import Scene, with_places
+from scenograph.scenes.synonyms import with_known_names
 from scenograph.scenes.text import scene_from_text
 from scenograph.scenes.vocabulary import Vocabulary
 
-DEFAULT_LAYOUT = "mise-layout-rendered"
-DEFAULT_IMAGE = "mise-rendered-64"
+DEFAULT_LAYOUT, DEFAULT_IMAGE = DEFAULT.layout, DEFAULT.image
 DEFAULT_CLASSIFIER = "object-classifier-rendered"
-COLLAGE = "collage"
-"""The name of the renderer that composes pictures from drawings."""
 
 log = logging.getLogger(__name__)
 
@@ -155,9 +154,9 @@ class Pipeline:
         elif image == COLLAGE:
             from scenograph.pipelines.renderers.collage import CollageRenderer  # reads its drawings
 
-            collage, placer = CollageRenderer(), AutoModel.from_pretrained(layout) if layout is not None else None
-            placed = None if placer is None else placer.to(where)
-            return Pipeline(collage, placed, names={"layout": _text(layout), "image": COLLAGE})
+            own = next(pair.layout for pair in PAIRS if pair.image == COLLAGE)
+            placer = AutoModel.from_pretrained(layout or own)
+            return Pipeline(CollageRenderer(), placer.to(where), names={"layout": _text(layout), "image": COLLAGE})
         else:
             drawer = AutoModel.from_pretrained(image or DEFAULT_IMAGE)
             placer = AutoModel.from_pretrained(layout or DEFAULT_LAYOUT)
@@ -257,7 +256,9 @@ class Pipeline:
             if isinstance(item, str):
                 result.append(scene_from_text(item, self.vocabulary))
             else:
-                result.append(item if isinstance(item, Scene) else Scene.from_dict(item))
+                scene = item if isinstance(item, Scene) else Scene.from_dict(item)
+                names = self.renderer.vocabulary or (self.layout.vocabulary if self.layout else None)
+                result.append(scene if names is None else with_known_names(scene, names))
         check_names(result, self.renderer, self.layout, refine)
         result = [cut_to_canvas(scene, where) for scene, where in with_places(result)]
         result = without_contradictions(result, refine)

@@ -4,22 +4,28 @@
     clause  = object (predicate object)*
     object  = ["a" | "an" | "the"] attribute* category [number]
 
-The words are a vocabulary's names, and the spatial predicates even if it lacks them. The same description in two
+The words are a vocabulary's names, others that stand for these (``ocean`` for ``sea``), and the spatial predicates even
+if the vocabulary lacks them. The same description in two
 clauses is the same object; twice in one clause it is two objects; numbers distinguish more of them
 (``cube 1 left of cube 2; cube 2 left of cube 3``).
 """
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from scenograph.errors import UserError, suggest
 from scenograph.scenes.geometry import CONVERSES
 from scenograph.scenes.scene import MAX_OBJECTS, Relation, Scene, SceneObject
+from scenograph.scenes.synonyms import CATEGORIES, PREDICATES, synonyms
 from scenograph.scenes.vocabulary import Vocabulary
+
+log = logging.getLogger(__name__)
 
 ARTICLES = ("a", "an", "the")
 
@@ -85,9 +91,10 @@ class _Reader:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.objects: list[SceneObject] = []
         self._rows: dict[tuple[frozenset[str], str, int], int] = {}
-        self._categories = _Names(vocabulary.category_index)
+        predicates = dict.fromkeys((*vocabulary.predicate_index, *CONVERSES))
+        self._categories = _Names(vocabulary.category_index, synonyms(CATEGORIES, vocabulary.category_index))
         self._attributes = _Names(vocabulary.attribute_index)
-        self._predicates = _Names(dict.fromkeys((*vocabulary.predicate_index, *CONVERSES)))
+        self._predicates = _Names(predicates, synonyms(PREDICATES, predicates))
 
     def clause(self, words: Sequence[str], where: str) -> list[Relation]:
         """Read one clause; returns its relations."""
@@ -147,16 +154,20 @@ class _Reader:
 
 
 class _Names:
-    """Finds the longest vocabulary name that starts at a word."""
+    """Finds the longest vocabulary name, or word that stands for one, that starts at a word."""
 
-    def __init__(self, names: Iterable[str]) -> None:
-        self.names = list(names)
-        self._by_words = {tuple(name.casefold().split()): name for name in self.names}
+    def __init__(self, names: Iterable[str], others: Mapping[str, str] = MappingProxyType({})) -> None:
+        self.names, self._others = list(names), others
+        self._by_words = {tuple(word.split()): name for word, name in others.items()}
+        self._by_words |= {tuple(name.casefold().split()): name for name in self.names}
         self._longest = max((len(words) for words in self._by_words), default=0)
 
     def match(self, words: Sequence[str], at: int) -> tuple[str | None, int]:
         for length in range(min(self._longest, len(words) - at), 0, -1):
-            name = self._by_words.get(tuple(words[at : at + length]))
+            phrase = tuple(words[at : at + length])
+            name = self._by_words.get(phrase)
             if name is not None:
+                if " ".join(phrase) in self._others:
+                    log.warning("reading %s as %s", " ".join(phrase), name)
                 return name, at + length
         return None, at

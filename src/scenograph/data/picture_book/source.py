@@ -11,13 +11,18 @@ from typing import Any
 from pydantic import Field
 
 from scenograph.data.picture_book.colours import COLOURS
+from scenograph.data.picture_book.drawings import read_table
 from scenograph.data.picture_book.relations import PREDICATES
+from scenograph.data.picture_book.shapes import SHAPES
+from scenograph.data.picture_book.textures import TEXTURES
 from scenograph.data.source import Options, Plan, Progress, Sample, Skip, Source
 from scenograph.errors import UserError
 from scenograph.scenes.scene import Scene
 from scenograph.scenes.vocabulary import Vocabulary
 
 ATTRIBUTES = {"size": ("large", "small"), "color": tuple(COLOURS)}
+REGIONS = ("clouds", "tree", "skyscraper", "building-other", "fence", "window-other", "curtain", "rug")
+"""Categories of regions of the backdrops that have no texture of their own."""
 SCENE_NAME = re.compile(r"(train|validation|test)_\d{6,}\.json")
 
 
@@ -49,17 +54,15 @@ class PictureBook(Source):
 
     def plan(self, progress: Progress) -> Plan:  # noqa: D102
         splits: dict[str, list[str]] = {}
-        categories: set[str] = set()
         for number, path in enumerate(self._records, start=1):
             splits.setdefault(path.name.split("_")[0], []).append(path.stem)
-            categories |= {_category(thing) for thing in _record(path)["scene"]["objects"]}
             progress("reading scenes", number)
         if not splits:
             raise UserError(
                 f"{self.root}: holds no rendered scenes; make some with: scenograph data render picture-book "
                 f"--out {self.root}"
             )
-        return Plan(Vocabulary(tuple(sorted(categories)), PREDICATES, ATTRIBUTES), splits)
+        return Plan(vocabulary(), splits)
 
     def read(self, item: str) -> Sample:  # noqa: D102
         picture: Path | None = self.root / "images" / f"{item}.png"
@@ -78,6 +81,12 @@ class PictureBook(Source):
         return Sample(item, Scene.from_dict(value, item), picture)
 
 
+def vocabulary() -> Vocabulary:
+    """The names of the world, those of all its drawings and regions, whichever of them a set happens to show."""
+    drawn = {drawing.category for drawing in read_table()} | {shape.category for shape in SHAPES.values()}
+    return Vocabulary(tuple(sorted({*drawn, *TEXTURES, *REGIONS})), PREDICATES, ATTRIBUTES)
+
+
 def _record(path: Path) -> dict[str, Any]:
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -85,7 +94,3 @@ def _record(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not a picture-book scene ({error}); delete it and render again") from error
     return record
-
-
-def _category(thing: str | dict[str, Any]) -> str:
-    return thing if isinstance(thing, str) else str(thing["category"])

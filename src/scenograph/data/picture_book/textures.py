@@ -325,8 +325,10 @@ SCENERY: dict[str, Callable[[int, np.random.Generator], np.ndarray]] = {
     "fog": fog,
 }
 
-TEXTURES = ("sky-other", *GROUNDS, *SCENERY, *INDOORS, *UPRIGHT)
-"""Everything that :func:`paint` makes."""
+VARIETIES = ("savanna", "furrows", "asphalt")
+"""Textures that are no categories: dry grass, a ploughed field, and a road without marks."""
+TEXTURES = tuple(name for name in ("sky-other", *GROUNDS, *SCENERY, *INDOORS, *UPRIGHT) if name not in VARIETIES)
+"""The categories that :func:`paint` knows."""
 
 
 def paint(category: str, side: int, rng: np.random.Generator, light: Light, horizon: float) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -14,8 +15,7 @@ from scenograph.data.picture_book.atlas import Atlas, Entry
 from scenograph.data.picture_book.colours import COLOURS
 from scenograph.data.picture_book.layers import Light
 from scenograph.data.picture_book.recolour import recoloured
-from scenograph.data.picture_book.relations import PREDICATES
-from scenograph.data.picture_book.source import ATTRIBUTES
+from scenograph.data.picture_book.source import vocabulary
 from scenograph.data.picture_book.textures import GROUNDS, TEXTURES, paint
 from scenograph.errors import UserError
 from scenograph.pipelines.options import GenerateOptions
@@ -47,7 +47,9 @@ class CollageRenderer(Renderer):
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """The categories that there are drawings or textures of."""
-        return Vocabulary(tuple(sorted({*self.atlas.entries, *TEXTURES})), PREDICATES, ATTRIBUTES)
+        names = vocabulary()
+        shown = {*self.atlas.entries, *TEXTURES}
+        return replace(names, categories=tuple(name for name in names.categories if name in shown))
 
     def check(self, scenes: Sequence[Scene]) -> None:
         """Nothing is ignored."""

@@ -1,0 +1,55 @@
+"""Which models generate when none is named: the first pair that knows the names of a scene."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from scenograph.models.registry import read_config
+from scenograph.scenes.synonyms import CATEGORIES, synonyms
+from scenograph.scenes.vocabulary import Vocabulary
+
+COLLAGE = "collage"
+"""The name of the renderer that composes pictures from drawings."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A layout model and what renders its layouts."""
+
+    layout: str
+    image: str
+    about: str
+    """What the pair generates, for messages."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The names that both know."""
+        placed = Vocabulary.from_dict(read_config(self.layout)[1]["vocabulary"])
+        if self.image != COLLAGE:
+            return placed
+        from scenograph.pipelines.renderers.collage import CollageRenderer  # reads its drawings
+
+        return CollageRenderer().vocabulary
+
+
+PAIRS = (
+    Pair("mise-layout-rendered", "mise-rendered-64", "rendered cubes, spheres and cylinders"),
+    Pair("mise-layout-picture-book", COLLAGE, "pictures composed from drawings"),
+)
+DEFAULT = PAIRS[0]
+
+
+def choose_pair(words: str) -> Pair:
+    """The pair that knows most names of a scene; of several, the first.
+
+    Args:
+        words: A text, or all names in a scene file.
+    """
+    return max(PAIRS, key=lambda pair: _known(pair.vocabulary, words.casefold()))
+
+
+def _known(vocabulary: Vocabulary, words: str) -> int:
+    """How many names of categories, or words that stand for one, are among words."""
+    names = {*vocabulary.categories, *synonyms(CATEGORIES, vocabulary.category_index)}
+    return sum(bool(re.search(rf"\b{re.escape(name.casefold())}\b", words)) for name in names)

@@ -1,0 +1,109 @@
+"""Words that people use for the names of a vocabulary: Visual Genome's for COCO-Stuff's, above all."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from scenograph.scenes.scene import Scene
+from scenograph.scenes.vocabulary import Vocabulary
+
+log = logging.getLogger(__name__)
+
+CATEGORIES: dict[str, tuple[str, ...]] = {
+    "sky": ("sky-other",),
+    "cloud": ("clouds",),
+    "ocean": ("sea",),
+    "water": ("water-other", "sea", "river"),
+    "lake": ("water-other", "river"),
+    "street": ("road",),
+    "sidewalk": ("pavement",),
+    "path": ("pavement", "dirt"),
+    "track": ("railroad",),
+    "beach": ("sand",),
+    "ground": ("ground-other", "dirt"),
+    "field": ("grass",),
+    "lawn": ("grass",),
+    "hedge": ("bush",),
+    "stone": ("rock",),
+    "plant": ("plant-other", "potted plant"),
+    "building": ("building-other",),
+    "tower": ("skyscraper", "building-other"),
+    "window": ("window-other",),
+    "door": ("door-stuff",),
+    "wall": ("wall-other", "wall-concrete"),
+    "brick": ("wall-brick",),
+    "floor": ("floor-wood", "floor-other"),
+    "lamp": ("light",),
+    "lamp post": ("light",),
+    "street light": ("light",),
+    "sofa": ("couch",),
+    "television": ("tv",),
+    "phone": ("cell phone",),
+    "fridge": ("refrigerator",),
+    "glass": ("wine glass", "cup"),
+    "mug": ("cup",),
+    "food": ("food-other",),
+    "ball": ("sports ball",),
+    "bag": ("handbag", "backpack"),
+    "bike": ("bicycle",),
+    "motorbike": ("motorcycle",),
+    "plane": ("airplane",),
+    "ship": ("boat",),
+    "sailboat": ("boat",),
+    "lamb": ("sheep",),
+    "puppy": ("dog",),
+    "kitten": ("cat",),
+    **dict.fromkeys(
+        ("man", "woman", "boy", "girl", "child", "kid", "lady", "guy", "people", "player", "skier"), ("person",)
+    ),
+}
+"""Each word with the names that it may stand for, the likeliest first."""
+PREDICATES: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("by", "beside", "near", "along", "close to", "next to"), ("next to",)),
+    **dict.fromkeys(("under", "beneath", "underneath"), ("below",)),
+    "over": ("above",),
+    "in back of": ("behind",),
+    "to the left of": ("left of",),
+    "to the right of": ("right of",),
+    "on the left of": ("left of",),
+    "on the right of": ("right of",),
+    "within": ("inside",),
+    "on top of": ("on", "above"),
+    "riding": ("on", "above"),
+    **dict.fromkeys(("sitting on", "lying on", "hanging on", "growing on"), ("on", "above")),
+    **dict.fromkeys(("walking on", "standing in", "grazing on", "grazing in"), ("standing on", "on", "above")),
+    **dict.fromkeys(("swimming in", "floating in", "floating on", "sailing on"), ("in", "inside")),
+    "flying over": ("above",),
+}
+"""The same of relations."""
+
+
+def synonyms(table: Mapping[str, tuple[str, ...]], names: Collection[str]) -> dict[str, str]:
+    """The words of a table that stand for one of these names and are none themselves, with the name."""
+    found = {}
+    for word, candidates in table.items():
+        name = next((candidate for candidate in candidates if candidate in names), None)
+        if name is not None and word not in names:
+            found[word] = name
+    return found
+
+
+def with_known_names(scene: Scene, vocabulary: Vocabulary) -> Scene:
+    """A scene whose unknown words are replaced by the vocabulary's names that they stand for, each with a message."""
+    categories = synonyms(CATEGORIES, vocabulary.category_index)
+    predicates = synonyms(PREDICATES, vocabulary.predicate_index)
+    objects = tuple(
+        replace(thing, category=categories[thing.category]) if thing.category in categories else thing
+        for thing in scene.objects
+    )
+    relations = tuple(
+        replace(r, predicate=predicates[r.predicate]) if r.predicate in predicates else r for r in scene.relations
+    )
+    used = {thing.category: categories for thing in scene.objects} | {r.predicate: predicates for r in scene.relations}
+    read = [f"{word} as {table[word]}" for word, table in used.items() if word in table]
+    if not read:
+        return scene
+    log.warning("reading %s", ", ".join(read))
+    return replace(scene, objects=objects, relations=relations)

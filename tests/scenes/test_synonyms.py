@@ -1,0 +1,49 @@
+"""Words that people use are read as the names of a vocabulary, and this is said."""
+
+from __future__ import annotations
+
+import pytest
+
+from scenograph.errors import UserError
+from scenograph.scenes.scene import Scene
+from scenograph.scenes.synonyms import CATEGORIES, PREDICATES, synonyms, with_known_names
+from scenograph.scenes.text import scene_from_text
+from scenograph.scenes.vocabulary import Vocabulary
+
+NAMES = Vocabulary(("sky-other", "sea", "grass", "sheep", "boat", "person"), ("above", "next to", "on", "inside"))
+
+
+def names_of(scene):
+    return [thing.category for thing in scene.objects], [r.predicate for r in scene.relations]
+
+
+def test_scenes_and_texts_are_read_alike(caplog):
+    scene = Scene.from_dict(
+        {"objects": ["sky", "ocean", "ship", "sheep"], "relationships": [[2, "by", 1], [0, "over", 3]]}
+    )
+    known = with_known_names(scene, NAMES)
+    assert names_of(known) == (["sky-other", "sea", "boat", "sheep"], ["next to", "above"])
+    assert "reading sky as sky-other, ocean as sea, ship as boat, by as next to, over as above" in caplog.text
+    caplog.clear()
+    text = scene_from_text("the ship by the ocean; a man on top of grass", NAMES)
+    assert names_of(text) == (["boat", "sea", "person", "grass"], ["next to", "on"])
+    assert "reading man as person" in caplog.text
+
+
+def test_known_names_stay_and_nothing_is_said(caplog):
+    scene = Scene.from_dict({"objects": ["sea", "sheep"], "relationships": [[1, "next to", 0]]})
+    assert with_known_names(scene, NAMES) is scene and not caplog.text
+    both = Vocabulary(("ocean", "sea"), ("by", "next to"))
+    assert names_of(scene_from_text("ocean by sea", both)) == (["ocean", "sea"], ["by"])
+
+
+def test_what_stands_for_nothing_known_is_an_error():
+    assert synonyms(CATEGORIES, {"road"}) == {"street": "road"}
+    with pytest.raises(UserError, match="unknown word 'street'"):
+        scene_from_text("street", NAMES)
+
+
+def test_tables_are_well_formed():
+    for table in (CATEGORIES, PREDICATES):
+        assert all(word == word.casefold().strip() and candidates for word, candidates in table.items())
+        assert all(word not in candidates or len(candidates) == 1 for word, candidates in table.items())

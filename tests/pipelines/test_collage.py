@@ -65,7 +65,7 @@ def test_what_a_collage_cannot_do_is_said(pipe):
     with pytest.raises(UserError, match="unknown category 'shep' .did you mean 'sheep'"):
         pipe({"objects": [{"category": "shep", "box": [0, 0, 1, 1]}]})
     with pytest.raises(UserError, match="collage needs a box for every object"):
-        pipe({"objects": ["sheep"]})
+        Pipeline(CollageRenderer())({"objects": ["sheep"]})
 
 
 def test_every_category_of_the_atlas_can_be_shown():

@@ -31,7 +31,9 @@ def full_object() -> SceneObject:
     crop = rng.integers(0, 256, (6, 4, 4), dtype=np.uint8)
     mask = rng.random((5, 3)) < 0.5
     sketch = Sketch((np.array([[0, 0.25], [0.5, 1]], dtype=np.float32),))
-    return SceneObject("cat", ("red",), (0.25, 0.125, 0.75, 0.5), mask, sketch, (7, 9, 0.5), crop, "noto/cat, Google, Apache-2.0")
+    return SceneObject(
+        "cat", ("red",), (0.25, 0.125, 0.75, 0.5), mask, sketch, (7, 9, 0.5), crop, "noto/cat, Google, Apache-2.0"
+    )
 
 
 def same(first: SceneObject, second: SceneObject) -> bool:

@@ -12,7 +12,7 @@ import typer
 
 from scenograph.cli.console import batches, console, parse_seeds, say_written, write_files
 from scenograph.cli.options import Device, ImageName, LayoutName, ModelName, Overwrite, takes_options
-from scenograph.cli.scene import encoded, read_source
+from scenograph.cli.scene import encoded, pair_for, read_source
 from scenograph.errors import UserError
 from scenograph.files import make_folder, would_replace, write_atomically
 from scenograph.pipelines.options import GenerateOptions
@@ -142,12 +142,9 @@ def _read(
 
 def _models_for(source: str, models: dict[str, str | None]) -> dict[str, str | None]:
     """The pair that knows the names of a scene; it is named unless it is the usual one."""
-    from scenograph.pipelines.defaults import DEFAULT, choose_pair
-    from scenograph.scenes.scene import load_scenes
+    from scenograph.pipelines.defaults import DEFAULT
 
-    file = source.endswith(".json") or Path(source).is_file()
-    names = [thing.category for scene in load_scenes(Path(source)) for thing in scene.objects] if file else [source]
-    pair = choose_pair("; ".join(names))
+    pair = pair_for(source)
     if pair is DEFAULT:
         return models
     console.print(f"models: {pair.layout} and {pair.image} ({pair.about})", markup=False)

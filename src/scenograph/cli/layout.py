@@ -9,7 +9,7 @@ import typer
 
 from scenograph.cli.console import batches, parse_seeds, say_written, track, write_files
 from scenograph.cli.options import Device, LayoutName, Overwrite, PrecisionName, SceneArgument, takes_options
-from scenograph.cli.scene import encoded, read_source
+from scenograph.cli.scene import encoded, pair_for, read_source
 from scenograph.files import make_folder
 from scenograph.pipelines.options import GenerateOptions
 
@@ -37,13 +37,14 @@ def layout(
     placed again, or rendered with scenograph generate.
     """
     from scenograph.devices import pick_device
-    from scenograph.pipelines.pipeline import DEFAULT_LAYOUT
     from scenograph.pipelines.placing import load_layout_model, place_objects, read_to_place
     from scenograph.scenes.drawing import draw_layout
     from scenograph.scenes.scene import scenes_to_json
+    from scenograph.scenes.synonyms import with_known_names
 
-    model = load_layout_model(layout or DEFAULT_LAYOUT, pick_device(device), precision)
+    model = load_layout_model(layout or pair_for(source).layout, pick_device(device), precision)
     scenes, stem = read_source(source, model.vocabulary)
+    scenes = [with_known_names(scene, model.vocabulary) for scene in scenes]
     scenes = read_to_place(model, scenes, options.refine)
     numbers = parse_seeds(seeds)
     pairs = [(scene, seed) for scene in scenes for seed in numbers]

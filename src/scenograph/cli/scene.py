@@ -15,6 +15,7 @@ from scenograph.errors import UserError, for_all
 from scenograph.files import make_folder
 
 if TYPE_CHECKING:
+    from scenograph.pipelines.defaults import Pair
     from scenograph.scenes.drawing import Drawing
     from scenograph.scenes.scene import Scene
     from scenograph.scenes.vocabulary import Vocabulary
@@ -257,6 +258,16 @@ def read_source(source: str, vocabulary: Vocabulary | None) -> tuple[list[Scene]
     if vocabulary is None:
         raise UserError(f"{source!r} is not a file")
     return [scene_from_text(source, vocabulary)], _slug(source)
+
+
+def pair_for(source: str) -> Pair:
+    """The models that know most names of a scene file or a text."""
+    from scenograph.pipelines.defaults import choose_pair
+    from scenograph.scenes.scene import load_scenes
+
+    if source.endswith(".json") or Path(source).is_file():
+        return choose_pair("; ".join(thing.category for scene in load_scenes(Path(source)) for thing in scene.objects))
+    return choose_pair(source)
 
 
 def _slug(text: str) -> str:

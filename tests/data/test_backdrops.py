@@ -27,7 +27,7 @@ EXPECTED = {
 SHOWN = {
     "meadow": "grass",
     "farm": "dirt",
-    "forest": "tree",
+    "forest": "leaves",
     "savanna": "grass",
     "sea": "sea",
     "beach": "sand",

@@ -44,8 +44,7 @@ def layout(
 
     model = load_layout_model(layout or pair_for(source).layout, pick_device(device), precision)
     scenes, stem = read_source(source, model.vocabulary)
-    scenes = [with_known_names(scene, model.vocabulary) for scene in scenes]
-    scenes = read_to_place(model, scenes, options.refine)
+    scenes = read_to_place(model, with_known_names(scenes, model.vocabulary), options.refine)
     numbers = parse_seeds(seeds)
     pairs = [(scene, seed) for scene in scenes for seed in numbers]
     placed: list[Scene] = []

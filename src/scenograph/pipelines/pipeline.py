@@ -256,9 +256,10 @@ class Pipeline:
             if isinstance(item, str):
                 result.append(scene_from_text(item, self.vocabulary))
             else:
-                scene = item if isinstance(item, Scene) else Scene.from_dict(item)
-                names = self.renderer.vocabulary or (self.layout.vocabulary if self.layout else None)
-                result.append(scene if names is None else with_known_names(scene, names))
+                result.append(item if isinstance(item, Scene) else Scene.from_dict(item))
+        names = self.renderer.vocabulary or (self.layout.vocabulary if self.layout else None)
+        if names is not None:
+            result = with_known_names(result, names)
         check_names(result, self.renderer, self.layout, refine)
         result = [cut_to_canvas(scene, where) for scene, where in with_places(result)]
         result = without_contradictions(result, refine)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from scenograph.scenes.scene import Scene
@@ -90,20 +90,25 @@ def synonyms(table: Mapping[str, tuple[str, ...]], names: Collection[str]) -> di
     return found
 
 
-def with_known_names(scene: Scene, vocabulary: Vocabulary) -> Scene:
-    """A scene whose unknown words are replaced by the vocabulary's names that they stand for, each with a message."""
+def with_known_names(scenes: Sequence[Scene], vocabulary: Vocabulary) -> list[Scene]:
+    """Scenes whose unknown words are replaced by the vocabulary's names that they stand for; one message says which."""
     categories = synonyms(CATEGORIES, vocabulary.category_index)
     predicates = synonyms(PREDICATES, vocabulary.predicate_index)
-    objects = tuple(
-        replace(thing, category=categories[thing.category]) if thing.category in categories else thing
-        for thing in scene.objects
-    )
-    relations = tuple(
-        replace(r, predicate=predicates[r.predicate]) if r.predicate in predicates else r for r in scene.relations
-    )
-    used = {thing.category: categories for thing in scene.objects} | {r.predicate: predicates for r in scene.relations}
-    read = [f"{word} as {table[word]}" for word, table in used.items() if word in table]
-    if not read:
-        return scene
-    log.warning("reading %s", ", ".join(read))
-    return replace(scene, objects=objects, relations=relations)
+    read: dict[str, str] = {}
+    result = []
+    for scene in scenes:
+        found = {thing.category for thing in scene.objects} & categories.keys()
+        related = {relation.predicate for relation in scene.relations} & predicates.keys()
+        if found or related:
+            read |= {word: categories[word] for word in sorted(found)} | {w: predicates[w] for w in sorted(related)}
+            scene = replace(  # noqa: PLW2901
+                scene,
+                objects=tuple(replace(t, category=categories.get(t.category, t.category)) for t in scene.objects),
+                relations=tuple(
+                    replace(r, predicate=predicates.get(r.predicate, r.predicate)) for r in scene.relations
+                ),
+            )
+        result.append(scene)
+    if read:
+        log.warning("reading %s", ", ".join(f"{word} as {name}" for word, name in read.items()))
+    return result

@@ -124,8 +124,8 @@ def forest(side: int, rng: np.random.Generator) -> Backdrop:
     stage = _stage(side, rng, 0.4, 0.58, 0.2)
     base = stage.horizon + 0.012
     pointed = bool(rng.random() < 0.45)
-    trees(stage, base, stage.horizon * float(rng.uniform(0.6, 0.85)), "tree", pointed=pointed, air=0.55)
-    trees(stage, base, stage.horizon * float(rng.uniform(0.4, 0.6)), "tree", pointed=pointed, air=0.3)
+    trees(stage, base, stage.horizon * float(rng.uniform(0.6, 0.85)), "leaves", pointed=pointed, air=0.55)
+    trees(stage, base, stage.horizon * float(rng.uniform(0.4, 0.6)), "leaves", pointed=pointed, air=0.3)
     if rng.random() < 0.6:
         trees(stage, base, stage.horizon * 0.16, "bush", air=0.08)
     _ground(stage, *(("grass", "grass"), ("moss", "moss"), ("dirt", "dirt"))[int(rng.integers(3))])
@@ -292,7 +292,7 @@ def park(side: int, rng: np.random.Generator) -> Backdrop:
     """Lawns with a path, trees behind them."""
     stage = _stage(side, rng)
     base = stage.horizon + 0.012
-    trees(stage, base, float(rng.uniform(0.1, 0.17)), "tree", air=0.35)
+    trees(stage, base, float(rng.uniform(0.1, 0.17)), "leaves", air=0.35)
     if rng.random() < 0.5:
         trees(stage, base, float(rng.uniform(0.05, 0.08)), "bush", air=0.12)
     _ground(stage, "grass")

@@ -105,7 +105,7 @@ def hills(
 
 
 def trees(
-    stage: Stage, base: float, height: float, category: str = "tree", pointed: bool = False, air: float = 0.35
+    stage: Stage, base: float, height: float, category: str = "leaves", pointed: bool = False, air: float = 0.35
 ) -> None:
     """A line of round or pointed crowns that stand at ``base``."""
     rng, n = stage.rng, stage.size
@@ -138,7 +138,7 @@ def trees(
     codes = {
         True: ("3f7a58", "4a8260", "567f68"),
         False: ("4f9448", "5fa04c", "3f8a50", "c08a3c", "7fa850")
-        if category == "tree"
+        if category == "leaves"
         else ("4f9448", "6aa64c", "3f8446"),
     }[pointed]
     pixels = stage.light.on(foliage(n, rng, codes))

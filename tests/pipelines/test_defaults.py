@@ -52,3 +52,13 @@ def test_the_first_example_of_the_field_is_drawn(scenograph, tmp_path):
     assert code == 0, errors
     code, _, errors = scenograph("generate", "a shep on grass", "--device", "cpu")
     assert code == 2 and "did you mean 'sheep'" in errors
+
+
+def test_scenes_are_checked_with_the_names_that_they_use(scenograph, tmp_path):
+    (tmp_path / "s.json").write_text('{"objects": ["ocean", "boat"], "relationships": [[1, "in", 0]]}')
+    for source in ("s.json", "boat in ocean"):
+        code, said, errors = scenograph("scene", "check", source)
+        assert code == 0, errors
+        assert "boat in sea" in said
+    code, said, errors = scenograph("scene", "new", "a sheep standing on grass")
+    assert code == 0 and json.loads(said)["objects"] == ["sheep", "grass"], errors

@@ -27,7 +27,7 @@ VocabularySource = Annotated[
     typer.Option(
         "--model",
         metavar="NAME",
-        help="Vocabulary of a model, a pack, clevr or coco-stuff. (default: the shipped image model)",
+        help="Vocabulary of a model, a pack, clevr or coco-stuff. (default: by the names used)",
     ),
 ]
 OutFile = Annotated[
@@ -46,7 +46,7 @@ def new(
     from scenograph.scenes.scene import scenes_to_json
     from scenograph.scenes.text import scene_from_text
 
-    content = scenes_to_json([scene_from_text(text, vocabulary_of(model))])
+    content = scenes_to_json([scene_from_text(text, vocabulary_of(model, text))])
     if out is None:
         console.print(content, end="", markup=False)
         return
@@ -58,10 +58,12 @@ def new(
 def check(scene: SceneArgument, model: VocabularySource = None) -> None:
     """Check a scene against a vocabulary and summarise it."""
     from scenograph.scenes.canonical import agreed
+    from scenograph.scenes.synonyms import with_known_names
     from scenograph.scenes.text import scene_to_text
 
-    vocabulary = vocabulary_of(model)
+    vocabulary = vocabulary_of(model, scene)
     scenes, _ = read_source(scene, vocabulary)
+    scenes = with_known_names(scenes, vocabulary)
     vocabulary.check(scenes)
     agreed(scenes)  # says what contradicts
     for number, item in enumerate(scenes):
@@ -93,7 +95,7 @@ def canonical(
     from scenograph.scenes.geometry import CONVERSES
     from scenograph.scenes.scene import scenes_to_json
 
-    vocabulary = None if model is None and scene.endswith(".json") else vocabulary_of(model)
+    vocabulary = None if model is None and scene.endswith(".json") else vocabulary_of(model, scene)
     scenes, _ = read_source(scene, vocabulary)
     predicates: Collection[str] = CONVERSES
     if model is not None and vocabulary is not None:
@@ -151,7 +153,7 @@ def draw(
     """Draw the graph of each scene, and its layout if it has boxes."""
     from scenograph.scenes.drawing import draw_graph, draw_layout
 
-    scenes, stem = read_source(scene, None if scene.endswith(".json") else vocabulary_of(model))
+    scenes, stem = read_source(scene, None if scene.endswith(".json") else vocabulary_of(model, scene))
     make_folder(out)
     files = []
     for number, item in enumerate(scenes):
@@ -233,19 +235,20 @@ def encoded(drawing: Drawing, file_format: str = "png") -> bytes:
     return stream.getvalue()
 
 
-def vocabulary_of(model: str | None) -> Vocabulary:
-    """The vocabulary of a model, without loading its weights; or of a pack; or a shipped one."""
+def vocabulary_of(model: str | None, source: str) -> Vocabulary:
+    """The vocabulary of a model, without loading its weights; of a pack; a shipped one; or what knows a source best."""
     from scenograph.data.pack import read_vocabulary
     from scenograph.data.vocabularies import NAMES, shipped_vocabulary
     from scenograph.models.registry import read_config
-    from scenograph.pipelines import DEFAULT_IMAGE
     from scenograph.scenes.vocabulary import Vocabulary
 
+    if model is None:
+        return pair_for(source).vocabulary
     if model in NAMES:
         return shipped_vocabulary(model)
-    if model is not None and (Path(model) / "vocabulary.json").is_file():
+    if (Path(model) / "vocabulary.json").is_file():
         return read_vocabulary(Path(model))
-    return Vocabulary.from_dict(read_config(model or DEFAULT_IMAGE)[1]["vocabulary"])
+    return Vocabulary.from_dict(read_config(model)[1]["vocabulary"])
 
 
 def read_source(source: str, vocabulary: Vocabulary | None) -> tuple[list[Scene], str]:

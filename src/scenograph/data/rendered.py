@@ -15,7 +15,7 @@ import json
 import logging
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,7 +102,7 @@ def render_dataset(folder: Path, count: int, settings: RenderSettings, workers: 
     _require_mitsuba()
     for name in ("images", "masks", "scenes"):
         make_folder(folder / name)
-    _check_settings(folder / "render.json", settings)
+    claim_settings(folder / "render.json", vars(settings))
     paths = [folder / "scenes" / f"{settings.split}_{index:06d}.json" for index in range(count)]
     missing = [index for index, path in enumerate(paths) if not path.exists()]
     yield from (path for path in paths if path.exists())
@@ -402,8 +402,9 @@ def _save_png(path: Path, pixels: np.ndarray) -> None:
     write_atomically(path, lambda stream: Image.fromarray(pixels).save(stream, "PNG"))
 
 
-def _check_settings(path: Path, settings: RenderSettings) -> None:
-    wanted = json.loads(json.dumps(vars(settings)))
+def claim_settings(path: Path, settings: Mapping[str, Any]) -> None:
+    """Note the settings of a folder of renders; ``UserError`` if it holds scenes with others."""
+    wanted = json.loads(json.dumps(settings))
     if path.exists():
         found = json.loads(path.read_text())
         changed = [name for name in wanted if found.get(name) != wanted[name]]

@@ -12,12 +12,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
-from PIL import Image
 
 from scenograph.errors import UserError, shortened
 from scenograph.scenes.geometry import MIRRORED
 from scenograph.scenes.masks import bounded_mask, decode_bits, decode_mask, encode_bits, encode_mask, resize_mask
-from scenograph.scenes.png import decode_png, encode_png, png_from_text, png_to_text
+from scenograph.scenes.png import decode_png, encode_png, png_from_text, png_to_text, scaled
 from scenograph.scenes.sketch import Sketch
 
 if TYPE_CHECKING:
@@ -427,5 +426,4 @@ def _resized(crop: np.ndarray, height: int, width: int) -> np.ndarray:
     """A crop (h, w, 4) at another size, colours weighted by their alpha, so that what is hidden does not bleed in."""
     if crop.shape[:2] == (height, width):
         return crop
-    image = Image.fromarray(np.ascontiguousarray(crop), "RGBA").convert("RGBa")
-    return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC).convert("RGBA"))
+    return np.asarray(scaled(crop, height, width).convert("RGBA"))

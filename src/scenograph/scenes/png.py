@@ -37,6 +37,14 @@ def decode_png(content: bytes, mode: Literal["L", "RGBA"], where: str) -> np.nda
         raise UserError(f"{where}: not a readable PNG") from error
 
 
+def scaled(
+    pixels: np.ndarray, height: int, width: int, method: Image.Resampling = Image.Resampling.BICUBIC
+) -> Image.Image:
+    """Pixels (h, w, 4) uint8 at another size, in mode RGBa: colours multiplied by alpha, so that none bleeds in."""
+    image = Image.fromarray(np.ascontiguousarray(pixels), "RGBA").convert("RGBa")
+    return image.resize((max(width, 1), max(height, 1)), method)
+
+
 def png_to_text(pixels: np.ndarray) -> str:
     """:func:`encode_png` in base64."""
     return base64.b64encode(encode_png(pixels)).decode()

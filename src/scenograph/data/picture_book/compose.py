@@ -8,11 +8,12 @@ import numpy as np
 from PIL import Image
 
 from scenograph.data.picture_book.backdrops import WORLDS as BACKDROPS
-from scenograph.data.picture_book.backdrops import Backdrop, Light
+from scenograph.data.picture_book.backdrops import Backdrop
 from scenograph.data.picture_book.colours import COLOURS, NATURAL
 from scenograph.data.picture_book.drawings import Drawing, Drawings
 from scenograph.data.picture_book.worlds import WORLDS, World
 from scenograph.scenes.fields import Box
+from scenograph.scenes.png import scaled
 
 TRIES = 40
 """Places that are tried for a thing before the scene does without it."""
@@ -72,10 +73,14 @@ class _Candidate:
     def window(self, side: int) -> tuple[slice, slice, slice, slice]:
         """Rows and columns of the canvas, then those of the drawing, that lie on each other."""
         height, width = self.pixels.shape[:2]
-        top, left = max(self.top, 0), max(self.left, 0)
-        bottom, right = min(self.top + height, side), min(self.left + width, side)
-        own_rows, own_columns = slice(top - self.top, bottom - self.top), slice(left - self.left, right - self.left)
-        return slice(top, bottom), slice(left, right), own_rows, own_columns
+        return window(self.top, self.left, height, width, side)
+
+
+def window(top: int, left: int, height: int, width: int, side: int) -> tuple[slice, slice, slice, slice]:
+    """Rows and columns of a canvas (side, side) that a picture on it covers, then those of the picture itself."""
+    rows, columns = slice(max(top, 0), min(top + height, side)), slice(max(left, 0), min(left + width, side))
+    own_rows, own_columns = slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left)
+    return rows, columns, own_rows, own_columns
 
 
 def compose(drawings: Drawings, kept: frozenset[str], side: int, rng: np.random.Generator, world: str = "") -> Composed:
@@ -186,9 +191,8 @@ def _height(drawing: Drawing, foot: float, horizon: float, eye: float, rng: np.r
 
 def _scaled(sprite: np.ndarray, height: int, width: int) -> np.ndarray:
     """A sprite (h, w, 4) uint8 at another size as float32 in [0, 1], colours multiplied by alpha."""
-    image = Image.fromarray(np.ascontiguousarray(sprite), "RGBA").convert("RGBa")
     method = Image.Resampling.BOX if height < 128 else Image.Resampling.BICUBIC
-    small = image.resize((max(width, 1), max(height, 1)), method)
+    small = scaled(sprite, height, width, method)
     return np.asarray(small, dtype=np.float32) / 255
 
 
@@ -222,14 +226,9 @@ def _picture(backdrop: Backdrop, ordered: list[_Candidate], side: int) -> np.nda
     for one in ordered:
         rows, columns, own_rows, own_columns = one.window(side)
         part = one.pixels[own_rows, own_columns]
-        lit = part[..., :3] * _brightness(backdrop.light)
+        lit = backdrop.light.on(part[..., :3])
         canvas[rows, columns] = canvas[rows, columns] * (1 - part[..., 3:]) + lit
     return (canvas.clip(0, 1) * 255).round().astype(np.uint8)
-
-
-def _brightness(light: Light) -> np.ndarray:
-    """What a light makes of colours, (3,)."""
-    return 1 + light.strength * (np.array(light.tint, dtype=np.float32) - 1)
 
 
 def _shade(canvas: np.ndarray, one: _Candidate, side: int) -> None:

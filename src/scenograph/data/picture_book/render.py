@@ -14,16 +14,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from scenograph.data.picture_book.compose import Composed, Placed, compose
 from scenograph.data.picture_book.drawings import Drawing, Drawings
 from scenograph.data.picture_book.relations import geometric_relations, spoken_relations
-from scenograph.data.picture_book.sketches import sketch_of
+from scenograph.data.picture_book.sketches import Hand, sketch_of
 from scenograph.data.picture_book.worlds import WORLDS
 from scenograph.data.processes import run_in_processes
+from scenograph.data.rendered import claim_settings
 from scenograph.errors import UserError, suggest
 from scenograph.files import make_folder, write_atomically
 from scenograph.scenes.png import encode_png
@@ -84,7 +85,7 @@ def render_picture_book(
     digest = hashlib.sha256("\n".join(sorted(drawing.key for drawing in known.rows)).encode()).hexdigest()[:12]
     for name in ("images", "scenes"):
         make_folder(folder / name)
-    _claim(folder / f"{settings.split}.json", {**asdict(settings), "drawings": digest})
+    claim_settings(folder / f"{settings.split}.json", {**asdict(settings), "drawings": digest})
     paths = {index: folder / "scenes" / f"{settings.split}_{index:06d}.json" for index in indices}
     missing = [index for index, path in paths.items() if not path.exists()]
     yield from (path for index, path in paths.items() if index not in set(missing))
@@ -163,7 +164,7 @@ def _object(thing: Placed, rng: np.random.Generator | None) -> SceneObject:
     drawing = thing.drawing
     if rng is None:
         return SceneObject(drawing.category, thing.attributes, thing.box, thing.mask)
-    hand: Literal["careful", "quick"] = "careful" if rng.random() < 0.5 else "quick"
+    hand: Hand = "careful" if rng.random() < 0.5 else "quick"
     return SceneObject(
         drawing.category,
         thing.attributes,
@@ -205,17 +206,3 @@ def _render_one(folder: Path, index: int, settings: PictureBookSettings, source:
     path = folder / "scenes" / f"{name}.json"
     write_atomically(path, json.dumps(record).encode())
     return path
-
-
-def _claim(path: Path, wanted: dict[str, Any]) -> None:
-    """Raise ``UserError`` if a folder holds scenes with other settings; else note these."""
-    if not path.exists():
-        write_atomically(path, json.dumps(wanted, indent=1).encode())
-        return
-    found = json.loads(path.read_text(encoding="utf-8"))
-    for name, value in wanted.items():
-        if found.get(name) != value:
-            raise UserError(
-                f"{path.parent} was rendered with {name} = {found.get(name)!r}, not {value!r}: use the same settings "
-                "to resume, or another folder"
-            )

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from scenograph.data.picture_book.atlas import Atlas, Entry
 from scenograph.data.picture_book.colours import COLOURS
+from scenograph.data.picture_book.compose import window
 from scenograph.data.picture_book.layers import Light
 from scenograph.data.picture_book.recolour import recoloured
 from scenograph.data.picture_book.source import vocabulary
@@ -22,6 +23,7 @@ from scenograph.pipelines.options import GenerateOptions
 from scenograph.pipelines.renderers.base import ConditionedScenes, Renderer
 from scenograph.scenes.batch import pixels_to_tensor
 from scenograph.scenes.fields import Box
+from scenograph.scenes.png import scaled
 from scenograph.scenes.scene import Scene, SceneObject
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -133,8 +135,8 @@ def _cover(thing: SceneObject, side: int, rng: np.random.Generator) -> np.ndarra
     if thing.mask is not None and not thing.mask.all():
         mask = Image.fromarray(thing.mask.astype(np.uint8) * 255).resize((right - left, bottom - top))
         part = np.asarray(mask, dtype=np.float32) / 255
-        rows, columns = slice(max(top, 0), min(bottom, side)), slice(max(left, 0), min(right, side))
-        cover[rows, columns] = part[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+        rows, columns, own_rows, own_columns = window(top, left, bottom - top, right - left, side)
+        cover[rows, columns] = part[own_rows, own_columns]
         return cover
     if x1 - x0 > 0.7:
         left, right = 0, side  # what spans the picture leaves no stripes at its sides
@@ -155,12 +157,10 @@ def _paste(canvas: np.ndarray, sprite: np.ndarray, thing: SceneObject, entry: En
     scale = min(wide, high)
     width = max(round(sprite.shape[1] * min(wide, scale * STRETCH)), 1)
     height = max(round(sprite.shape[0] * min(high, scale * STRETCH)), 1)
-    small = Image.fromarray(np.ascontiguousarray(sprite), "RGBA").convert("RGBa").resize((width, height))
-    pixels = np.asarray(small, dtype=np.float32) / 255
+    pixels = np.asarray(scaled(sprite, height, width), dtype=np.float32) / 255
     left = round((x0 + x1 - width) / 2)
     top = round((y0 + y1 - height) / 2) if entry.drawing.habitat in ("air", "wall") else round(y1) - height
-    rows, columns = slice(max(top, 0), min(top + height, side)), slice(max(left, 0), min(left + width, side))
-    if rows.stop <= rows.start or columns.stop <= columns.start:
-        return
-    part = pixels[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
-    canvas[rows, columns] = canvas[rows, columns] * (1 - part[..., 3:]) + part[..., :3]
+    rows, columns, own_rows, own_columns = window(top, left, height, width, side)
+    if rows.stop > rows.start and columns.stop > columns.start:
+        part = pixels[own_rows, own_columns]
+        canvas[rows, columns] = canvas[rows, columns] * (1 - part[..., 3:]) + part[..., :3]

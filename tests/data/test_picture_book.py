@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from PIL import Image
 pytest.importorskip("resvg_py")
 
 from scenograph.data.pack import Pack, read_vocabulary, verify_pack, write_pack
-from scenograph.data.picture_book.compose import HIDDEN, compose
+from scenograph.data.picture_book.compose import HIDDEN, PAGE, compose, compose_page
 from scenograph.data.picture_book.drawings import Drawings
 from scenograph.data.picture_book.render import (
     PictureBookSettings,
@@ -23,7 +24,7 @@ from scenograph.data.picture_book.render import (
 from scenograph.data.picture_book.source import PictureBook, PictureBookOptions
 from scenograph.data.picture_book.worlds import WORLDS
 from scenograph.errors import UserError
-from scenograph.scenes.geometry import mask_centre, sg2im_relation
+from scenograph.scenes.geometry import SG2IM_PREDICATES, mask_centre, sg2im_relation
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +51,28 @@ def test_every_world_is_known_exactly(drawings, world):
             assert thing.mask.shape == opaque.shape and not (thing.mask & ~opaque).any()
             assert thing.visible == pytest.approx(thing.mask.sum() / opaque.sum(), abs=0.02)
             assert thing.visible >= 1 - HIDDEN
+
+
+def test_pages_show_every_category_alone(drawings):
+    rng = np.random.default_rng(0)
+    kept = kept_drawings(drawings.rows, "train")
+    pages = [compose_page(drawings, kept, 96, rng) for _ in range(300)]
+    for page in pages:
+        assert page.world == PAGE and page.backdrop.names == ("paper",) and page.things
+        assert all(thing.visible == 1 for thing in page.things)
+        relations = scene_of(page, None).relations
+        assert {relation.predicate for relation in relations} <= set(SG2IM_PREDICATES)
+    shown = Counter(thing.drawing.category for page in pages for thing in page.things)
+    assert set(shown) == set(drawings.categories())
+    assert max(shown.values()) < 4 * sum(shown.values()) / len(shown)
+
+
+def test_a_share_of_scenes_are_pages(tmp_path):
+    settings = PictureBookSettings(size=64, pages=0.5)
+    records = [json.loads(path.read_text()) for path in render_picture_book(tmp_path, range(16), settings, None, 1)]
+    assert 2 <= sum(record["world"] == PAGE for record in records) <= 14
+    with pytest.raises(UserError, match=r"--pages 1\.5: must lie between 0 and 1"):
+        PictureBookSettings(pages=1.5)
 
 
 def test_the_nearest_thing_is_painted_as_its_crop_says(drawings):

@@ -86,6 +86,9 @@ def render_picture_book_scenes(
         str, typer.Option("--split", metavar="NAME", help="train, validation or test; each holds out drawings.")
     ] = "train",
     pictures: Pictures = True,
+    pages: Annotated[
+        float, typer.Option("--pages", metavar="SHARE", help="Share of scenes that show things on plain paper.")
+    ] = 0.0,
     workers: Workers = None,
 ) -> None:
     """Render picture-book scenes composed from drawings.
@@ -96,7 +99,7 @@ def render_picture_book_scenes(
     """
     from scenograph.data.picture_book.render import PictureBookSettings, drawings_in, part_of, render_picture_book
 
-    settings = PictureBookSettings(size, seed, split, world, pictures)
+    settings = PictureBookSettings(size, seed, split, world, pictures, pages)
     found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", part)
     if found is None or not 1 <= int(found[1]) <= int(found[2]):
         raise UserError(f"--part {part!r}: expected K/N with K from 1 to N, such as 3/16")

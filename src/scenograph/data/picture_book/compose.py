@@ -11,6 +11,7 @@ from scenograph.data.picture_book.backdrops import WORLDS as BACKDROPS
 from scenograph.data.picture_book.backdrops import Backdrop
 from scenograph.data.picture_book.colours import COLOURS, NATURAL
 from scenograph.data.picture_book.drawings import Drawing, Drawings
+from scenograph.data.picture_book.layers import Light
 from scenograph.data.picture_book.worlds import WORLDS, World
 from scenograph.scenes.fields import Box
 from scenograph.scenes.png import scaled
@@ -30,6 +31,8 @@ COLOURED = 0.6
 """Share of the things that may have any colour of which the colour is chosen, and told."""
 VARIANTS = 64
 """Different renderings of each parametric drawing."""
+PAGE = "page"
+"""Name of the world in which things lie side by side on paper."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,47 @@ def compose(drawings: Drawings, kept: frozenset[str], side: int, rng: np.random.
     return Composed(_picture(backdrop, candidates, side), name, backdrop, _known(candidates, side))
 
 
+def compose_page(drawings: Drawings, kept: frozenset[str], side: int, rng: np.random.Generator) -> Composed:
+    """A page of a word book: two to six large things on plain paper, every category as often as any other.
+
+    In the other worlds some categories are rare and most things small; what learns how things look needs neither.
+    Args as for :func:`compose`.
+    """
+    rows: dict[str, list[Drawing]] = {}
+    for drawing in drawings.rows:
+        if drawing.key in kept:
+            rows.setdefault(drawing.category, []).append(drawing)
+    names = list(rows)
+    candidates: list[_Candidate] = []
+    for _ in range(int(rng.integers(2, 7))):
+        choices = rows[names[int(rng.integers(len(names)))]]
+        drawing = choices[int(rng.integers(len(choices)))]
+        sprite, colour = _variant(drawings, drawing, rng)
+        for _ in range(TRIES):
+            scale = rng.uniform(0.28, 0.5) * side / max(sprite.shape[:2])
+            pixels = _scaled(sprite, *(max(round(scale * length), 1) for length in sprite.shape[:2]))
+            height, width = pixels.shape[:2]
+            top, left = int(rng.integers(side - height + 1)), int(rng.integers(side - width + 1))
+            foot = (top + height) / side
+            made = _Candidate(drawing, _attributes(max(height, width) / side, colour), pixels, left, top, foot)
+            if not any(_overlap(made, other) for other in candidates):
+                candidates.append(made)
+                break
+    candidates.sort(key=lambda one: one.foot)
+    shade = rng.uniform(0.55, 1.0, 3).astype(np.float32)
+    paper = np.broadcast_to((shade + 2 * shade.max()) / 3, (side, side, 3))  # pale
+    labels = np.zeros((side, side), np.int16)
+    backdrop = Backdrop(paper, labels, ("paper",), 0.0, Light("day", (1.0, 1.0, 1.0), 0.0), {})
+    return Composed(_picture(backdrop, candidates, side), PAGE, backdrop, _known(candidates, side))
+
+
+def _overlap(one: _Candidate, other: _Candidate) -> bool:
+    """Whether the boxes of two things overlap."""
+    down = max(one.top, other.top) < min(one.top + one.pixels.shape[0], other.top + other.pixels.shape[0])
+    across = max(one.left, other.left) < min(one.left + one.pixels.shape[1], other.left + other.pixels.shape[1])
+    return down and across
+
+
 def _sampled_categories(kind: World, known: tuple[str, ...], rng: np.random.Generator) -> list[str]:
     """Categories of the things of a scene; herds and rows of one category are common."""
     if not known:
@@ -136,11 +180,7 @@ def _place(
     ground = _ground(backdrop, drawing)
     if ground is None:
         return None
-    colours = NATURAL.get(drawing.category, tuple(COLOURS))
-    colour = str(rng.choice(colours)) if drawing.recolour and rng.random() < COLOURED else None
-    sprite = drawings.sprite(drawing, int(rng.integers(VARIANTS)), colour)
-    if drawing.mirror and rng.random() < 0.5:
-        sprite = sprite[:, ::-1]
+    sprite, colour = _variant(drawings, drawing, rng)
     stretch, grown = float(rng.uniform(0.92, 1.08)), float(rng.uniform(0.9, 1.1))
     rows, columns = np.nonzero(ground)
     for _ in range(TRIES):
@@ -156,12 +196,25 @@ def _place(
         left = round(across * side - pixels.shape[1] / 2)
         if left < 0 or left + pixels.shape[1] > side or top < 0 or top + pixels.shape[0] > side:
             continue
-        size = ("large",) if longer > LARGE else ("small",) if longer < SMALL else ()
         far = foot if drawing.habitat not in ("air", "wall") else foot - 2  # behind everything that stands
-        made = _Candidate(drawing, (*size, *((colour,) if colour else ())), pixels, left, top, far)
+        made = _Candidate(drawing, _attributes(longer, colour), pixels, left, top, far)
         if _hides_little([*others, made], side):
             return made
     return None
+
+
+def _variant(drawings: Drawings, drawing: Drawing, rng: np.random.Generator) -> tuple[np.ndarray, str | None]:
+    """The sprite of a drawing, which may be mirrored, and its colour if one was chosen."""
+    colours = NATURAL.get(drawing.category, tuple(COLOURS))
+    colour = str(rng.choice(colours)) if drawing.recolour and rng.random() < COLOURED else None
+    sprite = drawings.sprite(drawing, int(rng.integers(VARIANTS)), colour)
+    return (sprite[:, ::-1] if drawing.mirror and rng.random() < 0.5 else sprite), colour
+
+
+def _attributes(longer: float, colour: str | None) -> tuple[str, ...]:
+    """What is said about a thing of this longer side (a fraction of the canvas) and colour."""
+    size = ("large",) if longer > LARGE else ("small",) if longer < SMALL else ()
+    return (*size, *((colour,) if colour else ()))
 
 
 def _ground(backdrop: Backdrop, drawing: Drawing) -> np.ndarray | None:
@@ -221,7 +274,7 @@ def _picture(backdrop: Backdrop, ordered: list[_Candidate], side: int) -> np.nda
     """The backdrop with shadows and things, (S, S, 3) uint8."""
     canvas = backdrop.pixels.astype(np.float32).copy()
     for one in ordered:
-        if one.drawing.habitat not in ("air", "wall", "water"):
+        if backdrop.grounds and one.drawing.habitat not in ("air", "wall", "water"):
             _shade(canvas, one, side)
     for one in ordered:
         rows, columns, own_rows, own_columns = one.window(side)

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from scenograph.data.picture_book.compose import Composed, Placed, compose
+from scenograph.data.picture_book.compose import PAGE, Composed, Placed, compose, compose_page
 from scenograph.data.picture_book.drawings import Drawing, Drawings
 from scenograph.data.picture_book.relations import geometric_relations, spoken_relations
 from scenograph.data.picture_book.sketches import Hand, sketch_of
@@ -48,12 +48,16 @@ class PictureBookSettings:
     """Only this world; all of them if empty."""
     pictures: bool = True
     """Off, only scenes and masks are made: all that a layout model learns from."""
+    pages: float = 0.0
+    """Share of scenes that are pages of a word book, see :func:`compose_page`."""
 
     def __post_init__(self) -> None:
         if not 32 <= self.size <= 1024:
             raise UserError(f"--size {self.size}: must lie between 32 and 1024 pixels")
         if self.split not in SPLITS:
             raise UserError(f"--split {self.split!r}: expected {', '.join(SPLITS)}")
+        if not 0 <= self.pages <= 1:
+            raise UserError(f"--pages {self.pages:g}: must lie between 0 and 1")
         if self.world and self.world not in WORLDS:
             raise UserError(f"--world {self.world!r}: unknown {suggest(self.world, WORLDS)}")
 
@@ -128,6 +132,8 @@ def scene_of(composed: Composed, rng: np.random.Generator | None) -> Scene:
     objects = (*regions, *things)
     numbers = {region.category: number for number, region in enumerate(regions)}
     places = [_region_at(composed, thing) for thing in composed.things]
+    if composed.world == PAGE:  # nothing stands on anything there, and nothing is nearer
+        return Scene(objects, tuple(geometric_relations(objects)))
     offset = len(regions)
     shifted = spoken_relations(composed.things, places, {name: number - offset for name, number in numbers.items()})
     spoken = [type(r)(r.subject + offset, r.predicate, r.object + offset) for r in shifted]
@@ -187,8 +193,12 @@ def _render_one(folder: Path, index: int, settings: PictureBookSettings, source:
     drawings = drawings_in(source)
     rng = np.random.default_rng([settings.seed, SPLITS.index(settings.split), index])
     kept = kept_drawings(drawings.rows, settings.split)
+    page = settings.pages > 0 and rng.random() < settings.pages
     for _ in range(TRIES):
-        composed = compose(drawings, kept, settings.size, rng, settings.world)
+        if page:
+            composed = compose_page(drawings, kept, settings.size, rng)
+        else:
+            composed = compose(drawings, kept, settings.size, rng, settings.world)
         if composed.things:
             break
     scene = scene_of(composed, rng if settings.pictures else None)

@@ -21,7 +21,7 @@ from scenograph.scenes.scene import Scene
 from scenograph.scenes.vocabulary import Vocabulary
 
 ATTRIBUTES = {"size": ("large", "small"), "color": tuple(COLOURS)}
-REGIONS = ("clouds", "skyscraper", "building-other", "fence", "window-other", "curtain", "rug")
+REGIONS = ("clouds", "skyscraper", "building-other", "fence", "window-other", "curtain", "rug", "paper")
 """Categories of regions of the backdrops that have no texture of their own."""
 SCENE_NAME = re.compile(r"(train|validation|test)_\d{6,}\.json")
 

@@ -61,7 +61,8 @@ def painted_scenes(rng: np.random.Generator, count: int, folder: Path) -> list[S
             attributes = tuple(str(rng.choice(names)) for names in VOCABULARY.attributes.values())
             ImageDraw.Draw(picture).rectangle([32 * value for value in box], fill=COLORS[attributes[1]])
             category = str(rng.choice(VOCABULARY.categories))
-            objects.append(SceneObject(category, attributes, box, rng.random((16, 16)) > 0.3))
+            crop = np.asarray(Image.new("RGBA", (8, 8), COLORS[attributes[1]]))
+            objects.append(SceneObject(category, attributes, box, rng.random((16, 16)) > 0.3, crop=crop))
         x = [(thing.box[0] + thing.box[2]) / 2 for thing in objects]
         pairs = [(i, j) for i in range(len(objects)) for j in range(len(objects)) if i != j]
         relations = tuple(Relation(i, "left of" if x[i] < x[j] else "right of", j) for i, j in pairs)

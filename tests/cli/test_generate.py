@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -274,3 +275,17 @@ def test_a_picture_gives_its_style(scenograph, tmp_path):
     )
     assert code == 2 and "mise: this model reads no style off a picture" in errors
     assert not (tmp_path / "other").exists()
+
+
+def test_layers_are_written_beside_the_pictures(scenograph, tmp_path):
+    scene = {
+        "objects": [{"category": "grass", "box": [0, 0.5, 1, 1]}, {"category": "sheep", "box": [0.2, 0.5, 0.6, 0.9]}]
+    }
+    (tmp_path / "s.json").write_text(json.dumps(scene))
+    command = ("generate", "s.json", "--image", "collage", "--size", "64", "--layers", "--out", "p")
+    assert "p/s-seed0.ora" in succeed(scenograph(*command))
+    with zipfile.ZipFile(tmp_path / "p" / "s-seed0.ora") as file, file.open("mergedimage.png") as whole:
+        assert Image.open(whole).tobytes() == Image.open(tmp_path / "p" / "s-seed0.png").tobytes()
+    code, _, error = scenograph("generate", "red cube", "--layers", "--out", "q")
+    assert (code, (tmp_path / "q").exists()) == (2, False)
+    assert "mise: its pictures have no layers" in error

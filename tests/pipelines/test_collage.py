@@ -11,6 +11,7 @@ from scenograph.data.picture_book.drawings import Drawings
 from scenograph.errors import UserError
 from scenograph.pipelines import Pipeline
 from scenograph.pipelines.renderers.collage import CollageRenderer
+from scenograph.scenes.openraster import merged
 from scenograph.scenes.scene import Scene, SceneObject
 
 SHEEP = Scene(
@@ -89,3 +90,11 @@ def test_an_atlas_is_made_again_byte_for_byte(tmp_path):
     (tmp_path / "c.zip").write_bytes((tmp_path / "a.zip").read_bytes()[:-30])
     with pytest.raises(UserError, match="not an atlas of drawings, or cut short"):
         Atlas(tmp_path / "c.zip")
+
+
+def test_the_layers_of_a_collage_are_its_picture(pipe):
+    conditioned = pipe.encode(SHEEP, seeds=[2], size=96)
+    (layers,) = pipe.layers(conditioned)
+    assert [layer.name for layer in layers] == ["ground", "boat", "sheep"]
+    picture = np.asarray(pipe.render(conditioned)[0])
+    assert np.array_equal((merged(layers) * 255).round().astype(np.uint8), picture)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from scenograph.pipelines.pipeline import Pipeline
-    from scenograph.pipelines.provenance import Request
+    from scenograph.pipelines.provenance import PlannedPicture, Request
     from scenograph.scenes.scene import Scene
 
 ON_SHEET = 256
@@ -53,6 +53,7 @@ def generate(
     ] = None,
     draw_graph: Annotated[bool, typer.Option("--draw-graph", help="Also draw each scene graph.")] = False,
     draw_layout: Annotated[bool, typer.Option("--draw-layout", help="Also draw each layout.")] = False,
+    layers: Annotated[bool, typer.Option("--layers", help="Also write the layers of each picture (.ora).")] = False,
     annotations: Annotated[
         Path | None,
         typer.Option("--annotations", metavar="FILE", help="Also write COCO annotations (.json)."),
@@ -77,6 +78,8 @@ def generate(
 
     models = {"model": model, "layout": layout, "image": image}
     pipe, request = _read(source, models, seeds, options, object_seed or [], device)
+    if layers:
+        pipe.renderer.check_layers()
     pictures = plan_pictures(request, out, overwrite)
     left = [one.path for one in pictures if not one.exists]
     sheet = out / f"{request.stem}-sheet.png"
@@ -94,6 +97,8 @@ def generate(
     ]
     paths = [one.path for one in pictures]
     files = _extra_drawings(request, scenes if draw_layout else [], paths, out, draw_graph)
+    if layers:
+        files += _layer_files(pipe, request, pictures)
     if save_scenes is not None:
         from scenograph.scenes.scene import scenes_to_json
 
@@ -180,6 +185,19 @@ def _extra_drawings(
             files.append((out / f"{request.scene_stem(number)}-graph.png", encoded(draw_graph(scene))))
     for path, scene in zip(pictures, placed, strict=False):
         files.append((path.with_name(f"{path.stem}-layout.png"), encoded(draw_layout(scene))))
+    return files
+
+
+def _layer_files(pipe: Pipeline, request: Request, pictures: list[PlannedPicture]) -> list[tuple[Path, bytes]]:
+    """An OpenRaster file beside each picture."""
+    from scenograph.scenes.openraster import openraster
+
+    files = []
+    for part in batches(pictures, "composing layers"):
+        scenes, seeds = [one.scene for one in part], [one.seed for one in part]
+        conditioned = pipe.encode_pairs(scenes, seeds, **request.options.chosen())
+        for one, layers in zip(part, pipe.layers(conditioned), strict=True):
+            files.append((one.path.with_suffix(".ora"), openraster(layers)))
     return files
 
 

@@ -48,6 +48,7 @@ class PackLoader:
         flip: Mirror every scene with probability 1/2, its left and right relations too.
         crop: Show a random window of this fraction of both sides, at most 1.
         cache: Decoded scenes that stay in memory.
+        crop_size: Side of the objects' crops in a batch; without it they are not read.
 
     Raises:
         UserError: The pack or the split is missing or damaged.
@@ -65,10 +66,11 @@ class PackLoader:
         flip: bool = False,
         crop: float = 1.0,
         cache: int = 20_000,
+        crop_size: int | None = None,
     ) -> None:
         self.pack = Pack(folder, split)
         self.vocabulary = self.pack.vocabulary
-        self.image_size, self.sizes = image_size, Sizes(mask_size)
+        self.image_size, self.sizes = image_size, Sizes(mask_size, crop=crop_size)
         self.relations, self.objects, self.flip = relations, objects, flip
         self.max_objects = sys.maxsize if max_objects is None else max_objects
         self.load_size = (round(image_size[0] / crop), round(image_size[1] / crop))
@@ -82,12 +84,13 @@ class PackLoader:
 
     @property
     def _unread(self) -> tuple[str, ...]:
-        """Columns of stored relations that are not needed: those of many objects take longer to read than all else."""
+        """Columns that are not needed: pixels of objects, and many relations, take longer to read than all else."""
+        unread = ("sketches",) if self.sizes.crop else ("sketches", "crops")
         if self.relations == "minimal":
             needed = self.max_objects < sys.maxsize  # scenes that lose objects get a graph from them
         else:
             needed = self.relations not in ("none", "sg2im") or self.objects == "related"
-        return () if needed else RELATION_COLUMNS
+        return unread if needed else (*unread, *RELATION_COLUMNS)
 
     def __len__(self) -> int:
         return len(self.pack)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from scenograph.errors import UserError, unreadable, validate
 from scenograph.files import digest, make_folder, write_atomically
 from scenograph.scenes.batch import SceneBatch
+from scenograph.scenes.openraster import Layer
 from scenograph.scenes.vocabulary import Vocabulary
 
 Role = Literal["layout", "image"]
@@ -57,6 +58,11 @@ class ModelConfig(BaseModel, ABC):
     def mask_side(self) -> int:
         """Side of the masks in a batch."""
         return 16
+
+    @property
+    def crop_side(self) -> int | None:
+        """Side of the objects' crops in a batch, for models that learn from them."""
+        return None
 
     @field_validator("vocabulary")
     @classmethod
@@ -256,6 +262,16 @@ class ImageModel(Model, ABC, Generic[Condition]):
         made = self.condition(batch, generators)
         images = self.render(made.condition, generators)
         return Rendered(boxes=made.boxes, masks=made.masks, condition=made.condition, images=images)
+
+
+class LayeredModel(ImageModel[Condition], ABC):
+    """An image model whose pictures are composed of layers, which it can give one by one."""
+
+    @abstractmethod
+    def render_layers(
+        self, condition: Condition, generators: Generators = None, steps: int | None = None
+    ) -> list[list[Layer]]:
+        """The layers of each picture, the farthest first; merged, they are what :meth:`render` gives. Args as there."""
 
 
 class ObjectLatents(ABC):

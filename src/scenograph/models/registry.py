@@ -13,6 +13,7 @@ from scenograph.models.base import Model
 from scenograph.models.lama import Lama
 from scenograph.models.lostgan import LostGan
 from scenograph.models.mise import Mise
+from scenograph.models.mise_layers import MiseLayers
 from scenograph.models.mise_layout import MiseLayout
 from scenograph.models.object_classifier import ObjectClassifier
 from scenograph.models.sg2im import Sg2Im
@@ -20,7 +21,8 @@ from scenograph.models.spade import Spade
 from scenograph.models.wsgc import Wsgc
 
 MODELS: dict[str, type[Model]] = {
-    kind.name: kind for kind in (AttSpade, Lama, LostGan, Mise, MiseLayout, ObjectClassifier, Sg2Im, Spade, Wsgc)
+    kind.name: kind
+    for kind in (AttSpade, Lama, LostGan, Mise, MiseLayers, MiseLayout, ObjectClassifier, Sg2Im, Spade, Wsgc)
 }
 """Every architecture, by the name that ``config.json`` and recipes use."""
 

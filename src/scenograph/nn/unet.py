@@ -23,24 +23,30 @@ def time_features(time: Tensor, size: int) -> Tensor:
 
 
 class ResidualBlock(nn.Module):
-    """Two 3 x 3 convolutions; time scales and shifts the second normalization. Starts as the identity."""
+    """Two 3 x 3 convolutions; a vector (the time, say) scales and shifts the second normalization.
 
-    def __init__(self, channels_in: int, channels_out: int, time_size: int) -> None:
+    So does a map, place by place, as in SPADE (Park et al. 2019), if ``map_channels`` says so. Starts as the identity.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, time_size: int, map_channels: int = 0) -> None:
         super().__init__()
         self.norm1 = nn.GroupNorm(_groups(channels_in), channels_in)
         self.conv1 = SameConv2d(channels_in, channels_out, 3)
         self.time = nn.Linear(time_size, 2 * channels_out)
+        self.map = nn.Conv2d(map_channels, 2 * channels_out, 1) if map_channels else None
         self.norm2 = nn.GroupNorm(_groups(channels_out), channels_out)
         self.conv2 = SameConv2d(channels_out, channels_out, 3)
         self.skip = nn.Conv2d(channels_in, channels_out, 1) if channels_in != channels_out else nn.Identity()
         nn.init.zeros_(self.conv2.weight)
         nn.init.zeros_(self.time.weight)
 
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        """X (N, Cin, H, W), time (N, time_size) -> (N, Cout, H, W)."""
+    def forward(self, x: Tensor, time: Tensor, condition: Tensor | None = None) -> Tensor:
+        """X (N, Cin, H, W), time (N, time_size), map (N, map_channels, H, W) -> (N, Cout, H, W)."""
         h = self.conv1(F.silu(self.norm1(x)))
-        # (N, 2 Cout) -> (N, Cout, 1, 1) twice
-        scale, shift = self.time(time)[:, :, None, None].chunk(2, dim=1)
+        modulation = self.time(time)[:, :, None, None]  # (N, 2 Cout) -> (N, 2 Cout, 1, 1)
+        if self.map is not None:
+            modulation = modulation + self.map(condition)
+        scale, shift = modulation.chunk(2, dim=1)
         h = self.conv2(F.silu(self.norm2(h) * (1 + scale) + shift))
         return self.skip(x) + h
 
@@ -67,9 +73,14 @@ class SelfAttention2d(nn.Module):
 
 
 class UNet(nn.Module):
-    """``channels`` per level, halving the map between levels; ``blocks`` per level; attention on the last level."""
+    """``channels`` per level, halving the map between levels; ``blocks`` per level; attention on the last level.
 
-    def __init__(self, channels_in: int, channels_out: int, channels: Sequence[int], blocks: int) -> None:
+    With ``map_channels``, a map of the condition scales and shifts the features of every block.
+    """
+
+    def __init__(
+        self, channels_in: int, channels_out: int, channels: Sequence[int], blocks: int, map_channels: int = 0
+    ) -> None:
         super().__init__()
         time_size = 4 * channels[0]
         self.time_size = channels[0]
@@ -82,20 +93,20 @@ class UNet(nn.Module):
         for level, size in enumerate(channels):
             stage = nn.ModuleList()
             for _ in range(blocks):
-                stage.append(ResidualBlock(width, size, time_size))
+                stage.append(ResidualBlock(width, size, time_size, map_channels))
                 width = size
                 skips.append(width)
             self.down.append(stage)
             if level < len(channels) - 1:
                 self.shrink.append(nn.Conv2d(width, width, 3, stride=2, padding=1))
                 skips.append(width)
-        self.middle1 = ResidualBlock(width, width, time_size)
+        self.middle1 = ResidualBlock(width, width, time_size, map_channels)
         self.attention = SelfAttention2d(width)
-        self.middle2 = ResidualBlock(width, width, time_size)
+        self.middle2 = ResidualBlock(width, width, time_size, map_channels)
         for size in reversed(channels):
             stage = nn.ModuleList()
             for _ in range(blocks + 1):
-                stage.append(ResidualBlock(width + skips.pop(), size, time_size))
+                stage.append(ResidualBlock(width + skips.pop(), size, time_size, map_channels))
                 width = size
             self.up.append(stage)
         self.norm = nn.GroupNorm(_groups(width), width)
@@ -103,22 +114,28 @@ class UNet(nn.Module):
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)  # type: ignore[arg-type]
 
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        """X (N, Cin, H, W) with sides divisible by 2^(levels-1), time (N,) in [0, 1] -> (N, Cout, H, W)."""
+    def forward(self, x: Tensor, time: Tensor, condition: Tensor | None = None) -> Tensor:
+        """X (N, Cin, H, W) with sides divisible by 2^(levels-1), time (N,) in [0, 1] -> (N, Cout, H, W).
+
+        ``condition`` is the map (N, map_channels, H, W) of networks that have one.
+        """
         t = F.silu(self.time(time_features(time, self.time_size)))
         h = self.input(x)
         skips = [h]
+        maps = [condition]  # one per level
+        for _ in self.shrink:
+            maps.append(None if maps[-1] is None else F.avg_pool2d(maps[-1], 2))
         for level, stage in enumerate(self.down):
             for block in stage.children():
-                h = block(h, t)
+                h = block(h, t, maps[level])
                 skips.append(h)
             if level < len(self.shrink):
                 h = self.shrink[level](h)
                 skips.append(h)
-        h = self.middle2(self.attention(self.middle1(h, t)), t)
+        h = self.middle2(self.attention(self.middle1(h, t, maps[-1])), t, maps[-1])
         for level, stage in enumerate(self.up):
             for block in stage.children():
-                h = block(torch.cat([h, skips.pop()], dim=1), t)
+                h = block(torch.cat([h, skips.pop()], dim=1), t, maps[-1 - level])
             if level < len(self.up) - 1:
                 h = F.interpolate(h, scale_factor=2.0, mode="nearest")
         return self.output(F.silu(self.norm(h)))

@@ -34,6 +34,7 @@ from scenograph.scenes.completion import (
     cut_to_canvas,
     is_open,
 )
+from scenograph.scenes.openraster import Layer
 from scenograph.scenes.scene import Scene, with_places
 from scenograph.scenes.synonyms import with_known_names
 from scenograph.scenes.text import scene_from_text
@@ -230,6 +231,13 @@ class Pipeline:
     def pixels(self, conditioned: ConditionedScenes, steps: int | None = None) -> Tensor:
         """As :meth:`render`, before numbers become bytes: (N, 3, H, W), about [-1, 1]."""
         return self.renderer.render(replace(conditioned, options=conditioned.options.changed(steps=steps)))
+
+    def layers(self, conditioned: ConditionedScenes) -> list[list[Layer]]:
+        """The layers of each picture of conditioned scenes, the farthest first, from renderers that work in layers.
+
+        :func:`~scenograph.scenes.openraster.openraster` makes a file of them.
+        """
+        return self.renderer.layers(conditioned)
 
     def render_planned(self, pictures: Sequence[PlannedPicture], **options: Any) -> list[Scene]:
         """Render those of a batch of pictures that do not exist, and write them; returns what all of them show.

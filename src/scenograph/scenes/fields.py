@@ -312,7 +312,8 @@ class CropField(Field[np.ndarray]):
 
     def from_cell(self, cell: bytes, sizes: Sizes | None) -> np.ndarray:
         """A PNG."""
-        return decode_png(cell, "RGBA", "crop")
+        crop = decode_png(cell, "RGBA", "crop")
+        return crop if sizes is None or sizes.crop is None else _resized(crop, sizes.crop, sizes.crop)
 
     def mirrored(self, value: np.ndarray) -> np.ndarray:
         """The columns reversed."""

@@ -121,14 +121,18 @@ def open_pack(
         UserError: The pack or a split is missing or damaged, or lacks pictures that the model needs.
     """
     side, mask_size = config.picture_sides, config.mask_side
-    chosen = (data.relations, data.max_objects, data.objects)
+    chosen, crop_size = (data.relations, data.max_objects, data.objects), config.crop_side
     loaders = {
-        "train": PackLoader(data.pack, data.train_split, side, mask_size, *chosen, data.flip, data.crop),
-        "validation": PackLoader(data.pack, data.validation_split, side, mask_size, *chosen),
+        "train": PackLoader(
+            data.pack, data.train_split, side, mask_size, *chosen, data.flip, data.crop, crop_size=crop_size
+        ),
+        "validation": PackLoader(data.pack, data.validation_split, side, mask_size, *chosen, crop_size=crop_size),
     }
     for loader in loaders.values():
         if kind.roles != ("layout",):
             loader.pack.check_pictures(f"for {kind.name} to learn from; take a pack with pictures")
+        if crop_size:
+            loader.pack.check_crops(f"for {kind.name} to learn from; take a picture-book pack, with crops=true")
         loader.vocabulary = vocabulary
     return loaders
 

@@ -9,9 +9,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from scenograph.errors import UserError
 from scenograph.pipelines.options import GenerateOptions
+from scenograph.scenes.openraster import Layer
 from scenograph.scenes.scene import Scene
 from scenograph.scenes.vocabulary import Vocabulary
+
+LAYERED = "mise-layers and collage"
+"""What has layers, for messages."""
 
 
 @dataclass(frozen=True)
@@ -67,3 +72,12 @@ class Renderer(ABC):
     @abstractmethod
     def render(self, conditioned: ConditionedScenes) -> Tensor:
         """Pictures (N, 3, H, W), about [-1, 1]."""
+
+    def check_layers(self) -> None:
+        """Raise ``UserError`` if the pictures have no layers."""
+        raise UserError(f"{self.name}: its pictures have no layers; those of {LAYERED} have")
+
+    def layers(self, conditioned: ConditionedScenes) -> list[list[Layer]]:
+        """The layers of each picture, the farthest first; merged, they are the pictures. Raises as in check_layers."""
+        self.check_layers()
+        return []

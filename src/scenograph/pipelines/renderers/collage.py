@@ -23,6 +23,7 @@ from scenograph.pipelines.options import GenerateOptions
 from scenograph.pipelines.renderers.base import ConditionedScenes, Renderer
 from scenograph.scenes.batch import pixels_to_tensor
 from scenograph.scenes.fields import Box
+from scenograph.scenes.openraster import Layer, merged
 from scenograph.scenes.png import scaled
 from scenograph.scenes.scene import Scene, SceneObject
 from scenograph.scenes.vocabulary import Vocabulary
@@ -65,14 +66,21 @@ class CollageRenderer(Renderer):
 
     def render(self, conditioned: ConditionedScenes) -> Tensor:
         """As in the base class."""
+        pictures = [(merged(layers) * 255).round().astype(np.uint8) for layers in self.layers(conditioned)]
+        return pixels_to_tensor(np.stack(pictures))
+
+    def check_layers(self) -> None:
+        """All its pictures have layers."""
+
+    def layers(self, conditioned: ConditionedScenes) -> list[list[Layer]]:
+        """As in the base class."""
         side = conditioned.options.size or SIDE
         chosen = conditioned.condition
         assert isinstance(chosen, list)
-        pictures = [
-            self._compose(scene, entries, seed, side)
+        return [
+            self._layers(scene, entries, seed, side)
             for scene, entries, seed in zip(conditioned.scenes, chosen, conditioned.seeds, strict=True)
         ]
-        return pixels_to_tensor(np.stack(pictures))
 
     def _choose(self, scene: Scene, seed: int) -> list[Entry | None]:
         """A drawing of each object; none for regions. Objects of one category mostly look alike."""
@@ -87,18 +95,19 @@ class CollageRenderer(Renderer):
             chosen.append(entries[int(rng.integers(len(entries)))])
         return chosen
 
-    def _compose(self, scene: Scene, entries: Sequence[Entry | None], seed: int, side: int) -> np.ndarray:
-        """(S, S, 3) uint8."""
+    def _layers(self, scene: Scene, entries: Sequence[Entry | None], seed: int, side: int) -> list[Layer]:
+        """The regions as one layer, then the things, far to near."""
         rng = np.random.default_rng([seed, 1])
         light = Light("day", (1.0, 1.0, 1.0), 0.0)
         regions = [thing for thing, entry in zip(scene.objects, entries, strict=True) if entry is None]
-        canvas = _backdrop(regions, side, rng, light)
+        backdrop = _backdrop(regions, side, rng, light).clip(0, 1)
+        layers = [Layer("ground", 0, 0, np.concatenate([backdrop, np.ones((side, side, 1), np.float32)], axis=2))]
         things = [(thing, entry) for thing, entry in zip(scene.objects, entries, strict=True) if entry is not None]
         for thing, entry in sorted(things, key=lambda pair: _depth(*pair)):
             colour = next((name for name in thing.attributes if name in COLOURS), None)
             sprite = self.atlas.sprite(entry)
-            _paste(canvas, recoloured(sprite, colour) if colour else sprite, thing, entry, side)
-        return (canvas.clip(0, 1) * 255).round().astype(np.uint8)
+            layers.append(_fitted(recoloured(sprite, colour) if colour else sprite, thing, entry, side))
+        return layers
 
 
 def _depth(thing: SceneObject, entry: Entry) -> float:
@@ -150,8 +159,8 @@ def _cover(thing: SceneObject, side: int, rng: np.random.Generator) -> np.ndarra
     return cover
 
 
-def _paste(canvas: np.ndarray, sprite: np.ndarray, thing: SceneObject, entry: Entry, side: int) -> None:
-    """Fit a drawing into its object's box, on the lower edge if it stands, and lay it on the canvas."""
+def _fitted(sprite: np.ndarray, thing: SceneObject, entry: Entry, side: int) -> Layer:
+    """A drawing fitted into its object's box, on the lower edge if it stands."""
     x0, y0, x1, y1 = (value * side for value in _box(thing))
     wide, high = (x1 - x0) / sprite.shape[1], (y1 - y0) / sprite.shape[0]
     scale = min(wide, high)
@@ -160,7 +169,4 @@ def _paste(canvas: np.ndarray, sprite: np.ndarray, thing: SceneObject, entry: En
     pixels = np.asarray(scaled(sprite, height, width), dtype=np.float32) / 255
     left = round((x0 + x1 - width) / 2)
     top = round((y0 + y1 - height) / 2) if entry.drawing.habitat in ("air", "wall") else round(y1) - height
-    rows, columns, own_rows, own_columns = window(top, left, height, width, side)
-    if rows.stop > rows.start and columns.stop > columns.start:
-        part = pixels[own_rows, own_columns]
-        canvas[rows, columns] = canvas[rows, columns] * (1 - part[..., 3:]) + part[..., :3]
+    return Layer(thing.category, left, top, pixels)

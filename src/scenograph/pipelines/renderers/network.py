@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -14,13 +14,14 @@ from torch import Tensor
 from scenograph.data.pictures import read_rgb
 from scenograph.devices import half_precision
 from scenograph.errors import UserError
-from scenograph.models.base import NO_STYLE, ImageModel, LayoutModel, ObjectLatents, PictureStyles
+from scenograph.models.base import NO_STYLE, ImageModel, LayeredModel, LayoutModel, ObjectLatents, PictureStyles
 from scenograph.pipelines.checks import warn_about_crowds
 from scenograph.pipelines.latents import seeded_generators, with_latents
 from scenograph.pipelines.options import GenerateOptions
 from scenograph.pipelines.placing import batch_for, place_objects
 from scenograph.pipelines.renderers.base import ConditionedScenes, Renderer
 from scenograph.scenes.completion import with_layout, without_unknown_spatial
+from scenograph.scenes.openraster import Layer
 from scenograph.scenes.scene import Scene
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -71,3 +72,15 @@ class NetworkRenderer(Renderer):
         options, generators = conditioned.options, seeded_generators(conditioned.seeds, "picture")
         with torch.inference_mode(), half_precision(self.device, options.precision):
             return self.model.render(conditioned.condition, generators, options.steps).float()
+
+    def check_layers(self) -> None:
+        """As in the base class."""
+        if not isinstance(self.model, LayeredModel):
+            super().check_layers()
+
+    def layers(self, conditioned: ConditionedScenes) -> list[list[Layer]]:
+        """As in the base class, in the precision of the options."""
+        self.check_layers()
+        options, generators = conditioned.options, seeded_generators(conditioned.seeds, "picture")
+        with torch.inference_mode(), half_precision(self.device, options.precision):
+            return cast(LayeredModel[Any], self.model).render_layers(conditioned.condition, generators, options.steps)

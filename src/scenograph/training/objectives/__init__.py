@@ -5,6 +5,7 @@ from __future__ import annotations
 from scenograph.training.objectives.base import Objective
 from scenograph.training.objectives.layout_gan import LamaObjective, LostGanObjective
 from scenograph.training.objectives.mise import MiseObjective
+from scenograph.training.objectives.mise_layers import MiseLayersObjective
 from scenograph.training.objectives.mise_layout import MiseLayoutObjective
 from scenograph.training.objectives.object_classifier import ObjectClassifierObjective
 from scenograph.training.objectives.sg2im import Sg2ImObjective
@@ -16,6 +17,7 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "lama": LamaObjective,
     "lostgan": LostGanObjective,
     "mise": MiseObjective,
+    "mise-layers": MiseLayersObjective,
     "mise-layout": MiseLayoutObjective,
     "object-classifier": ObjectClassifierObjective,
     "sg2im": Sg2ImObjective,

@@ -1,0 +1,173 @@
+"""The losses of Mise in layers: an autoencoder of layers, a flow of their codes, a flow of the ground, the light."""
+
+from __future__ import annotations
+
+from typing import Any, Self, cast
+
+import torch
+import torch.nn.functional as F
+from pydantic import NonNegativeFloat
+from torch import Tensor
+
+from scenograph.models.base import Model
+from scenograph.models.mise_layers import MiseLayers
+from scenograph.nn.crops import crop_boxes
+from scenograph.nn.embedding import drop_attributes
+from scenograph.nn.painting import rows_by_image
+from scenograph.scenes.batch import SceneBatch
+from scenograph.training.objectives.base import (
+    Generators,
+    Objective,
+    ObjectiveConfig,
+    Probability,
+    Totals,
+    normal,
+    uniform_per_object,
+    with_some_masks,
+)
+
+SHARP = 0.25
+"""Longer side of a thing, as a fraction of the canvas, from which it is always learned from; smaller ones are blurred,
+and learned from with a probability that falls with their area."""
+LIGHT_CROP = 16
+"""Side of the crops from which the light is measured."""
+
+
+class MiseLayersObjectiveConfig(ObjectiveConfig):
+    """Weights, and probabilities of hiding a part of the condition."""
+
+    given_masks: Probability = 0.5
+    """Of a picture's regions to be painted through their masks, not their boxes."""
+    attribute_dropout: Probability = 0.3
+    edge_weight: NonNegativeFloat = 1.0
+    """Of the differences of neighbouring pixels of a layer."""
+    code_noise: NonNegativeFloat = 0.1
+    """Standard deviation of the noise on codes, which makes neighbouring codes look alike."""
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """Small enough to train a few steps on a CPU in seconds."""
+        return cls()
+
+
+class MiseLayersObjective(Objective):
+    """The sum of four errors, of networks that share nothing but the batch."""
+
+    Config = MiseLayersObjectiveConfig
+
+    def __init__(self, config: MiseLayersObjectiveConfig, model: Model) -> None:
+        super().__init__(config, model)
+        self.config = config
+
+    def loss(
+        self, phase: str, batch: SceneBatch, totals: Totals, generators: Generators, memory: dict[str, Any]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Layers and codes per thing, ground and light per picture."""
+        model = cast(MiseLayers, self.model)
+        assert batch.crops is not None
+        model.is_thing[batch.objects[(batch.crops[:, 3] > 0).flatten(1).any(dim=1)]] = True
+        errors = self._errors(model, batch, generators)
+        terms = {
+            name: error.sum() / (totals.objects if name in ("layer", "code") else totals.pictures)
+            for name, error in errors.items()
+        }
+        return torch.stack(list(terms.values())).sum(), {name: term.detach() for name, term in terms.items()}
+
+    def validate(self, model: Model, batch: SceneBatch, generators: Generators) -> dict[str, tuple[float, float]]:
+        """The same errors on held-out scenes, at the same noise every time."""
+        errors = self._errors(cast(MiseLayers, model), batch, generators)
+        return {name: (float(error.sum()), max(len(error), 1)) for name, error in errors.items()}
+
+    def render_grid(self, model: Model, batch: SceneBatch, generators: Generators) -> dict[str, Tensor]:
+        """Pictures from true boxes and masks."""
+        images = cast(MiseLayers, model)(batch, generators).images
+        return {"true layout": images}
+
+    def _errors(self, model: MiseLayers, batch: SceneBatch, generators: Generators) -> dict[str, Tensor]:
+        """Errors of each thing (L,) and of each picture (N,), by name."""
+        config = self.config
+        assert batch.images is not None and batch.crops is not None
+        device = batch.images.device
+        crops = (batch.crops + 1) / 2
+        things = (crops[:, 3] > 0).flatten(1).any(dim=1).nonzero()[:, 0]
+        per_object = uniform_per_object(generators, batch, batch.attributes.shape[1] + 2).to(device)
+        moment, start = normal(generators, ()), normal(generators, tuple(batch.images.shape[1:])).to(device)
+        starts = _normal_per_object(generators, batch, 2 * model.config.code_size).to(device)
+        partly = with_some_masks(batch, config.given_masks, generators)
+
+        layers = torch.cat([crops[:, :3] * crops[:, 3:], crops[:, 3:]], dim=1)
+        layer = code = layers.new_zeros(0)
+        sides = (batch.boxes[things, 2:] - batch.boxes[things, :2]).amax(dim=1)
+        chosen = things[per_object[things, 0] < (sides / SHARP) ** 2]
+        if len(chosen):
+            opened = drop_attributes(batch.attributes, per_object[:, 2:], config.attribute_dropout)
+            given, moments = model.code_condition(batch, chosen, opened), per_object[chosen, 1]
+            layer, code = self._layer_errors(
+                model, layers[chosen], batch.objects[chosen], given, moments, starts[chosen]
+            )
+
+        ground_map, hidden = model.paint_ground(partly, things, batch.masks)
+        # The edges of things shine through their neighbours, and the masks are coarse.
+        seen = 1 - F.max_pool2d((hidden > 0.1).float(), 3, 1, 1)
+        picture = _filled(batch.images, seen)
+        when = torch.sigmoid(moment).to(device)
+        share = when[:, None, None, None]
+        flow = model.ground_velocity((1 - share) * start + share * picture, when, ground_map)
+        wrong = ((flow - (picture - start)).square() * seen).sum(dim=(1, 2, 3))
+        ground = wrong / (3 * seen.sum(dim=(1, 2, 3))).clamp(min=1)
+
+        known, factor = self._light(batch, things, layers[things])
+        light = (model.light_on_things(picture, seen).log() - factor).square().mean(dim=1) * known
+        return {"layer": layer, "code": code, "ground": ground, "light": light}
+
+    def _layer_errors(
+        self, model: MiseLayers, layers: Tensor, categories: Tensor, given: Tensor, moments: Tensor, starts: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Errors (L,) of the layers (L, 4, S, S) that are decoded again, and of the velocities of their codes.
+
+        ``moments`` (L,) in [0, 1) become times; ``starts`` (L, 2 * code_size) is the noise at their beginning, and the
+        noise on codes that are decoded.
+        """
+        noise, disturbance = starts.chunk(2, dim=1)
+        style = model.layer_style(categories)
+        codes = model.encoder(layers, style).float()
+        made = model.decoder(codes + self.config.code_noise * disturbance, style).float()
+        time, target = torch.special.ndtri(moments.clamp(1e-4, 1 - 1e-4)).sigmoid(), codes.detach()  # logit-normal
+        at = time[:, None]
+        velocity = model.code_flow((1 - at) * noise + at * target, time, given).float()
+        return _distance(made, layers, self.config.edge_weight), (velocity - (target - noise)).square().mean(dim=1)
+
+    def _light(self, batch: SceneBatch, things: Tensor, layers: Tensor) -> tuple[Tensor, Tensor]:
+        """Which pictures show things (N,), and the logarithm (N, 3) of what their colours are multiplied by there."""
+        assert batch.images is not None
+        where, size = batch.object_to_image[things], LIGHT_CROP
+        shown = (crop_boxes(batch.images, batch.boxes[things], where, size, size) + 1) / 2
+        small = F.interpolate(layers, (size, size), mode="area")
+        mask = F.interpolate(batch.masks[things][:, None], (size, size), mode="area")
+        sure = ((mask > 0.9) & (small[:, 3:] > 0.95)).float()
+        # Least squares: shown = factor * colour
+        sums = torch.stack([(shown * small[:, :3] * sure).sum((2, 3)), (small[:, :3].square() * sure).sum((2, 3))])
+        above, below = sums.new_zeros((2, batch.num_images, 3)).index_add_(1, where, sums)
+        known = (below > 1).all(dim=1)
+        return known.float(), torch.where(known[:, None], above / below.clamp(min=1e-6), 1.0).clamp(0.05, 2).log()
+
+
+def _distance(made: Tensor, true: Tensor, edge_weight: float) -> Tensor:
+    """Mean absolute error of layers (L, 4, S, S), and of the differences of their neighbouring pixels: (L,)."""
+    difference = made - true
+    edges = [difference.diff(dim=dim).abs().mean(dim=(1, 2, 3)) for dim in (2, 3)]
+    return difference.abs().mean(dim=(1, 2, 3)) + edge_weight * (edges[0] + edges[1])
+
+
+def _filled(images: Tensor, seen: Tensor) -> Tensor:
+    """Pictures whose hidden pixels have the mean of the row's seen ones, or the picture's: sky above, grass below."""
+    rows = seen.sum(dim=3, keepdim=True)
+    mean = (images * seen).sum(dim=(2, 3), keepdim=True) / seen.sum(dim=(2, 3), keepdim=True).clamp(min=1)
+    row_mean = torch.where(rows > 4, (images * seen).sum(dim=3, keepdim=True) / rows.clamp(min=1), mean)
+    return images * seen + row_mean * (1 - seen)
+
+
+def _normal_per_object(generators: Generators, batch: SceneBatch, size: int) -> Tensor:
+    """Standard normal numbers per object, sampled picture by picture: (O, size)."""
+    rows = rows_by_image(batch.object_to_image, batch.num_images)
+    return torch.cat([torch.randn((len(r), size), generator=g) for r, g in zip(rows, generators, strict=True)])

@@ -1,0 +1,127 @@
+"""Mise in layers: a layer fills its box, objects keep their looks, and training learns what is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from helpers import generators, tiny
+from scenograph import Pipeline
+from scenograph.data.clevr import VOCABULARY
+from scenograph.data.loader import PackLoader
+from scenograph.errors import UserError
+from scenograph.models.mise_layers import MiseLayersConfig
+from scenograph.scenes.batch import SceneBatch
+from scenograph.scenes.openraster import merged
+from scenograph.scenes.scene import Scene, SceneObject
+from scenograph.training.objectives.base import Totals
+from scenograph.training.objectives.mise_layers import MiseLayersObjective, MiseLayersObjectiveConfig
+
+COLORS = {"red": (255, 0, 0), "blue": (0, 0, 255)}
+
+
+def model(things=("cube", "sphere")):
+    torch.manual_seed(0)
+    made = tiny("mise-layers").eval()
+    for name in things:
+        made.is_thing[VOCABULARY.category_index[name]] = True
+    return made
+
+
+def scene(*boxes):
+    names = ("cylinder", "cube", "sphere")
+    return Scene(tuple(SceneObject(name, (), box) for name, box in zip(names, boxes, strict=True)))
+
+
+FIRST = scene((0.0, 0.0, 1.0, 1.0), (0.125, 0.25, 0.375, 0.5), (0.5, 0.5, 1.0, 1.0))
+MOVED = scene((0.0, 0.0, 1.0, 1.0), (0.125, 0.25, 0.375, 0.5), (0.25, 0.5, 0.75, 0.9))
+
+
+def layers_of(pipe, one, seed=0):
+    conditioned = pipe.encode(one, seeds=[seed], size=32)
+    (layers,) = pipe.layers(conditioned)
+    picture = np.asarray(pipe.render(conditioned)[0])
+    np.testing.assert_allclose(picture / 255, merged(layers), atol=0.5 / 255 + 1e-6)
+    return {layer.name: layer for layer in layers}
+
+
+def test_layers_fill_their_boxes_and_keep_their_looks():
+    pipe = Pipeline(model())
+    first, moved = layers_of(pipe, FIRST), layers_of(pipe, MOVED)
+    assert list(first) == ["ground", "cube", "sphere"]  # the cylinder is a region here, and part of the ground
+    cube, sphere = first["cube"], first["sphere"]
+    assert (cube.left, cube.top, cube.pixels.shape) == (4, 8, (8, 8, 4))
+    assert (sphere.left, sphere.top, sphere.pixels.shape) == (16, 16, (16, 16, 4))
+    assert (moved["sphere"].left, moved["sphere"].top, moved["sphere"].pixels.shape) == (8, 16, (13, 16, 4))
+    lit = moved["cube"].pixels[..., 3], first["cube"].pixels[..., 3]
+    np.testing.assert_allclose(*lit, atol=1e-6)
+    assert np.abs(layers_of(pipe, FIRST, 1)["cube"].pixels - cube.pixels).max() > 1e-3
+
+
+def test_an_object_seed_changes_its_layer_alone():
+    pipe = Pipeline(model())
+    other = replace(FIRST, objects=(*FIRST.objects[:2], replace(FIRST.objects[2], seed=5)))
+    first, changed = layers_of(pipe, FIRST), layers_of(pipe, other)
+    np.testing.assert_allclose(first["cube"].pixels[..., 3], changed["cube"].pixels[..., 3], atol=1e-6)
+    assert np.abs(first["sphere"].pixels - changed["sphere"].pixels).max() > 1e-3
+
+
+def test_wrong_sides_are_refused():
+    for changes in ({"image_size": 20}, {"layer_size": 12}, {"ground_channels": (32, 20)}):
+        with pytest.raises(ValueError, match=next(iter(changes))):
+            MiseLayersConfig(vocabulary=VOCABULARY.to_dict(), **changes)
+
+
+def test_the_light_is_measured_on_things():
+    objective = MiseLayersObjective(MiseLayersObjectiveConfig(), model())
+    crop = np.asarray([[[200, 100, 60, 255]]], np.uint8).repeat(8, 0).repeat(8, 1)
+    lit = SceneObject("cube", (), (0.25, 0.25, 0.75, 0.75), np.ones((8, 8), bool), crop=crop)
+    batch = SceneBatch.from_scenes([Scene((lit,)), Scene((replace(lit, crop=None),))], VOCABULARY, 8, crop_size=16)
+    colour = torch.tensor([200, 100, 60]) / 255 * torch.tensor([0.9, 0.6, 0.5])
+    batch = replace(batch, images=(2 * colour - 1)[None, :, None, None].expand(2, 3, 16, 16))
+    crops = (batch.crops[:1] + 1) / 2
+    known, factor = objective._light(batch, torch.tensor([0]), crops)
+    assert known.tolist() == [1, 0]
+    torch.testing.assert_close(factor[0].exp(), torch.tensor([0.9, 0.6, 0.5]), rtol=1e-3, atol=1e-3)
+
+
+def test_training_learns_the_colours_that_are_asked_for():
+    learning = model(things=()).train()
+    objective = MiseLayersObjective(MiseLayersObjectiveConfig(attribute_dropout=0.0), learning)
+    box = (0.25, 0.25, 0.75, 0.75)
+    scenes = [
+        Scene(
+            (SceneObject("cube", (name,), box, np.ones((8, 8), bool), crop=np.full((8, 8, 4), [*rgb, 255], np.uint8)),)
+        )
+        for name, rgb in COLORS.items()
+    ]
+    batch = SceneBatch.from_scenes(4 * scenes, VOCABULARY, 8, crop_size=16)
+    images = (2 * batch.crops[:, :3] - 1) * 0.5
+    batch = replace(batch, images=images)
+    optimizer, errors = torch.optim.Adam(learning.parameters(), 3e-3), []
+    for step in range(150):
+        drawn = generators(*range(8 * step, 8 * step + 8))
+        loss, terms = objective.loss("model", batch, Totals(8, 8, 1), drawn, {})
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        errors.append({name: float(term) for name, term in terms.items()})
+    for name in ("layer", "code", "ground"):
+        early, late = (np.mean([one[name] for one in part]) for part in (errors[:10], errors[-10:]))
+        assert late < 0.75 * early, name
+    assert learning.is_thing.nonzero()[:, 0].tolist() == [VOCABULARY.category_index["cube"]]
+    pipe = Pipeline(learning.eval())
+    for name, colour in COLORS.items():
+        asked = Scene((SceneObject("cube", ("large", name, "rubber"), box),))
+        shown = [layers_of(pipe, asked, seed)["cube"].pixels.mean(axis=(0, 1))[:3] for seed in range(8)]
+        assert np.mean(shown, axis=0).argmax() == np.argmax(colour), (name, shown)
+
+
+def test_a_pack_without_crops_is_refused(painted):
+    loader = PackLoader(painted, "train", (16, 16), 8)
+    loader.pack.table = loader.pack.table.remove_columns("crops")
+    with pytest.raises(UserError, match=r"no object of split 'train' has pixels of its own"):
+        loader.pack.check_crops("to learn from")

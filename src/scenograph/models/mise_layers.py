@@ -36,11 +36,14 @@ from scenograph.nn.layers import channels_last
 from scenograph.nn.painting import paint_vectors, rows_by_image, sample_planes
 from scenograph.nn.unet import HEAD_SIZE, ResidualBlock, UNet, time_features
 from scenograph.scenes.batch import SceneBatch
+from scenograph.scenes.depth import depth_order
 from scenograph.scenes.openraster import Layer, merged
 from scenograph.scenes.vocabulary import Vocabulary
 
 PATCH = 4
 """Pixels that are folded into channels, per side: at the full side, most time would go into few features."""
+LATEST = 0.05
+"""Time that is left, at the least, where a predicted picture becomes a velocity."""
 LIGHT_SIDE = 8
 """Side of the thumbnail of the ground from which the light on things is read."""
 
@@ -59,7 +62,7 @@ class MiseLayersConfig(ModelConfig):
     """Per level of the encoder and the decoder of layers, from fine to coarse."""
     flow_width: PositiveInt = 384
     flow_blocks: PositiveInt = 4
-    ground_channels: Widths = (48, 96, 128)
+    ground_channels: Widths = (64, 96, 128)
     ground_blocks: PositiveInt = 1
     steps: PositiveInt = 8
     """Default number of sampling steps of the ground."""
@@ -251,9 +254,7 @@ class MiseLayers(ObjectLatents, LayeredModel[Layers]):
             UNet(3 * PATCH**2, 3 * PATCH**2, config.ground_channels, config.ground_blocks, map_channels)
         )
         self.light = nn.Sequential(nn.Linear(4 * LIGHT_SIDE**2, 64), nn.SiLU(), nn.Linear(64, 3))
-        self.register_buffer("is_thing", torch.zeros(categories, dtype=torch.bool))
-        """(C,): the categories that training has seen a layer of; all others are parts of the ground."""
-        self.is_thing: Tensor
+        self.kind = nn.Sequential(nn.Linear(size + 4, 64), nn.SiLU(), nn.Linear(64, 1))
 
     @property
     def latent_size(self) -> int:
@@ -268,8 +269,7 @@ class MiseLayers(ObjectLatents, LayeredModel[Layers]):
         latents = object_latents(batch, self.latent_size, generators)
         # What a picture has of its own makes things of one category resemble each other.
         own = (latents + picture_latents(batch, self.latent_size, generators)[batch.object_to_image]) / 2**0.5
-        things = self.is_thing[batch.objects].nonzero()[:, 0]
-        things = things[batch.boxes[things, 3].argsort(stable=True)]  # nearer things reach lower
+        things = self._things_by_depth(batch)
         pixels = self.generate_layers(batch, things, own[things])
         silhouettes = torch.ones_like(batch.masks)
         silhouettes[things] = F.adaptive_avg_pool2d(pixels[:, 3], silhouettes.shape[-1])
@@ -277,6 +277,26 @@ class MiseLayers(ObjectLatents, LayeredModel[Layers]):
         rows = batch.objects[things], batch.boxes[things], batch.object_to_image[things]
         layers = Layers(pixels, *rows, ground, 1 - hidden, side)
         return Conditioned(boxes=batch.boxes, condition=layers)
+
+    def _things_by_depth(self, batch: SceneBatch) -> Tensor:
+        """The rows (L,) of the objects that are layers, the farthest of all first."""
+        names = self.vocabulary.predicates
+        relations = [(one, names[name], other) for one, name, other in batch.triples.tolist()]
+        # Nearer things reach lower, and regions are behind all of them.
+        is_thing = self.kind_logits(batch) > 0
+        feet = batch.boxes[:, 3] - 4 * ~is_thing
+        order = depth_order(feet.tolist(), relations)
+        rows = torch.tensor(order, dtype=torch.long, device=batch.objects.device)
+        return rows[is_thing[rows]]
+
+    def kind_logits(self, batch: SceneBatch) -> Tensor:
+        """Logits (O,) of whether each object is a thing, which gets a layer, or a region of the ground.
+
+        A name does not always tell: clouds may be a part of the sky, or one cloud in front of it.
+        """
+        given = torch.cat([self.layer_style(batch.objects).detach(), batch.boxes], dim=1)
+        logits: Tensor = self.kind(given)[:, 0].float()
+        return logits
 
     def generate_layers(self, batch: SceneBatch, things: Tensor, latents: Tensor) -> Tensor:
         """Layers (L, 4, S, S) in [0, 1] of objects (L,), from noise (L, code_size)."""
@@ -327,9 +347,14 @@ class MiseLayers(ObjectLatents, LayeredModel[Layers]):
         return self.fold_map(F.pixel_unshuffle(painted, PATCH)), hidden[:, None]
 
     def ground_velocity(self, noisy: Tensor, time: Tensor, ground: Tensor) -> Tensor:
-        """D picture / d time at noisy pictures (N, 3, H, W) and times (N,), given the map of the ground."""
+        """D picture / d time at noisy pictures (N, 3, H, W) and times (N,), given the map of the ground.
+
+        The network predicts the picture, of which few features tell much, and not the velocity, which has the noise of
+        every pixel in it (Li & He, Back to Basics: Let Denoising Generative Models Denoise, 2025).
+        """
         folded = F.pixel_unshuffle(noisy, PATCH).contiguous(memory_format=torch.channels_last)
-        return F.pixel_shuffle(self.ground(folded, time, ground), PATCH).float()
+        picture = F.pixel_shuffle(self.ground(folded, time, ground), PATCH).float()
+        return (picture - noisy) / (1 - time).clamp(min=LATEST)[:, None, None, None]
 
     def light_on_things(self, ground: Tensor, seen: Tensor) -> Tensor:
         """By what the colours of things are multiplied, (N, 3), in the light of a ground (N, 3, H, W) in [-1, 1]."""

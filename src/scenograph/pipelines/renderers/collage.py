@@ -22,6 +22,7 @@ from scenograph.errors import UserError
 from scenograph.pipelines.options import GenerateOptions
 from scenograph.pipelines.renderers.base import ConditionedScenes, Renderer
 from scenograph.scenes.batch import pixels_to_tensor
+from scenograph.scenes.depth import depth_order
 from scenograph.scenes.fields import Box
 from scenograph.scenes.openraster import Layer, merged
 from scenograph.scenes.png import scaled
@@ -102,18 +103,21 @@ class CollageRenderer(Renderer):
         regions = [thing for thing, entry in zip(scene.objects, entries, strict=True) if entry is None]
         backdrop = _backdrop(regions, side, rng, light).clip(0, 1)
         layers = [Layer("ground", 0, 0, np.concatenate([backdrop, np.ones((side, side, 1), np.float32)], axis=2))]
-        things = [(thing, entry) for thing, entry in zip(scene.objects, entries, strict=True) if entry is not None]
-        for thing, entry in sorted(things, key=lambda pair: _depth(*pair)):
+        depths = [_depth(thing, entry) for thing, entry in zip(scene.objects, entries, strict=True)]
+        for number in depth_order(depths, ((r.subject, r.predicate, r.object) for r in scene.relations)):
+            thing, entry = scene.objects[number], entries[number]
+            if entry is None:
+                continue
             colour = next((name for name in thing.attributes if name in COLOURS), None)
             sprite = self.atlas.sprite(entry)
             layers.append(_fitted(recoloured(sprite, colour) if colour else sprite, thing, entry, side))
         return layers
 
 
-def _depth(thing: SceneObject, entry: Entry) -> float:
-    """Nearer things reach lower; what flies or hangs is behind all others."""
-    box = _box(thing)
-    return box[3] - (2 if entry.drawing.habitat in ("air", "wall") else 0)
+def _depth(thing: SceneObject, entry: Entry | None) -> float:
+    """Nearer things reach lower; what flies or hangs is behind all others, and regions behind that."""
+    behind = 4 if entry is None else 2 if entry.drawing.habitat in ("air", "wall") else 0
+    return _box(thing)[3] - behind
 
 
 def _box(thing: SceneObject) -> Box:

@@ -1,4 +1,4 @@
-"""The losses of Mise in layers: an autoencoder of layers, a flow of their codes, a flow of the ground, the light."""
+"""The losses of Mise in layers: an autoencoder of layers, flows of their codes and of the ground, and the light."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class MiseLayersObjectiveConfig(ObjectiveConfig):
 
 
 class MiseLayersObjective(Objective):
-    """The sum of four errors, of networks that share nothing but the batch."""
+    """The sum of five errors, of networks that share nothing but the batch."""
 
     Config = MiseLayersObjectiveConfig
 
@@ -64,11 +64,9 @@ class MiseLayersObjective(Objective):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Layers and codes per thing, ground and light per picture."""
         model = cast(MiseLayers, self.model)
-        assert batch.crops is not None
-        model.is_thing[batch.objects[(batch.crops[:, 3] > 0).flatten(1).any(dim=1)]] = True
         errors = self._errors(model, batch, generators)
         terms = {
-            name: error.sum() / (totals.objects if name in ("layer", "code") else totals.pictures)
+            name: error.sum() / (totals.pictures if name in ("ground", "light") else totals.objects)
             for name, error in errors.items()
         }
         return torch.stack(list(terms.values())).sum(), {name: term.detach() for name, term in terms.items()}
@@ -89,7 +87,8 @@ class MiseLayersObjective(Objective):
         assert batch.images is not None and batch.crops is not None
         device = batch.images.device
         crops = (batch.crops + 1) / 2
-        things = (crops[:, 3] > 0).flatten(1).any(dim=1).nonzero()[:, 0]
+        is_thing = (crops[:, 3] > 0).flatten(1).any(dim=1)
+        things = is_thing.nonzero()[:, 0]
         per_object = uniform_per_object(generators, batch, batch.attributes.shape[1] + 2).to(device)
         moment, start = normal(generators, ()), normal(generators, tuple(batch.images.shape[1:])).to(device)
         starts = _normal_per_object(generators, batch, 2 * model.config.code_size).to(device)
@@ -118,7 +117,8 @@ class MiseLayersObjective(Objective):
 
         known, factor = self._light(batch, things, layers[things])
         light = (model.light_on_things(picture, seen).log() - factor).square().mean(dim=1) * known
-        return {"layer": layer, "code": code, "ground": ground, "light": light}
+        kind = F.binary_cross_entropy_with_logits(model.kind_logits(batch), is_thing.float(), reduction="none")
+        return {"layer": layer, "code": code, "kind": kind, "ground": ground, "light": light}
 
     def _layer_errors(
         self, model: MiseLayers, layers: Tensor, categories: Tensor, given: Tensor, moments: Tensor, starts: Tensor

@@ -118,7 +118,7 @@ def test_training_learns_the_colours_that_are_asked_for():
         loss.backward()
         optimizer.step()
         errors.append({name: float(term) for name, term in terms.items()})
-    for name in ("layer", "code", "kind", "ground"):
+    for name in ("layer", "code", "thing", "ground"):
         early, late = (np.mean([one[name] for one in part]) for part in (errors[:10], errors[-10:]))
         assert late < 0.75 * early, name
     assert (learning.kind_logits(batch) > 0).all()

@@ -43,6 +43,18 @@ def test_what_stands_for_nothing_known_is_an_error():
         scene_from_text("street", NAMES)
 
 
+def test_parts_of_things_are_left_out(caplog):
+    graph = {"objects": ["tail", "sheep", "leg", "sea"], "relationships": [[1, "has", 0], [1, "by", 3], [1, "has", 3]]}
+    (known,) = with_known_names([Scene.from_dict(graph)], NAMES)
+    assert names_of(known) == (["sheep", "sea"], ["next to", "next to"])
+    assert "leaving out leg, tail: parts are drawn with their things" in caplog.text
+    caplog.clear()
+    alone = Scene.from_dict({"objects": ["tail"]})
+    assert with_known_names([alone], NAMES)[0] is alone and not caplog.text  # it is refused as unknown
+    legs = Vocabulary(("leg", "sheep"), ())
+    assert names_of(with_known_names([Scene.from_dict({"objects": ["leg", "sheep"]})], legs)[0])[0] == ["leg", "sheep"]
+
+
 def test_tables_are_well_formed():
     for table in (CATEGORIES, PREDICATES):
         assert all(word == word.casefold().strip() and candidates for word, candidates in table.items())

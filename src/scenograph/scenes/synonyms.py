@@ -6,7 +6,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from scenograph.scenes.scene import Scene
+from scenograph.scenes.scene import Scene, keep_objects
 from scenograph.scenes.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
@@ -46,6 +46,11 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
     "mug": ("cup",),
     "food": ("food-other",),
     "ball": ("sports ball",),
+    "plate": ("bowl",),
+    "board": ("surfboard", "skateboard"),
+    "sign": ("stop sign",),
+    "wave": ("sea",),
+    "cage": ("fence",),
     "bag": ("handbag", "backpack"),
     "bike": ("bicycle",),
     "motorbike": ("motorcycle",),
@@ -76,8 +81,17 @@ PREDICATES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("walking on", "standing in", "grazing on", "grazing in"), ("standing on", "on", "above")),
     **dict.fromkeys(("swimming in", "floating in", "floating on", "sailing on"), ("in", "inside")),
     "flying over": ("above",),
+    **dict.fromkeys(("has", "with", "eating", "looking at", "watching", "facing", "touching"), ("next to",)),
 }
 """The same of relations."""
+# fmt: off
+PARTS = frozenset((
+    "arm", "back", "background", "base", "branch", "ear", "edge", "eye", "face", "foot", "frame", "front", "hair",
+    "hand", "handle", "head", "leg", "line", "mane", "mouth", "neck", "nose", "part", "paw", "roof", "seat", "shadow",
+    "short", "side", "sleeve", "spot", "stripe", "tail", "top", "trunk", "wheel", "windshield", "wing",
+))
+# fmt: on
+"""Words for parts of things, which are drawn with them: objects of these names are left out where they are unknown."""
 
 
 def synonyms(table: Mapping[str, tuple[str, ...]], names: Collection[str]) -> dict[str, str]:
@@ -91,24 +105,39 @@ def synonyms(table: Mapping[str, tuple[str, ...]], names: Collection[str]) -> di
 
 
 def with_known_names(scenes: Sequence[Scene], vocabulary: Vocabulary) -> list[Scene]:
-    """Scenes whose unknown words are replaced by the vocabulary's names that they stand for; one message says which."""
+    """Scenes in the names of a vocabulary, as far as synonyms go; messages say what was changed.
+
+    Unknown words are replaced by the names that they stand for, and unknown parts of things are left out.
+    """
     categories = synonyms(CATEGORIES, vocabulary.category_index)
     predicates = synonyms(PREDICATES, vocabulary.predicate_index)
+    parts = PARTS - vocabulary.category_index.keys() - categories.keys()
     read: dict[str, str] = {}
+    left_out: set[str] = set()
     result = []
     for scene in scenes:
-        found = {thing.category for thing in scene.objects} & categories.keys()
-        related = {relation.predicate for relation in scene.relations} & predicates.keys()
+        known = _without(scene, parts)
+        left_out |= {thing.category for thing in scene.objects} - {thing.category for thing in known.objects}
+        found = {thing.category for thing in known.objects} & categories.keys()
+        related = {relation.predicate for relation in known.relations} & predicates.keys()
         if found or related:
             read |= {word: categories[word] for word in sorted(found)} | {w: predicates[w] for w in sorted(related)}
-            scene = replace(  # noqa: PLW2901
-                scene,
-                objects=tuple(replace(t, category=categories.get(t.category, t.category)) for t in scene.objects),
+            known = replace(
+                known,
+                objects=tuple(replace(t, category=categories.get(t.category, t.category)) for t in known.objects),
                 relations=tuple(
-                    replace(r, predicate=predicates.get(r.predicate, r.predicate)) for r in scene.relations
+                    replace(r, predicate=predicates.get(r.predicate, r.predicate)) for r in known.relations
                 ),
             )
-        result.append(scene)
+        result.append(known)
     if read:
         log.warning("reading %s", ", ".join(f"{word} as {name}" for word, name in read.items()))
+    if left_out:
+        log.warning("leaving out %s: parts are drawn with their things", ", ".join(sorted(left_out)))
     return result
+
+
+def _without(scene: Scene, parts: Collection[str]) -> Scene:
+    """The scene without objects of these names, unless it has no others."""
+    kept = [number for number, thing in enumerate(scene.objects) if thing.category not in parts]
+    return keep_objects(scene, kept) if 0 < len(kept) < len(scene.objects) else scene

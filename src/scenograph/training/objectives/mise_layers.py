@@ -117,8 +117,8 @@ class MiseLayersObjective(Objective):
 
         known, factor = self._light(batch, things, layers[things])
         light = (model.light_on_things(picture, seen).log() - factor).square().mean(dim=1) * known
-        kind = F.binary_cross_entropy_with_logits(model.kind_logits(batch), is_thing.float(), reduction="none")
-        return {"layer": layer, "code": code, "kind": kind, "ground": ground, "light": light}
+        thing = F.binary_cross_entropy_with_logits(model.kind_logits(batch), is_thing.float(), reduction="none")
+        return {"layer": layer, "code": code, "thing": thing, "ground": ground, "light": light}
 
     def _layer_errors(
         self, model: MiseLayers, layers: Tensor, categories: Tensor, given: Tensor, moments: Tensor, starts: Tensor

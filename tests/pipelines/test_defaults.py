@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from scenograph.models.registry import shipped_models
-from scenograph.pipelines.defaults import COLLAGE, DEFAULT, PAIRS, choose_pair
+from scenograph.pipelines.defaults import COLLAGE, DEFAULT, PAIRS, choose_pair, layout_for
+from scenograph.scenes.vocabulary import Vocabulary
 
 BOOK = PAIRS[1]
 
@@ -25,6 +26,12 @@ BOOK = PAIRS[1]
 )
 def test_the_pair_that_knows_most_names_is_chosen(words, pair):
     assert choose_pair(words) is pair
+
+
+def test_an_image_model_alone_gets_the_layout_model_that_knows_its_names():
+    assert layout_for(DEFAULT.vocabulary) == DEFAULT.layout
+    assert layout_for(Vocabulary(("sheep", "grass", "unicorn"), ())) == BOOK.layout
+    assert layout_for(Vocabulary(("unicorn",), ())) == DEFAULT.layout
 
 
 def test_pairs_ship():

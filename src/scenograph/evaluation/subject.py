@@ -17,7 +17,8 @@ from scenograph.evaluation.layouts import Layouts, given_part
 from scenograph.evaluation.protocols import Protocol
 from scenograph.models.base import LayoutModel
 from scenograph.pipelines.checks import check_contradictions, check_names
-from scenograph.pipelines.pipeline import DEFAULT_IMAGE, DEFAULT_LAYOUT, Pipeline
+from scenograph.pipelines.defaults import layout_for
+from scenograph.pipelines.pipeline import DEFAULT_IMAGE, Pipeline
 from scenograph.pipelines.placing import place_objects
 from scenograph.pipelines.renderers.base import ConditionedScenes, Renderer
 from scenograph.scenes.scene import Scene
@@ -60,7 +61,7 @@ def pipeline_subject(
 
     models = {}
     if pipe.layout is not None and protocol.given == "graph":
-        models["layout"] = _identity(pipe.layout, names.get("layout") or DEFAULT_LAYOUT)
+        models["layout"] = _identity(pipe.layout, names.get("layout") or layout_for(pipe.vocabulary))
     models["image"] = _identity(pipe.renderer, names.get("image") or DEFAULT_IMAGE, pipe.precision)
     return Subject(models, render, place)
 

@@ -23,11 +23,15 @@ class Pair:
     """What the pair generates, for messages."""
 
     @property
+    def placed(self) -> Vocabulary:
+        """The names that the layout model knows."""
+        return Vocabulary.from_dict(read_config(self.layout)[1]["vocabulary"])
+
+    @property
     def vocabulary(self) -> Vocabulary:
         """The names that both know."""
-        placed = Vocabulary.from_dict(read_config(self.layout)[1]["vocabulary"])
         if self.image != COLLAGE:
-            return placed
+            return self.placed
         from scenograph.pipelines.renderers.collage import CollageRenderer  # reads its drawings
 
         return CollageRenderer().vocabulary
@@ -47,6 +51,16 @@ def choose_pair(words: str) -> Pair:
         words: A text, or all names in a scene file.
     """
     return max(PAIRS, key=lambda pair: _known(pair.vocabulary, words.casefold()))
+
+
+def layout_for(vocabulary: Vocabulary) -> str:
+    """The layout model for an image model that is used alone: the one that shares most categories.
+
+    Args:
+        vocabulary: The image model's.
+    """
+    names = set(vocabulary.categories)
+    return max(PAIRS, key=lambda pair: len(names & set(pair.placed.categories))).layout
 
 
 def _known(vocabulary: Vocabulary, words: str) -> int:

@@ -22,7 +22,7 @@ from scenograph.files import digest, make_folder, write_atomically
 from scenograph.models.base import ImageModel, LayoutModel, Model
 from scenograph.models.registry import AutoModel
 from scenograph.pipelines.checks import check_names, warn_about_crowds, without_contradictions
-from scenograph.pipelines.defaults import COLLAGE, DEFAULT, PAIRS
+from scenograph.pipelines.defaults import COLLAGE, DEFAULT, PAIRS, layout_for
 from scenograph.pipelines.options import GenerateOptions
 from scenograph.pipelines.placing import place_objects
 from scenograph.pipelines.provenance import MODELS, PlannedPicture, RecordedImage, Request, plan_pictures, png_bytes
@@ -142,7 +142,7 @@ class Pipeline:
         """Load models by shipped name, folder or hub id.
 
         Without arguments, the pair in the package. ``model`` is one that does both, such as sg2im; ``layout``
-        and ``image`` replace one half each.
+        and ``image`` replace one half each. An image model alone gets the layout model that knows most of its names.
         """
         where = pick_device(str(device))
         if model is not None:
@@ -151,7 +151,7 @@ class Pipeline:
             drawer = AutoModel.from_pretrained(model)
             placer = AutoModel.from_pretrained(layout) if layout is not None else None
             if placer is None and not isinstance(drawer, LayoutModel):
-                placer = AutoModel.from_pretrained(DEFAULT_LAYOUT)
+                placer = AutoModel.from_pretrained(layout_for(drawer.vocabulary))
         elif image == COLLAGE:
             from scenograph.pipelines.renderers.collage import CollageRenderer  # reads its drawings
 
@@ -160,7 +160,7 @@ class Pipeline:
             return Pipeline(CollageRenderer(), placer.to(where), names={"layout": _text(layout), "image": COLLAGE})
         else:
             drawer = AutoModel.from_pretrained(image or DEFAULT_IMAGE)
-            placer = AutoModel.from_pretrained(layout or DEFAULT_LAYOUT)
+            placer = AutoModel.from_pretrained(layout or layout_for(drawer.vocabulary))
         names = {"model": model, "layout": layout, "image": image}
         return Pipeline(
             drawer.to(where),

@@ -42,8 +42,6 @@ from scenograph.scenes.vocabulary import Vocabulary
 
 PATCH = 4
 """Pixels that are folded into channels, per side: at the full side, most time would go into few features."""
-LATEST = 0.05
-"""Time that is left, at the least, where a predicted picture becomes a velocity."""
 LIGHT_SIDE = 8
 """Side of the thumbnail of the ground from which the light on things is read."""
 
@@ -346,15 +344,14 @@ class MiseLayers(ObjectLatents, LayeredModel[Layers]):
         painted = torch.cat([painted, places.expand(batch.num_images, 2, side, side)], dim=1)
         return self.fold_map(F.pixel_unshuffle(painted, PATCH)), hidden[:, None]
 
-    def ground_velocity(self, noisy: Tensor, time: Tensor, ground: Tensor) -> Tensor:
-        """D picture / d time at noisy pictures (N, 3, H, W) and times (N,), given the map of the ground.
+    def predict_ground(self, noisy: Tensor, time: Tensor, ground: Tensor) -> Tensor:
+        """The picture of the ground behind noisy pictures (N, 3, H, W) at times (N,) in [0, 1], given its map.
 
-        The network predicts the picture, of which few features tell much, and not the velocity, which has the noise of
-        every pixel in it (Li & He, Back to Basics: Let Denoising Generative Models Denoise, 2025).
+        The velocity would have the noise of every pixel in it, more than a narrow network can carry (Li & He, Back to
+        Basics: Let Denoising Generative Models Denoise, 2025).
         """
         folded = F.pixel_unshuffle(noisy, PATCH).contiguous(memory_format=torch.channels_last)
-        picture = F.pixel_shuffle(self.ground(folded, time, ground), PATCH).float()
-        return (picture - noisy) / (1 - time).clamp(min=LATEST)[:, None, None, None]
+        return F.pixel_shuffle(self.ground(folded, time, ground), PATCH).float()
 
     def light_on_things(self, ground: Tensor, seen: Tensor) -> Tensor:
         """By what the colours of things are multiplied, (N, 3), in the light of a ground (N, 3, H, W) in [-1, 1]."""
@@ -375,7 +372,8 @@ class MiseLayers(ObjectLatents, LayeredModel[Layers]):
         side, count, device = self.config.image_size, len(condition.ground), condition.ground.device
         x = noise((3, side, side), count, generators, device)
         for now, later in pairwise(torch.linspace(0, 1, (steps or self.config.steps) + 1).tolist()):
-            x = x + (later - now) * self.ground_velocity(x, torch.full((count,), now, device=device), condition.ground)
+            picture = self.predict_ground(x, torch.full((count,), now, device=device), condition.ground)
+            x = x + (later - now) / (1 - now) * (picture - x)
         ground = x.clamp(-1, 1)
         light = self.light_on_things(ground, condition.seen)[condition.pictures]
         pixels = torch.cat([condition.pixels[:, :3] * light[:, :, None, None], condition.pixels[:, 3:]], dim=1)

@@ -111,7 +111,7 @@ def test_training_learns_the_colours_that_are_asked_for():
     images = (2 * batch.crops[:, :3] - 1) * 0.5
     batch = replace(batch, images=images)
     optimizer, errors = torch.optim.Adam(learning.parameters(), 3e-3), []
-    for step in range(120):
+    for step in range(200):
         drawn = generators(*range(8 * step, 8 * step + 8))
         loss, terms = objective.loss("model", batch, Totals(8, 8, 1), drawn, {})
         optimizer.zero_grad()

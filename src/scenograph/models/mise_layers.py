@@ -1,15 +1,16 @@
 """Mise in layers: each thing is generated as an RGBA layer, the ground behind them as a picture, and both are composed.
 
-Category and style modulate every block of the network that makes a layer, so that it cannot ignore them. A layer is
-encoded as one vector, its code; a rectified flow (Liu et al. 2022) learns the codes of each category with its
-attributes, and a decoder makes the layer in one pass. The ground follows a rectified flow in pixel space: a map of the
-regions, and of the silhouettes before them, scales and shifts the features of a U-Net (as in SPADE, Park et al. 2019).
+Both are decoded from codes in one pass. An autoencoder learns the codes, vectors of a hundred numbers; a rectified
+flow (Liu et al. 2022) learns the codes of each category with its attributes, and those of grounds with given regions.
+What is to be seen modulates every block of the decoders, so that they cannot ignore it: of a layer, its category; of
+the ground, a map of its regions and of the silhouettes before them (as in SPADE, Park et al. 2019).
 
 The layout is obeyed exactly: a layer fills its box. Objects have looks of their own, any number of them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Self
@@ -34,7 +35,7 @@ from scenograph.models.base import (
 from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.layers import channels_last
 from scenograph.nn.painting import paint_vectors, rows_by_image, sample_planes
-from scenograph.nn.unet import HEAD_SIZE, ResidualBlock, UNet, time_features
+from scenograph.nn.unet import HEAD_SIZE, ModulatedUNet, ResidualBlock, time_features
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.depth import depth_order
 from scenograph.scenes.openraster import Layer, merged
@@ -58,14 +59,12 @@ class MiseLayersConfig(ModelConfig):
     code_size: PositiveInt = 128
     layer_channels: Widths = (96, 160, 256)
     """Per level of the encoder and the decoder of layers, from fine to coarse."""
+    ground_channels: Widths = (64, 96, 128)
+    """Per level of the encoder and the decoder of grounds, from fine to coarse."""
     flow_width: PositiveInt = 384
     flow_blocks: PositiveInt = 4
-    ground_channels: Widths = (64, 96, 128)
-    ground_blocks: PositiveInt = 1
-    steps: PositiveInt = 8
-    """Default number of sampling steps of the ground."""
-    code_steps: PositiveInt = 16
-    """Sampling steps of the codes, which take hardly any time."""
+    steps: PositiveInt = 16
+    """Default number of sampling steps of codes, which take hardly any time."""
 
     @classmethod
     def tiny(cls, vocabulary: Vocabulary) -> Self:
@@ -82,7 +81,6 @@ class MiseLayersConfig(ModelConfig):
             flow_blocks=1,
             ground_channels=(32, 32),
             steps=2,
-            code_steps=2,
         )
 
     @property
@@ -109,35 +107,38 @@ class MiseLayersConfig(ModelConfig):
             unit = PATCH * 2 ** (len(widths) - 1)
             if side % unit:
                 raise ValueError(f"{name} {side}: must be a multiple of {unit}")
-        if self.ground_channels[0] % 2 or self.ground_channels[-1] % HEAD_SIZE:
+        if self.ground_channels[-1] % HEAD_SIZE:
             raise ValueError(
-                f"ground_channels {list(self.ground_channels)}: the first must be even, the last a multiple of "
-                f"{HEAD_SIZE}"
+                f"ground_channels {list(self.ground_channels)}: the last must be a multiple of {HEAD_SIZE}"
             )
         return self
 
 
-class LayerEncoder(nn.Module):
-    """Layers (L, 4, S, S) to codes (L, code_size) of unit variance."""
+class Encoder(nn.Module):
+    """Pictures to codes of unit variance. A vector modulates every block, and a map if ``map_channels`` says so."""
 
-    def __init__(self, config: MiseLayersConfig) -> None:
+    def __init__(
+        self, channels_in: int, side: int, widths: Sequence[int], config: MiseLayersConfig, map_channels: int = 0
+    ) -> None:
         super().__init__()
-        widths = config.layer_channels
-        self.style_size = config.embedding_size
-        self.input = nn.Conv2d(4 * PATCH**2, widths[0], 3, padding=1)
+        size = config.embedding_size
+        self.input = nn.Conv2d(channels_in * PATCH**2, widths[0], 3, padding=1)
         self.blocks = nn.ModuleList(
-            ResidualBlock(before, after, config.embedding_size) for before, after in pairwise((widths[0], *widths))
+            ResidualBlock(before, after, size, map_channels) for before, after in pairwise((widths[0], *widths))
         )
-        side = config.layer_size // PATCH // 2 ** (len(widths) - 1)
-        self.output = nn.Linear(widths[-1] * side**2, config.code_size)
+        coarsest = side // PATCH // 2 ** (len(widths) - 1)
+        self.output = nn.Linear(widths[-1] * coarsest**2, config.code_size)
         self.norm = nn.LayerNorm(config.code_size, elementwise_affine=False)
 
-    def forward(self, layers: Tensor, style: Tensor) -> Tensor:
-        """Layers, and the vectors (L, embedding_size) of their categories."""
-        h = self.input(F.pixel_unshuffle(layers, PATCH))
+    def forward(self, pictures: Tensor, vector: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Pictures (P, channels_in, S, S), vectors (P, embedding_size), maps (P, map_channels, S / 4, S / 4)."""
+        h = self.input(F.pixel_unshuffle(pictures, PATCH).contiguous(memory_format=torch.channels_last))
         for level, block in enumerate(self.blocks):
-            h = block(F.avg_pool2d(h, 2) if level else h, style)
-        codes: Tensor = self.norm(self.output(F.silu(h).flatten(1)))  # (L, C, s, s) -> (L, C * s * s) -> (L, code_size)
+            if level:
+                h = F.avg_pool2d(h, 2)
+                condition = None if condition is None else F.avg_pool2d(condition, 2)
+            h = block(h, vector, condition)
+        codes: Tensor = self.norm(self.output(F.silu(h).flatten(1)))  # (P, C, s, s) -> (P, C * s * s) -> (P, code_size)
         return codes
 
 
@@ -176,13 +177,13 @@ class LayerDecoder(nn.Module):
 
 
 class CodeFlow(nn.Module):
-    """The velocity of codes from noise, given the category and attributes of each and the shape of its box."""
+    """The velocity of codes from noise, given a vector of ``given_size`` for each."""
 
-    def __init__(self, config: MiseLayersConfig) -> None:
+    def __init__(self, config: MiseLayersConfig, given_size: int) -> None:
         super().__init__()
         width = config.flow_width
         self.width = width
-        self.given = nn.Linear(config.embedding_size + 1, width)
+        self.given = nn.Linear(given_size, width)
         self.time = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
         self.input = nn.Linear(config.code_size, width)
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
@@ -196,7 +197,7 @@ class CodeFlow(nn.Module):
             nn.init.zeros_(layer.weight)
 
     def forward(self, codes: Tensor, time: Tensor, given: Tensor) -> Tensor:
-        """Codes (L, code_size), times (L,) in [0, 1], given (L, embedding_size + 1) -> (L, code_size)."""
+        """Codes (P, code_size), times (P,) in [0, 1], given (P, given_size) -> (P, code_size)."""
         modulation = F.silu(self.given(given) + self.time(time_features(time, self.width)))
         h = self.input(codes)
         for linear, block in zip(self.modulations, self.blocks, strict=True):
@@ -204,6 +205,23 @@ class CodeFlow(nn.Module):
             h = h + gate * block(self.norm(h) * (1 + scale) + shift)
         velocity: Tensor = self.output(self.norm(h))
         return velocity
+
+    def sample(self, noise: Tensor, given: Tensor, steps: int) -> Tensor:
+        """Codes (P, code_size) from noise (P, code_size), in Euler steps."""
+        codes = noise
+        for now, later in pairwise(torch.linspace(0, 1, steps + 1).tolist()):
+            codes = codes + (later - now) * self(codes, codes.new_full((len(codes),), now), given)
+        return codes
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a ground is decoded from, beside its code."""
+
+    map: Tensor
+    """(N, C, H / 4, W / 4): regions and silhouettes."""
+    summary: Tensor
+    """(N, embedding_size): the regions, by the share of the picture that each covers."""
 
 
 @dataclass(frozen=True)
@@ -218,8 +236,7 @@ class Layers:
     """(L, 4)."""
     pictures: Tensor
     """(L,) int64: which picture each is in."""
-    ground: Tensor
-    """(N, C, H, W): the map of regions and silhouettes."""
+    ground: Ground
     seen: Tensor
     """(N, 1, H, W) in [0, 1]: where the ground is not hidden by things."""
     side: int
@@ -240,17 +257,20 @@ class MiseLayers(ObjectLatents, LayeredModel[Layers]):
         groups = [len(names) for names in self.vocabulary.attributes.values()]
         size = config.embedding_size
         self.layer_style = nn.Embedding(categories, size)
-        self.encoder = channels_last(LayerEncoder(config))
+        self.encoder = channels_last(Encoder(4, config.layer_size, config.layer_channels, config))
         self.decoder = channels_last(LayerDecoder(config))
         self.code_given = ObjectEmbedding(categories, groups, size)
-        self.code_flow = CodeFlow(config)
+        self.code_flow = CodeFlow(config, size + 1)
         self.ground_embedding = ObjectEmbedding(categories, groups, size)
-        map_channels = config.ground_channels[0]
+        channels = config.ground_channels
         self.paint = nn.Linear(size, size // 4)
-        self.fold_map = nn.Sequential(nn.Conv2d((size // 4 + 2) * PATCH**2, map_channels, 1), nn.SiLU())
-        self.ground = channels_last(
-            UNet(3 * PATCH**2, 3 * PATCH**2, config.ground_channels, config.ground_blocks, map_channels)
+        self.fold_map = nn.Sequential(nn.Conv2d((size // 4 + 2) * PATCH**2, channels[0], 1), nn.SiLU())
+        self.ground_encoder = channels_last(Encoder(3, config.image_size, channels, config, channels[0]))
+        self.ground_style = nn.Sequential(nn.Linear(config.code_size, 2 * size), nn.SiLU())
+        self.ground_decoder = channels_last(
+            ModulatedUNet(channels[0], 3 * PATCH**2, channels, 1, 2 * size, channels[0])
         )
+        self.ground_flow = CodeFlow(config, size)
         self.light = nn.Sequential(nn.Linear(4 * LIGHT_SIDE**2, 64), nn.SiLU(), nn.Linear(64, 3))
         self.kind = nn.Sequential(nn.Linear(size + 4, 64), nn.SiLU(), nn.Linear(64, 1))
 
@@ -298,10 +318,7 @@ class MiseLayers(ObjectLatents, LayeredModel[Layers]):
 
     def generate_layers(self, batch: SceneBatch, things: Tensor, latents: Tensor) -> Tensor:
         """Layers (L, 4, S, S) in [0, 1] of objects (L,), from noise (L, code_size)."""
-        given, codes = self.code_condition(batch, things), latents
-        times = torch.linspace(0, 1, self.config.code_steps + 1).tolist()
-        for now, later in pairwise(times):
-            codes = codes + (later - now) * self.code_flow(codes, codes.new_full((len(codes),), now), given)
+        codes = self.code_flow.sample(latents, self.code_condition(batch, things), self.config.steps)
         return self.decoder(codes, self.layer_style(batch.objects[things])).float().clamp(0, 1)
 
     def code_condition(self, batch: SceneBatch, things: Tensor, attributes: Tensor | None = None) -> Tensor:
@@ -312,8 +329,8 @@ class MiseLayers(ObjectLatents, LayeredModel[Layers]):
         vectors = self.code_given(batch.objects[things], attributes[things])
         return torch.cat([vectors, shape[:, None]], dim=1)
 
-    def paint_ground(self, batch: SceneBatch, things: Tensor, silhouettes: Tensor) -> tuple[Tensor, Tensor]:
-        """The map (N, map_channels, H / 4, W / 4) of the ground, and where things hide it, (N, 1, H, W) in [0, 1].
+    def paint_ground(self, batch: SceneBatch, things: Tensor, silhouettes: Tensor) -> tuple[Ground, Tensor]:
+        """What the ground depends on, and where things hide it, (N, 1, H, W) in [0, 1].
 
         Args:
             batch: Every object needs a box; regions are painted through their masks where they are known.
@@ -337,21 +354,20 @@ class MiseLayers(ObjectLatents, LayeredModel[Layers]):
             through[:1] = 1
             shown[stack] = planes[stack] * through
             hidden[picture] = shown[rows[is_layer[rows]]].sum(dim=0)
-        vectors = self.paint(self.ground_embedding(batch.objects, batch.attributes))
-        painted = paint_vectors(vectors, shown, batch.object_to_image, batch.num_images)
+        vectors = self.ground_embedding(batch.objects, batch.attributes)
+        shares = shown.mean(dim=(1, 2), keepdim=True)[:, 0] * ~is_layer[:, None]  # (O, H, W) -> (O, 1)
+        summary = vectors.new_zeros((batch.num_images, vectors.shape[1]))
+        summary = summary.index_add(0, batch.object_to_image, vectors * shares)
+        painted = paint_vectors(self.paint(vectors), shown, batch.object_to_image, batch.num_images)
         along = torch.linspace(-1, 1, side, device=painted.device, dtype=painted.dtype)
         places = torch.stack(torch.meshgrid(along, along, indexing="ij"))  # (2, H, W)
         painted = torch.cat([painted, places.expand(batch.num_images, 2, side, side)], dim=1)
-        return self.fold_map(F.pixel_unshuffle(painted, PATCH)), hidden[:, None]
+        return Ground(self.fold_map(F.pixel_unshuffle(painted, PATCH)), summary), hidden[:, None]
 
-    def predict_ground(self, noisy: Tensor, time: Tensor, ground: Tensor) -> Tensor:
-        """The picture of the ground behind noisy pictures (N, 3, H, W) at times (N,) in [0, 1], given its map.
-
-        The velocity would have the noise of every pixel in it, more than a narrow network can carry (Li & He, Back to
-        Basics: Let Denoising Generative Models Denoise, 2025).
-        """
-        folded = F.pixel_unshuffle(noisy, PATCH).contiguous(memory_format=torch.channels_last)
-        return F.pixel_shuffle(self.ground(folded, time, ground), PATCH).float()
+    def decode_ground(self, codes: Tensor, ground: Ground) -> Tensor:
+        """Codes (N, code_size) to pictures (N, 3, H, W), about [-1, 1]."""
+        folded = self.ground_decoder(ground.map, self.ground_style(codes), ground.map)
+        return F.pixel_shuffle(folded, PATCH).float()
 
     def light_on_things(self, ground: Tensor, seen: Tensor) -> Tensor:
         """By what the colours of things are multiplied, (N, 3), in the light of a ground (N, 3, H, W) in [-1, 1]."""
@@ -360,24 +376,22 @@ class MiseLayers(ObjectLatents, LayeredModel[Layers]):
 
     @torch.no_grad()
     def render(self, condition: Layers, generators: Generators = None, steps: int | None = None) -> Tensor:
-        """Follow the flow of the ground in ``steps`` Euler steps, and lay the layers on it."""
+        """Sample a ground in ``steps`` Euler steps of its code, and lay the layers on it."""
         pictures = [merged(layers) for layers in self.render_layers(condition, generators, steps)]
-        return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).to(condition.ground.device) * 2 - 1
+        return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).to(condition.boxes.device) * 2 - 1
 
     @torch.no_grad()
     def render_layers(
         self, condition: Layers, generators: Generators = None, steps: int | None = None
     ) -> list[list[Layer]]:
         """As in the base class: the ground, then the things in its light."""
-        side, count, device = self.config.image_size, len(condition.ground), condition.ground.device
-        x = noise((3, side, side), count, generators, device)
-        for now, later in pairwise(torch.linspace(0, 1, (steps or self.config.steps) + 1).tolist()):
-            picture = self.predict_ground(x, torch.full((count,), now, device=device), condition.ground)
-            x = x + (later - now) / (1 - now) * (picture - x)
-        ground = x.clamp(-1, 1)
+        config, given = self.config, condition.ground
+        start = noise((config.code_size,), len(given.summary), generators, given.summary.device)
+        codes = self.ground_flow.sample(start, given.summary, steps or config.steps)
+        ground = self.decode_ground(codes, given).clamp(-1, 1)
         light = self.light_on_things(ground, condition.seen)[condition.pictures]
         pixels = torch.cat([condition.pixels[:, :3] * light[:, :, None, None], condition.pixels[:, 3:]], dim=1)
-        if condition.side != side:
+        if condition.side != config.image_size:
             ground = F.interpolate(ground, (condition.side,) * 2, mode="bicubic", antialias=True).clamp(-1, 1)
         opaque = torch.cat([(ground + 1) / 2, torch.ones_like(ground[:, :1])], dim=1)
         result = [[Layer("ground", 0, 0, _pixels(one))] for one in opaque]

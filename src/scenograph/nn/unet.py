@@ -72,19 +72,22 @@ class SelfAttention2d(nn.Module):
         return x + self.out(mixed)
 
 
-class UNet(nn.Module):
+class ModulatedUNet(nn.Module):
     """``channels`` per level, halving the map between levels; ``blocks`` per level; attention on the last level.
 
-    With ``map_channels``, a map of the condition scales and shifts the features of every block.
+    A vector scales and shifts the features of every block; with ``map_channels``, a map of the condition does, too.
     """
 
     def __init__(
-        self, channels_in: int, channels_out: int, channels: Sequence[int], blocks: int, map_channels: int = 0
+        self,
+        channels_in: int,
+        channels_out: int,
+        channels: Sequence[int],
+        blocks: int,
+        vector_size: int,
+        map_channels: int = 0,
     ) -> None:
         super().__init__()
-        time_size = 4 * channels[0]
-        self.time_size = channels[0]
-        self.time = nn.Sequential(nn.Linear(channels[0], time_size), nn.SiLU(), nn.Linear(time_size, time_size))
         self.input = nn.Conv2d(channels_in, channels[0], 3, padding=1)
         self.down = nn.ModuleList()
         self.shrink = nn.ModuleList()
@@ -93,20 +96,20 @@ class UNet(nn.Module):
         for level, size in enumerate(channels):
             stage = nn.ModuleList()
             for _ in range(blocks):
-                stage.append(ResidualBlock(width, size, time_size, map_channels))
+                stage.append(ResidualBlock(width, size, vector_size, map_channels))
                 width = size
                 skips.append(width)
             self.down.append(stage)
             if level < len(channels) - 1:
                 self.shrink.append(nn.Conv2d(width, width, 3, stride=2, padding=1))
                 skips.append(width)
-        self.middle1 = ResidualBlock(width, width, time_size, map_channels)
+        self.middle1 = ResidualBlock(width, width, vector_size, map_channels)
         self.attention = SelfAttention2d(width)
-        self.middle2 = ResidualBlock(width, width, time_size, map_channels)
+        self.middle2 = ResidualBlock(width, width, vector_size, map_channels)
         for size in reversed(channels):
             stage = nn.ModuleList()
             for _ in range(blocks + 1):
-                stage.append(ResidualBlock(width + skips.pop(), size, time_size, map_channels))
+                stage.append(ResidualBlock(width + skips.pop(), size, vector_size, map_channels))
                 width = size
             self.up.append(stage)
         self.norm = nn.GroupNorm(_groups(width), width)
@@ -114,12 +117,11 @@ class UNet(nn.Module):
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)  # type: ignore[arg-type]
 
-    def forward(self, x: Tensor, time: Tensor, condition: Tensor | None = None) -> Tensor:
-        """X (N, Cin, H, W) with sides divisible by 2^(levels-1), time (N,) in [0, 1] -> (N, Cout, H, W).
+    def forward(self, x: Tensor, vector: Tensor, condition: Tensor | None = None) -> Tensor:
+        """X (N, Cin, H, W) with sides divisible by 2^(levels-1), vector (N, vector_size) -> (N, Cout, H, W).
 
         ``condition`` is the map (N, map_channels, H, W) of networks that have one.
         """
-        t = F.silu(self.time(time_features(time, self.time_size)))
         h = self.input(x)
         skips = [h]
         maps = [condition]  # one per level
@@ -127,18 +129,32 @@ class UNet(nn.Module):
             maps.append(None if maps[-1] is None else F.avg_pool2d(maps[-1], 2))
         for level, stage in enumerate(self.down):
             for block in stage.children():
-                h = block(h, t, maps[level])
+                h = block(h, vector, maps[level])
                 skips.append(h)
             if level < len(self.shrink):
                 h = self.shrink[level](h)
                 skips.append(h)
-        h = self.middle2(self.attention(self.middle1(h, t, maps[-1])), t, maps[-1])
+        h = self.middle2(self.attention(self.middle1(h, vector, maps[-1])), vector, maps[-1])
         for level, stage in enumerate(self.up):
             for block in stage.children():
-                h = block(torch.cat([h, skips.pop()], dim=1), t, maps[-1 - level])
+                h = block(torch.cat([h, skips.pop()], dim=1), vector, maps[-1 - level])
             if level < len(self.up) - 1:
                 h = F.interpolate(h, scale_factor=2.0, mode="nearest")
         return self.output(F.silu(self.norm(h)))
+
+
+class UNet(ModulatedUNet):
+    """A U-Net whose vector is the time."""
+
+    def __init__(self, channels_in: int, channels_out: int, channels: Sequence[int], blocks: int) -> None:
+        time_size = 4 * channels[0]
+        super().__init__(channels_in, channels_out, channels, blocks, time_size)
+        self.time_size = channels[0]
+        self.time = nn.Sequential(nn.Linear(channels[0], time_size), nn.SiLU(), nn.Linear(time_size, time_size))
+
+    def forward(self, x: Tensor, time: Tensor, condition: Tensor | None = None) -> Tensor:
+        """As in the base class, with times (N,) in [0, 1] for the vector."""
+        return super().forward(x, F.silu(self.time(time_features(time, self.time_size))), condition)
 
 
 def _groups(channels: int) -> int:

@@ -1,4 +1,4 @@
-"""The losses of Mise in layers: an autoencoder of layers, flows of their codes and of the ground, and the light."""
+"""The losses of Mise in layers: autoencoders of layers and grounds, flows of their codes, and the light on things."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any, Self, cast
 
 import torch
 import torch.nn.functional as F
-from pydantic import NonNegativeFloat, PositiveFloat
+from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from scenograph.models.base import Model
-from scenograph.models.mise_layers import MiseLayers
+from scenograph.models.mise_layers import CodeFlow, MiseLayers
 from scenograph.nn.crops import crop_boxes
 from scenograph.nn.embedding import drop_attributes
 from scenograph.nn.painting import rows_by_image
@@ -43,12 +43,6 @@ class MiseLayersObjectiveConfig(ObjectiveConfig):
     """Of the differences of neighbouring pixels of a layer."""
     code_noise: NonNegativeFloat = 0.1
     """Standard deviation of the noise on codes, which makes neighbouring codes look alike."""
-    time_mean: float = -0.8
-    time_std: NonNegativeFloat = 0.8
-    """Of the times of the ground, logit-normal: early ones decide what is where."""
-    most_weight: PositiveFloat = 5.0
-    """Of an error of the ground. That of its velocity, 1 / (1 - time)^2, would let late times drown early ones (Hang et
-    al., Efficient Diffusion Training via Min-SNR Weighting Strategy, 2023)."""
 
     @classmethod
     def tiny(cls) -> Self:
@@ -57,7 +51,7 @@ class MiseLayersObjectiveConfig(ObjectiveConfig):
 
 
 class MiseLayersObjective(Objective):
-    """The sum of five errors, of networks that share nothing but the batch."""
+    """The sum of the errors of networks that share hardly more than the batch."""
 
     Config = MiseLayersObjectiveConfig
 
@@ -72,7 +66,7 @@ class MiseLayersObjective(Objective):
         model = cast(MiseLayers, self.model)
         errors = self._errors(model, batch, generators)
         terms = {
-            name: error.sum() / (totals.pictures if name in ("ground", "light") else totals.objects)
+            name: error.sum() / (totals.pictures if name in ("ground", "ground_code", "light") else totals.objects)
             for name, error in errors.items()
         }
         return torch.stack(list(terms.values())).sum(), {name: term.detach() for name, term in terms.items()}
@@ -96,7 +90,8 @@ class MiseLayersObjective(Objective):
         is_thing = (crops[:, 3] > 0).flatten(1).any(dim=1)
         things = is_thing.nonzero()[:, 0]
         per_object = uniform_per_object(generators, batch, batch.attributes.shape[1] + 2).to(device)
-        moment, start = normal(generators, ()), normal(generators, tuple(batch.images.shape[1:])).to(device)
+        ground_times = normal(generators, ()).sigmoid().to(device)  # logit-normal
+        ground_starts = normal(generators, (2 * model.config.code_size,)).to(device)
         starts = _normal_per_object(generators, batch, 2 * model.config.code_size).to(device)
         partly = with_some_masks(batch, config.given_masks, generators)
 
@@ -111,20 +106,27 @@ class MiseLayersObjective(Objective):
                 model, layers[chosen], batch.objects[chosen], given, moments, starts[chosen]
             )
 
-        ground_map, hidden = model.paint_ground(partly, things, batch.masks)
+        given_ground, hidden = model.paint_ground(partly, things, batch.masks)
         # The edges of things shine through their neighbours, and the masks are coarse.
         seen = 1 - F.max_pool2d((hidden > 0.1).float(), 3, 1, 1)
         picture = _filled(batch.images, seen)
-        when = torch.sigmoid(config.time_mean + config.time_std * moment).to(device)
-        share = when[:, None, None, None]
-        predicted = model.predict_ground((1 - share) * start + share * picture, when, ground_map)
-        wrong = ((predicted - picture).square() * seen).sum(dim=(1, 2, 3)) / (3 * seen.sum(dim=(1, 2, 3))).clamp(min=1)
-        ground = wrong * (1 - when).square().reciprocal().clamp(max=config.most_weight)
+        codes = model.ground_encoder(picture, given_ground.summary, given_ground.map).float()
+        noise, disturbance = ground_starts.chunk(2, dim=1)
+        made = model.decode_ground(codes + config.code_noise * disturbance, given_ground)
+        ground = ((made - picture).abs() * seen).sum(dim=(1, 2, 3)) / (3 * seen.sum(dim=(1, 2, 3))).clamp(min=1)
+        ground_code = _velocity_error(model.ground_flow, codes, noise, ground_times, given_ground.summary.detach())
 
         known, factor = self._light(batch, things, layers[things])
         light = (model.light_on_things(picture, seen).log() - factor).square().mean(dim=1) * known
         thing = F.binary_cross_entropy_with_logits(model.kind_logits(batch), is_thing.float(), reduction="none")
-        return {"layer": layer, "code": code, "thing": thing, "ground": ground, "light": light}
+        return {
+            "layer": layer,
+            "code": code,
+            "thing": thing,
+            "ground": ground,
+            "ground_code": ground_code,
+            "light": light,
+        }
 
     def _layer_errors(
         self, model: MiseLayers, layers: Tensor, categories: Tensor, given: Tensor, moments: Tensor, starts: Tensor
@@ -138,10 +140,9 @@ class MiseLayersObjective(Objective):
         style = model.layer_style(categories)
         codes = model.encoder(layers, style).float()
         made = model.decoder(codes + self.config.code_noise * disturbance, style).float()
-        time, target = torch.special.ndtri(moments.clamp(1e-4, 1 - 1e-4)).sigmoid(), codes.detach()  # logit-normal
-        at = time[:, None]
-        velocity = model.code_flow((1 - at) * noise + at * target, time, given).float()
-        return _distance(made, layers, self.config.edge_weight), (velocity - (target - noise)).square().mean(dim=1)
+        times = torch.special.ndtri(moments.clamp(1e-4, 1 - 1e-4)).sigmoid()  # logit-normal
+        error = _velocity_error(model.code_flow, codes, noise, times, given)
+        return _distance(made, layers, self.config.edge_weight), error
 
     def _light(self, batch: SceneBatch, things: Tensor, layers: Tensor) -> tuple[Tensor, Tensor]:
         """Which pictures show things (N,), and the logarithm (N, 3) of what their colours are multiplied by there."""
@@ -156,6 +157,13 @@ class MiseLayersObjective(Objective):
         above, below = sums.new_zeros((2, batch.num_images, 3)).index_add_(1, where, sums)
         known = (below > 1).all(dim=1)
         return known.float(), torch.where(known[:, None], above / below.clamp(min=1e-6), 1.0).clamp(0.05, 2).log()
+
+
+def _velocity_error(flow: CodeFlow, codes: Tensor, noise: Tensor, times: Tensor, given: Tensor) -> Tensor:
+    """Mean squared errors (P,) of the velocities of codes, which do not learn from it."""
+    at, target = times[:, None], codes.detach()
+    velocity = flow((1 - at) * noise + at * target, times, given).float()
+    return (velocity - (target - noise)).square().mean(dim=1)
 
 
 def _distance(made: Tensor, true: Tensor, edge_weight: float) -> Tensor:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from scenograph.models.registry import shipped_models
-from scenograph.pipelines.defaults import COLLAGE, DEFAULT, PAIRS, choose_pair
+from scenograph.pipelines.defaults import CLASSIFIERS, COLLAGE, DEFAULT, PAIRS, choose_classifier, choose_pair
 
 BOOK = PAIRS[1]
 
@@ -27,8 +27,12 @@ def test_the_pair_that_knows_most_names_is_chosen(words, pair):
     assert choose_pair(words) is pair
 
 
-def test_pairs_ship():
+def test_pairs_and_classifiers_ship():
     assert {pair.layout for pair in PAIRS} | {pair.image for pair in PAIRS} <= {*shipped_models(), COLLAGE}
+    assert {*CLASSIFIERS} <= {*shipped_models()}
+    for pair, classifier in zip(PAIRS, CLASSIFIERS, strict=True):
+        assert choose_classifier(pair.vocabulary.categories) == classifier
+    assert choose_classifier(("sheep", "unicorn")) == CLASSIFIERS[0]
     assert {"sheep", "sky-other", "tree", "boat"} <= set(BOOK.vocabulary.categories)
 
 

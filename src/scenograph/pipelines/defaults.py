@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from scenograph.models.registry import read_config
@@ -39,6 +40,9 @@ PAIRS = (
 )
 DEFAULT = PAIRS[0]
 
+CLASSIFIERS = ("object-classifier-rendered", "object-classifier-picture-book")
+"""The classifiers of objects that measure when none is named."""
+
 
 def choose_pair(words: str) -> Pair:
     """The pair that knows most names of a scene; of several, the first.
@@ -47,6 +51,12 @@ def choose_pair(words: str) -> Pair:
         words: A text, or all names in a scene file.
     """
     return max(PAIRS, key=lambda pair: _known(pair.vocabulary, words.casefold()))
+
+
+def choose_classifier(categories: Collection[str]) -> str:
+    """The first classifier that knows all of these categories; the first of all if none does."""
+    known = (name for name in CLASSIFIERS if {*categories} <= {*read_config(name)[1]["vocabulary"]["categories"]})
+    return next(known, CLASSIFIERS[0])
 
 
 def _known(vocabulary: Vocabulary, words: str) -> int:

@@ -720,6 +720,25 @@ def test_of_layouts_alone_no_pictures_are_measured(evaluation, painted, tmp_path
     assert {"box_iou", "relations"} <= figures_of(made).keys()
 
 
+def test_a_model_that_copies_training_pictures_is_caught(evaluation, painted, tmp_path):
+    known = PackLoader(painted, "train", (32, 32), 16).fixed_batch(0, 24).images
+
+    def copier(scenes, seeds):
+        return known[[seed % len(known) for seed in seeds]], painter(scenes, seeds)[1]
+
+    honest = figures_of(evaluation(metrics=("copies",), given="boxes"))
+    made = evaluation("c", draw=copier, metrics=("copies",), given="boxes")
+    copied = figures_of(made)
+    assert copied["authenticity"].value == 0 and copied["copies"].value == 1
+    assert honest["authenticity"].value > 0.3 and honest["copies"].value < 0.5
+    assert copied["authenticity_real"].value > 0.3 and copied["authenticity_real"].count == 8
+    (sheet,) = made.metrics["copies"].write_files(made)
+    pairs = np.asarray(Image.open(sheet).crop((0, 0, 66, 32)))
+    assert np.array_equal(pairs[:, :32], pairs[:, 34:])
+    trained_on = evaluation("t", metrics=("copies", "quality"), splits=("train",))
+    assert trained_on.left_out == {"copies": "the scenes are those of the training pictures"}
+
+
 def test_pictures_made_elsewhere(evaluation, tmp_path):
     figures_of(evaluation("a", given="boxes"))
     made = shutil.copytree(tmp_path / "a" / "pictures", tmp_path / "made")

@@ -475,6 +475,7 @@ def test_protocols_do_not_change_silently():
         ("sg2im-vg", 2): "900d6bd535e9",
         ("wsgc", 2): "9ac038cc38da",
         ("rendered", 1): "0b19eb4ee1cc",
+        ("picture-book", 1): "a82f253cf200",
     }
     for protocol in PROTOCOLS.values():
         assert set(protocol.settings()) <= set(EXPLANATIONS), "every setting explains why it matters"
@@ -484,9 +485,10 @@ def test_changed_protocols_are_called_so():
     assert find_protocol("rendered", {"layouts": None, "metrics": ("layout",)}).name == "rendered"
     changed = find_protocol("rendered", {"layouts": 5})
     assert changed.name == "rendered (changed)" and changed.fingerprint != PROTOCOLS["rendered"].fingerprint
-    sources = ("COCO 2017", "Visual Genome", "CLEVR")
-    assert [default_protocol(name) for name in sources] == ["lama-coco", "sg2im-vg", "rendered"]
-    assert [default_protocol(name, layout_alone=True) for name in sources] == ["wsgc", "wsgc", "rendered"]
+    sources = ("COCO 2017", "Visual Genome", "CLEVR", "picture-book")
+    assert [default_protocol(name) for name in sources] == ["lama-coco", "sg2im-vg", "rendered", "picture-book"]
+    alone = ["wsgc", "wsgc", "rendered", "picture-book"]
+    assert [default_protocol(name, layout_alone=True) for name in sources] == alone
     with pytest.raises(UserError, match="did you mean 'lama-coco'"):
         find_protocol("lama-coc", {})
     refined = find_protocol("rendered", {"refine": "true", "metrics": ("layout",)})
@@ -865,6 +867,10 @@ def test_objects_beside_their_place_are_not_in_position(shift, share):
     scene = Scene((SceneObject("thing", ("red",), (0.25, 0.25, 0.5, 0.5)),))
     found = totals(object_agreement([picture], [scene], RedJudge()))
     assert found["position"] == (share, 1.0) and found["color"] == (share, 1.0)
+    assert "things" not in found
+    apart = totals(object_agreement([picture], [scene], RedJudge(), regions=("thing",)))
+    assert apart["regions"] == (1.0, 1.0) and apart["things"] == (0.0, 0.0)
+    assert totals(object_agreement([picture], [scene], RedJudge(), smallest_side=0.25))["color"] == (0.0, 0.0)
     whole = Scene((SceneObject("thing", ("red",), (0.0, 0.0, 1.0, 1.0)),))
     assert totals(object_agreement([picture], [whole], RedJudge()))["position"] == (0.0, 0.0)
 

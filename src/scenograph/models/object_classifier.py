@@ -41,6 +41,7 @@ class ObjectClassifierConfig(ModelConfig):
             image_size=16,
             crop_size=16,
             channels=(8, 8),
+            residual=True,
         )
 
     @property
@@ -111,10 +112,11 @@ def _plain(channels: Widths) -> list[nn.Module]:
 
 def _residual(channels: Widths) -> list[nn.Module]:
     """A convolution of stride 2, then one residual block per width; each after the first halves the map."""
-    first = channels[0]
-    layers: list[nn.Module] = [nn.Conv2d(3, first, 4, 2, 1, bias=False), BatchNorm2d(first), nn.ReLU()]
-    for before, width in zip((first, *channels), channels, strict=False):
-        layers.append(_Residual(before, width, stride=2 if len(layers) > 3 else 1))
+    before = channels[0]
+    layers: list[nn.Module] = [nn.Conv2d(3, before, 4, 2, 1, bias=False), BatchNorm2d(before), nn.ReLU()]
+    for number, width in enumerate(channels):
+        layers.append(_Residual(before, width, stride=2 if number else 1))
+        before = width
     return layers
 
 

@@ -36,7 +36,7 @@ class ObjectClassifierObjectiveConfig(ObjectiveConfig):
     @classmethod
     def tiny(cls) -> Self:
         """Small enough to train a few steps on a CPU in seconds."""
-        return cls()
+        return cls(coarse=0.5, smoothing=0.1)
 
 
 class ObjectClassifierObjective(Objective):

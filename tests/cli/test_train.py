@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from PIL import Image
 
 from helpers import TEXT, succeed
 from scenograph.files import reserved
@@ -55,6 +56,7 @@ def test_the_tiny_run(scenograph, tmp_path, painted):
     bench = ["bench", "quality", "tiny-sg2im", "tiny-lama", "--minutes", "0.02", *measured, "--device", "cpu"]
     table = succeed(scenograph(*bench))
     assert "| tiny-sg2im |" in table and "| tiny-lama |" in table and (tmp_path / "bench" / "bench.md").is_file()
+    assert Image.open(tmp_path / "bench" / "bench.png").size == (8 * 66 - 2, 3 * 66 - 2)
     assert "| tiny-lama |" in succeed(scenograph(*bench))  # goes on: everything is there
     bench[bench.index("0.02")] = "0.03"
     code, _, errors = scenograph(*bench)

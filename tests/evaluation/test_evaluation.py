@@ -475,6 +475,7 @@ def test_protocols_do_not_change_silently():
         ("sg2im-vg", 2): "900d6bd535e9",
         ("wsgc", 2): "9ac038cc38da",
         ("rendered", 1): "0b19eb4ee1cc",
+        ("picture-book", 1): "a82f253cf200",
     }
     for protocol in PROTOCOLS.values():
         assert set(protocol.settings()) <= set(EXPLANATIONS), "every setting explains why it matters"
@@ -484,9 +485,10 @@ def test_changed_protocols_are_called_so():
     assert find_protocol("rendered", {"layouts": None, "metrics": ("layout",)}).name == "rendered"
     changed = find_protocol("rendered", {"layouts": 5})
     assert changed.name == "rendered (changed)" and changed.fingerprint != PROTOCOLS["rendered"].fingerprint
-    sources = ("COCO 2017", "Visual Genome", "CLEVR")
-    assert [default_protocol(name) for name in sources] == ["lama-coco", "sg2im-vg", "rendered"]
-    assert [default_protocol(name, layout_alone=True) for name in sources] == ["wsgc", "wsgc", "rendered"]
+    sources = ("COCO 2017", "Visual Genome", "CLEVR", "picture-book")
+    assert [default_protocol(name) for name in sources] == ["lama-coco", "sg2im-vg", "rendered", "picture-book"]
+    alone = ["wsgc", "wsgc", "rendered", "picture-book"]
+    assert [default_protocol(name, layout_alone=True) for name in sources] == alone
     with pytest.raises(UserError, match="did you mean 'lama-coco'"):
         find_protocol("lama-coc", {})
     refined = find_protocol("rendered", {"refine": "true", "metrics": ("layout",)})
@@ -720,6 +722,25 @@ def test_of_layouts_alone_no_pictures_are_measured(evaluation, painted, tmp_path
     assert {"box_iou", "relations"} <= figures_of(made).keys()
 
 
+def test_a_model_that_copies_training_pictures_is_caught(evaluation, painted, tmp_path):
+    known = PackLoader(painted, "train", (32, 32), 16).fixed_batch(0, 24).images
+
+    def copier(scenes, seeds):
+        return known[[seed % len(known) for seed in seeds]], painter(scenes, seeds)[1]
+
+    honest = figures_of(evaluation(metrics=("copies",), given="boxes"))
+    made = evaluation("c", draw=copier, metrics=("copies",), given="boxes")
+    copied = figures_of(made)
+    assert copied["authenticity"].value == 0 and copied["copies"].value == 1
+    assert honest["authenticity"].value > 0.3 and honest["copies"].value < 0.5
+    assert copied["authenticity_real"].value > 0.3 and copied["authenticity_real"].count == 8
+    (sheet,) = made.metrics["copies"].write_files(made)
+    pairs = np.asarray(Image.open(sheet).crop((0, 0, 66, 32)))
+    assert np.array_equal(pairs[:, :32], pairs[:, 34:])
+    trained_on = evaluation("t", metrics=("copies", "quality"), splits=("train",))
+    assert trained_on.left_out == {"copies": "the scenes are those of the training pictures"}
+
+
 def test_pictures_made_elsewhere(evaluation, tmp_path):
     figures_of(evaluation("a", given="boxes"))
     made = shutil.copytree(tmp_path / "a" / "pictures", tmp_path / "made")
@@ -846,6 +867,10 @@ def test_objects_beside_their_place_are_not_in_position(shift, share):
     scene = Scene((SceneObject("thing", ("red",), (0.25, 0.25, 0.5, 0.5)),))
     found = totals(object_agreement([picture], [scene], RedJudge()))
     assert found["position"] == (share, 1.0) and found["color"] == (share, 1.0)
+    assert "things" not in found
+    apart = totals(object_agreement([picture], [scene], RedJudge(), regions=("thing",)))
+    assert apart["regions"] == (1.0, 1.0) and apart["things"] == (0.0, 0.0)
+    assert totals(object_agreement([picture], [scene], RedJudge(), smallest_side=0.25))["color"] == (0.0, 0.0)
     whole = Scene((SceneObject("thing", ("red",), (0.0, 0.0, 1.0, 1.0)),))
     assert totals(object_agreement([picture], [whole], RedJudge()))["position"] == (0.0, 0.0)
 

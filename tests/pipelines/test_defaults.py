@@ -8,7 +8,15 @@ import pytest
 from PIL import Image
 
 from scenograph.models.registry import shipped_models
-from scenograph.pipelines.defaults import COLLAGE, DEFAULT, PAIRS, choose_pair, layout_for
+from scenograph.pipelines.defaults import (
+    CLASSIFIERS,
+    COLLAGE,
+    DEFAULT,
+    PAIRS,
+    choose_classifier,
+    choose_pair,
+    layout_for,
+)
 from scenograph.scenes.vocabulary import Vocabulary
 
 BOOK = PAIRS[1]
@@ -34,8 +42,12 @@ def test_an_image_model_alone_gets_the_layout_model_that_knows_its_names():
     assert layout_for(Vocabulary(("unicorn",), ())) == DEFAULT.layout
 
 
-def test_pairs_ship():
+def test_pairs_and_classifiers_ship():
     assert {pair.layout for pair in PAIRS} | {pair.image for pair in PAIRS} <= {*shipped_models(), COLLAGE}
+    assert {*CLASSIFIERS} <= {*shipped_models()}
+    for pair, classifier in zip(PAIRS, CLASSIFIERS, strict=True):
+        assert choose_classifier(pair.vocabulary.categories) == classifier
+    assert choose_classifier(("sheep", "unicorn")) == CLASSIFIERS[0]
     assert {"sheep", "sky-other", "tree", "boat"} <= set(BOOK.vocabulary.categories)
 
 

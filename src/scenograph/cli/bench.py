@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from pathlib import Path
@@ -18,10 +19,13 @@ app = typer.Typer(no_args_is_help=True, help="Compare models under one training 
 SHOWN = (
     "all",
     "category",
+    "things",
+    "regions",
     "fd_classifier",
     "scene_fd_classifier",
     "precision",
     "recall",
+    "authenticity",
     "probe_drop",
     "probe_recolour",
     "probe_move",
@@ -47,16 +51,18 @@ def quality(
 ) -> None:
     """Train models for equal times on one pack and compare them.
 
-    Models are measured by the protocol named rendered. For example:
+    Models are measured by the protocol of the pack, picture-book or rendered. For
+    example:
 
     scenograph bench quality sg2im-rendered-64 lama-rendered-64 --pack PACK
 
     Run the same command again to resume after an interruption.
     """
-    from scenograph.data.pack import read_vocabulary
+    from scenograph.data.pack import read_record, read_vocabulary
     from scenograph.devices import pick_device
-    from scenograph.evaluation.evaluate import evaluate
-    from scenograph.evaluation.protocols import find_protocol
+    from scenograph.evaluation.evaluate import evaluate, sheet_of_many
+    from scenograph.evaluation.layouts import Layouts
+    from scenograph.evaluation.protocols import PROTOCOLS, default_protocol, find_protocol
     from scenograph.evaluation.tools import Tools
     from scenograph.files import write_atomically
     from scenograph.pipelines import Pipeline
@@ -64,8 +70,10 @@ def quality(
     if given not in ("graph", "boxes", "masks"):
         raise UserError(f"--given {given!r}: expected graph, boxes or masks")
     where = pick_device(device)
-    changes = {"layouts": scenes, "given": given, "metrics": ("agreement", "quality", "objects", "probes")}
-    protocol = find_protocol("rendered", changes)
+    changes = {"layouts": scenes, "given": given, "metrics": ("agreement", "quality", "objects", "copies", "probes")}
+    name = default_protocol(str(read_record(pack)["source"]))
+    # Data whose own protocol needs a download is measured by a classifier, too.
+    protocol = find_protocol(name if PROTOCOLS[name].encoder == "classifier" else "rendered", changes)
     tools = Tools(where, classifier)
     tools.load_classifier(read_vocabulary(pack).categories)
     rows = []
@@ -84,8 +92,11 @@ def quality(
     table = _table(rows, minutes, scenes, given)
     write_atomically(out / "bench.json", (json.dumps(rows, indent=1) + "\n").encode())
     write_atomically(out / "bench.md", table.encode())
+    sheet = io.BytesIO()
+    sheet_of_many(Layouts(pack, protocol), [out / row["name"] / "evaluation" for row in rows]).save(sheet, "PNG")
+    write_atomically(out / "bench.png", sheet.getvalue())
     console.print(table, markup=False)
-    console.print(f"wrote {out / 'bench.md'} and {out / 'bench.json'}")
+    console.print(f"wrote {out / 'bench.md'}, {out / 'bench.json'} and {out / 'bench.png'} (real pictures above)")
 
 
 def _train(recipe: str, pack: Path, minutes: float, out: Path, device: str) -> dict[str, Any]:

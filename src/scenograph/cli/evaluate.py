@@ -94,7 +94,7 @@ def evaluate(
         return
     if pack is None:
         raise UserError("give the data to measure on: scenograph evaluate --pack PACK")
-    from scenograph.data.pack import read_record
+    from scenograph.data.pack import read_record, read_vocabulary
     from scenograph.devices import pick_device
     from scenograph.evaluation.evaluate import evaluate as run
     from scenograph.evaluation.metrics import metric_class
@@ -102,6 +102,7 @@ def evaluate(
     from scenograph.evaluation.tools import Tools
     from scenograph.models.base import LayoutModel
     from scenograph.pipelines import Pipeline, load_layout_model
+    from scenograph.pipelines.defaults import choose_pair
 
     if pictures is not None and (named := model or layout or image):
         raise UserError(f"give either pictures ({pictures}) or models that draw them ({named}), not both")
@@ -119,6 +120,9 @@ def evaluate(
     needs = set().union(*(metric_class(name).needs for name in chosen.metrics))
     where = pick_device(device)
     subject: Pipeline | LayoutModel | Path
+    if model is None and pictures is None:  # what is not named is that of the pair that knows the data's names
+        pair = choose_pair("; ".join(read_vocabulary(pack).categories))
+        layout, image = layout or pair.layout, image or pair.image
     if pictures is not None:
         subject = pictures
     elif layout and layout_alone and chosen.given == "graph" and needs <= {"predicted boxes"}:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import torch
@@ -20,8 +20,10 @@ from scenograph.scenes.batch import SceneBatch, picture_to_pixels, pixels_to_ten
 from scenograph.scenes.scene import Scene
 from scenograph.scenes.scoring import Figures, per_picture
 
-SMALLEST_SIDE = 0.1
-"""Objects whose longer side is a smaller fraction of the picture are left out."""
+PARTS = {
+    "things": "things recognised as the asked category",
+    "regions": "regions of the backdrop recognised as the asked category",
+}
 
 
 class AgreementMetric(Metric):
@@ -41,12 +43,17 @@ class AgreementMetric(Metric):
 
     def measure(self, chunk: Chunk) -> dict[str, np.ndarray]:
         """Sums and counts per layout."""
-        return counted(object_agreement(chunk.pictures, chunk.scenes, self.classifier), chunk.repeats)
+        protocol = self.layouts.protocol
+        found = object_agreement(
+            chunk.pictures, chunk.scenes, self.classifier, protocol.smallest_side, protocol.regions
+        )
+        return counted(found, chunk.repeats)
 
     def figures(self, evaluation: Evaluation, progress: Progress) -> list[Figure]:
         """Shares of the objects."""
         meanings = {
             "category": "objects recognised as the asked category",
+            **(PARTS if self.layouts.protocol.regions else {}),
             **{group: f"objects whose {group} is recognised" for group in self.classifier.config.groups},
             "all": "objects recognised in everything that was asked",
             "position": "objects likelier where they were asked than half a side beside it",
@@ -54,13 +61,22 @@ class AgreementMetric(Metric):
         return counted_figures(evaluation, meanings, short(self.digest))
 
 
-def object_agreement(images: Sequence[Image.Image], scenes: Sequence[Scene], classifier: ObjectClassifier) -> Figures:
+def object_agreement(
+    images: Sequence[Image.Image],
+    scenes: Sequence[Scene],
+    classifier: ObjectClassifier,
+    smallest_side: float = 0.1,
+    regions: Collection[str] = (),
+) -> Figures:
     """Per head (``category`` and attribute groups), and of objects that agree in ``all`` of them: shares that agree.
 
     ``position``: the share of objects that are likelier, for the classifier, to be what was asked in the asked box than
     in any of the boxes half a side beside, above and below it (as far as these are on the canvas).
 
+    ``things``, ``regions``: as ``category``, of the objects of other categories than ``regions``, and of these alone.
+
     ``scenes`` say what was asked, with the boxes at which to look. Pictures are brought to the classifier's size.
+    Objects whose longer side is at most ``smallest_side``, a fraction of the picture, are left out.
     """
     batch = SceneBatch.from_scenes(scenes, classifier.vocabulary).to(classifier.device)
     side = classifier.config.image_size
@@ -75,7 +91,7 @@ def object_agreement(images: Sequence[Image.Image], scenes: Sequence[Scene], cla
             inside = (moved >= 0).all(dim=1) & (moved <= 1).all(dim=1)
             likelier = chance > _chance(classifier(pictures, moved, batch.object_to_image), targets)
             placed, beside = placed & (likelier | ~inside), beside | inside
-    large = (batch.boxes[:, 2:] - batch.boxes[:, :2]).amax(dim=1) > SMALLEST_SIDE
+    large = (batch.boxes[:, 2:] - batch.boxes[:, :2]).amax(dim=1) > smallest_side
     names = ("category", *classifier.config.groups)
     everything = large.clone()
     owner = batch.object_to_image.cpu().numpy()
@@ -90,6 +106,11 @@ def object_agreement(images: Sequence[Image.Image], scenes: Sequence[Scene], cla
         everything &= agrees
         counted = large & (target >= 0)
         figures[name] = count(agrees, counted)
+    if regions:
+        numbers = [classifier.vocabulary.category_index[name] for name in regions]
+        region = torch.isin(batch.objects, torch.tensor(numbers, device=batch.objects.device))
+        agrees = heads[0].argmax(dim=1) == targets[0]
+        figures |= {"things": count(agrees, large & ~region), "regions": count(agrees, large & region)}
     return {**figures, "all": count(everything, large), "position": count(placed, large & beside)}
 
 

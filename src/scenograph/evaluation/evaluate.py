@@ -29,6 +29,8 @@ from scenograph.scenes.scene import Scene, load_scenes
 
 PAIRS = 24
 """Real and generated pictures, or layouts, that the report shows side by side."""
+COLUMNS = 12
+"""Scenes of a sheet of several evaluations."""
 DRAWN = (240, 240)
 """Sides of a layout there, in pixels."""
 
@@ -168,6 +170,19 @@ def sheet_of_two(folders: Sequence[Path], reports: Sequence[dict[str, Any]]) -> 
             for source, n in zip(sources, repeats, strict=True)
         )
     )
+
+
+def sheet_of_many(layouts: Layouts, folders: Sequence[Path]) -> Image.Image:
+    """The first real pictures in a row, and below them, row by row, what evaluations of the same scenes rendered.
+
+    Raises ``UserError`` if pictures are missing.
+    """
+    count, repeats = min(layouts.count, COLUMNS), layouts.protocol.repeats
+    rows = [layouts.pictures(0)[:count]]
+    for folder in folders:
+        rows.append([read_picture(picture_file(folder / "pictures", number, 0, repeats)) for number in range(count)])
+    size = max(one.size for row in rows[1:] for one in row)
+    return contact_sheet([one.resize(size) for row in rows for one in row], columns=count)
 
 
 def _pictures_of(folder: Path, report: dict[str, Any]) -> Path:

@@ -90,7 +90,7 @@ class EncoderMetric(Metric):
 
     def __init__(self, layouts: Layouts, tools: Tools) -> None:
         super().__init__(layouts, tools)
-        self.encoder = tools.load_encoder(layouts.protocol.encoder)
+        self.encoder = tools.load_encoder(layouts.protocol.encoder, layouts.vocabulary.categories)
 
     def digests(self) -> dict[str, str]:
         """The encoder's."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 METRICS: dict[str, str] = {
     "quality": "scenograph.evaluation.quality:QualityMetric",
     "objects": "scenograph.evaluation.objects:ObjectsMetric",
+    "copies": "scenograph.evaluation.copies:CopiesMetric",
     "diversity": "scenograph.evaluation.diversity:DiversityMetric",
     "layout": "scenograph.evaluation.layout:LayoutMetric",
     "agreement": "scenograph.evaluation.agreement:AgreementMetric",

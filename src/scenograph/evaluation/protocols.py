@@ -11,10 +11,11 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, PositiveInt, model_validator
 from pydantic_core import PydanticKnownError
 
 from scenograph.data.loader import RelationPolicy
+from scenograph.data.picture_book.source import region_names
 from scenograph.errors import UserError, suggest, validate
 from scenograph.evaluation.crops import Rounding
 from scenograph.evaluation.metrics import METRICS, metric_class
@@ -40,6 +41,8 @@ REASONS: dict[str, str] = {
     if isinstance(option.json_schema_extra, dict)
 }
 """The options of generation that are settings of a protocol, and why each matters."""
+LATER = (REASONS.keys() - {"candidates", "truncation"}) | {"smallest_side", "regions"}
+"""Settings that the first protocols did not have."""
 OF_THE_MODEL = GenerateOptions.model_fields.keys() - REASONS.keys()
 """The others, which belong to the model that is measured."""
 
@@ -70,6 +73,10 @@ class Protocol(GenerateOptions):
     encoder: Literal["inception", "dinov2", "classifier"]
     inception_splits: PositiveInt = 5
     crop_size: PositiveInt = 224
+    smallest_side: float = Field(default=0.1, ge=0, lt=1)
+    """Objects whose longer side is a smaller fraction of the picture do not count in agreement."""
+    regions: tuple[str, ...] = ()
+    """Categories that no thing has: agreement counts things and regions apart, too."""
     generated_corners: Rounding = "down"
     real_corners: Rounding = "up"
     lpips: Literal["alex", "vgg"] = "alex"
@@ -89,9 +96,9 @@ class Protocol(GenerateOptions):
     def fingerprint(self) -> str:
         """Twelve characters that differ whenever anything that moves a number does."""
         settings = self.settings()
-        # What was measured before an option of generation existed stays comparable with what has its default.
-        for name in REASONS.keys() - {"candidates", "truncation"}:
-            if settings[name] == type(self).model_fields[name].default:
+        # What was measured before a setting existed stays comparable with what has its default.
+        for name in LATER:
+            if getattr(self, name) == type(self).model_fields[name].default:
                 del settings[name]
         content = json.dumps(settings, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:12]
@@ -197,6 +204,20 @@ PROTOCOLS: dict[str, Protocol] = {
             encoder="classifier",
             crop_size=64,
         ),
+        Protocol(
+            name="picture-book",
+            about="For picture-book scenes; needs no download. As rendered, but objects count from an eighth of the "
+            "picture on, things and regions of the backdrop also apart, and training pictures must not be copied.",
+            metrics=("agreement", "layout", "quality", "objects", "copies", "probes", "robustness"),
+            splits=("validation",),
+            layouts=400,
+            given="graph",
+            relations="subset",
+            smallest_side=0.125,
+            regions=region_names(),
+            encoder="classifier",
+            crop_size=64,
+        ),
     )
 }
 
@@ -213,6 +234,8 @@ EXPLANATIONS = {
     "encoder": "distances in features of different networks have different scales",
     "inception_splits": "the score rises with the number of splits",
     "crop_size": "crops of another size have other features",
+    "smallest_side": "small objects are harder to recognise",
+    "regions": "other objects count as things",
     "generated_corners": "crops shift by a pixel",
     "real_corners": "crops shift by a pixel",
     "lpips": "LPIPS over VGG is larger than over AlexNet",
@@ -241,6 +264,6 @@ def find_protocol(name: str, changes: Mapping[str, object]) -> Protocol:
 
 def default_protocol(source: str, layout_alone: bool = False) -> str:
     """The one for data of a source, by the name in its pack's record, and for layout models that are measured alone."""
-    known = {"COCO": "lama-coco", "Visual Genome": "sg2im-vg"}
+    known = {"COCO": "lama-coco", "Visual Genome": "sg2im-vg", "picture-book": "picture-book"}
     found = next((name for start, name in known.items() if source.startswith(start)), "rendered")
-    return "wsgc" if layout_alone and found != "rendered" else found
+    return "wsgc" if layout_alone and found in ("lama-coco", "sg2im-vg") else found

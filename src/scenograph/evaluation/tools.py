@@ -12,7 +12,7 @@ from scenograph.errors import UserError, suggest
 from scenograph.evaluation.encoders import ClassifierEncoder, DinoEncoder, Encoder, InceptionEncoder
 from scenograph.models.object_classifier import ObjectClassifier
 from scenograph.models.registry import AutoModel
-from scenograph.pipelines.pipeline import DEFAULT_CLASSIFIER
+from scenograph.pipelines.defaults import choose_classifier
 
 ENCODERS = ("inception", "dinov2", "classifier")
 
@@ -23,7 +23,7 @@ class Tools:
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     classifier_name: str | None = None
-    """The classifier of objects, by name or folder; the shipped one without."""
+    """The classifier of objects, by name or folder; without, the shipped one that knows the data's categories."""
     detector_name: str | None = None
     detections: Path | None = None
     """Results of a detector that was run elsewhere."""
@@ -39,20 +39,16 @@ class Tools:
             UserError: For any other model, and for a classifier that does not know all ``categories``, with a further
                 ``remedy``.
         """
-        if self.classifier is None:
-            loaded = AutoModel.from_pretrained(self.classifier_name or DEFAULT_CLASSIFIER)
-            if not isinstance(loaded, ObjectClassifier):
-                raise UserError(f"--classifier {self.classifier_name}: is a {loaded.name}, not an object-classifier")
-            self.classifier = loaded.to(self.device)
-        unknown = [name for name in categories if name not in self.classifier.vocabulary.category_index]
+        classifier = self._any_classifier(categories)
+        unknown = [name for name in categories if name not in classifier.vocabulary.category_index]
         if unknown:
             raise UserError(
                 f"the classifier does not know {unknown[0]!r}: give one trained on this data with --classifier{remedy}"
             )
-        return self.classifier
+        return classifier
 
-    def load_encoder(self, name: str) -> Encoder:
-        """The network by whose features pictures are compared.
+    def load_encoder(self, name: str, categories: Sequence[str] = ()) -> Encoder:
+        """The network by whose features pictures are compared; a classifier, if none is named, by ``categories``.
 
         Raises:
             UserError: For any name but those of :data:`ENCODERS`.
@@ -63,7 +59,16 @@ class Tools:
             elif name == "dinov2":
                 self.encoder = DinoEncoder(self.weights.get("dinov2"), self.device)
             elif name == "classifier":
-                self.encoder = ClassifierEncoder(self.load_classifier())
+                self.encoder = ClassifierEncoder(self._any_classifier(categories))
             else:
                 raise UserError(f"--encoder {name!r}: unknown {suggest(name, ENCODERS)}")
         return self.encoder
+
+    def _any_classifier(self, categories: Sequence[str]) -> ObjectClassifier:
+        """The one that is named, or the shipped one for these categories, whether it knows all of them or not."""
+        if self.classifier is None:
+            loaded = AutoModel.from_pretrained(self.classifier_name or choose_classifier(categories))
+            if not isinstance(loaded, ObjectClassifier):
+                raise UserError(f"--classifier {self.classifier_name}: is a {loaded.name}, not an object-classifier")
+            self.classifier = loaded.to(self.device)
+        return self.classifier

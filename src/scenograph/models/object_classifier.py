@@ -20,12 +20,16 @@ from scenograph.scenes.vocabulary import Vocabulary
 
 
 class ObjectClassifierConfig(ModelConfig):
-    """``groups``: the attribute groups it classifies; ``margin``: by what part of its sides a box grows."""
+    """``groups``: the attribute groups it classifies; ``margin``: by what part of its sides a box grows.
+
+    ``residual``: residual blocks on features of half the crop's size, for data of many categories.
+    """
 
     groups: tuple[str, ...] = ()
     image_size: PositiveInt = 64
     crop_size: int = Field(default=32, ge=16)
     channels: Widths = (32, 64, 128)
+    residual: bool = False
     margin: NonNegativeFloat = 0.1
 
     @classmethod
@@ -37,6 +41,7 @@ class ObjectClassifierConfig(ModelConfig):
             image_size=16,
             crop_size=16,
             channels=(8, 8),
+            residual=True,
         )
 
     @property
@@ -66,13 +71,8 @@ class ObjectClassifier(Model):
     def __init__(self, config: ObjectClassifierConfig) -> None:
         super().__init__(config)
         self.config = config
-        layers: list[nn.Module] = []
-        before = 3
-        for width in config.channels:
-            for stride, size in ((1, before), (2, width)):
-                layers += [nn.Conv2d(size, width, 3, stride, 1), BatchNorm2d(width), nn.ReLU()]
-            before = width
-        self.features = nn.Sequential(*layers)
+        self.features = nn.Sequential(*(_residual if config.residual else _plain)(config.channels))
+        before = config.channels[-1]
         names = [self.vocabulary.categories, *(self.vocabulary.attributes[group] for group in config.groups)]
         self.heads = nn.ModuleList(nn.Linear(before, len(choices)) for choices in names)
         self.places = [list(self.vocabulary.attributes).index(group) for group in config.groups]
@@ -97,3 +97,45 @@ class ObjectClassifier(Model):
     def targets(self, objects: Tensor, attributes: Tensor) -> list[Tensor]:
         """The target of each head: category indices (O,), and attribute indices (O,), -1 where open."""
         return [objects, *(attributes[:, place] for place in self.places)]
+
+
+def _plain(channels: Widths) -> list[nn.Module]:
+    """Two convolutions per width, the second of stride 2."""
+    layers: list[nn.Module] = []
+    before = 3
+    for width in channels:
+        for stride, size in ((1, before), (2, width)):
+            layers += [nn.Conv2d(size, width, 3, stride, 1), BatchNorm2d(width), nn.ReLU()]
+        before = width
+    return layers
+
+
+def _residual(channels: Widths) -> list[nn.Module]:
+    """A convolution of stride 2, then one residual block per width; each after the first halves the map."""
+    before = channels[0]
+    layers: list[nn.Module] = [nn.Conv2d(3, before, 4, 2, 1, bias=False), BatchNorm2d(before), nn.ReLU()]
+    for number, width in enumerate(channels):
+        layers.append(_Residual(before, width, stride=2 if number else 1))
+        before = width
+    return layers
+
+
+class _Residual(nn.Module):
+    """Two convolutions beside a skip (He et al. 2016), which averages what it halves (He et al. 2019, ResNet-D)."""
+
+    def __init__(self, before: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.net = nn.Sequential(
+            nn.Conv2d(before, width, 3, stride, 1, bias=False),
+            BatchNorm2d(width),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, 1, 1, bias=False),
+            BatchNorm2d(width),
+        )
+        self.skip: nn.Module = nn.Identity()
+        if stride > 1 or before != width:
+            self.skip = nn.Sequential(nn.AvgPool2d(stride, ceil_mode=True), nn.Conv2d(before, width, 1, bias=False))
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = (self.net(x) + self.skip(x)).relu()
+        return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from scenograph.models.registry import read_config
@@ -43,6 +44,9 @@ PAIRS = (
 )
 DEFAULT = PAIRS[0]
 
+CLASSIFIERS = ("object-classifier-rendered", "object-classifier-picture-book")
+"""The classifiers of objects that measure when none is named."""
+
 
 def choose_pair(words: str) -> Pair:
     """The pair that knows most names of a scene; of several, the first.
@@ -61,6 +65,12 @@ def layout_for(vocabulary: Vocabulary) -> str:
     """
     names = set(vocabulary.categories)
     return max(PAIRS, key=lambda pair: len(names & set(pair.placed.categories))).layout
+
+
+def choose_classifier(categories: Collection[str]) -> str:
+    """The first classifier that knows all of these categories; the first of all if none does."""
+    known = (name for name in CLASSIFIERS if {*categories} <= {*read_config(name)[1]["vocabulary"]["categories"]})
+    return next(known, CLASSIFIERS[0])
 
 
 def _known(vocabulary: Vocabulary, words: str) -> int:

@@ -22,7 +22,7 @@ from scenograph.files import digest, make_folder, write_atomically
 from scenograph.models.base import ImageModel, LayoutModel, Model
 from scenograph.models.registry import AutoModel
 from scenograph.pipelines.checks import check_names, warn_about_crowds, without_contradictions
-from scenograph.pipelines.defaults import COLLAGE, DEFAULT, PAIRS, layout_for
+from scenograph.pipelines.defaults import CLASSIFIERS, COLLAGE, DEFAULT, PAIRS, layout_for
 from scenograph.pipelines.options import GenerateOptions
 from scenograph.pipelines.placing import place_objects
 from scenograph.pipelines.provenance import MODELS, PlannedPicture, RecordedImage, Request, plan_pictures, png_bytes
@@ -41,7 +41,7 @@ from scenograph.scenes.text import scene_from_text
 from scenograph.scenes.vocabulary import Vocabulary
 
 DEFAULT_LAYOUT, DEFAULT_IMAGE = DEFAULT.layout, DEFAULT.image
-DEFAULT_CLASSIFIER = "object-classifier-rendered"
+DEFAULT_CLASSIFIER = CLASSIFIERS[0]
 
 log = logging.getLogger(__name__)
 

@@ -83,8 +83,16 @@ class PictureBook(Source):
 
 def vocabulary() -> Vocabulary:
     """The names of the world, those of all its drawings and regions, whichever of them a set happens to show."""
-    drawn = {drawing.category for drawing in read_table()} | {shape.category for shape in SHAPES.values()}
-    return Vocabulary(tuple(sorted({*drawn, *TEXTURES, *REGIONS})), PREDICATES, ATTRIBUTES)
+    return Vocabulary(tuple(sorted({*_drawn(), *TEXTURES, *REGIONS})), PREDICATES, ATTRIBUTES)
+
+
+def region_names() -> tuple[str, ...]:
+    """The categories that only backdrops have: nothing is drawn of them."""
+    return tuple(sorted({*TEXTURES, *REGIONS} - _drawn()))
+
+
+def _drawn() -> set[str]:
+    return {drawing.category for drawing in read_table()} | {shape.category for shape in SHAPES.values()}
 
 
 def _record(path: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ The layout is obeyed exactly: a layer fills its box. Objects have looks of their
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Self
 
@@ -38,6 +38,7 @@ from scenograph.nn.painting import paint_vectors, rows_by_image, sample_planes
 from scenograph.nn.unet import HEAD_SIZE, ModulatedUNet, ResidualBlock, time_features
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.depth import depth_order
+from scenograph.scenes.geometry import to_edges
 from scenograph.scenes.openraster import Layer, merged
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -291,7 +292,7 @@ class MiseLayers(ObjectLatents, LayeredModel[Layers]):
         pixels = self.generate_layers(batch, things, own[things])
         silhouettes = torch.ones_like(batch.masks)
         silhouettes[things] = F.adaptive_avg_pool2d(pixels[:, 3], silhouettes.shape[-1])
-        ground, hidden = self.paint_ground(batch, things, silhouettes)
+        ground, hidden = self.paint_ground(self._regions_to_edges(batch, things), things, silhouettes)
         rows = batch.objects[things], batch.boxes[things], batch.object_to_image[things]
         layers = Layers(pixels, *rows, ground, 1 - hidden, side)
         return Conditioned(boxes=batch.boxes, condition=layers)
@@ -306,6 +307,13 @@ class MiseLayers(ObjectLatents, LayeredModel[Layers]):
         order = depth_order(feet.tolist(), relations)
         rows = torch.tensor(order, dtype=torch.long, device=batch.objects.device)
         return rows[is_thing[rows]]
+
+    def _regions_to_edges(self, batch: SceneBatch, things: Tensor) -> SceneBatch:
+        """The batch with regions that leave no stripes at the edges of the picture, unless their masks are known."""
+        kept = batch.known_masks.clone()
+        kept[things] = True
+        boxes = [box if keep else to_edges(tuple(box)) for box, keep in zip(batch.boxes.tolist(), kept, strict=True)]
+        return replace(batch, boxes=batch.boxes.new_tensor(boxes).reshape(-1, 4))
 
     def kind_logits(self, batch: SceneBatch) -> Tensor:
         """Logits (O,) of whether each object is a thing, which gets a layer, or a region of the ground.

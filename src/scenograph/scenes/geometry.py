@@ -137,3 +137,18 @@ def relation_holds(predicate: str, subject: np.ndarray, other: np.ndarray) -> np
         return relation_holds(CONVERSES[predicate], other, subject)
     measures = np.array(MEASURES[predicate], dtype=subject.dtype).T
     return (subject @ measures < other @ measures).all(axis=-1)
+
+
+WIDE, NEAR_EDGE = 0.7, 0.15
+"""Width from which a region is meant to span the picture, and the margin that it may leave above and below."""
+
+
+def to_edges(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    """The box of a region without the stripes that it would leave at the edges of the picture.
+
+    Layout models place skies and meadows almost as wide as the picture; they go on beyond it.
+    """
+    x0, y0, x1, y1 = box
+    if x1 - x0 > WIDE:
+        x0, x1 = 0.0, 1.0
+    return x0, 0.0 if y0 < NEAR_EDGE else y0, x1, 1.0 if y1 > 1 - NEAR_EDGE else y1

@@ -24,6 +24,7 @@ from scenograph.pipelines.renderers.base import ConditionedScenes, Renderer
 from scenograph.scenes.batch import pixels_to_tensor
 from scenograph.scenes.depth import depth_order
 from scenograph.scenes.fields import Box
+from scenograph.scenes.geometry import to_edges
 from scenograph.scenes.openraster import Layer, merged
 from scenograph.scenes.png import scaled
 from scenograph.scenes.scene import Scene, SceneObject
@@ -141,20 +142,17 @@ def _backdrop(regions: Sequence[SceneObject], side: int, rng: np.random.Generato
 
 def _cover(thing: SceneObject, side: int, rng: np.random.Generator) -> np.ndarray:
     """How much of each pixel a region covers, (S, S) in [0, 1]: its mask, or its box with a soft, wavy upper edge."""
-    x0, y0, x1, y1 = _box(thing)
+    masked = thing.mask is not None and not thing.mask.all()
+    x0, y0, x1, y1 = _box(thing) if masked else to_edges(_box(thing))
     left, right = round(x0 * side), max(round(x1 * side), round(x0 * side) + 1)
     top, bottom = round(y0 * side), max(round(y1 * side), round(y0 * side) + 1)
     cover = np.zeros((side, side), np.float32)
-    if thing.mask is not None and not thing.mask.all():
+    if thing.mask is not None and masked:
         mask = Image.fromarray(thing.mask.astype(np.uint8) * 255).resize((right - left, bottom - top))
         part = np.asarray(mask, dtype=np.float32) / 255
         rows, columns, own_rows, own_columns = window(top, left, bottom - top, right - left, side)
         cover[rows, columns] = part[own_rows, own_columns]
         return cover
-    if x1 - x0 > 0.7:
-        left, right = 0, side  # what spans the picture leaves no stripes at its sides
-    if y1 > 0.85:
-        bottom = side
     across = np.arange(side) / side
     wave = 0.006 * np.sin(2 * np.pi * (across * rng.uniform(1, 3) + rng.random()))
     down = (np.arange(side) + 0.5)[:, None] - (top + wave * side)[None]

@@ -16,7 +16,7 @@ from helpers import many_scenes
 from scenograph.data import graphs, rendered
 from scenograph.data.clevr import VOCABULARY, Clevr, ClevrOptions, clevr_scene
 from scenograph.data.json_tables import JsonTables
-from scenograph.data.loader import PackLoader
+from scenograph.data.loader import PackLoader, balanced_subset
 from scenograph.data.pack import Pack, read_record, read_vocabulary, row_to_scene, stream_pack, verify_pack, write_pack
 from scenograph.data.pictures import encode_picture
 from scenograph.data.rendered import DIRECTION_MARGIN, SIZES, RenderSettings, render_dataset, sample_scene
@@ -353,6 +353,17 @@ def test_batches_depend_on_seed_and_step_alone(painted: Path):
     assert len(epoch.unique()) > 20, "an epoch shows every scene once"
 
 
+def test_a_balanced_part_names_rare_predicates_as_often_as_common_ones():
+    stored = [Relation(0, "left of", other) for other in range(1, 41)] + [Relation(41, "riding", 42)]
+    rng = np.random.default_rng(0)
+    parts = [balanced_subset(stored, 20, rng) for _ in range(400)]
+    assert all(len(set(part)) == len(part) and [r for r in stored if r in part] == list(part) for part in parts)
+    assert 18 < np.mean([len(part) for part in parts]) < 22
+    few = [part for _ in range(2000) if len(part := balanced_subset(stored, 1, rng)) == 1]
+    named = [part[0].predicate for part in few]
+    assert 0.4 < named.count("riding") / len(named) < 0.6
+
+
 def test_relation_policies(painted: Path):
     def first(**options):
         return PackLoader(painted, "train", (16, 16), 8, **options).fixed_batch(0, 8)
@@ -493,6 +504,7 @@ def test_the_minimal_policy_keeps_what_nothing_implies(tmp_path):
         ("minimal", {"max_objects": 2}, True),
         ("canonical", {}, True),
         ("subset", {}, True),
+        ("balanced", {}, True),
     ],
 )
 def test_stored_relations_are_read_where_they_matter(tmp_path, policy, options, read, monkeypatch):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from fnmatch import fnmatchcase
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -13,7 +15,9 @@ pytest.importorskip("resvg_py")
 
 from scenograph.data.pack import Pack, read_vocabulary, verify_pack, write_pack
 from scenograph.data.picture_book.compose import HIDDEN, PAGE, compose, compose_page
-from scenograph.data.picture_book.drawings import Drawings
+from scenograph.data.picture_book.drawings import Drawings, read_table
+from scenograph.data.picture_book.pairs import PAIRS
+from scenograph.data.picture_book.relations import PREDICATES
 from scenograph.data.picture_book.render import (
     PictureBookSettings,
     kept_drawings,
@@ -51,6 +55,79 @@ def test_every_world_is_known_exactly(drawings, world):
             assert thing.mask.shape == opaque.shape and not (thing.mask & ~opaque).any()
             assert thing.visible == pytest.approx(thing.mask.sum() / opaque.sum(), abs=0.02)
             assert thing.visible >= 1 - HIDDEN
+
+
+def test_pairs_are_data_that_fits_the_world(drawings):
+    names = set(drawings.categories())
+    for pair in PAIRS:
+        assert {pair.host, pair.guest} <= names and pair.predicate in PREDICATES and set(pair.worlds) <= set(WORLDS)
+    for world in WORLDS:
+        for drawing in read_table():
+            here = [pair for pair in PAIRS if pair.host == drawing.category and world in (pair.worlds or WORLDS)]
+            fitting = [pair for pair in here if any(fnmatchcase(drawing.key, pattern) for pattern in pair.hosts)]
+            assert sum(pair.share for pair in fitting) <= 1
+
+
+def paired(drawings, predicate, host, worlds):
+    """Composed scenes with a guest of such a pair, and its number."""
+    for seed in range(200):
+        one = composed(drawings, worlds[seed % len(worlds)], seed, 128)
+        for number, thing in enumerate(one.things):
+            if thing.pair is not None and (thing.pair.predicate, thing.pair.host) == (predicate, host):
+                yield one, number
+
+
+@pytest.mark.parametrize(
+    ("predicate", "host", "worlds"),
+    [
+        ("riding", "horse", ("meadow", "farm")),
+        ("riding", "bicycle", ("park", "street")),
+        ("in", "boat", ("river", "sea")),
+        ("holding", "person", ("beach", "park")),
+        ("under", "umbrella", ("beach",)),
+        ("on", "couch", ("living room",)),
+    ],
+)
+def test_guests_are_where_their_hosts_have_them(drawings, predicate, host, worlds):
+    found = list(islice(paired(drawings, predicate, host, worlds), 3))
+    assert found
+    for one, number in found:
+        guest, its_host = one.things[number], one.things[one.things[number].host]
+        assert its_host.drawing.category == host and abs(guest.foot - its_host.foot) < 0.001
+        assert (guest.foot > its_host.foot) == guest.pair.nearer and guest.visible >= 1 - HIDDEN
+        (x0, y0, x1, y1), (left, top, right, bottom) = guest.box, its_host.box
+        if predicate == "under":
+            assert left < (x0 + x1) / 2 < right and y0 > top and y1 == pytest.approx(bottom, abs=0.02)
+        elif predicate == "holding":
+            assert x0 < right + 0.02 and x1 > left - 0.02 and y0 < bottom and y1 > top
+        else:  # it sits on the upper half of its host
+            assert left < (x0 + x1) / 2 < right and top < y1 < bottom and y0 + y1 < top + bottom
+        scene = scene_of(one, None)
+        first = len(scene.objects) - len(one.things)
+        ends = (number + first, guest.host + first)
+        said = [r.predicate for r in scene.relations if {r.subject, r.object} == set(ends)]
+        assert set(said) - set(SG2IM_PREDICATES) == {predicate}
+        turned = ends[::-1] if predicate == "holding" else ends
+        assert any((r.subject, r.predicate, r.object) == (turned[0], predicate, turned[1]) for r in scene.relations)
+        if predicate != "under":  # what another thing carries stands on no ground and is neither near nor far
+            others = {r.predicate for r in scene.relations if r.subject == ends[0] and r.object != ends[1]}
+            assert not others & {"standing on", "behind", "in front of", "next to"}
+
+
+def test_what_stands_at_the_water_is_next_to_it(drawings):
+    for seed in range(20):
+        one = composed(drawings, "beach", seed)
+        scene = scene_of(one, None)
+        names = [thing.category for thing in scene.objects]
+        near = [r for r in scene.relations if r.predicate == "next to" and names[r.object] == "sea"]
+        for relation in near:
+            assert type(relation)(relation.object, "next to", relation.subject) in scene.relations
+            foot = scene.objects[relation.subject].box[3]
+            top, bottom = (scene.objects[relation.object].box[i] for i in (1, 3))
+            assert top - 0.1 < foot < bottom + 0.1
+        if near:
+            return
+    pytest.fail("nothing stands at the sea on twenty beaches")
 
 
 def test_pages_show_every_category_alone(drawings):
@@ -155,8 +232,6 @@ def test_a_rendered_set_becomes_a_pack(tmp_path):
 
 
 def test_splits_hold_out_whole_drawings(drawings):
-    from scenograph.data.picture_book.drawings import read_table
-
     rows = read_table()
     train, validation, test = (kept_drawings(rows, split) for split in ("train", "validation", "test"))
     many = [row for row in rows if row.category == "bird"]

@@ -15,7 +15,15 @@ from scenograph.errors import UserError
 from scenograph.scenes.batch import SceneBatch, images_to_uint8
 from scenograph.scenes.coco import coco_annotations
 from scenograph.scenes.drawing import INK, Drawing, Label, Polyline, Rectangle, draw_graph, draw_layout, text_width
-from scenograph.scenes.geometry import CONVERSES, box_from_xywh, box_iou, mask_centre, relation_holds, sg2im_relation
+from scenograph.scenes.geometry import (
+    CONVERSES,
+    box_from_xywh,
+    box_iou,
+    is_region,
+    mask_centre,
+    relation_holds,
+    sg2im_relation,
+)
 from scenograph.scenes.masks import decode_mask, encode_mask
 from scenograph.scenes.scene import (
     MAX_OBJECTS,
@@ -245,7 +253,50 @@ def test_every_spatial_predicate_has_its_converse():
         holds = relation_holds(predicate, first, second)
         assert holds.any() and not (holds & relation_holds(converse, first, second)).any()
         assert np.array_equal(holds, relation_holds(converse, second, first))
-    assert relation_holds("next to", boxes[:, 0], boxes[:, 1]) is None
+    assert relation_holds("looking at", boxes[:, 0], boxes[:, 1]) is None
+
+
+GRASS, HORSE = (0.0, 0.5, 1.0, 1.0), (0.3, 0.5, 0.7, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("predicate", "subject", "other", "shown"),
+    [
+        ("standing on", (0.4, 0.3, 0.5, 0.7), GRASS, True),
+        ("standing on", (0.4, 0.8, 0.5, 1.0), GRASS, True),  # at the lower edge of the canvas
+        ("standing on", (0.4, 0.1, 0.5, 0.4), GRASS, False),  # floats
+        ("on", (0.4, 0.29, 0.5, 0.49), HORSE, True),  # just above it
+        ("on", (0.4, 0.2, 0.5, 0.4), HORSE, False),
+        ("on", (0.75, 0.4, 0.85, 0.6), HORSE, False),  # beside it
+        ("on", (0.4, 0.7, 0.5, 0.85), HORSE, False),  # before it
+        ("parked on", (0.4, 0.7, 0.5, 0.85), GRASS, True),
+        ("riding", (0.4, 0.3, 0.6, 0.7), HORSE, True),
+        ("riding", (0.4, 0.6, 0.6, 0.89), HORSE, False),
+        ("in", (0.4, 0.6, 0.6, 0.8), HORSE, True),
+        ("in", (0.4, 0.6, 0.6, 0.95), HORSE, False),
+        ("flying in", (0.1, 0.1, 0.2, 0.2), (0.0, 0.0, 1.0, 0.5), True),
+        ("under", (0.4, 0.75, 0.5, 0.9), HORSE, True),
+        ("under", (0.75, 0.75, 0.85, 0.9), HORSE, False),
+        ("under", (0.4, 0.4, 0.5, 0.6), HORSE, False),
+        ("holding", (0.1, 0.3, 0.29, 0.9), HORSE, True),
+        ("holding", (0.1, 0.3, 0.25, 0.9), HORSE, False),
+        ("next to", (0.1, 0.6, 0.25, 0.9), HORSE, True),
+        ("next to", (0.1, 0.6, 0.19, 0.9), HORSE, False),  # farther away than half of its width
+        ("next to", (0.35, 0.1, 0.45, 0.2), HORSE, False),
+        ("next to", (0.72, 0.6, 0.9, 0.9), HORSE, True),
+    ],
+)
+def test_what_touches(predicate, subject, other, shown):
+    assert relation_holds(predicate, np.array(subject), np.array(other)) == shown
+    if predicate in ("next to", "holding"):
+        assert relation_holds(predicate, np.array(other), np.array(subject)) == shown
+    both = relation_holds(predicate, np.array([subject, subject]), np.array([other, (0.8, 0.0, 0.9, 0.1)]))
+    assert both.tolist() == [shown, False]
+
+
+def test_regions_are_large_or_wide():
+    boxes = np.array([GRASS, (0.2, 0.9, 0.9, 1.0), (0.0, 0.0, 0.4, 0.4), (0.0, 0.0, 0.5, 0.6)])
+    assert is_region(boxes).tolist() == [True, True, False, True]
 
 
 def test_batches_are_ragged_and_pad():

@@ -67,8 +67,60 @@ def test_all_that_a_layout_shows_is_kept_however_much_it_is():
 
 def test_a_good_layout_stays_as_it_is():
     boxes = np.array([[0.1, 0.1, 0.3, 0.3], [0.6, 0.6, 0.9, 0.9]])
-    scene = scene_of(boxes, [Relation(0, "left of", 1), Relation(0, "riding", 1)])
+    scene = scene_of(boxes, [Relation(0, "left of", 1), Relation(0, "looking at", 1)])
     np.testing.assert_allclose([thing.box for thing in refine(scene).objects], boxes, atol=1e-9)
+
+
+def test_contact_and_depth_are_kept():
+    """All that a graph of a meadow says, from boxes that show none of it."""
+    grass, horse, rider, tree, dog, cup = range(6)
+    boxes = np.array(
+        [
+            (0.0, 0.5, 1.0, 1.0),
+            (0.1, 0.2, 0.4, 0.4),
+            (0.7, 0.6, 0.8, 0.9),
+            (0.5, 0.6, 0.7, 0.98),
+            (0.8, 0.1, 0.9, 0.2),
+            (0.0, 0.0, 0.1, 0.1),
+        ]
+    )
+    relations = [
+        Relation(horse, "standing on", grass),
+        Relation(rider, "riding", horse),
+        Relation(tree, "behind", horse),
+        Relation(dog, "next to", horse),
+        Relation(dog, "on", grass),
+        Relation(dog, "in front of", tree),
+        Relation(rider, "holding", cup),
+    ]
+    scene = scene_of(boxes, relations)
+    assert relations_shown(scene)[0] < 3
+    refined = refine(scene)
+    assert relations_shown(refined) == (7, 7)
+    after = np.array([thing.box for thing in refined.objects])
+    assert after.min() >= 0 and after.max() <= 1
+    np.testing.assert_allclose(after[grass], boxes[grass], atol=1e-6)
+    again = np.array([thing.box for thing in refine(refined).objects])
+    assert np.abs(again - after).max() < 0.05  # a layout that shows all hardly moves
+
+
+def test_things_may_lie_in_regions_and_where_the_scene_has_them():
+    boxes = np.array([(0.0, 0.0, 1.0, 0.5), (0.4, 0.2, 0.6, 0.4), (0.0, 0.6, 0.4, 0.9), (0.1, 0.65, 0.3, 0.75)])
+    after = np.array([t.box for t in refine(scene_of(boxes, [Relation(3, "on", 2)])).objects])
+    np.testing.assert_allclose(after, boxes, atol=1e-6)
+    apart = np.array([t.box for t in refine(scene_of(boxes, [])).objects])
+    np.testing.assert_allclose(apart[:2], boxes[:2], atol=1e-6)
+    assert coverage(apart[2:], np.zeros(2, dtype=int)).max() <= 0.501
+
+
+def test_contact_that_fixed_boxes_cannot_show_is_named():
+    boxes = np.array([(0.0, 0.5, 1.0, 1.0), (0.1, 0.1, 0.2, 0.3)])
+    with pytest.raises(UserError, match=r"contradict each other: \[0\] cube \(1\) standing on cube \(0\)"):
+        refine(scene_of(boxes, [Relation(1, "standing on", 0)]), [False, False])
+    open_scene = Scene(
+        (SceneObject("grass"), SceneObject("cube")), (Relation(1, "standing on", 0), Relation(1, "below", 0))
+    )
+    check_relations(open_scene)  # grass may become wide enough to stand in the lower half of it
 
 
 def test_objects_are_told_apart_with_the_least_movement():

@@ -7,6 +7,7 @@ halves of the batch of one.
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ from scenograph.scenes.fields import Sizes
 from scenograph.scenes.geometry import sg2im_relation
 from scenograph.scenes.scene import Relation, Scene, keep_objects, mirror, view
 
-RelationPolicy = Literal["stored", "subset", "minimal", "sg2im", "canonical", "none"]
+RelationPolicy = Literal["stored", "subset", "balanced", "minimal", "sg2im", "canonical", "none"]
 ObjectPolicy = Literal["random", "related"]
 
 
@@ -39,9 +40,10 @@ class PackLoader:
         image_size: Height and width of the pictures in a batch.
         mask_size: Side of the masks in a batch.
         relations: The graph of a scene: ``stored`` as in the pack; ``subset`` a random part of the stored ones, since
-            people name few of the relations that hold; ``minimal`` those that no others imply; ``sg2im`` one random
-            geometric relation per object, sampled like in sg2im's COCO loader; ``canonical`` the stored ones and the
-            minimal location graph over all pairs, as in Canonical Sg2Im's loaders; ``none``.
+            people name few of the relations that hold; ``balanced`` the same with every predicate as likely as any
+            other, where directions are stored of all pairs and contact of few; ``minimal`` those that no others imply;
+            ``sg2im`` one random geometric relation per object, sampled like in sg2im's COCO loader; ``canonical`` the
+            stored ones and the minimal location graph over all pairs, as in Canonical Sg2Im's loaders; ``none``.
         max_objects: Larger scenes lose objects down to this number; None keeps all.
         objects: Which objects larger scenes keep: a ``random`` selection, or the ``related`` ones first, as in sg2im's
             Visual Genome loader.
@@ -222,6 +224,8 @@ class PackLoader:
             return replace(scene, relations=())
         if self.relations == "subset":
             return replace(scene, relations=random_subset(scene.relations, len(scene.objects), rng))
+        if self.relations == "balanced":
+            return replace(scene, relations=balanced_subset(scene.relations, len(scene.objects), rng))
         if self.relations == "sg2im":
             return replace(scene, relations=random_sg2im_relations(scene, rng))
         return scene
@@ -266,6 +270,15 @@ def random_subset(relations: Sequence[Relation], objects: int, rng: np.random.Ge
     """A random number of random relations, uniform between none and two per object."""
     count = int(rng.integers(0, min(len(relations), 2 * objects) + 1))
     return tuple(relations[i] for i in np.sort(rng.permutation(len(relations))[:count]))
+
+
+def balanced_subset(relations: Sequence[Relation], objects: int, rng: np.random.Generator) -> tuple[Relation, ...]:
+    """As many random relations as :func:`random_subset` takes, every predicate as likely as any other."""
+    total = Counter(relation.predicate for relation in relations)
+    count = int(rng.integers(0, min(len(relations), 2 * objects) + 1))
+    # Each waits an exponential time, and the first ones are taken: a sample without replacement by weight.
+    waits = [rng.exponential() * total[relation.predicate] for relation in relations]
+    return tuple(relations[i] for i in np.sort(np.argsort(waits)[:count]))
 
 
 def random_sg2im_relations(scene: Scene, rng: np.random.Generator) -> tuple[Relation, ...]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-NEARER = frozenset({"in front of", "on", "standing on", "parked on", "riding", "inside"})
+NEARER = frozenset({"in front of", "on", "standing on", "parked on", "inside"})
 """Predicates whose subject lies over their object."""
-FARTHER = frozenset({"behind", "in", "holding", "surrounding"})
+FARTHER = frozenset({"behind", "in", "riding", "holding", "surrounding"})
 """Predicates whose object lies over their subject."""
 STEP = 1e-6
 """How much nearer an object becomes than the one that it has to lie over."""

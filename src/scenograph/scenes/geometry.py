@@ -7,7 +7,9 @@ dimension is 4 and broadcast over the others.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,17 +31,80 @@ CONVERSES: dict[str, str] = {
 }
 """Spatial predicates that no object has to itself, each with its converse."""
 
-_NARROWER, _SHORTER = (-1.0, 0.0, 1.0, 0.0), (0.0, -1.0, 0.0, 1.0)
-MEASURES: dict[str, tuple[tuple[float, float, float, float], ...]] = {
-    "left of": ((0.5, 0.0, 0.5, 0.0),),
-    "above": ((0.0, 0.5, 0.0, 0.5),),
-    "inside": ((-1.0, 0.0, 0.0, 0.0), (0.0, -1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 0.0, 1.0)),
-    "behind": ((0.0, 0.0, 0.0, 1.0),),
+
+class Measure(NamedTuple):
+    """An inequality between two boxes: a weighted sum of the subject's edges is less than one of the object's.
+
+    It may be up to ``slack``, a fraction of the canvas, more.
+    """
+
+    subject: tuple[float, float, float, float]
+    object: tuple[float, float, float, float]
+    slack: float = 0.0
+
+
+SLACK = 0.02
+"""How far boxes that touch may be apart, or reach beyond each other."""
+
+
+def _same(*weights: float) -> Measure:
+    """A measure of the same weighted sum of both boxes."""
+    x0, y0, x1, y1 = weights
+    return Measure((x0, y0, x1, y1), (x0, y0, x1, y1))
+
+
+def _apart(sides: float) -> tuple[Measure, ...]:
+    """Gaps along both axes below this many sides of either box: below 0, boxes share rows and columns."""
+    more, slack = 1 + sides, SLACK if not sides else 0.0
+    found = (
+        # The object's lower edge lies less than a gap beyond the subject's upper one, which is ``more`` times its side
+        # beyond its own lower one; then in sides of the object; then the other way round; then along the other axis.
+        Measure((sides, 0, -more, 0), (-1, 0, 0, 0), slack),
+        Measure((0, 0, -1, 0), (-more, 0, sides, 0), slack),
+        Measure((1, 0, 0, 0), (-sides, 0, more, 0), slack),
+        Measure((more, 0, -sides, 0), (0, 0, 1, 0), slack),
+        Measure((0, sides, 0, -more), (0, -1, 0, 0), slack),
+        Measure((0, 0, 0, -1), (0, -more, 0, sides), slack),
+        Measure((0, 1, 0, 0), (0, -sides, 0, more), slack),
+        Measure((0, more, 0, -sides), (0, 0, 0, 1), slack),
+    )
+    return tuple(dict.fromkeys(found))
+
+
+_NARROWER, _SHORTER, _HIGHER = _same(-1, 0, 1, 0), _same(0, -1, 0, 1), _same(0, 0.5, 0, 0.5)
+_WITHIN_COLUMNS = (Measure((0.5, 0, 0.5, 0), (0, 0, 1, 0)), Measure((-0.5, 0, -0.5, 0), (-1, 0, 0, 0)))
+_FOOT_WITHIN = (
+    *_WITHIN_COLUMNS,
+    Measure((0, 0, 0, 1), (0, 0, 0, 1), SLACK),
+    Measure((0, 0, 0, -1), (0, -1, 0, 0), SLACK),
+)
+MEASURES: dict[str, tuple[Measure, ...]] = {
+    "left of": (_same(0.5, 0, 0.5, 0),),
+    "above": (_HIGHER,),
+    "inside": (_same(-1, 0, 0, 0), _same(0, -1, 0, 0), _same(0, 0, 1, 0), _same(0, 0, 0, 1)),
+    "behind": (_same(0, 0, 0, 1),),
     "smaller than": (_NARROWER, _SHORTER),
     "narrower than": (_NARROWER,),
     "shorter than": (_SHORTER,),
 }
-"""One of each pair of converses. It holds if all these weighted sums of edges are less for the subject's box."""
+"""One of each pair of converses, which holds if all its measures do."""
+CONTACTS: dict[str, tuple[Measure, ...]] = {
+    **dict.fromkeys(("on", "standing on", "parked on", "in", "flying in"), _FOOT_WITHIN),
+    "riding": (*_FOOT_WITHIN, _HIGHER),
+    "under": (*_WITHIN_COLUMNS, Measure((0, -0.5, 0, -0.5), (0, -0.5, 0, -0.5))),
+    "holding": _apart(0),
+    "next to": _apart(0.5),
+}
+"""The same of relations that are no order: nothing follows from two of them.
+
+Where one box is, the other may be as well. The foot of what is on or in something lies within its box; the columns of
+what is under something, too, and it is lower. What somebody holds touches them. Things next to each other are less than
+half a side apart, of the smaller one.
+"""
+ON = ("on", "standing on", "parked on")
+"""What is on a thing, not on a region, is on the upper part of it, as if it were ``riding`` it."""
+REGION_AREA, REGION_WIDTH = 0.25, 0.6
+"""Fractions of the canvas from which a box is that of a region, such as the sky, in which things are."""
 
 MIRRORED: dict[str, str] = {
     "left of": "right of",
@@ -125,18 +190,49 @@ def sg2im_relation(
     return "below"
 
 
+def is_region(boxes: np.ndarray) -> np.ndarray:
+    """Whether boxes (..., 4) cover so much of the canvas that things are in them: the sky, a meadow, a road."""
+    return (box_area(boxes) > REGION_AREA) | (boxes[..., 2] - boxes[..., 0] > REGION_WIDTH)
+
+
+def measures(predicate: str, on_region: bool = True) -> tuple[Measure, ...] | None:
+    """When two boxes show a predicate: if all of these hold. None if geometry cannot decide it.
+
+    Of one that has a converse in :data:`MEASURES`, the measures are that one's with the boxes exchanged.
+    ``on_region`` says whether the object's box is that of a region.
+    """
+    if predicate in ON and not on_region:
+        predicate = "riding"
+    found = CONTACTS.get(predicate) or MEASURES.get(predicate)
+    if found is None and predicate in CONVERSES:
+        return tuple(Measure(_minus(m.object), _minus(m.subject), m.slack) for m in MEASURES[CONVERSES[predicate]])
+    return found
+
+
+def _minus(weights: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    x0, y0, x1, y1 = weights
+    return -x0, -y0, -x1, -y1
+
+
 def relation_holds(predicate: str, subject: np.ndarray, other: np.ndarray) -> np.ndarray | None:
     """Whether each pair of boxes shows the predicate, or None for predicates that geometry cannot decide.
 
     Left, right, above and below compare centres. "In front of" and "behind" compare lower edges: on a common
     floor seen from above, nearer objects reach lower in the picture. A larger object is both wider and taller.
+    :data:`CONTACTS` says what the others compare.
     """
-    if predicate not in CONVERSES:
+    found = measures(predicate)
+    if found is None:
         return None
-    if predicate not in MEASURES:
-        return relation_holds(CONVERSES[predicate], other, subject)
-    measures = np.array(MEASURES[predicate], dtype=subject.dtype).T
-    return (subject @ measures < other @ measures).all(axis=-1)
+    holds = _all_hold(found, subject, other)
+    return holds & (is_region(other) | _all_hold(CONTACTS["riding"], subject, other)) if predicate in ON else holds
+
+
+def _all_hold(found: Sequence[Measure], subject: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Whether each pair of boxes (..., 4) shows all of these measures, (...) bool."""
+    first, second = (np.array([m[side] for m in found], dtype=subject.dtype).T for side in (0, 1))
+    slack = np.array([m.slack for m in found], dtype=subject.dtype)
+    return (subject @ first < other @ second + slack).all(axis=-1)
 
 
 WIDE, NEAR_EDGE = 0.7, 0.15

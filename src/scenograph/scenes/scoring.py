@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from scenograph.scenes.batch import SceneBatch
-from scenograph.scenes.geometry import box_area, box_iou, relation_holds
+from scenograph.scenes.geometry import CONTACTS, box_area, box_iou, is_region, relation_holds
 from scenograph.scenes.scene import Scene
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -22,7 +22,8 @@ def layout_figures(boxes: Tensor, batch: SceneBatch, vocabulary: Vocabulary) -> 
     ``box_iou``: mean intersection over union with the true boxes; ``box_iou_with_image``: the same with the picture
     itself as one more box, as sg2im's and Canonical Sg2Im's tables have it; ``recall_0.3``, ``recall_0.5``: the
     share of boxes above that IoU (sg2im section 5.4); ``relations``: the share of the scene's relations that the
-    boxes show; ``collisions``: the share of objects that another object of the scene covers by over three quarters.
+    boxes show; ``collisions``: the share of objects that another object of the scene covers by over three quarters,
+    regions such as the sky apart.
     """
     predicted, true = boxes.cpu().numpy(), batch.boxes.cpu().numpy()
     owner, triples = batch.object_to_image.cpu().numpy(), batch.triples.cpu().numpy()
@@ -60,12 +61,15 @@ def layout_figures_of_scenes(predicted: Sequence[Scene], true: Sequence[Scene], 
 def layout_costs(boxes: Tensor, batch: SceneBatch, vocabulary: Vocabulary) -> np.ndarray:
     """The cost of boxes (O, 4) for each picture, from 0 (best) up: (N,).
 
-    A relation that does not hold costs 1; an object costs the share of its box, beyond a third, that another covers.
+    A relation that does not hold costs 1; an object costs the share of its box, beyond a third, that another covers
+    that it has no contact with: a rider lies over a mount.
     """
     predicted, owner, triples = (values.cpu().numpy() for values in (boxes, batch.object_to_image, batch.triples))
     holds, decided = relations_hold(predicted, triples, vocabulary)
     broken, _ = per_picture(decided & ~holds, owner[triples[:, 0]], batch.num_images)
-    covered, _ = per_picture(np.clip(coverage(predicted, owner) - 1 / 3, 0, None), owner, batch.num_images)
+    contacts = [number for number, name in enumerate(vocabulary.predicates) if name in CONTACTS]
+    touching = triples[np.isin(triples[:, 1], contacts)][:, [0, 2]]
+    covered, _ = per_picture(np.clip(coverage(predicted, owner, touching) - 1 / 3, 0, None), owner, batch.num_images)
     return broken + covered
 
 
@@ -81,16 +85,22 @@ def relations_hold(boxes: np.ndarray, triples: np.ndarray, vocabulary: Vocabular
     return holds, decided
 
 
-def coverage(boxes: np.ndarray, object_to_image: np.ndarray) -> np.ndarray:
-    """For each object, the largest share of its box (0 to 1) that one other box of its picture covers: (O,).
+def coverage(boxes: np.ndarray, object_to_image: np.ndarray, touching: np.ndarray | None = None) -> np.ndarray:
+    """For each object, the largest share of its box (0 to 1) that the box of another one in its picture covers: (O,).
 
-    Objects are in the order of their pictures.
+    Regions, in which things are, neither cover nor are covered, and the pairs of objects that ``touching`` (K, 2) names
+    do not cover each other. Objects are in the order of their pictures.
     """
     largest = np.zeros(len(boxes))
+    pairs = np.zeros((0, 2), dtype=int) if touching is None else np.concatenate([touching, touching[:, ::-1]])
     for rows in np.split(np.arange(len(boxes)), np.flatnonzero(np.diff(object_to_image)) + 1):
         one, other = boxes[rows, None], boxes[None, rows]
         corners = [np.maximum(one[..., :2], other[..., :2]), np.minimum(one[..., 2:], other[..., 2:])]
         shared = box_area(np.concatenate(corners, axis=-1)) / np.maximum(box_area(one), 1e-9)
         np.fill_diagonal(shared, 0.0)
+        regions = is_region(boxes[rows])
+        shared[regions | regions[:, None]] = 0.0
+        first, second = (pairs[np.isin(pairs[:, 0], rows)] - rows[:1]).T
+        shared[first, second] = 0.0
         largest[rows] = shared.max(axis=1, initial=0.0)
     return largest

@@ -17,7 +17,7 @@ from scipy.sparse import coo_array
 from scenograph.errors import UserError
 from scenograph.scenes.canonical import complete, minimal
 from scenograph.scenes.fields import BOX_DECIMALS
-from scenograph.scenes.geometry import CONVERSES, MEASURES, box_area, relation_holds
+from scenograph.scenes.geometry import CONTACTS, box_area, is_region, measures, relation_holds
 from scenograph.scenes.scene import Relation, Scene
 from scenograph.scenes.text import relation_to_text
 
@@ -29,6 +29,8 @@ SMALLEST = 0.02
 """Smallest side of a box, in fractions of the canvas; sides that were smaller may stay so."""
 RESIZING = 3.0
 """Cost of changing a size, relative to moving an edge as far."""
+ROOTED = 10.0
+"""Cost of changing the box of a region, relative to that of a thing: things are moved to where they stand."""
 STUCK = 1000.0
 """Cost of violating a separation constraint, relative to moving an edge as far: more than any movement is worth."""
 COVERED = 0.5
@@ -82,14 +84,14 @@ def refine(scene: Scene, movable: Sequence[bool] | None = None, where: str = "")
         )
     free = [True] * len(scene.objects) if movable is None else list(movable)
     boxes = np.array([thing.box for thing in scene.objects], dtype=np.float64)
-    implied = _implied_relations(scene)
-    constraints = _constraints(scene, MARGIN, implied)
+    regions, implied = is_region(boxes), _implied_relations(scene)
+    constraints = _constraints(scene, MARGIN, regions, implied)
     solved = _solve(boxes, constraints, free)
     if solved is None:  # perhaps too many objects lie side by side for the margin
-        constraints = _constraints(scene, TIGHT, implied)
+        constraints = _constraints(scene, TIGHT, regions, implied)
         solved = _solve(boxes, constraints, free)
     if solved is None:
-        raise UserError(where + _contradiction(scene, boxes, free))
+        raise UserError(where + _contradiction(scene, boxes, regions, free))
     solved = _separate_overlaps(scene, boxes, solved, constraints, free).round(BOX_DECIMALS)
     objects = []
     for thing, box, moves in zip(scene.objects, solved.tolist(), free, strict=True):
@@ -117,8 +119,9 @@ def check_relations(scene: Scene, where: str = "") -> None:
     """
     free = [thing.box is None for thing in scene.objects]
     boxes = np.array([thing.box or (0.5, 0.5, 0.5, 0.5) for thing in scene.objects], dtype=np.float64).reshape(-1, 4)
-    if _solve(boxes, _constraints(scene, TIGHT, _implied_relations(scene)), free) is None:
-        raise UserError(where + _contradiction(scene, boxes, free))
+    regions = is_region(boxes) | np.array(free, dtype=bool)  # what has no box may become one
+    if _solve(boxes, _constraints(scene, TIGHT, regions, _implied_relations(scene)), free) is None:
+        raise UserError(where + _contradiction(scene, boxes, regions, free))
 
 
 def _implied_relations(scene: Scene) -> set[Relation]:
@@ -126,42 +129,43 @@ def _implied_relations(scene: Scene) -> set[Relation]:
     return set(scene.relations) - set(minimal(scene.relations))
 
 
-def _constraints(scene: Scene, margin: float, skipped: Collection[Relation] = ()) -> list[_Constraint]:
-    """The constraints of all relations but the skipped ones."""
+def _constraints(
+    scene: Scene, margin: float, regions: np.ndarray, skipped: Collection[Relation] = ()
+) -> list[_Constraint]:
+    """The constraints of all relations but the skipped ones; ``regions`` (n,) says which boxes are those of regions."""
     numbered = [(number, relation) for number, relation in enumerate(scene.relations) if relation not in skipped]
-    return [constraint for number, relation in numbered for constraint in _of_relation(relation, number, margin)]
+    return [part for number, relation in numbered for part in _of_relation(relation, number, margin, regions)]
 
 
-def _of_relation(relation: Relation, number: int, margin: float) -> list[_Constraint]:
+def _of_relation(relation: Relation, number: int, margin: float, regions: np.ndarray) -> list[_Constraint]:
     """The constraints of relation ``number``; none if geometry cannot decide it."""
-    first, second, predicate = relation.subject, relation.object, relation.predicate
-    if first == second or predicate not in CONVERSES:
-        return []
-    if predicate not in MEASURES:
-        first, second, predicate = second, first, CONVERSES[predicate]
+    first, second = relation.subject, relation.object
+    found = None if first == second else measures(relation.predicate, bool(regions[second]))
     result = []
-    for measure in MEASURES[predicate]:
-        axis = int(any(measure[1::2]))
-        low, high = measure[axis::2]
-        row = [(2 * first, low), (2 * first + 1, high), (2 * second, -low), (2 * second + 1, -high)]
-        result.append(_Constraint(axis, row, -margin, number))
+    for measure in found or ():
+        axis = int(any(measure.subject[1::2]))
+        (low, high), (other_low, other_high) = measure.subject[axis::2], measure.object[axis::2]
+        row = [(2 * first, low), (2 * first + 1, high), (2 * second, -other_low), (2 * second + 1, -other_high)]
+        result.append(_Constraint(axis, row, measure.slack - margin, number))
     return result
 
 
 def _solve(boxes: np.ndarray, constraints: Iterable[_Constraint], free: Sequence[bool]) -> np.ndarray | None:
     """The boxes (n, 4) that satisfy all constraints with the least change; None if no boxes do."""
     result = np.empty_like(boxes)
-    listed = list(constraints)
+    listed, weights = list(constraints), np.where(is_region(boxes), ROOTED, 1.0)
     for axis in (0, 1):
-        edges = _solve_axis(boxes[:, axis::2], [c for c in listed if c.axis == axis], free)
+        edges = _solve_axis(boxes[:, axis::2], [c for c in listed if c.axis == axis], free, weights)
         if edges is None:
             return None
         result[:, axis::2] = edges
     return result
 
 
-def _solve_axis(edges: np.ndarray, constraints: Sequence[_Constraint], free: Sequence[bool]) -> np.ndarray | None:
-    """The same for the lower and upper edges (n, 2) along one axis.
+def _solve_axis(
+    edges: np.ndarray, constraints: Sequence[_Constraint], free: Sequence[bool], weights: np.ndarray
+) -> np.ndarray | None:
+    """The same for the lower and upper edges (n, 2) along one axis, with the weight (n,) of changing each box.
 
     The variables of the linear program are 2 n edges, 2 n deviations of edges, n deviations of sizes, and the
     violation of each separation constraint.
@@ -180,8 +184,8 @@ def _solve_axis(edges: np.ndarray, constraints: Sequence[_Constraint], free: Seq
         rows.append(([(high, 1.0), (low, -1.0), (change, -1.0)], size[thing]))
         rows.append(([(high, -1.0), (low, 1.0), (change, -1.0)], -size[thing]))
     rows += _smallest_sizes(edges)
-    costs = (0.0, 2 * count), (1.0, 2 * count), (RESIZING, count), (STUCK, len(separations))
-    cost = np.concatenate([np.full(number, each) for each, number in costs])
+    moving, stuck = np.repeat(weights, 2), np.full(len(separations), STUCK)
+    cost = np.concatenate([np.zeros(2 * count), moving, RESIZING * weights, stuck])
     found = _linear_program(cost, rows, _bounds(wanted, free))
     return found.x[: 2 * count].reshape(count, 2) if found.status == 0 else None
 
@@ -214,11 +218,14 @@ def _separate_overlaps(
 ) -> np.ndarray:
     """Boxes none of which covers more than the allowed fraction of another, as far as the relations permit.
 
+    Things may lie in regions, and where the scene says that they touch.
+
     Every pass separates each pair that overlaps too much in the direction of the shortest way apart. A pair that could
     not be separated in one direction is tried in the next one.
     """
     nesting = [relation for relation in scene.relations if relation.predicate in ("inside", "surrounding")]
-    nested = {frozenset((relation.subject, relation.object)) for relation in complete(nesting)}
+    touching = [relation for relation in scene.relations if relation.predicate in CONTACTS]
+    nested = {frozenset((relation.subject, relation.object)) for relation in (*complete(nesting), *touching)}
     ways: dict[tuple[int, int], list[list[_Constraint]]] = {}
     for _ in range(ROUNDS):
         blocked = [pair for pair, (way, *_) in ways.items() if any(_is_broken(part, boxes) for part in way)]
@@ -246,7 +253,8 @@ def _overlapping_pairs(boxes: np.ndarray, free: Sequence[bool]) -> list[tuple[in
     high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
     smaller = np.minimum(box_area(boxes)[:, None], box_area(boxes)[None])
     share = np.triu(box_area(np.concatenate([low, high], axis=-1)) / np.maximum(smaller, 1e-9), 1)
-    worst = np.argwhere(share > COVERED + 1e-6)
+    regions = is_region(boxes)
+    worst = np.argwhere((share > COVERED + 1e-6) & ~regions[:, None] & ~regions)
     order = np.argsort(-share[tuple(worst.T)], kind="stable")
     return [(int(i), int(j)) for i, j in worst[order] if free[i] or free[j]]
 
@@ -265,9 +273,9 @@ def _separations(one: int, other: int, boxes: np.ndarray) -> list[list[_Constrai
     return [way for _, _, way in sorted(ways, key=lambda way: way[:2])]
 
 
-def _contradiction(scene: Scene, boxes: np.ndarray, free: Sequence[bool]) -> str:
+def _contradiction(scene: Scene, boxes: np.ndarray, regions: np.ndarray, free: Sequence[bool]) -> str:
     """The message for relations that contradict each other: a minimal set, any one of which may be dropped."""
-    constraints = _constraints(scene, TIGHT)
+    constraints = _constraints(scene, TIGHT, regions)
     needed: set[int] = set()
     for axis in (0, 1):
         needed |= _conflicting(boxes[:, axis::2], [c for c in constraints if c.axis == axis], free)

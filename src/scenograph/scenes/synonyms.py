@@ -67,7 +67,8 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
 """Each word with the names that it may stand for, the likeliest first."""
 PREDICATES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("by", "beside", "near", "along", "close to", "next to"), ("next to",)),
-    **dict.fromkeys(("under", "beneath", "underneath"), ("below",)),
+    **dict.fromkeys(("beneath", "underneath"), ("under", "below")),
+    "under": ("below",),
     "over": ("above",),
     "in back of": ("behind",),
     "to the left of": ("left of",),
@@ -77,6 +78,9 @@ PREDICATES: dict[str, tuple[str, ...]] = {
     "within": ("inside",),
     "on top of": ("on", "above"),
     "riding": ("on", "above"),
+    "riding on": ("riding", "on", "above"),
+    **dict.fromkeys(("carrying", "flying"), ("holding",)),
+    "sitting in": ("in", "inside"),
     **dict.fromkeys(("sitting on", "lying on", "hanging on", "growing on"), ("on", "above")),
     **dict.fromkeys(("walking on", "standing in", "grazing on", "grazing in"), ("standing on", "on", "above")),
     **dict.fromkeys(("swimming in", "floating in", "floating on", "sailing on"), ("in", "inside")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 import numpy as np
 from PIL import Image
@@ -12,6 +13,7 @@ from scenograph.data.picture_book.backdrops import Backdrop
 from scenograph.data.picture_book.colours import COLOURS, NATURAL
 from scenograph.data.picture_book.drawings import Drawing, Drawings
 from scenograph.data.picture_book.layers import Light
+from scenograph.data.picture_book.pairs import PAIRS, Pair
 from scenograph.data.picture_book.worlds import WORLDS, World
 from scenograph.scenes.fields import Box
 from scenograph.scenes.png import scaled
@@ -23,6 +25,8 @@ SMALLEST = 0.09
 TALLEST = 0.85
 HIDDEN = 0.4
 """Largest share of a thing that nearer ones may hide."""
+BESIDE = 1e-4
+"""How much nearer or farther than its host a guest is, as a fraction of the canvas: nothing else comes between."""
 OPAQUE = 0.5
 """Alpha from which a pixel belongs to a thing."""
 LARGE, SMALL = 0.38, 0.16
@@ -50,7 +54,16 @@ class Placed:
     visible: float
     """The share of its pixels that is seen."""
     foot: float
-    """Where it touches the ground, as a fraction of the canvas; larger is nearer."""
+    """Where it, or what carries it, touches the ground, as a fraction of the canvas; larger is nearer."""
+    pair: Pair | None = None
+    """Of a guest, how it belongs to its host."""
+    host: int | None = None
+    """The number of that host among the things."""
+
+    @property
+    def carried(self) -> bool:
+        """Whether another thing carries it, so that it does not touch the ground."""
+        return self.pair is not None and self.pair.carried
 
 
 @dataclass(frozen=True)
@@ -64,7 +77,7 @@ class Composed:
     things: tuple[Placed, ...]
 
 
-@dataclass
+@dataclass(eq=False)
 class _Candidate:
     drawing: Drawing
     attributes: tuple[str, ...]
@@ -72,6 +85,8 @@ class _Candidate:
     left: int
     top: int
     foot: float
+    pair: Pair | None = None
+    host: _Candidate | None = None
 
     def window(self, side: int) -> tuple[slice, slice, slice, slice]:
         """Rows and columns of the canvas, then those of the drawing, that lie on each other."""
@@ -100,15 +115,20 @@ def compose(drawings: Drawings, kept: frozenset[str], side: int, rng: np.random.
     backdrop, kind = BACKDROPS[name](side, rng), WORLDS[name]
     rows: dict[str, list[Drawing]] = {}
     for drawing in drawings.rows:
-        if drawing.key in kept and drawing.category in kind.things and drawing.name not in kind.without:
+        if drawing.key in kept and drawing.name not in kind.without:
             rows.setdefault(drawing.category, []).append(drawing)
     eye = float(rng.uniform(*kind.eye))
     candidates: list[_Candidate] = []
-    for category in _sampled_categories(kind, tuple(rows), rng):
+    for category in _sampled_categories(kind, tuple(one for one in rows if one in kind.things), rng):
         drawing = rows[category][int(rng.integers(len(rows[category])))]
         placed = _place(drawings, drawing, backdrop, eye, side, candidates, rng)
-        if placed is not None:
-            candidates.append(placed)
+        if placed is None:
+            continue
+        candidates.append(placed)
+        pair = _sampled_pair(drawing, name, rng)
+        if pair is not None and len(candidates) < kind.count[1]:
+            guest = _attach(drawings, rows.get(pair.guest, []), pair, placed, side, candidates, rng)
+            candidates += [] if guest is None else [guest]
     candidates.sort(key=lambda one: one.foot)
     return Composed(_picture(backdrop, candidates, side), name, backdrop, _known(candidates, side))
 
@@ -203,6 +223,65 @@ def _place(
     return None
 
 
+def _sampled_pair(host: Drawing, world: str, rng: np.random.Generator) -> Pair | None:
+    """A pair that a host becomes part of, or none."""
+    chance = float(rng.random())
+    for pair in PAIRS:
+        if pair.host == host.category and (not pair.worlds or world in pair.worlds) and _named(host, pair.hosts):
+            chance -= pair.share
+            if chance < 0:
+                return pair
+    return None
+
+
+def _named(drawing: Drawing, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(drawing.key, pattern) for pattern in patterns)
+
+
+def _attach(
+    drawings: Drawings,
+    rows: list[Drawing],
+    pair: Pair,
+    host: _Candidate,
+    side: int,
+    others: list[_Candidate],
+    rng: np.random.Generator,
+) -> _Candidate | None:
+    """A guest where its host has it, under the conditions of :func:`_place`; None if none is found."""
+    fitting = [drawing for drawing in rows if _named(drawing, pair.guests)]
+    if not fitting:
+        return None
+    drawing = fitting[int(rng.integers(len(fitting)))]
+    sprite, colour = _variant(drawings, drawing, rng)
+    natural = _told(drawing) / _told(host.drawing)
+    host_height, host_width = host.pixels.shape[:2]
+    for _ in range(TRIES):
+        height = host_height * (natural * rng.uniform(0.9, 1.1) if pair.size is None else rng.uniform(*pair.size))
+        width = height * sprite.shape[1] / sprite.shape[0]
+        longer = max(height, width) / side
+        if not SMALLEST <= longer <= TALLEST:
+            continue
+        pixels = _scaled(sprite, max(round(height), 1), max(round(width), 1))
+        across = float(rng.uniform(*pair.across)) * host_width
+        down = pair.down * host_height + (_outline(host.pixels, across) if pair.outline else 0)
+        top = round(host.top + down - pair.at[1] * pixels.shape[0])
+        left = round(host.left + across - pair.at[0] * pixels.shape[1])
+        if left < 0 or left + pixels.shape[1] > side or top < 0 or top + pixels.shape[0] > side:
+            continue
+        foot = host.foot + (BESIDE if pair.nearer else -BESIDE)
+        made = _Candidate(drawing, _attributes(longer, colour), pixels, left, top, foot, pair, host)
+        if _hides_little([*others, made], side):
+            return made
+    return None
+
+
+def _outline(pixels: np.ndarray, across: float) -> int:
+    """The first row (h, w, 4) that is opaque at a column, or the last one."""
+    column = min(max(int(across), 0), pixels.shape[1] - 1)
+    opaque = pixels[:, column, 3] >= OPAQUE
+    return int(opaque.argmax()) if opaque.any() else pixels.shape[0] - 1
+
+
 def _variant(drawings: Drawings, drawing: Drawing, rng: np.random.Generator) -> tuple[np.ndarray, str | None]:
     """The sprite of a drawing, which may be mirrored, and its colour if one was chosen."""
     colours = NATURAL.get(drawing.category, tuple(COLOURS))
@@ -228,13 +307,17 @@ def _ground(backdrop: Backdrop, drawing: Drawing) -> np.ndarray | None:
     return None
 
 
+def _told(drawing: Drawing) -> float:
+    """The height in metres that it is drawn with: compressed, so that a cat and a house are both to be seen."""
+    return 1.6 * (drawing.height / 1.6) ** 0.5
+
+
 def _height(drawing: Drawing, foot: float, horizon: float, eye: float, rng: np.random.Generator) -> float:
     """Height in the picture, as a fraction of the canvas.
 
-    A camera at the height of the eye sees what stands at ``foot`` under ``(foot - horizon) / eye`` per metre. Real
-    heights are compressed, as picture books do: a cat and a house are both to be seen.
+    A camera at the height of the eye sees what stands at ``foot`` under ``(foot - horizon) / eye`` per metre.
     """
-    told = 1.6 * (drawing.height / 1.6) ** 0.5
+    told = _told(drawing)
     if drawing.habitat == "air":
         return float(rng.uniform(0.035, 0.075)) * told
     if drawing.habitat in ("table", "wall"):
@@ -274,7 +357,8 @@ def _picture(backdrop: Backdrop, ordered: list[_Candidate], side: int) -> np.nda
     """The backdrop with shadows and things, (S, S, 3) uint8."""
     canvas = backdrop.pixels.astype(np.float32).copy()
     for one in ordered:
-        if backdrop.grounds and one.drawing.habitat not in ("air", "wall", "water"):
+        carried = one.pair is not None and one.pair.carried
+        if backdrop.grounds and one.drawing.habitat not in ("air", "wall", "water") and not carried:
             _shade(canvas, one, side)
     for one in ordered:
         rows, columns, own_rows, own_columns = one.window(side)
@@ -307,5 +391,6 @@ def _known(ordered: list[_Candidate], side: int) -> tuple[Placed, ...]:
         colours = np.divide(one.pixels[..., :3], alpha, out=np.zeros_like(one.pixels[..., :3]), where=alpha > 0)
         crop = (np.concatenate([colours, alpha], axis=2).clip(0, 1) * 255).round().astype(np.uint8)
         box = (one.left / side, one.top / side, (one.left + width) / side, (one.top + height) / side)
-        placed.append(Placed(one.drawing, one.attributes, box, crop, mask, share, one.foot))
+        host = None if one.host is None else ordered.index(one.host)
+        placed.append(Placed(one.drawing, one.attributes, box, crop, mask, share, one.foot, one.pair, host))
     return tuple(placed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import permutations
 
 from scenograph.data.picture_book.compose import Placed
@@ -20,10 +20,15 @@ PREDICATES = (
     "in",
     "next to",
     "flying in",
+    "riding",
+    "holding",
+    "under",
 )
 """All predicates of the world."""
 VEHICLES = frozenset({"car", "bus", "truck", "motorcycle", "bicycle", "airplane"})
 ANIMATE = frozenset({"person", "sheep", "cow", "horse", "dog", "cat", "elephant", "giraffe", "zebra", "bear", "bird"})
+WAYS = frozenset({"sea", "river", "water-other", "road", "railroad"})
+"""Regions that things stand next to: waters and ways."""
 NEAR = 0.5
 """Gap between two things, in sides of the smaller one, up to which they are next to each other."""
 DEEPER = 0.03
@@ -41,21 +46,39 @@ def geometric_relations(objects: Sequence[SceneObject]) -> list[Relation]:
     return found
 
 
-def spoken_relations(things: Sequence[Placed], places: Sequence[str | None], regions: dict[str, int]) -> list[Relation]:
-    """What a person would say: depth where two things stand near each other in the picture, contact with the ground.
+def spoken_relations(
+    things: Sequence[Placed],
+    places: Sequence[str | None],
+    ways: Sequence[Collection[str]],
+    regions: Mapping[str, int],
+) -> list[Relation]:
+    """What a person would say: contact with the ground, guests with their hosts, and how near things are to each other.
 
     Args:
-        things: Far to near; their numbers begin with 0.
+        things: Far to near; their numbers follow those of the regions.
         places: The category of the region that each stands, floats or flies in, if it is known.
+        ways: The other :data:`WAYS` near the foot of each.
         regions: The numbers of the regions by category.
     """
-    found = []
-    for number, (thing, place) in enumerate(zip(things, places, strict=True)):
-        if place in regions:
+    found, offset = [], len(regions)
+    numbered = dict(enumerate(things, start=offset))
+    for (number, thing), place, near in zip(numbered.items(), places, ways, strict=True):
+        if place is not None and place in regions and not thing.carried:
             found.append(Relation(number, _contact(thing), regions[place]))
-    for first, second in permutations(range(len(things)), 2):
-        one, other = things[first], things[second]
-        if {one.drawing.habitat, other.drawing.habitat} & {"air", "wall"}:
+        for way in sorted(near):
+            found += [Relation(number, "next to", regions[way]), Relation(regions[way], "next to", number)]
+        if thing.pair is not None and thing.host is not None:
+            host = thing.host + offset
+            first, second = (host, number) if thing.pair.predicate == "holding" else (number, host)
+            found.append(Relation(first, thing.pair.predicate, second))
+    standing = {
+        number: thing
+        for number, thing in numbered.items()
+        if thing.drawing.habitat not in ("air", "wall") and not thing.carried
+    }
+    for first, second in permutations(standing, 2):
+        one, other = standing[first], standing[second]
+        if second - offset == one.host or first - offset == other.host:
             continue
         if _gap(one.box, other.box) > NEAR:
             continue

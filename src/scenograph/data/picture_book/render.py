@@ -20,7 +20,7 @@ import numpy as np
 
 from scenograph.data.picture_book.compose import PAGE, Composed, Placed, compose, compose_page
 from scenograph.data.picture_book.drawings import Drawing, Drawings
-from scenograph.data.picture_book.relations import geometric_relations, spoken_relations
+from scenograph.data.picture_book.relations import WAYS, geometric_relations, spoken_relations
 from scenograph.data.picture_book.sketches import Hand, sketch_of
 from scenograph.data.picture_book.worlds import WORLDS
 from scenograph.data.processes import run_in_processes
@@ -33,6 +33,8 @@ from scenograph.scenes.scene import Scene, SceneObject
 SPLITS = ("train", "validation", "test")
 HELD_OUT = 0.2
 """Share of a category's drawings that validation, and as many that test, keep for themselves."""
+NEARBY = 0.05
+"""Distance from its foot, as a fraction of the canvas, up to which a thing stands next to a way or a water."""
 TRIES = 20
 """Scenes that are sampled again before one without any thing is kept."""
 
@@ -132,11 +134,10 @@ def scene_of(composed: Composed, rng: np.random.Generator | None) -> Scene:
     objects = (*regions, *things)
     numbers = {region.category: number for number, region in enumerate(regions)}
     places = [_region_at(composed, thing) for thing in composed.things]
+    ways = [_ways_near(composed, thing) - {place} for thing, place in zip(composed.things, places, strict=True)]
     if composed.world == PAGE:  # nothing stands on anything there, and nothing is nearer
         return Scene(objects, tuple(geometric_relations(objects)))
-    offset = len(regions)
-    shifted = spoken_relations(composed.things, places, {name: number - offset for name, number in numbers.items()})
-    spoken = [type(r)(r.subject + offset, r.predicate, r.object + offset) for r in shifted]
+    spoken = spoken_relations(composed.things, places, ways, numbers)
     return Scene(objects, (*geometric_relations(objects), *spoken))
 
 
@@ -164,6 +165,18 @@ def _region_at(composed: Composed, thing: Placed) -> str | None:
     down = (y0 + y1) / 2 if hangs else y1 - (y1 - y0) * thing.drawing.foot - 0.5 / side
     row, column = (min(max(int(value * side), 0), side - 1) for value in (down, across))
     return names[int(labels[row, column])]
+
+
+def _ways_near(composed: Composed, thing: Placed) -> frozenset[str]:
+    """The waters and ways that are seen near the foot of a thing that stands on the ground."""
+    if thing.carried or thing.drawing.habitat in ("air", "wall", "water"):
+        return frozenset()
+    labels, (x0, _, x1, y1) = composed.backdrop.labels, thing.box
+    left, top, right, bottom = (
+        max(round(value * len(labels)), 0) for value in (x0 - NEARBY, y1 - NEARBY, x1 + NEARBY, y1 + NEARBY)
+    )
+    seen = np.unique(labels[top:bottom, left:right])
+    return WAYS & {composed.backdrop.names[int(number)] for number in seen}
 
 
 def _object(thing: Placed, rng: np.random.Generator | None) -> SceneObject:

@@ -235,8 +235,9 @@ def _all_hold(found: Sequence[Measure], subject: np.ndarray, other: np.ndarray) 
     return (subject @ first < other @ second + slack).all(axis=-1)
 
 
-WIDE, NEAR_EDGE = 0.7, 0.15
-"""Width from which a region is meant to span the picture, and the margin that it may leave above and below."""
+SPANNING, SPANNING_ABOVE, NEAR_EDGE = 0.7, 0.4, 0.15
+"""Widths from which a region is meant to span the picture, anywhere and at its upper edge, and the margin that it may
+leave above and below."""
 
 
 def to_edges(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
@@ -245,6 +246,6 @@ def to_edges(box: tuple[float, float, float, float]) -> tuple[float, float, floa
     Layout models place skies and meadows almost as wide as the picture; they go on beyond it.
     """
     x0, y0, x1, y1 = box
-    if x1 - x0 > WIDE:
+    if x1 - x0 > (SPANNING_ABOVE if y0 < NEAR_EDGE else SPANNING):
         x0, x1 = 0.0, 1.0
     return x0, 0.0 if y0 < NEAR_EDGE else y0, x1, 1.0 if y1 > 1 - NEAR_EDGE else y1

@@ -17,7 +17,8 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from scenograph.data.source import Options, Plan, Progress, Sample, Skip, Source
+from scenograph.data.records import Skip
+from scenograph.data.source import Options, Plan, Progress, Sample, Source
 from scenograph.errors import UserError, unreadable
 from scenograph.scenes.scene import Relation, Scene, SceneObject
 from scenograph.scenes.vocabulary import Vocabulary

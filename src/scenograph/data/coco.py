@@ -17,7 +17,9 @@ from PIL import Image
 from pydantic import Field
 
 from scenograph.data.json_tables import JsonTables, Record
-from scenograph.data.source import Options, Plan, Progress, Sample, Skip, Source
+from scenograph.data.picture_files import split_of
+from scenograph.data.records import Skip
+from scenograph.data.source import Options, Plan, Progress, Sample, Source
 from scenograph.data.vocabularies import coco_validation_ids
 from scenograph.errors import UserError, missing_extra
 from scenograph.scenes.geometry import SG2IM_PREDICATES, box_from_xywh
@@ -135,16 +137,14 @@ class Coco(Source):
     def read(self, item: tuple[str, int]) -> Sample:  # noqa: D102
         part, image_id = item
         image = self.tables.get(f"{part}-images", image_id)[0]
-        picture = self._picture(part, image["file_name"])
-        if picture is None:
-            raise Skip("picture is missing or unreadable")
+        picture = self.pictures.find(image["file_name"], *self._folders(part), split=self._own_split(part))
         width, height = image["width"], image["height"]
         objects, remarks = [], []
         for annotation in self._annotations(part, image_id):
             if self._reason(annotation, width, height) is None:
                 x, y, w, h = annotation["bbox"]
                 box = tuple(box_from_xywh(np.array([x, y, w, h]), width, height).tolist())
-                mask, remark = _object_mask(annotation, width, height)
+                mask, remark = self._object_mask(annotation, width, height)
                 cropped = None if mask is None else crop_mask(mask, (x, y, w, h))
                 objects.append(SceneObject(annotation["name"], (), box, cropped))
                 remarks += [remark] if remark else []
@@ -219,7 +219,7 @@ class Coco(Source):
         """Segments that are stuff, as annotations whose mask is read from the PNG."""
         folder = self._json("panoptic", part).with_suffix("")
         return [
-            {**segment, "stuff": True, "panoptic": str(folder / record["file_name"])}
+            {**segment, "stuff": True, "panoptic": (record["file_name"], folder)}
             for record in self.tables.get(f"panoptic-{part}", image_id)
             for segment in record["segments_info"]
             if not self._categories.get(segment["category_id"], {}).get("isthing")
@@ -257,14 +257,27 @@ class Coco(Source):
     def _json(self, kind: str, part: str) -> Path:
         return self.root / "annotations" / f"{kind}_{self.parts[part]}.json"
 
-    def _picture(self, part: str, name: str) -> Path | None:
-        folders = (
-            self.root / self.parts[part],
-            self.root / "images" / self.parts[part],
-            self.root / "images",
-            self.root,
-        )
-        return next((folder / name for folder in folders if (folder / name).is_file()), None)
+    def _folders(self, part: str) -> tuple[Path, ...]:
+        """Where a part's pictures are."""
+        name = self.parts[part]
+        return (self.root / name, self.root / "images" / name, self.root / "images", self.root)
+
+    def _object_mask(self, annotation: Record, width: int, height: int) -> tuple[np.ndarray | None, str | None]:
+        """The mask in the whole picture, or None and the reason why there is none."""
+        if "panoptic" in annotation:
+            return _panoptic_mask(self.pictures.find(*annotation["panoptic"]), annotation["id"]), None
+        if not annotation.get("segmentation"):
+            return None, "object has no segmentation: its box is its mask"
+        try:
+            return decode_segmentation(annotation["segmentation"], height, width), None
+        except UserError:  # also a ValueError, but about this installation, not about the annotation
+            raise
+        except ValueError as error:
+            return None, f"object's {error}: its box is its mask"
+
+    def _own_split(self, part: str) -> str | None:
+        """The split that folders of a part's pictures may tell, if there are several parts to tell apart."""
+        return split_of(part) if len(self.present) > 1 else None
 
 
 def validation_ids(kept: list[int], listed: list[int], rule: ValidationRule) -> frozenset[int]:
@@ -307,21 +320,7 @@ def crop_mask(mask: np.ndarray, box: tuple[float, float, float, float]) -> np.nd
     return cropped if cropped.size else np.zeros((1, 1), bool)
 
 
-def _object_mask(annotation: Record, width: int, height: int) -> tuple[np.ndarray | None, str | None]:
-    """The mask in the whole picture, or None and the reason why there is none."""
-    if "panoptic" in annotation:
-        return _panoptic_mask(annotation["panoptic"], annotation["id"]), None
-    if not annotation.get("segmentation"):
-        return None, "object has no segmentation: its box is its mask"
-    try:
-        return decode_segmentation(annotation["segmentation"], height, width), None
-    except UserError:  # also a ValueError, but about this installation, not about the annotation
-        raise
-    except ValueError as error:
-        return None, f"object's {error}: its box is its mask"
-
-
-def _panoptic_mask(path: str, segment: int) -> np.ndarray:
+def _panoptic_mask(path: Path, segment: int) -> np.ndarray:
     try:
         pixels = np.asarray(Image.open(path).convert("RGB"), dtype=np.uint32)
     except OSError:

@@ -27,7 +27,8 @@ from pydantic import BaseModel
 
 from scenograph.data.pictures import encode_picture
 from scenograph.data.processes import run_in_processes
-from scenograph.data.source import Plan, Progress, Sample, Skip, Source
+from scenograph.data.records import Skip
+from scenograph.data.source import Plan, Progress, Sample, Source
 from scenograph.errors import UserError, expecting, reason, validate
 from scenograph.files import digest, make_folder, reserved, write_atomically
 from scenograph.scenes.fields import FIELDS, Box, Field, Sizes, parse_box

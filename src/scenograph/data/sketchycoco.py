@@ -21,7 +21,8 @@ from pydantic import Field
 
 from scenograph.data.coco import Coco, CocoOptions, Preset
 from scenograph.data.quickdraw import class_files, class_of, coco_class, read_drawing, rows_of
-from scenograph.data.source import Options, Plan, Progress, Sample, Skip, Source
+from scenograph.data.records import Skip
+from scenograph.data.source import Options, Plan, Progress, Sample, Source
 from scenograph.data.vocabularies import coco_ids
 from scenograph.errors import UserError, missing_extra
 from scenograph.scenes.geometry import SG2IM_PREDICATES
@@ -73,7 +74,7 @@ class SketchyCoco(Source):
     def read(self, item: tuple[str, str]) -> Sample:  # noqa: D102
         sketch = Path(item[1])
         picture = self._picture(sketch)
-        drawing = _gray(sketch)
+        drawing = _gray(self.pictures.checked(sketch))
         if self.options.part == "objects":
             names = {number: name for name, number in coco_ids().items()}
             if not sketch.parent.name.isdecimal() or int(sketch.parent.name) not in CATEGORY_IDS:
@@ -110,7 +111,7 @@ class SketchyCoco(Source):
         for folder in (base.parent / kind, *sorted(base.parent.glob(f"{kind}/*"))):
             for suffix in suffixes:
                 path = (folder / plain).with_suffix(suffix)
-                if path.is_file():
+                if path.is_file() and self.pictures.holds(path):
                     return path
         return None
 

@@ -19,7 +19,7 @@ from pydantic import Field
 
 from scenograph.data.json_tables import JsonTables, Record
 from scenograph.data.pictures import picture_size
-from scenograph.data.source import Options, Plan, Progress, Sample, Skip, Source
+from scenograph.data.source import Options, Plan, Progress, Sample, Source
 from scenograph.errors import UserError, missing_extra
 from scenograph.scenes.fields import Box
 from scenograph.scenes.scene import Relation, Scene, SceneObject
@@ -80,8 +80,6 @@ class VisualGenome(Source):
     def read(self, item: str) -> Sample:  # noqa: D102
         record = json.loads(item)
         path = self._picture(record["image"])
-        if path is None:
-            raise Skip("picture is missing or unreadable")
         size = tuple(record["size"]) if "size" in record else picture_size(path)
         width, height = size
         objects, remarks = [], []
@@ -93,11 +91,13 @@ class VisualGenome(Source):
         relations = tuple(Relation(subject, predicate, other) for subject, predicate, other in record["relations"])
         return Sample(str(record["id"]), Scene(tuple(objects), relations), path, size, tuple(remarks))
 
-    def _picture(self, image: int | str) -> Path | None:
+    def _picture(self, image: int | str) -> Path:
         """By picture id (any of the folders), or by the relative path that an h5 file states."""
-        names = [image] if isinstance(image, str) else [f"VG_100K/{image}.jpg", f"VG_100K_2/{image}.jpg"]
-        candidates = (self.root / folder / name for name in names for folder in ("", "images"))
-        return next((path for path in candidates if path.is_file()), None)
+        bases = (self.root, self.root / "images")
+        if isinstance(image, str):
+            return self.pictures.find(image, *bases)
+        folders = (base / folder for folder in ("VG_100K", "VG_100K_2") for base in bases)
+        return self.pictures.find(f"{image}.jpg", *folders)
 
     def _plan_h5(self) -> Plan:
         try:

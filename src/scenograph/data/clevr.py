@@ -8,7 +8,6 @@ exact boxes and masks.
 
 from __future__ import annotations
 
-from collections import Counter
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,11 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from scenograph.data.json_tables import JsonTables, stream_json
+from scenograph.data.json_tables import JsonTables, Record, stream_json
 from scenograph.data.pickles import load_plain_pickle
 from scenograph.data.picture_files import PictureFiles
 from scenograph.data.pictures import picture_size
-from scenograph.data.records import Skip
+from scenograph.data.records import Reasons, Skip
 from scenograph.data.source import Options, Plan, Progress, Sample, Source, set_aside
 from scenograph.errors import UserError
 from scenograph.scenes.fields import Box
@@ -86,7 +85,6 @@ class Clevr(Source):
         return [*self.files.values(), *([self.options.dialog] if self.options.dialog else [])]
 
     def plan(self, progress: Progress) -> Plan:  # noqa: D102
-        dropped: Counter[str] = Counter()
         wanted = None if self.options.dialog is None else _dialog_pictures(self.options.dialog)
         splits: dict[str, list[tuple[str, str]]] = {}
         for split, path in self.files.items():
@@ -95,12 +93,14 @@ class Clevr(Source):
                 continue
             # One scene's JSON is a scene file of one.
             prefix = "scenes.item" if next(stream_json(path, "scenes.item"), None) else ""
-            self.tables.add(split, path, prefix, "image_filename", progress)
+            self.tables.add(split, path, prefix, "image_filename", progress, _tidy)
+        dropped = self.tables.left_out()
+        for split in [split for split in self.files if split not in splits]:
             seen = set()
             splits[split] = []
-            for name in self.tables.keys(split):
+            for name in map(str, self.tables.keys(split)):
                 if name in seen:
-                    dropped["picture name is listed twice"] += 1
+                    dropped.note("picture name is listed twice", name)
                 elif wanted is not None and name not in wanted:
                     dropped["picture is not in the dialog file"] += 1
                 else:
@@ -154,7 +154,7 @@ def clevr_scene(
     objects = [_clevr_object(thing, i, boxes[i], index_picture) for i, thing in enumerate(raw["objects"])]
     relations = [
         Relation(subject, CLEVR_PREDICATES[name], target)
-        for name, neighbours in raw["relationships"].items()
+        for name, neighbours in (raw.get("relationships") or {}).items()
         if name in CLEVR_PREDICATES
         for target, subjects in enumerate(neighbours)
         for subject in subjects
@@ -194,6 +194,10 @@ def _clevr_object(thing: dict[str, Any], index: int, box: Box, index_picture: np
         x0, y0, x1, y1 = (round(v * s) for v, s in zip(box, (width, height, width, height), strict=True))
         mask = index_picture[y0:y1, x0:x1] == index + 1
     return SceneObject(thing["shape"], (thing["size"], thing["color"], thing["material"]), box, mask)
+
+
+def _tidy(record: Record, left_out: Reasons) -> Record:
+    return {**record, "image_filename": str(record["image_filename"])}
 
 
 def _scene_file(path: Path) -> Path:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from scenograph.data.coco import Coco, CocoOptions, Preset
 from scenograph.data.picture_files import split_of
+from scenograph.data.records import Id
 from scenograph.data.source import set_aside
 from scenograph.errors import UserError
 
@@ -43,7 +44,7 @@ class CocoExport(Coco):
         """An export's annotations are all in one file."""
         return "none"
 
-    def divide(self, kept: dict[str, list[int]]) -> dict[str, list[tuple[str, int]]]:  # noqa: D102
+    def divide(self, kept: dict[str, list[Id]]) -> dict[str, list[tuple[str, Id]]]:  # noqa: D102
         splits = {part: [(part, i) for i in ids] for part, ids in kept.items()}
         if self.options.validation_count:
             splits |= set_aside(splits.get("train", []), self.options.validation_count, str(self.root))

@@ -21,8 +21,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 from pydantic import Field
 
-from scenograph.data.coco import crop_mask
 from scenograph.data.records import Skip
+from scenograph.data.segmentations import crop_mask
 from scenograph.data.source import Options, Plan, Progress, Sample, Source, set_aside
 from scenograph.errors import UserError
 from scenograph.scenes.fields import parse_box

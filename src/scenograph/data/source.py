@@ -18,6 +18,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from scenograph.data.picture_files import PictureFiles
+from scenograph.data.records import Reasons
 from scenograph.errors import UserError
 from scenograph.scenes.scene import Scene
 from scenograph.scenes.vocabulary import Vocabulary
@@ -49,7 +50,8 @@ class Plan:
 
     vocabulary: Vocabulary
     splits: Mapping[str, Sequence[Any]]
-    dropped: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Reasons)
+    """Why records are left out, and how many; :class:`~scenograph.data.records.Reasons` names some, too."""
     published_ids: Mapping[str, int] = field(default_factory=dict)
     """Category name to the index that the data set's publishers use."""
 
@@ -59,7 +61,7 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    outside: bool = Field(False, description="also read pictures to which names or links lead out of --root")
+    outside: bool = Field(default=False, description="also read pictures to which names or links lead out of --root")
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:

@@ -122,7 +122,9 @@ class Clevr(Source):
         size = OFFICIAL_SIZE if picture is None else picture_size(picture)
         owners = None
         if "mask_filename" in raw:
-            owners = _index_picture(self._pictures(table).find(raw["mask_filename"], path.parent / "masks"))
+            owners = _index_picture(
+                self._pictures(table).find(raw["mask_filename"], path.parent / "masks", search=False)
+            )
         return Sample(Path(name).stem, clevr_scene(raw, owners, size), picture)
 
     def _pictures(self, table: str) -> PictureFiles:
@@ -134,7 +136,7 @@ class Clevr(Source):
         folder = self.files[table].parent
         inside = folder.parent / "images"
         folders = (folder / "images", folder, inside, inside / str(raw.get("split", "")))
-        return self._pictures(table).find(raw["image_filename"], *folders)
+        return self._pictures(table).find(raw["image_filename"], *folders, search=False)
 
     def _has_picture(self, table: str, raw: dict[str, Any]) -> bool:
         try:

@@ -16,8 +16,8 @@ from scenograph.errors import UserError
 SINGLE = ("_annotations.coco.json", "annotations.json", "result.json", "labels.json")
 """Names of a file in the root that holds everything."""
 
-PATTERNS = ("*/_annotations.coco.json", "annotations/instances_*.json", "annotations/*.json", "*.json")
-"""Where else exports put their files, one per split."""
+PATTERNS = (*(f"*/{name}" for name in SINGLE), "annotations/instances_*.json", "annotations/*.json", "*.json")
+"""Where else exports put their files, one per split, whose name is in that of the folder or the file."""
 
 
 class CocoExportOptions(CocoOptions):
@@ -67,7 +67,7 @@ def _export_files(root: Path, named: Path | None) -> dict[str, Path]:
             return {"train": root / name}
     for pattern in PATTERNS:
         found = sorted(path for path in root.glob(pattern) if not path.name.startswith("."))
-        names = [path.parent.name if path.name == "_annotations.coco.json" else path.stem for path in found]
+        names = [path.parent.name if path.name in SINGLE else path.stem for path in found]
         splits = [split_of(name) or "train" for name in names]
         if len(set(splits)) < len(splits):
             raise UserError(f"{root}: several annotation files ({', '.join(names)}); name one: annotations=FILE")

@@ -183,7 +183,7 @@ class _FiniteJson:
         """At least one byte, or none at the end."""
         if size == 0:
             return b""  # ijson asks what kind of stream this is
-        more = self.stream.read(max(size, 65536))
+        more = self.stream.read(max(size, 65536, len(self.rest)))  # a long text is not searched again and again
         text = self.rest + more
         end = len(text)
         if more:

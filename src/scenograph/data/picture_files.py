@@ -45,7 +45,7 @@ class PictureFiles:
         # Copies of this object in a worker process share one index.
         self._token = uuid.uuid4().hex
 
-    def find(self, name: object, *folders: Path, split: str | None = None) -> Path:
+    def find(self, name: object, *folders: Path, split: str | None = None, search: bool = True) -> Path:
         """The file that a name means.
 
         That is the one in the first of ``folders`` (by default the root) that has it, or else the only file under the
@@ -56,6 +56,7 @@ class PictureFiles:
             name: As it is in the annotation.
             folders: Where the data set's own layout has it.
             split: Files in a folder whose name tells another split are not searched.
+            search: Off, only ``folders`` are looked in: for data sets whose masks are called as their pictures.
 
         Raises:
             Skip: There is no such file, there are several, or it lies outside the root.
@@ -72,7 +73,7 @@ class PictureFiles:
                     if self.holds(path):
                         return path
                     led_out = path
-        found = next(filter(None, (self._search(reading, split) for reading in readings)), [])
+        found = next(filter(None, (self._search(reading, split) for reading in readings if search)), [])
         if len(found) == 1:
             return self.checked(self.root / found[0])
         if found:
@@ -80,7 +81,8 @@ class PictureFiles:
         if led_out is not None:
             return self.checked(led_out)
         searched = ", ".join(dict.fromkeys(os.path.relpath(folder, self.root) for folder in places))
-        raise Skip("picture is missing or unreadable", f"{name} (looked for in {searched}, and all of --root)")
+        everywhere = ", and all of --root" if search else ""
+        raise Skip("picture is missing or unreadable", f"{name} (looked for in {searched}{everywhere})")
 
     def holds(self, path: Path) -> bool:
         """Whether a file may be read: it lies under the root, links followed, or ``outside`` is set."""

@@ -65,7 +65,9 @@ class PictureBook(Source):
         return Plan(vocabulary(), splits)
 
     def read(self, item: str) -> Sample:  # noqa: D102
-        picture = self.pictures.find(f"{item}.png", self.root / "images") if self._pictured else None
+        picture = None
+        if self._pictured:
+            picture = self.pictures.find(f"{item}.png", self.root / "images", search=False)
         value = _record(self.root / "scenes" / f"{item}.json")["scene"]
         left_out = {
             name for name, kept in (("crop", self.options.crops), ("sketch", self.options.sketches)) if not kept

@@ -129,7 +129,7 @@ def test_one_bad_record_is_counted_and_named(tmp_path, change, reason, named):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda value: value.pop("categories"), "annotations.json: there is no 'categories': no list"),
+        (lambda value: value.pop("categories"), "annotations.json: there is no list 'categories'"),
         (lambda value: value.update(images=value["images"][0]), "annotations.json: 'images' is no list"),
         (first("categories", id=2), "category id 2 is both 'cat' and 'dog'"),
         (

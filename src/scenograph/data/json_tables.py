@@ -235,5 +235,5 @@ def _check_list(source: Path, prefix: str) -> None:
         events = ijson.parse(_FiniteJson(stream))
         event = next((event for place, event, _ in events if place == outer), None)
     if event != "start_array":
-        told = f"{outer!r} is" if event else f"there is no {outer!r}:"
-        raise UserError(f"{source}: {told if outer else 'this is'} no list; the records should be there")
+        complaint = f"{outer!r} is no list" if event else f"there is no list {outer!r}"
+        raise UserError(f"{source}: {complaint if outer else 'expected a list of records'}")

@@ -407,8 +407,8 @@ def test_a_list_is_read_entry_by_entry():
         return 1 / value
 
     assert read_each([1, 0, "x", 2], read, left_out, "here") == [1, 0.5]
-    assert left_out == {"nothing": 1, "entry is of an unexpected form": 1}
-    assert read_each({"a": 1}, read, left_out, "here") == [] and left_out["entrys are no list"] == 1
+    assert left_out == {"nothing": 1, "record is of an unexpected form": 1}
+    assert read_each({"a": 1}, read, left_out, "here") == [] and left_out["records are no list"] == 1
 
 
 @pytest.mark.parametrize("size", [1, 7, 30_000])

@@ -114,7 +114,7 @@ def name_of(value: object) -> str | None:
 
 
 def read_each(
-    values: object, read: Callable[[Any], Value], left_out: Reasons, where: str, what: str = "entry"
+    values: object, read: Callable[[Any], Value], left_out: Reasons, where: str, what: str = "record"
 ) -> list[Value]:
     """Read a list, leaving out what cannot be.
 

@@ -105,6 +105,10 @@ def unreadable(path: object, error: Exception, otherwise: str = "") -> UserError
     return UserError(f"cannot read {path}: {reason(error, otherwise)}")
 
 
+MALFORMED = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What reading content of another form than expected may raise."""
+
+
 @contextmanager
 def expecting(what: str) -> Iterator[None]:
     """Turn exceptions that malformed content raises inside into a ``UserError``: ``what``, then the exception."""
@@ -112,7 +116,7 @@ def expecting(what: str) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise UserError(f"{what} ({type(error).__name__}: {reason(error)})") from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import os
 import tempfile
@@ -14,7 +15,7 @@ from typing import IO
 
 from filelock import FileLock, Timeout
 
-from scenograph.errors import UserError, reason
+from scenograph.errors import UserError, reason, unreadable
 
 DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 """What reading a damaged zip archive raises, one of arrays (.npz) too, beside ``OSError`` and ``ValueError``."""
@@ -81,3 +82,24 @@ def reserved(folder: Path) -> Iterator[None]:
         if lock.is_locked:
             Path(lock.lock_file).unlink(missing_ok=True)  # while it is held: nobody waits for it
             lock.release()
+
+
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file, a byte order mark aside.
+
+    Raises ``UserError`` if it cannot be read, which names another encoding.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise not_utf8(path) from error
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def not_utf8(path: Path) -> UserError:
+    """The error for a text file of another encoding."""
+    with path.open("rb") as stream:
+        start = stream.read(2)
+    name = "UTF-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "not UTF-8"
+    return UserError(f"cannot read {path}: it is {name} text; save it as UTF-8")

@@ -19,8 +19,9 @@ from scenograph.data.json_tables import JsonTables
 from scenograph.data.loader import PackLoader, balanced_subset
 from scenograph.data.pack import Pack, read_record, read_vocabulary, row_to_scene, stream_pack, verify_pack, write_pack
 from scenograph.data.pictures import encode_picture
+from scenograph.data.records import Skip
 from scenograph.data.rendered import DIRECTION_MARGIN, SIZES, RenderSettings, render_dataset, sample_scene
-from scenograph.data.source import Sample, Samples, Skip
+from scenograph.data.source import Sample, Samples
 from scenograph.errors import UserError
 from scenograph.scenes.canonical import LOCATIONS, location_relations, minimal
 from scenograph.scenes.scene import Relation, Scene, SceneObject

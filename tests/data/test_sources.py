@@ -21,7 +21,8 @@ from PIL import Image
 from scenograph.data.clevr import OFFICIAL_SIZE, VOCABULARY, Clevr, ClevrOptions, box_from_position, clevr_scene
 from scenograph.data.clipart import PREDICATES, ClipArt, ClipArtOptions, draw_scene, drawing_order
 from scenograph.data.coco import Coco, CocoOptions, crop_mask, decode_segmentation
-from scenograph.data.folder import CocoExport, CocoExportOptions, Folder, FolderOptions, LabelMe
+from scenograph.data.coco_export import CocoExport, CocoExportOptions
+from scenograph.data.folder import Folder, FolderOptions, LabelMe
 from scenograph.data.label_maps import LabelMapOptions, LabelMaps
 from scenograph.data.loader import PackLoader, random_sg2im_relations, related_objects
 from scenograph.data.pack import Pack, pack_splits, read_record, verify_pack, write_pack
@@ -87,7 +88,7 @@ def coco_folder(golden: Path, tmp_path: Path) -> Path:
     (root / "annotations").mkdir(parents=True)
     for kind in ("instances", "stuff"):
         (root / "annotations" / f"{kind}_train2017.json").write_bytes((golden / f"{kind}.json").read_bytes())
-    (root / "train2017").symlink_to(golden / "images")
+    shutil.copytree(golden / "images", root / "train2017")
     return root
 
 
@@ -367,7 +368,9 @@ def genome(golden: Path, tmp_path: Path, **options) -> VisualGenome:
         "max_objects_per_image": "max_objects",
     }
     values = {names.get(key, key): value for key, value in given.items() if key != "max_attributes_per_image"}
-    return VisualGenome(root, VisualGenomeOptions(splits=root / "splits.json", **values, **options), tmp_path)
+    return VisualGenome(
+        root, VisualGenomeOptions(splits=root / "splits.json", outside=True, **values, **options), tmp_path
+    )
 
 
 @pytest.mark.golden
@@ -401,7 +404,7 @@ def test_visual_genome_json_and_h5_give_the_same_pack(golden, tmp_path):
     root.mkdir()
     for path in [*folder.glob("*.h5"), folder / "vocab.json", folder / "images"]:
         (root / path.name).symlink_to(path)
-    pack(VisualGenome(root, VisualGenomeOptions(), tmp_path), tmp_path / "packed")
+    pack(VisualGenome(root, VisualGenomeOptions(outside=True), tmp_path), tmp_path / "packed")
     assert pack_splits(tmp_path / "json") == pack_splits(tmp_path / "packed")
     for split in pack_splits(tmp_path / "json"):
         first, second = scenes_of(tmp_path / "json", split), scenes_of(tmp_path / "packed", split)
@@ -1006,7 +1009,7 @@ def test_coco_exports(tmp_path, place):
     value = json.loads((made_coco(tmp_path) / "annotations" / "instances_train2017.json").read_text())
     (root / place).parent.mkdir(parents=True)
     (root / place).write_text(json.dumps(value))
-    (root / "images").symlink_to(tmp_path / "coco" / "train2017")
+    shutil.copytree(tmp_path / "coco" / "train2017", root / "images")
     record = pack(CocoExport(root, CocoExportOptions(validation_count=1), tmp_path), tmp_path / "pack")
     assert {name: split["scenes"] for name, split in record["splits"].items()} == {"train": 2, "validation": 1}
     with pytest.raises(UserError, match="no COCO-format JSON found"):

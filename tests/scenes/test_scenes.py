@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 
 import numpy as np
 import pytest
@@ -415,6 +416,19 @@ def test_scene_files_have_a_line_per_object_and_relation():
     assert len(lines) == 5
     alone = Scene((SceneObject("cube"),))
     assert [s.to_dict() for s in parse_scenes(scenes_to_json([scene, alone]))] == [scene.to_dict(), alone.to_dict()]
+
+
+def test_a_chain_of_one_description_takes_linear_time():
+    """Every mention is another object; the numbers that are taken are not tried again."""
+
+    def seconds(count: int) -> float:
+        text = " left of ".join(["cube"] * count)
+        start = time.process_time()
+        with pytest.raises(UserError, match=f"{count} objects; at most"):
+            scene_from_text(text, VOCABULARY)
+        return time.process_time() - start
+
+    assert min(seconds(8000) for _ in range(3)) < 24 * min(seconds(1000) for _ in range(3))
 
 
 def test_coco_annotations():

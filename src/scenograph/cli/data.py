@@ -310,6 +310,8 @@ def _print_record(record: dict[str, Any]) -> None:
     for title, reasons in (("left out", record["dropped"]), ("noted", record["remarks"])):
         for reason, number in sorted(reasons.items(), key=lambda item: -item[1]):
             console.print(f"  {title}: {number:>7}  {reason}", markup=False)
+            for example in record["examples"].get(reason, []) if title == "left out" else ():
+                console.print(f"{'':20}{example}", markup=False)
 
 
 def _print_vocabulary(vocabulary: Any) -> None:

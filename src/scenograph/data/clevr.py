@@ -8,7 +8,6 @@ exact boxes and masks.
 
 from __future__ import annotations
 
-from collections import Counter
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,12 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from scenograph.data.json_tables import JsonTables, stream_json
+from scenograph.data.json_tables import JsonTables, Record, stream_json
 from scenograph.data.pickles import load_plain_pickle
+from scenograph.data.picture_files import PictureFiles
 from scenograph.data.pictures import picture_size
-from scenograph.data.source import Options, Plan, Progress, Sample, Skip, Source, set_aside
+from scenograph.data.records import Reasons, Skip
+from scenograph.data.source import Options, Plan, Progress, Sample, Source, set_aside
 from scenograph.errors import UserError
 from scenograph.scenes.fields import Box
 from scenograph.scenes.geometry import CLEVR_PREDICATES
@@ -57,7 +58,9 @@ class Clevr(Source):
 
     def __init__(self, root: Path, options: ClevrOptions, work: Path) -> None:
         super().__init__(root, options, work)
-        self.pictures: dict[str, bool] = {}
+        self.pictures = PictureFiles(_folder_of(root), options.outside)
+        self._second = PictureFiles(_folder_of(options.validation or root), options.outside)
+        self.pictured: dict[str, bool] = {}
         """Whether a split has pictures at all; scenes rendered without are packed as layouts."""
 
     @cached_property
@@ -82,7 +85,6 @@ class Clevr(Source):
         return [*self.files.values(), *([self.options.dialog] if self.options.dialog else [])]
 
     def plan(self, progress: Progress) -> Plan:  # noqa: D102
-        dropped: Counter[str] = Counter()
         wanted = None if self.options.dialog is None else _dialog_pictures(self.options.dialog)
         splits: dict[str, list[tuple[str, str]]] = {}
         for split, path in self.files.items():
@@ -91,19 +93,21 @@ class Clevr(Source):
                 continue
             # One scene's JSON is a scene file of one.
             prefix = "scenes.item" if next(stream_json(path, "scenes.item"), None) else ""
-            self.tables.add(split, path, prefix, "image_filename", progress)
+            self.tables.add(split, path, prefix, "image_filename", progress, _tidy)
+        dropped = self.tables.left_out()
+        for split in [split for split in self.files if split not in splits]:
             seen = set()
             splits[split] = []
-            for name in self.tables.keys(split):
+            for name in map(str, self.tables.keys(split)):
                 if name in seen:
-                    dropped["picture name is listed twice"] += 1
+                    dropped.note("picture name is listed twice", name)
                 elif wanted is not None and name not in wanted:
                     dropped["picture is not in the dialog file"] += 1
                 else:
                     splits[split].append((split, name))
                 seen.add(name)
             examples = (record for _, record in zip(range(100), self.tables.all(split), strict=False))
-            self.pictures[split] = any(_find_picture(path.parent, record) for record in examples)
+            self.pictured[split] = any(self._has_picture(split, record) for record in examples)
         if self.options.validation_count:
             splits = {**splits, **set_aside(splits["train"], self.options.validation_count, str(self.files["train"]))}
         return Plan(VOCABULARY, splits, dropped)
@@ -114,26 +118,45 @@ class Clevr(Source):
         if path.suffix == ".pkl":
             return Sample(name, _graph_scene(_read_graphs(path)[int(name)]))
         raw = self.tables.get(table, name)[0]
-        picture = _find_picture(path.parent, raw)
-        if picture is None and self.pictures[table]:
-            raise Skip("picture is missing or unreadable")
+        picture = self._picture(table, raw) if self.pictured[table] else None
         size = OFFICIAL_SIZE if picture is None else picture_size(picture)
-        return Sample(Path(name).stem, clevr_scene(raw, path.parent, size), picture)
+        owners = None
+        if "mask_filename" in raw:
+            owners = _index_picture(
+                self._pictures(table).find(raw["mask_filename"], path.parent / "masks", search=False)
+            )
+        return Sample(Path(name).stem, clevr_scene(raw, owners, size), picture)
+
+    def _pictures(self, table: str) -> PictureFiles:
+        """Those of a split, which has a root of its own if it is the second."""
+        return self.pictures if table == "train" or self.options.validation is None else self._second
+
+    def _picture(self, table: str, raw: dict[str, Any]) -> Path:
+        """Beside the scene file, or in CLEVR's own tree (``scenes/`` next to ``images/<split>/``)."""
+        folder = self.files[table].parent
+        inside = folder.parent / "images"
+        folders = (folder / "images", folder, inside, inside / str(raw.get("split", "")))
+        return self._pictures(table).find(raw["image_filename"], *folders, search=False)
+
+    def _has_picture(self, table: str, raw: dict[str, Any]) -> bool:
+        try:
+            return bool(self._picture(table, raw))
+        except Skip:
+            return False
 
 
-def clevr_scene(raw: dict[str, Any], folder: Path | None = None, size: tuple[int, int] = OFFICIAL_SIZE) -> Scene:
-    """One CLEVR JSON scene as a Scene; masks are read from ``folder/masks`` where the scene names one.
+def clevr_scene(
+    raw: dict[str, Any], index_picture: np.ndarray | None = None, size: tuple[int, int] = OFFICIAL_SIZE
+) -> Scene:
+    """One CLEVR JSON scene as a Scene, with masks from the picture of the objects' numbers, if there is one.
 
     ``size`` is the picture's (width, height), in whose pixels the scene's ``pixel_coords`` are.
     """
-    index_picture = None
-    if folder is not None and "mask_filename" in raw:
-        index_picture = np.array(Image.open(folder / "masks" / raw["mask_filename"]))
     boxes = [tuple(thing["box"]) if "box" in thing else box_from_position(thing, raw, size) for thing in raw["objects"]]
     objects = [_clevr_object(thing, i, boxes[i], index_picture) for i, thing in enumerate(raw["objects"])]
     relations = [
         Relation(subject, CLEVR_PREDICATES[name], target)
-        for name, neighbours in raw["relationships"].items()
+        for name, neighbours in (raw.get("relationships") or {}).items()
         if name in CLEVR_PREDICATES
         for target, subjects in enumerate(neighbours)
         for subject in subjects
@@ -175,8 +198,26 @@ def _clevr_object(thing: dict[str, Any], index: int, box: Box, index_picture: np
     return SceneObject(thing["shape"], (thing["size"], thing["color"], thing["material"]), box, mask)
 
 
+def _tidy(record: Record, left_out: Reasons) -> Record:
+    return {**record, "image_filename": str(record["image_filename"])}
+
+
 def _scene_file(path: Path) -> Path:
     return path / "scenes.json" if path.is_dir() else path
+
+
+def _folder_of(root: Path) -> Path:
+    """The folder of a data set whose root may be a scenes file, in CLEVR's tree or not."""
+    if not root.is_file():
+        return root
+    return root.parent.parent if root.parent.name == "scenes" else root.parent
+
+
+def _index_picture(path: Path) -> np.ndarray:
+    try:
+        return np.array(Image.open(path))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        raise Skip("mask picture is damaged or not a picture", str(path)) from None
 
 
 def _dialog_pictures(path: Path) -> set[str]:
@@ -210,15 +251,3 @@ def _graph_scene(graph: dict[str, Any]) -> Scene:
         if p in known and max(int(s), int(o)) < len(objects)
     ]
     return Scene(objects, tuple(relations))
-
-
-def _find_picture(folder: Path, raw: dict[str, Any]) -> Path | None:
-    """Beside the scene file, or in CLEVR's own tree (``scenes/`` next to ``images/<split>/``)."""
-    name = raw["image_filename"]
-    candidates = (
-        folder / "images" / name,
-        folder / name,
-        folder.parent / "images" / name,
-        folder.parent / "images" / str(raw.get("split", "")) / name,
-    )
-    return next((candidate for candidate in candidates if candidate.is_file()), None)

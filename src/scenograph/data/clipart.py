@@ -7,9 +7,7 @@ are exact: the visible pixels. Objects are in rendering order, the lowest first.
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +15,9 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from scenograph.data.source import Options, Plan, Progress, Sample, Skip, Source
+from scenograph.data.json_tables import read_json
+from scenograph.data.records import Reasons, Skip, number, read_each
+from scenograph.data.source import Options, Plan, Progress, Sample, Source
 from scenograph.errors import UserError, unreadable
 from scenograph.scenes.scene import Relation, Scene, SceneObject
 from scenograph.scenes.vocabulary import Vocabulary
@@ -35,6 +35,11 @@ FACINGS = ("facing right", "facing left")
 """Unmirrored sprites look to the right."""
 
 PREDICATES = ("left of", "right of", "above", "below", "in front of", "behind", "on", "facing")
+
+Placed = tuple[str, float, float, int, int]
+"""Sprite, x, y, depth, and whether it is mirrored."""
+
+FORM = "'scenes': [[id, [[sprite, x, y, depth, flip], ...]], ...]"
 
 LOOKING = {"person", "animal"}
 """Groups of sprites that look in a direction."""
@@ -67,32 +72,35 @@ class ClipArt(Source):
 
     def plan(self, progress: Progress) -> Plan:  # noqa: D102
         classes = read_classes(self.root)
-        dropped: Counter[str] = Counter()
-        splits: dict[str, list[tuple[int, Any]]] = {}
+        dropped = Reasons()
+        splits: dict[str, list[tuple[int, list[Placed]]]] = {}
         for split, path in self.files.items():
             try:
-                scenes = json.loads(path.read_text(encoding="utf-8"))["scenes"]
-                items = [(int(number), [tuple(placed) for placed in objects]) for number, objects in scenes]
-            except (ValueError, KeyError, TypeError) as error:
-                raise UserError(
-                    f"{path}: expected 'scenes': [[id, [[sprite, x, y, depth, flip], ...]], ...]"
-                ) from error
-            unique = dict(items)
-            dropped["scene id is listed twice"] += len(items) - len(unique)
+                scenes = read_json(path)["scenes"]
+                items = read_each(scenes, partial(_scene, dropped, path.name), dropped, path.name, "scene")
+            except (KeyError, TypeError) as error:
+                raise UserError(f"{path}: expected {FORM}") from error
+            if not items:
+                raise UserError(f"{path}: expected {FORM}")
+            unique: dict[int, list[Placed]] = {}
+            for identifier, objects in items:
+                if unique.setdefault(identifier, objects) is not objects:
+                    dropped.note("scene id is listed twice", str(identifier))
             splits[split] = list(unique.items())
             progress(path.name, len(unique))
         categories = tuple(sorted({entry["class"] for entry in classes.values()}))
         groups = {"depth": DEPTHS, "facing": FACINGS, "pose": POSES, "expression": EXPRESSIONS}
-        return Plan(Vocabulary(categories, PREDICATES, groups), splits, +dropped)
+        return Plan(Vocabulary(categories, PREDICATES, groups), splits, dropped)
 
-    def read(self, item: tuple[int, list[tuple[str, float, float, int, int]]]) -> Sample:  # noqa: D102
+    def read(self, item: tuple[int, list[Placed]]) -> Sample:  # noqa: D102
         number, placed = item
         classes = read_classes(self.root)
         remarks = []
         known = []
         for entry in drawing_order(placed):
             if entry[0] not in classes or entry[3] not in range(len(SCALES)):
-                raise Skip("scene has an unknown sprite or depth")
+                raise Skip("scene has an unknown sprite or depth", f"scene {number}: {entry[0]}, depth {entry[3]}")
+            self.pictures.find(f"{entry[0]}.png", self.root / "sprites")
             known.append(entry)
         picture, owner = draw_scene(self.root, known)
         objects, kept = [], []
@@ -108,25 +116,37 @@ class ClipArt(Source):
         return Sample(f"{number:05d}", Scene(tuple(objects), relations), picture, remarks=tuple(remarks))
 
 
+def _scene(left_out: Reasons, where: str, value: Any) -> tuple[int, list[Placed]]:
+    """Number and objects of a record."""
+    identifier, objects = value
+    return int(identifier), read_each(objects, _placed, left_out, f"{where}, scene {identifier}", "object")
+
+
+def _placed(value: Any) -> Placed:
+    sprite, x, y, depth, flip = value
+    if not isinstance(sprite, str) or flip not in (0, 1) or None in (number(x), number(y)):
+        raise Skip("object is no sprite, x, y, depth, flip")
+    return sprite, float(x), float(y), depth, int(flip)
+
+
 @cache
 def read_classes(root: Path) -> dict[str, dict[str, str]]:
     """Sprite name to ``class`` and ``super`` (its group)."""
     path = root / "sprite_classes.json"
-    try:
-        classes: dict[str, dict[str, str]] = json.loads(path.read_text(encoding="utf-8"))
-        assert all("class" in entry and "super" in entry for entry in classes.values())
-    except (OSError, ValueError, AssertionError, TypeError) as error:
-        raise UserError(f"{path}: expected an object of sprite names with 'class' and 'super'") from error
+    classes = read_json(path)
+    entries = classes.values() if isinstance(classes, dict) else [None]
+    if not all(isinstance(entry, dict) and {"class", "super"} <= entry.keys() for entry in entries):
+        raise UserError(f"{path}: expected an object of sprite names with 'class' and 'super'")
     return classes
 
 
-def drawing_order(placed: list[tuple[str, float, float, int, int]]) -> list[tuple[str, float, float, int, int]]:
+def drawing_order(placed: list[Placed]) -> list[Placed]:
     """Placed sprites, lowest first: the sky far to near, then the rest far to near, ties in list order."""
     visible = [entry for entry in placed if entry[1] >= 0]
     return sorted(visible, key=lambda entry: (not entry[0].startswith("s_"), -entry[3]))
 
 
-def draw_scene(root: Path, ordered: list[tuple[str, float, float, int, int]]) -> tuple[Image.Image, np.ndarray]:
+def draw_scene(root: Path, ordered: list[Placed]) -> tuple[Image.Image, np.ndarray]:
     """The picture, and which object owns each pixel (height, width), -1 for the background."""
     picture = _sprite(root, "background").convert("RGB")
     owner = np.full((CANVAS[1], CANVAS[0]), -1, np.int16)
@@ -201,7 +221,7 @@ def _stands_on(one: SceneObject, other: SceneObject, box: np.ndarray, table: np.
 
 
 def _scene_object(
-    root: Path, classes: dict[str, dict[str, str]], entry: tuple[str, float, float, int, int], visible: np.ndarray
+    root: Path, classes: dict[str, dict[str, str]], entry: Placed, visible: np.ndarray
 ) -> SceneObject | None:
     """Box of the sprite, where covered too, cut at the canvas; mask of its visible pixels; None if it is outside."""
     name, x, y, depth, flip = entry

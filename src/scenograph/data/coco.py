@@ -7,7 +7,6 @@ or ``annotations/panoptic_{train,val}2017.json`` with its folder of PNGs, and th
 
 from __future__ import annotations
 
-from collections import Counter
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -16,16 +15,35 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
+from scenograph.data.coco_records import (
+    tidy_annotation,
+    tidy_category,
+    tidy_image,
+    tidy_panoptic,
+)
 from scenograph.data.json_tables import JsonTables, Record
-from scenograph.data.source import Options, Plan, Progress, Sample, Skip, Source
+from scenograph.data.picture_files import split_of
+from scenograph.data.pictures import picture_size
+from scenograph.data.records import Id, Reasons, Skip
+from scenograph.data.segmentations import box_of_segmentation, crop_mask, decode_segmentation
+from scenograph.data.source import Options, Plan, Progress, Sample, Source
 from scenograph.data.vocabularies import coco_validation_ids
-from scenograph.errors import UserError, missing_extra
+from scenograph.errors import UserError
 from scenograph.scenes.geometry import SG2IM_PREDICATES, box_from_xywh
 from scenograph.scenes.scene import MAX_OBJECTS, Scene, SceneObject
 from scenograph.scenes.vocabulary import Vocabulary
 
 Preset = Literal["sg2im", "lama", "wsgc", "wsgc-packed", "scene-designer", "all"]
 ValidationRule = Literal["first-1024", "first-1024-listed", "wsgc", "all"]
+
+FAULTS = {
+    "annotation id is listed twice",
+    "category has no name",
+    "unknown category id",
+    "box is not four numbers",
+    "box is empty or outside the picture",
+}
+"""Reasons to leave out an object that are faults of its annotation: which it is, is told."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     # Johnson et al. 2018: the first 1,024 kept pictures of val2017 validate, the others test.
@@ -113,16 +131,17 @@ class Coco(Source):
         for part in self.present:
             for kind in self._kinds:
                 self._index(kind, part, progress)
-        names = self._names
-        self._check_wanted(names)
-        dropped: Counter[str] = Counter()
-        kept = {part: self._choose(part, dropped) for part in self.present}
-        ordered = sorted((number, name) for number, name in names.items() if self._wanted(name))
-        vocabulary = Vocabulary(tuple(name for _, name in ordered), SG2IM_PREDICATES)
+        dropped = self.tables.left_out()
+        self._check_wanted()
+        used: set[Id] = set()
+        kept = {part: self._choose(part, dropped, used) for part in self.present}
+        published = {name: number for name, number in self._published(used).items() if self._wanted(name)}
+        vocabulary = Vocabulary(tuple(published), SG2IM_PREDICATES)
         splits = {name: items for name, items in self.divide(kept).items() if items}
-        return Plan(vocabulary, splits, dropped, {name: number for number, name in ordered})
+        numbered = {name: number for name, number in published.items() if isinstance(number, int)}
+        return Plan(vocabulary, splits, dropped, numbered)
 
-    def divide(self, kept: dict[str, list[int]]) -> dict[str, list[tuple[str, int]]]:
+    def divide(self, kept: dict[str, list[Id]]) -> dict[str, list[tuple[str, Id]]]:
         """Kept pictures by part as items by split: train2017 trains, val2017 is divided by the named rule."""
         listed = [record["id"] for record in self.tables.all("val-images")] if "val" in self.present else []
         validation = validation_ids(kept.get("val", []), listed, self.options.validation)
@@ -132,49 +151,58 @@ class Coco(Source):
             "test": [("val", i) for i in kept.get("val", []) if i not in validation],
         }
 
-    def read(self, item: tuple[str, int]) -> Sample:  # noqa: D102
+    def read(self, item: tuple[str, Id]) -> Sample:  # noqa: D102
         part, image_id = item
         image = self.tables.get(f"{part}-images", image_id)[0]
-        picture = self._picture(part, image["file_name"])
-        if picture is None:
-            raise Skip("picture is missing or unreadable")
-        width, height = image["width"], image["height"]
-        objects, remarks = [], []
-        for annotation in self._annotations(part, image_id):
+        picture = self._find(part, image)
+        width, height = self._size(part, image)
+        remarks = [] if image["width"] and image["height"] else ["size of the picture is read from its file"]
+        objects = []
+        for annotation in self._annotations(part, image_id, width, height):
             if self._reason(annotation, width, height) is None:
                 x, y, w, h = annotation["bbox"]
                 box = tuple(box_from_xywh(np.array([x, y, w, h]), width, height).tolist())
-                mask, remark = _object_mask(annotation, width, height)
+                mask, remark = self._object_mask(annotation, width, height)
                 cropped = None if mask is None else crop_mask(mask, (x, y, w, h))
                 objects.append(SceneObject(annotation["name"], (), box, cropped))
                 remarks += [remark] if remark else []
+                remarks += ["object's box is that of its segmentation"] if annotation["recovered"] else []
         return Sample(str(image_id), Scene(tuple(objects)), picture, (width, height), tuple(remarks))
 
     def _index(self, kind: str, part: str, progress: Progress) -> None:
         path = self._json(kind, part)
-        self.tables.add(f"{kind}-{part}-categories", path, "categories.item", "id", progress)
+        self.tables.add(f"{kind}-{part}-categories", path, "categories.item", "id", progress, tidy_category)
         if kind == "instances":
-            self.tables.add(f"{part}-images", path, "images.item", "id", progress)
-        self.tables.add(f"{kind}-{part}", path, "annotations.item", "image_id", progress)
+            self.tables.add(f"{part}-images", path, "images.item", "id", progress, tidy_image)
+        tidy = tidy_panoptic if kind == "panoptic" else tidy_annotation
+        self.tables.add(f"{kind}-{part}", path, "annotations.item", "image_id", progress, tidy)
 
-    def _choose(self, part: str, dropped: Counter[str]) -> list[int]:
-        """Ids of the pictures to keep, in the order of the instances file."""
-        kept: list[int] = []
-        seen: set[int] = set()
+    def _choose(self, part: str, dropped: Reasons, used: set[Id]) -> list[Id]:
+        """Ids of the pictures to keep, in the order of the instances file; ``used`` gets the categories seen."""
+        kept: list[Id] = []
+        seen = self._shared(part, dropped)
         for image in self.tables.all(f"{part}-images"):
-            image_id, width, height = _image_fields(image, self._json("instances", part))
+            image_id = image["id"]
             if image_id in seen:
-                dropped["picture id is listed twice"] += 1
+                dropped.note("picture id is listed twice", str(image_id))
                 continue
             seen.add(image_id)
+            try:
+                width, height = self._size(part, image)
+            except Skip as skip:
+                unknown = f"image {image_id} has no positive width and height, and its {skip}: {skip.example}"
+                dropped.note("size of the picture is unknown", unknown)
+                continue
             count, has_stuff = 0, False
-            for annotation in self._annotations(part, image_id):
+            for annotation in self._annotations(part, image_id, width, height):
+                used.add(annotation["category_id"])
                 has_stuff = has_stuff or annotation["stuff"]
                 reason = self._reason(annotation, width, height)
                 if reason is None:
                     count += 1
                 else:
-                    dropped[f"object: {reason}"] += 1
+                    fault = f"picture {image_id}, annotation {annotation['id']}" if reason in FAULTS else ""
+                    dropped.note(f"object: {reason}", fault)
             if self.options.stuff_only and not has_stuff:
                 dropped["picture has no stuff annotation"] += 1
             elif not self.options.min_objects <= count <= self.options.max_objects:
@@ -182,44 +210,88 @@ class Coco(Source):
                 dropped[f"picture has too {'few' if few else 'many'} objects"] += 1
             else:
                 kept.append(image_id)
-        orphans = sum(self.tables.orphans(f"{kind}-{part}", f"{part}-images") for kind in self._kinds)
-        if orphans:
-            dropped["object: annotation of a picture that is not listed"] += orphans
+        for kind in self._kinds:
+            for owner in self.tables.orphans(f"{kind}-{part}", f"{part}-images"):
+                dropped.note("object: annotation of a picture that is not listed", f"picture {owner!r}")
         return kept
+
+    def _shared(self, part: str, dropped: Reasons) -> set[Id]:
+        """Ids of several pictures: nobody can say whose the annotations of such an id are, so all are left out."""
+        shared: set[Id] = set()
+        for image_id in self.tables.repeated(f"{part}-images"):
+            pictures = sorted({str(image["file_name"]) for image in self.tables.get(f"{part}-images", image_id)})
+            if len(pictures) > 1:
+                shared.add(image_id)
+                dropped.note(
+                    "object: annotation of an id that several pictures have",
+                    f"{image_id}: {pictures[0]} and {pictures[1]}",
+                    sum(len(self.tables.get(f"{kind}-{part}", image_id)) for kind in self._kinds),
+                )
+        return shared
 
     @cached_property
     def _kinds(self) -> list[str]:
         return ["instances", *([] if self.stuff == "none" else [self.stuff])]
 
     @cached_property
-    def _categories(self) -> dict[int, Record]:
-        tables = [f"{kind}-{part}-categories" for part in self.present for kind in self._kinds]
-        return {record["id"]: record for table in tables for record in self.tables.all(table)}
+    def _categories(self) -> dict[Id, Record]:
+        """By id. Raises ``UserError`` for an id of two names."""
+        found: dict[Id, Record] = {}
+        for part in self.present:
+            for kind in self._kinds:
+                for record in self.tables.all(f"{kind}-{part}-categories"):
+                    first = found.setdefault(record["id"], record)["name"]
+                    if record["name"] != first:
+                        raise UserError(
+                            f"{self._json(kind, part)}: category id {record['id']} is both {first!r} and "
+                            f"{record['name']!r}; give each an id of its own"
+                        )
+                    found[record["id"]] = record  # panoptic categories, which come last, tell what is a thing
+        return found
 
-    @cached_property
-    def _names(self) -> dict[int, str]:
-        return {number: record["name"] for number, record in self._categories.items()}
+    def _published(self, used: set[Id]) -> dict[str, Id]:
+        """Id by name, in order of ids. Raises ``UserError`` for a name of two ids that both have annotations.
 
-    def _annotations(self, part: str, image_id: int) -> list[Record]:
+        Roboflow's exports hold an unused category that is called like another.
+        """
+        found: dict[str, Id] = {}
+        for number, record in self._categories.items():
+            name = record["name"]
+            if name in found and {number, found[name]} <= used:
+                raise UserError(
+                    f"{self.inputs()[0]}: the categories {found[name]} and {number} are both called {name!r}; "
+                    "give them one id, or two names"
+                )
+            if name is not None and (name not in found or found[name] not in used):
+                found[name] = number
+        return dict(sorted(found.items(), key=lambda item: (isinstance(item[1], str), item[1])))
+
+    def _annotations(self, part: str, image_id: Id, width: int, height: int) -> list[Record]:
         """Things first, then stuff, in file order, each with its ``name`` and whether it is ``stuff``."""
         found = [{**a, "stuff": False} for a in self.tables.get(f"instances-{part}", image_id)]
         if self.stuff == "stuff":
             found += [{**a, "stuff": True} for a in self.tables.get(f"stuff-{part}", image_id)]
         elif self.stuff == "panoptic":
             found += self._panoptic(part, image_id)
+        identities = [(annotation["stuff"], annotation["id"]) for annotation in found]
+        told = len(set(identities)) > 1  # ids that are all the same tell nothing
         seen: set[Any] = set()
-        for annotation in found:
-            identity = (annotation["stuff"], annotation.get("id"))
-            annotation |= {"name": self._names.get(annotation.get("category_id", -1), ""), "repeated": identity in seen}
-            if "id" in annotation:
+        for annotation, identity in zip(found, identities, strict=True):
+            category = self._categories.get(annotation["category_id"])
+            annotation |= {"known": category is not None, "name": category and category["name"]}
+            annotation["repeated"] = told and identity in seen
+            if annotation["id"] is not None:
                 seen.add(identity)
+            annotation["recovered"] = not any(annotation["bbox"] or ()) and bool(annotation["segmentation"])
+            if annotation["recovered"]:
+                annotation["bbox"] = box_of_segmentation(annotation["segmentation"], height, width)
         return found
 
-    def _panoptic(self, part: str, image_id: int) -> list[Record]:
+    def _panoptic(self, part: str, image_id: Id) -> list[Record]:
         """Segments that are stuff, as annotations whose mask is read from the PNG."""
         folder = self._json("panoptic", part).with_suffix("")
         return [
-            {**segment, "stuff": True, "panoptic": str(folder / record["file_name"])}
+            {**segment, "stuff": True, "panoptic": (record["file_name"], folder)}
             for record in self.tables.get(f"panoptic-{part}", image_id)
             for segment in record["segments_info"]
             if not self._categories.get(segment["category_id"], {}).get("isthing")
@@ -227,17 +299,17 @@ class Coco(Source):
 
     def _reason(self, annotation: Record, width: int, height: int) -> str | None:
         """Why an annotation is left out, or None if it is kept."""
-        box = annotation.get("bbox")
+        box = annotation["bbox"]
         if annotation["repeated"]:
             return "annotation id is listed twice"
         if not annotation["name"]:
-            return "unknown category id"
-        if not isinstance(box, list) or len(box) != 4 or not all(isinstance(v, int | float) for v in box):
+            return "category has no name" if annotation["known"] else "unknown category id"
+        if box is None:
             return "box is not four numbers"
         x, y, w, h = box
         if not (w > 0 and h > 0 and x < width and y < height and x + w > 0 and y + h > 0):
             return "box is empty or outside the picture"
-        if not self.options.crowds and annotation.get("iscrowd") == 1:
+        if not self.options.crowds and annotation["iscrowd"] == 1:
             return "crowd"
         if not self._wanted(annotation["name"]):
             return "category is not wanted"
@@ -249,90 +321,56 @@ class Coco(Source):
         chosen = self.options.categories
         return (self.options.other or name != "other") and (chosen is None or name in chosen)
 
-    def _check_wanted(self, names: dict[int, str]) -> None:
-        missing = [name for name in self.options.categories or () if name not in names.values()]
+    def _check_wanted(self) -> None:
+        names = {record["name"] for record in self._categories.values()}
+        missing = [name for name in self.options.categories or () if name not in names]
         if missing:
             raise UserError(f"categories={missing[0]}: not in {self.inputs()[0]}")
 
     def _json(self, kind: str, part: str) -> Path:
         return self.root / "annotations" / f"{kind}_{self.parts[part]}.json"
 
-    def _picture(self, part: str, name: str) -> Path | None:
-        folders = (
-            self.root / self.parts[part],
-            self.root / "images" / self.parts[part],
-            self.root / "images",
-            self.root,
-        )
-        return next((folder / name for folder in folders if (folder / name).is_file()), None)
+    def _folders(self, part: str) -> tuple[Path, ...]:
+        """Where a part's pictures are."""
+        name = self.parts[part]
+        return (self.root / name, self.root / "images" / name, self.root / "images", self.root)
+
+    def _find(self, part: str, image: Record) -> Path:
+        return self.pictures.find(image["file_name"], *self._folders(part), split=self._own_split(part))
+
+    def _size(self, part: str, image: Record) -> tuple[int, int]:
+        """(width, height) by the annotations, or else by the picture, of which ``Skip`` may be raised."""
+        width, height = image["width"], image["height"]
+        return (width, height) if width and height else picture_size(self._find(part, image))
+
+    def _object_mask(self, annotation: Record, width: int, height: int) -> tuple[np.ndarray | None, str | None]:
+        """The mask in the whole picture, or None and the reason why there is none."""
+        if "panoptic" in annotation:
+            return _panoptic_mask(self.pictures.find(*annotation["panoptic"]), annotation["id"]), None
+        if not annotation["segmentation"]:
+            return None, "object has no segmentation: its box is its mask"
+        try:
+            return decode_segmentation(annotation["segmentation"], height, width), None
+        except UserError:  # also a ValueError, but about this installation, not about the annotation
+            raise
+        except ValueError as error:
+            return None, f"object's {error}: its box is its mask"
+
+    def _own_split(self, part: str) -> str | None:
+        """The split that folders of a part's pictures may tell, if there are several parts to tell apart."""
+        return split_of(part) if len(self.present) > 1 else None
 
 
-def validation_ids(kept: list[int], listed: list[int], rule: ValidationRule) -> frozenset[int]:
+def validation_ids(kept: list[Id], listed: list[Id], rule: ValidationRule) -> frozenset[Id]:
     """Which pictures of val2017 validate; the other kept ones test. ``listed`` are all of its pictures."""
     if rule == "wsgc":
-        return coco_validation_ids()
+        return frozenset(coco_validation_ids())
     return frozenset({"all": kept, "first-1024": kept[:1024], "first-1024-listed": listed[:1024]}[rule])
 
 
-def decode_segmentation(segmentation: Any, height: int, width: int) -> np.ndarray:
-    """COCO's polygons, uncompressed or compressed run lengths, as (height, width) bool.
-
-    Raises ``ValueError`` for one that cannot be decoded or has another size.
-    """
-    try:
-        from pycocotools import mask as rle
-    except ImportError as error:
-        raise missing_extra("pycocotools", "data") from error
-    try:
-        if isinstance(segmentation, list):
-            encoded = rle.merge(rle.frPyObjects(segmentation, height, width))
-        elif isinstance(segmentation["counts"], list):
-            encoded = rle.frPyObjects(segmentation, height, width)
-        else:
-            encoded = segmentation
-        mask = rle.decode(encoded)
-    except Exception as error:  # the C extension raises bare Exception too
-        raise ValueError(f"segmentation cannot be decoded ({type(error).__name__})") from error
-    if mask.shape != (height, width):
-        raise ValueError("segmentation has another size than its picture")
-    return mask.astype(bool)
-
-
-def crop_mask(mask: np.ndarray, box: tuple[float, float, float, float]) -> np.ndarray:
-    """The part of a picture's mask in a pixel box (x, y, w, h), bounds rounded as in sg2im; at least one pixel."""
-    x, y, w, h = box
-    top, left = max(round(y), 0), max(round(x), 0)
-    bottom, right = max(top + 1, round(y + h)), max(left + 1, round(x + w))
-    cropped = mask[top:bottom, left:right]
-    return cropped if cropped.size else np.zeros((1, 1), bool)
-
-
-def _object_mask(annotation: Record, width: int, height: int) -> tuple[np.ndarray | None, str | None]:
-    """The mask in the whole picture, or None and the reason why there is none."""
-    if "panoptic" in annotation:
-        return _panoptic_mask(annotation["panoptic"], annotation["id"]), None
-    if not annotation.get("segmentation"):
-        return None, "object has no segmentation: its box is its mask"
-    try:
-        return decode_segmentation(annotation["segmentation"], height, width), None
-    except UserError:  # also a ValueError, but about this installation, not about the annotation
-        raise
-    except ValueError as error:
-        return None, f"object's {error}: its box is its mask"
-
-
-def _panoptic_mask(path: str, segment: int) -> np.ndarray:
+def _panoptic_mask(path: Path, segment: int) -> np.ndarray:
     try:
         pixels = np.asarray(Image.open(path).convert("RGB"), dtype=np.uint32)
     except OSError:
-        raise Skip("panoptic picture is missing or damaged") from None
+        raise Skip("panoptic picture is missing or damaged", path.name) from None
     return np.asarray(pixels @ np.array([1, 256, 65536], dtype=np.uint32) == segment)
-
-
-def _image_fields(image: Record, path: Path) -> tuple[int, int, int]:
-    width, height = image.get("width"), image.get("height")
-    if not isinstance(width, int) or not isinstance(height, int) or width < 1 or height < 1:
-        raise UserError(f"{path}: image {image['id']} has no positive width and height")
-    if not isinstance(image.get("file_name"), str):
-        raise UserError(f"{path}: image {image['id']} has no file_name")
-    return image["id"], width, height

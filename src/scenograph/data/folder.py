@@ -1,4 +1,4 @@
-"""A folder of your own: pictures with scenes, or with the annotations of LabelMe or of a COCO-format export.
+"""A folder of your own: pictures with scenes, or with the annotations of LabelMe.
 
 ``folder``: pictures, and ``scenes.jsonl`` with one scene a line, in the scene language, plus ``image`` (a path in
 the folder) and optionally ``id`` and ``split``::
@@ -21,8 +21,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 from pydantic import Field
 
-from scenograph.data.coco import Coco, CocoOptions, Preset, crop_mask
-from scenograph.data.source import Options, Plan, Progress, Sample, Skip, Source, set_aside
+from scenograph.data.records import Skip
+from scenograph.data.segmentations import crop_mask
+from scenograph.data.source import Options, Plan, Progress, Sample, Source, set_aside
 from scenograph.errors import UserError
 from scenograph.scenes.fields import parse_box
 from scenograph.scenes.geometry import SG2IM_PREDICATES, box_from_xywh
@@ -73,7 +74,7 @@ class Folder(Source):
 
     def read(self, item: tuple[int, str]) -> Sample:  # noqa: D102
         record, scene = _parse_line(item[1], f"line {item[0]}")
-        picture = None if record["image"] is None else self.root / record["image"]
+        picture = None if record["image"] is None else self.pictures.find(record["image"])
         return Sample(record["id"], scene, picture)
 
     def _vocabulary(self, categories: Any, predicates: Any, attributes: Any) -> Vocabulary:
@@ -121,7 +122,7 @@ class LabelMe(Source):
     def read(self, item: str) -> Sample:  # noqa: D102
         path = Path(item)
         record = json.loads(path.read_text(encoding="utf-8"))
-        picture = path.parent / Path(str(record.get("imagePath", "")).replace("\\", "/"))
+        picture = self.pictures.find(record.get("imagePath"), path.parent)
         try:
             width, height = int(record["imageWidth"]), int(record["imageHeight"])
             if not (0 < width <= 20_000 and 0 < height <= 20_000):
@@ -137,68 +138,6 @@ class LabelMe(Source):
                 objects.append(thing)
         name = path.relative_to(self.root).with_suffix("").as_posix()
         return Sample(name, Scene(tuple(objects)), picture, (width, height), tuple(remarks))
-
-
-class CocoExportOptions(CocoOptions):
-    """Where the annotations are; the filters default to keeping everything."""
-
-    preset: Preset = "all"
-    annotations: Path | None = Field(None, description="the JSON file, if not where exports put it")
-    validation_count: int = Field(0, ge=0, description="pictures to set aside, where there is one file")
-
-
-class CocoExport(Coco):
-    """COCO-format JSON as annotation tools export it, one file or one per split."""
-
-    title = "COCO-format export"
-    options_type = CocoExportOptions
-
-    def __init__(self, root: Path, options: CocoExportOptions, work: Path) -> None:
-        super().__init__(root, options, work)
-        self.found = _export_files(root, options.annotations)
-        self.parts = {part: part for part in self.found}
-
-    @cached_property
-    def stuff(self) -> str:
-        """An export's annotations are all in one file."""
-        return "none"
-
-    def divide(self, kept: dict[str, list[int]]) -> dict[str, list[tuple[str, int]]]:  # noqa: D102
-        splits = {part: [(part, i) for i in ids] for part, ids in kept.items()}
-        if self.options.validation_count:
-            splits |= set_aside(splits.get("train", []), self.options.validation_count, str(self.root))
-        return splits
-
-    def _json(self, kind: str, part: str) -> Path:
-        return self.found[part]
-
-    def _picture(self, part: str, name: str) -> Path | None:
-        beside = self.found[part].parent
-        folders = (beside, beside / "images", beside.parent, beside.parent / "images", self.root / "images", self.root)
-        return next((folder / name for folder in folders if (folder / name).is_file()), None)
-
-
-def _export_files(root: Path, named: Path | None) -> dict[str, Path]:
-    """Annotation files by split: the named one, or those of Roboflow, CVAT, Label Studio and FiftyOne."""
-    if named is not None:
-        return {"train": named}
-    patterns = ("*/_annotations.coco.json", "annotations/instances_*.json", "annotations/*.json")
-    single = [root / name for name in ("_annotations.coco.json", "annotations.json", "result.json", "labels.json")]
-    for path in single:
-        if path.is_file():
-            return {"train": path}
-    for pattern in patterns:
-        found = sorted(root.glob(pattern))
-        if found:
-            names = [path.parent.name if path.name == "_annotations.coco.json" else path.stem for path in found]
-            splits = [
-                next((ours for theirs, ours in (("val", "validation"), ("test", "test")) if theirs in name), "train")
-                for name in names
-            ]
-            if len(set(splits)) < len(splits):
-                raise UserError(f"{root}: several annotation files ({', '.join(names)}); name one: annotations=FILE")
-            return dict(zip(splits, found, strict=True))
-    raise UserError(f"{root}: no COCO-format JSON found; name it: annotations=FILE")
 
 
 def _parse_line(line: str, where: str) -> tuple[dict[str, Any], Scene]:

@@ -2,23 +2,35 @@
 
 COCO's and Visual Genome's annotation files are single JSON values of up to 700 MB; loaded whole they take ten
 times that in memory, and once more per worker process.
+
+Records are put in order on their way into a table, so that all that is read from one is of the right form.
 """
 
 from __future__ import annotations
 
+import codecs
 import json
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import ijson
 
+from scenograph.data.records import Id, Reasons, Skip, identity
 from scenograph.data.source import Progress
-from scenograph.errors import UserError, reason, unreadable
+from scenograph.errors import MALFORMED, UserError, reason, shortened, unreadable
+from scenograph.files import not_utf8, read_text
 
 Record = dict[str, Any]
-Key = Callable[[Record], int | str]
+Tidy = Callable[[Record, Reasons], Record]
+"""Brings a record into the form that is read later, notes what is left out of it, and raises ``Skip`` to leave out all
+of it."""
+
+LEFT_OUT = "left out"
+"""Table of what was left out: how often, why, and an example."""
 
 
 class JsonTables:
@@ -31,28 +43,54 @@ class JsonTables:
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path, "_connection": None}
 
-    def add(self, table: str, source: Path, prefix: str, key: str, progress: Progress) -> None:
+    def add(
+        self,
+        table: str,
+        source: Path,
+        prefix: str,
+        key: str,
+        progress: Progress,
+        tidy: Tidy = lambda record, left_out: record,
+        unique: bool = False,
+    ) -> None:
         """Stream the records of a JSON file into a table, unless an earlier run has done so.
 
         Args:
             table: Its name.
             source: The JSON file.
             prefix: Where the records are: ``annotations.item``, for example, or ``item`` in a list.
-            key: The field that becomes the key.
+            key: The field that becomes the key, in the form of :func:`scenograph.data.records.identity`.
             progress: Called with the file's name and the number of records so far.
+            tidy: What each record goes through.
+            unique: Leave out further records of a key.
 
         Raises:
-            UserError: The file cannot be read or is broken.
+            UserError: The file cannot be read or is broken, or none of its records has the key.
         """
         connection = self._open()
         if connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone():
             return
+        left_out = Reasons()
         with connection:  # the table appears complete or not at all
             connection.execute("BEGIN")
             connection.execute(f'CREATE TABLE "{table}" (place INTEGER PRIMARY KEY, key, body TEXT)')
-            rows = _rows(stream_json(source, prefix), source, key, lambda done: progress(source.name, done))
+            rows = _rows(source, prefix, key, tidy, left_out, lambda done: progress(source.name, done))
             connection.executemany(f'INSERT INTO "{table}" (key, body) VALUES (?, ?)', rows)
             connection.execute(f'CREATE INDEX "{table}_key" ON "{table}" (key)')
+            if unique:
+                later = f'FROM "{table}" WHERE place NOT IN (SELECT MIN(place) FROM "{table}" GROUP BY key)'
+                for (repeated,) in connection.execute(f"SELECT key {later}").fetchall():
+                    left_out.note(f"{key} is listed twice", f"{source.name}: {repeated}")
+                connection.execute(f"DELETE {later}")
+            notes = [(count, why, json.dumps(left_out.examples.get(why, []))) for why, count in left_out.items()]
+            connection.executemany(f'INSERT INTO "{LEFT_OUT}" VALUES (?, ?, ?)', notes)
+
+    def left_out(self) -> Reasons:
+        """What the tables lack of their files, by all runs that made them."""
+        found = Reasons()
+        for count, why, examples in self._open().execute(f'SELECT count, why, examples FROM "{LEFT_OUT}"'):
+            found.include(Reasons({why: count}, {why: json.loads(examples)}))
+        return found
 
     def all(self, table: str) -> Iterator[Record]:
         """Every record, in file order."""
@@ -64,41 +102,138 @@ class JsonTables:
         for (key,) in self._open().execute(f'SELECT key FROM "{table}" ORDER BY place'):
             yield key
 
-    def get(self, table: str, key: int | str) -> list[Record]:
-        """The records under a key, in file order."""
-        rows = self._open().execute(f'SELECT body FROM "{table}" WHERE key = ? ORDER BY place', (key,))
+    def get(self, table: str, key: Id) -> list[Record]:
+        """The records under a key in any of its forms, in file order."""
+        rows = self._open().execute(f'SELECT body FROM "{table}" WHERE key = ? ORDER BY place', (identity(key),))
         return [json.loads(body) for (body,) in rows]
 
-    def orphans(self, table: str, owners: str) -> int:
-        """How many records have a key that the table ``owners`` lacks."""
-        query = f'SELECT COUNT(*) FROM "{table}" WHERE key NOT IN (SELECT key FROM "{owners}")'
-        return int(self._open().execute(query).fetchone()[0])
+    def repeated(self, table: str) -> list[Id]:
+        """The keys of several records."""
+        query = f'SELECT key FROM "{table}" GROUP BY key HAVING COUNT(*) > 1'
+        return [key for (key,) in self._open().execute(query)]
+
+    def orphans(self, table: str, owners: str) -> list[Id]:
+        """The keys of the records whose key the table ``owners`` lacks."""
+        query = f'SELECT key FROM "{table}" WHERE key NOT IN (SELECT key FROM "{owners}") ORDER BY place'
+        return [key for (key,) in self._open().execute(query)]
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = sqlite3.connect(self.path, isolation_level=None)
             # If the machine crashes, the index is lost, which takes a minute to make again.
             self._connection.execute("PRAGMA synchronous = OFF")
+            self._connection.execute(f'CREATE TABLE IF NOT EXISTS "{LEFT_OUT}" (count, why, examples)')
         return self._connection
 
 
-def stream_json(path: Path, prefix: str) -> Iterator[Record]:
-    """The records at ``prefix`` of a JSON file, one at a time. Raises ``UserError`` for broken JSON."""
+def stream_json(path: Path, prefix: str) -> Iterator[Any]:
+    """The values at ``prefix`` of a JSON file, one at a time.
+
+    A byte order mark is no part of it, and NaN and infinities, which JSON lacks and Python writes, are null.
+
+    Raises:
+        UserError: The file cannot be read, is broken, or of another encoding than UTF-8.
+    """
+    done = 0
     try:
         with path.open("rb") as stream:
-            yield from ijson.items(stream, prefix, use_float=True)
-    except ijson.JSONError as error:
-        raise UserError(f"{path}: not valid JSON: {reason(error)}") from error
+            for value in ijson.items(_without_mark(stream), prefix, use_float=True):
+                yield value
+                done += 1
+    except (ijson.JSONError, ValueError):  # the latter for a number of too many digits
+        try:
+            with path.open("rb") as stream:
+                yield from islice(ijson.items(_FiniteJson(stream), prefix, use_float=True), done, None)
+        except (ijson.JSONError, ValueError) as error:
+            raise _not_json(path, error) from error
     except OSError as error:
         raise unreadable(path, error) from error
 
 
+def read_json(path: Path) -> Any:
+    """The value of a small JSON file. Raises ``UserError`` if it holds none."""
+    try:
+        return json.loads(read_text(path))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise _not_json(path, error) from error
+
+
+def _not_json(path: Path, error: Exception) -> UserError:
+    """The error for a file that a parser of JSON refused."""
+    with path.open("rb") as stream:
+        marked = stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    return not_utf8(path) if marked or "UTF8" in str(error) else UserError(f"{path}: not valid JSON: {reason(error)}")
+
+
+def _without_mark(stream: IO[bytes]) -> IO[bytes]:
+    if stream.read(3) != codecs.BOM_UTF8:
+        stream.seek(0)
+    return stream
+
+
+class _FiniteJson:
+    """The bytes of a JSON file with null for NaN and infinities outside texts."""
+
+    TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+("?)|-?\b(?:NaN|Infinity)\b', re.DOTALL)
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.stream, self.rest = _without_mark(stream), b""
+
+    def read(self, size: int = 65536) -> bytes:
+        """At least one byte, or none at the end."""
+        if size == 0:
+            return b""  # ijson asks what kind of stream this is
+        more = self.stream.read(max(size, 65536, len(self.rest)))  # a long text is not searched again and again
+        text = self.rest + more
+        end = len(text)
+        if more:
+            # A text or a word that the next bytes go on with waits for them.
+            opened = [found for found in self.TOKENS.finditer(text) if found[1] == b""]
+            end = opened[-1].start() if opened else len(text.rstrip(b"-NaInfity"))
+        self.rest = text[end:]
+        done = self.TOKENS.sub(lambda found: found[0] if found[0].startswith(b'"') else b"null", text[:end])
+        return done or (self.read(size) if more else b"")
+
+
 def _rows(
-    records: Iterator[Record], source: Path, key: str, progress: Callable[[int], None]
-) -> Iterator[tuple[Any, str]]:
-    for number, record in enumerate(records):
-        if not isinstance(record, dict) or not isinstance(record.get(key), int | str):
-            raise UserError(f"{source}, record {number}: expected an object with {key!r}, found {str(record)[:60]}")
+    source: Path, prefix: str, key: str, tidy: Tidy, left_out: Reasons, progress: Callable[[int], None]
+) -> Iterator[tuple[Id, str]]:
+    """Key and text of every record that has a key. Raises ``UserError`` if none has."""
+    first: Exception | None = None
+    any_good = False
+    for number, record in enumerate(stream_json(source, prefix)):
         if number % 1000 == 0:
             progress(number)
-        yield record[key], json.dumps(record, separators=(",", ":"))
+        where = f"{source.name}, record {number}"
+        found = identity(record.get(key)) if isinstance(record, dict) else None
+        if found is None:
+            complaint = f"expected an object with {key!r}, found {shortened(record)}"
+            first = first or UserError(f"{source}, record {number}: {complaint}")
+            left_out.note(f"record has no {key}", f"{where}: {shortened(record)}")
+            continue
+        try:
+            body = json.dumps(tidy(record | {key: found}, left_out), separators=(",", ":"))
+        except Skip as skip:
+            left_out.note(str(skip), f"{where}: {skip.example or shortened(record)}")
+        except MALFORMED as error:
+            first = first or error
+            left_out.note("record is of an unexpected form", f"{where}: {shortened(record)}")
+        else:
+            any_good = True
+            yield found, body
+    if any_good:
+        return
+    if first:
+        raise first
+    _check_list(source, prefix)
+
+
+def _check_list(source: Path, prefix: str) -> None:
+    """Raise ``UserError`` if there is no list where the records, of which there are none, should be."""
+    outer = prefix.rpartition("item")[0].rstrip(".")
+    with source.open("rb") as stream:
+        events = ijson.parse(_FiniteJson(stream))
+        event = next((event for place, event, _ in events if place == outer), None)
+    if event != "start_array":
+        complaint = f"{outer!r} is no list" if event else f"there is no list {outer!r}"
+        raise UserError(f"{source}: {complaint if outer else 'expected a list of records'}")

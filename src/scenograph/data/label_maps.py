@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from scenograph.data.source import Options, Plan, Progress, Sample, Skip, Source, set_aside
+from scenograph.data.records import Skip
+from scenograph.data.source import Options, Plan, Progress, Sample, Source, set_aside
 from scenograph.data.vocabularies import class_names
 from scenograph.errors import UserError
 from scenograph.scenes.geometry import SG2IM_PREDICATES

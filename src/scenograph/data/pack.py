@@ -27,8 +27,9 @@ from pydantic import BaseModel
 
 from scenograph.data.pictures import encode_picture
 from scenograph.data.processes import run_in_processes
-from scenograph.data.source import Plan, Progress, Sample, Skip, Source
-from scenograph.errors import UserError, expecting, reason, validate
+from scenograph.data.records import Reasons, Skip
+from scenograph.data.source import Plan, Progress, Sample, Source
+from scenograph.errors import MALFORMED, UserError, expecting, reason, validate
 from scenograph.files import digest, make_folder, reserved, write_atomically
 from scenograph.scenes.fields import FIELDS, Box, Field, Sizes, parse_box
 from scenograph.scenes.scene import MAX_OBJECTS, Relation, Scene, SceneObject, keep_objects
@@ -88,14 +89,24 @@ class Tally:
     """What was kept (scenes, objects, relations), what was left out and why, and what was noted about the kept."""
 
     kept: Counter[str] = field(default_factory=Counter)
-    dropped: Counter[str] = field(default_factory=Counter)
+    dropped: Reasons = field(default_factory=Reasons)
     remarks: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: Tally) -> None:
         """Sum up."""
         self.kept.update(other.kept)
-        self.dropped.update(other.dropped)
+        self.dropped.include(other.dropped)
         self.remarks.update(other.remarks)
+
+    def to_json(self) -> str:
+        """As a part's file holds it."""
+        return json.dumps({**vars(self), "examples": self.dropped.examples})
+
+    @classmethod
+    def from_json(cls, text: str) -> Tally:
+        """What :meth:`to_json` wrote."""
+        value = json.loads(text)
+        return cls(Counter(value["kept"]), Reasons(value["dropped"], value["examples"]), Counter(value["remarks"]))
 
 
 def work_folder(folder: Path, source: Source, size: int | None) -> Path:
@@ -211,7 +222,9 @@ class _Record(BaseModel):
     picture_size: int | None
     splits: dict[str, _Split]
     dropped: dict[str, int]
+    examples: dict[str, list[str]] = {}
     remarks: dict[str, int]
+    published_ids: dict[str, int] = {}
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -295,10 +308,7 @@ def _run_parts(work: Path, source: Source, plan: Plan, size: int | None, workers
         for start in range(0, len(items), PART):
             name = f"{split}-{start // PART:05d}"
             if (work / f"{name}.json").is_file():
-                yield (
-                    split,
-                    Tally(**{k: Counter(v) for k, v in json.loads((work / f"{name}.json").read_text()).items()}),
-                )
+                yield split, Tally.from_json((work / f"{name}.json").read_text())
             else:
                 missing.append((split, name, items[start : start + PART]))
     tasks = [(work / name, source, plan.vocabulary, size, split, items) for split, name, items in missing]
@@ -313,12 +323,18 @@ def _write_part(
 
     tally, rows = Tally(), []
     for item in items:
+        where = str(item)[:60]
         try:
-            with expecting(f"{source.title}, item {str(item)[:60]}: {FORM}"):
-                sample = _without_empty_boxes(source.read(item))
-                rows.append(_checked_row(sample, vocabulary, size))
-        except Skip as reason:
-            tally.dropped[str(reason)] += 1
+            sample = _without_empty_boxes(source.read(item))
+            rows.append(_checked_row(sample, vocabulary, size))
+        except Skip as skip:
+            tally.dropped.note(str(skip), skip.example or where)
+            continue
+        except UserError:
+            raise
+        except MALFORMED as error:
+            told = f"{source.title}, item {where}: {FORM} ({type(error).__name__}: {reason(error)})"
+            tally.dropped.note(FORM, told)
             continue
         relations = len(sample.scene.relations)
         tally.kept.update(scenes=1, objects=len(sample.scene.objects), relations=relations)
@@ -333,14 +349,15 @@ def _write_part(
                 writer.write(row)
             writer.finalize()
         temporary.rename(path.with_suffix(".arrow"))
-    write_atomically(path.with_suffix(".json"), json.dumps(vars(tally)).encode())
+    write_atomically(path.with_suffix(".json"), tally.to_json().encode())
     return split, tally
 
 
 def _assemble(work: Path, source: Source, plan: Plan, tallies: Mapping[str, Tally], size: int | None) -> dict[str, Any]:
     """Parts to data sets, and the two JSON files."""
     shutil.rmtree(work / "pack", ignore_errors=True)
-    whole = Tally(dropped=Counter(plan.dropped))
+    whole = Tally()
+    whole.dropped.include(plan.dropped)
     splits: dict[str, Any] = {}
     for split, tally in tallies.items():
         whole.add(tally)
@@ -350,7 +367,7 @@ def _assemble(work: Path, source: Source, plan: Plan, tallies: Mapping[str, Tall
         checksums = _save_split(work / "pack" / split, files)
         splits[split] = {**tally.kept, "files": {f"{split}/{name}": known for name, known in checksums.items()}}
     if not splits:
-        reasons = "; ".join(f"{reason}: {count}" for reason, count in whole.dropped.most_common(3))
+        reasons = "; ".join(whole.dropped.described(why) for why, _ in whole.dropped.most_common(3))
         raise UserError(f"{source.title}: nothing was kept ({reasons or 'the source is empty'})")
     record = {
         "format": 1,
@@ -359,6 +376,7 @@ def _assemble(work: Path, source: Source, plan: Plan, tallies: Mapping[str, Tall
         "picture_size": size,
         "splits": splits,
         "dropped": dict(sorted(whole.dropped.items())),
+        "examples": dict(sorted(whole.dropped.examples.items())),
         "remarks": dict(sorted(whole.remarks.items())),
         "published_ids": dict(plan.published_ids),
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from scenograph.data.source import Skip
+from scenograph.data.records import Skip
 from scenograph.errors import unreadable
 
 MAX_PIXELS = 100_000_000

@@ -20,7 +20,8 @@ from PIL import Image, ImageDraw
 from pydantic import Field
 
 from scenograph.data.pickles import read_object_arrays
-from scenograph.data.source import Options, Plan, Progress, Sample, Skip, Source, set_aside
+from scenograph.data.records import Skip
+from scenograph.data.source import Options, Plan, Progress, Sample, Source, set_aside
 from scenograph.errors import UserError, suggest
 from scenograph.scenes.scene import Scene, SceneObject
 from scenograph.scenes.sketch import Sketch, sketch_from_points

@@ -7,7 +7,7 @@ is made here: COCO scenes in which every object has a Quick, Draw! sketch of its
 
 from __future__ import annotations
 
-import json
+import zlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,8 +20,10 @@ from PIL import Image
 from pydantic import Field
 
 from scenograph.data.coco import Coco, CocoOptions, Preset
+from scenograph.data.json_tables import read_json
 from scenograph.data.quickdraw import class_files, class_of, coco_class, read_drawing, rows_of
-from scenograph.data.source import Options, Plan, Progress, Sample, Skip, Source
+from scenograph.data.records import Id, Skip
+from scenograph.data.source import Options, Plan, Progress, Sample, Source
 from scenograph.data.vocabularies import coco_ids
 from scenograph.errors import UserError, missing_extra
 from scenograph.scenes.geometry import SG2IM_PREDICATES
@@ -73,7 +75,7 @@ class SketchyCoco(Source):
     def read(self, item: tuple[str, str]) -> Sample:  # noqa: D102
         sketch = Path(item[1])
         picture = self._picture(sketch)
-        drawing = _gray(sketch)
+        drawing = _gray(self.pictures.checked(sketch))
         if self.options.part == "objects":
             names = {number: name for name, number in coco_ids().items()}
             if not sketch.parent.name.isdecimal() or int(sketch.parent.name) not in CATEGORY_IDS:
@@ -110,7 +112,7 @@ class SketchyCoco(Source):
         for folder in (base.parent / kind, *sorted(base.parent.glob(f"{kind}/*"))):
             for suffix in suffixes:
                 path = (folder / plain).with_suffix(suffix)
-                if path.is_file():
+                if path.is_file() and self.pictures.holds(path):
                     return path
         return None
 
@@ -139,12 +141,13 @@ class QuickDrawCoco(Coco):
         named = [self.options.class_map] if self.options.class_map else []
         return [*super().inputs(), *named, *class_files(self.options.drawings, None)]
 
-    def read(self, item: tuple[str, int]) -> Sample:  # noqa: D102
+    def read(self, item: tuple[str, Id]) -> Sample:  # noqa: D102
         sample = super().read(item)
         part = 0 if item[0] == "train" else 1
+        picture = item[1] if isinstance(item[1], int) else zlib.crc32(item[1].encode())
         objects = []
         for number, thing in enumerate(sample.scene.objects):
-            rng = np.random.default_rng([self.options.seed, item[1], number])
+            rng = np.random.default_rng([self.options.seed, picture, number])
             files = self.kinds[thing.category]
             path = files[int(rng.integers(len(files)))]
             rows = _drawings(path, self.options.per_class)[part]
@@ -164,11 +167,9 @@ def _classes_by_category(drawings: Path, class_map: Path | None) -> dict[str, li
     """COCO category to the drawing files that stand for it."""
     chosen: Mapping[str, Any] | None = None
     if class_map is not None:
-        try:
-            chosen = json.loads(class_map.read_text(encoding="utf-8"))
-            assert isinstance(chosen, dict)
-        except (OSError, ValueError, AssertionError) as error:
-            raise UserError(f"{class_map}: expected an object of Quick, Draw! class names") from error
+        chosen = read_json(class_map)
+        if not isinstance(chosen, dict):
+            raise UserError(f"{class_map}: expected an object of Quick, Draw! class names")
     names = list(coco_ids())
     kinds: dict[str, list[str]] = {}
     for path in class_files(drawings, None):

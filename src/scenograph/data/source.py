@@ -15,8 +15,10 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from PIL import Image
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
+from scenograph.data.picture_files import PictureFiles
+from scenograph.data.records import Reasons
 from scenograph.errors import UserError
 from scenograph.scenes.scene import Scene
 from scenograph.scenes.vocabulary import Vocabulary
@@ -42,17 +44,14 @@ class Sample:
     """Things that were repaired or left out inside this sample, which the summary counts."""
 
 
-class Skip(Exception):  # noqa: N818 - not an error: the sample is left out and counted
-    """Raised to leave a sample out. The message is the reason, which the summary counts."""
-
-
 @dataclass
 class Plan:
     """What will be packed. ``splits`` holds items that ``Source.read`` understands, small enough to send around."""
 
     vocabulary: Vocabulary
     splits: Mapping[str, Sequence[Any]]
-    dropped: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Reasons)
+    """Why records are left out, and how many; :class:`~scenograph.data.records.Reasons` names some, too."""
     published_ids: Mapping[str, int] = field(default_factory=dict)
     """Category name to the index that the data set's publishers use."""
 
@@ -61,6 +60,8 @@ class Options(BaseModel):
     """Base of every source's options; the command line sets them as ``key=value``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    outside: bool = Field(default=False, description="also read pictures to which names or links lead out of --root")
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
@@ -82,6 +83,7 @@ class Source(ABC):
 
     def __init__(self, root: Path, options: Any, work: Path) -> None:
         self.root, self.options, self.work = root, options, work
+        self.pictures = PictureFiles(root, options.outside)
 
     def inputs(self) -> list[Path]:
         """Annotation files, which must exist. If one changes, an interrupted pack starts again from the beginning."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from scenograph.data.clevr import Clevr
 from scenograph.data.clipart import ClipArt
 from scenograph.data.coco import Coco
-from scenograph.data.folder import CocoExport, Folder, LabelMe
+from scenograph.data.coco_export import CocoExport
+from scenograph.data.folder import Folder, LabelMe
 from scenograph.data.label_maps import LabelMaps
 from scenograph.data.picture_book.source import PictureBook
 from scenograph.data.quickdraw import QuickDraw

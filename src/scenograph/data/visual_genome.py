@@ -17,10 +17,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from scenograph.data.json_tables import JsonTables, Record
+from scenograph.data.json_tables import JsonTables, Record, read_json
 from scenograph.data.pictures import picture_size
-from scenograph.data.source import Options, Plan, Progress, Sample, Skip, Source
+from scenograph.data.records import Skip
+from scenograph.data.source import Options, Plan, Progress, Sample, Source
+from scenograph.data.visual_genome_records import TIDY, check_version
 from scenograph.errors import UserError, missing_extra
+from scenograph.files import read_text
 from scenograph.scenes.fields import Box
 from scenograph.scenes.scene import Relation, Scene, SceneObject
 from scenograph.scenes.vocabulary import IMAGE_CATEGORY, IN_IMAGE_PREDICATE, Vocabulary
@@ -79,9 +82,7 @@ class VisualGenome(Source):
 
     def read(self, item: str) -> Sample:  # noqa: D102
         record = json.loads(item)
-        path = self._picture(record["image"])
-        if path is None:
-            raise Skip("picture is missing or unreadable")
+        path = self.picture(record["image"])
         size = tuple(record["size"]) if "size" in record else picture_size(path)
         width, height = size
         objects, remarks = [], []
@@ -93,17 +94,19 @@ class VisualGenome(Source):
         relations = tuple(Relation(subject, predicate, other) for subject, predicate, other in record["relations"])
         return Sample(str(record["id"]), Scene(tuple(objects), relations), path, size, tuple(remarks))
 
-    def _picture(self, image: int | str) -> Path | None:
+    def picture(self, image: int | str) -> Path:
         """By picture id (any of the folders), or by the relative path that an h5 file states."""
-        names = [image] if isinstance(image, str) else [f"VG_100K/{image}.jpg", f"VG_100K_2/{image}.jpg"]
-        candidates = (self.root / folder / name for name in names for folder in ("", "images"))
-        return next((path for path in candidates if path.is_file()), None)
+        bases = (self.root, self.root / "images")
+        if isinstance(image, str):
+            return self.pictures.find(image, *bases)
+        folders = (base / folder for folder in ("VG_100K", "VG_100K_2") for base in bases)
+        return self.pictures.find(f"{image}.jpg", *folders)
 
     def _plan_h5(self) -> Plan:
+        raw = read_json(self.root / "vocab.json")
         try:
-            raw = json.loads((self.root / "vocab.json").read_text(encoding="utf-8"))
             categories, predicates = raw["object_idx_to_name"], raw["pred_idx_to_name"]
-        except (ValueError, KeyError) as error:
+        except (TypeError, KeyError) as error:
             raise UserError(f"{self.root / 'vocab.json'}: not a vocabulary of sg2im ({error})") from error
         attributes = raw.get("attribute_idx_to_name", [])
         splits = {
@@ -120,18 +123,21 @@ class _Preprocessing:
     """sg2im's ``preprocess_vg``, over records in constant memory; what it decides goes into the plan."""
 
     def __init__(self, source: VisualGenome, progress: Progress) -> None:
+        self.source = source
         self.options: VisualGenomeOptions = source.options
         self.tables = source.tables
-        self.dropped: Counter[str] = Counter()
-        for name in ("objects", "relationships", "attributes", "image_data"):
+        listed = _read_splits(source.options.splits or source.root / "vg_splits.json")
+        for name, tidy in TIDY.items():
             path = source.root / f"{name}.json"
             if path.is_file():
-                self.tables.add(name, path, "item", "image_id", progress)
+                check_version(path)
+                self.tables.add(name, path, "item", "image_id", progress, tidy, unique=True)
+        self.dropped = self.tables.left_out()
         self.has_attributes = (source.root / "attributes.json").is_file()
         self.object_alias = _read_aliases(source.root / "object_alias.txt")
         self.predicate_alias = _read_aliases(source.root / "relationship_alias.txt")
-        self.sizes = {r["image_id"]: (r["width"], r["height"]) for r in self.tables.all("image_data")}
-        self.splits = self._read_splits(source.options.splits or source.root / "vg_splits.json")
+        self.sizes = {r["image_id"]: self._size(r) for r in self.tables.all("image_data")}
+        self.splits = self._kept(listed)
 
     def plan(self) -> Plan:
         categories = self._categories()
@@ -150,23 +156,32 @@ class _Preprocessing:
         vocabulary = _vocabulary(categories, predicates, attributes)
         return Plan(vocabulary, {name: items for name, items in splits.items() if items}, self.dropped, published)
 
-    def _read_splits(self, path: Path) -> dict[str, list[int]]:
-        try:
-            splits = json.loads(path.read_text(encoding="utf-8"))
-            chosen = {name: [int(i) for i in splits[name]] for name in SPLITS}
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path}: expected lists of picture ids under train, val and test ({error})") from error
-        for name, ids in chosen.items():
-            kept = []
+    def _kept(self, listed: dict[str, list[int]]) -> dict[str, list[int]]:
+        """The pictures of each split that are large enough, each in the first split that lists it."""
+        placed: set[int] = set()
+        kept: dict[str, list[int]] = {}
+        for name, ids in listed.items():
+            kept[name] = []
             for image_id in ids:
-                if image_id not in self.sizes:
-                    self.dropped["picture of the split is not in image_data.json"] += 1
+                if image_id in placed:
+                    self.dropped.note("picture is listed twice in the splits", str(image_id))
+                elif image_id not in self.sizes:
+                    self.dropped.note("picture of the split is not in image_data.json", str(image_id))
                 elif min(self.sizes[image_id]) < self.options.min_image_size:
                     self.dropped["picture is too small"] += 1
                 else:
-                    kept.append(image_id)
-            chosen[name] = kept
-        return chosen
+                    kept[name].append(image_id)
+                placed.add(image_id)
+        return kept
+
+    def _size(self, image: Record) -> tuple[int, int]:
+        """(width, height) by image_data.json, or else by the picture; none at all if that cannot be read."""
+        try:
+            width, height = image["width"], image["height"]
+            return (width, height) if width and height else picture_size(self.source.picture(image["image_id"]))
+        except Skip as skip:
+            self.dropped.note(f"size of a picture is not known, and {skip}", skip.example)
+            return (0, 0)
 
     def _categories(self) -> list[str]:
         """Aliased names, counted once per object, by falling count."""
@@ -184,7 +199,7 @@ class _Preprocessing:
             for record in self.tables.all("attributes"):
                 if record["image_id"] in train:
                     for thing in record["attributes"]:
-                        counter.update(thing.get("attributes") or [])
+                        counter.update(thing["attributes"])
         return [name for name, count in counter.most_common() if count >= self.options.min_attribute_instances]
 
     def _predicates(self, train: set[int]) -> list[str]:
@@ -194,7 +209,7 @@ class _Preprocessing:
             if record["image_id"] in train:
                 kept = {object_id for object_id, _, _ in self._objects(record["image_id"])}
                 for relation in record["relationships"]:
-                    if relation["subject"]["object_id"] in kept and relation["object"]["object_id"] in kept:
+                    if relation["subject"] in kept and relation["object"] in kept:
                         counter[self._normalized(relation["predicate"])] += 1
         return [name for name, count in counter.items() if count >= self.options.min_relationship_instances]
 
@@ -240,7 +255,7 @@ class _Preprocessing:
     def _relations(self, image_id: int, row: dict[int, int], normalize: bool) -> Iterator[tuple[int, str, int]]:
         for record in self.tables.get("relationships", image_id):
             for relation in record["relationships"]:
-                subject, other = (row.get(relation[end]["object_id"]) for end in ("subject", "object"))
+                subject, other = (row.get(relation[end]) for end in ("subject", "object"))
                 predicate = relation["predicate"]
                 # sg2im normalizes names only of relations with both ends kept; the others are left out anyway.
                 name = self._normalized(predicate) if normalize else predicate
@@ -251,9 +266,7 @@ class _Preprocessing:
         if not self.has_attributes:
             return {}
         return {
-            thing["object_id"]: tuple(
-                dict.fromkeys(a for a in thing.get("attributes") or [] if a in self.known_attributes)
-            )
+            thing["object_id"]: tuple(dict.fromkeys(a for a in thing["attributes"] if a in self.known_attributes))
             for record in self.tables.get("attributes", image_id)
             for thing in record["attributes"]
         }
@@ -269,12 +282,20 @@ def _vocabulary(categories: Iterable[str], predicates: Iterable[str], attributes
     )
 
 
+def _read_splits(path: Path) -> dict[str, list[int]]:
+    splits = read_json(path)
+    try:
+        return {name: [int(i) for i in splits[name]] for name in SPLITS}
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: expected lists of picture ids under train, val and test ({error})") from error
+
+
 def _read_aliases(path: Path) -> dict[str, str]:
     """Lines of comma-separated names; the first one stands for all."""
     if not path.is_file():
         return {}
     aliases: dict[str, str] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in read_text(path).splitlines():
         first, *others = [name.strip() for name in line.split(",")]
         aliases |= dict.fromkeys([first, *others], first)
     return aliases

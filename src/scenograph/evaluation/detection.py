@@ -10,6 +10,7 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from scenograph.errors import UserError, missing_extra, reason, unreadable
+from scenograph.data.json_tables import read_json
+from scenograph.data.pack import read_record
+from scenograph.data.records import Reasons, Skip, identity, number, numbers, read_each
+from scenograph.errors import UserError, missing_extra, reason
 from scenograph.evaluation.encoders import state_digest
 from scenograph.evaluation.figure import Figure, short
 from scenograph.evaluation.layouts import Layouts
@@ -55,6 +59,7 @@ class DetectionMetric(Metric):
     def __init__(self, layouts: Layouts, tools: Tools) -> None:
         super().__init__(layouts, tools)
         self.file = tools.detections
+        self.left_out = Reasons()
         self.detector = None
         if self.file is None and tools.detector_name is not None:
             self.detector = Detector(tools.detector_name, tools.device)
@@ -65,6 +70,10 @@ class DetectionMetric(Metric):
             return {"detector": self.detector.digest}
         return {} if self.file is None else {"detections": digest(self.file)}
 
+    def notes(self) -> list[str]:
+        """What is left out of the file of results."""
+        return [f"detections: {self.left_out.described(reason)}" for reason in self.left_out]
+
     def figures(self, evaluation: Evaluation, progress: Progress) -> list[Figure]:
         """Average precision. Annotations and detections are written for detectors and scripts run elsewhere."""
         annotations = _annotations(evaluation)
@@ -73,7 +82,7 @@ class DetectionMetric(Metric):
         weights = ""
         if self.detector is None:
             assert self.file is not None
-            detections = read_detections(self.file, [evaluation.size] * len(ids), ids, categories)
+            detections = read_detections(self.file, [evaluation.size] * len(ids), ids, categories, self.left_out)
         else:
             detections, weights = _detect(self.detector, evaluation, ids, categories, progress), self.detector.digest
         count, meaning = len(annotations["annotations"]), "average precision of a detector against the layouts"
@@ -92,7 +101,8 @@ def _annotations(evaluation: Evaluation) -> dict[str, Any]:
             names.append(f"pictures/sample_{evaluation.layouts.numbers(chunk)[number]}_{repeat}.png")
             # Without masks: COCO takes annotations with run-length masks for crowds.
             scenes.append(Scene(tuple(replace(thing, mask=None) for thing in scene.objects)))
-    annotations = coco_annotations(scenes, names, *evaluation.size)
+    published = read_record(evaluation.layouts.pack)["published_ids"]
+    annotations = coco_annotations(scenes, names, *evaluation.size, published)
     write_atomically(evaluation.folder / "annotations.json", json.dumps(annotations).encode())
     return annotations
 
@@ -115,34 +125,62 @@ def _detect(
 
 
 def read_detections(
-    path: Path, sizes: Sequence[tuple[int, int]], image_ids: Sequence[int], categories: dict[str, int]
+    path: Path,
+    sizes: Sequence[tuple[int, int]],
+    image_ids: Sequence[int],
+    categories: dict[str, int],
+    left_out: Reasons | None = None,
 ) -> list[dict[str, Any]]:
     """Results in COCO's form, from a file in that form or in Darknet's, one entry per picture in order.
 
-    ``sizes`` (width, height), ``image_ids``: of the pictures. Categories that no layout has are left out. Raises
-    ``UserError`` for anything else.
+    Args:
+        path: The file.
+        sizes: (width, height) of the pictures.
+        image_ids: Of the pictures.
+        categories: Ids by name. Detections of others are left out.
+        left_out: Where they are counted, and entries that are no detections.
+
+    Raises:
+        UserError: The file is of another form, speaks of other pictures, or no detection in it is of a category.
     """
+    left_out = Reasons() if left_out is None else left_out
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path)
         if not isinstance(values, list):
             raise TypeError("expected a list")
         if values and "objects" in values[0]:
-            return _from_darknet(values, sizes, image_ids, categories)
-        known, pictures = set(categories.values()), set(image_ids)
-        for number, value in enumerate(values):
-            if value["image_id"] not in pictures:
-                raise UserError(f"{path}: [{number}].image_id: {value['image_id']!r} is no picture of annotations.json")
-            if len(value["bbox"]) != 4 or not np.isfinite([*value["bbox"], value["score"]]).all():
-                raise TypeError(f"[{number}]: expected a bbox of four numbers and a score")
-        return [value for value in values if value["category_id"] in known]
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except UserError:
-        raise
+            found = _from_darknet(values, sizes, image_ids, categories, left_out)
+        else:
+            read = partial(_detection, set(image_ids), categories)
+            found = read_each(values, read, left_out, path.name, "detection")
+    except UnknownPicture as error:
+        raise UserError(f"{path}: {error}") from error
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(
             f"{path}: not detections in COCO's form (image_id, category_id, bbox, score): {error}"
         ) from error
+    if values and left_out and not found:
+        raise UserError(f"{path}: holds no detection to measure ({'; '.join(map(left_out.described, left_out))})")
+    return found
+
+
+class UnknownPicture(Exception):  # noqa: N818
+    """A detection in a picture that is not evaluated."""
+
+
+def _detection(pictures: set[int], categories: dict[str, int], value: dict[str, Any]) -> dict[str, Any]:
+    """A detection with its ids as numbers. Raises ``Skip``."""
+    image_id, category, box = identity(value["image_id"]), identity(value["category_id"]), numbers(value["bbox"], 4)
+    score = number(value["score"])
+    if image_id not in pictures:
+        raise UnknownPicture(f"image_id {value['image_id']!r} is no picture of annotations.json")
+    if box is None or score is None:
+        raise Skip("detection has no bbox of four numbers and a score")
+    if category not in categories.values():
+        known = ", ".join(f"{number} {name}" for name, number in list(categories.items())[:8])
+        known += ", ..." if len(categories) > 8 else ""
+        raise Skip(f"annotations.json has no such category id ({known})", f"category_id {value['category_id']!r}")
+    return {**value, "image_id": image_id, "category_id": category, "bbox": box, "score": score}
 
 
 def _from_darknet(
@@ -150,6 +188,7 @@ def _from_darknet(
     sizes: Sequence[tuple[int, int]],
     image_ids: Sequence[int],
     categories: dict[str, int],
+    left_out: Reasons,
 ) -> list[dict[str, Any]]:
     """Centres and sides in fractions to boxes in pixels; confidences to three decimals, as LAMA's script."""
     results = []
@@ -157,6 +196,7 @@ def _from_darknet(
         for thing in value["objects"]:
             name = DARKNET_NAMES.get(thing["name"], thing["name"])
             if name not in categories:
+                left_out.note("no category of annotations.json has the detection's name", name)
                 continue
             place = thing["relative_coordinates"]
             w, h = place["width"] * width, place["height"] * height

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from scenograph.errors import UserError, unreadable
+from scenograph.files import read_text
 from scenograph.scenes.geometry import box_iou
 from scenograph.scenes.scene import Scene, SceneObject
 
@@ -57,8 +58,8 @@ def results_text(results: Sequence[Result], padded: int | None = None) -> str:
 def read_results(path: Path) -> list[Result]:
     """The rows of a table, without what pads them. Raises ``UserError`` naming the row that cannot be read."""
     try:
-        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        rows = list(csv.DictReader(io.StringIO(read_text(path))))
+    except csv.Error as error:
         raise unreadable(path, error) from error
     if not rows or not {"image_id", "predicted_boxes", "gt_boxes", "class"} <= set(rows[0]):
         raise UserError(f"{path}: not a results table: expected the columns {', '.join(COLUMNS)}")

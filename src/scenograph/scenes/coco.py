@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,13 @@ from scenograph.scenes.masks import encode_mask
 from scenograph.scenes.scene import Scene, SceneObject
 
 
-def coco_annotations(scenes: Sequence[Scene], file_names: Sequence[str], width: int, height: int) -> dict[str, Any]:
+def coco_annotations(
+    scenes: Sequence[Scene],
+    file_names: Sequence[str],
+    width: int,
+    height: int,
+    category_ids: Mapping[str, int] | None = None,
+) -> dict[str, Any]:
     """Scenes as COCO annotations.
 
     Args:
@@ -20,11 +26,14 @@ def coco_annotations(scenes: Sequence[Scene], file_names: Sequence[str], width: 
         file_names: One per scene.
         width: Of the pictures, in pixels.
         height: Of the pictures, in pixels.
+        category_ids: The published ids of categories; others are numbered behind them, in order of names.
 
     Returns:
         An instances dictionary: pixel boxes (x, y, width, height), areas, attributes, and masks where known.
     """
-    names = sorted({thing.category for scene in scenes for thing in scene.objects})
+    ids = dict(category_ids or {})
+    names = {thing.category for scene in scenes for thing in scene.objects}
+    ids |= {name: i for i, name in enumerate(sorted(names - ids.keys()), start=max(ids.values(), default=0) + 1)}
     annotations: list[dict[str, Any]] = []
     for image_id, scene in enumerate(scenes, start=1):
         for thing in scene.objects:
@@ -32,12 +41,12 @@ def coco_annotations(scenes: Sequence[Scene], file_names: Sequence[str], width: 
                 continue
             entry = _annotation(thing, width, height)
             identity = {"id": len(annotations) + 1, "image_id": image_id}
-            annotations.append({**identity, "category_id": names.index(thing.category) + 1, **entry})
+            annotations.append({**identity, "category_id": ids[thing.category], **entry})
     return {
         "images": [
             {"id": i, "file_name": name, "width": width, "height": height} for i, name in enumerate(file_names, start=1)
         ],
-        "categories": [{"id": i, "name": name} for i, name in enumerate(names, start=1)],
+        "categories": [{"id": i, "name": name} for name, i in sorted(ids.items(), key=lambda one: one[1])],
         "annotations": annotations,
     }
 

@@ -32,8 +32,8 @@ from typing import Any
 
 import numpy as np
 
-from scenograph.errors import UserError, shortened, unreadable
-from scenograph.files import write_atomically
+from scenograph.errors import UserError, shortened
+from scenograph.files import read_text, write_atomically
 from scenograph.scenes.fields import FIELDS, Box, Field, ObjectSeed
 from scenograph.scenes.geometry import CONVERSES, MIRRORED
 from scenograph.scenes.sketch import Sketch
@@ -136,11 +136,7 @@ def parse_scenes(text: str, where: str = "scene") -> list[Scene]:
 
 def load_scenes(path: Path) -> list[Scene]:
     """Scenes from a JSON file."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise unreadable(path, error) from error
-    return parse_scenes(text, str(path))
+    return parse_scenes(read_text(path), str(path))
 
 
 def scenes_to_json(scenes: list[Scene]) -> str:

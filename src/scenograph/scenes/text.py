@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from scenograph.errors import UserError, suggest
 from scenograph.scenes.geometry import CONVERSES
@@ -99,12 +100,13 @@ class _Reader:
     def clause(self, words: Sequence[str], where: str) -> list[Relation]:
         """Read one clause; returns its relations."""
         mention, at = self._object(words, 0, where)
-        row = self._row(mention, taken=set())
+        first_free: dict[Any, int] = {}
+        row = self._row(mention, set(), first_free)
         taken, relations = {row}, []
         while at < len(words):
             predicate, at = self._predicate(words, at, where)
             mention, at = self._object(words, at, where)
-            following = self._row(mention, taken if mention.number is None else set())
+            following = self._row(mention, taken if mention.number is None else set(), first_free)
             relations.append(Relation(row, predicate, following))
             if following == row:
                 raise UserError(f"{where}: {mention.thing.label!r} is related to itself; name two different objects")
@@ -140,15 +142,21 @@ class _Reader:
             raise UserError(f"{where}: expected a relation at {phrase!r} {suggest(phrase, self._predicates.names)}")
         return predicate, after
 
-    def _row(self, mention: _Mention, taken: set[int]) -> int:
-        """The object that is meant, created at its first mention; without a number, one that is not in ``taken``."""
-        number = mention.number or 1
+    def _row(self, mention: _Mention, taken: set[int], first_free: dict[Any, int]) -> int:
+        """The object that is meant, created at its first mention; without a number, one that is not in ``taken``.
+
+        ``first_free`` remembers of a clause which numbers of a description are taken, so that none is tried twice.
+        """
+        what = frozenset(mention.thing.attributes), mention.thing.category
+        number = mention.number or first_free.get(what, 1)
         while True:
-            key = (frozenset(mention.thing.attributes), mention.thing.category, number)
+            key = (*what, number)
             if key not in self._rows:
                 self._rows[key] = len(self.objects)
                 self.objects.append(mention.thing)
             if self._rows[key] not in taken:
+                if mention.number is None:
+                    first_free[what] = number
                 return self._rows[key]
             number += 1
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from scenograph.errors import UserError, suggest, unreadable
+from scenograph.files import read_text
 from scenograph.scenes.geometry import CONVERSES, SG2IM_PREDICATES
 from scenograph.scenes.scene import Scene, with_places
 
@@ -47,7 +48,7 @@ class Vocabulary:
         Raises ``UserError`` if it cannot be read or holds no vocabulary.
         """
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = json.loads(read_text(path))
             if isinstance(content, list) and content:
                 content = {"categories": content, "predicates": SG2IM_PREDICATES}
             return Vocabulary.from_dict(content)

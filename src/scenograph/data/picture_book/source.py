@@ -15,7 +15,7 @@ from scenograph.data.picture_book.drawings import read_table
 from scenograph.data.picture_book.relations import PREDICATES
 from scenograph.data.picture_book.shapes import SHAPES
 from scenograph.data.picture_book.textures import TEXTURES
-from scenograph.data.source import Options, Plan, Progress, Sample, Skip, Source
+from scenograph.data.source import Options, Plan, Progress, Sample, Source
 from scenograph.errors import UserError
 from scenograph.scenes.scene import Scene
 from scenograph.scenes.vocabulary import Vocabulary
@@ -65,11 +65,9 @@ class PictureBook(Source):
         return Plan(vocabulary(), splits)
 
     def read(self, item: str) -> Sample:  # noqa: D102
-        picture: Path | None = self.root / "images" / f"{item}.png"
-        if picture is not None and not picture.is_file():
-            if self._pictured:
-                raise Skip("picture is missing or unreadable")
-            picture = None  # rendered without any
+        picture = None
+        if self._pictured:
+            picture = self.pictures.find(f"{item}.png", self.root / "images", search=False)
         value = _record(self.root / "scenes" / f"{item}.json")["scene"]
         left_out = {
             name for name, kept in (("crop", self.options.crops), ("sketch", self.options.sketches)) if not kept

@@ -22,8 +22,9 @@ from scenograph.data.clevr import OFFICIAL_SIZE, VOCABULARY, Clevr, ClevrOptions
 from scenograph.data.clipart import PREDICATES, ClipArt, ClipArtOptions, draw_scene, drawing_order
 from scenograph.data.coco import Coco, CocoOptions, crop_mask, decode_segmentation
 from scenograph.data.coco_export import CocoExport, CocoExportOptions
-from scenograph.data.folder import Folder, FolderOptions, LabelMe
+from scenograph.data.folder import Folder, FolderOptions
 from scenograph.data.label_maps import LabelMapOptions, LabelMaps
+from scenograph.data.labelme import LabelMe
 from scenograph.data.loader import PackLoader, random_sg2im_relations, related_objects
 from scenograph.data.pack import Pack, pack_splits, read_record, verify_pack, write_pack
 from scenograph.data.pickles import read_object_arrays

@@ -971,6 +971,27 @@ def test_label_maps_are_divided_and_what_is_wrong_is_counted(tmp_path):
     assert PackLoader(tmp_path / "pack", "train", (8, 8), 8).vocabulary.categories == ("sky", "pole", "road")
 
 
+def test_label_maps_that_are_no_use_say_why(tmp_path):
+    places = itertools.product(("images", "labels"), "abcd")
+    root = made_label_maps(tmp_path, {f"{f}/train/{i}.png": {"images": "picture"}.get(f, f) for f, i in places})
+    labels = root / "labels" / "train"
+    (labels / "a.png").unlink()
+    Image.fromarray(LABELS).save(labels / "a.jpg")
+    Image.fromarray(np.where(LABELS == 2, 255, 0).astype(np.uint8)).save(labels / "b.png")
+    (labels / "c.png").unlink()
+    (labels / "c.png").symlink_to(tmp_path / "secret.png")
+    Image.fromarray(LABELS).save(tmp_path / "secret.png")
+    (labels / "._d.png").write_bytes(b"\0\5\x16\7")
+    record = pack(LabelMaps(root, LabelMapOptions(), tmp_path), tmp_path / "pack")
+    assert record["dropped"] == {
+        "label map is in a lossy kind of file, such as JPEG; save it as PNG": 1,
+        "picture lies outside the root; outside=true reads it": 1,
+    }
+    assert record["remarks"] == {
+        "label map has 0 and 255 alone, which is nothing: masks of two classes have 0 and 1": 1,
+    }
+
+
 def test_label_maps_without_what_they_need(tmp_path):
     root = made_label_maps(tmp_path, {"images/train/a.png": "picture"})
     for options, message in {

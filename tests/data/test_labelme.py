@@ -115,7 +115,7 @@ def test_shapes_of_one_group_and_label_are_one_object(read):
     assert np.allclose(fourth.box, [1 / 80, 40 / 60, 9 / 80, 44 / 60]) and fourth.mask.sum() == 16 + 8
 
 
-@pytest.mark.parametrize("size", [..., None, 0, "wide", float("nan"), float("inf"), 1e300, [80]])
+@pytest.mark.parametrize("size", [..., None, 0, "wide", float("nan"), float("inf"), 1e300, 900_000_000, [80]])
 def test_sizes_that_are_none_are_the_pictures(read, size):
     sample = read(shape("cow", square(10, 10)), imageWidth=size)
     assert np.allclose(only(sample).box, [10 / 80, 10 / 60, 20 / 80, 20 / 60]) and sample.size == (80, 60)

@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from scenograph.data.folder import FolderOptions
-from scenograph.data.pictures import decode_rgb, files_in, picture_size, readable_suffixes
-from scenograph.data.records import Skip
+from scenograph.data.pictures import MAX_PIXELS, decode_rgb, files_in, picture_size, readable_suffixes
+from scenograph.data.records import Skip, name_of, numbers, side
 from scenograph.data.source import Plan, Progress, Sample, Source, set_aside
 from scenograph.errors import UserError, reason
 from scenograph.scenes.geometry import SG2IM_PREDICATES
@@ -29,9 +29,6 @@ WITHOUT_AREA = ("point", "points", "line", "linestrip")
 
 MAX_MASKS = 1_000_000_000
 """Pixels of all masks of a picture: a few kilobytes can ask for a hundred times as many."""
-
-MAX_SIDE = 20_000
-"""Pixels of a picture; annotations that state more state nothing."""
 
 FARTHEST = 1_000_000
 """Points that lie farther away, in pixels, are mistakes."""
@@ -69,8 +66,8 @@ class LabelMe(Source):
         path = Path(item)
         record = self._load(path)
         picture, remarks = self._picture(record, path)
-        width, height = _side(record.get("imageWidth")), _side(record.get("imageHeight"))
-        if not width or not height:  # files of before November 2018 state no size
+        width, height = side(record.get("imageWidth")), side(record.get("imageHeight"))
+        if not width or not height or width * height > MAX_PIXELS:  # files of before November 2018 state no size
             width, height = picture_size(picture, upright=True)
             remarks.append("annotation states no size: the picture's is taken")
         objects: dict[Any, list[_Part]] = {}
@@ -141,10 +138,9 @@ class _Part:
 
 def _part(shape: Any, width: int, height: int) -> _Part | str:
     """What a shape covers, or why it is nothing."""
-    label, points = _label(shape), _points(shape)
-    if label is None:
+    if (label := _label(shape)) is None:
         return "shape has no label"
-    if not points:
+    if not (points := _points(shape)):
         return "shape has no list of points"
     kind = shape.get("shape_type") or "polygon"
     if kind == "mask":
@@ -154,7 +150,7 @@ def _part(shape: Any, width: int, height: int) -> _Part | str:
     if kind == "circle" and len(points) == 2:
         (x, y), (edge_x, edge_y) = points
         radius = float(np.hypot(edge_x - x, edge_y - y))
-        points = [(x - radius, y - radius), (x + radius, y + radius)]
+        points = [[x - radius, y - radius], [x + radius, y + radius]]
     elif kind not in POLYGONS and not (kind == "rectangle" and len(points) >= 2):
         return f"shape of kind {str(kind)[:40]!r} with {len(points)} points cannot be read"
     (x0, y0), (x1, y1) = np.min(points, axis=0).tolist(), np.max(points, axis=0).tolist()
@@ -171,7 +167,7 @@ def _part(shape: Any, width: int, height: int) -> _Part | str:
     return _Part(label, box, (left, top), np.asarray(canvas), kind == "rectangle")
 
 
-def _mask_part(label: str, points: list[tuple[float, float]], value: Any, width: int, height: int) -> _Part | str:
+def _mask_part(label: str, points: list[list[float]], value: Any, width: int, height: int) -> _Part | str:
     """The picture of a mask, which lies between two corners, both of them inside it, or in the whole picture."""
     try:
         content = base64.b64decode(value)
@@ -210,24 +206,13 @@ def _object(parts: Sequence[_Part], width: int, height: int) -> SceneObject:
 
 def _label(shape: Any) -> str | None:
     """A shape's label, text or a number, or None."""
-    label = shape.get("label") if isinstance(shape, dict) else None
-    known = isinstance(label, str | int) and not isinstance(label, bool)
-    return str(label).strip() or None if known else None
+    label = name_of(shape.get("label")) if isinstance(shape, dict) else None
+    return label and label.strip()
 
 
-def _points(shape: dict[str, Any]) -> list[tuple[float, float]]:
+def _points(shape: dict[str, Any]) -> list[list[float]]:
     """A shape's points, or none if one of them is no point."""
-    try:
-        points = [(float(x), float(y)) for x, y in shape["points"]]
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return []
-    return points if all(abs(value) <= FARTHEST for point in points for value in point) else []
-
-
-def _side(value: Any) -> int | None:
-    """A width or height, in whatever form it has one."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return int(number) if 1 <= number <= MAX_SIDE else None
+    points = shape.get("points")
+    read = [numbers(point, 2) for point in points] if isinstance(points, list) else []
+    known = [point for point in read if point and max(map(abs, point)) <= FARTHEST]
+    return known if len(known) == len(read) else []

@@ -35,6 +35,7 @@ class Server:
         self.requests: list[tuple[str, str, str | None]] = []
         self.headers: dict[str, str] = {}
         self.ranges = True
+        self.lengths: str | None = None
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -62,8 +63,9 @@ class Server:
                     start = int(asked.removeprefix("bytes=").rstrip("-"))
                 self.send_response(206 if start else 200)
                 rest = content[start:]
-                self.send_header("Content-Length", str(len(rest)))
+                self.send_header("Content-Length", str(len(rest)) if outer.lengths is None else outer.lengths)
                 self.send_header("ETag", tag)
+                self.close_connection = outer.lengths is not None
                 for name, value in outer.headers.items():
                     self.send_header(name, value)
                 self.end_headers()
@@ -154,6 +156,24 @@ def test_wrong_bytes_are_refused(server, tmp_path):
     server.headers["x-goog-hash"] = "crc32c=AAAA,md5=AAAAAAAAAAAAAAAAAAAAAA=="
     with pytest.raises(UserError, match="checksum differs from 0{32}"):
         download(tmp_path, [RemoteFile(f"{server.url}/a.bin", "a.bin")])
+
+
+@pytest.mark.parametrize("length", ["many", "-5", "", "1e3", "9" * 5000])
+def test_lengths_that_are_no_numbers_count_as_none(server, tmp_path, length):
+    server.files["/a.bin"] = CONTENT
+    server.lengths = length
+    files = [RemoteFile(f"{server.url}/a.bin", "a.bin", hashlib.md5(CONTENT).hexdigest())]
+    assert sizes_of(files) == [-1]
+    download(tmp_path, files)
+    assert (tmp_path / "a.bin").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("value", ["md5=no hash at all", "md5=AAAA", "md5=A", "md5=", "md5=é"])
+def test_checksums_that_are_none_are_left_aside(server, tmp_path, value):
+    server.files["/a.bin"] = CONTENT
+    server.headers = {"x-goog-hash": value}
+    download(tmp_path, [RemoteFile(f"{server.url}/a.bin", "a.bin")])
+    assert (tmp_path / "a.bin").read_bytes() == CONTENT
 
 
 def test_missing_files_and_dead_servers_are_one_line(server, tmp_path):

@@ -22,8 +22,9 @@ from scenograph.data.clevr import OFFICIAL_SIZE, VOCABULARY, Clevr, ClevrOptions
 from scenograph.data.clipart import PREDICATES, ClipArt, ClipArtOptions, draw_scene, drawing_order
 from scenograph.data.coco import Coco, CocoOptions, crop_mask, decode_segmentation
 from scenograph.data.coco_export import CocoExport, CocoExportOptions
-from scenograph.data.folder import Folder, FolderOptions, LabelMe
+from scenograph.data.folder import Folder, FolderOptions
 from scenograph.data.label_maps import LabelMapOptions, LabelMaps
+from scenograph.data.labelme import LabelMe
 from scenograph.data.loader import PackLoader, random_sg2im_relations, related_objects
 from scenograph.data.pack import Pack, pack_splits, read_record, verify_pack, write_pack
 from scenograph.data.pickles import read_object_arrays
@@ -968,6 +969,27 @@ def test_label_maps_are_divided_and_what_is_wrong_is_counted(tmp_path):
     assert [thing.category for thing in scene.objects] == ["road", "sky"]
     assert np.allclose(scene.objects[1].box, [0, 0, 4 / 6, 0.5])
     assert PackLoader(tmp_path / "pack", "train", (8, 8), 8).vocabulary.categories == ("sky", "pole", "road")
+
+
+def test_label_maps_that_are_no_use_say_why(tmp_path):
+    places = itertools.product(("images", "labels"), "abcd")
+    root = made_label_maps(tmp_path, {f"{f}/train/{i}.png": {"images": "picture"}.get(f, f) for f, i in places})
+    labels = root / "labels" / "train"
+    (labels / "a.png").unlink()
+    Image.fromarray(LABELS).save(labels / "a.jpg")
+    Image.fromarray(np.where(LABELS == 2, 255, 0).astype(np.uint8)).save(labels / "b.png")
+    (labels / "c.png").unlink()
+    (labels / "c.png").symlink_to(tmp_path / "secret.png")
+    Image.fromarray(LABELS).save(tmp_path / "secret.png")
+    (labels / "._d.png").write_bytes(b"\0\5\x16\7")
+    record = pack(LabelMaps(root, LabelMapOptions(), tmp_path), tmp_path / "pack")
+    assert record["dropped"] == {
+        "label map is in a lossy kind of file, such as JPEG; save it as PNG": 1,
+        "picture lies outside the root; outside=true reads it": 1,
+    }
+    assert record["remarks"] == {
+        "label map has 0 and 255 alone, which is nothing: masks of two classes have 0 and 1": 1,
+    }
 
 
 def test_label_maps_without_what_they_need(tmp_path):

@@ -211,12 +211,14 @@ def from_labels(
     import numpy as np
 
     from scenograph.data.vocabularies import class_names
-    from scenograph.scenes.labels import NOTHING, numbers_of, read_label_map, scene_from_labels
+    from scenograph.scenes.labels import NOTHING, numbers_of, read_label_map, remarks_on, scene_from_labels
     from scenograph.scenes.scene import scenes_to_json
 
     names = class_names(vocabulary)
     others = None if instances is None else read_label_map(instances)
     numbers = read_label_map(labels)
+    for remark in remarks_on(numbers, names):
+        console.print(f"note: {remark}")
     numbers[np.isin(numbers, numbers_of(names, nothing or ()))] = NOTHING
     scene = scene_from_labels(numbers, names, others, str(labels))
     path = out or Path(f"{labels.stem}.json")

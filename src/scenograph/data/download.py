@@ -249,14 +249,14 @@ def _fetch_rest(url: str, part: Path, progress: Callable[[int], None]) -> str | 
             have = 0
         if response.headers.get("ETag"):
             tag.write_text(response.headers["ETag"])
-        promised = response.headers.get("Content-Length")
+        promised = _length(response.headers)
         received = 0
         with part.open("ab" if have else "wb") as stream:
             while chunk := response.read(CHUNK):
                 stream.write(chunk)
                 received += len(chunk)
                 progress(len(chunk))
-        if promised is not None and received < int(promised):
+        if received < promised:
             raise ConnectionError(f"{received} of {promised} bytes came")
         tag.unlink(missing_ok=True)
         return _google_md5(response.headers)
@@ -298,7 +298,7 @@ def _size_of(file: RemoteFile) -> int:
     for attempt in range(ATTEMPTS):
         try:
             with _open(file.url, {}, "HEAD") as response:
-                return int(response.headers.get("Content-Length", -1))
+                return _length(response.headers)
         except urllib.error.HTTPError as error:
             raise UserError(f"{file.url}: the server answers {error.code} {error.reason}") from error
         except (OSError, HTTPException) as error:
@@ -311,11 +311,21 @@ def _part(path: Path) -> Path:
     return path.with_name(path.name + ".part")
 
 
+def _length(headers: Any) -> int:
+    """Bytes that an answer promises, or -1 where it names none: proxies send all kinds of things."""
+    value = headers.get("Content-Length", "").strip()
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 20 else -1
+
+
 def _google_md5(headers: Any) -> str | None:
-    """The MD5 among ``x-goog-hash`` headers, as hexadecimal."""
+    """The MD5 among ``x-goog-hash`` headers, as hexadecimal; None if there is none, or one that is no MD5."""
     for value in headers.get_all("x-goog-hash") or []:
         for item in value.split(","):
             kind, _, checksum = item.strip().partition("=")
             if kind == "md5":
-                return base64.b64decode(checksum).hex()
+                try:
+                    decoded = base64.b64decode(checksum, validate=True)
+                except ValueError:
+                    return None
+                return decoded.hex() if len(decoded) == 16 else None
     return None

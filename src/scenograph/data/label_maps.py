@@ -11,15 +11,23 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from pydantic import Field
 
+from scenograph.data.pictures import files_in, readable_suffixes
 from scenograph.data.records import Skip
 from scenograph.data.source import Options, Plan, Progress, Sample, Source, set_aside
 from scenograph.data.vocabularies import class_names
 from scenograph.errors import UserError
 from scenograph.scenes.geometry import SG2IM_PREDICATES
-from scenograph.scenes.labels import NOTHING, numbers_of, read_label_map, regions, scene_from_labels
+from scenograph.scenes.labels import (
+    NOTHING,
+    LossyLabelsError,
+    numbers_of,
+    read_label_map,
+    regions,
+    remarks_on,
+    scene_from_labels,
+)
 from scenograph.scenes.scene import MAX_OBJECTS
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -100,14 +108,16 @@ class LabelMaps(Source):
 
     def read(self, item: Item) -> Sample:  # noqa: D102
         key, picture, label_file, instance_file = item
-        labels = _read(label_file)
+        labels = self._numbers(label_file)
+        remarks = remarks_on(labels, self.names)
         for value in np.unique(labels[labels != NOTHING]).tolist():
             if not 0 <= value < len(self.names) or self.names[value] == "NONE":
-                raise Skip(f"label {value} has no name; the classes name 0 to {len(self.names) - 1}")
+                reason = f"label {value} has no name; the classes name 0 to {len(self.names) - 1}"
+                raise Skip(reason, str(label_file))
         labels[np.isin(labels, self.nothing)] = NOTHING
-        instances = np.zeros_like(labels) if instance_file is None else _read(instance_file)
+        instances = np.zeros_like(labels) if instance_file is None else self._numbers(instance_file)
         if instances.shape != labels.shape:
-            raise Skip("labels and instances are not of one size")
+            raise Skip("labels and instances are not of one size", str(label_file))
         if self.options.components:
             instances = _components(labels, instances)
         owners, kinds, areas = regions(labels, instances)
@@ -116,27 +126,29 @@ class LabelMaps(Source):
         labels[small[owners]] = NOTHING
         kept = int(objects.sum() - small.sum())
         if not 0 < kept <= MAX_OBJECTS:
-            raise Skip(f"more than {MAX_OBJECTS} objects" if kept else "nothing in it is an object")
+            raise Skip(f"more than {MAX_OBJECTS} objects" if kept else "nothing in it is an object", str(label_file))
         scene = scene_from_labels(labels, self.names, instances, str(label_file))
-        return Sample(key, scene, picture, labels.shape[::-1], ("object is too small",) * int(small.sum()))
+        remarks += ["object is too small"] * int(small.sum())
+        return Sample(key, scene, self.pictures.checked(picture), labels.shape[::-1], tuple(remarks))
+
+    def _numbers(self, path: Path) -> np.ndarray:
+        """A map of labels or instances. Raises :class:`Skip`, whose example says why, if it is none."""
+        try:
+            return read_label_map(self.pictures.checked(path))
+        except LossyLabelsError as why:
+            raise Skip("label map is in a lossy kind of file, such as JPEG; save it as PNG", str(why)) from None
+        except UserError as why:
+            raise Skip("label map is missing, damaged or not a picture of numbers", str(why)) from None
 
 
 def _files(root: Path, split: str, place: Place) -> dict[str, Path]:
     """Pictures in a place, sub-folders included, by what their names have in common with those of other places."""
     folder, ending = root / place[0].format(split), place[1]
-    suffixes = Image.registered_extensions()
     return {
         str(path.relative_to(folder).with_name(path.stem.removesuffix(ending))): path
-        for path in sorted(folder.rglob(f"*{ending}.*"))
-        if path.suffix.lower() in suffixes
+        for path in files_in(folder)
+        if path.stem.endswith(ending) and path.suffix.lower() in readable_suffixes()
     }
-
-
-def _read(path: Path) -> np.ndarray:
-    try:
-        return read_label_map(path)
-    except UserError:
-        raise Skip("label map is missing, damaged or not a picture of numbers") from None
 
 
 def _components(labels: np.ndarray, instances: np.ndarray) -> np.ndarray:

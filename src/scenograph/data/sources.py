@@ -6,8 +6,9 @@ from scenograph.data.clevr import Clevr
 from scenograph.data.clipart import ClipArt
 from scenograph.data.coco import Coco
 from scenograph.data.coco_export import CocoExport
-from scenograph.data.folder import Folder, LabelMe
+from scenograph.data.folder import Folder
 from scenograph.data.label_maps import LabelMaps
+from scenograph.data.labelme import LabelMe
 from scenograph.data.picture_book.source import PictureBook
 from scenograph.data.quickdraw import QuickDraw
 from scenograph.data.sketchycoco import QuickDrawCoco, SketchyCoco

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from scenograph.data.pictures import files_in, readable_suffixes
 from scenograph.errors import UserError
 from scenograph.evaluation.encoders import Encoder
 from scenograph.evaluation.figure import Figure
@@ -15,15 +17,18 @@ from scenograph.evaluation.quality import set_figures
 from scenograph.evaluation.score import score_figures
 from scenograph.evaluation.session import BATCH, Progress
 
+log = logging.getLogger(__name__)
+
 
 def folder_figures(generated: Path, real: Path, encoder: Encoder, splits: int, progress: Progress) -> list[Figure]:
-    """Distances between two folders of pictures, and the Inception Score of the first; each may have its own size."""
+    """Distances between two folders of pictures, and the Inception Score of the first; each may have its own size.
+
+    Raises ``UserError`` if a folder holds no picture, one that cannot be read, or pictures of several sizes.
+    """
     probabilities: list[np.ndarray] = []
 
     def features(folder: Path, chances: list[np.ndarray]) -> Iterator[np.ndarray]:
-        paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".png", ".jpg", ".jpeg"))
-        if not paths:
-            raise UserError(f"{folder}: holds no .png or .jpg pictures")
+        paths = _pictures(folder)
         size = read_picture(paths[0]).size
         for start in range(0, len(paths), BATCH):
             progress(str(folder), start, len(paths))
@@ -36,3 +41,19 @@ def folder_figures(generated: Path, real: Path, encoder: Encoder, splits: int, p
     figures, _ = set_figures(encoder, features(real, []), features(generated, probabilities), objects=False)
     count = figures[0].count
     return figures + (score_figures(encoder, iter(probabilities), count, splits) if probabilities else [])
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """Files that are pictures by their names; says which are not."""
+    files = files_in(folder)
+    paths = [path for path in files if path.suffix.lower() in readable_suffixes()]
+    others = [str(path.relative_to(folder)) for path in files if path.suffix.lower() not in readable_suffixes()]
+    named = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
+    if not paths:
+        raise UserError(
+            f"{folder}: holds no .png or .jpg pictures, nor others that can be read"
+            + (f"; its {len(others)} files are of other kinds: {named}" if others else "")
+        )
+    if others:
+        log.warning("%s: %d files are left out, being no pictures by their names: %s", folder, len(others), named)
+    return paths

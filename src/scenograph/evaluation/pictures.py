@@ -9,6 +9,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from scenograph.data.pictures import decode_rgb
+from scenograph.data.records import Skip
 from scenograph.errors import UserError
 
 
@@ -25,12 +27,11 @@ def to_bytes(images: Tensor, rounding: str, stretched: bool) -> np.ndarray:
 
 
 def read_picture(path: Path, size: tuple[int, int] | None = None) -> Image.Image:
-    """A picture in RGB, fully read. ``UserError`` if it is damaged, or not of ``size`` (width, height)."""
+    """A picture in RGB, as packs hold it. ``UserError`` if it is damaged, or not of ``size`` (width, height)."""
     try:
-        with Image.open(path) as opened:
-            picture = opened.convert("RGB")
-    except (OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"{path}: not a readable picture ({error}); delete it, make it again") from error
+        picture = decode_rgb(path)
+    except Skip as why:
+        raise UserError(f"{path}: not a readable picture ({why}); delete it, make it again") from why
     if size is not None and picture.size != size:
         found, wanted = "x".join(map(str, picture.size)), "x".join(map(str, size))
         raise UserError(f"{path}: is {found}, others are {wanted}; a set must have one size")

@@ -14,16 +14,70 @@ from scenograph.scenes.scene import MAX_OBJECTS, Scene, SceneObject
 NOTHING = 255
 """The label of unlabelled pixels in COCO-Stuff and others."""
 
+MAX_LABEL = 2**31
+
+LOSSLESS = ("PNG", "TIFF", "BMP", "DIB", "GIF", "PPM", "TGA", "PCX", "SGI", "SUN", "MSP", "IM")
+"""Kinds of files that keep every number."""
+
+LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
+
+
+class LossyLabelsError(UserError):
+    """A label map in a kind of file that changes pixels to save space."""
+
 
 def read_label_map(path: Path) -> np.ndarray:
-    """A label map from an 8 or 16 bit grayscale picture: (H, W) int64. Raises ``UserError`` for other files."""
+    """A label map: (H, W) int64.
+
+    One number per pixel is what pictures of 1, 8, 16 and 32 bits hold, palettes included, and floats if they are whole.
+    Raises ``UserError``, which says why, for all others: those of kinds that change pixels to save space, too.
+    """
     try:
         with Image.open(path) as picture:
-            if picture.mode not in ("L", "P", "I", "I;16"):
-                raise UserError(f"{path}: a picture of mode {picture.mode}; a label map has one number per pixel")
-            return np.asarray(picture).astype(np.int64)
-    except (OSError, Image.DecompressionBombError) as error:
+            if picture.format not in LOSSLESS or picture.info.get("compression") in LOSSY_TIFF:
+                lossy = "a TIFF compressed as JPEG" if picture.format in LOSSLESS else f"a {picture.format} file"
+                raise LossyLabelsError(
+                    f"{path}: {lossy} may hold other numbers than were drawn; save label maps as PNG"
+                )
+            return _numbers(picture, path)
+    except FileNotFoundError as error:
         raise unreadable(path, error) from error
+    except UserError:
+        raise
+    except Exception as error:  # Pillow raises exceptions of every kind for damaged files
+        raise unreadable(path, error, "damaged or not a picture") from error
+
+
+def _numbers(picture: Image.Image, path: Path) -> np.ndarray:
+    mode, pixels = picture.mode, np.asarray(picture)
+    if mode in ("LA", "PA"):
+        if (pixels[..., 1] != 255).any():
+            raise UserError(f"{path}: has transparent pixels; a label map has one number per pixel: 255 is nothing")
+        pixels = pixels[..., 0]
+    elif mode == "F":
+        if not (np.isfinite(pixels).all() and (pixels == np.round(pixels)).all() and np.abs(pixels).max() < MAX_LABEL):
+            raise UserError(f"{path}: has numbers that are not whole; labels are positions in a list of names")
+    elif mode not in ("1", "L", "P", "I") and not mode.startswith("I;16"):
+        planes = pixels[..., :3] if pixels.ndim == 3 else pixels[..., None]
+        gray = (planes == planes[..., :1]).all()
+        remedy = "; all of it is gray: save it as gray, not as colours" if gray else ", not colours"
+        raise UserError(f"{path}: a picture of mode {mode}; a label map has one number per pixel{remedy}")
+    return pixels.astype(np.int64)
+
+
+def remarks_on(labels: np.ndarray, names: Sequence[str]) -> list[str]:
+    """What is suspicious in a label map (H, W): much of it is no label, though it is meant to be one."""
+    values = np.unique(labels).tolist()
+    if NOTHING not in values:
+        return []
+    remarks = []
+    if len(names) > NOTHING:
+        remarks.append(f"label {NOTHING} is nothing, though the classes name it")
+    if values == [0, NOTHING]:
+        remarks.append(f"label map has 0 and {NOTHING} alone, which is nothing: masks of two classes have 0 and 1")
+    if np.mean(labels == NOTHING) >= 0.5:
+        remarks.append(f"half or more of the label map is {NOTHING}, which is nothing")
+    return remarks
 
 
 def scene_from_labels(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from scenograph.cli.console import console, evaluation_progress, print_evaluated, progress_bar
 from scenograph.cli.options import ClassifierName, Device
@@ -70,7 +71,7 @@ def quality(
     tools.load_classifier(read_vocabulary(pack).categories)
     rows = []
     for recipe in recipes:
-        console.print(f"[bold]{recipe}[/bold]")
+        console.print(Text(recipe, "bold"))
         trained = _train(recipe, pack, minutes, out, device)
         pipe = Pipeline.from_pretrained(trained["model"], device=where)
         folder, names = out / trained["name"] / "evaluation", {"image": trained["model"]}
@@ -84,7 +85,7 @@ def quality(
     table = _table(rows, minutes, scenes, given)
     write_atomically(out / "bench.json", (json.dumps(rows, indent=1) + "\n").encode())
     write_atomically(out / "bench.md", table.encode())
-    console.print(table, markup=False)
+    console.print(table)
     console.print(f"wrote {out / 'bench.md'} and {out / 'bench.json'}")
 
 

@@ -152,7 +152,7 @@ def _models_for(source: str, models: dict[str, str | None]) -> dict[str, str | N
     pair = pair_for(source)
     if pair is DEFAULT:
         return models
-    console.print(f"models: {pair.layout} and {pair.image} ({pair.about})", markup=False)
+    console.print(f"models: {pair.layout} and {pair.image} ({pair.about})")
     return {**models, "layout": pair.layout, "image": pair.image}
 
 

@@ -12,7 +12,7 @@ import typer
 from scenograph.cli.console import console, say_written, track, write_files
 from scenograph.cli.options import Overwrite, SceneArgument
 from scenograph.errors import UserError, for_all
-from scenograph.files import make_folder
+from scenograph.files import is_file, make_folder
 
 if TYPE_CHECKING:
     from scenograph.pipelines.defaults import Pair
@@ -48,7 +48,7 @@ def new(
 
     content = scenes_to_json([scene_from_text(text, vocabulary_of(model, text))])
     if out is None:
-        console.print(content, end="", markup=False)
+        console.print(content, end="")
         return
     write_files([(out, content.encode())], overwrite)
     console.print(f"wrote {out}")
@@ -71,7 +71,6 @@ def check(scene: SceneArgument, model: VocabularySource = None) -> None:
         console.print(
             f"scene {number}: {len(item.objects)} objects ({boxes} with boxes), {len(item.relations)} relations: "
             f"{scene_to_text(item)}",
-            markup=False,
         )
     console.print(f"ok: {len(scenes)} scene{'s' * (len(scenes) != 1)}")
 
@@ -105,7 +104,7 @@ def canonical(
     made = [replace(s, relations=tuple(form(s.relations, predicates))) for s in agreed(scenes)]
     content = scenes_to_json(made)
     if out is None:
-        console.print(content, end="", markup=False)
+        console.print(content, end="")
         return
     write_files([(out, content.encode())], overwrite)
     before, after = (sum(len(item.relations) for item in some) for some in (scenes, made))
@@ -135,7 +134,7 @@ def refine(
     refined = for_all(lambda each: refine_boxes(each[0], where=each[1]), numbered)
     content = scenes_to_json(refined)
     if out is None:
-        console.print(content, end="", markup=False)
+        console.print(content, end="")
         return
     write_files([(out, content.encode())], overwrite)
     (held, asked), (now, _) = (map(sum, zip(*map(relations_shown, some), strict=True)) for some in (scenes, refined))
@@ -246,7 +245,7 @@ def vocabulary_of(model: str | None, source: str) -> Vocabulary:
         return pair_for(source).vocabulary
     if model in NAMES:
         return shipped_vocabulary(model)
-    if (Path(model) / "vocabulary.json").is_file():
+    if is_file(Path(model) / "vocabulary.json"):
         return read_vocabulary(Path(model))
     return Vocabulary.from_dict(read_config(model)[1]["vocabulary"])
 
@@ -256,7 +255,7 @@ def read_source(source: str, vocabulary: Vocabulary | None) -> tuple[list[Scene]
     from scenograph.scenes.scene import load_scenes
     from scenograph.scenes.text import scene_from_text
 
-    if source.endswith(".json") or Path(source).is_file():
+    if source.endswith(".json") or is_file(source):
         return load_scenes(Path(source)), Path(source).stem
     if vocabulary is None:
         raise UserError(f"{source!r} is not a file")
@@ -268,7 +267,7 @@ def pair_for(source: str) -> Pair:
     from scenograph.pipelines.defaults import choose_pair
     from scenograph.scenes.scene import load_scenes
 
-    if source.endswith(".json") or Path(source).is_file():
+    if source.endswith(".json") or is_file(source):
         return choose_pair("; ".join(thing.category for scene in load_scenes(Path(source)) for thing in scene.objects))
     return choose_pair(source)
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from scenograph.devices import Precision, keep_freed_memory, pick_device, warn_if_bf16_emulated
 from scenograph.errors import UserError
-from scenograph.files import digest, make_folder, write_atomically
+from scenograph.files import digest, is_file, make_folder, write_atomically
 from scenograph.models.base import ImageModel, LayoutModel, Model
 from scenograph.models.registry import AutoModel
 from scenograph.pipelines.checks import check_names, warn_about_crowds, without_contradictions
@@ -123,7 +123,7 @@ class Pipeline:
         found = {"image model": self.renderer.digest}
         if self.layout is not None:
             found["layout model"] = self.layout.digest
-        if isinstance(style, Path) and style.is_file():
+        if isinstance(style, Path) and is_file(style):
             found["style"] = digest(style)
         for what, known in (recorded or {}).items():
             if found.get(what) != known:

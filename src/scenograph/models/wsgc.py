@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from operator import gt
 from typing import Literal, Self
 
 import torch
@@ -105,14 +106,14 @@ class Wsgc(SampledBoxes):
         self.mask_net = _mask_network(size + config.mask_noise_dim, config.mask_size) if config.mask_size else None
         self.transitive = nn.Parameter(_beliefs(config, (predicates,)))
         self.converse = nn.Parameter(_beliefs(config, (predicates, predicates)))
-        spatial = torch.tensor([not name.startswith("__") for name in self.vocabulary.predicates])
-        self.register_buffer("real", spatial, persistent=False)
-        settled = torch.tensor([config.exact and name in CONVERSES for name in self.vocabulary.predicates])
-        self.register_buffer("settled", settled, persistent=False)
+        real = [not name.startswith("__") for name in self.vocabulary.predicates]
+        self.register_buffer("real", torch.tensor(real), persistent=False)
+        settled = [config.exact and name in CONVERSES for name in self.vocabulary.predicates]
+        self.register_buffer("settled", torch.tensor(settled), persistent=False)
         converses = [_known_converse(name, self.vocabulary) for name in self.vocabulary.predicates]
         self.register_buffer("converses", torch.tensor(converses), persistent=False)
         # Computed once, because reading it for every graph would wait for a GPU.
-        self.samples_converses = config.learned_converse and bool((spatial & ~settled).any())
+        self.samples_converses = config.learned_converse and any(map(gt, real, settled))
         """Whether converses of some predicate are sampled."""
 
     real: Tensor

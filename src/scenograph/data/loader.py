@@ -167,10 +167,11 @@ class PackLoader:
         loaded = self._load([index for index, _ in chosen])
         samples = []
         for (index, rng), (scene, image) in zip(chosen, loaded, strict=True):
-            try:
-                samples.append(self._encode(scene, image, rng))
-            except KeyError as error:
-                raise UserError(f"pack row {index}: name {error} is not in the pack's vocabulary.json") from error
+            with self.pack.reading(index):
+                try:
+                    samples.append(self._encode(scene, image, rng))
+                except KeyError as error:
+                    raise UserError(f"name {error} is not in the pack's vocabulary.json") from error
         return collate(samples)
 
     def _encode(self, scene: Scene, image: np.ndarray | None, rng: np.random.Generator) -> EncodedScene:

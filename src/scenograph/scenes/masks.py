@@ -53,8 +53,9 @@ def decode_bits(content: bytes, size: int | None = None) -> np.ndarray:
     """What :func:`encode_bits` wrote, as (h, w) bool, or resized to (size, size)."""
     height, width = np.frombuffer(content[:4], dtype="<u2").tolist()
     needed = -(-height * width // 8)
-    bits = np.frombuffer(zlib.decompressobj().decompress(content[4:], needed + 1), dtype=np.uint8)
-    if not 0 < needed == len(bits):
+    stream = zlib.decompressobj()
+    bits = np.frombuffer(stream.decompress(content[4:], needed + 1), dtype=np.uint8)
+    if not (stream.eof and 0 < needed == len(bits)):
         raise UserError(f"mask: holds other than its {height} x {width} pixels")
     mask = np.unpackbits(bits, count=height * width).reshape(height, width).view(bool)
     return mask if size is None else resize_mask(mask, size)

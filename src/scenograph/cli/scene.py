@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.text import Text
 
-from scenograph.cli.console import console, say_written, track, write_files
+from scenograph.cli.console import console, errors, say_written, track, write_files
 from scenograph.cli.options import Overwrite, SceneArgument
 from scenograph.errors import UserError, for_all
 from scenograph.files import is_file, make_folder
@@ -260,6 +261,12 @@ def read_source(source: str, vocabulary: Vocabulary | None) -> tuple[list[Scene]
     if vocabulary is None:
         raise UserError(f"{source!r} is not a file")
     return [scene_from_text(source, vocabulary)], _slug(source)
+
+
+def offer_to_keep(asked: Sequence[Scene], read: Sequence[Scene]) -> None:
+    """Say how relations that were left out, because others contradict them, can be kept."""
+    if sum(len(scene.relations) for scene in read) < sum(len(scene.relations) for scene in asked):
+        errors.print(Text("note:", "yellow"), "--keep-contradictions keeps all relations, as the original models do")
 
 
 def pair_for(source: str) -> Pair:

@@ -112,6 +112,7 @@ def _switches(path: Path) -> dict[str, bool]:
         return {
             "learned_transitivity": bool(arguments["learned_transitivity"]),
             "learned_converse": bool(arguments[converse]),
+            "image_object": bool(arguments.get("include_dummies")),
         }
     except (KeyError, TypeError) as error:
         raise UserError(f"{file}: cannot be read ({error})") from error

@@ -45,7 +45,7 @@ def check_files(folder: Path) -> None:
         raise UserError(f"{folder / 'state.json'}: '_data_files' does not name the Arrow files beside it; {MAKE_AGAIN}")
     if state.get("_format_type") or state.get("_format_columns"):
         raise UserError(f"{folder / 'state.json'}: asks for the rows in another format; {MAKE_AGAIN}")
-    for path in (folder / name for name in names):
+    for path in (folder / str(name) for name in names):
         try:
             table = pa.ipc.open_stream(pa.memory_map(str(path))).read_all()
             table.validate(full=True)

@@ -66,7 +66,7 @@ class SceneObject:
     @property
     def pixels(self) -> int:
         """Of its mask, sketch and crop."""
-        pictures = (self.mask, self.crop, self.sketch and self.sketch.picture)
+        pictures = (self.mask, self.crop, None if self.sketch is None else self.sketch.picture)
         return sum(picture.shape[0] * picture.shape[1] for picture in pictures if picture is not None)
 
     @property

@@ -156,7 +156,9 @@ def load_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
         text = path.read_text(encoding="utf-8-sig")
         _check_plain(text, *overrides)
         merged = OmegaConf.merge(OmegaConf.create(text), OmegaConf.from_dotlist(list(overrides)))
-        value = OmegaConf.to_container(merged, resolve=False)
+        value: object = OmegaConf.to_container(merged, resolve=False)
+    except AssertionError:  # OmegaConf's, of a file that is one value
+        value = None
     except (OmegaConfBaseException, YAMLError, OSError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise UserError(f"recipe {source}: {reason(error)}") from error
     if not isinstance(value, dict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,13 @@ from pydantic_core import ErrorDetails
 Checked = TypeVar("Checked", bound=BaseModel)
 Item = TypeVar("Item")
 Made = TypeVar("Made")
+
+
+LINES, WIDTH = 40, 600
+"""Of a message on a terminal: at most so many lines of so many characters."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the operating system says of a full disk."""
 
 
 class UserError(ValueError):
@@ -72,11 +80,22 @@ def _first_complaint(kind: type[BaseModel], error: ValidationError) -> str:
     return f"{place}: {rule_and_value(first)}".removeprefix(": ")
 
 
+def check_text(text: str, where: str) -> str:
+    """The text. Raises ``UserError``, which begins with ``where``, if it holds NUL, or bytes that are no UTF-8."""
+    for place, one in enumerate(text):
+        if one == "\0" or "\ud800" <= one <= "\udfff":
+            raise UserError(f"{where}: character {place} is {one!a}, which is no text; leave it out")
+    return text
+
+
 def shortened(value: object) -> str:
     """What was found, short enough for one line."""
     if value is None:
         return "nothing"
-    shown = json.dumps(value, default=str)
+    try:
+        shown = json.dumps(value, default=str)
+    except RecursionError:
+        return "something nested too deeply"
     return shown if len(shown) <= 60 else shown[:57] + "..."
 
 
@@ -96,8 +115,35 @@ def reason(error: Exception, otherwise: str = "") -> str:
     """
     if isinstance(error, UnicodeDecodeError):
         return "not UTF-8 text"
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
     said = getattr(error, "strerror", None) or otherwise or str(error).strip()
     return str(said).splitlines()[0] if said else type(error).__name__
+
+
+def system_error(error: BaseException | None) -> OSError | None:
+    """The operating system's refusal behind an exception, which libraries may wrap in exceptions of their own."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def readable(message: str) -> str:
+    """A message of bounded length."""
+    lines = message.splitlines() or [""]
+    if len(lines) > LINES:
+        lines = [*lines[: LINES - 1], f"... and {len(lines) - LINES + 1} more"]
+    return "\n".join(map(_middle_left_out, lines))
+
+
+def _middle_left_out(line: str) -> str:
+    """Both ends of a long line: the place stands at the beginning, the remedy at the end."""
+    return line if len(line) <= WIDTH else f"{line[: 2 * WIDTH // 3]} ... {line[-WIDTH // 3 :]}"
+
+
+def printable(text: str) -> str:
+    """A text with escapes in place of characters that would steer a terminal, and of halves of characters."""
+    return "".join(one if one.isprintable() or one in "\t\n" else ascii(one)[1:-1] for one in text)
 
 
 def unreadable(path: object, error: Exception, otherwise: str = "") -> UserError:
@@ -117,6 +163,9 @@ def expecting(what: str) -> Iterator[None]:
     except UserError:
         raise
     except MALFORMED as error:
+        refused = system_error(error)
+        if refused is not None and refused.errno in FULL:  # not the content's fault
+            raise refused from error
         raise UserError(f"{what} ({type(error).__name__}: {reason(error)})") from error
 
 

@@ -3,47 +3,98 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import hashlib
+import json
 import os
-import tempfile
+import secrets
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from filelock import FileLock, Timeout
 
-from scenograph.errors import UserError, reason, unreadable
+from scenograph.errors import UserError, reason, system_error, unreadable
 
 DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 """What reading a damaged zip archive raises, one of arrays (.npz) too, beside ``OSError`` and ``ValueError``."""
 
+TEMPORARY = ".tmp"
+NAME_KEPT = 48
+"""Characters of a name in its temporary one, which must not be too long for a file system either."""
 
-def write_atomically(path: Path, content: bytes | Callable[[IO[bytes]], object]) -> Path:
+
+def is_file(name: str | Path) -> bool:
+    """Whether a name is a file's; a text that can be none, being too long for one or of odd characters, is not."""
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def is_folder(name: str | Path) -> bool:
+    """As :func:`is_file`, for folders."""
+    try:
+        return Path(name).is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def write_atomically(path: Path, content: bytes | Callable[[IO[bytes]], object], durable: bool = False) -> Path:
     """Write bytes, or what a function writes to the open stream, to a temporary name beside ``path``; rename.
+
+    A ``durable`` file is on the disk before it has its name, so that not even a power cut leaves half of it.
 
     Raises ``UserError`` naming ``path`` when the folder is missing or read-only or the disk is full.
     """
+    temporary = path.with_name(f".{path.name[:NAME_KEPT]}.{secrets.token_hex(4)}{TEMPORARY}")
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {reason(error)}") from error
-    try:
-        with os.fdopen(handle, "wb") as stream:
+        with temporary.open("xb") as stream:
             if isinstance(content, bytes):
                 stream.write(content)
             else:
                 content(stream)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        if durable:
+            flush_to_disk(temporary)
+        temporary.replace(path)
+        if durable:
+            flush_to_disk(path.parent)
     except BaseException as error:
-        Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise UserError(f"cannot write {path}: {reason(error)}") from error
+        with suppress(OSError, ValueError):  # where the name itself is the trouble
+            temporary.unlink(missing_ok=True)
+        if refused := system_error(error):
+            raise UserError(f"cannot write {path}: {reason(refused)}") from error
         raise
     return path
+
+
+def flush_to_disk(path: Path) -> None:
+    """Wait until a file, or which names a folder has, is on the disk and not in memory alone."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # what some file systems say of folders
+            raise
+    finally:
+        os.close(handle)
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Delete what :func:`write_atomically` left in a folder when it was killed."""
+    for path in folder.glob(f".*{TEMPORARY}"):
+        path.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file, with or without a byte order mark. Raises ``UserError`` naming it if it holds none."""
+    try:
+        return json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise unreadable(path, error) from error
 
 
 def digest(path: Path, algorithm: str = "sha256") -> str:

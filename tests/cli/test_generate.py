@@ -182,15 +182,18 @@ def test_a_picture_knows_the_models_that_made_it(scenograph, tmp_path, caplog):
     model = Lama(LamaConfig(vocabulary=names, image_size=64, channels=8, latent_size=16, initial_scale=0.7))
     model.save_pretrained(tmp_path / "lama")
     succeed(scenograph("generate", "cube", "--image", "lama"))
-    succeed(scenograph("generate", "pictures/cube-seed0.png", "--out", "same"))
+    succeed(scenograph("generate", "pictures/cube-seed0.png", "--image", "lama", "--out", "same"))
     assert caplog.messages == []
     with torch.no_grad():
         next(model.parameters()).add_(1)
     model.save_pretrained(tmp_path / "lama")
-    succeed(scenograph("generate", "pictures/cube-seed0.png", "--out", "other"))
+    succeed(scenograph("generate", "pictures/cube-seed0.png", "--image", "lama", "--out", "other"))
     said = ["the image model is not the one that made pictures/cube-seed0.png: the picture will differ"]
     assert caplog.messages == said
-    succeed(scenograph("generate", "pictures/cube-seed0.png", "--image", "lama", "--out", "asked"))
+    code, _, errors = scenograph("generate", "pictures/cube-seed0.png", "--out", "asked")
+    assert code == 2 and "made with 'lama', which does not ship in the package" in errors
+    assert "if you trust it, add --image lama" in errors and not (tmp_path / "asked").exists()
+    succeed(scenograph("generate", "pictures/cube-seed0.png", "--image", "mise-rendered-64", "--out", "asked"))
     assert caplog.messages == said
 
 
@@ -244,7 +247,7 @@ def test_a_layout_is_drawn_edited_and_drawn_again(scenograph, tmp_path, caplog):
     assert drawn["objects"][1]["box"] == [0.5, 0.4, 1.0, 0.8] and drawn["objects"][1]["seed"] == 7
     assert {"mask", "attributes"} <= set(drawn["objects"][0])
     first = (tmp_path / "pictures" / "s-seed0.png").read_bytes()
-    succeed(scenograph("generate", "pictures/s-seed0.png", "--out", "again"))
+    succeed(scenograph("generate", "pictures/s-seed0.png", "--image", "lama", "--out", "again"))
     assert (tmp_path / "again" / "s-seed0.png").read_bytes() == first
     succeed(scenograph(*base, "--object-seed", "1=8", "--out", "other"))
     assert (tmp_path / "other" / "s-seed0.png").read_bytes() != first
@@ -266,7 +269,9 @@ def test_a_picture_gives_its_style(scenograph, tmp_path):
     base = ["generate", "cube left of sphere", "--image", "spade"]
     succeed(scenograph(*base, "--style", "photo.png"))
     picture = "pictures/cube-left-of-sphere-seed0.png"
-    succeed(scenograph("generate", picture, "--out", "again"))
+    code, _, errors = scenograph("generate", picture, "--image", "spade", "--out", "again")
+    assert code == 2 and "made in the style of another picture, 'photo.png'; give that with --style" in errors
+    succeed(scenograph("generate", picture, "--image", "spade", "--style", "photo.png", "--out", "again"))
     assert (tmp_path / "again" / Path(picture).name).read_bytes() == (tmp_path / picture).read_bytes()
     code, _, errors = scenograph(*base, "--style", "none.png", "--out", "other")
     assert code == 2 and "cannot read none.png: No such file or directory" in errors

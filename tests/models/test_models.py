@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import argparse
+import bz2
 import collections
+import gzip
 import json
 import os
+import pathlib
 import pickle
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save as save_safetensors
 
 from helpers import DRAWING, PLACING, WAYS_TO_DRAW, generators, tiny
 from scenograph import Pipeline
@@ -366,3 +371,66 @@ def test_checkpoints_of_something_else_are_refused(tmp_path):
 def test_a_model_has_all_that_its_role_asks_for(role, missing):
     with pytest.raises(TypeError, match=f"abstract method.*{missing}"):
         type("Unfinished", (role,), {})(MiseLayoutConfig(vocabulary=VOCABULARY.to_dict()))
+
+
+PLAIN = {
+    "namespace": argparse.Namespace(lr=1e-4, layers=[1, 2], name="a"),
+    "path": {"out": pathlib.PurePosixPath("runs/a"), "data": pathlib.PureWindowsPath("C:/data")},
+    "array": {"iou": np.arange(6.0).reshape(2, 3), "names": np.array(["a", "b"]), "any": np.array([1, "b"], object)},
+    "scalars": [np.dtype(kind).type(1) for kind in ("bool", "int8", "uint8", "uint64", "float16", "complex64")],
+}
+"""What training scripts leave beside weights."""
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_plain_values_beside_the_weights_are_read(tmp_path, name):
+    torch.save({**published(plain_sg2im()), "extra": PLAIN[name]}, tmp_path / "c.pt")
+    read = read_checkpoint(tmp_path / "c.pt")["extra"]
+    if name == "namespace":
+        assert read == PLAIN[name]
+    elif name == "path":
+        assert read["out"] == "runs/a"
+    elif name == "array":
+        assert all(np.array_equal(value, read[key]) for key, value in PLAIN[name].items())
+    else:
+        assert read == PLAIN[name] and [value.dtype for value in read] == [value.dtype for value in PLAIN[name]]
+    assert import_sg2im(tmp_path / "c.pt").config.gconv_num_layers == 2
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."])
+def test_names_are_freed_of_what_wrapped_the_model(tmp_path, prefix):
+    value = published(plain_sg2im())
+    state = value["model_state"]
+    torch.save({**value, "model_state": {prefix + key: item for key, item in state.items()}}, tmp_path / "c.pt")
+    import_sg2im(tmp_path / "c.pt")
+    inner = {key.replace("gconv.", "gconv._orig_mod."): item for key, item in state.items()}
+    torch.save({**value, "model_state": inner}, tmp_path / "inner.pt")
+    import_sg2im(tmp_path / "inner.pt")
+    torch.save(
+        {**value, "model_state": {**state, "module." + next(iter(state)): torch.zeros(1)}}, tmp_path / "twice.pt"
+    )
+    with pytest.raises(UserError, match=r"with and without module\. or _orig_mod\. before their names"):
+        import_sg2im(tmp_path / "twice.pt")
+
+
+def test_a_file_that_is_no_torch_checkpoint_is_called_what_it_is(tmp_path):
+    model, path = plain_sg2im(), tmp_path / "c.pt"
+    torch.save(published(model), path)
+    for content, said in (
+        (gzip.compress(path.read_bytes()), "is compressed by gzip; unpack it with: gunzip"),
+        (bz2.compress(path.read_bytes()), "is compressed by bzip2"),
+        (b"<!DOCTYPE html><title>Sign in</title>", "is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a Git LFS pointer"),
+        (save_safetensors({"a": torch.zeros(2)}), "a safetensors file holds weights alone"),
+    ):
+        (tmp_path / "other.pt").write_bytes(content)
+        with pytest.raises(UserError, match=said):
+            import_sg2im(tmp_path / "other.pt")
+    torch.save(model, path)
+    with pytest.raises(UserError, match=r"holds a scenograph.models.sg2im.Sg2Im, which is neither weights nor a plain"):
+        import_sg2im(path)
+    torch.save({**published(model), "seen": collections.deque([1])}, path)
+    with pytest.raises(UserError, match=r"holds a collections.deque, which is neither"):
+        import_sg2im(path)
+    (tmp_path / "w.safetensors").write_bytes(save_safetensors({"a": torch.ones(2)}))
+    assert read_checkpoint(tmp_path / "w.safetensors")["a"].tolist() == [1, 1]

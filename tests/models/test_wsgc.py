@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from helpers import generators
 from scenograph import Pipeline
 from scenograph.data.clevr import VOCABULARY
 from scenograph.errors import UserError
 from scenograph.evaluation.robustness import equivalent
 from scenograph.models.attspade import AttSpade, AttSpadeConfig
+from scenograph.models.published.attspade import import_attspade
 from scenograph.models.published.wsgc import import_wsgc, published_vocabulary
 from scenograph.models.wsgc import CanonicalGraph, Wsgc, WsgcConfig
 from scenograph.scenes.batch import SceneBatch
@@ -381,3 +383,52 @@ def test_layout_and_image_halves_compose():
     result = pipe("red cube left of blue sphere", seeds=[0, 1])
     assert [picture.size for picture in result.images] == [(32, 32)] * 2
     assert all(thing.box for thing in result.scenes[0].objects)
+
+
+@pytest.mark.golden
+def test_plain_scenes_get_the_recorded_boxes_of_a_model_with_image_objects(golden):
+    """The record holds the image object and its relations; scenes do not."""
+    folder = golden / "wsgc" / "layout_coco_masks"
+    inputs, expected = (
+        {key: torch.from_numpy(value) for key, value in np.load(folder / f"{kind}.npz").items()}
+        for kind in ("inputs", "outputs")
+    )
+    assert json.loads((folder / "run_args.json").read_text())["include_dummies"]
+    model = import_wsgc(folder / "checkpoint.pt")
+    assert model.config.image_object
+    model.samples_converses = False  # those of the record were sampled
+    names = model.vocabulary
+    for number, (categories, triples) in enumerate(zip(inputs["objs"][..., 0], inputs["triplets"], strict=True)):
+        real = categories != 0
+        assert real.tolist() == sorted(real.tolist(), reverse=True)
+        things = tuple(SceneObject(names.categories[index]) for index in categories[real].tolist())
+        given = triples[inputs["triplet_type"][number] == 0].tolist()
+        relations = tuple(Relation(s, names.predicates[p], o) for s, p, o in given if model.real[p])
+        batch = SceneBatch.from_scenes([Scene(things, relations)], names, 16)
+        placed = model.place(batch, generators(0)).boxes
+        x, y, width, height = expected["eval_boxes_pred"][number][real].unbind(dim=1)
+        wanted = torch.stack([x, y, x + width, y + height], dim=1).clamp(0, 1)
+        torch.testing.assert_close(placed, wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_image_objects_need_their_names_and_leave_the_scene_as_it_is():
+    with pytest.raises(ValueError, match="image_object: the vocabulary lacks __image__"):
+        small(image_object=True)
+    model = small(VOCABULARY.with_image_object(), image_object=True, mask_size=8).eval()
+    batch = SceneBatch.from_scenes([chain(3), chain(2)], model.vocabulary, 8)
+    placed = model.place(batch, generators(0, 1))
+    assert placed.boxes.shape == (5, 4) and placed.masks.shape == (5, 8, 8)
+    whole = model.with_image(batch)
+    assert whole.triples[-5:].tolist() == [[0, 0, 5], [1, 0, 5], [2, 0, 5], [3, 0, 6], [4, 0, 6]]
+    alone = model.place(SceneBatch.from_scenes([chain(2)], model.vocabulary, 8), generators(1))
+    torch.testing.assert_close(alone.boxes, placed.boxes[3:])
+
+
+def test_names_are_not_taken_for_checkpoints_that_hold_their_own(tmp_path):
+    for read in (import_wsgc, import_attspade):
+        with pytest.raises(UserError, match="hold their vocabulary; leave --vocabulary out"):
+            read(tmp_path / "c.pt", VOCABULARY)
+    with pytest.raises(UserError, match="holds no 'vocab' beside its weights"):
+        published_vocabulary(None, torch.zeros(2, 4), tmp_path / "c.pt")
+    with pytest.raises(UserError, match=r"KeyError: 'attributes'.: expected 'attributes' and .*, found names"):
+        published_vocabulary({"names": []}, torch.zeros(2, 4), tmp_path / "c.pt")

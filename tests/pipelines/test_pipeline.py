@@ -224,3 +224,13 @@ def test_any_renderer_serves_the_pipeline(pipe):
         Pipeline(Flat())(Scene((SceneObject("unicorn"),)))
     with pytest.raises(UserError, match="flat has no names of its own"):
         Pipeline(Flat())("a unicorn")
+
+
+def test_relations_that_contradict_others_are_kept_on_request(pipe, caplog):
+    told = {"objects": ["cube"] * 3, "relationships": [[0, "left of", 1], [1, "left of", 2], [0, "left of", 2]]}
+    told["relationships"].append([2, "left of", 0])
+    assert len(pipe.read(told)[0].relations) == 3 and len(caplog.messages) == 1
+    assert len(pipe.read(told, keep_contradictions=True)[0].relations) == 4
+    made = pipe(told, steps=1, keep_contradictions=True)
+    assert len(made.scenes[0].relations) == 4 and len(caplog.messages) == 1
+    assert '"keep_contradictions": true' in made.images[0].record

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -609,3 +610,74 @@ def test_averaged_weights_keep_the_vectors_of_spectral_norms(painted, tmp_path):
     trainer = train(recipe(painted, "lama", steps=3), tmp_path)
     layer, average = trainer.model.fc, trainer.ema.fc
     assert torch.equal(layer.weight_u, average.weight_u) and not torch.equal(layer.weight, average.weight)
+
+
+CPU = torch.device("cpu")
+
+
+def small(pack: Path, steps: int) -> Recipe:
+    often = {"steps": steps, "validate_every": 100, "validation_scenes": 2, "grid_scenes": 0}
+    return recipe(pack, "mise-layout", **often, checkpoint_every=100)
+
+
+def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(painted, tmp_path, monkeypatch):
+    save, run = torch.save, tmp_path / "run"
+
+    def full(state, stream):
+        stream.write(b"half")
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        finally:
+            raise RuntimeError("unexpected pos 704 vs 598")  # as torch's writer says it
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(UserError, match=r"cannot write .*checkpoint-00000002.pt: No space left on device"):
+        Trainer(small(painted, 2), run, CPU).run()
+    assert not list((run / "checkpoints").iterdir())
+    monkeypatch.setattr(torch, "save", save)
+    (run / "checkpoints" / ".checkpoint-00000002.pt.0a1b2c3d.tmp").write_bytes(b"left by a kill")
+    (run / ".recipe.yaml.0a1b2c3d.tmp").write_bytes(b"left by a kill")
+    Trainer(small(painted, 2), run, CPU).run()
+    assert not list(run.rglob("*.tmp"))
+
+
+def test_damaged_files_of_a_run_are_named(painted, tmp_path, caplog):
+    run = tmp_path / "run"
+    Trainer(small(painted, 2), run, CPU).run()
+    curves = (run / "metrics.jsonl").read_bytes()
+    (run / "metrics.jsonl").write_bytes(b"\xff\xfe{\n" + b'{"step": 1' + b"0" * 400 + b"}\n" + curves)
+    Trainer(small(painted, 3), run, CPU).run()
+    assert "2 lines are damaged and left out" in caplog.text
+    newest = sorted((run / "checkpoints").glob("*.pt"))[-1]
+    whole = torch.load(newest, weights_only=True)
+    for state in ([1], {}, {"step": "3", "modules": {}}, {"step": 3, "modules": {}}, {**whole, "optimizers": {}}):
+        torch.save(state, newest)
+        with pytest.raises(UserError, match="delete it to use the one before"):
+            Trainer(small(painted, 4), run, CPU).run()
+    newest.write_bytes(newest.read_bytes()[:-100])
+    with pytest.raises(UserError, match=r"cannot read .*damaged or cut short; delete it to use the one before"):
+        Trainer(small(painted, 4), run, CPU).run()
+    newest.unlink()
+    Trainer(small(painted, 4), run, CPU).run()
+    for content in (
+        b"\xff\xfe",
+        b"- 1",
+        b"a: &a [1]\nb: *a",
+        b"model: {name: ${oc.env:HOME}}",
+        b"[" * 2000,
+        b"model: 7",
+    ):
+        (run / "recipe.yaml").write_bytes(content)
+        with pytest.raises(UserError, match=r"recipe .*recipe.yaml"):
+            Trainer(small(painted, 5), run, CPU).run()
+
+
+def test_recipes_from_elsewhere_read_no_variables(tmp_path, monkeypatch):
+    monkeypatch.setenv("SECRET", "hunter2")
+    path = tmp_path / "r.yaml"
+    text = shipped_recipes()["tiny-mise"].read_text()
+    path.write_text(text.replace("name: tiny-mise", "name: ${oc.env:SECRET}"))
+    for source, overrides in ((path, []), ("tiny-mise", ["name=${oc.env:SECRET}"])):
+        with pytest.raises(UserError, match=r"a reference, \$\{...\}, which is not followed") as caught:
+            load_recipe(str(source), overrides)
+        assert "hunter2" not in str(caught.value)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from scenograph.cli.console import console, evaluation_progress, print_evaluated, progress_bar
 from scenograph.cli.options import ClassifierName, Device
@@ -78,7 +79,7 @@ def quality(
     tools.load_classifier(read_vocabulary(pack).categories)
     rows = []
     for recipe in recipes:
-        console.print(f"[bold]{recipe}[/bold]")
+        console.print(Text(recipe, "bold"))
         trained = _train(recipe, pack, minutes, out, device)
         pipe = Pipeline.from_pretrained(trained["model"], device=where)
         folder, names = out / trained["name"] / "evaluation", {"image": trained["model"]}
@@ -95,7 +96,7 @@ def quality(
     sheet = io.BytesIO()
     sheet_of_many(Layouts(pack, protocol), [out / row["name"] / "evaluation" for row in rows]).save(sheet, "PNG")
     write_atomically(out / "bench.png", sheet.getvalue())
-    console.print(table, markup=False)
+    console.print(table)
     console.print(f"wrote {out / 'bench.md'}, {out / 'bench.json'} and {out / 'bench.png'} (real pictures above)")
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -20,8 +20,9 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.text import Text
 
-from scenograph.errors import UserError
+from scenograph.errors import UserError, printable
 from scenograph.files import would_replace, write_atomically
 
 if TYPE_CHECKING:
@@ -34,14 +35,28 @@ SHOWN = 12
 """Files that are named one by one."""
 Item = TypeVar("Item")
 
-console = Console(highlight=False, soft_wrap=True)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class PlainConsole(Console):
+    """Prints text as it stands, for it holds names of files and things: no markup, nothing that steers the terminal.
+
+    What is to stand out is a ``rich.text.Text``.
+    """
+
+    def __init__(self, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+    def print(self, *parts: Any, **options: Any) -> None:
+        """As rich does."""
+        super().print(*(printable(part) if isinstance(part, str) else part for part in parts), **options)
+
+
+console, errors = PlainConsole(), PlainConsole(stderr=True)
 
 
 def progress_bar() -> Progress:
     """A bar with count, elapsed and remaining time; on stderr, so that output can be piped."""
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -55,7 +70,7 @@ def progress_bar() -> Progress:
 
 def transfer_bar() -> Progress:
     """A bar of bytes: how many of how many, how fast, and the time that remains."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     return Progress(*columns, TimeRemainingColumn(), console=errors, transient=True, disable=not errors.is_terminal)
 
 
@@ -130,9 +145,9 @@ def evaluation_progress() -> Iterator[Callable[[str, int, int], None]]:
 def print_figures(figures: Sequence[Figure], notes: Sequence[str]) -> None:
     """Each figure on a line, with its error and what it means, below what is to be noted."""
     for note in notes:
-        console.print(f"[yellow]note:[/yellow] {note}")
+        console.print(Text("note:", "yellow"), note)
     width = max((len(figure.name) for figure in figures), default=0) + 2
     for figure in figures:
         error = f"± {figure.error:.4f}" if math.isfinite(figure.error) else ""
         meaning = "; ".join([figure.meaning, *figure.notes])
-        console.print(f"  {figure.name:<{width}}{figure.value:>10.4f} {error:<11}{meaning}", markup=False)
+        console.print(f"  {figure.name:<{width}}{figure.value:>10.4f} {error:<11}{meaning}")

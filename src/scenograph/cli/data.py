@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.text import Text
 
 from scenograph.cli.console import console, progress_bar, track, write_files
 from scenograph.cli.options import Overwrite, Workers
@@ -108,7 +109,7 @@ def render_picture_book_scenes(
     own = "" if drawings else "; more with --drawings FOLDER"
     console.print(f"{len(known.categories())} categories from {len(known.rows)} drawings{own}")
     for key in known.missing:
-        console.print(f"[yellow]missing:[/yellow] {key}: its package has no such drawing")
+        console.print(Text("missing:", "yellow"), f"{key}: its package has no such drawing")
     make_folder(out)
     rendered = render_picture_book(out, indices, settings, drawings, workers)
     for _ in track(rendered, "rendering", len(indices)):
@@ -123,11 +124,11 @@ def sources() -> None:
     from scenograph.data.sources import SOURCES
 
     for name, source in SOURCES.items():
-        console.print(f"[bold]{name}[/bold]  {source.title}")
+        console.print(Text(name, "bold"), f" {source.title}")
         defaults = source.options_type.defaults()
         for key, field in source.options_type.model_fields.items():
             default = "required" if field.is_required() else _shown(defaults[key])
-            console.print(f"    {key}={default}  [dim]{field.description or 'a named set of defaults'}[/dim]")
+            console.print(f"    {key}={default} ", Text(field.description or "a named set of defaults", "dim"))
     console.print("pack one:  scenograph data pack NAME key=value ... --root FOLDER --out PACK")
 
 
@@ -207,7 +208,7 @@ def verify(folder: PackFolder) -> None:
     with _reporting() as progress:
         problems = verify_pack(folder, progress)
     for problem in problems[:20]:
-        console.print(problem, markup=False)
+        console.print(problem)
     if problems:
         more = f" (the first 20 of {len(problems)} are above)" if len(problems) > 20 else ""
         raise UserError(f"{folder}: {len(problems)} problems{more}; make the pack again")
@@ -309,9 +310,9 @@ def _print_record(record: dict[str, Any]) -> None:
         console.print(f"  {split}: {scenes} scenes, {objects} objects, {relations} relations")
     for title, reasons in (("left out", record["dropped"]), ("noted", record["remarks"])):
         for reason, number in sorted(reasons.items(), key=lambda item: -item[1]):
-            console.print(f"  {title}: {number:>7}  {reason}", markup=False)
+            console.print(f"  {title}: {number:>7}  {reason}")
             for example in record["examples"].get(reason, []) if title == "left out" else ():
-                console.print(f"{'':20}{example}", markup=False)
+                console.print(f"{'':20}{example}")
 
 
 def _print_vocabulary(vocabulary: Any) -> None:
@@ -321,7 +322,6 @@ def _print_vocabulary(vocabulary: Any) -> None:
     console.print(
         f"  vocabulary: {len(vocabulary.category_index)} categories, {len(vocabulary.predicate_index)} predicates, "
         f"{attributes if groups else 'no attributes'}",
-        markup=False,
     )
 
 
@@ -335,7 +335,7 @@ def _print_statistics(opened: Pack, split: str) -> None:
     for title, column in (("categories", "categories"), ("predicates", "relation_predicates")):
         common = Counter(name for row in table[column] for name in row).most_common(8)
         if common:
-            console.print(f"  most frequent {title}: {', '.join(f'{n} {c}' for n, c in common)}", markup=False)
+            console.print(f"  most frequent {title}: {', '.join(f'{n} {c}' for n, c in common)}")
     for title in ("masks", "sketches"):
         having = sum(bool(value) for row in table[title] for value in row)
         console.print(f"  objects with {title}: {having} of {sum(counts)}")

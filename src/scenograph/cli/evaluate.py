@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from scenograph.cli.console import console, evaluation_progress, print_evaluated, print_figures, write_files
 from scenograph.cli.options import (
@@ -171,14 +172,14 @@ def compare_reports(
             "protocol, or add --force"
         )
     for reason in reasons:
-        console.print(f"[yellow]unlike:[/yellow] {reason}")
+        console.print(Text("unlike:", "yellow"), reason)
     console.print(compare(*reports, (str(first), str(second))), markup=False, end="")
     if sheet is not None:
         folders = [path if path.is_dir() else path.parent for path in (first, second)]
         stream = io.BytesIO()
         sheet_of_two(folders, reports).save(stream, "PNG")
         write_files([(sheet, stream.getvalue())], overwrite)
-        console.print(f"wrote {sheet}: pairs of {first} and {second}", markup=False)
+        console.print(f"wrote {sheet}: pairs of {first} and {second}")
 
 
 @app.command("protocols")
@@ -187,9 +188,9 @@ def list_protocols() -> None:
     from scenograph.evaluation.protocols import PROTOCOLS
 
     for protocol in PROTOCOLS.values():
-        console.print(f"[bold]{protocol.name}[/bold] {protocol.version} ({protocol.fingerprint}): {protocol.about}")
+        console.print(Text(protocol.name, "bold"), f"{protocol.version} ({protocol.fingerprint}): {protocol.about}")
         settings = {key: value for key, value in protocol.settings().items() if value is not None}
-        console.print("  " + ", ".join(f"{key} {value}" for key, value in settings.items()), markup=False)
+        console.print("  " + ", ".join(f"{key} {value}" for key, value in settings.items()))
         console.print(f"  metrics: {', '.join(protocol.metrics)}")
 
 

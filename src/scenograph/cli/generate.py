@@ -12,7 +12,7 @@ import typer
 
 from scenograph.cli.console import batches, console, parse_seeds, say_written, write_files
 from scenograph.cli.options import Device, ImageName, LayoutName, ModelName, Overwrite, takes_options
-from scenograph.cli.scene import encoded, pair_for, read_source
+from scenograph.cli.scene import encoded, offer_to_keep, pair_for, read_source
 from scenograph.errors import UserError
 from scenograph.files import make_folder, would_replace, write_atomically
 from scenograph.pipelines.options import GenerateOptions
@@ -142,7 +142,9 @@ def _read(
     request = replace(request, digests=pipe.digests(options.style, request.digests, source))
     if object_seeds:
         request = replace(request, scenes=[_with_object_seeds(scene, object_seeds) for scene in request.scenes])
-    return pipe, replace(request, scenes=pipe.read(request.scenes, refine=options.refine))
+    scenes = pipe.read(request.scenes, options.refine, options.keep_contradictions)
+    offer_to_keep(request.scenes, scenes)
+    return pipe, replace(request, scenes=scenes)
 
 
 def _models_for(source: str, models: dict[str, str | None]) -> dict[str, str | None]:
@@ -152,7 +154,7 @@ def _models_for(source: str, models: dict[str, str | None]) -> dict[str, str | N
     pair = pair_for(source)
     if pair is DEFAULT:
         return models
-    console.print(f"models: {pair.layout} and {pair.image} ({pair.about})", markup=False)
+    console.print(f"models: {pair.layout} and {pair.image} ({pair.about})")
     return {**models, "layout": pair.layout, "image": pair.image}
 
 

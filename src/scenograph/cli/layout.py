@@ -9,7 +9,7 @@ import typer
 
 from scenograph.cli.console import batches, parse_seeds, say_written, track, write_files
 from scenograph.cli.options import Device, LayoutName, Overwrite, PrecisionName, SceneArgument, takes_options
-from scenograph.cli.scene import encoded, pair_for, read_source
+from scenograph.cli.scene import encoded, offer_to_keep, pair_for, read_source
 from scenograph.files import make_folder
 from scenograph.pipelines.options import GenerateOptions
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from scenograph.scenes.scene import Scene
 
 
-@takes_options("refine", "candidates")
+@takes_options("refine", "keep_contradictions", "candidates")
 def layout(
     source: SceneArgument,
     *,
@@ -44,7 +44,9 @@ def layout(
 
     model = load_layout_model(layout or pair_for(source).layout, pick_device(device), precision)
     scenes, stem = read_source(source, model.vocabulary)
-    scenes = read_to_place(model, with_known_names(scenes, model.vocabulary), options.refine)
+    named = with_known_names(scenes, model.vocabulary)
+    scenes = read_to_place(model, named, options.refine, options.keep_contradictions)
+    offer_to_keep(named, scenes)
     numbers = parse_seeds(seeds)
     pairs = [(scene, seed) for scene in scenes for seed in numbers]
     placed: list[Scene] = []

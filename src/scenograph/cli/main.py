@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -9,10 +10,11 @@ from typing import Annotated, NoReturn
 
 import typer
 from pydantic import ValidationError
+from rich.text import Text
 
 from scenograph.cli import bench, data, environment, evaluate, generate, layout, models, scene, train
 from scenograph.cli.console import console, errors
-from scenograph.errors import UserError, reason, rule_and_value
+from scenograph.errors import UserError, readable, reason, rule_and_value
 from scenograph.version import __version__
 
 app = typer.Typer(
@@ -59,6 +61,9 @@ app.command("env")(environment.env)
 
 def run() -> None:
     """Run the command line; bad input is one line on stderr and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names may hold what a terminal's encoding lacks
+            stream.reconfigure(errors="backslashreplace")
     try:
         sys.exit(app(prog_name=app.info.name, standalone_mode=False))
     except UserError as error:
@@ -92,6 +97,5 @@ def _command_named() -> str:
 
 
 def _refuse(message: str) -> NoReturn:
-    plain = message.replace("[", r"\[")  # brackets such as objects[4] are no markup
-    errors.print(f"[red]error:[/red] {plain}")
+    errors.print(Text("error:", "red"), readable(message))
     sys.exit(2)

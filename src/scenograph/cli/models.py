@@ -30,7 +30,7 @@ def list_models(
         raise UserError(f"no model matches {pattern!r} {suggest(pattern, shipped_models())}")
     width = max(len(name) for name in found) + 2
     for name, folder in found.items():
-        console.print(f"{name:<{width}}{_roles(folder):<16}{_size(folder):>8}  {_summary(folder)}", markup=False)
+        console.print(f"{name:<{width}}{_roles(folder):<16}{_size(folder):>8}  {_summary(folder)}")
 
 
 @app.command()
@@ -42,16 +42,16 @@ def info(model: Annotated[str, typer.Argument(metavar="MODEL", help="Shipped nam
     folder = find_model(model)
     kind, config = read_config(model)
     vocabulary = Vocabulary.from_dict(config.pop("vocabulary"))
-    console.print(f"{folder}\nmodel {kind} ({_roles(folder)}), {_size(folder)}", markup=False)
+    console.print(f"{folder}\nmodel {kind} ({_roles(folder)}), {_size(folder)}")
     for key, value in config.items():
-        console.print(f"  {key}: {value}", markup=False)
-    console.print(f"categories {_some(vocabulary.category_index)}", markup=False)
-    console.print(f"predicates {_some(vocabulary.predicate_index)}", markup=False)
+        console.print(f"  {key}: {value}")
+    console.print(f"categories {_some(vocabulary.category_index)}")
+    console.print(f"predicates {_some(vocabulary.predicate_index)}")
     for group, names in vocabulary.attributes.items():
-        console.print(f"{group} {_some(names)}", markup=False)
+        console.print(f"{group} {_some(names)}")
     card = folder / "README.md"
     if card.is_file():
-        console.print(f"\n{card.read_text(encoding='utf-8')}", markup=False)
+        console.print(f"\n{card.read_text(encoding='utf-8')}")
 
 
 def import_checkpoint(

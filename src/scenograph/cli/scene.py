@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.text import Text
 
-from scenograph.cli.console import console, say_written, track, write_files
+from scenograph.cli.console import console, errors, say_written, track, write_files
 from scenograph.cli.options import Overwrite, SceneArgument
 from scenograph.errors import UserError, for_all
-from scenograph.files import make_folder
+from scenograph.files import is_file, make_folder
 
 if TYPE_CHECKING:
     from scenograph.pipelines.defaults import Pair
@@ -48,7 +49,7 @@ def new(
 
     content = scenes_to_json([scene_from_text(text, vocabulary_of(model, text))])
     if out is None:
-        console.print(content, end="", markup=False)
+        console.print(content, end="")
         return
     write_files([(out, content.encode())], overwrite)
     console.print(f"wrote {out}")
@@ -71,7 +72,6 @@ def check(scene: SceneArgument, model: VocabularySource = None) -> None:
         console.print(
             f"scene {number}: {len(item.objects)} objects ({boxes} with boxes), {len(item.relations)} relations: "
             f"{scene_to_text(item)}",
-            markup=False,
         )
     console.print(f"ok: {len(scenes)} scene{'s' * (len(scenes) != 1)}")
 
@@ -105,7 +105,7 @@ def canonical(
     made = [replace(s, relations=tuple(form(s.relations, predicates))) for s in agreed(scenes)]
     content = scenes_to_json(made)
     if out is None:
-        console.print(content, end="", markup=False)
+        console.print(content, end="")
         return
     write_files([(out, content.encode())], overwrite)
     before, after = (sum(len(item.relations) for item in some) for some in (scenes, made))
@@ -135,7 +135,7 @@ def refine(
     refined = for_all(lambda each: refine_boxes(each[0], where=each[1]), numbered)
     content = scenes_to_json(refined)
     if out is None:
-        console.print(content, end="", markup=False)
+        console.print(content, end="")
         return
     write_files([(out, content.encode())], overwrite)
     (held, asked), (now, _) = (map(sum, zip(*map(relations_shown, some), strict=True)) for some in (scenes, refined))
@@ -248,7 +248,7 @@ def vocabulary_of(model: str | None, source: str) -> Vocabulary:
         return pair_for(source).vocabulary
     if model in NAMES:
         return shipped_vocabulary(model)
-    if (Path(model) / "vocabulary.json").is_file():
+    if is_file(Path(model) / "vocabulary.json"):
         return read_vocabulary(Path(model))
     return Vocabulary.from_dict(read_config(model)[1]["vocabulary"])
 
@@ -258,11 +258,17 @@ def read_source(source: str, vocabulary: Vocabulary | None) -> tuple[list[Scene]
     from scenograph.scenes.scene import load_scenes
     from scenograph.scenes.text import scene_from_text
 
-    if source.endswith(".json") or Path(source).is_file():
+    if source.endswith(".json") or is_file(source):
         return load_scenes(Path(source)), Path(source).stem
     if vocabulary is None:
         raise UserError(f"{source!r} is not a file")
     return [scene_from_text(source, vocabulary)], _slug(source)
+
+
+def offer_to_keep(asked: Sequence[Scene], read: Sequence[Scene]) -> None:
+    """Say how relations that were left out, because others contradict them, can be kept."""
+    if sum(len(scene.relations) for scene in read) < sum(len(scene.relations) for scene in asked):
+        errors.print(Text("note:", "yellow"), "--keep-contradictions keeps all relations, as the original models do")
 
 
 def pair_for(source: str) -> Pair:
@@ -270,7 +276,7 @@ def pair_for(source: str) -> Pair:
     from scenograph.pipelines.defaults import choose_pair
     from scenograph.scenes.scene import load_scenes
 
-    if source.endswith(".json") or Path(source).is_file():
+    if source.endswith(".json") or is_file(source):
         return choose_pair("; ".join(thing.category for scene in load_scenes(Path(source)) for thing in scene.objects))
     return choose_pair(source)
 

@@ -341,7 +341,7 @@ class Coco(Source):
     def _size(self, part: str, image: Record) -> tuple[int, int]:
         """(width, height) by the annotations, or else by the picture, of which ``Skip`` may be raised."""
         width, height = image["width"], image["height"]
-        return (width, height) if width and height else picture_size(self._find(part, image))
+        return (width, height) if width and height else picture_size(self._find(part, image), upright=True)
 
     def _object_mask(self, annotation: Record, width: int, height: int) -> tuple[np.ndarray | None, str | None]:
         """The mask in the whole picture, or None and the reason why there is none."""

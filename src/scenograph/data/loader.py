@@ -169,10 +169,11 @@ class PackLoader:
         loaded = self._load([index for index, _ in chosen])
         samples = []
         for (index, rng), (scene, image) in zip(chosen, loaded, strict=True):
-            try:
-                samples.append(self._encode(scene, image, rng))
-            except KeyError as error:
-                raise UserError(f"pack row {index}: name {error} is not in the pack's vocabulary.json") from error
+            with self.pack.reading(index):
+                try:
+                    samples.append(self._encode(scene, image, rng))
+                except KeyError as error:
+                    raise UserError(f"name {error} is not in the pack's vocabulary.json") from error
         return collate(samples)
 
     def _encode(self, scene: Scene, image: np.ndarray | None, rng: np.random.Generator) -> EncodedScene:
@@ -200,13 +201,10 @@ class PackLoader:
         missing = [index for index in dict.fromkeys(indices) if index not in self._cache]
         fresh: dict[int, tuple[Scene, np.ndarray | None]] = {}
         for index, row in zip(missing, self.pack.rows(missing, self._unread), strict=True):
-            picture = open_picture(row)
-            image = None if picture is None else picture_to_pixels(picture, *self.load_size)
-            try:
+            with self.pack.reading(index):
+                picture = open_picture(row)
+                image = None if picture is None else picture_to_pixels(picture, *self.load_size)
                 scene = row_to_scene(row, self.sizes)
-            except UserError as error:
-                where = f"{self.pack.folder}, split {self.pack.split!r}, row {index}"
-                raise UserError(f"{where}: {error}; scenograph data verify names all that is damaged") from error
             if self.graphs and len(scene.objects) <= self.max_objects:  # larger scenes lose random objects first
                 scene = self.graphs.complete(scene, index)
             fresh[index] = (scene, image)

@@ -14,9 +14,11 @@ import hashlib
 import io
 import json
 import shutil
+import sqlite3
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,12 +27,13 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel
 
+from scenograph.data.arrow import MAKE_AGAIN, check_columns, check_files, features
 from scenograph.data.pictures import encode_picture
 from scenograph.data.processes import run_in_processes
 from scenograph.data.records import Reasons, Skip
 from scenograph.data.source import Plan, Progress, Sample, Source
 from scenograph.errors import MALFORMED, UserError, expecting, reason, validate
-from scenograph.files import digest, make_folder, reserved, write_atomically
+from scenograph.files import digest, flush_to_disk, make_folder, read_json, reserved, write_atomically
 from scenograph.scenes.fields import FIELDS, Box, Field, Sizes, parse_box
 from scenograph.scenes.scene import MAX_OBJECTS, Relation, Scene, SceneObject, keep_objects
 from scenograph.scenes.vocabulary import Vocabulary
@@ -38,6 +41,8 @@ from scenograph.version import __version__
 
 RELATION_COLUMNS = ("relation_ends", "relation_predicates")
 FORM = "annotations of an unexpected form"
+DAMAGED = (OSError, SyntaxError, ValueError, LookupError, TypeError, zlib.error)
+"""What reading a row raises whose cells are damaged: pictures, masks and numbers each in their way."""
 PART = 500
 """Scenes per part, and per Arrow file: small enough to spread one data set over many nodes."""
 
@@ -73,8 +78,11 @@ def write_pack(
                 done += tally.kept["scenes"] + tally.dropped.total()
                 progress("packing", done)
             record = _assemble(work, source, plan, tallies, size)
+            for path in [*(work / "pack").rglob("*"), work / "pack"]:
+                flush_to_disk(path)
             (work / "pack").rename(folder)
-        except OSError as error:
+            flush_to_disk(folder.parent)
+        except (OSError, sqlite3.OperationalError) as error:  # the latter of a full disk, in tables of annotations
             raise UserError(f"cannot write {folder}: {reason(error)}") from error
         except UserError:
             if not any(work.glob("*.arrow")):
@@ -136,10 +144,12 @@ class Pack:
         splits = pack_splits(folder)
         if split not in splits:
             raise UserError(f"{folder}: no split {split!r} (it has: {', '.join(splits)})")
+        check_files(folder / split)
         try:
             self.table = datasets.load_from_disk(str(folder / split))
-        except (OSError, ValueError) as error:  # Arrow's errors are of both kinds
-            raise UserError(f"{folder / split}: not a readable data set: {reason(error)}") from error
+        except Exception as error:  # of edited state.json and dataset_info.json the library raises almost anything
+            raise UserError(f"{folder / split}: not a readable data set: {reason(error)}; {MAKE_AGAIN}") from error
+        check_columns(self.table.features.arrow_schema, folder / split / "dataset_info.json")
         self._narrowed: dict[tuple[str, ...], Any] = {(): self.table}
 
     @property
@@ -175,7 +185,20 @@ class Pack:
 
     def __getitem__(self, index: int) -> tuple[Scene, Image.Image | None]:
         (row,) = self.rows([index])
-        return row_to_scene(row), open_picture(row)
+        with self.reading(index):
+            picture = open_picture(row)
+            if picture is not None:
+                picture.load()
+            return row_to_scene(row), picture
+
+    @contextmanager
+    def reading(self, index: int) -> Iterator[None]:
+        """Name the row in the ``UserError`` for whatever its damaged cells raise inside."""
+        try:
+            yield
+        except DAMAGED as error:
+            where = f"{self.folder}, split {self.split!r}, row {index}"
+            raise UserError(f"{where}: {reason(error)}; scenograph data verify names all that is damaged") from error
 
     def rows(self, indices: Sequence[int], without: tuple[str, ...] = ()) -> list[dict[str, Any]]:
         """Several rows in one read, each a dictionary of columns, but for those it is to do ``without``."""
@@ -231,8 +254,8 @@ def read_record(folder: Path) -> dict[str, Any]:
     """What ``pack.json`` says; ``UserError`` if it is missing or damaged."""
     path = folder / "pack.json"
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        value = read_json(path)
+    except UserError as error:
         raise UserError(f"{folder}: pack.json is missing or damaged ({error})") from error
     return validate(_Record, value, str(path)).model_dump()
 
@@ -294,8 +317,8 @@ def verify_pack(folder: Path, progress: Progress = lambda what, done: None) -> l
                     picture.load()
                 scene = Scene.from_dict(row_to_scene(row).to_dict(), "scene")
                 pack.vocabulary.check([scene])
-            except (OSError, ValueError, zlib.error) as error:
-                problems.append(f"{split}, row {index} ({row['id']}): {error}")
+            except DAMAGED as error:
+                problems.append(f"{split}, row {index} ({row['id']}): {reason(error)}")
             done += 1
             progress("checking rows", done)
     return problems
@@ -343,13 +366,14 @@ def _write_part(
         temporary = path.with_suffix(".tmp")
         with (
             expecting(f"{source.title}, one of {len(rows)} scenes up to {rows[-1]['id']}: {FORM}"),
-            ArrowWriter(path=str(temporary), features=_features()) as writer,
+            ArrowWriter(path=str(temporary), features=features()) as writer,
         ):
             for row in rows:
                 writer.write(row)
             writer.finalize()
+        flush_to_disk(temporary)
         temporary.rename(path.with_suffix(".arrow"))
-    write_atomically(path.with_suffix(".json"), tally.to_json().encode())
+    write_atomically(path.with_suffix(".json"), tally.to_json().encode(), durable=True)
     return split, tally
 
 
@@ -391,8 +415,8 @@ def _save_split(folder: Path, files: Sequence[Path]) -> dict[str, str]:
 
     checksums = [digest(path) for path in files]
     names = [f"data-{number:05d}-of-{len(files):05d}.arrow" for number in range(len(files))]
-    features = _features()
-    frame = Dataset.from_dict({name: [] for name in features}, features=features)
+    columns = features()
+    frame = Dataset.from_dict({name: [] for name in columns}, features=columns)
     # Everything in a pack is a function of its rows; the library would put a random number here.
     frame._fingerprint = hashlib.sha256("".join(checksums).encode()).hexdigest()[:16]
     frame.save_to_disk(str(folder))
@@ -455,19 +479,3 @@ def _cell(field: Field[Any], thing: SceneObject, size: int | None) -> Any:
     value = getattr(thing, field.name)
     empty: Any = {"binary": b"", "string": ""}.get(field.cell, [])
     return field.to_cell(value, size) if field.is_given(value) else empty
-
-
-def _features() -> Any:
-    from datasets import Features, List, Value
-
-    types = {name: Value(name) for name in ("string", "binary", "float32", "float64")}
-    types |= {f"list<{name}>": List(value) for name, value in types.items()}
-    return Features(
-        {
-            "id": types["string"],
-            "image": types["binary"],
-            **{field.column: List(types[field.cell]) for field in FIELDS},
-            "relation_ends": List(List(Value("int32"))),
-            "relation_predicates": List(types["string"]),
-        }
-    )

@@ -19,10 +19,10 @@ import torch
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
-from scenograph.errors import UserError, unreadable, validate
+from scenograph.errors import UserError, shortened, unreadable, validate
 from scenograph.evaluation.figure import Figure
 from scenograph.evaluation.protocols import EXPLANATIONS, Protocol
-from scenograph.files import write_atomically
+from scenograph.files import read_json, write_atomically
 from scenograph.version import __version__
 
 Sheet = tuple[str, Image.Image]
@@ -90,11 +90,11 @@ class _Report(BaseModel):
 def read_report(path: Path) -> dict[str, Any]:
     """A report by its file or folder; ``UserError`` if it is none."""
     file = path / "report.json" if path.is_dir() else path
+    if not file.exists():
+        raise UserError(f"cannot read {file}: No such file or directory; make it with: scenograph evaluate")
     try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{unreadable(file, error)}; make it with: scenograph evaluate") from error
-    except ValueError as error:
+        value = read_json(file)
+    except UserError as error:
         raise UserError(f"{file}: not a report of scenograph evaluate: {error}") from error
     return validate(_Report, value, f"{file}: not a report of scenograph evaluate").model_dump()
 
@@ -127,7 +127,7 @@ def compare(first: dict[str, Any], second: dict[str, Any], names: tuple[str, str
     """
     rows = {row["name"]: row for row in first["figures"]}
     others = {row["name"]: row for row in second["figures"]}
-    lines = [f"| | {names[0]} | {names[1]} | difference |", "|---|---|---|---|"]
+    lines = [f"| | {_cell(names[0])} | {_cell(names[1])} | difference |", "|---|---|---|---|"]
     for name in dict.fromkeys([*rows, *others]):
         one, other = rows.get(name), others.get(name)
         if one is None or other is None:
@@ -158,7 +158,7 @@ def as_markdown(report: dict[str, Any]) -> str:
     ]
     for row in report["figures"]:
         cells = (row["name"], f"{row['value']:.4f}", _interval(row), str(row["count"]), _meaning(row))
-        lines.append("| " + " | ".join(cells) + " |")
+        lines.append("| " + " | ".join(map(_cell, cells)) + " |")
     for line in _measuring(report):
         lines += ["", line]
     settings = ", ".join(f"{key} {_said(protocol[key])}" for key in EXPLANATIONS)
@@ -180,7 +180,8 @@ def as_html(report: dict[str, Any], sheet: Sheet | None, curves: dict[str, list[
     notes = "".join(f"<p class=note>{html.escape(note)}</p>" for note in report["notes"])
     measuring = "".join(f"<p>{html.escape(line)}</p>" for line in _measuring(report))
     models = "".join(
-        f"<tr><td>{role}</td><td>{html.escape(str(row['name']))}</td><td><code>{_weights(row)}</code></td></tr>"
+        f"<tr><td>{html.escape(role)}</td><td>{html.escape(str(row['name']))}</td>"
+        f"<td><code>{html.escape(_weights(row))}</code></td></tr>"
         for role, row in report["models"].items()
     )
     settings = "".join(f"<tr><td>{key}</td><td>{html.escape(_said(protocol[key]))}</td></tr>" for key in EXPLANATIONS)
@@ -190,13 +191,16 @@ def as_html(report: dict[str, Any], sheet: Sheet | None, curves: dict[str, list[
         stream = io.BytesIO()
         image.save(stream, "PNG")
         code = base64.b64encode(stream.getvalue()).decode()
-        picture = f'<h2>Pictures</h2><p>{caption}</p><img alt="pictures" src="data:image/png;base64,{code}">'
+        picture = (
+            f'<h2>Pictures</h2><p>{html.escape(caption)}</p><img alt="pictures" src="data:image/png;base64,{code}">'
+        )
     plots = "".join(f"<h3>{html.escape(name)}</h3>{line_plot({'': points})}" for name, points in curves.items())
     return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
+        f"<!doctype html><html lang=en><meta charset=utf-8>{NOTHING_ELSE}"
+        f"<meta name=viewport content='width=device-width'>"
         f"<title>{html.escape(_title(report))}</title><style>{STYLE}</style><h1>{html.escape(_title(report))}</h1>"
-        f"<p>Protocol <b>{html.escape(protocol['name'])}</b>, version {protocol['version']} "
-        f"(<code>{protocol['fingerprint']}</code>): {html.escape(protocol['about'])}</p>"
+        f"<p>Protocol <b>{html.escape(protocol['name'])}</b>, version {html.escape(str(protocol['version']))} "
+        f"(<code>{html.escape(str(protocol['fingerprint']))}</code>): {html.escape(protocol['about'])}</p>"
         f"<p>Data: {html.escape(_data(report))}, {report['data']['layouts']} layouts x {protocol['repeats']}.</p>"
         f"{notes}"
         f"<table><tr><th>figure<th>value<th>95 % interval<th>of<th>meaning</tr>{rows}</table>{measuring}{picture}"
@@ -206,6 +210,10 @@ def as_html(report: dict[str, Any], sheet: Sheet | None, curves: dict[str, list[
     )
 
 
+NOTHING_ELSE = (
+    "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">"
+)
+"""Tells browsers that the page loads and runs nothing, whatever names in it look like."""
 COLOURS = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed", "#475569")
 DASHES = ("none", "7 4", "2 3", "10 3 2 3")
 
@@ -278,7 +286,7 @@ def training_curves(run: Path) -> dict[str, list[tuple[float, float]]]:
         for row in rows:
             if row.get("kind") == kind:
                 for name, value in row.items():
-                    if name not in ("step", "kind"):
+                    if name not in ("step", "kind") and isinstance(value, int | float):
                         curves.setdefault(f"{kind}: {name}", []).append((row["step"], value))
     return curves
 
@@ -291,7 +299,9 @@ def evaluation_curves(run: Path, report: dict[str, Any]) -> dict[str, list[tuple
     step = max((row["step"] for row in _metrics(run)), default=0)
     fingerprint = report["protocol"]["fingerprint"]
     path = run / "evaluations.jsonl"
-    before = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    before = _rows(path) if path.exists() else []
+    if not all(isinstance(row.get("protocol"), str) and isinstance(row.get("figures"), dict) for row in before):
+        raise UserError(f"{path}: a line is no evaluation; delete the file to begin its curves anew")
     rows = [row for row in before if (row["step"], row["protocol"]) != (step, fingerprint)]
     values = {figure["name"]: figure["value"] for figure in report["figures"]}
     rows.append({"step": step, "protocol": fingerprint, "figures": values})
@@ -305,11 +315,27 @@ def evaluation_curves(run: Path, report: dict[str, Any]) -> dict[str, list[tuple
 
 
 def _metrics(run: Path) -> list[dict[str, Any]]:
-    path = run / "metrics.jsonl"
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
-    except (OSError, ValueError) as error:
+        return _rows(run / "metrics.jsonl")
+    except UserError as error:
         raise UserError(f"{run}: not the folder of a training run: {error}") from error
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """The points in a file of curves, but for a last line that was cut short. Raises ``UserError`` if one is none."""
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+    except (OSError, ValueError, RecursionError) as error:
+        raise unreadable(path, error) from error
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+            raise UserError(f"{path}, point {number}: expected an object with a 'step', found {shortened(row)}")
+    return rows
+
+
+def _cell(text: str) -> str:
+    """A text as a cell of a Markdown table."""
+    return text.replace("<", "&lt;").replace("|", "\\|").replace("\n", " ")
 
 
 def _title(report: dict[str, Any]) -> str:

@@ -12,13 +12,14 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar, ge
 
 import torch
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from scenograph.errors import UserError, unreadable, validate
 from scenograph.files import digest, make_folder, write_atomically
+from scenograph.models.sizes import check_numbers, made_for
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.openraster import Layer
 from scenograph.scenes.vocabulary import Vocabulary
@@ -63,6 +64,11 @@ class ModelConfig(BaseModel, ABC):
     def crop_side(self) -> int | None:
         """Side of the objects' crops in a batch, for models that learn from them."""
         return None
+
+    @model_validator(mode="after")
+    def _within_reason(self) -> Self:
+        check_numbers(self)
+        return self
 
     @field_validator("vocabulary")
     @classmethod
@@ -165,12 +171,13 @@ class Model(nn.Module):
         Raises:
             UserError: A setting is wrong, or the weights are missing, damaged, or do not fit.
         """
-        model = cls(validate(cls.Config, config, str(folder / "config.json")))
+        checked = validate(cls.Config, config, str(folder / "config.json"))
         path = folder / "model.safetensors"
         try:
             state = load_file(path)
         except (OSError, SafetensorError) as error:
             raise unreadable(f"weights {path}", error) from error
+        model = made_for(state, lambda: cls(checked), str(path))
         load_state(
             model,
             {key: value.float() if value.is_floating_point() else value for key, value in state.items()},
@@ -225,6 +232,8 @@ class ImageModel(Model, ABC, Generic[Condition]):
     """A model that renders pictures, in two steps: scenes to a condition, and the condition to pixels."""
 
     role: ClassVar[Role] = "image"
+    completes_attributes: ClassVar[bool] = True
+    """Whether every object wants an attribute of every group; a model that does not has learned from open ones."""
 
     @abstractmethod
     def condition(

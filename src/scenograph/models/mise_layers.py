@@ -248,6 +248,7 @@ class MiseLayers(ObjectLatents, LayeredModel[Layers]):
     """The image model. Training calls its parts."""
 
     name = "mise-layers"
+    completes_attributes = False
     Config = MiseLayersConfig
     config: MiseLayersConfig
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from scenograph.errors import UserError, reason, suggest, unreadable
+from scenograph.errors import UserError, reason, suggest
+from scenograph.files import is_folder, read_json
 from scenograph.models.attspade import AttSpade
 from scenograph.models.base import Model
 from scenograph.models.lama import Lama
@@ -61,10 +61,7 @@ def read_config(source: str | Path) -> tuple[str, dict[str, Any]]:
         UserError: There is no such model, or its ``config.json`` is not one of ours.
     """
     path = find_model(source) / "config.json"
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise unreadable(path, error) from error
+    config = read_json(path)
     match config:
         case {"model": str(kind), "vocabulary": dict()}:
             del config["model"]
@@ -89,7 +86,7 @@ def find_model(source: str | Path) -> Path:
     if str(source) in shipped:
         return shipped[str(source)]
     path = Path(source)
-    if path.is_dir():
+    if is_folder(path):
         if not (path / "config.json").is_file():
             inside = next((f"; {config.parent} is one" for config in sorted(path.glob("*/config.json"))), "")
             raise UserError(f"{path} holds no config.json: not a model folder{inside}")

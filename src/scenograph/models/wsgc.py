@@ -9,14 +9,15 @@ vector per object, and from it a box and optionally a mask.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import gt
 from typing import Literal, Self
 
 import torch
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import NonNegativeInt, PositiveInt, model_validator
 from torch import Tensor, nn
 
-from scenograph.models.base import Generators, ModelConfig, Placement, SampledBoxes, noise
+from scenograph.models.base import Generators, ModelConfig, Placement, SampledBoxes, noise, with_image_objects
 from scenograph.nn.embedding import AttributeEmbedding
 from scenograph.nn.graph import Edges, GraphTripleConv, in_float32, mlp
 from scenograph.nn.layers import channels_last
@@ -25,7 +26,7 @@ from scenograph.nn.upsampling import UpsampledConv2d
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.canonical import closure, outvoted, redundant, with_locations
 from scenograph.scenes.geometry import CONVERSES
-from scenograph.scenes.vocabulary import Vocabulary
+from scenograph.scenes.vocabulary import IMAGE_CATEGORY, IN_IMAGE_PREDICATE, Vocabulary
 
 
 class WsgcConfig(ModelConfig):
@@ -42,6 +43,8 @@ class WsgcConfig(ModelConfig):
     learned_converse: bool = True
     initial_weights: Literal["uniform", "zero", "low"] = "uniform"
     """Initial logits of confidences: uniform in (-1, 1), 0 (a half), or -4 (almost 0)."""
+    image_object: bool = False
+    """Add an ``__image__`` object in which all others are, as the original's ``include_dummies`` does."""
     exact: bool = False
     """Beyond the paper: spatial relations are turned into one of each pair of converses (left of, not right of) instead
     of being completed by them, and those that others imply count as implied. Equivalent graphs then become one graph,
@@ -61,6 +64,14 @@ class WsgcConfig(ModelConfig):
             mask_size=8,
             mask_noise_dim=4,
         )
+
+    @model_validator(mode="after")
+    def _knows_the_image(self) -> Self:
+        names = Vocabulary.from_dict(self.vocabulary)
+        known = names.categories[:1] == (IMAGE_CATEGORY,) and IN_IMAGE_PREDICATE in names.predicates
+        if self.image_object and not known:
+            raise ValueError(f"image_object: the vocabulary lacks {IMAGE_CATEGORY} as its first name, or its predicate")
+        return self
 
     @property
     def mask_side(self) -> int:
@@ -105,14 +116,14 @@ class Wsgc(SampledBoxes):
         self.mask_net = _mask_network(size + config.mask_noise_dim, config.mask_size) if config.mask_size else None
         self.transitive = nn.Parameter(_beliefs(config, (predicates,)))
         self.converse = nn.Parameter(_beliefs(config, (predicates, predicates)))
-        spatial = torch.tensor([not name.startswith("__") for name in self.vocabulary.predicates])
-        self.register_buffer("real", spatial, persistent=False)
-        settled = torch.tensor([config.exact and name in CONVERSES for name in self.vocabulary.predicates])
-        self.register_buffer("settled", settled, persistent=False)
+        real = [not name.startswith("__") for name in self.vocabulary.predicates]
+        self.register_buffer("real", torch.tensor(real), persistent=False)
+        settled = [config.exact and name in CONVERSES for name in self.vocabulary.predicates]
+        self.register_buffer("settled", torch.tensor(settled), persistent=False)
         converses = [_known_converse(name, self.vocabulary) for name in self.vocabulary.predicates]
         self.register_buffer("converses", torch.tensor(converses), persistent=False)
         # Computed once, because reading it for every graph would wait for a GPU.
-        self.samples_converses = config.learned_converse and bool((spatial & ~settled).any())
+        self.samples_converses = config.learned_converse and any(map(gt, real, settled))
         """Whether converses of some predicate are sampled."""
 
     real: Tensor
@@ -141,7 +152,7 @@ class Wsgc(SampledBoxes):
 
     def layout(self, batch: SceneBatch, graph: CanonicalGraph, mask_noise: Tensor) -> tuple[Tensor, Tensor | None]:
         """Boxes (O, 4) x0, y0, x1, y1, unbounded, and masks (O, M, M) in (0, 1); ``mask_noise`` (N, mask_noise_dim)."""
-        vectors = self.object_vectors(batch, graph)
+        vectors = self.object_vectors(self.with_image(batch), graph)[: len(batch.objects)]
         x, y, width, height = in_float32(self.box_net, vectors).unbind(dim=1)
         boxes = torch.stack([x, y, x + width, y + height], dim=1)
         if self.mask_net is None:
@@ -149,6 +160,21 @@ class Wsgc(SampledBoxes):
         features = torch.cat([vectors, mask_noise[batch.object_to_image].to(vectors)], dim=1)
         # (O, D) -> (O, D, 1, 1) -> (O, 1, M, M) -> (O, M, M)
         return boxes, self.mask_net(features[:, :, None, None])[:, 0].sigmoid()
+
+    def with_image(self, batch: SceneBatch) -> SceneBatch:
+        """The batch with an ``__image__`` object per picture, after all others, in models that learned with them."""
+        if not self.config.image_object:
+            return batch
+        count = len(batch.objects)
+        whole, _ = with_image_objects(batch, batch.boxes.new_zeros((count, 0)), None)
+        members = torch.arange(count, device=batch.objects.device)
+        inside = torch.full_like(members, self.vocabulary.predicates.index(IN_IMAGE_PREDICATE))
+        triples = torch.stack([members, inside, count + batch.object_to_image], dim=1)
+        return replace(
+            whole,
+            triples=torch.cat([batch.triples, triples]),
+            triple_to_image=torch.cat([batch.triple_to_image, batch.object_to_image]),
+        )
 
     def object_vectors(self, batch: SceneBatch, graph: CanonicalGraph) -> Tensor:
         """(O, gconv_dim) after the graph layers."""
@@ -190,6 +216,7 @@ class Wsgc(SampledBoxes):
     @torch.no_grad()
     def canonicalize(self, batch: SceneBatch, generators: Generators = None) -> CanonicalGraph:
         """Complete the graphs: converses are sampled by each picture's generator, then closures are added."""
+        batch = self.with_image(batch)
         triples = self._agreed(batch) if self.config.exact else self._distinct(batch.triples, batch)
         count = len(self.real)
         outcomes = torch.zeros((batch.num_images, count, count + 1), device=triples.device)

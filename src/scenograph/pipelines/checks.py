@@ -15,15 +15,14 @@ from scenograph.scenes.scene import Scene, with_places
 log = logging.getLogger(__name__)
 
 
-def without_contradictions(scenes: Sequence[Scene], refine: bool) -> list[Scene]:
-    """The scenes without relations that contradict others, each with a warning.
+def without_contradictions(scenes: Sequence[Scene], refine: bool, keep: bool = False) -> list[Scene]:
+    """The scenes without relations that contradict others, each with a warning; with ``keep`` nothing is left out.
 
     With ``refine`` they are kept, and a contradiction is a ``UserError``, since no boxes can show it.
     """
     if refine:
         check_contradictions(scenes)
-        return list(scenes)
-    return agreed(scenes)
+    return list(scenes) if refine or keep else agreed(scenes)
 
 
 def check_contradictions(scenes: Sequence[Scene]) -> None:

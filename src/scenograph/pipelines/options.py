@@ -47,6 +47,9 @@ class GenerateOptions(BaseModel):
         description="Move placed boxes so that every relation holds.",
         json_schema_extra={"reason": "boxes that were moved show more relations"},
     )
+    keep_contradictions: bool = Field(
+        default=False, description="Keep relations that contradict others, as the original models do."
+    )
     style: Path | Image.Image | None = Field(
         default=None, description="Picture whose style to copy, for models that can."
     )

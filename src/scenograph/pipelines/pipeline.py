@@ -18,7 +18,7 @@ from torch import Tensor
 
 from scenograph.devices import Precision, keep_freed_memory, pick_device, warn_if_bf16_emulated
 from scenograph.errors import UserError
-from scenograph.files import digest, make_folder, write_atomically
+from scenograph.files import digest, is_file, make_folder, write_atomically
 from scenograph.models.base import ImageModel, LayoutModel, Model
 from scenograph.models.registry import AutoModel
 from scenograph.pipelines.checks import check_names, warn_about_crowds, without_contradictions
@@ -123,7 +123,7 @@ class Pipeline:
         found = {"image model": self.renderer.digest}
         if self.layout is not None:
             found["layout model"] = self.layout.digest
-        if isinstance(style, Path) and style.is_file():
+        if isinstance(style, Path) and is_file(style):
             found["style"] = digest(style)
         for what, known in (recorded or {}).items():
             if found.get(what) != known:
@@ -195,7 +195,7 @@ class Pipeline:
             UserError: For names that no model knows, contradictions that cannot be refined, and wrong options.
         """
         chosen = self.options.changed(**options)
-        read, wanted = self.read(scenes, chosen.refine), list(seeds)
+        read, wanted = self.read(scenes, chosen.refine, chosen.keep_contradictions), list(seeds)
         request = Request(read, wanted, self.names, chosen, digests=self.digests(chosen.style))
         pairs = [(scene, seed) for scene in read for seed in wanted]
         encoding = self.encode_pairs([scene for scene, _ in pairs], [seed for _, seed in pairs], **options)
@@ -209,7 +209,9 @@ class Pipeline:
         self, scenes: SceneLike | Sequence[SceneLike], seeds: Sequence[int] = (0,), **options: Any
     ) -> ConditionedScenes:
         """Complete scenes (attributes left open, boxes not given) and condition the renderer on them."""
-        pairs = [(scene, seed) for scene in self.read(scenes, bool(options.get("refine"))) for seed in seeds]
+        chosen = self.options.changed(**options)
+        read = self.read(scenes, chosen.refine, chosen.keep_contradictions)
+        pairs = [(scene, seed) for scene in read for seed in seeds]
         return self.encode_pairs([scene for scene, _ in pairs], [seed for _, seed in pairs], **options)
 
     def encode_pairs(self, scenes: Sequence[Scene], seeds: Sequence[int], **options: Any) -> ConditionedScenes:
@@ -252,11 +254,14 @@ class Pipeline:
                     write_atomically(one.path, png_bytes(picture, one.record))
         return encoding.scenes
 
-    def read(self, scenes: SceneLike | Sequence[SceneLike], refine: bool = False) -> list[Scene]:
+    def read(
+        self, scenes: SceneLike | Sequence[SceneLike], refine: bool = False, keep_contradictions: bool = False
+    ) -> list[Scene]:
         """Scenes from whatever form they are in. Raises ``UserError`` for names no model here knows.
 
-        Boxes are cut to the canvas, and relations that contradict others left out, with a warning. These are kept for
-        ``refine``, which has an error for them, and which needs no model that knows the spatial predicates.
+        Boxes are cut to the canvas, and relations that contradict others left out, with a warning, unless
+        ``keep_contradictions``. These are kept for ``refine``, which has an error for them, and which needs no model
+        that knows the spatial predicates.
         """
         items = [scenes] if isinstance(scenes, Scene | dict | str) else list(scenes)
         result = []
@@ -270,7 +275,7 @@ class Pipeline:
             result = with_known_names(result, names)
         check_names(result, self.renderer, self.layout, refine)
         result = [cut_to_canvas(scene, where) for scene, where in with_places(result)]
-        result = without_contradictions(result, refine)
+        result = without_contradictions(result, refine, keep_contradictions)
         self.renderer.check(result)
         if self.layout is not None:
             warn_about_crowds(self.layout, [scene for scene in result if is_open(scene)])

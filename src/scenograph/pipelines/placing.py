@@ -33,15 +33,17 @@ def load_layout_model(name: str | Path, device: torch.device, precision: Precisi
     return model.for_inference().to(device)
 
 
-def read_to_place(model: LayoutModel, scenes: Sequence[Scene], refine: bool = False) -> list[Scene]:
+def read_to_place(
+    model: LayoutModel, scenes: Sequence[Scene], refine: bool = False, keep_contradictions: bool = False
+) -> list[Scene]:
     """Scenes checked for a layout model alone.
 
     Raises ``UserError`` for names that it does not know and, with ``refine``, for contradictory relations, which are
-    otherwise left out with a warning.
+    otherwise left out with a warning, unless they are to be kept.
     """
     check_model_names("layout", model, scenes, refine)
     warn_about_crowds(model, scenes)
-    return without_contradictions(scenes, refine)
+    return without_contradictions(scenes, refine, keep_contradictions)
 
 
 def place_objects(

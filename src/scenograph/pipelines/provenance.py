@@ -19,6 +19,8 @@ from pydantic import BaseModel, Field, NonNegativeInt
 
 from scenograph.errors import UserError, unreadable, validate
 from scenograph.files import would_replace
+from scenograph.models.registry import shipped_models
+from scenograph.pipelines.defaults import COLLAGE
 from scenograph.pipelines.options import GenerateOptions
 from scenograph.scenes.scene import Scene
 from scenograph.version import __version__
@@ -80,8 +82,8 @@ class _Record(BaseModel):
     """The record in a picture of any origin, besides its options."""
 
     scene: dict[str, Any]
-    seed: NonNegativeInt
-    stem: str | None = Field(default=None, pattern=r"^[^/\\\x00]+$")  # of a file to be written
+    seed: NonNegativeInt = Field(lt=2**64)
+    stem: str | None = Field(default=None, max_length=200, pattern=r"^[^/\\\x00]+$")  # of a file to be written
     model: str | None = None
     layout: str | None = None
     image: str | None = None
@@ -138,11 +140,13 @@ def plan_pictures(request: Request, out: Path, overwrite: bool) -> list[PlannedP
 
 def read_record(path: Path) -> str | None:
     """The record of a picture, None without one. Raises ``UserError`` if the file is no picture, or not whole."""
+    if path.exists() and not path.is_file():
+        raise UserError(f"cannot read {path}: not a file")  # opening a named pipe would wait for ever
     try:
         with Image.open(path) as picture:
             picture.load()
             text = picture.info.get(METADATA)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # of damaged chunks Pillow raises almost anything
         raise unreadable(path, error, "not a picture, or cut short") from error
     return text if isinstance(text, str) else None
 
@@ -160,7 +164,10 @@ def request_from_picture(
 ) -> Request:
     """The request in a picture's record; models, seeds and options that are given win.
 
-    Raises ``UserError`` for a picture without a record and for a record of another form.
+    A picture may come from anybody, so it does not decide what is opened: of models it can name those that ship, and
+    others, like the picture of a style, must be given.
+
+    Raises ``UserError`` for a picture without a record, for a record of another form, and for what must be given.
     """
     text = read_record(path)
     if text is None:
@@ -174,12 +181,29 @@ def request_from_picture(
     where = f"{path}, as it was made"
     made = validate(_Record, value, where)
     recorded = {name: value[name] for name in GenerateOptions.model_fields if value.get(name) is not None}
-    same = not any(models.values())
+    named = {name: getattr(made, name) for name in MODELS}
+    if not any(models.values()):
+        _check_models(named, path)
+        models = named
+    if "style" in recorded and options.get("style") is None:
+        raise UserError(f"{path}: made in the style of another picture, {recorded['style']!r}; give that with --style")
+    same = models == named
     return Request(
         [Scene.from_dict(made.scene, f"{path}, scene")],
         list(seeds) if seeds else [made.seed],
-        {name: getattr(made, name) for name in MODELS} if same else models,
+        models,
         validate(GenerateOptions, recorded, where).changed(**options),
         made.stem or path.stem,
         made.digests if same else {},
     )
+
+
+def _check_models(named: dict[str, str | None], path: Path) -> None:
+    """Raise ``UserError`` for models that a picture names and that do not ship, with the options that name them."""
+    foreign = {role: name for role, name in named.items() if name not in (None, COLLAGE, *shipped_models())}
+    if foreign:
+        options = " ".join(f"--{role} {name}" for role, name in named.items() if name is not None)
+        raise UserError(
+            f"{path}: made with {', '.join(map(repr, foreign.values()))}, which does not ship in the package, and a "
+            f"picture does not decide what is loaded; if you trust it, add {options}"
+        )

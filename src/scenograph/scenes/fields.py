@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, T
 
 import numpy as np
 
-from scenograph.errors import UserError, shortened
+from scenograph.errors import UserError, check_text, shortened
 from scenograph.scenes.geometry import MIRRORED
 from scenograph.scenes.masks import bounded_mask, decode_bits, decode_mask, encode_bits, encode_mask, resize_mask
 from scenograph.scenes.png import decode_png, encode_png, png_from_text, png_to_text, scaled
@@ -103,7 +103,7 @@ class CategoryField(Field[str]):
         """A name."""
         if not isinstance(value, str) or not value.strip():
             raise UserError(f"{where}: expected a name, found {shortened(value)}")
-        return value
+        return check_text(value, where)
 
     def to_json(self, value: str) -> str:
         """The name."""
@@ -132,7 +132,7 @@ class AttributesField(Field[tuple[str, ...]]):
         """A list of names."""
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise UserError(f"{where}: expected a list of names, found {shortened(value)}")
-        return tuple(value)
+        return tuple(check_text(item, f"{where}[{number}]") for number, item in enumerate(value))
 
     def to_json(self, value: tuple[str, ...]) -> list[str]:
         """A list."""

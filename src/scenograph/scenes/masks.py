@@ -52,7 +52,11 @@ def encode_bits(mask: np.ndarray) -> bytes:
 def decode_bits(content: bytes, size: int | None = None) -> np.ndarray:
     """What :func:`encode_bits` wrote, as (h, w) bool, or resized to (size, size)."""
     height, width = np.frombuffer(content[:4], dtype="<u2").tolist()
-    bits = np.frombuffer(zlib.decompress(content[4:]), dtype=np.uint8)
+    needed = -(-height * width // 8)
+    stream = zlib.decompressobj()
+    bits = np.frombuffer(stream.decompress(content[4:], needed + 1), dtype=np.uint8)
+    if not (stream.eof and 0 < needed == len(bits)):
+        raise UserError(f"mask: holds other than its {height} x {width} pixels")
     mask = np.unpackbits(bits, count=height * width).reshape(height, width).view(bool)
     return mask if size is None else resize_mask(mask, size)
 

@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 
-from scenograph.errors import UserError, shortened
+from scenograph.errors import UserError, check_text, reason, shortened
 from scenograph.files import read_text, write_atomically
 from scenograph.scenes.fields import FIELDS, Box, Field, ObjectSeed
 from scenograph.scenes.geometry import CONVERSES, MIRRORED
@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 
 MAX_OBJECTS = 256
 """More objects than any published data set has in a scene; beyond it memory, not meaning, grows."""
+MAX_PIXELS, MAX_FILE_PIXELS = 2**26, 2**30
+"""Of all masks, sketches and crops of a scene, and of a file of scenes: few bytes of JSON can stand for gigabytes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +62,12 @@ class SceneObject:
     seed: ObjectSeed | None = None
     crop: np.ndarray | None = dataclass_field(default=None, repr=False)
     origin: str | None = None
+
+    @property
+    def pixels(self) -> int:
+        """Of its mask, sketch and crop."""
+        pictures = (self.mask, self.crop, None if self.sketch is None else self.sketch.picture)
+        return sum(picture.shape[0] * picture.shape[1] for picture in pictures if picture is not None)
 
     @property
     def label(self) -> str:
@@ -105,9 +113,16 @@ class Scene:
         relations = value.get("relationships", [])
         if not isinstance(relations, list):
             raise UserError(f"{where}.relationships: expected a list, found {shortened(relations)}")
-        parsed = tuple(_parse_object(item, f"{where}.objects[{i}]") for i, item in enumerate(objects))
+        parsed: list[SceneObject] = []
+        pixels = 0
+        for i, item in enumerate(objects):
+            parsed.append(_parse_object(item, f"{where}.objects[{i}]"))
+            pixels += parsed[-1].pixels
+            if pixels > MAX_PIXELS:
+                most = f"at most {MAX_PIXELS:,} are allowed in one scene; make them smaller"
+                raise UserError(f"{where}.objects[{i}]: masks, sketches and crops reach {pixels:,} pixels; {most}")
         return Scene(
-            parsed,
+            tuple(parsed),
             tuple(
                 _parse_relation(item, len(parsed), f"{where}.relationships[{i}]") for i, item in enumerate(relations)
             ),
@@ -126,11 +141,19 @@ def parse_scenes(text: str, where: str = "scene") -> list[Scene]:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:  # also for a number of thousands of digits
-        raise UserError(f"{where}: not valid JSON: {error}") from error
+        raise UserError(f"{where}: not valid JSON: {reason(error)}") from error
     if isinstance(value, list):
         if not value:
             raise UserError(f"{where}: the list holds no scene")
-        return [Scene.from_dict(item, f"{where}, scene {i}") for i, item in enumerate(value)]
+        scenes, pixels = [], 0
+        for i, item in enumerate(value):
+            scenes.append(Scene.from_dict(item, f"{where}, scene {i}"))
+            pixels += sum(thing.pixels for thing in scenes[-1].objects)
+            if pixels > MAX_FILE_PIXELS:
+                raise UserError(
+                    f"{where}: masks, sketches and crops reach {pixels:,} pixels; split the file at scene {i}"
+                )
+        return scenes
     return [Scene.from_dict(value, where)]
 
 
@@ -241,6 +264,7 @@ def _parse_relation(value: object, count: int, where: str) -> Relation:
     subject, predicate, target = value
     if not isinstance(predicate, str) or not predicate.strip():
         raise UserError(f"{where}[1]: expected a predicate name, found {shortened(predicate)}")
+    check_text(predicate, f"{where}[1]")
     for place, index in ((0, subject), (2, target)):
         if not isinstance(index, int) or isinstance(index, bool):
             raise UserError(f"{where}[{place}]: expected an index into objects, found {shortened(index)}")

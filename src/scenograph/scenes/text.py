@@ -18,9 +18,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
-from scenograph.errors import UserError, suggest
+from scenograph.errors import UserError, check_text, suggest
 from scenograph.scenes.geometry import CONVERSES
 from scenograph.scenes.scene import MAX_OBJECTS, Relation, Scene, SceneObject
 from scenograph.scenes.synonyms import CATEGORIES, PREDICATES, synonyms
@@ -45,6 +44,7 @@ def scene_from_text(text: str, vocabulary: Vocabulary, where: str = "text") -> S
     Raises:
         UserError: A word is not understood, named with its clause, or the scene is empty or too large.
     """
+    check_text(text, where)
     reader = _Reader(vocabulary)
     relations: list[Relation] = []
     for number, clause in enumerate(re.split(r"[;\n]", text), start=1):
@@ -53,8 +53,6 @@ def scene_from_text(text: str, vocabulary: Vocabulary, where: str = "text") -> S
             relations += reader.clause(words, f"{where}, clause {number}")
     if not reader.objects:
         raise UserError(f"{where}: the scene is empty; name at least one object")
-    if len(reader.objects) > MAX_OBJECTS:
-        raise UserError(f"{where}: {len(reader.objects)} objects; at most {MAX_OBJECTS} are allowed in one scene")
     return Scene(tuple(reader.objects), tuple(relations))
 
 
@@ -100,13 +98,12 @@ class _Reader:
     def clause(self, words: Sequence[str], where: str) -> list[Relation]:
         """Read one clause; returns its relations."""
         mention, at = self._object(words, 0, where)
-        first_free: dict[Any, int] = {}
-        row = self._row(mention, set(), first_free)
+        row = self._row(mention, set(), where)
         taken, relations = {row}, []
         while at < len(words):
             predicate, at = self._predicate(words, at, where)
             mention, at = self._object(words, at, where)
-            following = self._row(mention, taken if mention.number is None else set(), first_free)
+            following = self._row(mention, taken if mention.number is None else set(), where)
             relations.append(Relation(row, predicate, following))
             if following == row:
                 raise UserError(f"{where}: {mention.thing.label!r} is related to itself; name two different objects")
@@ -131,7 +128,7 @@ class _Reader:
             attributes.append(attribute)
             at = after
         number = None
-        if after < len(words) and words[after].isdecimal():
+        if after < len(words) and words[after].isdecimal() and len(words[after]) < 10:
             number, after = int(words[after]), after + 1
         return _Mention(SceneObject(category, tuple(attributes)), number), after
 
@@ -142,21 +139,17 @@ class _Reader:
             raise UserError(f"{where}: expected a relation at {phrase!r} {suggest(phrase, self._predicates.names)}")
         return predicate, after
 
-    def _row(self, mention: _Mention, taken: set[int], first_free: dict[Any, int]) -> int:
-        """The object that is meant, created at its first mention; without a number, one that is not in ``taken``.
-
-        ``first_free`` remembers of a clause which numbers of a description are taken, so that none is tried twice.
-        """
-        what = frozenset(mention.thing.attributes), mention.thing.category
-        number = mention.number or first_free.get(what, 1)
+    def _row(self, mention: _Mention, taken: set[int], where: str) -> int:
+        """The object that is meant, created at its first mention; without a number, one that is not in ``taken``."""
+        number = mention.number or 1
         while True:
-            key = (*what, number)
+            key = (frozenset(mention.thing.attributes), mention.thing.category, number)
             if key not in self._rows:
+                if len(self.objects) == MAX_OBJECTS:  # here, because the search takes longer the more there are
+                    raise UserError(f"{where}: more than {MAX_OBJECTS} objects in one scene; tell it in several")
                 self._rows[key] = len(self.objects)
                 self.objects.append(mention.thing)
             if self._rows[key] not in taken:
-                if mention.number is None:
-                    first_free[what] = number
                 return self._rows[key]
             number += 1
 

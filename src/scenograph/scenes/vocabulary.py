@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from scenograph.errors import UserError, suggest, unreadable
-from scenograph.files import read_text
+from scenograph.files import read_json
 from scenograph.scenes.geometry import CONVERSES, SG2IM_PREDICATES
 from scenograph.scenes.scene import Scene, with_places
 
@@ -47,12 +47,12 @@ class Vocabulary:
 
         Raises ``UserError`` if it cannot be read or holds no vocabulary.
         """
+        content = read_json(path)
+        if isinstance(content, list) and content:
+            content = {"categories": content, "predicates": SG2IM_PREDICATES}
         try:
-            content = json.loads(read_text(path))
-            if isinstance(content, list) and content:
-                content = {"categories": content, "predicates": SG2IM_PREDICATES}
             return Vocabulary.from_dict(content)
-        except (OSError, ValueError, UserError) as error:
+        except UserError as error:
             raise unreadable(path, error) from error
 
     def to_dict(self) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,11 @@ from typing import Any
 import torch
 
 from scenograph.errors import UserError, unreadable
-from scenograph.files import make_folder, write_atomically
+from scenograph.files import make_folder, remove_temporaries, write_atomically
 
 KEPT = 2
 """How many of the newest checkpoints are kept, in case the last one is damaged."""
+REMEDY = "delete it to use the one before"
 
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
@@ -30,8 +30,10 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
     Raises:
         UserError: The folder cannot be written.
     """
-    make_folder(folder)
-    path = write_atomically(folder / f"checkpoint-{step:08d}.pt", lambda stream: torch.save(state, stream))
+    remove_temporaries(make_folder(folder))
+    path = write_atomically(
+        folder / f"checkpoint-{step:08d}.pt", lambda stream: torch.save(state, stream), durable=True
+    )
     for old in _list(folder)[:-KEPT]:
         old.unlink()
     return path
@@ -47,12 +49,13 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
     if not found:
         return None
     try:
-        state: dict[str, Any] = torch.load(found[-1], map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
-        raise UserError(
-            f"{unreadable(found[-1], error, 'damaged or cut short')}; delete it to use the one before"
-        ) from error
-    return state
+        state = torch.load(found[-1], map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file can fail anywhere inside torch's readers
+        raise UserError(f"{unreadable(found[-1], error, 'damaged or cut short')}; {REMEDY}") from error
+    match state:
+        case {"step": int(), "modules": dict()}:
+            return dict(state)
+    raise UserError(f"cannot read {found[-1]}: not a checkpoint of a run; {REMEDY}")
 
 
 def has_checkpoint(folder: Path) -> bool:

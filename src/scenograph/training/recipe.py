@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
+import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import (
@@ -21,9 +22,11 @@ from pydantic import (
     model_validator,
 )
 from yaml import YAMLError
+from yaml.events import AliasEvent
 
 from scenograph.data.loader import ObjectPolicy, RelationPolicy
 from scenograph.errors import UserError, reason, suggest, validate
+from scenograph.files import is_file
 from scenograph.training.objectives.base import Betas
 
 MAY_CHANGE = frozenset(
@@ -142,7 +145,7 @@ def load_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
     """
     shipped = shipped_recipes()
     path = Path(source)
-    if not path.is_file():
+    if not is_file(path):
         if source not in shipped:
             raise UserError(f"no recipe {source!r}: neither a file nor a shipped recipe {suggest(source, shipped)}")
         path = shipped[source]
@@ -150,10 +153,26 @@ def load_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
         if "=" not in override:
             raise UserError(f"override {override!r}: expected key=value, for example optimizer.lr=2e-4")
     try:
-        merged = OmegaConf.merge(OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides)))
-        value = OmegaConf.to_container(merged, resolve=True)
-    except (OmegaConfBaseException, YAMLError, OSError, TypeError) as error:  # the last of unlike containers
+        text = path.read_text(encoding="utf-8-sig")
+        _check_plain(text, *overrides)
+        merged = OmegaConf.merge(OmegaConf.create(text), OmegaConf.from_dotlist(list(overrides)))
+        value: object = OmegaConf.to_container(merged, resolve=False)
+    except AssertionError:  # OmegaConf's, of a file that is one value
+        value = None
+    except (OmegaConfBaseException, YAMLError, OSError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise UserError(f"recipe {source}: {reason(error)}") from error
     if not isinstance(value, dict):
         raise UserError(f"recipe {source}: expected sections (model, objective, data, training)")
     return validate(Recipe, cast(dict[str, Any], value), f"recipe {source}")
+
+
+def _check_plain(*texts: str) -> None:
+    """Raise ``ValueError`` for texts whose values stand elsewhere, in other settings or in the environment.
+
+    A recipe may come from anybody: it must neither read variables nor multiply by references to references.
+    """
+    for text in texts:
+        if "${" in text:
+            raise ValueError("holds a reference, ${...}, which is not followed; write the value itself")
+    if any(isinstance(event, AliasEvent) for event in yaml.parse(texts[0], Loader=yaml.SafeLoader)):
+        raise ValueError("holds an alias, *name, which is not followed; write the value itself")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import platform
 import subprocess
@@ -16,12 +17,14 @@ import yaml
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
-from scenograph.errors import UserError
-from scenograph.files import make_folder, write_atomically
+from scenograph.errors import UserError, reason, unreadable
+from scenograph.files import make_folder, remove_temporaries, write_atomically
 from scenograph.scenes.drawing import contact_sheet
 from scenograph.scenes.vocabulary import Vocabulary
 from scenograph.training.recipe import MAY_CHANGE, Recipe, load_recipe
 from scenograph.version import __version__
+
+log = logging.getLogger(__name__)
 
 
 class RunFolder:
@@ -59,6 +62,8 @@ class RunFolder:
                     )
         if not self.writes:
             return
+        for place in [self.folder, *(part for part in self.folder.iterdir() if part.is_dir())]:
+            remove_temporaries(place)
         write_atomically(path, yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False).encode())
         write_atomically(self.folder / "vocabulary.json", vocabulary.to_json().encode())
         write_atomically(self.folder / "versions.json", json.dumps(_versions(), indent=1).encode())
@@ -71,8 +76,10 @@ class RunFolder:
             return
         path = self.folder / "metrics.jsonl"
         if path.exists():
-            lines = path.read_text().splitlines(keepends=True)
+            lines = _lines(path)
             write_atomically(path, "".join(line for line in lines if _step_of(line) <= step).encode())
+            if damaged := sum(_step_of(line) == math.inf for line in lines[:-1]):  # the last one may be cut short
+                log.warning("%s: %d lines are damaged and left out", path, damaged)
         with SummaryWriter(self.folder / "tensorboard", purge_step=step) as self._tensorboard:
             yield
 
@@ -82,8 +89,12 @@ class RunFolder:
             return
         for name, value in figures.items():
             self._tensorboard.add_scalar(f"{kind}/{name}", value, step)
-        with (self.folder / "metrics.jsonl").open("a") as stream:
-            stream.write(json.dumps({"step": step, "kind": kind, **figures}) + "\n")
+        path = self.folder / "metrics.jsonl"
+        try:
+            with path.open("a") as stream:
+                stream.write(json.dumps({"step": step, "kind": kind, **figures}) + "\n")
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {reason(error)}") from error
 
     def add_grid(self, step: int, columns: dict[str, Sequence[Image.Image]]) -> None:
         """Write a sheet of the same scenes, rendered in several ways, side by side."""
@@ -95,11 +106,19 @@ class RunFolder:
             self._tensorboard.add_image(", ".join(columns), np.asarray(sheet), step, dataformats="HWC")
 
 
+def _lines(path: Path) -> list[str]:
+    """The lines of a file; bytes that are no text make a line that is none."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
 def _step_of(line: str) -> float:
     """The step of a logged line; infinity for a line that was cut short."""
     try:
         return float(json.loads(line)["step"]) if line.endswith("\n") else math.inf
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return math.inf
 
 

@@ -25,14 +25,14 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from scenograph.data.loader import PackLoader
-from scenograph.errors import UserError, validate
+from scenograph.errors import UserError, expecting, validate
 from scenograph.files import reserved
 from scenograph.models.base import Model, load_state
 from scenograph.models.registry import MODELS
 from scenograph.nn.layers import evaluating
 from scenograph.scenes.batch import SceneBatch, images_to_uint8
 from scenograph.training import setup
-from scenograph.training.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint
+from scenograph.training.checkpoints import REMEDY, has_checkpoint, load_checkpoint, save_checkpoint
 from scenograph.training.objectives import OBJECTIVES
 from scenograph.training.objectives.base import Totals
 from scenograph.training.recipe import Recipe
@@ -314,6 +314,11 @@ class Trainer:
         state = load_checkpoint(folder)
         if state is None:
             return
+        with expecting(f"{folder}: the newest checkpoint does not fit this run; {REMEDY}"):
+            self._restore(state, folder)
+        log.info("continuing %s from step %d", self.folder, self.step)
+
+    def _restore(self, state: dict[str, Any], folder: Path) -> None:
         self.step = state["step"]
         # Older checkpoints hold neither the seconds nor the fingerprint of the data.
         self._began -= state.get("seconds", 0.0)
@@ -333,7 +338,6 @@ class Trainer:
         if self.accelerator.scaler and state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         torch.set_rng_state(state["rng"])
-        log.info("continuing %s from step %d", self.folder, self.step)
 
     def _new_optimizer(self, phase: str) -> Any:
         module = self.modules[phase]

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
 from scenograph.errors import UserError
+from scenograph.files import read_json
 from scenograph.models.attspade import AttSpade, AttSpadeConfig
 from scenograph.models.base import load_state
-from scenograph.models.published.checkpoint import Rule, importer, published_config, read_checkpoint, rename, tensors
+from scenograph.models.published.checkpoint import (
+    Rule,
+    importer,
+    published_config,
+    read_training_state,
+    refuse_vocabulary,
+    rename,
+    tensors,
+)
 from scenograph.models.published.spade import NAMES as SPADE_NAMES
 from scenograph.models.published.spade import join_modulations
 from scenograph.models.published.wsgc import published_vocabulary
 from scenograph.nn.spade import DOUBLINGS, WIDTHS
 from scenograph.scenes.vocabulary import Vocabulary
 
-PREFIX = "layout_to_image_model.module."
+PREFIX = re.compile(r"layout_to_image_model\.(module\.)?")
 UNUSED = re.compile(r"(repr_net|image_encoder)\.")
 """Networks that no picture passes through."""
 NAMES: tuple[Rule, ...] = (
@@ -32,17 +40,19 @@ def import_attspade(path: Path, vocabulary: Vocabulary | None = None) -> AttSpad
 
     Raises ``UserError`` naming what is wrong.
     """
-    checkpoint = read_checkpoint(path)
+    refuse_vocabulary(vocabulary, path)
+    checkpoint = read_training_state(path)
     every = tensors(checkpoint.get("model_state"), f"{path}, model_state")
-    state = {key.removeprefix(PREFIX): value for key, value in every.items() if key.startswith(PREFIX)}
+    state = {key[found.end() :]: value for key, value in every.items() if (found := PREFIX.match(key))}
     state = {key: value for key, value in state.items() if not UNUSED.match(key)}
     if "fc.weight" not in state:
-        raise UserError(f"{path}: not a checkpoint with an AttSPADE generator: it holds no weights '{PREFIX}fc'")
+        wanted = "layout_to_image_model.module.fc"
+        raise UserError(f"{path}: not a checkpoint with an AttSPADE generator: it holds no weights {wanted!r}")
     file = path.parent / "run_args.json"
     try:
-        arguments = json.loads(file.read_text(encoding="utf-8"))
+        arguments = read_json(file)
         size, upsampling = int(arguments["image_size"][0]), str(arguments["num_upsampling_layers"])
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, IndexError) as error:
         raise UserError(f"{path}: needs the run_args.json that training wrote beside it ({error})") from error
     categories = state["attribute_embedding.att_emb_0.weight"]
     names = published_vocabulary(checkpoint.get("vocab"), categories, path)

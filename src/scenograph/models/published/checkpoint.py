@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import codecs
 import pickle
 import re
@@ -12,6 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from scenograph.errors import UserError, expecting, unreadable, validate
@@ -21,9 +23,21 @@ from scenograph.scenes.vocabulary import Vocabulary
 COCO_CATEGORIES = 184
 PICKLE_STARTS = (b"PK", b"\x80")
 """First bytes of a torch file: those of a zip archive, or of a pickle."""
+OTHER_STARTS = {
+    b"\x1f\x8b": "is compressed by gzip; unpack it with: gunzip",
+    b"BZh": "is compressed by bzip2; unpack it with: bunzip2",
+    b"\xfd7zXZ": "is compressed by xz; unpack it with: unxz",
+    b"\x28\xb5\x2f\xfd": "is compressed by zstd; unpack it with: unzstd",
+    b"\x89HDF": "is an HDF5 file, as Keras writes them, not a torch checkpoint",
+    b"\x93NUMPY": "is a NumPy array, not a torch checkpoint",
+    b"version https://git-lfs": "is a Git LFS pointer, not the checkpoint it stands for; fetch that with: git lfs pull",
+    b"<": "is a web page, not a torch checkpoint; download the file that it links to",
+}
+"""First bytes of files that are taken for torch files, and what to say of them."""
 Config = TypeVar("Config", bound=ModelConfig)
 Imported = TypeVar("Imported", bound=Model)
 Rest = ParamSpec("Rest")
+PATHS = ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")
 Rule = tuple[str, str | Callable[[re.Match[str]], str]]
 
 LAYOUT_NORM_NAMES: tuple[Rule, ...] = (
@@ -45,7 +59,21 @@ def _plain_dictionary(factory: object = None) -> dict[object, object]:
 _SCALAR: Any = np.float64(0).__reduce__()[0]
 """numpy's own constructor of numbers, wherever this version of numpy keeps it."""
 
+
+def _path(*parts: str) -> str:
+    """Stands for a path, of which no system but its own can make one."""
+    return "/".join(parts)
+
+
+_ARRAY: Any = np.empty(0).__reduce__()[0]
+"""numpy's own constructor of arrays."""
+
 _HARMLESS: list[Any] = [
+    argparse.Namespace,
+    *((_path, f"{module}.{name}") for module in ("pathlib", "pathlib._local") for name in PATHS),
+    (_ARRAY, "numpy.core.multiarray._reconstruct"),
+    (_ARRAY, "numpy._core.multiarray._reconstruct"),
+    np.ndarray,
     (_plain_dictionary, "collections.defaultdict"),
     (list, "__builtin__.list"),
     (list, "builtins.list"),
@@ -53,9 +81,36 @@ _HARMLESS: list[Any] = [
     (_SCALAR, "numpy.core.multiarray.scalar"),
     (_SCALAR, "numpy._core.multiarray.scalar"),
     np.dtype,
-    *(type(np.dtype(kind)) for kind in ("float32", "float64", "int32", "int64")),
+    *{type(np.dtype(kind)) for kind in np.typecodes["All"]},
 ]
-"""What published training scripts left in their checkpoints beside tensors: loss histories and numpy numbers."""
+"""What training scripts leave in their checkpoints beside tensors: options, paths, loss histories, numpy's numbers."""
+
+
+WRAPPERS = re.compile(r"^(?:module\.|_orig_mod\.)+|(?<=\.)_orig_mod\.")
+"""What ``DataParallel`` and ``torch.compile`` put before names, the latter also within a model."""
+
+
+def is_safetensors(path: Path) -> bool:
+    """Whether a file is of the safetensors format, which holds weights alone: the length of its header, the header."""
+    return _start(path)[7:9] == b"\0{"
+
+
+def _start(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(32)
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def read_training_state(path: Path) -> dict[str, Any]:
+    """As :func:`read_checkpoint`, for systems whose files hold names and settings beside the weights."""
+    if is_safetensors(path):
+        raise UserError(
+            f"{path}: a safetensors file holds weights alone; this system's names and settings are in the .pt file "
+            "that training saved, so give that"
+        )
+    return read_checkpoint(path)
 
 
 def importer(read: Callable[Concatenate[Path, Rest], Imported]) -> Callable[Concatenate[Path, Rest], Imported]:
@@ -70,24 +125,27 @@ def importer(read: Callable[Concatenate[Path, Rest], Imported]) -> Callable[Conc
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The dictionary in a ``.pt`` file, read without executing anything, tensors on the CPU.
+    """The dictionary in a ``.pt`` file or a safetensors file, read without executing anything, tensors on the CPU.
 
     Raises ``UserError`` if the file cannot be read, is cut short, or would run code.
     """
-    try:
-        with path.open("rb") as stream:
-            start = stream.read(2)
-    except OSError as error:
-        raise unreadable(path, error) from error
+    if is_safetensors(path):
+        with expecting(f"{path}: not a safetensors file, or cut short"):
+            return dict(load_file(path))
+    start = _start(path)
+    for other, what in OTHER_STARTS.items():
+        if start.startswith(other):
+            raise UserError(f"{path} {what}")
     if not start.startswith(PICKLE_STARTS):
         raise UserError(f"{path}: not a torch checkpoint, or cut short; download it again")
     try:
         with torch.serialization.safe_globals(_HARMLESS):
             value = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "GLOBAL" in str(error) or "Unsupported" in str(error):
+        if named := re.search(r"(?:GLOBAL|[Cc]lass|function) '?<?(?:class '|function )?([\w.]+)", str(error)):
             raise UserError(
-                f"{path}: refused: the file asks to run code, which weights never need; get it from another source"
+                f"{path}: refused: the file asks to run code, for it holds a {named[1]}, which is neither weights nor "
+                "a plain value; save the weights without it, as model.state_dict()"
             ) from error
         raise UserError(f"{path}: not a torch checkpoint, or cut short; download it again") from error
     except Exception as error:
@@ -99,10 +157,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def tensors(value: object, where: str) -> dict[str, Tensor]:
-    """A state dictionary, freed of the ``module.`` prefixes of data-parallel training and of old spectral norms."""
+    """A state dictionary, freed of the prefixes of :data:`WRAPPERS` and of old spectral norms."""
     if not isinstance(value, dict) or not value or not all(isinstance(item, Tensor) for item in value.values()):
         raise UserError(f"{where}: expected weights by name")
-    state = {str(key).removeprefix("module."): item for key, item in value.items()}
+    state = {WRAPPERS.sub("", str(key)): item for key, item in value.items()}
+    if len(state) < len(value):
+        raise UserError(f"{where}: holds the same weights with and without module. or _orig_mod. before their names")
     for name in [key.removesuffix("_orig") for key in state if key.endswith(".weight_orig")]:
         if f"{name}_v" not in state and f"{name}_u" in state:
             state[f"{name}_v"] = _second_vector(state[f"{name}_orig"], state[f"{name}_u"], state.pop(name, None))
@@ -129,6 +189,12 @@ def rename(state: dict[str, Tensor], rules: Iterable[Rule]) -> dict[str, Tensor]
             name = re.sub(pattern, replacement, name)
         renamed[name] = value
     return renamed
+
+
+def refuse_vocabulary(given: Vocabulary | None, path: Path) -> None:
+    """Raise ``UserError`` if names are given for a file of a system whose files hold their own."""
+    if given is not None:
+        raise UserError(f"{path}: checkpoints of this system hold their vocabulary; leave --vocabulary out")
 
 
 def generator_state(path: Path, marker: str, what: str) -> dict[str, Tensor]:

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from scenograph.errors import UserError, validate
 from scenograph.models.base import load_state
-from scenograph.models.published.checkpoint import importer, read_checkpoint, tensors
+from scenograph.models.published.checkpoint import importer, read_training_state, refuse_vocabulary, tensors
 from scenograph.models.sg2im import Sg2Im, Sg2ImConfig
+from scenograph.models.sizes import made_for
 from scenograph.scenes.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
@@ -31,16 +32,16 @@ CONSTRUCTOR_DEFAULTS: dict[str, Any] = {
 @importer
 def import_sg2im(path: Path, vocabulary: Vocabulary | None = None) -> Sg2Im:
     """The generator of a checkpoint, in eval mode. Raises ``UserError`` naming what is wrong with the file."""
-    if vocabulary is not None:
-        raise UserError(f"{path}: sg2im's checkpoints hold their vocabulary; leave --vocabulary out")
-    checkpoint = read_checkpoint(path)
+    refuse_vocabulary(vocabulary, path)
+    checkpoint = read_training_state(path)
     settings = checkpoint.get("model_kwargs")
     if not isinstance(settings, dict) or not isinstance(settings.get("vocab", checkpoint.get("vocab")), dict):
         raise UserError(f"{path}: not an sg2im checkpoint: it holds no 'model_kwargs' with a vocabulary")
     if checkpoint.get("model_state") is None:
         raise UserError(f"{path}: holds no 'model_state' weights; import the companion file saved with the model")
-    model = Sg2Im(_config(settings, checkpoint, path))
-    load_state(model, _rename(model, tensors(checkpoint["model_state"], f"{path}, model_state")), str(path))
+    config, state = _config(settings, checkpoint, path), tensors(checkpoint["model_state"], f"{path}, model_state")
+    model = made_for(state, lambda: Sg2Im(config), str(path))
+    load_state(model, _rename(model, state), str(path))
     return model.eval()
 
 

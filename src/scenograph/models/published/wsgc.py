@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from scenograph.errors import UserError
+from scenograph.errors import UserError, reason
+from scenograph.files import read_json
 from scenograph.models.base import load_state
-from scenograph.models.published.checkpoint import Rule, importer, published_config, read_checkpoint, rename, tensors
+from scenograph.models.published.checkpoint import (
+    Rule,
+    importer,
+    published_config,
+    read_training_state,
+    refuse_vocabulary,
+    rename,
+    tensors,
+)
 from scenograph.models.wsgc import Wsgc, WsgcConfig
 from scenograph.scenes.geometry import CLEVR_PREDICATES
 from scenograph.scenes.vocabulary import Vocabulary
 
-PREFIX = "sg_to_layout.module."
+PREFIX = re.compile(r"sg_to_layout\.(module\.)?")
 NAMES: tuple[Rule, ...] = (
     (r"^trans_candidates_weights$", "transitive"),
     (r"^(converse|antisymmetry)_candidates_weights$", "converse"),
@@ -38,11 +46,12 @@ def import_wsgc(path: Path, vocabulary: Vocabulary | None = None) -> Wsgc:
     The switches of the method come from ``run_args.json`` beside it, and are on without that file. Raises
     ``UserError`` naming what is wrong.
     """
-    checkpoint = read_checkpoint(path)
+    refuse_vocabulary(vocabulary, path)
+    checkpoint = read_training_state(path)
     every = tensors(checkpoint.get("model_state"), f"{path}, model_state")
-    state = {key.removeprefix(PREFIX): value for key, value in every.items() if key.startswith(PREFIX)}
+    state = {key[found.end() :]: value for key, value in every.items() if (found := PREFIX.match(key))}
     if "pred_embeddings.weight" not in state:
-        raise UserError(f"{path}: not a checkpoint of Canonical Sg2Im: it holds no weights {PREFIX!r}")
+        raise UserError(f"{path}: not a checkpoint of Canonical Sg2Im: it holds no weights 'sg_to_layout.module.'")
     state = {key: value for key, value in state.items() if not re.fullmatch(SHARED, key)}
     settings = _settings(state) | _switches(path)
     names = published_vocabulary(checkpoint.get("vocab"), state["attribute_embedding.att_emb_0.weight"], path)
@@ -53,6 +62,8 @@ def import_wsgc(path: Path, vocabulary: Vocabulary | None = None) -> Wsgc:
 
 def published_vocabulary(vocab: Any, categories: Tensor, path: Path) -> Vocabulary:
     """Its vocabulary: the first attribute is the category; index 0 of the others is our open one."""
+    if not isinstance(vocab, dict):
+        raise UserError(f"{path}: holds no 'vocab' beside its weights, which names the categories and predicates")
     try:
         tables = [sorted(values.items(), key=lambda item: item[1]) for values in vocab["attributes"].values()]
         groups = list(vocab["attributes"])
@@ -67,7 +78,11 @@ def published_vocabulary(vocab: Any, categories: Tensor, path: Path) -> Vocabula
             for group, table in zip(groups[1:], tables[1:], strict=True)
         }
     except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
-        raise UserError(f"{path}: its vocabulary cannot be read ({error!r})") from error
+        found = ", ".join(map(str, vocab))
+        raise UserError(
+            f"{path}: its 'vocab' cannot be read ({type(error).__name__}: {reason(error)}): expected 'attributes' and "
+            f"'pred_idx_to_name', found {found or 'nothing'}"
+        ) from error
     return Vocabulary(tuple(first), tuple(predicates), attributes)
 
 
@@ -92,11 +107,12 @@ def _switches(path: Path) -> dict[str, bool]:
     if not file.exists():
         return {"learned_transitivity": True, "learned_converse": True}
     try:
-        arguments = json.loads(file.read_text(encoding="utf-8"))
+        arguments = read_json(file)
         converse = "learned_antisymmetry" if "learned_antisymmetry" in arguments else "learned_converse"
         return {
             "learned_transitivity": bool(arguments["learned_transitivity"]),
             "learned_converse": bool(arguments[converse]),
+            "image_object": bool(arguments.get("include_dummies")),
         }
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise UserError(f"{file}: cannot be read ({error})") from error

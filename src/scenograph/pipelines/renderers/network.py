@@ -34,7 +34,7 @@ class NetworkRenderer(Renderer):
     def __init__(self, model: ImageModel[Any]) -> None:
         self.model: ImageModel[Any] = model.for_inference()
         self.name, self.digest, self.device = model.name, model.digest, model.device
-        self.places = isinstance(model, LayoutModel)
+        self.places, self.completes_attributes = isinstance(model, LayoutModel), model.completes_attributes
 
     @property
     def vocabulary(self) -> Vocabulary:

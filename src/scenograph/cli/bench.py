@@ -70,13 +70,13 @@ def quality(
 
     if given not in ("graph", "boxes", "masks"):
         raise UserError(f"--given {given!r}: expected graph, boxes or masks")
-    where = pick_device(device)
+    where, categories = pick_device(device), read_vocabulary(pack).categories
     changes = {"layouts": scenes, "given": given, "metrics": ("agreement", "quality", "objects", "copies", "probes")}
     name = default_protocol(str(read_record(pack)["source"]))
     # Data whose own protocol needs a download is measured by a classifier, too.
     protocol = find_protocol(name if PROTOCOLS[name].encoder == "classifier" else "rendered", changes)
     tools = Tools(where, classifier)
-    tools.load_classifier(read_vocabulary(pack).categories)
+    tools.load_classifier(categories)
     rows = []
     for recipe in recipes:
         console.print(Text(recipe, "bold"))

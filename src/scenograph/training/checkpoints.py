@@ -39,11 +39,15 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
     return path
 
 
-def load_checkpoint(folder: Path) -> dict[str, Any] | None:
+def load_checkpoint(folder: Path, *parts: str) -> dict[str, Any] | None:
     """The newest checkpoint of a run, on the CPU, or None before the first one.
 
+    Args:
+        folder: Of the checkpoints.
+        parts: Names of dictionaries that it must hold beside its step.
+
     Raises:
-        UserError: It is damaged.
+        UserError: It is damaged, or lacks a part.
     """
     found = _list(folder)
     if not found:
@@ -53,7 +57,7 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
     except Exception as error:  # a damaged file can fail anywhere inside torch's readers
         raise UserError(f"{unreadable(found[-1], error, 'damaged or cut short')}; {REMEDY}") from error
     match state:
-        case {"step": int(), "modules": dict()}:
+        case {"step": int()} if all(isinstance(state.get(part), dict) for part in parts):
             return dict(state)
     raise UserError(f"cannot read {found[-1]}: not a checkpoint of a run; {REMEDY}")
 

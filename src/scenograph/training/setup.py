@@ -171,6 +171,6 @@ def take_over(given: Model, source: str, models: Iterable[Model], modules: Mappi
         unlike = [f"model.{name}={value}" for name, value in others.items() if value != own[name]]
         where = f"training.start_from {source}" + (f", which has {' '.join(unlike)}" if unlike else "")
         load_state(model, given.state_dict(), where)
-    state = load_checkpoint(Path(source) / "checkpoints") or {"modules": {}}
+    state = load_checkpoint(Path(source) / "checkpoints", "modules") or {"modules": {}}
     for phase in state["modules"].keys() & modules.keys():
         load_state(modules[phase], state["modules"][phase], f"{source}, {phase}")

@@ -311,7 +311,7 @@ class Trainer:
     def _resume(self) -> None:
         """Take everything from the newest checkpoint, if there is one."""
         folder = self.folder / "checkpoints"
-        state = load_checkpoint(folder)
+        state = load_checkpoint(folder, "modules")
         if state is None:
             return
         with expecting(f"{folder}: the newest checkpoint does not fit this run; {REMEDY}"):

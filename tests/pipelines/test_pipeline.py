@@ -40,7 +40,9 @@ def pipe():
 def test_shipped_models_have_cards_and_are_small(name):
     assert {DEFAULT_IMAGE, DEFAULT_LAYOUT, DEFAULT_CLASSIFIER} <= {*shipped_models()}
     folder = shipped_models()[name]
-    assert (folder / "model.safetensors").stat().st_size < 12e6
+    # A pair for a rich world may have 60 MB together; all others are smaller by far.
+    most = 55e6 if name == "mise-layers-picture-book-128" else 12e6
+    assert (folder / "model.safetensors").stat().st_size < most
     card = (folder / "README.md").read_text()
     for word in ("Apache-2.0", "scenograph train", "Limits"):
         assert word in card

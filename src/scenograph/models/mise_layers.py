@@ -34,7 +34,7 @@ from scenograph.models.base import (
 )
 from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.layers import channels_last
-from scenograph.nn.painting import paint_vectors, rows_by_image, sample_planes
+from scenograph.nn.painting import paint_vectors, sample_planes, stacked
 from scenograph.nn.unet import HEAD_SIZE, ModulatedUNet, ResidualBlock, time_features
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.depth import depth_order
@@ -351,18 +351,13 @@ class MiseLayers(ObjectLatents, LayeredModel[Layers]):
         is_layer[things] = True
         masks = torch.where(is_layer[:, None, None], silhouettes, batch.masks)
         planes = sample_planes(batch.boxes, masks, batch.known_masks | is_layer, side, side)
-        hidden = planes.new_zeros((batch.num_images, side, side))
         # Sky and walls first, then what begins lower: that lies nearer. Things are before all regions.
         boxes = batch.boxes
         area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
         depth = torch.where(is_layer, 2 + boxes[:, 3], boxes[:, 1] - 0.1 * area)
-        shown = torch.zeros_like(planes)
-        for picture, rows in enumerate(rows_by_image(batch.object_to_image, batch.num_images)):
-            stack = rows[depth[rows].argsort(descending=True, stable=True)]  # the nearest first
-            through = (1 - planes[stack]).cumprod(dim=0).roll(1, dims=0)
-            through[:1] = 1
-            shown[stack] = planes[stack] * through
-            hidden[picture] = shown[rows[is_layer[rows]]].sum(dim=0)
+        shown = stacked(planes, batch.object_to_image, batch.num_images, depth)
+        hidden = planes.new_zeros((batch.num_images, side, side))
+        hidden = hidden.index_add(0, batch.object_to_image, shown * is_layer[:, None, None])
         vectors = self.ground_embedding(batch.objects, batch.attributes)
         shares = shown.mean(dim=(1, 2), keepdim=True)[:, 0] * ~is_layer[:, None]  # (O, H, W) -> (O, 1)
         summary = vectors.new_zeros((batch.num_images, vectors.shape[1]))

@@ -65,14 +65,16 @@ def sample_planes(boxes: Tensor, masks: Tensor, known: Tensor, height: int, widt
     return planes
 
 
-def stacked(planes: Tensor, object_to_image: Tensor, num_images: int) -> Tensor:
-    """Planes (O, H, W) in [0, 1] with smaller objects occluding larger ones: the sum at each pixel is at most 1.
+def stacked(planes: Tensor, object_to_image: Tensor, num_images: int, nearness: Tensor | None = None) -> Tensor:
+    """Planes (O, H, W) in [0, 1] with nearer objects occluding farther ones: the sum at each pixel is at most 1.
 
-    The operator "over" of Porter and Duff (Compositing Digital Images, SIGGRAPH 1984), per picture.
+    ``nearness`` (O,) is larger the nearer an object is; without it, smaller objects are nearer. The operator "over" of
+    Porter and Duff (Compositing Digital Images, SIGGRAPH 1984), per picture.
     """
+    near = -planes.sum(dim=(1, 2)) if nearness is None else nearness
     shown = torch.zeros_like(planes)
     for rows in rows_by_image(object_to_image, num_images):
-        stack = rows[planes[rows].sum(dim=(1, 2)).argsort(stable=True)]
+        stack = rows[(-near[rows]).argsort(stable=True)]  # the nearest first
         seen_through = (1 - planes[stack]).cumprod(dim=0).roll(1, dims=0)
         seen_through[:1] = 1
         shown[stack] = planes[stack] * seen_through

@@ -22,7 +22,7 @@ from scenograph.files import digest, is_file, make_folder, write_atomically
 from scenograph.models.base import ImageModel, LayoutModel, Model
 from scenograph.models.registry import AutoModel
 from scenograph.pipelines.checks import check_names, warn_about_crowds, without_contradictions
-from scenograph.pipelines.defaults import CLASSIFIERS, COLLAGE, DEFAULT, PAIRS, layout_for
+from scenograph.pipelines.defaults import CLASSIFIERS, COLLAGE, DEFAULT, layout_for
 from scenograph.pipelines.options import GenerateOptions
 from scenograph.pipelines.placing import place_objects
 from scenograph.pipelines.provenance import MODELS, PlannedPicture, RecordedImage, Request, plan_pictures, png_bytes
@@ -155,9 +155,9 @@ class Pipeline:
         elif image == COLLAGE:
             from scenograph.pipelines.renderers.collage import CollageRenderer  # reads its drawings
 
-            own = next(pair.layout for pair in PAIRS if pair.image == COLLAGE)
-            placer = AutoModel.from_pretrained(layout or own)
-            return Pipeline(CollageRenderer(), placer.to(where), names={"layout": _text(layout), "image": COLLAGE})
+            collage = CollageRenderer()
+            placer = AutoModel.from_pretrained(layout or layout_for(collage.vocabulary))
+            return Pipeline(collage, placer.to(where), names={"layout": _text(layout), "image": COLLAGE})
         else:
             drawer = AutoModel.from_pretrained(image or DEFAULT_IMAGE)
             placer = AutoModel.from_pretrained(layout or layout_for(drawer.vocabulary))

@@ -30,12 +30,11 @@ class Layer:
     def laid_on(self, canvas: np.ndarray) -> None:
         """Lay it on a picture (H, W, 3) in [0, 1], which changes."""
         height, width = self.pixels.shape[:2]
-        top, left = max(self.top, 0), max(self.left, 0)
-        bottom, right = min(self.top + height, len(canvas)), min(self.left + width, canvas.shape[1])
-        if top < bottom and left < right:
-            part = self.pixels[top - self.top : bottom - self.top, left - self.left : right - self.left]
-            canvas[top:bottom, left:right] *= 1 - part[..., 3:]
-            canvas[top:bottom, left:right] += part[..., :3]
+        rows, columns, own_rows, own_columns = window(self.top, self.left, height, width, *canvas.shape[:2])
+        if rows.start < rows.stop and columns.start < columns.stop:
+            part = self.pixels[own_rows, own_columns]
+            canvas[rows, columns] *= 1 - part[..., 3:]
+            canvas[rows, columns] += part[..., :3]
 
     def straight(self) -> np.ndarray:
         """(h, w, 4) uint8, colours not multiplied by alpha."""
@@ -43,6 +42,16 @@ class Layer:
         colours = np.divide(self.pixels[..., :3], alpha, out=np.zeros_like(self.pixels[..., :3]), where=alpha > 0)
         values = np.concatenate([colours, alpha], axis=2).clip(0, 1)
         return np.asarray((values * 255).round(), dtype=np.uint8)
+
+
+def window(
+    top: int, left: int, height: int, width: int, canvas_height: int, canvas_width: int
+) -> tuple[slice, slice, slice, slice]:
+    """Rows and columns of a canvas that a picture on it covers, then those of the picture itself."""
+    rows = slice(max(top, 0), min(top + height, canvas_height))
+    columns = slice(max(left, 0), min(left + width, canvas_width))
+    own_rows, own_columns = slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left)
+    return rows, columns, own_rows, own_columns
 
 
 def merged(layers: Sequence[Layer]) -> np.ndarray:

@@ -16,6 +16,7 @@ from scenograph.data.picture_book.layers import Light
 from scenograph.data.picture_book.pairs import PAIRS, Pair
 from scenograph.data.picture_book.worlds import WORLDS, World
 from scenograph.scenes.fields import Box
+from scenograph.scenes.openraster import window
 from scenograph.scenes.png import scaled
 
 TRIES = 40
@@ -91,14 +92,7 @@ class _Candidate:
     def window(self, side: int) -> tuple[slice, slice, slice, slice]:
         """Rows and columns of the canvas, then those of the drawing, that lie on each other."""
         height, width = self.pixels.shape[:2]
-        return window(self.top, self.left, height, width, side)
-
-
-def window(top: int, left: int, height: int, width: int, side: int) -> tuple[slice, slice, slice, slice]:
-    """Rows and columns of a canvas (side, side) that a picture on it covers, then those of the picture itself."""
-    rows, columns = slice(max(top, 0), min(top + height, side)), slice(max(left, 0), min(left + width, side))
-    own_rows, own_columns = slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left)
-    return rows, columns, own_rows, own_columns
+        return window(self.top, self.left, height, width, side, side)
 
 
 def compose(drawings: Drawings, kept: frozenset[str], side: int, rng: np.random.Generator, world: str = "") -> Composed:
@@ -113,10 +107,7 @@ def compose(drawings: Drawings, kept: frozenset[str], side: int, rng: np.random.
     """
     name = world or str(rng.choice(list(WORLDS)))
     backdrop, kind = BACKDROPS[name](side, rng), WORLDS[name]
-    rows: dict[str, list[Drawing]] = {}
-    for drawing in drawings.rows:
-        if drawing.key in kept and drawing.name not in kind.without:
-            rows.setdefault(drawing.category, []).append(drawing)
+    rows = _by_category(drawings, kept, kind.without)
     eye = float(rng.uniform(*kind.eye))
     candidates: list[_Candidate] = []
     for category in _sampled_categories(kind, tuple(one for one in rows if one in kind.things), rng):
@@ -139,10 +130,7 @@ def compose_page(drawings: Drawings, kept: frozenset[str], side: int, rng: np.ra
     In the other worlds some categories are rare and most things small; what learns how things look needs neither.
     Args as for :func:`compose`.
     """
-    rows: dict[str, list[Drawing]] = {}
-    for drawing in drawings.rows:
-        if drawing.key in kept:
-            rows.setdefault(drawing.category, []).append(drawing)
+    rows = _by_category(drawings, kept)
     names = list(rows)
     candidates: list[_Candidate] = []
     for _ in range(int(rng.integers(2, 7))):
@@ -165,6 +153,15 @@ def compose_page(drawings: Drawings, kept: frozenset[str], side: int, rng: np.ra
     labels = np.zeros((side, side), np.int16)
     backdrop = Backdrop(paper, labels, ("paper",), 0.0, Light("day", (1.0, 1.0, 1.0), 0.0), {})
     return Composed(_picture(backdrop, candidates, side), PAGE, backdrop, _known(candidates, side))
+
+
+def _by_category(drawings: Drawings, kept: frozenset[str], without: tuple[str, ...] = ()) -> dict[str, list[Drawing]]:
+    """The drawings that may be used, but for those of some names."""
+    rows: dict[str, list[Drawing]] = {}
+    for drawing in drawings.rows:
+        if drawing.key in kept and drawing.name not in without:
+            rows.setdefault(drawing.category, []).append(drawing)
+    return rows
 
 
 def _overlap(one: _Candidate, other: _Candidate) -> bool:

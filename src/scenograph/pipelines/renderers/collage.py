@@ -13,7 +13,6 @@ from torch import Tensor
 
 from scenograph.data.picture_book.atlas import Atlas, Entry
 from scenograph.data.picture_book.colours import COLOURS
-from scenograph.data.picture_book.compose import window
 from scenograph.data.picture_book.layers import Light
 from scenograph.data.picture_book.recolour import recoloured
 from scenograph.data.picture_book.source import vocabulary
@@ -25,7 +24,7 @@ from scenograph.scenes.batch import pixels_to_tensor
 from scenograph.scenes.depth import depth_order
 from scenograph.scenes.fields import Box
 from scenograph.scenes.geometry import to_edges
-from scenograph.scenes.openraster import Layer, merged
+from scenograph.scenes.openraster import Layer, merged, window
 from scenograph.scenes.png import scaled
 from scenograph.scenes.scene import Scene, SceneObject
 from scenograph.scenes.vocabulary import Vocabulary
@@ -150,7 +149,7 @@ def _cover(thing: SceneObject, side: int, rng: np.random.Generator) -> np.ndarra
     if thing.mask is not None and masked:
         mask = Image.fromarray(thing.mask.astype(np.uint8) * 255).resize((right - left, bottom - top))
         part = np.asarray(mask, dtype=np.float32) / 255
-        rows, columns, own_rows, own_columns = window(top, left, bottom - top, right - left, side)
+        rows, columns, own_rows, own_columns = window(top, left, bottom - top, right - left, side, side)
         cover[rows, columns] = part[own_rows, own_columns]
         return cover
     across = np.arange(side) / side

@@ -9,11 +9,10 @@ import torch.nn.functional as F
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
-from scenograph.models.base import Model
+from scenograph.models.base import Model, noise_per_object
 from scenograph.models.mise_layers import CodeFlow, MiseLayers
 from scenograph.nn.crops import crop_boxes
 from scenograph.nn.embedding import drop_attributes
-from scenograph.nn.painting import rows_by_image
 from scenograph.scenes.batch import SceneBatch
 from scenograph.training.objectives.base import (
     Generators,
@@ -92,7 +91,7 @@ class MiseLayersObjective(Objective):
         per_object = uniform_per_object(generators, batch, batch.attributes.shape[1] + 2).to(device)
         ground_times = normal(generators, ()).sigmoid().to(device)  # logit-normal
         ground_starts = normal(generators, (2 * model.config.code_size,)).to(device)
-        starts = _normal_per_object(generators, batch, 2 * model.config.code_size).to(device)
+        starts = noise_per_object(2 * model.config.code_size, batch, generators)
         partly = with_some_masks(batch, config.given_masks, generators)
 
         layers = torch.cat([crops[:, :3] * crops[:, 3:], crops[:, 3:]], dim=1)
@@ -179,9 +178,3 @@ def _filled(images: Tensor, seen: Tensor) -> Tensor:
     mean = (images * seen).sum(dim=(2, 3), keepdim=True) / seen.sum(dim=(2, 3), keepdim=True).clamp(min=1)
     row_mean = torch.where(rows > 4, (images * seen).sum(dim=3, keepdim=True) / rows.clamp(min=1), mean)
     return images * seen + row_mean * (1 - seen)
-
-
-def _normal_per_object(generators: Generators, batch: SceneBatch, size: int) -> Tensor:
-    """Standard normal numbers per object, sampled picture by picture: (O, size)."""
-    rows = rows_by_image(batch.object_to_image, batch.num_images)
-    return torch.cat([torch.randn((len(r), size), generator=g) for r, g in zip(rows, generators, strict=True)])

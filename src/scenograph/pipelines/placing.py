@@ -19,6 +19,7 @@ from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.completion import is_open, with_layout, without_unknown_attributes, without_unknown_spatial
 from scenograph.scenes.scene import Scene
 from scenograph.scenes.scoring import layout_costs
+from scenograph.scenes.settling import settle_regions
 
 CANDIDATES: int = GenerateOptions.model_fields["candidates"].default
 
@@ -78,11 +79,12 @@ def place_objects(
     rows = torch.arange(len(best), device=best.device)
     masks = [output.masks.float() for output in outputs if output.masks is not None]
     placed = with_layout(scenes, boxes[best, rows], torch.stack(masks)[best, rows] if masks else None)
+    movable = [[thing.box is None for thing in scene.objects] for scene in scenes]
+    placed = [settle_regions(scene, free) for scene, free in zip(placed, movable, strict=True)]
     if not refine:
         return placed
     from scenograph.scenes.solver import refine as refine_boxes  # its solver takes a while to import
 
-    movable = [[thing.box is None for thing in scene.objects] for scene in scenes]
     return [refine_boxes(scene, free) for scene, free in zip(placed, movable, strict=True)]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -98,3 +100,9 @@ def test_the_layers_of_a_collage_are_its_picture(pipe):
     assert [layer.name for layer in layers] == ["ground", "boat", "sheep"]
     picture = np.asarray(pipe.render(conditioned)[0])
     assert np.array_equal((merged(layers) * 255).round().astype(np.uint8), picture)
+
+
+def test_an_object_seed_decides_the_look_in_every_picture(pipe):
+    seeded = Scene((*SHEEP.objects[:2], replace(SHEEP.objects[2], seed=7)))
+    looks = [pipe.layers(pipe.encode(seeded, seeds=[seed], size=96))[0][1].pixels for seed in range(4)]
+    assert all(np.array_equal(looks[0], look) for look in looks[1:])

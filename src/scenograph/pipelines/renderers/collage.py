@@ -86,13 +86,14 @@ class CollageRenderer(Renderer):
     def _choose(self, scene: Scene, seed: int) -> list[Entry | None]:
         """A drawing of each object; none for regions. Objects of one category mostly look alike."""
         chosen: list[Entry | None] = []
-        for number, thing in enumerate(scene.objects):
+        for thing in scene.objects:
             entries = self.atlas.entries.get(thing.category, [])
             if not entries:
                 chosen.append(None)
                 continue
-            own = thing.seed if isinstance(thing.seed, int) else number
-            rng = np.random.default_rng([seed, own if thing.seed is not None else len(thing.category)])
+            # An object's own seed decides its look in every picture; else things of one category mostly look alike.
+            own = thing.seed[0] if isinstance(thing.seed, tuple) else thing.seed
+            rng = np.random.default_rng([seed, len(thing.category)] if own is None else [own])
             chosen.append(entries[int(rng.integers(len(entries)))])
         return chosen
 

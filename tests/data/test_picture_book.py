@@ -269,3 +269,9 @@ def test_the_command_renders_packs_and_shows(scenograph, tmp_path):
         if "render" in command:
             assert "categories from" in said and "next: scenograph data pack picture-book" in said
     assert Image.open(tmp_path / "sheet.png").size[0] > 100
+
+
+def test_a_folder_of_another_renderer_is_refused(tmp_path):
+    (tmp_path / "render.json").write_text("{}")
+    with pytest.raises(UserError, match="holds scenes of another renderer"):
+        list(render_picture_book(tmp_path, range(1), PictureBookSettings(size=64), None, 1))

@@ -15,7 +15,7 @@ import json
 import logging
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,7 +102,7 @@ def render_dataset(folder: Path, count: int, settings: RenderSettings, workers: 
     _require_mitsuba()
     for name in ("images", "masks", "scenes"):
         make_folder(folder / name)
-    claim_settings(folder / "render.json", vars(settings))
+    claim_settings(folder / RENDER_FILE, vars(settings), [f"{split}.json" for split in ("train", "validation", "test")])
     paths = [folder / "scenes" / f"{settings.split}_{index:06d}.json" for index in range(count)]
     missing = [index for index, path in enumerate(paths) if not path.exists()]
     yield from (path for path in paths if path.exists())
@@ -402,8 +402,17 @@ def _save_png(path: Path, pixels: np.ndarray) -> None:
     write_atomically(path, lambda stream: Image.fromarray(pixels).save(stream, "PNG"))
 
 
-def claim_settings(path: Path, settings: Mapping[str, Any]) -> None:
-    """Note the settings of a folder of renders; ``UserError`` if it holds scenes with others."""
+RENDER_FILE = "render.json"
+"""Holds the settings of a folder of CLEVR-style renders."""
+
+
+def claim_settings(path: Path, settings: Mapping[str, Any], foreign: Iterable[str]) -> None:
+    """Note the settings of a folder of renders; ``UserError`` if it holds scenes with others.
+
+    ``foreign`` names the files in which another renderer, whose scenes have the same names, notes its settings.
+    """
+    if found := [name for name in foreign if (path.parent / name).exists()]:
+        raise UserError(f"{path.parent} holds scenes of another renderer (its {found[0]}); choose another folder")
     wanted = json.loads(json.dumps(settings))
     if path.exists():
         found = json.loads(path.read_text())

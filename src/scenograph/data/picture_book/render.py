@@ -24,7 +24,7 @@ from scenograph.data.picture_book.relations import WAYS, geometric_relations, sp
 from scenograph.data.picture_book.sketches import Hand, sketch_of
 from scenograph.data.picture_book.worlds import WORLDS
 from scenograph.data.processes import run_in_processes
-from scenograph.data.rendered import claim_settings
+from scenograph.data.rendered import RENDER_FILE, claim_settings
 from scenograph.errors import UserError, suggest
 from scenograph.files import make_folder, write_atomically
 from scenograph.scenes.png import encode_png
@@ -91,7 +91,7 @@ def render_picture_book(
     digest = hashlib.sha256("\n".join(sorted(drawing.key for drawing in known.rows)).encode()).hexdigest()[:12]
     for name in ("images", "scenes"):
         make_folder(folder / name)
-    claim_settings(folder / f"{settings.split}.json", {**asdict(settings), "drawings": digest})
+    claim_settings(folder / f"{settings.split}.json", {**asdict(settings), "drawings": digest}, [RENDER_FILE])
     paths = {index: folder / "scenes" / f"{settings.split}_{index:06d}.json" for index in indices}
     missing = [index for index, path in paths.items() if not path.exists()]
     yield from (path for index, path in paths.items() if index not in set(missing))

@@ -7,7 +7,7 @@ import re
 import torch
 from PIL import Image
 
-from helpers import succeed
+from helpers import succeed, tiny
 from scenograph.data.clevr import VOCABULARY
 from scenograph.models.published import IMPORTERS
 from scenograph.models.sg2im import Sg2Im, Sg2ImConfig
@@ -19,6 +19,31 @@ def test_models_and_environment(scenograph):
     told = succeed(scenograph("models", "info", "mise-rendered-64"))
     assert "categories (3): cube, sphere, cylinder\n" in told and "material (2): " in told
     assert "torch" in succeed(scenograph("env"))
+
+
+def test_models_are_found_by_the_words_that_they_know(scenograph, tmp_path):
+    known = succeed(scenograph("models", "list", "--knows", "sheep, automobiles,standing on"))
+    assert "mise-layout-picture-book" in known and "mise-rendered-64" not in known
+    assert "mise-rendered-64" in succeed(scenograph("models", "list", "mise*", "--knows", "cube,grey"))
+    code, _, errors = scenograph("models", "list", "--knows", "gnu")
+    assert code == 2 and "no model here knows this word; published checkpoints" in errors and errors.count("\n") == 1
+
+
+def test_models_in_a_folder_are_listed(scenograph, tmp_path):
+    """Those of runs, too; what is no model is passed over."""
+    tiny("mise").save_pretrained(tmp_path / "runs" / "first" / "model")
+    tiny("mise-layout").save_pretrained(tmp_path / "placer")
+    for name, content in (("other", '{"model_type": "bert"}'), ("broken", "{"), ("empty", '{"model": "mise"}')):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(content)
+    names = [line.split()[0] for line in succeed(scenograph("models", "list", ".")).splitlines()]
+    assert names == ["placer", "runs/first/model"]
+    assert succeed(scenograph("models", "list", "placer")).split()[:2] == ["placer", "layout"]
+    assert "runs/first/model" in succeed(scenograph("models", "list", str(tmp_path / "runs"), "--knows", "cube"))
+    code, _, errors = scenograph("models", "list", "runs", "--knows", "sheep")
+    assert code == 2 and "no model here knows this word" in errors
+    code, _, errors = scenograph("models", "list", "other")
+    assert code == 2 and "other holds no model folder, nor do the folders in it" in errors
 
 
 def test_the_help_of_import_names_every_system(scenograph):

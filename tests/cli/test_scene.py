@@ -43,6 +43,35 @@ def test_scene_commands(scenograph, tmp_path):
     assert (tmp_path / "drawings" / "s-graph.svg").read_text().startswith("<svg")
 
 
+def test_what_was_understood_is_shown(scenograph, tmp_path, caplog):
+    text = "two sheep standing on grass; a tree behind one sheep; a boat in the ocean"
+    understood = (
+        "6 objects: 2 sheep, grass, tree, boat, sea\n  sheep 1 standing on grass\n  sheep 2 standing on grass\n"
+        "  tree behind sheep 1\n  boat in sea\n"
+    )
+    code, output, said = scenograph("scene", "new", text)
+    assert code == 0 and said == understood and caplog.messages == ["reading ocean as sea"]
+    assert json.loads(output)["objects"] == ["sheep", "sheep", "grass", "tree", "boat", "sea"]
+    code, output, said = scenograph("scene", "new", text, "--out", "s.json")
+    assert code == 0 and said == understood and output == "wrote s.json\n"
+    code, _, said = scenograph("scene", "new", text, "--out", "t.json", "--model", "mise-rendered-64")
+    assert code == 2 and not (tmp_path / "t.json").exists()
+    assert "unknown word 'sheep' (choose from: cube, sphere, cylinder); known by mise-l" in said
+
+
+def test_who_knows_an_unknown_name_is_said(scenograph, tmp_path):
+    (tmp_path / "s.json").write_text('{"objects": ["sheep", "grass"]}')
+    known = "known by mise-layers-picture-book-128, mise-layout-picture-book (scenograph models list --knows sheep)"
+    for command in (("scene", "check"), ("generate", "--dry-run")):
+        code, _, said = scenograph(*command, "s.json", "--model", "mise-rendered-64")
+        assert code == 2 and "objects[0]: unknown category 'sheep'" in said and said.count("\n") == 1
+        assert known in " ".join(said.split())
+    code, _, said = scenograph("generate", "--dry-run", "a gnu on grass")
+    assert code == 2 and "no model here knows it; published checkpoints know COCO-Stuff's" in said
+    code, _, said = scenograph("generate", "--dry-run", "a shep on grass")
+    assert code == 2 and "(did you mean 'sheep'?)\n" in said
+
+
 def test_the_examples_are_valid(scenograph):
     for path in sorted((Path(__file__).parents[2] / "examples").glob("*.json")):
         succeed(scenograph("scene", "check", path))

@@ -30,6 +30,10 @@ BOOK = PAIRS[1]
         ("sky; ocean; boat", BOOK),
         ("a car on a road", BOOK),
         ("unicorn", DEFAULT),
+        ("three horses", BOOK),
+        ("cubes and spheres", DEFAULT),
+        ("a ball in front of a box", DEFAULT),
+        ("men riding bikes under a blue sky", BOOK),
     ],
 )
 def test_the_pair_that_knows_most_names_is_chosen(words, pair):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+
 import pytest
 
+from scenograph.data.clevr import VOCABULARY as CLEVR
+from scenograph.data.vocabularies import shipped_vocabulary
 from scenograph.errors import UserError
-from scenograph.scenes.scene import Scene
-from scenograph.scenes.synonyms import CATEGORIES, PREDICATES, synonyms, with_known_names
+from scenograph.scenes.lexicon import ATTRIBUTES, CATEGORIES, PREDICATES, plural, singulars
+from scenograph.scenes.scene import Relation, Scene
+from scenograph.scenes.synonyms import name_for, nearest_names, predicate_for, synonyms, with_known_names
 from scenograph.scenes.text import scene_from_text
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -38,9 +43,78 @@ def test_known_names_stay_and_nothing_is_said(caplog):
 
 
 def test_what_stands_for_nothing_known_is_an_error():
-    assert synonyms(CATEGORIES, {"road"}) == {"street": "road"}
+    assert synonyms(CATEGORIES, ["road"])["street"] == "road" and "car" not in synonyms(CATEGORIES, ["road"])
     with pytest.raises(UserError, match="unknown word 'street'"):
         scene_from_text("street", NAMES)
+
+
+MEANT = {
+    "sky": "sky-other", "automobile": "car", "taxi": "car", "men": "person", "trees": "tree", "street": "road",
+    "lake": "water-other", "puppy": "dog", "lamp": "light", "sofa": "couch", "bike": "bicycle", "shirt": "clothes",
+    "field": "grass", "hedge": "bush", "castle": "building-other", "sidewalk": "pavement", "mug": "cup",
+    "tracks": "railroad", "unicorn": None, "room": None, "sphere": None, "tail": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("word", MEANT)
+def test_everyday_words_have_names_in_coco_stuff(word):
+    assert name_for(word, CATEGORIES, shipped_vocabulary("coco-stuff").category_index) == MEANT[word]
+
+
+def test_names_of_coco_stuff_have_everyday_words():
+    everyday = ("sky", "building", "table", "car", "person", "water")
+    names = ("sky-other", "building-other", "dining table", "car", "person", "water-other")
+    assert tuple(name_for(name, CATEGORIES, everyday) for name in names) == everyday
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "name"),
+    [
+        ("standing on", ("on", "above"), "on"),
+        ("standing on", ("above",), "above"),
+        ("grazing on", ("standing on", "on"), "standing on"),
+        ("sitting down next to", ("next to",), "next to"),
+        ("near", ("left of", "behind"), "left of"),
+        ("beneath", ("on", "under"), "under"),
+        ("wearing", ("has", "holding"), "holding"),
+        ("in", ("on",), "inside"),  # nobody needs to know it
+        ("juggling", ("holding",), None),
+        ("juggling on", ("on",), None),
+    ],
+)
+def test_predicates_of_few(word, known, name):
+    assert predicate_for(word, known) == name
+
+
+def test_who_does_what_is_turned_round(caplog):
+    scene = Scene.from_dict({"objects": ["horse", "man"], "relationships": [[0, "ridden by", 1]]})
+    (known,) = with_known_names([scene], Vocabulary(("horse", "person"), ("riding",)))
+    assert known.relations == (Relation(1, "riding", 0),)
+
+
+def test_nothing_becomes_left_of_itself():
+    scene = Scene.from_dict({"objects": ["cube", "cube"], "relationships": [[0, "near", 0], [0, "near", 1]]})
+    assert with_known_names([scene], CLEVR)[0].relations == (Relation(0, "left of", 1),)
+
+
+def test_attributes_have_synonyms():
+    scene = Scene.from_dict({"objects": [{"category": "cube", "attributes": ["big", "grey", "shiny", "metal"]}]})
+    assert with_known_names([scene], CLEVR)[0].objects[0].attributes == ("large", "gray", "metal")
+
+
+@pytest.mark.parametrize(
+    ("word", "names", "remedy"),
+    [
+        ("sheep", ("cube", "sphere"), "(choose from: cube, sphere)"),  # and not 'sphere', which looks alike
+        ("wolf", ("cube", "dog", "zebra"), "(nearest in meaning: dog, zebra)"),
+        ("wolves", ("cube", "dog"), "(nearest in meaning: dog)"),
+        ("shpere", ("cube", "sphere"), "(did you mean 'sphere'?)"),
+        ("Shep", ("cube", "sphere"), "(did you mean 'sheep'?)"),
+        ("qqq", ("cube", "sphere"), "(choose from: cube, sphere)"),
+    ],
+)
+def test_remedies_go_by_meaning_first(word, names, remedy):
+    assert nearest_names(word, CATEGORIES, names) == remedy
 
 
 def test_parts_of_things_are_left_out(caplog):
@@ -55,7 +129,26 @@ def test_parts_of_things_are_left_out(caplog):
     assert names_of(with_known_names([Scene.from_dict({"objects": ["leg", "sheep"]})], legs)[0])[0] == ["leg", "sheep"]
 
 
-def test_tables_are_well_formed():
-    for table in (CATEGORIES, PREDICATES):
-        assert all(word == word.casefold().strip() and candidates for word, candidates in table.items())
-        assert all(word not in candidates or len(candidates) == 1 for word, candidates in table.items())
+@pytest.mark.parametrize("lexicon", [CATEGORIES, PREDICATES, ATTRIBUTES], ids=lambda each: each.table)
+def test_tables_are_well_formed(lexicon):
+    path = files("scenograph") / "scenes" / "words" / f"{lexicon.table}.csv"
+    rows = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()]
+    words = [word for row in rows[1:] for word in row[0].split("|")]
+    assert {len(row) for row in rows} == {3} and len(words) == len(set(words)), "a word stands in two rows"
+    assert all(word == word.casefold().strip() != "" for word in words)
+    nearer = {near for row in rows[1:] for near in filter(None, row[1].split("|"))}
+    assert nearer - {*words} <= {"size", "color", "material"}, "these lead nowhere"
+    kinds = {kind for row in rows[1:] for kind in filter(None, row[2].split("|"))}
+    assert kinds <= {"each", "region", "living", "part", "support", "verb", "inverse"}
+
+
+@pytest.mark.parametrize(
+    ("one", "many"),
+    [("sheep", "sheep"), ("man", "men"), ("person", "people"), ("policeman", "policemen"), ("child", "children"),
+     ("bus", "buses"), ("leaf", "leaves"), ("knife", "knives"), ("berry", "berries"), ("toy", "toys"), ("box", "boxes"),
+     ("bench", "benches"), ("potato", "potatoes"), ("glass", "glasses"), ("hot dog", "hot dogs"), ("mouse", "mice"),
+     ("tie", "ties"), ("horse", "horses"), ("giraffe", "giraffes"), ("teddy bear", "teddy bears"), ("wolf", "wolves")],
+)  # fmt: skip
+def test_plurals(one, many):
+    assert one in (many, *singulars(many))
+    assert plural(one) == many and plural(many) == many

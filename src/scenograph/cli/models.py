@@ -13,6 +13,7 @@ import typer
 
 from scenograph.cli.console import console
 from scenograph.errors import UserError, suggest
+from scenograph.files import is_folder
 from scenograph.models.published import IMPORTERS, import_published
 
 app = typer.Typer(no_args_is_help=True, help="List and describe models.")
@@ -20,14 +21,29 @@ app = typer.Typer(no_args_is_help=True, help="List and describe models.")
 
 @app.command("list")
 def list_models(
-    pattern: Annotated[str, typer.Argument(metavar="PATTERN", help="Names to list, such as 'mise*'.")] = "*",
+    which: Annotated[
+        str, typer.Argument(metavar="PATTERN|FOLDER", help="Shipped names, such as 'mise*', or a folder of your own.")
+    ] = "*",
+    known: Annotated[
+        str | None,
+        typer.Option("--knows", metavar="WORDS", help="Only models that know these words, such as sheep,grass."),
+    ] = None,
 ) -> None:
-    """List the shipped models with their role and size."""
-    from scenograph.models.registry import shipped_models
+    """List the shipped models, or those in a folder, with their role and size.
 
-    found = {name: path for name, path in shipped_models().items() if fnmatch.fnmatch(name, pattern)}
+    A model also knows words that stand for one of its names, as sky does for
+    sky-other.
+    """
+    from scenograph.models.registry import model_vocabulary
+    from scenograph.pipelines.defaults import PUBLISHED
+    from scenograph.scenes.synonyms import knows
+
+    found = _named(which)
+    words = [word.strip().casefold() for word in (known or "").split(",") if word.strip()]
+    found = {name: path for name, path in found.items() if all(knows(model_vocabulary(path), word) for word in words)}
     if not found:
-        raise UserError(f"no model matches {pattern!r} {suggest(pattern, shipped_models())}")
+        these = "all of these words" if len(words) > 1 else "this word"
+        raise UserError(f"--knows {known}: no model here knows {these}; {PUBLISHED}")
     width = max(len(name) for name in found) + 2
     for name, folder in found.items():
         console.print(f"{name:<{width}}{_roles(folder):<16}{_size(folder):>8}  {_summary(folder)}")
@@ -36,12 +52,12 @@ def list_models(
 @app.command()
 def info(model: Annotated[str, typer.Argument(metavar="MODEL", help="Shipped name, folder or Hub id.")]) -> None:
     """Print the settings, vocabulary and card of a model."""
-    from scenograph.models.registry import find_model, read_config
-    from scenograph.scenes.vocabulary import Vocabulary
+    from scenograph.models.registry import find_model, model_vocabulary, read_config
 
     folder = find_model(model)
     kind, config = read_config(model)
-    vocabulary = Vocabulary.from_dict(config.pop("vocabulary"))
+    del config["vocabulary"]
+    vocabulary = model_vocabulary(model)
     console.print(f"{folder}\nmodel {kind} ({_roles(folder)}), {_size(folder)}")
     for key, value in config.items():
         console.print(f"  {key}: {value}")
@@ -91,6 +107,21 @@ def import_checkpoint(
     console.print(f"wrote {folder} ({system}, {parameters / 1e6:.1f} M parameters)")
     option = "--model" if len(model.roles) > 1 else f"--{model.roles[0]}"
     console.print(f"try: scenograph generate SCENE.json {option} {folder}")
+
+
+def _named(which: str) -> dict[str, Path]:
+    """Shipped models by a pattern, or those in a folder."""
+    from scenograph.models.registry import models_in, shipped_models
+
+    if is_folder(which):
+        found = models_in(Path(which))
+        if not found:
+            raise UserError(f"{which} holds no model folder, nor do the folders in it")
+        return found
+    found = {name: path for name, path in shipped_models().items() if fnmatch.fnmatch(name, which)}
+    if not found:
+        raise UserError(f"no model matches {which!r} {suggest(which, shipped_models())}")
+    return found
 
 
 def _roles(folder: Path) -> str:

@@ -38,26 +38,31 @@ OutFile = Annotated[
 
 @app.command()
 def new(
-    text: Annotated[str, typer.Argument(metavar="TEXT", help='Such as "red cube left of blue sphere".')],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help='Such as "two sheep on grass".')],
     out: OutFile = None,
     model: VocabularySource = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Turn a line of text into a scene file."""
+    """Turn a line of text into a scene file, and say what was understood."""
+    from scenograph.pipelines.defaults import naming_who_knows
     from scenograph.scenes.scene import scenes_to_json
-    from scenograph.scenes.text import scene_from_text
+    from scenograph.scenes.text import scene_from_text, scene_to_lines
 
-    content = scenes_to_json([scene_from_text(text, vocabulary_of(model, text))])
-    if out is None:
-        console.print(content, end="")
-        return
-    write_files([(out, content.encode())], overwrite)
-    console.print(f"wrote {out}")
+    with naming_who_knows():
+        scene = scene_from_text(text, vocabulary_of(model, text))
+    content = scenes_to_json([scene])
+    if out is not None:
+        write_files([(out, content.encode())], overwrite)
+    understood, *relations = scene_to_lines(scene)
+    for line in [understood, *(f"  {relation}" for relation in relations)]:
+        errors.print(line)  # apart from the file's content, which can be piped
+    console.print(content if out is None else f"wrote {out}\n", end="")
 
 
 @app.command()
 def check(scene: SceneArgument, model: VocabularySource = None) -> None:
     """Check a scene against a vocabulary and summarise it."""
+    from scenograph.pipelines.defaults import naming_who_knows
     from scenograph.scenes.canonical import agreed
     from scenograph.scenes.synonyms import with_known_names
     from scenograph.scenes.text import scene_to_text
@@ -65,7 +70,8 @@ def check(scene: SceneArgument, model: VocabularySource = None) -> None:
     vocabulary = vocabulary_of(model, scene)
     scenes, _ = read_source(scene, vocabulary)
     scenes = with_known_names(scenes, vocabulary)
-    vocabulary.check(scenes)
+    with naming_who_knows():
+        vocabulary.check(scenes)
     agreed(scenes)  # says what contradicts
     for number, item in enumerate(scenes):
         boxes = sum(thing.box is not None for thing in item.objects)
@@ -241,8 +247,7 @@ def vocabulary_of(model: str | None, source: str) -> Vocabulary:
     """The vocabulary of a model, without loading its weights; of a pack; a shipped one; or what knows a source best."""
     from scenograph.data.pack import read_vocabulary
     from scenograph.data.vocabularies import NAMES, shipped_vocabulary
-    from scenograph.models.registry import read_config
-    from scenograph.scenes.vocabulary import Vocabulary
+    from scenograph.models.registry import model_vocabulary
 
     if model is None:
         return pair_for(source).vocabulary
@@ -250,11 +255,12 @@ def vocabulary_of(model: str | None, source: str) -> Vocabulary:
         return shipped_vocabulary(model)
     if is_file(Path(model) / "vocabulary.json"):
         return read_vocabulary(Path(model))
-    return Vocabulary.from_dict(read_config(model)[1]["vocabulary"])
+    return model_vocabulary(model)
 
 
 def read_source(source: str, vocabulary: Vocabulary | None) -> tuple[list[Scene], str]:
     """Scenes and a stem for file names, from a JSON file or one line of text."""
+    from scenograph.pipelines.defaults import naming_who_knows
     from scenograph.scenes.scene import load_scenes
     from scenograph.scenes.text import scene_from_text
 
@@ -262,7 +268,8 @@ def read_source(source: str, vocabulary: Vocabulary | None) -> tuple[list[Scene]
         return load_scenes(Path(source)), Path(source).stem
     if vocabulary is None:
         raise UserError(f"{source!r} is not a file")
-    return [scene_from_text(source, vocabulary)], _slug(source)
+    with naming_who_knows():
+        return [scene_from_text(source, vocabulary)], _slug(source)
 
 
 def offer_to_keep(asked: Sequence[Scene], read: Sequence[Scene]) -> None:

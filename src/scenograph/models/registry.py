@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from scenograph.models.object_classifier import ObjectClassifier
 from scenograph.models.sg2im import Sg2Im
 from scenograph.models.spade import Spade
 from scenograph.models.wsgc import Wsgc
+from scenograph.scenes.vocabulary import Vocabulary
 
 MODELS: dict[str, type[Model]] = {
     kind.name: kind
@@ -31,6 +33,26 @@ def shipped_models() -> dict[str, Path]:
     """Folders of the trained models in the package, by name."""
     folder = Path(str(files("scenograph") / "weights"))
     return {path.parent.name: path.parent for path in sorted(folder.glob("*/config.json"))}
+
+
+def models_in(folder: Path) -> dict[str, Path]:
+    """The model folders in a folder, itself included, by their paths: those of training runs, too.
+
+    What is no model made here is passed over.
+    """
+    found = {}
+    for place in ("", "*/", "*/*/", "*/*/model/"):
+        for path in sorted(folder.glob(f"{place}config.json")):
+            with suppress(UserError):
+                read_config(path.parent)
+                if (path.parent / "model.safetensors").is_file():
+                    found[str(path.parent)] = path.parent
+    return found
+
+
+def model_vocabulary(source: str | Path) -> Vocabulary:
+    """The names that a model knows, without loading its weights; sources and errors as for :func:`read_config`."""
+    return Vocabulary.from_dict(read_config(source)[1]["vocabulary"])
 
 
 class AutoModel:

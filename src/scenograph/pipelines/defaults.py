@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection
+import shlex
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
-from scenograph.models.registry import read_config
-from scenograph.scenes.synonyms import CATEGORIES, synonyms
+from scenograph.errors import UserError
+from scenograph.models.registry import MODELS, model_vocabulary, models_in, read_config, shipped_models
+from scenograph.scenes.synonyms import UnknownWordError, knows
+from scenograph.scenes.text import names_in_text
 from scenograph.scenes.vocabulary import Vocabulary
 
 COLLAGE = "collage"
@@ -26,7 +30,7 @@ class Pair:
     @property
     def placed(self) -> Vocabulary:
         """The names that the layout model knows."""
-        return Vocabulary.from_dict(read_config(self.layout)[1]["vocabulary"])
+        return model_vocabulary(self.layout)
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -46,6 +50,8 @@ DEFAULT = PAIRS[0]
 
 CLASSIFIERS = ("object-classifier-rendered", "object-classifier-picture-book")
 """The classifiers of objects that measure when none is named."""
+PUBLISHED = "published checkpoints know COCO-Stuff's or Visual Genome's names: see scenograph import and docs/systems"
+"""Where models with other names come from."""
 
 
 def choose_pair(words: str) -> Pair:
@@ -54,7 +60,7 @@ def choose_pair(words: str) -> Pair:
     Args:
         words: A text, or all names in a scene file.
     """
-    return max(PAIRS, key=lambda pair: _known(pair.vocabulary, words.casefold()))
+    return max(PAIRS, key=lambda pair: names_in_text(words, pair.vocabulary))
 
 
 def layout_for(vocabulary: Vocabulary) -> str:
@@ -69,11 +75,28 @@ def layout_for(vocabulary: Vocabulary) -> str:
 
 def choose_classifier(categories: Collection[str]) -> str:
     """The first classifier that knows all of these categories; the first of all if none does."""
-    known = (name for name in CLASSIFIERS if {*categories} <= {*read_config(name)[1]["vocabulary"]["categories"]})
+    known = (name for name in CLASSIFIERS if {*categories} <= {*model_vocabulary(name).categories})
     return next(known, CLASSIFIERS[0])
 
 
-def _known(vocabulary: Vocabulary, words: str) -> int:
-    """How many names of categories, or words that stand for one, are among words."""
-    names = {*vocabulary.categories, *synonyms(CATEGORIES, vocabulary.category_index)}
-    return sum(bool(re.search(rf"\b{re.escape(name.casefold())}\b", words)) for name in names)
+def models_that_know(*words: str) -> list[str]:
+    """Shipped models, and those in folders here, that place or render and have names for all of these words."""
+    found = {**shipped_models(), **models_in(Path())}
+    roles = {name: MODELS[read_config(path)[0]].roles for name, path in found.items()}
+    return [name for name in found if roles[name] and all(knows(model_vocabulary(found[name]), word) for word in words)]
+
+
+@contextmanager
+def naming_who_knows() -> Iterator[None]:
+    """Add to a message about an unknown word which models know it, or where others come from."""
+    try:
+        yield
+    except UserError as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, UnknownWordError):
+            cause = cause.__cause__
+        if cause is None or "did you mean" in str(error):
+            raise
+        known = models_that_know(cause.word)
+        here = f"known by {', '.join(known)} (scenograph models list --knows {shlex.quote(cause.word)})"
+        raise UserError(f"{error}; {here if known else f'no model here knows it; {PUBLISHED}'}") from error

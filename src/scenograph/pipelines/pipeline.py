@@ -22,7 +22,7 @@ from scenograph.files import digest, is_file, make_folder, write_atomically
 from scenograph.models.base import ImageModel, LayoutModel, Model
 from scenograph.models.registry import AutoModel
 from scenograph.pipelines.checks import check_names, warn_about_crowds, without_contradictions
-from scenograph.pipelines.defaults import CLASSIFIERS, COLLAGE, DEFAULT, layout_for
+from scenograph.pipelines.defaults import CLASSIFIERS, COLLAGE, DEFAULT, layout_for, naming_who_knows
 from scenograph.pipelines.options import GenerateOptions
 from scenograph.pipelines.placing import place_objects
 from scenograph.pipelines.provenance import MODELS, PlannedPicture, RecordedImage, Request, plan_pictures, png_bytes
@@ -265,15 +265,16 @@ class Pipeline:
         """
         items = [scenes] if isinstance(scenes, Scene | dict | str) else list(scenes)
         result = []
-        for item in items:
-            if isinstance(item, str):
-                result.append(scene_from_text(item, self.vocabulary))
-            else:
-                result.append(item if isinstance(item, Scene) else Scene.from_dict(item))
-        names = self.renderer.vocabulary or (self.layout.vocabulary if self.layout else None)
-        if names is not None:
-            result = with_known_names(result, names)
-        check_names(result, self.renderer, self.layout, refine)
+        with naming_who_knows():
+            for item in items:
+                if isinstance(item, str):
+                    result.append(scene_from_text(item, self.vocabulary))
+                else:
+                    result.append(item if isinstance(item, Scene) else Scene.from_dict(item))
+            names = self.renderer.vocabulary or (self.layout.vocabulary if self.layout else None)
+            if names is not None:
+                result = with_known_names(result, names)
+            check_names(result, self.renderer, self.layout, refine)
         result = [cut_to_canvas(scene, where) for scene, where in with_places(result)]
         result = without_contradictions(result, refine, keep_contradictions)
         self.renderer.check(result)

@@ -1,111 +1,96 @@
-"""Words that people use for the names of a vocabulary: Visual Genome's for COCO-Stuff's, above all."""
+"""Words that people use, read as the names of a vocabulary: Visual Genome's as COCO-Stuff's, others as either."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from scenograph.scenes.scene import Scene, keep_objects
-from scenograph.scenes.vocabulary import Vocabulary
+from scenograph.errors import UserError, suggest
+from scenograph.scenes.geometry import CONVERSES
+from scenograph.scenes.lexicon import ATTRIBUTES, CATEGORIES, PREDICATES, Lexicon, root, singulars
+from scenograph.scenes.phrases import PARTICLES
+from scenograph.scenes.scene import Relation, Scene, keep_objects
+
+if TYPE_CHECKING:
+    from scenograph.scenes.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 
-CATEGORIES: dict[str, tuple[str, ...]] = {
-    "sky": ("sky-other",),
-    "cloud": ("clouds",),
-    "ocean": ("sea",),
-    "water": ("water-other", "sea", "river"),
-    "lake": ("water-other", "river"),
-    "street": ("road",),
-    "sidewalk": ("pavement",),
-    "path": ("pavement", "dirt"),
-    "track": ("railroad",),
-    "beach": ("sand",),
-    "ground": ("ground-other", "dirt"),
-    "field": ("grass",),
-    "lawn": ("grass",),
-    "hedge": ("bush",),
-    "stone": ("rock",),
-    "plant": ("plant-other", "potted plant"),
-    "building": ("building-other",),
-    "tower": ("skyscraper", "building-other"),
-    "window": ("window-other",),
-    "door": ("door-stuff",),
-    "wall": ("wall-other", "wall-concrete"),
-    "brick": ("wall-brick",),
-    "floor": ("floor-wood", "floor-other"),
-    "lamp": ("light",),
-    "lamp post": ("light",),
-    "street light": ("light",),
-    "sofa": ("couch",),
-    "television": ("tv",),
-    "phone": ("cell phone",),
-    "fridge": ("refrigerator",),
-    "glass": ("wine glass", "cup"),
-    "mug": ("cup",),
-    "food": ("food-other",),
-    "ball": ("sports ball",),
-    "plate": ("bowl",),
-    "board": ("surfboard", "skateboard"),
-    "sign": ("stop sign",),
-    "wave": ("sea",),
-    "cage": ("fence",),
-    "bag": ("handbag", "backpack"),
-    "bike": ("bicycle",),
-    "motorbike": ("motorcycle",),
-    "plane": ("airplane",),
-    "ship": ("boat",),
-    "sailboat": ("boat",),
-    "lamb": ("sheep",),
-    "puppy": ("dog",),
-    "kitten": ("cat",),
-    **dict.fromkeys(
-        ("man", "woman", "boy", "girl", "child", "kid", "lady", "guy", "people", "player", "skier"), ("person",)
-    ),
-}
-"""Each word with the names that it may stand for, the likeliest first."""
-PREDICATES: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("by", "beside", "near", "along", "close to", "next to"), ("next to",)),
-    **dict.fromkeys(("beneath", "underneath"), ("under", "below")),
-    "under": ("below",),
-    "over": ("above",),
-    "in back of": ("behind",),
-    "to the left of": ("left of",),
-    "to the right of": ("right of",),
-    "on the left of": ("left of",),
-    "on the right of": ("right of",),
-    "within": ("inside",),
-    "on top of": ("on", "above"),
-    "riding": ("on", "above"),
-    "riding on": ("riding", "on", "above"),
-    **dict.fromkeys(("carrying", "flying"), ("holding",)),
-    "sitting in": ("in", "inside"),
-    **dict.fromkeys(("sitting on", "lying on", "hanging on", "growing on"), ("on", "above")),
-    **dict.fromkeys(("walking on", "standing in", "grazing on", "grazing in"), ("standing on", "on", "above")),
-    **dict.fromkeys(("swimming in", "floating in", "floating on", "sailing on"), ("in", "inside")),
-    "flying over": ("above",),
-    **dict.fromkeys(("has", "with", "eating", "looking at", "watching", "facing", "touching"), ("next to",)),
-}
-"""The same of relations."""
-# fmt: off
-PARTS = frozenset((
-    "arm", "back", "background", "base", "branch", "ear", "edge", "eye", "face", "foot", "frame", "front", "hair",
-    "hand", "handle", "head", "leg", "line", "mane", "mouth", "neck", "nose", "part", "paw", "roof", "seat", "shadow",
-    "short", "side", "sleeve", "spot", "stripe", "tail", "top", "trunk", "wheel", "windshield", "wing",
-))
-# fmt: on
-"""Words for parts of things, which are drawn with them: objects of these names are left out where they are unknown."""
+SHOWN = 6
+"""Names of the same kind that a message lists."""
+NEARLY = 0.85
+"""From this ratio of ``difflib``, a word is another with an error of spelling."""
 
 
-def synonyms(table: Mapping[str, tuple[str, ...]], names: Collection[str]) -> dict[str, str]:
-    """The words of a table that stand for one of these names and are none themselves, with the name."""
-    found = {}
-    for word, candidates in table.items():
-        name = next((candidate for candidate in candidates if candidate in names), None)
-        if name is not None and word not in names:
-            found[word] = name
-    return found
+class UnknownWordError(UserError):
+    """A word that a vocabulary has no name for; ``word`` is as it was said."""
+
+    def __init__(self, message: str, word: str) -> None:
+        super().__init__(message)
+        self.word = word
+
+
+def synonyms(lexicon: Lexicon, names: Iterable[str]) -> Mapping[str, str]:
+    """The words of a lexicon that stand for one of these names and are none themselves, with the name."""
+    return _synonyms(lexicon, tuple(names))
+
+
+def name_for(word: str, lexicon: Lexicon, names: Collection[str]) -> str | None:
+    """The name that a word of a scene stands for, itself if it is one: it may be a plural.
+
+    Of what somebody does and where, such as ``sitting down next to``, the place decides where the whole has no name.
+    """
+    if word in names:
+        return word
+    found = synonyms(lexicon, names)
+    for form in (word, *singulars(word)):
+        if (name := form if form in names else found.get(form)) is not None:
+            return name
+    first, _, rest = word.partition(" ")
+    if lexicon is not PREDICATES or not rest or not is_verb(first):
+        return None
+    particle, _, place = rest.partition(" ")
+    return name_for(rest, lexicon, names) or (name_for(place, lexicon, names) if particle in PARTICLES else None)
+
+
+def knows(vocabulary: Vocabulary, word: str) -> bool:
+    """Whether a vocabulary has a category, an attribute or a predicate that a word is or stands for."""
+    return (
+        name_for(word, CATEGORIES, vocabulary.category_index) is not None
+        or name_for(word, ATTRIBUTES, vocabulary.attribute_index) is not None
+        or name_for(word, PREDICATES, vocabulary.predicate_index) is not None
+    )
+
+
+def is_verb(predicate: str) -> bool:
+    """Whether a predicate is a verb that a place may follow: *sitting*, in ``sitting next to``."""
+    return any(PREDICATES.has_kind(predicate, kind) for kind in ("verb", "living"))
+
+
+def predicate_for(word: str, known: Collection[str]) -> str | None:
+    """As :func:`name_for`; if there is no name, that of a spatial predicate, which refining can see to."""
+    return name_for(word, PREDICATES, known) or name_for(word, PREDICATES, CONVERSES)
+
+
+def nearest_names(word: str, lexicon: Lexicon, names: Iterable[str]) -> str:
+    """The remedy for a word without a name, like :func:`~scenograph.errors.suggest`, by meaning before spelling."""
+    allowed = list(names)
+    known = next((form for form in (word, *singulars(word)) if form in lexicon.meanings), None)
+    if known is not None:  # what it means is known, so that no name that looks alike is meant
+        related = lexicon.relatives(known, allowed)
+        if related:
+            return f"(nearest in meaning: {', '.join(related[:SHOWN])}{', ...' if len(related) > SHOWN else ''})"
+        return suggest("", allowed)
+    # A word that is nearly spelt so is meant, be it a name or not; then a name that looks alike.
+    for words in ({name.casefold(): name for name in allowed}, {each: each for each in lexicon.meanings}):
+        spelled = get_close_matches(word.casefold(), words, n=1, cutoff=NEARLY)
+        if spelled:
+            return f"(did you mean {words[spelled[0]]!r}?)"
+    return suggest(word, allowed)
 
 
 def with_known_names(scenes: Sequence[Scene], vocabulary: Vocabulary) -> list[Scene]:
@@ -113,26 +98,14 @@ def with_known_names(scenes: Sequence[Scene], vocabulary: Vocabulary) -> list[Sc
 
     Unknown words are replaced by the names that they stand for, and unknown parts of things are left out.
     """
-    categories = synonyms(CATEGORIES, vocabulary.category_index)
-    predicates = synonyms(PREDICATES, vocabulary.predicate_index)
-    parts = PARTS - vocabulary.category_index.keys() - categories.keys()
     read: dict[str, str] = {}
     left_out: set[str] = set()
     result = []
     for scene in scenes:
-        known = _without(scene, parts)
+        known = _without_parts(scene, vocabulary)
         left_out |= {thing.category for thing in scene.objects} - {thing.category for thing in known.objects}
-        found = {thing.category for thing in known.objects} & categories.keys()
-        related = {relation.predicate for relation in known.relations} & predicates.keys()
-        if found or related:
-            read |= {word: categories[word] for word in sorted(found)} | {w: predicates[w] for w in sorted(related)}
-            known = replace(
-                known,
-                objects=tuple(replace(t, category=categories.get(t.category, t.category)) for t in known.objects),
-                relations=tuple(
-                    replace(r, predicate=predicates.get(r.predicate, r.predicate)) for r in known.relations
-                ),
-            )
+        known, replaced = renamed(known, vocabulary)
+        read |= replaced
         result.append(known)
     if read:
         log.warning("reading %s", ", ".join(f"{word} as {name}" for word, name in read.items()))
@@ -141,7 +114,68 @@ def with_known_names(scenes: Sequence[Scene], vocabulary: Vocabulary) -> list[Sc
     return result
 
 
-def _without(scene: Scene, parts: Collection[str]) -> Scene:
-    """The scene without objects of these names, unless it has no others."""
-    kept = [number for number, thing in enumerate(scene.objects) if thing.category not in parts]
+def renamed(scene: Scene, vocabulary: Vocabulary) -> tuple[Scene, dict[str, str]]:
+    """A scene in the names of a vocabulary, as far as synonyms go, and the words that were replaced with their names.
+
+    Its objects keep their places; a scene whose names are all known is returned as it is.
+    """
+    found = _replacements(scene, vocabulary)
+    if not any(found):
+        return scene, {}
+    categories, attributes, predicates = found
+    return _renamed(scene, *found), categories | attributes | predicates
+
+
+def _replacements(scene: Scene, vocabulary: Vocabulary) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
+    """The categories, attributes and predicates of a scene that a vocabulary has other names for."""
+    things, predicates = scene.objects, vocabulary.predicate_index
+    categories = _other_names({thing.category for thing in things}, CATEGORIES, vocabulary.category_index)
+    attributes = _other_names({a for thing in things for a in thing.attributes}, ATTRIBUTES, vocabulary.attribute_index)
+    related = {word: predicate_for(word, predicates) for word in sorted({r.predicate for r in scene.relations})}
+    return categories, attributes, {word: name for word, name in related.items() if name not in (None, word)}
+
+
+def _other_names(words: Iterable[str], lexicon: Lexicon, names: Collection[str]) -> dict[str, str]:
+    found = {word: name_for(word, lexicon, names) for word in sorted(words)}
+    return {word: name for word, name in found.items() if name not in (None, word)}
+
+
+def _renamed(
+    scene: Scene, categories: Mapping[str, str], attributes: Mapping[str, str], predicates: Mapping[str, str]
+) -> Scene:
+    things = (
+        replace(
+            thing,
+            category=categories.get(thing.category, thing.category),
+            attributes=tuple(dict.fromkeys(attributes.get(name, name) for name in thing.attributes)),
+        )
+        for thing in scene.objects
+    )
+    relations = []
+    for relation in scene.relations:
+        ends = relation.subject, relation.object
+        if relation.predicate in predicates and PREDICATES.has_kind(relation.predicate, "inverse"):
+            ends = relation.object, relation.subject
+        predicate = predicates.get(relation.predicate, relation.predicate)
+        if ends[0] == ends[1] and predicate in CONVERSES and predicate != relation.predicate:
+            continue  # published graphs hold things "next to" themselves; none is left of itself
+        relations.append(Relation(ends[0], predicate, ends[1]))
+    return replace(scene, objects=tuple(things), relations=tuple(relations))
+
+
+def _without_parts(scene: Scene, vocabulary: Vocabulary) -> Scene:
+    """The scene without parts of things, unless it has no other objects."""
+    known = vocabulary.category_index
+    kept = [
+        number
+        for number, thing in enumerate(scene.objects)
+        if not CATEGORIES.has_kind(root(thing.category), "part") or name_for(thing.category, CATEGORIES, known)
+    ]
     return keep_objects(scene, kept) if 0 < len(kept) < len(scene.objects) else scene
+
+
+@lru_cache(maxsize=64)
+def _synonyms(lexicon: Lexicon, names: tuple[str, ...]) -> Mapping[str, str]:
+    known = set(names)
+    found = {word: lexicon.nearest(word, known) for word in lexicon.meanings if word not in known}
+    return {word: name for word, name in found.items() if name is not None}

@@ -1,37 +1,41 @@
-"""Scenes in one line: ``large red metal cube left of small blue sphere; small blue sphere behind cylinder``.
+"""Scenes in words: ``two sheep standing on grass; a tree behind one sheep; a boat in the ocean``.
 
-    scene   = clause (";" or newline, clause)*
-    clause  = object (predicate object)*
-    object  = ["a" | "an" | "the"] attribute* category [number]
+    text     = clause ((";" | "." | newline) clause)*
+    clause   = things (said | ("," | "and") (said | things))*
+    said     = ["that" | "is" | ...] (relation things | attributes)
+    things   = thing (("," | "and") thing)*
+    thing    = [article | number] attribute* category [number]
 
-The words are a vocabulary's names, others that stand for these (``ocean`` for ``sea``), and the spatial predicates even
-if the vocabulary lacks them. The same description in two
-clauses is the same object; twice in one clause it is two objects; numbers distinguish more of them
-(``cube 1 left of cube 2; cube 2 left of cube 3``).
+Words are a vocabulary's names and others that stand for these (:mod:`scenograph.scenes.lexicon`), and spatial
+predicates even if the vocabulary lacks them. The same description in two clauses is the same object; twice in one
+clause it is two objects, unless *the* says otherwise; numbers distinguish more of them
+(``cube 1 left of cube 2; cube 2 left of cube 3``). ``docs/scenes.md`` lists the rules, each with an example.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
+from itertools import pairwise
+from typing import Literal
 
-from scenograph.errors import UserError, check_text, suggest
-from scenograph.scenes.geometry import CONVERSES
+from scenograph.errors import UserError, check_text
+from scenograph.scenes.grammar import Describes, Grammar, Phrase, Relates, Things, clauses, known_names
+from scenograph.scenes.lexicon import ATTRIBUTES, CATEGORIES, PREDICATES, UNCHANGED, plural, root
+from scenograph.scenes.phrases import PRONOUNS
 from scenograph.scenes.scene import MAX_OBJECTS, Relation, Scene, SceneObject
-from scenograph.scenes.synonyms import CATEGORIES, PREDICATES, synonyms
+from scenograph.scenes.synonyms import UnknownWordError, name_for, nearest_names, with_known_names
 from scenograph.scenes.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 
-ARTICLES = ("a", "an", "the")
+MAX_RELATIONS = MAX_OBJECTS**2
 
 
 def scene_from_text(text: str, vocabulary: Vocabulary, where: str = "text") -> Scene:
-    """Parse a scene from text.
+    """Parse a scene from text; messages say which words were read as others or left out.
 
     Args:
         text: Clauses of the grammar above.
@@ -46,29 +50,45 @@ def scene_from_text(text: str, vocabulary: Vocabulary, where: str = "text") -> S
     """
     check_text(text, where)
     reader = _Reader(vocabulary)
-    relations: list[Relation] = []
-    for number, clause in enumerate(re.split(r"[;\n]", text), start=1):
-        words = re.findall(r"[^\s,.]+", clause.casefold())
-        if words:
-            relations += reader.clause(words, f"{where}, clause {number}")
+    for number, words in clauses(text):
+        reader.clause(words, f"{where}, clause {number}")
     if not reader.objects:
         raise UserError(f"{where}: the scene is empty; name at least one object")
-    return Scene(tuple(reader.objects), tuple(relations))
+    if reader.idle:
+        log.warning("leaving out %s: nothing is named that it relates to", ", ".join(dict.fromkeys(reader.idle)))
+    things = tuple(SceneObject(thing.category, tuple(thing.attributes)) for thing in reader.objects)
+    (scene,) = with_known_names([Scene(things, tuple(reader.relations))], vocabulary)
+    for thing in scene.objects:  # a part of a thing that stands alone
+        if thing.category not in vocabulary.category_index:
+            remedy = nearest_names(thing.category, CATEGORIES, vocabulary.category_index)
+            raise UnknownWordError(f"{where}: unknown word {thing.category!r} {remedy}", thing.category)
+    return scene
+
+
+def names_in_text(text: str, vocabulary: Vocabulary) -> int:
+    """How many categories of a vocabulary a text names, by themselves or by words that stand for them."""
+    known, found = known_names(CATEGORIES, tuple(vocabulary.category_index)), set()
+    for _, words in clauses(text):
+        matches = (known.match(words, at) for at in range(len(words)))
+        found |= {name_for(each.word, CATEGORIES, vocabulary.category_index) for each in matches if each is not None}
+    return len(found - {None})
 
 
 def scene_to_text(scene: Scene) -> str:
     """One line that :func:`scene_from_text` reads back into the same objects (but not boxes) and relations."""
-    total = Counter(thing.label for thing in scene.objects)
-    seen: Counter[str] = Counter()
-    names = []
-    for thing in scene.objects:
-        seen[thing.label] += 1
-        names.append(f"{thing.label} {seen[thing.label]}" if total[thing.label] > 1 else thing.label)
     # Objects are numbered in order of appearance, so those not met in this order are listed first.
-    clauses = [f"{names[r.subject]} {r.predicate} {names[r.object]}" for r in scene.relations]
+    names, relations = _numbered(scene), _in_words(scene)
     appearance = list(dict.fromkeys(i for r in scene.relations for i in (r.subject, r.object)))
     in_order = appearance == sorted(appearance) == list(range(len(names)))
-    return "; ".join(clauses if in_order else [*names, *clauses])
+    return "; ".join(relations if in_order else [*names, *relations])
+
+
+def scene_to_lines(scene: Scene) -> list[str]:
+    """What a scene says, for people: a line with all objects, then a line for each relation."""
+    counts = Counter(thing.label for thing in scene.objects)
+    things = [label if count == 1 else f"{count} {plural(label)}" for label, count in counts.items()]
+    total = len(scene.objects)
+    return [f"{total} object{'s' * (total != 1)}: {', '.join(things)}", *_in_words(scene)]
 
 
 def relation_to_text(scene: Scene, number: int) -> str:
@@ -78,97 +98,256 @@ def relation_to_text(scene: Scene, number: int) -> str:
     return f"[{number}] {subject} {relation.predicate} {other}"
 
 
-@dataclass(frozen=True)
-class _Mention:
-    thing: SceneObject
-    number: int | None
+def _in_words(scene: Scene) -> list[str]:
+    """Each relation with the names of its objects."""
+    names = _numbered(scene)
+    return [f"{names[r.subject]} {r.predicate} {names[r.object]}" for r in scene.relations]
+
+
+def _numbered(scene: Scene) -> list[str]:
+    """The label of each object, with a number where several have the same."""
+    total = Counter(thing.label for thing in scene.objects)
+    seen: Counter[str] = Counter()
+    names = []
+    for thing in scene.objects:
+        seen[thing.label] += 1
+        names.append(f"{thing.label} {seen[thing.label]}" if total[thing.label] > 1 else thing.label)
+    return names
+
+
+@dataclass
+class _Thing:
+    """An object, in the words of the text."""
+
+    category: str
+    attributes: list[str]
+
+
+_Group = list[list[int]]
+"""The objects of each of some phrases, by number."""
 
 
 class _Reader:
-    """Collects the objects of a text clause by clause."""
+    """Collects the objects of a text and their relations, clause by clause."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        self.objects: list[SceneObject] = []
+        self.objects: list[_Thing] = []
+        self.relations: list[Relation] = []
+        self.idle: list[str] = []
+        self._vocabulary, self._grammar = vocabulary, Grammar(vocabulary)
         self._rows: dict[tuple[frozenset[str], str, int], int] = {}
-        predicates = dict.fromkeys((*vocabulary.predicate_index, *CONVERSES))
-        self._categories = _Names(vocabulary.category_index, synonyms(CATEGORIES, vocabulary.category_index))
-        self._attributes = _Names(vocabulary.attribute_index)
-        self._predicates = _Names(predicates, synonyms(PREDICATES, predicates))
+        self._before: dict[tuple[int, ...], _Group] = {}
+        """What the clause before named, in groups of phrases, by their objects; its subject comes first."""
+        self._now: dict[tuple[int, ...], _Group] = {}
+        self._taken: set[int] = set()
+        """The objects that this clause named."""
+        self._where = ""
 
-    def clause(self, words: Sequence[str], where: str) -> list[Relation]:
-        """Read one clause; returns its relations."""
-        mention, at = self._object(words, 0, where)
-        row = self._row(mention, set(), where)
-        taken, relations = {row}, []
-        while at < len(words):
-            predicate, at = self._predicate(words, at, where)
-            mention, at = self._object(words, at, where)
-            following = self._row(mention, taken if mention.number is None else set(), where)
-            relations.append(Relation(row, predicate, following))
-            if following == row:
-                raise UserError(f"{where}: {mention.thing.label!r} is related to itself; name two different objects")
-            row = following
-            taken.add(row)
-        return relations
+    def clause(self, words: Sequence[str], where: str) -> None:
+        """Read one clause."""
+        self._where, self._now, self._taken = where, {}, set()
+        chain: list[_Group] = []
+        """The subject, then what each relation since reached."""
+        for said in self._grammar.read(words, where):
+            if isinstance(said, Things):
+                parts = self._mention(said.phrases, avoid=(), several=1)
+                chain = [parts if said.joined else parts[-1:]]
+            elif isinstance(said, Relates):
+                chain = self._relate(said, chain)
+            elif isinstance(said, Describes):
+                chain = _said_of(said.subject, chain)
+                self._describe(said.attributes, _flat(chain[-1]))
+            else:
+                self.idle.append(said.verb)
+        self._before = self._now
 
-    def _object(self, words: Sequence[str], at: int, where: str) -> tuple[_Mention, int]:
-        if at < len(words) and words[at] in ARTICLES:
-            at += 1
-        attributes: list[str] = []
-        while True:
-            category, after = self._categories.match(words, at)
-            if category is not None:
-                break
-            attribute, after = self._attributes.match(words, at)
-            if attribute is None:
-                known = [*self._categories.names, *self._attributes.names]
-                if at >= len(words):
-                    raise UserError(f"{where}: expected an object after {words[-1]!r} {suggest('', known)}")
-                raise UserError(f"{where}: unknown word {words[at]!r} {suggest(words[at], known)}")
-            attributes.append(attribute)
-            at = after
-        number = None
-        if after < len(words) and words[after].isdecimal() and len(words[after]) < 10:
-            number, after = int(words[after]), after + 1
-        return _Mention(SceneObject(category, tuple(attributes)), number), after
+    def _relate(self, said: Relates, chain: list[_Group]) -> list[_Group]:
+        """Add the relations between a subject of the chain and things; returns the chain that goes on from these."""
+        chain = _said_of(said.subject, chain)
+        subject = self._subject_of(said, chain)
+        if not said.objects:  # each other
+            if len(rows := _flat(subject)) < 2:
+                raise UserError(f"{self._where}: 'each other' needs two things, and there is one")
+            self._add(pairwise(rows), said.predicate)
+            return chain
+        avoid = subject[0] if len(subject) == 1 else ()
+        targets = self._mention(said.objects, avoid, len(_flat(subject)))
+        if len(subject) > 1 and set(_flat(subject)) & set(_flat(targets)):  # "a cube and a sphere left of the cube"
+            subject = subject[-1:]
+        for phrase, rows in zip(said.objects, targets, strict=True):
+            self._add(_pairs(_flat(subject), rows, phrase, said.predicate), said.predicate)
+        return [*chain, targets]
 
-    def _predicate(self, words: Sequence[str], at: int, where: str) -> tuple[str, int]:
-        predicate, after = self._predicates.match(words, at)
-        if predicate is None:
-            phrase = " ".join(words[at : at + 2])
-            raise UserError(f"{where}: expected a relation at {phrase!r} {suggest(phrase, self._predicates.names)}")
-        return predicate, after
+    def _subject_of(self, said: Relates, chain: list[_Group]) -> _Group:
+        """The last group of a chain that can be a relation's subject.
 
-    def _row(self, mention: _Mention, taken: set[int], where: str) -> int:
-        """The object that is meant, created at its first mention; without a number, one that is not in ``taken``."""
-        number = mention.number or 1
-        while True:
-            key = (frozenset(mention.thing.attributes), mention.thing.category, number)
-            if key not in self._rows:
-                if len(self.objects) == MAX_OBJECTS:  # here, because the search takes longer the more there are
-                    raise UserError(f"{where}: more than {MAX_OBJECTS} objects in one scene; tell it in several")
-                self._rows[key] = len(self.objects)
-                self.objects.append(mention.thing)
-            if self._rows[key] not in taken:
-                return self._rows[key]
+        Living things ride and hold. A ground or the sky is where things are: what is beside one is said of these.
+        """
+        to_region = all(p.pronoun or CATEGORIES.has_kind(root(p.category), "region") for p in said.objects)
+        verb = said.predicate.partition(" ")[0]
+        living = any(PREDICATES.has_kind(each, "living") for each in (verb, said.predicate))
+        for group in reversed(chain):
+            able = not living or self._are(group, "living")
+            if able and (to_region or not self._are(group, "region")):
+                return group
+        return chain[-1]
+
+    def _are(self, group: _Group, kind: str) -> bool:
+        return all(CATEGORIES.has_kind(root(self.objects[row].category), kind) for row in _flat(group))
+
+    def _add(self, pairs: Iterable[tuple[int, int]], predicate: str) -> None:
+        pairs = list(pairs)
+        found = [(subject, other) for subject, other in pairs if subject != other]
+        if not found:
+            label = self._label(pairs[0][0])
+            raise UserError(f"{self._where}: {label!r} is related to itself; name two different objects")
+        self.relations += [Relation(subject, predicate, other) for subject, other in found]
+        if len(self.relations) > MAX_RELATIONS:
+            raise UserError(f"{self._where}: more than {MAX_RELATIONS} relations in one scene; tell it in several")
+
+    def _describe(self, attributes: Sequence[str], rows: Sequence[int]) -> None:
+        """Give objects more attributes."""
+        for row in rows:
+            thing = self.objects[row]
+            thing.attributes = list(dict.fromkeys((*thing.attributes, *attributes)))
+            self._check(thing.attributes)
+            number = 1
+            while (key := (*self._key(thing.category, thing.attributes), number)) in self._rows:
+                number += 1
+            self._rows[key] = row
+
+    def _mention(self, said: Sequence[Phrase], avoid: Collection[int], several: int) -> _Group:
+        """The objects of phrases, made where they are new; an open plural means so many, or two."""
+        group: _Group = []
+        for phrase in said:
+            group.append(self._meant(phrase, avoid, several))
+            self._taken.update(group[-1])
+        self._now.setdefault(tuple(_flat(group)), group)
+        return group
+
+    def _meant(self, phrase: Phrase, avoid: Collection[int], several: int) -> list[int]:
+        if phrase.pronoun:
+            return self._antecedent(phrase.pronoun, avoid)
+        self._check(phrase.attributes)
+        if phrase.number is not None:
+            return [self._row(phrase, phrase.number)]
+        if (phrase.definite or phrase.other == "other") and (known := self._known(phrase, avoid)):
+            return known
+        wanted = phrase.count
+        if wanted is None:
+            wanted = max(several, 2) if phrase.plural else 1
+        if not wanted:
+            raise UserError(f"{self._where}: 0 of a thing is none; leave it out")
+        taken = {*avoid}
+        if phrase.plural or phrase.count or not CATEGORIES.has_kind(root(phrase.category), "region"):
+            taken |= self._taken  # one ground carries many things
+        if phrase.other:
+            taken |= set(self._rows.values())
+        rows: list[int] = []
+        number = 1
+        while len(rows) < wanted:
+            row = self._row(phrase, number)
+            if row not in taken:
+                rows.append(row)
             number += 1
+        return rows
+
+    def _known(self, phrase: Phrase, avoid: Collection[int]) -> list[int]:
+        """The objects that *the* refers to; none if there are none of that description."""
+        key = self._key(phrase.category, phrase.attributes)
+        same = [row for found, row in self._rows.items() if found[1] == key[1] and found[0] >= key[0]]
+        if not same:  # "a man ...; the person"
+            name = self._name(phrase.category)
+            same = [row for (has, _, _), row in self._rows.items() if has >= key[0] and self._named(row) == name]
+        same = [row for row in dict.fromkeys(same) if row not in avoid]
+        if phrase.other:
+            mentioned = [row for rows in (*self._before, *self._now) for row in rows if row in same]
+            same = [row for row in same if row not in mentioned[-1:]]
+        if phrase.count is not None:
+            return same[: phrase.count] if len(same) >= phrase.count else []
+        if phrase.plural or root(phrase.category).split()[-1] in UNCHANGED or not same:
+            return same
+        exact = [row for row in same if self._key("", self.objects[row].attributes)[0] == key[0]] or same
+        if len({self._label(row) for row in exact}) > 1:
+            several = " or ".join(f"the {self._label(row)}" for row in exact[:3])
+            raise UserError(f"{self._where}: 'the {phrase.category}' may be {several}; say which")
+        return exact[:1]
+
+    def _antecedent(self, pronoun: str, avoid: Collection[int]) -> list[int]:
+        """What a pronoun refers to: the subject of the clause before, or the only thing that it can be."""
+        many = PRONOUNS[pronoun] > 1
+        named = [group for rows, group in (self._before | self._now).items() if not {*rows} & {*avoid}]
+        if not self._now:  # the subject
+            named = named[:1]
+        fitting = [_flat(group) for group in named] if many else [rows for group in named for rows in group]
+        fitting = [rows for rows in fitting if (len(rows) > 1) == many]
+        if pronoun in ("he", "she", "him", "her"):
+            fitting = [rows for rows in fitting if self._are([rows], "living")]
+        found = [rows for rows in fitting if not self._are([rows], "region")] or fitting
+        if len(found) == 1:
+            return found[0]
+        several = [" and ".join(f"the {self._label(row)}" for row in rows) for rows in found[:3]]
+        may = f"may be {' or '.join(several)}" if several else "has nothing that it can stand for"
+        raise UserError(f"{self._where}: {pronoun!r} {may}; name it again")
+
+    def _row(self, phrase: Phrase, number: int) -> int:
+        """The object of a description with a number, made at its first mention."""
+        key = (*self._key(phrase.category, phrase.attributes), number)
+        if key not in self._rows:
+            if len(self.objects) == MAX_OBJECTS:  # here, because the search takes longer the more there are
+                raise UserError(f"{self._where}: more than {MAX_OBJECTS} objects in one scene; tell it in several")
+            self._rows[key] = len(self.objects)
+            self.objects.append(_Thing(phrase.category, list(phrase.attributes)))
+        return self._rows[key]
+
+    def _key(self, category: str, attributes: Iterable[str]) -> tuple[frozenset[str], str]:
+        """A description, the same for words that mean the same: *ocean* and *sea*, but not *man* and *person*."""
+        known = self._vocabulary.attribute_index
+        name = self._name(category)
+        kept = name if name is not None and CATEGORIES.same(root(category), name) else category
+        return frozenset(name_for(word, ATTRIBUTES, known) or word for word in attributes), kept
+
+    def _name(self, category: str) -> str | None:
+        return name_for(category, CATEGORIES, self._vocabulary.category_index)
+
+    def _named(self, row: int) -> str | None:
+        return self._name(self.objects[row].category)
+
+    def _label(self, row: int) -> str:
+        thing = self.objects[row]
+        return " ".join((*thing.attributes, thing.category))
+
+    def _check(self, attributes: Iterable[str]) -> None:
+        """Refuse two attributes of which a thing has one."""
+        known = self._vocabulary.attribute_index
+        taken: dict[int, str] = {}
+        for word in attributes:
+            name = name_for(word, ATTRIBUTES, known) or word
+            first = taken.setdefault(known[name][0], word)
+            if name_for(first, ATTRIBUTES, known) != name:
+                kind = list(self._vocabulary.attributes)[known[name][0]]
+                raise UserError(f"{self._where}: {first!r} and {word!r} are both a {kind}; keep one")
 
 
-class _Names:
-    """Finds the longest vocabulary name, or word that stands for one, that starts at a word."""
+def _flat(group: _Group) -> list[int]:
+    return [row for rows in group for row in rows]
 
-    def __init__(self, names: Iterable[str], others: Mapping[str, str] = MappingProxyType({})) -> None:
-        self.names, self._others = list(names), others
-        self._by_words = {tuple(word.split()): name for word, name in others.items()}
-        self._by_words |= {tuple(name.casefold().split()): name for name in self.names}
-        self._longest = max((len(words) for words in self._by_words), default=0)
 
-    def match(self, words: Sequence[str], at: int) -> tuple[str | None, int]:
-        for length in range(min(self._longest, len(words) - at), 0, -1):
-            phrase = tuple(words[at : at + length])
-            name = self._by_words.get(phrase)
-            if name is not None:
-                if " ".join(phrase) in self._others:
-                    log.warning("reading %s as %s", " ".join(phrase), name)
-                return name, at + length
-        return None, at
+def _said_of(subject: Literal["last", "first", "which"], chain: list[_Group]) -> list[_Group]:
+    """The part of a chain that a statement goes on from."""
+    if subject == "which":
+        return [chain[-1][-1:]]
+    return chain[:1] if subject == "first" else chain
+
+
+def _pairs(subjects: Sequence[int], objects: Sequence[int], phrase: Phrase, predicate: str) -> list[tuple[int, int]]:
+    """Which subject is related to which object.
+
+    All to all, but three people ride three horses one by one; so it is with all verbs of living things, and with
+    plurals that do not say how many.
+    """
+    several = len(subjects), len(objects)
+    if min(several) > 1 and (PREDICATES.has_kind(predicate, "living") or (phrase.plural and phrase.count is None)):
+        most = max(several)
+        return [(subjects[i * several[0] // most], objects[i * several[1] // most]) for i in range(most)]
+    return [(subject, other) for subject in subjects for other in objects]

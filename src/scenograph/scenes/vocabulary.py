@@ -9,10 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from scenograph.errors import UserError, suggest, unreadable
+from scenograph.errors import UserError, unreadable
 from scenograph.files import read_json
 from scenograph.scenes.geometry import CONVERSES, SG2IM_PREDICATES
+from scenograph.scenes.lexicon import ATTRIBUTES, CATEGORIES, PREDICATES
 from scenograph.scenes.scene import Scene, with_places
+from scenograph.scenes.synonyms import UnknownWordError, nearest_names
 
 IMAGE_CATEGORY = "__image__"
 IN_IMAGE_PREDICATE = "__in_image__"
@@ -99,12 +101,13 @@ class Vocabulary:
         for scene, where in with_places(scenes):
             for i, thing in enumerate(scene.objects):
                 if thing.category not in self.category_index:
-                    remedy = suggest(thing.category, self.category_index)
-                    raise UserError(f"{where}objects[{i}]: unknown category {thing.category!r} {remedy}")
+                    remedy = nearest_names(thing.category, CATEGORIES, self.category_index)
+                    message = f"{where}objects[{i}]: unknown category {thing.category!r} {remedy}"
+                    raise UnknownWordError(message, thing.category)
                 self._check_attributes(thing.attributes, f"{where}objects[{i}]")
             for i, relation in enumerate(scene.relations):
                 if relation.predicate not in self.predicate_index:
-                    remedy = suggest(relation.predicate, self.predicate_index)
+                    remedy = nearest_names(relation.predicate, PREDICATES, self.predicate_index)
                     if relation.predicate in CONVERSES:
                         remedy += ", or let --refine see to it"
                     raise UserError(f"{where}relationships[{i}]: unknown predicate {relation.predicate!r} {remedy}")
@@ -113,7 +116,8 @@ class Vocabulary:
         taken: dict[int, str] = {}
         for name in attributes:
             if name not in self.attribute_index:
-                remedy = suggest(name, self.attribute_index) if self.attribute_index else "(this model knows none)"
+                known = self.attribute_index
+                remedy = nearest_names(name, ATTRIBUTES, known) if known else "(this model knows none)"
                 raise UserError(f"{where}: unknown attribute {name!r} {remedy}")
             group = self.attribute_index[name][0]
             if taken.setdefault(group, name) != name:

@@ -12,19 +12,23 @@ import pytest
 import torch
 from PIL import Image
 
+from helpers import tiny
 from scenograph import Pipeline
 from scenograph.cli.main import run
 from scenograph.errors import UserError
 from scenograph.evaluation.agreement import object_agreement
 from scenograph.models.registry import AutoModel, shipped_models
 from scenograph.pipelines import DEFAULT_CLASSIFIER, DEFAULT_IMAGE, DEFAULT_LAYOUT, check_names
+from scenograph.pipelines.placing import place_objects
 from scenograph.pipelines.provenance import read_record
 from scenograph.pipelines.renderers.base import ConditionedScenes, Renderer
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.completion import complete_attributes
-from scenograph.scenes.scene import Scene, SceneObject
+from scenograph.scenes.geometry import SG2IM_PREDICATES
+from scenograph.scenes.scene import Relation, Scene, SceneObject
 from scenograph.scenes.scoring import layout_figures_of_scenes, relations_hold, totals
 from scenograph.scenes.text import scene_from_text
+from scenograph.scenes.vocabulary import Vocabulary
 
 TEXT = (
     "large red metal cube left of small blue rubber sphere; small blue rubber sphere behind large green metal cylinder"
@@ -47,6 +51,18 @@ def test_shipped_models_have_cards_and_are_small(name):
     for word in ("Apache-2.0", "scenograph train", "Limits"):
         assert word in card
     assert AutoModel.from_pretrained(name).vocabulary.categories
+
+
+def test_a_layout_model_reads_scenes_in_its_own_names(caplog):
+    """A model that knows six predicates places what another draws."""
+    scene = Scene((SceneObject("sheep"), SceneObject("grass")), (Relation(0, "standing on", 1),))
+    few = tiny("mise-layout", Vocabulary(("sheep", "grass"), SG2IM_PREDICATES)).for_inference()
+    check_names([scene], None, few)
+    assert caplog.messages == ["mise-layout, the layout model, reads standing on as above"]
+    (placed,) = place_objects(few, [scene], [0])
+    assert placed.relations == scene.relations and placed.objects[0].box is not None
+    said = replace(scene, relations=(Relation(0, "above", 1),))
+    assert place_objects(few, [said], [0])[0].objects[0].box == placed.objects[0].box
 
 
 def test_a_picture_depends_on_scene_and_seed_alone(pipe):

@@ -11,6 +11,7 @@ from scenograph.pipelines.renderers.base import Renderer
 from scenograph.scenes.canonical import agreed
 from scenograph.scenes.completion import is_open, without_unknown_attributes, without_unknown_spatial
 from scenograph.scenes.scene import Scene, with_places
+from scenograph.scenes.synonyms import renamed
 
 log = logging.getLogger(__name__)
 
@@ -41,14 +42,32 @@ def check_names(
 ) -> None:
     """Raise ``UserError`` at the first name that a model does not know.
 
-    The layout model's names matter where boxes are missing, and attributes that it does not know never do. ``remedy``
-    ends messages about them. With ``refine``, models need not know spatial predicates, which the solver handles.
+    The layout model's names matter where boxes are missing, and attributes that it does not know never do; a warning
+    says which words it reads as others. ``remedy`` ends messages about them. With ``refine``, models need not know
+    spatial predicates, which the solver handles.
     """
     if image is not None:
         check_model_names("image", image, scenes, refine)
     if layout is not None:
-        unplaced = [without_unknown_attributes(scene, layout.vocabulary) for scene in scenes if is_open(scene)]
+        unplaced, read = for_placing([scene for scene in scenes if is_open(scene)], layout)
+        if read:
+            changes = ", ".join(f"{word} as {name}" for word, name in read.items())
+            log.warning("%s, the layout model, reads %s", layout.name, changes)
         check_model_names("layout", layout, unplaced, refine, f"; {remedy}")
+
+
+def for_placing(scenes: Sequence[Scene], layout: Model) -> tuple[list[Scene], dict[str, str]]:
+    """Scenes as a layout model sees them, and the words for which it has other names.
+
+    It may know fewer predicates than what renders the scenes. Attributes that it does not know are left out.
+    """
+    found: list[Scene] = []
+    read: dict[str, str] = {}
+    for scene in scenes:
+        named, replaced = renamed(scene, layout.vocabulary)
+        read |= replaced
+        found.append(without_unknown_attributes(named, layout.vocabulary))
+    return found, read
 
 
 def check_model_names(

@@ -12,11 +12,11 @@ from scenograph.devices import Precision, half_precision, keep_freed_memory, war
 from scenograph.errors import UserError
 from scenograph.models.base import LayoutModel, Model
 from scenograph.models.registry import AutoModel
-from scenograph.pipelines.checks import check_model_names, warn_about_crowds, without_contradictions
+from scenograph.pipelines.checks import check_model_names, for_placing, warn_about_crowds, without_contradictions
 from scenograph.pipelines.latents import seeded_generators
 from scenograph.pipelines.options import GenerateOptions
 from scenograph.scenes.batch import SceneBatch
-from scenograph.scenes.completion import is_open, with_layout, without_unknown_attributes, without_unknown_spatial
+from scenograph.scenes.completion import is_open, with_layout, without_unknown_spatial
 from scenograph.scenes.scene import Scene
 from scenograph.scenes.scoring import layout_costs
 from scenograph.scenes.settling import settle_regions
@@ -59,7 +59,7 @@ def place_objects(
 
     Args:
         model: A model that places objects.
-        scenes: Scenes whose names it knows.
+        scenes: Scenes whose names it knows, or words that stand for these.
         seeds: One per scene.
         refine: Then move these boxes, and only these, so that every relation holds.
         candidates: Layouts sampled per scene by stochastic models; the lowest-cost one is kept.
@@ -67,7 +67,7 @@ def place_objects(
     """
     if not any(map(is_open, scenes)):
         return list(scenes)
-    known = [without_unknown_attributes(scene, model.vocabulary) for scene in scenes]
+    known, _ = for_placing(scenes, model)
     if refine:
         known = [without_unknown_spatial(scene, model.vocabulary) for scene in known]
     batch = batch_for(model, known)

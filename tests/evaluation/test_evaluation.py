@@ -27,7 +27,8 @@ from scenograph.evaluation import layouts as layouts_module
 from scenograph.evaluation.agreement import object_agreement
 from scenograph.evaluation.classification import CropFiles, classification_accuracy
 from scenograph.evaluation.crops import object_crop
-from scenograph.evaluation.detection import Detector, average_precision, read_detections
+from scenograph.evaluation.detection import Detector, average_precision
+from scenograph.evaluation.detections import read_detections
 from scenograph.evaluation.distributions import (
     FrechetDistance,
     InceptionScore,
@@ -367,7 +368,8 @@ def test_detectors_through_transformers(tmp_path):
     transformers.RTDetrForObjectDetection(config).save_pretrained(tmp_path / "detector")
     detector = Detector(str(tmp_path / "detector"), torch.device("cpu"))
     pictures = [Image.new("RGB", (64, 48)), Image.new("RGB", (64, 48), "red")]
-    found = detector(pictures, [1, 2], {"cube": 1, "couch": 2})
+    rows = [{"id": number, "width": 64, "height": 48} for number in (1, 2)]
+    found = detector(pictures, rows, {"cube": 1, "couch": 2})
     assert {row["image_id"] for row in found} == {1, 2} and {row["category_id"] for row in found} == {1, 2}
     assert all(len(row["bbox"]) == 4 and 0 <= row["score"] <= 1 for row in found)
 

@@ -67,10 +67,10 @@ def layout_for(vocabulary: Vocabulary) -> str:
     return max(PAIRS, key=lambda pair: len(names & set(pair.placed.categories))).layout
 
 
-def choose_classifier(categories: Collection[str]) -> str:
-    """The first classifier that knows all of these categories; the first of all if none does."""
+def choose_classifier(categories: Collection[str]) -> str | None:
+    """The first classifier that knows all of these categories; None if none does."""
     known = (name for name in CLASSIFIERS if {*categories} <= {*read_config(name)[1]["vocabulary"]["categories"]})
-    return next(known, CLASSIFIERS[0])
+    return next(known, None)
 
 
 def _known(vocabulary: Vocabulary, words: str) -> int:

@@ -134,10 +134,11 @@ class DetectionMetric(Metric):
         )
         sizes = [(int(row["width"]), int(row["height"])) for row in truth["images"]]
         if self.detector is not None:
-            weights, found = self.detector.digest, _detect(self.detector, evaluation, truth, self.categories, progress)
+            weights = self.detector.digest
+            found = _detect(self.detector, evaluation, truth, self.categories, progress)
         elif self.tools.detections is not None:
             self.left_out.clear()
-            weights = digest(self.tools.detections)
+            weights = ""
             found = read_detections(self.tools.detections, sizes, self.ids, self.categories, self.left_out)
         else:
             return []
@@ -156,6 +157,11 @@ class DetectionMetric(Metric):
             )
             for (name, meaning), value in zip(FIGURES.items(), average_precision(truth, found).values(), strict=True)
         ]
+
+    def write_files(self, evaluation: Evaluation) -> list[Path]:
+        """What :meth:`figures` has written."""
+        written = ["annotations.json", "image_id.txt", *([] if self.detector is None else ["detections.json"])]
+        return [evaluation.folder / name for name in written]
 
 
 def read_annotations(path: Path, ids: Sequence[int]) -> dict[str, Any]:

@@ -43,6 +43,8 @@ def read_detections(
         UserError: The file is of another form, speaks of other pictures, or no detection in it is of a category.
     """
     left_out = Reasons() if left_out is None else left_out
+    if not path.is_file():
+        raise UserError(f"cannot read {path}: no such file; give the detector's results")
     try:
         values = read_json(path)
         if not isinstance(values, list):

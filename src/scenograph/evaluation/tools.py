@@ -91,6 +91,16 @@ class Tools:
                 raise UserError(f"--encoder {name!r}: unknown {suggest(name, ENCODERS)}")
         return self.encoder
 
+    def remarks_on_pictures(self) -> list[str]:
+        """What is to be known of features of pictures of which nobody says what they show."""
+        if self.classifier is None or self.classifier_name is not None:
+            return []
+        *others, last = self.classifier.vocabulary.categories
+        return [
+            f"the features are those of a shipped classifier, which knows {', '.join(others)} and {last}: distances "
+            "between pictures of other things say little; give another with --classifier, or take --encoder inception"
+        ]
+
     def encoder_downloads(self, name: str) -> list[Download]:
         """What :meth:`load_encoder` would fetch."""
         if self.encoder is not None or name not in ("inception", "dinov2") or name in self.weights:

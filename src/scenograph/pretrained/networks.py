@@ -63,9 +63,10 @@ class Download:
     """Where it is kept."""
     megabytes: float | None = None
 
-    def __str__(self) -> str:
-        size = "size unknown" if self.megabytes is None else f"{self.megabytes:g} MB"
-        return f"{self.name} ({size}) from {self.url}, to {self.folder}"
+    @property
+    def size(self) -> str:
+        """In words."""
+        return "size unknown" if self.megabytes is None else f"{self.megabytes:g} MB"
 
 
 def missing_weights(*names: str) -> list[Download]:

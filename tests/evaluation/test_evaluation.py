@@ -45,13 +45,12 @@ from scenograph.evaluation.pictures import read_picture, to_bytes
 from scenograph.evaluation.probes import one_by_one, run_probes
 from scenograph.evaluation.protocols import EXPLANATIONS, PROTOCOLS, default_protocol, find_protocol
 from scenograph.evaluation.ranking import rank, retrieval_figures
+from scenograph.evaluation.page import as_html, line_plot
 from scenograph.evaluation.report import (
-    as_html,
     as_markdown,
     compare,
     differences,
     evaluation_curves,
-    line_plot,
     make_report,
     read_report,
 )
@@ -518,13 +517,13 @@ def test_intervals_of_shares_stay_between_0_and_1():
         (0.5, True, "0.3040 to 0.6960"),
     ):
         made = report(value=value, share=share)
-        assert interval in as_markdown(made) and interval in as_html(made, None, {})
+        assert interval in as_markdown(made) and interval in as_html(made, [], {})
 
 
 def test_reports_name_the_weights_of_those_figures_alone_that_a_network_measured():
     made = report(weights="abc123")
     made["figures"] += [dict(made["figures"][0], name="kid"), dict(made["figures"][0], name="box_iou", weights="")]
-    for text in (as_markdown(made), as_html(made, None, {})):
+    for text in (as_markdown(made), as_html(made, [], {})):
         assert text.count("Measured with weights") == text.count("Measured with weights abc123: fid, kid.") == 1
 
 

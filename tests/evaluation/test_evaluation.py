@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
@@ -39,13 +40,13 @@ from scenograph.evaluation.distributions import (
     ratio_with_error,
 )
 from scenograph.evaluation.encoders import ClassifierEncoder, DinoEncoder, InceptionEncoder
-from scenograph.evaluation.figure import Figure
+from scenograph.evaluation.figure import Figure, mean_figure
 from scenograph.evaluation.layouts import Layouts
+from scenograph.evaluation.page import Exhibit, as_html, line_plot
 from scenograph.evaluation.pictures import read_picture, to_bytes
 from scenograph.evaluation.probes import one_by_one, run_probes
 from scenograph.evaluation.protocols import EXPLANATIONS, PROTOCOLS, default_protocol, find_protocol
 from scenograph.evaluation.ranking import rank, retrieval_figures
-from scenograph.evaluation.page import as_html, line_plot
 from scenograph.evaluation.report import (
     as_markdown,
     compare,
@@ -57,6 +58,7 @@ from scenograph.evaluation.report import (
 from scenograph.evaluation.robustness import equivalent, noisy
 from scenograph.evaluation.session import Evaluation
 from scenograph.evaluation.subject import Subject
+from scenograph.evaluation.summary import groups, headline, sentence
 from scenograph.evaluation.tools import Tools
 from scenograph.models.object_classifier import ObjectClassifier, ObjectClassifierConfig
 from scenograph.nn.inception import Inception
@@ -574,6 +576,52 @@ def test_unlike_reports_are_told_apart():
     refined["protocol"]["refine"] = True
     assert differences(older, refined) == ["refine: False against True: boxes that were moved show more relations"]
     assert "weights of the measuring network (fid)" in differences(report(), report(weights="v"))[0]
+
+
+def test_figures_of_an_older_definition_are_not_compared_silently(tmp_path):
+    older, newer = report(), report()
+    del older["figures"][0]["version"]
+    assert differences(older, newer) == []
+    newer["figures"][0]["version"] = 2
+    assert differences(older, newer) == ["fid: definition 1 against 2: what it counts has changed since"]
+    metrics = tmp_path / "metrics.jsonl"
+    for step, made in ((10, older | {"figures": [older["figures"][0] | {"version": 1}]}), (20, newer), (30, newer)):
+        metrics.write_text(f'{{"step": {step}, "kind": "train", "loss": 1}}\n')
+        curves = evaluation_curves(tmp_path, made)
+    assert curves == {"evaluation: fid": [(20, 1.0), (30, 1.0)]}
+
+
+def test_figures_that_are_not_defined_say_why(tmp_path):
+    figures = [
+        mean_figure("position", [], "share", nothing="no object counts"),
+        mean_figure("all", [0.5, 1.0], "share"),
+    ]
+    models = {"image": {"name": "a", "digest": "0" * 64}}
+    data = {"source": "CLEVR", "layouts": 10, "files": "f"}
+    made = make_report(PROTOCOLS["rendered"], data, models, figures, [])
+    json.dumps(made, allow_nan=False)
+    for text in (as_markdown(made), as_html(made, [], {})):
+        assert "nan" not in text.casefold() and "not defined: no object counts" in text
+    assert "| position | - | - | |" in compare(made, made, ("a", "b"))
+    (tmp_path / "report.json").write_text(json.dumps(made | {"figures": [dict(made["figures"][0], value=math.nan)]}))
+    assert read_report(tmp_path)["figures"][0]["value"] is None
+
+
+def test_reports_begin_with_the_figures_that_matter():
+    rows = [("layout", "box_iou"), ("layout", "relations"), ("agreement", "category"), ("agreement", "all")]
+    rows += [("quality", "fid"), ("quality", "kid"), ("diversity", "diversity"), ("unknown", "other")]
+    figures = [Figure(name, 0.5, 0.1, 10, f"of {name}", metric=metric) for metric, name in rows]
+    models = {"layout": {"name": "a", "digest": "0" * 64}, "image": {"name": "b", "digest": "1" * 64}}
+    made = make_report(PROTOCOLS["rendered"], {"source": "CLEVR", "layouts": 1, "files": "f"}, models, figures, [])
+    assert [row["name"] for row in headline(made)] == ["relations", "all", "fid", "diversity"]
+    assert [title for title, _ in groups(made)] == [
+        "Layouts", "Recognised objects", "Quality of the pictures", "Variety", "unknown",
+    ]  # fmt: skip
+    lead = "Pictures generated from scene graphs: 1 scene of CLEVR, split validation, measured by protocol rendered."
+    assert sentence(made) == lead
+    page = as_html(made, [Exhibit("two <cubes>", [("real", Image.new("RGB", (64, 64)))])], {})
+    assert page.index("<h1>a + b</h1>") < page.index(lead) < page.index("<div class=card>") < page.index("<h2>Layouts")
+    assert page.count("<div class=card>") == 4 and 'width=256 alt="real"' in page and "two &lt;cubes&gt;" in page
 
 
 @pytest.mark.parametrize("changes", [{"protocol": 0}, {"figures": [5]}, {"figures": [{"name": "fid"}]}, {"data": []}])

@@ -60,6 +60,10 @@ class AgreementMetric(Metric):
         """The classifier's, by the name that evaluations have recorded it under from the first."""
         return {"judge": self.digest}
 
+    def notes(self) -> list[str]:
+        """Which classifier was chosen."""
+        return self.tools.remarks()
+
     def measure(self, chunk: Chunk) -> dict[str, np.ndarray]:
         """Sums and counts per layout."""
         protocol = self.layouts.protocol

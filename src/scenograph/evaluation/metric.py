@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from scenograph.evaluation.encoders import InceptionEncoder
+from scenograph.evaluation.encoders import ClassifierEncoder, InceptionEncoder
 from scenograph.evaluation.figure import Figure, ratio_figure
 from scenograph.evaluation.layouts import Layouts
 from scenograph.evaluation.session import Chunk, Evaluation, Progress
@@ -123,8 +123,10 @@ class EncoderMetric(Metric):
         return {"encoder": self.encoder.digest}
 
     def notes(self) -> list[str]:
-        """Whether Inception's weights are the published ones."""
+        """Whether Inception's weights are the published ones, and which classifier was chosen."""
         digest = self.encoder.digest
+        if isinstance(self.encoder, ClassifierEncoder):
+            return self.tools.remarks()
         if not isinstance(self.encoder, InceptionEncoder) or digest.startswith(WEIGHTS["inception"].sha256):
             return []
         return [f"Inception's weights ({digest[:8]}) are not the published ones: no score of any paper"]

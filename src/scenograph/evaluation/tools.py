@@ -41,6 +41,8 @@ class Tools:
     """Local files that are read instead of downloads, by the name of the weights."""
     classifier: ObjectClassifier | None = None
     encoder: Encoder | None = None
+    _chosen: str | None = field(default=None, init=False)
+    """The shipped classifier, if none is named."""
 
     def why_no_classifier(self, categories: Sequence[str]) -> str:
         """Why no classifier measures data of these categories; empty if one does.
@@ -65,6 +67,7 @@ class Tools:
             name = self.classifier_name or choose_classifier(categories)
             if name is None:
                 raise _ignorant(_unknown(categories), remedy)
+            self._chosen = None if self.classifier_name else name
             loaded = AutoModel.from_pretrained(name)
             if not isinstance(loaded, ObjectClassifier):
                 raise UserError(f"--classifier {self.classifier_name}: is a {loaded.name}, not an object-classifier")
@@ -91,9 +94,15 @@ class Tools:
                 raise UserError(f"--encoder {name!r}: unknown {suggest(name, ENCODERS)}")
         return self.encoder
 
+    def remarks(self) -> list[str]:
+        """Which classifier measures, if it was not named: it may know the data's names from other pictures."""
+        if self.classifier is None or self._chosen is None:
+            return []
+        return [f"the classifier is {self._chosen}, which knows all categories of the data; --classifier names another"]
+
     def remarks_on_pictures(self) -> list[str]:
         """What is to be known of features of pictures of which nobody says what they show."""
-        if self.classifier is None or self.classifier_name is not None:
+        if self.classifier is None or self._chosen is None:
             return []
         *others, last = self.classifier.vocabulary.categories
         return [

@@ -163,7 +163,7 @@ def compare_reports(
             "protocol, or add --force"
         )
     for reason in reasons:
-        console.print(Text("unlike:", "yellow"), reason)
+        print_wrapped(reason, "unlike: ")
     console.print(compare(*reports, (str(first), str(second))), markup=False, end="")
     if sheet is not None:
         folders = [path if path.is_dir() else path.parent for path in (first, second)]

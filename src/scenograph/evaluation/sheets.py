@@ -22,8 +22,8 @@ PAIRS = 24
 """Pictures, or layouts, of two evaluations that are shown side by side."""
 COLUMNS = 12
 """Scenes of a sheet of several evaluations."""
-DRAWN = (240, 240)
-"""Sides of a layout there, in pixels."""
+EXAMPLE_SIDE, SHEET_SIDE = 256, 240
+"""Of layouts in reports and on sheets, in pixels."""
 
 
 def examples(evaluation: Evaluation) -> list[Exhibit]:
@@ -38,11 +38,11 @@ def examples(evaluation: Evaluation) -> list[Exhibit]:
     for number, scene in enumerate(true):
         pictures = []
         if not pictured:
-            pictures.append(("true layout", _drawn(scene)))
+            pictures.append(("true layout", _drawn(scene, EXAMPLE_SIDE)))
         if real:
             pictures.append(("real", real[number].resize(made[number].size)))
         if predicted:
-            pictures.append(("predicted layout", _drawn(shown[number])))
+            pictures.append(("predicted layout", _drawn(shown[number], EXAMPLE_SIDE)))
         if made:
             pictures.append(("generated", made[number]))
         exhibits.append(Exhibit(f"Scene {number}: {_named(scene)}", pictures))
@@ -61,8 +61,8 @@ def _named(scene: Scene) -> str:
     return ", ".join(thing.label for thing in scene.objects) or "nothing"
 
 
-def _drawn(scene: Scene) -> Image.Image:
-    return draw_layout(scene, key=False).to_image().resize(DRAWN)
+def _drawn(scene: Scene, side: int) -> Image.Image:
+    return draw_layout(scene, key=False).to_image().resize((side, side))
 
 
 def sheet_of_two(folders: Sequence[Path], reports: Sequence[dict[str, Any]]) -> Image.Image:
@@ -113,4 +113,4 @@ def _picture_pairs(first: Sequence[Image.Image], second: Sequence[Image.Image]) 
 
 def _layout_pairs(first: Sequence[Scene], second: Sequence[Scene]) -> Image.Image:
     pairs = [scene for pair in zip(first[: PAIRS // 2], second[: PAIRS // 2], strict=True) for scene in pair]
-    return contact_sheet([_drawn(scene) for scene in pairs], columns=4)
+    return contact_sheet([_drawn(scene, SHEET_SIDE) for scene in pairs], columns=4)

@@ -46,7 +46,9 @@ def evaluate(
     ] = None,
     metrics: Annotated[
         str | None,
-        typer.Option("--metrics", metavar="NAMES", help="Metrics, such as quality,agreement. (default: all)"),
+        typer.Option(
+            "--metrics", metavar="NAMES", help="Metrics, such as quality,agreement. (default: the protocol's)"
+        ),
     ] = None,
     scenes: Annotated[
         int | None, typer.Option("--scenes", metavar="N", min=1, help="Measure only the first N layouts.")
@@ -121,7 +123,10 @@ def evaluate(
     subject, changes = Named(model, layout, image, pictures), _settings(settings, options)
     tools = Tools(pick_device(device), classifier, detector, detections, annotations, _files(weights))
     if dry_run:
-        print_plan(plan_evaluation(pack, subject, protocol, changes=changes, tools=tools, precision=precision))
+        planned = plan_evaluation(
+            pack, subject, protocol, changes=changes, tools=tools, precision=precision, training_run=training_run
+        )
+        print_plan(planned)
         return
     with evaluation_progress() as progress:
         evaluated = run(

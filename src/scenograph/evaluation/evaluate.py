@@ -91,9 +91,7 @@ def evaluate(
         raise UserError(f"{out} is a pack; choose another --out")
     tools = tools or Tools()
     layouts, measured = _prepare(pack, subject, protocol, changes or {}, tools, names or {}, precision, steps)
-    curves = {} if training_run is None else training_curves(training_run)
-    if training_run is not None and measured.pictures is None:
-        _check_run(training_run, measured)
+    curves = _curves(training_run, measured)
     evaluation = Evaluation(Path(out), layouts, measured, tools, _cache())
     request = {
         "protocol": layouts.protocol.recorded(),
@@ -124,6 +122,7 @@ def plan_evaluation(
     changes: Mapping[str, object] | None = None,
     tools: Tools | None = None,
     precision: Precision = "no",
+    training_run: Path | None = None,
 ) -> Plan:
     """What :func:`evaluate` would do, with everything checked that needs no download.
 
@@ -134,12 +133,14 @@ def plan_evaluation(
         changes: See there.
         tools: See there.
         precision: See there.
+        training_run: See there.
 
     Raises:
         UserError: As :func:`evaluate`.
     """
     tools = tools or Tools()
     layouts, measured = _prepare(pack, subject, protocol, changes or {}, tools, {}, precision, None)
+    _curves(training_run, measured)
     kinds, left_out = applicable_metrics(layouts, measured, tools)
     downloads: dict[Download, None] = {}
     for kind in kinds.values():
@@ -181,11 +182,18 @@ def _prepare(
     raise UserError(f"cannot measure a {type(subject).__name__}: give a Pipeline, a layout model or a folder")
 
 
-def _check_run(run: Path, subject: Subject) -> None:
-    """Raise ``UserError`` if a training run made none of the models, which its curves would then be shown with."""
-    made = run / "model"
-    if AutoModel.from_pretrained(made).digest not in {model["digest"] for model in subject.models.values()}:
-        raise UserError(f"--run {run}: made none of the models that are measured; measure {made}, or leave --run out")
+def _curves(run: Path | None, subject: Subject) -> dict[str, list[tuple[float, float]]]:
+    """The curves of a training run, if one is named. Raises ``UserError`` if it made none of the models."""
+    if run is None:
+        return {}
+    curves, made = training_curves(run), run / "model"
+    if subject.pictures is None:
+        known = {model["digest"] for model in subject.models.values()}
+        if AutoModel.from_pretrained(made).digest not in known:
+            raise UserError(
+                f"--run {run}: made none of the models that are measured; measure {made}, or leave --run out"
+            )
+    return curves
 
 
 def _cache() -> Path:

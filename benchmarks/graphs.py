@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 
 from scenograph.data.loader import PackLoader
-from scenograph.evaluation.report import line_plot
+from scenograph.evaluation.page import line_plot
 from scenograph.evaluation.robustness import equivalent, noisy
 from scenograph.files import write_atomically
 from scenograph.models.base import Model

@@ -23,8 +23,9 @@ from scenograph.data.loader import PackLoader
 from scenograph.data.pack import Pack
 from scenograph.errors import UserError
 from scenograph.evaluation.figure import Figure
+from scenograph.evaluation.page import Exhibit, as_html
 from scenograph.evaluation.protocols import PROTOCOLS
-from scenograph.evaluation.report import as_html, as_markdown, make_report
+from scenograph.evaluation.report import as_markdown, make_report
 from scenograph.models.published.checkpoint import read_checkpoint
 from scenograph.pipelines.provenance import png_bytes, request_from_picture
 from scenograph.scenes.scene import parse_scenes
@@ -173,7 +174,7 @@ def test_a_report_of_hostile_names_runs_nothing(tmp_path):
     data = {"source": HOSTILE, "layouts": 10, "files": {}}
     models = {HOSTILE: {"name": HOSTILE, "digest": HOSTILE}}
     made = json.loads(json.dumps(make_report(PROTOCOLS["rendered"], data, models, [figure], [HOSTILE])))
-    page = as_html(made, (HOSTILE, Image.new("RGB", (4, 4))), {HOSTILE: [(0, 1), (1, 2)]})
+    page = as_html(made, [Exhibit(HOSTILE, [(HOSTILE, Image.new("RGB", (4, 4)))])], {HOSTILE: [(0, 1), (1, 2)]})
     assert "<script" not in page and "<img src=x" not in page and "default-src 'none'" in page
     assert all(
         line.count("|") - line.count("\\|") == 6 for line in as_markdown(made).splitlines() if line.startswith("| &lt;")

@@ -114,7 +114,7 @@ def make_folder(folder: Path) -> Path:
 
 def would_replace(path: Path) -> UserError:
     """The error for a file that exists and that is replaced only on request."""
-    return UserError(f"{path} exists and differs; add --overwrite, or choose another --out")
+    return UserError(f"{path} exists and differs; add --overwrite, or write to another place")
 
 
 @contextmanager

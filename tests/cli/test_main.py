@@ -64,7 +64,10 @@ BAD = {
     ),
     "setting's form": (["evaluate", "--pack", "PACK", "--set", "lpips"], "expected SETTING=VALUE"),
     "split": (["evaluate", "--pack", "PACK", "--split", "test"], "no split 'test', which protocol"),
-    "detector": (["evaluate", "--pack", "PACK", "--metrics", "detection"], "needs --detector MODEL, or --detections"),
+    "detector": (
+        ["evaluate", "--pack", "PACK", "--metrics", "detection", "--detector", "a", "--detections", "b.json"],
+        "give --detector a or --detections b.json, not both",
+    ),
     "weights option": (["evaluate", "folders", "a", "b", "--weights", "inception"], "expected NAME=FILE"),
     "weights file": (["evaluate", "folders", "a", "b", "--weights", "inception=no.pth"], "there is no no.pth"),
     "bench": (["bench", "quality", "tiny-lama", "--pack", "nowhere"], "is not a pack"),

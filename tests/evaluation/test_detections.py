@@ -6,7 +6,8 @@ import pytest
 
 from scenograph.data.records import Reasons
 from scenograph.errors import UserError
-from scenograph.evaluation.detection import average_precision, read_detections
+from scenograph.evaluation.detection import average_precision
+from scenograph.evaluation.detections import read_detections
 from scenograph.scenes.coco import coco_annotations
 from scenograph.scenes.scene import Scene, SceneObject
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
@@ -27,7 +28,8 @@ from scenograph.evaluation import layouts as layouts_module
 from scenograph.evaluation.agreement import object_agreement
 from scenograph.evaluation.classification import CropFiles, classification_accuracy
 from scenograph.evaluation.crops import object_crop
-from scenograph.evaluation.detection import Detector, average_precision, read_detections
+from scenograph.evaluation.detection import Detector, average_precision
+from scenograph.evaluation.detections import read_detections
 from scenograph.evaluation.distributions import (
     FrechetDistance,
     InceptionScore,
@@ -38,25 +40,25 @@ from scenograph.evaluation.distributions import (
     ratio_with_error,
 )
 from scenograph.evaluation.encoders import ClassifierEncoder, DinoEncoder, InceptionEncoder
-from scenograph.evaluation.figure import Figure
+from scenograph.evaluation.figure import Figure, mean_figure
 from scenograph.evaluation.layouts import Layouts
+from scenograph.evaluation.page import Exhibit, as_html, line_plot
 from scenograph.evaluation.pictures import read_picture, to_bytes
 from scenograph.evaluation.probes import one_by_one, run_probes
 from scenograph.evaluation.protocols import EXPLANATIONS, PROTOCOLS, default_protocol, find_protocol
 from scenograph.evaluation.ranking import rank, retrieval_figures
 from scenograph.evaluation.report import (
-    as_html,
     as_markdown,
     compare,
     differences,
     evaluation_curves,
-    line_plot,
     make_report,
     read_report,
 )
 from scenograph.evaluation.robustness import equivalent, noisy
 from scenograph.evaluation.session import Evaluation
 from scenograph.evaluation.subject import Subject
+from scenograph.evaluation.summary import groups, headline, sentence
 from scenograph.evaluation.tools import Tools
 from scenograph.models.object_classifier import ObjectClassifier, ObjectClassifierConfig
 from scenograph.nn.inception import Inception
@@ -367,7 +369,8 @@ def test_detectors_through_transformers(tmp_path):
     transformers.RTDetrForObjectDetection(config).save_pretrained(tmp_path / "detector")
     detector = Detector(str(tmp_path / "detector"), torch.device("cpu"))
     pictures = [Image.new("RGB", (64, 48)), Image.new("RGB", (64, 48), "red")]
-    found = detector(pictures, [1, 2], {"cube": 1, "couch": 2})
+    rows = [{"id": number, "width": 64, "height": 48} for number in (1, 2)]
+    found = detector(pictures, rows, {"cube": 1, "couch": 2})
     assert {row["image_id"] for row in found} == {1, 2} and {row["category_id"] for row in found} == {1, 2}
     assert all(len(row["bbox"]) == 4 and 0 <= row["score"] <= 1 for row in found)
 
@@ -516,13 +519,13 @@ def test_intervals_of_shares_stay_between_0_and_1():
         (0.5, True, "0.3040 to 0.6960"),
     ):
         made = report(value=value, share=share)
-        assert interval in as_markdown(made) and interval in as_html(made, None, {})
+        assert interval in as_markdown(made) and interval in as_html(made, [], {})
 
 
 def test_reports_name_the_weights_of_those_figures_alone_that_a_network_measured():
     made = report(weights="abc123")
     made["figures"] += [dict(made["figures"][0], name="kid"), dict(made["figures"][0], name="box_iou", weights="")]
-    for text in (as_markdown(made), as_html(made, None, {})):
+    for text in (as_markdown(made), as_html(made, [], {})):
         assert text.count("Measured with weights") == text.count("Measured with weights abc123: fid, kid.") == 1
 
 
@@ -573,6 +576,52 @@ def test_unlike_reports_are_told_apart():
     refined["protocol"]["refine"] = True
     assert differences(older, refined) == ["refine: False against True: boxes that were moved show more relations"]
     assert "weights of the measuring network (fid)" in differences(report(), report(weights="v"))[0]
+
+
+def test_figures_of_an_older_definition_are_not_compared_silently(tmp_path):
+    older, newer = report(), report()
+    del older["figures"][0]["version"]
+    assert differences(older, newer) == []
+    newer["figures"][0]["version"] = 2
+    assert differences(older, newer) == ["fid: definition 1 against 2: what it counts has changed since"]
+    metrics = tmp_path / "metrics.jsonl"
+    for step, made in ((10, older | {"figures": [older["figures"][0] | {"version": 1}]}), (20, newer), (30, newer)):
+        metrics.write_text(f'{{"step": {step}, "kind": "train", "loss": 1}}\n')
+        curves = evaluation_curves(tmp_path, made)
+    assert curves == {"evaluation: fid": [(20, 1.0), (30, 1.0)]}
+
+
+def test_figures_that_are_not_defined_say_why(tmp_path):
+    figures = [
+        mean_figure("position", [], "share", nothing="no object counts"),
+        mean_figure("all", [0.5, 1.0], "share"),
+    ]
+    models = {"image": {"name": "a", "digest": "0" * 64}}
+    data = {"source": "CLEVR", "layouts": 10, "files": "f"}
+    made = make_report(PROTOCOLS["rendered"], data, models, figures, [])
+    json.dumps(made, allow_nan=False)
+    for text in (as_markdown(made), as_html(made, [], {})):
+        assert "nan" not in text.casefold() and "not defined: no object counts" in text
+    assert "| position | - | - | |" in compare(made, made, ("a", "b"))
+    (tmp_path / "report.json").write_text(json.dumps(made | {"figures": [dict(made["figures"][0], value=math.nan)]}))
+    assert read_report(tmp_path)["figures"][0]["value"] is None
+
+
+def test_reports_begin_with_the_figures_that_matter():
+    rows = [("layout", "box_iou"), ("layout", "relations"), ("agreement", "category"), ("agreement", "all")]
+    rows += [("quality", "fid"), ("quality", "kid"), ("diversity", "diversity"), ("unknown", "other")]
+    figures = [Figure(name, 0.5, 0.1, 10, f"of {name}", metric=metric) for metric, name in rows]
+    models = {"layout": {"name": "a", "digest": "0" * 64}, "image": {"name": "b", "digest": "1" * 64}}
+    made = make_report(PROTOCOLS["rendered"], {"source": "CLEVR", "layouts": 1, "files": "f"}, models, figures, [])
+    assert [row["name"] for row in headline(made)] == ["relations", "all", "fid", "diversity"]
+    assert [title for title, _ in groups(made)] == [
+        "Layouts", "Recognised objects", "Quality of the pictures", "Variety", "unknown",
+    ]  # fmt: skip
+    lead = "Pictures generated from scene graphs: 1 scene of CLEVR, split validation, measured by protocol rendered."
+    assert sentence(made) == lead
+    page = as_html(made, [Exhibit("two <cubes>", [("real", Image.new("RGB", (64, 64)))])], {})
+    assert page.index("<h1>a + b</h1>") < page.index(lead) < page.index("<div class=card>") < page.index("<h2>Layouts")
+    assert page.count("<div class=card>") == 4 and 'width=256 alt="real"' in page and "two &lt;cubes&gt;" in page
 
 
 @pytest.mark.parametrize("changes", [{"protocol": 0}, {"figures": [5]}, {"figures": [{"name": "fid"}]}, {"data": []}])

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from scenograph.cli.main import app
+from scenograph.data.pictures import pictures_in
 from scenograph.errors import UserError
 from scenograph.evaluation.encoders import Encoder
 from scenograph.evaluation.folders import folder_figures
@@ -17,12 +21,12 @@ COUNT = 8
 
 
 class Pixels(Encoder):
-    """Features that are the pixels themselves."""
+    """Features that are the pixels themselves, of larger pictures those of a corner."""
 
     name, digest = "classifier", "0" * 64
 
     def __call__(self, pixels: np.ndarray) -> tuple[np.ndarray, None]:
-        return pixels.reshape(len(pixels), -1).astype(np.float32) / 255, None
+        return pixels[:, :4, :4].reshape(len(pixels), -1).astype(np.float32) / 255, None
 
 
 def distance(made: Path, real: Path) -> float:
@@ -89,3 +93,54 @@ def test_what_is_no_picture_is_named(tmp_path, real, caplog):
     (texts / "a.txt").touch()
     with pytest.raises(UserError, match="holds no .png or .jpg pictures, .*; its 1 files are of other kinds: a.txt"):
         distance(real, texts)
+
+
+class Classes(Encoder):
+    """Inception's interface, with a class per row of the picture's brightness."""
+
+    name, digest = "inception", "0" * 64
+
+    def __call__(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        features = pixels.reshape(len(pixels), -1).astype(np.float32) / 255
+        chances = np.exp(8 * features[:, :4])
+        return features, chances / chances.sum(axis=1, keepdims=True)
+
+
+def test_of_one_folder_the_inception_score_is_measured(real):
+    (score,) = folder_figures(real, None, Classes(), 2, lambda *_: None)
+    both = folder_figures(real, real, Classes(), 2, lambda *_: None)
+    assert score == both[-1] and score.name == "inception_score" and score.count == COUNT and 1 < score.value <= 4
+    with pytest.raises(UserError, match="of one folder only the Inception Score is measured: --encoder inception"):
+        folder_figures(real, None, Pixels(), 1, lambda *_: None)
+    with pytest.raises(UserError, match="of 9 splits needs at least as many pictures"):
+        folder_figures(real, None, Classes(), 9, lambda *_: None)
+
+
+def test_drawings_and_sheets_beside_pictures_are_left_out(tmp_path, caplog):
+    folder = tmp_path / "pictures"
+    scene = [{"objects": ["cube", "sphere"], "relationships": [[0, "left of", 1]]}] * 2
+    (tmp_path / "scene.json").write_text(json.dumps(scene))
+    (folder / "graph-and-sheet").mkdir(parents=True)
+    kept = [folder / name for name in ("my-layout.png", "wall-graph.png", "graph-and-sheet/contact-sheet.png")]
+    for path in kept:
+        Image.new("RGB", (64, 64)).save(path)
+    asked = [
+        "generate",
+        str(tmp_path / "scene.json"),
+        "--seeds",
+        "0-1",
+        "--steps",
+        "1",
+        "--draw-graph",
+        "--draw-layout",
+    ]
+    result = CliRunner().invoke(app, [*asked, "--out", str(folder), "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    names = {path.name for path in folder.glob("*.png")}
+    assert {"scene-sheet.png", "scene-0-graph.png", "scene-1-seed1-layout.png"} <= names
+    pictures, others = pictures_in(folder)
+    generated = [folder / f"scene-{number}-seed{seed}.png" for number in (0, 1) for seed in (0, 1)]
+    assert set(pictures) == {*kept, *generated} and len(others) == 7
+    with caplog.at_level(logging.WARNING):
+        assert folder_figures(folder, folder, Pixels(), 1, lambda *_: None)[0].count == 7
+    assert "7 files are left out" in caplog.text

@@ -51,7 +51,8 @@ def test_pairs_and_classifiers_ship():
     assert {*CLASSIFIERS} <= {*shipped_models()}
     for pair, classifier in zip(PAIRS, CLASSIFIERS, strict=True):
         assert choose_classifier(pair.vocabulary.categories) == classifier
-    assert choose_classifier(("sheep", "unicorn")) == CLASSIFIERS[0]
+    assert choose_classifier(("sheep", "unicorn")) is None
+    assert choose_classifier(()) == CLASSIFIERS[0]
     assert {"sheep", "sky-other", "tree", "boat"} <= set(BOOK.vocabulary.categories)
 
 

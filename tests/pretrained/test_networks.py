@@ -5,9 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from helpers import tiny
 from scenograph.errors import UserError
 from scenograph.pretrained import networks
 from scenograph.pretrained.networks import load_inception, load_perceptual_distance, load_vgg19
+from scenograph.training.objectives import OBJECTIVES
 
 
 def test_inception_files_of_something_else_are_refused(tmp_path):
@@ -36,6 +38,23 @@ def test_a_download_with_another_checksum_is_refused(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="invalid hash value"):
         load_inception()
     assert not (tmp_path / "checkpoints" / "i.pth").exists()
+
+
+@pytest.mark.parametrize("name", ["lostgan", "spade"])
+def test_objectives_fetch_networks_when_a_run_begins_and_not_before(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(networks.hub, "get_dir", lambda: str(tmp_path))
+    unreachable = replace(networks.WEIGHTS["vgg19"], url="http://127.0.0.1:9/vgg19.pth")
+    monkeypatch.setitem(networks.WEIGHTS, "vgg19", unreachable)
+    kind = OBJECTIVES[name]
+    plain = kind.Config.tiny()
+    assert not list(kind(plain, tiny(name)).downloads())
+    objective = kind(plain.model_copy(update={"feature_weight": 1.0}), tiny(name))
+    (download,) = objective.downloads()
+    assert (download.name, download.url, download.size) == ("vgg19.pth", unreachable.url, "575 MB")
+    with pytest.raises(UserError, match="cannot fetch http://127.0.0.1:9/vgg19.pth"):
+        objective.load_networks()
+    own = kind(plain.model_copy(update={"feature_weight": 1.0, "vgg_file": tmp_path / "own.pth"}), tiny(name))
+    assert not list(own.downloads())
 
 
 def test_vgg_files_are_checked(tmp_path):

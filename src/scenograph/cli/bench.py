@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from scenograph.cli.console import console, evaluation_progress, print_evaluated, progress_bar
+from scenograph.cli.console import console, evaluation_progress, progress_bar
+from scenograph.cli.figures import print_evaluated
 from scenograph.cli.options import ClassifierName, Device
 from scenograph.errors import UserError
 
@@ -61,9 +62,10 @@ def quality(
     """
     from scenograph.data.pack import read_record, read_vocabulary
     from scenograph.devices import pick_device
-    from scenograph.evaluation.evaluate import evaluate, sheet_of_many
+    from scenograph.evaluation.evaluate import evaluate
     from scenograph.evaluation.layouts import Layouts
     from scenograph.evaluation.protocols import PROTOCOLS, default_protocol, find_protocol
+    from scenograph.evaluation.sheets import sheet_of_many
     from scenograph.evaluation.tools import Tools
     from scenograph.files import write_atomically
     from scenograph.pipelines import Pipeline
@@ -169,7 +171,7 @@ def _table(rows: list[dict[str, Any]], minutes: float, scenes: int, given: str) 
         cells = [row["name"], f"{row['parameters'] / 1e6:.1f} M", f"{row['steps']} x {row['batch']}"]
         cells += [f"{row['seconds']:.3f}"]
         for name in names:
-            error = figures[name]["error"]
-            cells.append(f"{figures[name]['value']:.3f}" + ("" if error is None else f" ± {error:.3f}"))
+            value, error = figures[name]["value"], figures[name]["error"]
+            cells.append("-" if value is None else f"{value:.3f}" + ("" if error is None else f" ± {error:.3f}"))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -20,14 +19,9 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
-from rich.text import Text
 
 from scenograph.errors import UserError, printable
 from scenograph.files import would_replace, write_atomically
-
-if TYPE_CHECKING:
-    from scenograph.evaluation.evaluate import Evaluated
-    from scenograph.evaluation.figure import Figure
 
 BATCH = 32
 """Scenes that are placed or rendered at once."""
@@ -123,13 +117,6 @@ def say_written(pictures: Sequence[Path], others: Sequence[Path] = ()) -> None:
         console.print(f"wrote {len(pictures)} pictures, {pictures[0]} to {pictures[-1].name}")
 
 
-def print_evaluated(evaluated: Evaluated) -> None:
-    """Print the figures of an evaluation, its notes, and where its files are."""
-    print_figures(evaluated.figures, evaluated.report["notes"])
-    for path in evaluated.paths:
-        console.print(f"wrote {path}")
-
-
 @contextmanager
 def evaluation_progress() -> Iterator[Callable[[str, int, int], None]]:
     """A progress bar for an evaluation, as the function that it reports to."""
@@ -140,14 +127,3 @@ def evaluation_progress() -> Iterator[Callable[[str, int, int], None]]:
             bar.update(task, description=what, completed=done, total=of)
 
         yield report
-
-
-def print_figures(figures: Sequence[Figure], notes: Sequence[str]) -> None:
-    """Each figure on a line, with its error and what it means, below what is to be noted."""
-    for note in notes:
-        console.print(Text("note:", "yellow"), note)
-    width = max((len(figure.name) for figure in figures), default=0) + 2
-    for figure in figures:
-        error = f"± {figure.error:.4f}" if math.isfinite(figure.error) else ""
-        meaning = "; ".join([figure.meaning, *figure.notes])
-        console.print(f"  {figure.name:<{width}}{figure.value:>10.4f} {error:<11}{meaning}")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
-from scenograph.cli.console import console, evaluation_progress, print_evaluated, print_figures, write_files
+from scenograph.cli.console import console, evaluation_progress, write_files
+from scenograph.cli.figures import print_evaluated, print_figures, print_plan, print_wrapped
 from scenograph.cli.options import (
     ClassifierName,
     Device,
@@ -44,7 +46,9 @@ def evaluate(
     ] = None,
     metrics: Annotated[
         str | None,
-        typer.Option("--metrics", metavar="NAMES", help="Metrics, such as quality,agreement. (default: all)"),
+        typer.Option(
+            "--metrics", metavar="NAMES", help="Metrics, such as quality,agreement. (default: the protocol's)"
+        ),
     ] = None,
     scenes: Annotated[
         int | None, typer.Option("--scenes", metavar="N", min=1, help="Measure only the first N layouts.")
@@ -71,6 +75,10 @@ def evaluate(
     detections: Annotated[
         Path | None, typer.Option("--detections", metavar="FILE", help="Results of a detector of your own.")
     ] = None,
+    annotations: Annotated[
+        Path | None,
+        typer.Option("--annotations", metavar="FILE", help="COCO's instances_*.json, to compare detections with."),
+    ] = None,
     training_run: Annotated[
         Path | None,
         typer.Option("--run", metavar="FOLDER", help="Training run whose curves to report."),
@@ -81,6 +89,9 @@ def evaluate(
     device: Device = "auto",
     precision: PrecisionName = "no",
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for the report.")] = Path("evaluation"),
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the request, and name what would be downloaded.")
+    ] = False,
 ) -> None:
     """Generate the scenes of a pack, measure them, and write a report.
 
@@ -95,51 +106,36 @@ def evaluate(
         return
     if pack is None:
         raise UserError("give the data to measure on: scenograph evaluate --pack PACK")
-    from scenograph.data.pack import read_record, read_vocabulary
     from scenograph.devices import pick_device
     from scenograph.evaluation.evaluate import evaluate as run
-    from scenograph.evaluation.metrics import metric_class
-    from scenograph.evaluation.protocols import default_protocol, find_protocol
+    from scenograph.evaluation.evaluate import plan_evaluation
+    from scenograph.evaluation.named import Named
     from scenograph.evaluation.tools import Tools
-    from scenograph.models.base import LayoutModel
-    from scenograph.pipelines import Pipeline, load_layout_model
-    from scenograph.pipelines.defaults import choose_pair
 
-    if pictures is not None and (named := model or layout or image):
-        raise UserError(f"give either pictures ({pictures}) or models that draw them ({named}), not both")
-    changes = {
-        "layouts": scenes,
-        "repeats": repeats,
-        "splits": None if split is None else (split,),
-        "given": given,
-        "encoder": encoder,
-        "metrics": None if metrics is None else tuple(part.strip() for part in metrics.split(",")),
-        **_settings(settings),
+    options = {
+        "layouts": ("--scenes", scenes),
+        "repeats": ("--repeats", repeats),
+        "splits": ("--split", None if split is None else (split,)),
+        "given": ("--given", given),
+        "encoder": ("--encoder", encoder),
+        "metrics": ("--metrics", None if metrics is None else tuple(part.strip() for part in metrics.split(","))),
     }
-    layout_alone = layout is not None and model is None and image is None and pictures is None
-    chosen = find_protocol(protocol or default_protocol(str(read_record(pack)["source"]), layout_alone), changes)
-    needs = set().union(*(metric_class(name).needs for name in chosen.metrics))
-    where = pick_device(device)
-    subject: Pipeline | LayoutModel | Path
-    if model is None and pictures is None:  # what is not named is that of the pair that knows the data's names
-        pair = choose_pair("; ".join(read_vocabulary(pack).categories))
-        layout, image = layout or pair.layout, image or pair.image
-    if pictures is not None:
-        subject = pictures
-    elif layout and layout_alone and chosen.given == "graph" and needs <= {"predicted boxes"}:
-        subject = load_layout_model(layout, where, precision)
-    else:
-        subject = Pipeline.from_pretrained(model, layout=layout, image=image, device=where, precision=precision)
-    tools = Tools(where, classifier, detector, detections, _files(weights))
-    names = {"layout": layout, "image": model or image}
+    subject, changes = Named(model, layout, image, pictures), _settings(settings, options)
+    tools = Tools(pick_device(device), classifier, detector, detections, annotations, _files(weights))
+    if dry_run:
+        planned = plan_evaluation(
+            pack, subject, protocol, changes=changes, tools=tools, precision=precision, training_run=training_run
+        )
+        print_plan(planned)
+        return
     with evaluation_progress() as progress:
         evaluated = run(
             pack,
             subject,
-            chosen,
+            protocol,
             out,
+            changes=changes,
             tools=tools,
-            names=names,
             precision=precision,
             steps=steps,
             training_run=training_run,
@@ -161,8 +157,8 @@ def compare_reports(
     overwrite: Overwrite = False,
 ) -> None:
     """Compare two evaluations that were measured alike."""
-    from scenograph.evaluation.evaluate import sheet_of_two
     from scenograph.evaluation.report import compare, differences, read_report
+    from scenograph.evaluation.sheets import sheet_of_two
 
     reports = read_report(first), read_report(second)
     reasons = differences(*reports)
@@ -172,7 +168,7 @@ def compare_reports(
             "protocol, or add --force"
         )
     for reason in reasons:
-        console.print(Text("unlike:", "yellow"), reason)
+        print_wrapped(reason, "unlike: ")
     console.print(compare(*reports, (str(first), str(second))), markup=False, end="")
     if sheet is not None:
         folders = [path if path.is_dir() else path.parent for path in (first, second)]
@@ -186,18 +182,20 @@ def compare_reports(
 def list_protocols() -> None:
     """List the protocols with their settings and metrics."""
     from scenograph.evaluation.protocols import PROTOCOLS
+    from scenograph.evaluation.summary import setting
 
     for protocol in PROTOCOLS.values():
-        console.print(Text(protocol.name, "bold"), f"{protocol.version} ({protocol.fingerprint}): {protocol.about}")
-        settings = {key: value for key, value in protocol.settings().items() if value is not None}
-        console.print("  " + ", ".join(f"{key} {value}" for key, value in settings.items()))
-        console.print(f"  metrics: {', '.join(protocol.metrics)}")
+        console.print(Text(protocol.name, "bold"), f"{protocol.version} ({protocol.fingerprint})")
+        settings = {key: setting(value) for key, value in protocol.settings().items() if value is not None}
+        print_wrapped(protocol.about, "  ")
+        print_wrapped(f"metrics: {', '.join(protocol.metrics)}", "  ")
+        print_wrapped(f"settings: {', '.join(f'{key} {value}' for key, value in settings.items() if value)}", "  ")
 
 
 @app.command("folders")
 def compare_folders(
     generated: Annotated[Path, typer.Argument(metavar="GENERATED", help="Folder of generated pictures.")],
-    real: Annotated[Path, typer.Argument(metavar="REAL", help="Folder of real pictures.")],
+    real: Annotated[Path | None, typer.Argument(metavar="REAL", help="Folder of real pictures.")] = None,
     encoder: Annotated[
         str, typer.Option("--encoder", metavar="NAME", help="Features: inception, dinov2 or classifier.")
     ] = "inception",
@@ -208,17 +206,17 @@ def compare_folders(
 ) -> None:
     """Compare two folders of pictures by FID and similar metrics.
 
-    Prints FID, KID, Inception Score, precision and recall. Subfolders count.
+    Prints FID, KID, Inception Score, precision and recall; of one folder alone
+    the Inception Score. Subfolders count, drawings and sheets do not.
     """
     from scenograph.devices import pick_device
     from scenograph.evaluation.folders import folder_figures
     from scenograph.evaluation.tools import Tools
 
     tools = Tools(pick_device(device), classifier, weights=_files(weights))
-    chosen = tools.load_encoder(encoder)
     with evaluation_progress() as progress:
-        figures = folder_figures(generated, real, chosen, splits, progress)
-    print_figures(figures, [])
+        figures = folder_figures(generated, real, tools.load_encoder(encoder), splits, progress)
+    print_figures(figures, tools.remarks_on_pictures())
 
 
 @app.command("retrieval")
@@ -252,11 +250,18 @@ def evaluate_retrieval(
     print_figures(figures, [])
 
 
-def _settings(options: list[str] | None) -> dict[str, str]:
-    for option in options or []:
-        if "=" not in option:
-            raise UserError(f"--set {option!r}: expected SETTING=VALUE, for example lpips=vgg")
-    return dict(option.split("=", 1) for option in options or [])
+def _settings(settings: list[str] | None, options: Mapping[str, tuple[str, object]]) -> dict[str, object]:
+    """Settings of the protocol that are to change: those of ``--set``, and those that have an option of their own."""
+    given = {name: option for name, (option, value) in options.items() if value is not None}
+    changes = {name: value for name, (_, value) in options.items() if value is not None}
+    for one in settings or []:
+        name, equals, value = one.partition("=")
+        if not equals:
+            raise UserError(f"--set {one!r}: expected SETTING=VALUE, for example lpips=vgg")
+        if name in given:
+            raise UserError(f"--set {one}: {given[name]} sets {name}, too; leave one of them out")
+        given[name], changes[name] = "another --set", value
+    return changes
 
 
 def _files(options: list[str] | None) -> dict[str, Path]:

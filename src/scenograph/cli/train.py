@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from scenograph.cli.console import console, progress_bar
+from scenograph.cli.figures import print_downloads
 from scenograph.cli.options import Device
 
 
@@ -45,6 +46,9 @@ def train(
     if trainer.accelerator.is_main_process:
         console.print(f"{loaded.name}: {parameters / 1e6:.2f} M parameters, {pieces}")
     if dry_run:
+        print_downloads(trainer.objective.downloads())
+        if not trainer.objective.downloads():
+            trainer.objective.load_networks()  # checks its files
         return
     with progress_bar() as bar:
         bar.disable = bar.disable or not trainer.accelerator.is_main_process

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from scenograph.data.pictures import files_in, readable_suffixes
+from scenograph.data.pictures import pictures_in
 from scenograph.data.records import Skip
 from scenograph.data.source import Options, Plan, Progress, Sample, Source, set_aside
 from scenograph.data.vocabularies import class_names
@@ -146,8 +146,8 @@ def _files(root: Path, split: str, place: Place) -> dict[str, Path]:
     folder, ending = root / place[0].format(split), place[1]
     return {
         str(path.relative_to(folder).with_name(path.stem.removesuffix(ending))): path
-        for path in files_in(folder)
-        if path.stem.endswith(ending) and path.suffix.lower() in readable_suffixes()
+        for path in pictures_in(folder)[0]
+        if path.stem.endswith(ending)
     }
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -151,6 +152,30 @@ def files_in(folder: Path) -> list[Path]:
         for path in folder.rglob("*")
         if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
+
+
+def pictures_in(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The pictures in a folder and its sub-folders, and the other files, both by their names.
+
+    The others are files of other kinds, and the graphs, layouts and sheets that ``scenograph generate`` and
+    ``scenograph layout`` put beside pictures.
+    """
+    files = files_in(folder)
+    names = {path.name for path in files}
+    chosen = [path for path in files if path.suffix.lower() in readable_suffixes() and not _is_drawing(path, names)]
+    known = set(chosen)
+    return chosen, [path for path in files if path not in known]
+
+
+def _is_drawing(path: Path, names: Collection[str]) -> bool:
+    """Whether a picture is a layout of a seed, or the graph or the sheet of pictures that are among ``names``."""
+    if re.fullmatch(r".+-seed\d+-layout\.png", path.name):
+        return True
+    found = re.fullmatch(r"(.+)-(?:graph|sheet)\.png", path.name)
+    if found is None:
+        return False
+    picture = re.compile(rf"{re.escape(found[1])}(-\d+)?-seed\d+\.png")
+    return any(picture.fullmatch(name) for name in names)
 
 
 @cache

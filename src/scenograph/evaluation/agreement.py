@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,22 +15,40 @@ from scenograph.evaluation.figure import Figure, short
 from scenograph.evaluation.layouts import Layouts
 from scenograph.evaluation.metric import Metric, counted, counted_figures
 from scenograph.evaluation.session import Chunk, Evaluation, Progress
+from scenograph.evaluation.subject import Subject
 from scenograph.evaluation.tools import Tools
 from scenograph.models.object_classifier import ObjectClassifier
 from scenograph.scenes.batch import SceneBatch, picture_to_pixels, pixels_to_tensor
 from scenograph.scenes.scene import Scene
 from scenograph.scenes.scoring import Figures, per_picture
+from scenograph.scenes.vocabulary import Vocabulary
 
 PARTS = {
     "things": "things recognised as the asked category",
     "regions": "regions of the backdrop recognised as the asked category",
 }
 
+NOTHING_COUNTS = {
+    **dict.fromkeys(("category", "all"), "every object is smaller than smallest_side"),
+    "things": "no thing is large enough to count",
+    "regions": "no region of the backdrop is asked for",
+    "position": "no object that counts has room beside it",
+}
+"""Why shares may be of nothing."""
+
 
 class AgreementMetric(Metric):
     """Objects that a classifier recognises as what was asked."""
 
+    title = "Recognised objects"
     order = 10
+    headline = ("all", "category")
+
+    @classmethod
+    def why_inapplicable(cls, layouts: Layouts, subject: Subject, tools: Tools) -> str:
+        """As in the base class; and there must be a classifier that knows the data."""
+        why = super().why_inapplicable(layouts, subject, tools)
+        return why or tools.why_no_classifier(layouts.vocabulary.categories)
 
     def __init__(self, layouts: Layouts, tools: Tools) -> None:
         super().__init__(layouts, tools)
@@ -40,6 +59,10 @@ class AgreementMetric(Metric):
     def digests(self) -> dict[str, str]:
         """The classifier's, by the name that evaluations have recorded it under from the first."""
         return {"judge": self.digest}
+
+    def notes(self) -> list[str]:
+        """Which classifier was chosen."""
+        return self.tools.remarks()
 
     def measure(self, chunk: Chunk) -> dict[str, np.ndarray]:
         """Sums and counts per layout."""
@@ -58,7 +81,8 @@ class AgreementMetric(Metric):
             "all": "objects recognised in everything that was asked",
             "position": "objects likelier where they were asked than half a side beside it",
         }
-        return counted_figures(evaluation, meanings, short(self.digest))
+        groups = {group: f"no object that counts says its {group}" for group in self.classifier.config.groups}
+        return counted_figures(evaluation, meanings, {**NOTHING_COUNTS, **groups}, short(self.digest))
 
 
 def object_agreement(
@@ -78,7 +102,8 @@ def object_agreement(
     ``scenes`` say what was asked, with the boxes at which to look. Pictures are brought to the classifier's size.
     Objects whose longer side is at most ``smallest_side``, a fraction of the picture, are left out.
     """
-    batch = SceneBatch.from_scenes(scenes, classifier.vocabulary).to(classifier.device)
+    asked = [_recognisable(scene, classifier.vocabulary) for scene in scenes]
+    batch = SceneBatch.from_scenes(asked, classifier.vocabulary).to(classifier.device)
     side = classifier.config.image_size
     pixels = np.stack([picture_to_pixels(image, side, side) for image in images])
     pictures = pixels_to_tensor(pixels).to(classifier.device)
@@ -112,6 +137,13 @@ def object_agreement(
         agrees = heads[0].argmax(dim=1) == targets[0]
         figures |= {"things": count(agrees, large & ~region), "regions": count(agrees, large & region)}
     return {**figures, "all": count(everything, large), "position": count(placed, large & beside)}
+
+
+def _recognisable(scene: Scene, names: Vocabulary) -> Scene:
+    """A scene without relations, and without attributes that a classifier does not know."""
+    known = names.attribute_index
+    objects = [replace(one, attributes=tuple(a for a in one.attributes if a in known)) for one in scene.objects]
+    return replace(scene, objects=tuple(objects), relations=())
 
 
 def _chance(heads: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:

@@ -32,8 +32,10 @@ RATE = 0.1
 class ClassificationMetric(Metric):
     """Accuracy on real crops of a network that was trained on generated ones."""
 
+    title = "Learning from generated objects"
     needs = frozenset({"pictures", "real pictures"})
     order = 50
+    headline = ("classification_accuracy",)
 
     def measure(self, chunk: Chunk) -> dict[str, np.ndarray]:
         """Categories of the crops, which are kept in a file beside the others."""

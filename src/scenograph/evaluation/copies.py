@@ -24,6 +24,7 @@ from scenograph.evaluation.metric import EncoderMetric
 from scenograph.evaluation.pictures import read_picture
 from scenograph.evaluation.session import Chunk, Evaluation, Progress, encode, picture_file
 from scenograph.evaluation.subject import Subject
+from scenograph.evaluation.tools import Tools
 from scenograph.files import make_folder, write_atomically
 from scenograph.scenes.drawing import contact_sheet
 
@@ -36,17 +37,19 @@ PAIRS = 24
 class CopiesMetric(EncoderMetric):
     """Distances of generated pictures to the training pictures of the pack, its split ``train``."""
 
+    title = "New pictures, or copies of training pictures"
     needs = frozenset({"pictures", "real pictures"})
     order = 50
+    headline = ("authenticity",)
 
     @classmethod
-    def why_inapplicable(cls, layouts: Layouts, subject: Subject) -> str:
+    def why_inapplicable(cls, layouts: Layouts, subject: Subject, tools: Tools) -> str:
         """As in the base class; and there must be training pictures apart from those that are measured."""
         if "train" not in pack_splits(layouts.pack):
             return "the data has no split 'train'"
         if "train" in layouts.protocol.splits:
             return "the scenes are those of the training pictures"
-        return super().why_inapplicable(layouts, subject)
+        return super().why_inapplicable(layouts, subject, tools)
 
     def measure(self, chunk: Chunk) -> dict[str, np.ndarray]:
         """Features of the pictures."""

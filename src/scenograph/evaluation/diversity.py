@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 
-from scenograph.errors import UserError
 from scenograph.evaluation.encoders import state_digest
 from scenograph.evaluation.figure import Figure, mean_figure, short
 from scenograph.evaluation.layouts import Layouts
 from scenograph.evaluation.metric import Metric
 from scenograph.evaluation.session import Chunk, Evaluation, Progress
+from scenograph.evaluation.subject import Subject
 from scenograph.evaluation.tools import Tools
-from scenograph.pretrained.networks import load_perceptual_distance
+from scenograph.pretrained.networks import Download, load_perceptual_distance, perceptual_downloads
 from scenograph.scenes.batch import pixels_to_tensor
 
 
 class DiversityMetric(Metric):
     """LPIPS between the first two pictures of each layout."""
 
+    title = "Variety"
     order = 20
+    headline = ("diversity",)
 
     @classmethod
-    def check(cls, layouts: Layouts, tools: Tools) -> None:
-        """There must be two pictures per layout."""
-        if layouts.protocol.repeats < 2:
-            raise UserError("the diversity metric needs two pictures per layout: --repeats 2")
+    def why_inapplicable(cls, layouts: Layouts, subject: Subject, tools: Tools) -> str:
+        """As in the base class; and there must be two pictures per layout."""
+        why = super().why_inapplicable(layouts, subject, tools)
+        return why or ("it takes two pictures per layout: --repeats 2" if layouts.protocol.repeats < 2 else "")
+
+    @classmethod
+    def downloads(cls, layouts: Layouts, tools: Tools) -> Sequence[Download]:
+        """LPIPS's two files."""
+        weights = tools.weights
+        return perceptual_downloads(layouts.protocol.lpips, weights.get("backbone"), weights.get("heads"))
 
     def __init__(self, layouts: Layouts, tools: Tools) -> None:
         super().__init__(layouts, tools)

@@ -20,6 +20,7 @@ from scenograph.scenes.batch import picture_to_pixels, pixels_to_tensor
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 DINO = "facebook/dinov2-large"
+DINO_MEGABYTES = 1220
 
 
 class Encoder(ABC):

@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from PIL import Image
 
 from scenograph.devices import Precision
 from scenograph.errors import UserError
 from scenograph.evaluation.figure import Figure
 from scenograph.evaluation.layouts import Layouts
-from scenograph.evaluation.pictures import read_picture
+from scenograph.evaluation.named import Named
 from scenograph.evaluation.protocols import Protocol
-from scenograph.evaluation.report import Sheet, evaluation_curves, make_report, training_curves, write_report
-from scenograph.evaluation.session import Evaluation, Progress, picture_file, scenes_file
+from scenograph.evaluation.report import evaluation_curves, make_report, training_curves, write_report
+from scenograph.evaluation.session import Evaluation, Progress, applicable_metrics
+from scenograph.evaluation.sheets import examples
 from scenograph.evaluation.subject import Subject, check_scenes, layout_subject, pictures_subject, pipeline_subject
 from scenograph.evaluation.tools import Tools
 from scenograph.files import reserved
 from scenograph.models.base import LayoutModel
 from scenograph.models.registry import AutoModel
 from scenograph.pipelines.pipeline import Pipeline
-from scenograph.scenes.drawing import contact_sheet, draw_layout
-from scenograph.scenes.scene import Scene, load_scenes
-
-PAIRS = 24
-"""Real and generated pictures, or layouts, that the report shows side by side."""
-COLUMNS = 12
-"""Scenes of a sheet of several evaluations."""
-DRAWN = (240, 240)
-"""Sides of a layout there, in pixels."""
+from scenograph.pretrained.networks import Download
 
 
 @dataclass(frozen=True)
@@ -45,12 +36,27 @@ class Evaluated:
     """Of the files for a reader."""
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What an evaluation would do."""
+
+    protocol: Protocol
+    models: list[str]
+    layouts: int
+    metrics: list[str]
+    left_out: dict[str, str]
+    """Metrics that do not apply, with the reason."""
+    downloads: list[Download]
+    """Networks that are not on this machine."""
+
+
 def evaluate(
     pack: str | Path,
-    subject: Pipeline | LayoutModel | str | Path,
-    protocol: Protocol,
-    out: str | Path,
+    subject: Named | Pipeline | LayoutModel | str | Path,
+    protocol: Protocol | str | None = None,
+    out: str | Path = "evaluation",
     *,
+    changes: Mapping[str, object] | None = None,
     tools: Tools | None = None,
     names: Mapping[str, str | None] | None = None,
     precision: Precision = "no",
@@ -58,18 +64,19 @@ def evaluate(
     training_run: Path | None = None,
     progress: Progress = lambda what, done, of: None,
 ) -> Evaluated | None:
-    """Measure a pipeline, a layout model or a folder of pictures, as ``scenograph evaluate`` does.
+    """Measure models or a folder of pictures, as ``scenograph evaluate`` does.
 
     Args:
         pack: The data whose scenes are asked for.
-        subject: What is measured: a pipeline, a layout model for the metrics of layouts alone, or the path of a folder
-            of pictures named ``sample_<layout>_<repeat>.png``.
-        protocol: How to measure: :func:`scenograph.evaluation.protocols.find_protocol` has them by name.
+        subject: What is measured: models by name, a pipeline, a layout model for the metrics of layouts alone, or the
+            path of a folder of pictures named ``sample_<layout>_<repeat>.png``.
+        protocol: How to measure, or the name of a protocol; the data's own if absent.
         out: The evaluation's folder; the same call continues a stopped one.
-        tools: The networks to measure with, and the device they run on; the shipped and published ones on the CPU if
-            absent.
-        names: Of the models, for the report, by ``layout`` and ``image``.
-        precision: A layout model's, where it is measured alone.
+        changes: Settings of a protocol that is given by name or is absent.
+        tools: The networks to measure with, and the device that everything runs on; the shipped and published ones on
+            the CPU if absent.
+        names: Of the models, for the report, by ``layout`` and ``image``, if the subject does not name them.
+        precision: Of models that are loaded here.
         steps: Sampling steps of the image model.
         training_run: The folder of the training run that made one of the models, for the curves in the report.
         progress: Is called with what is done, how much of it, and of how much; on the main process only.
@@ -82,27 +89,17 @@ def evaluate(
     """
     if (Path(out) / "pack.json").exists():
         raise UserError(f"{out} is a pack; choose another --out")
-    layouts, names = Layouts(Path(pack), protocol), names or {}
-    curves = {} if training_run is None else training_curves(training_run)
-    if isinstance(subject, str | Path):
-        measured = pictures_subject(Path(subject))
-    elif isinstance(subject, Pipeline):
-        check_scenes(layouts, subject.renderer, subject.layout)
-        measured = pipeline_subject(subject, protocol, names, steps)
-    elif not isinstance(subject, LayoutModel):
-        raise UserError(f"cannot measure a {type(subject).__name__}: give a Pipeline, a layout model or a folder")
-    else:
-        check_scenes(layouts, None, subject)
-        measured = layout_subject(subject, protocol, names.get("layout") or subject.name, precision)
-    if training_run is not None and measured.pictures is None:
-        _check_run(training_run, measured)
-    evaluation = Evaluation(Path(out), layouts, measured, tools or Tools(), _cache())
+    tools = tools or Tools()
+    layouts, measured = _prepare(pack, subject, protocol, changes or {}, tools, names or {}, precision, steps)
+    curves = _curves(training_run, measured)
+    evaluation = Evaluation(Path(out), layouts, measured, tools, _cache())
     request = {
-        "protocol": protocol.recorded(),
+        "protocol": layouts.protocol.recorded(),
         "data": layouts.identity(),
         "models": measured.models,
         "steps": steps,
         "tools": evaluation.digests,
+        **({"versions": evaluation.versions} if evaluation.versions else {}),
     }
     if not evaluation.processes.is_main_process:
         evaluation.run(request)
@@ -110,18 +107,93 @@ def evaluate(
     with reserved(Path(out)):
         evaluation.run(request, progress)
         figures = evaluation.figures(progress)
-    report = make_report(protocol, layouts.identity(), measured.models, figures, _notes(evaluation))
+    report = make_report(layouts.protocol, layouts.identity(), measured.models, figures, _notes(evaluation))
     history = {} if training_run is None else evaluation_curves(training_run, report)
-    paths = write_report(Path(out), report, _sheet(evaluation), history | curves)
+    paths = write_report(Path(out), report, examples(evaluation), history | curves)
     paths += [path for metric in evaluation.metrics.values() for path in metric.write_files(evaluation)]
     return Evaluated(report, figures, paths)
 
 
-def _check_run(run: Path, subject: Subject) -> None:
-    """Raise ``UserError`` if a training run made none of the models, which its curves would then be shown with."""
-    made = run / "model"
-    if AutoModel.from_pretrained(made).digest not in {model["digest"] for model in subject.models.values()}:
-        raise UserError(f"--run {run}: made none of the models that are measured; measure {made}, or leave --run out")
+def plan_evaluation(
+    pack: str | Path,
+    subject: Named | Pipeline | LayoutModel | str | Path,
+    protocol: Protocol | str | None = None,
+    *,
+    changes: Mapping[str, object] | None = None,
+    tools: Tools | None = None,
+    precision: Precision = "no",
+    training_run: Path | None = None,
+) -> Plan:
+    """What :func:`evaluate` would do, with everything checked that needs no download.
+
+    Args:
+        pack: As for :func:`evaluate`, and so are the others.
+        subject: See there.
+        protocol: See there.
+        changes: See there.
+        tools: See there.
+        precision: See there.
+        training_run: See there.
+
+    Raises:
+        UserError: As :func:`evaluate`.
+    """
+    tools = tools or Tools()
+    layouts, measured = _prepare(pack, subject, protocol, changes or {}, tools, {}, precision, None)
+    _curves(training_run, measured)
+    kinds, left_out = applicable_metrics(layouts, measured, tools)
+    downloads: dict[Download, None] = {}
+    for kind in kinds.values():
+        missing = kind.downloads(layouts, tools)
+        downloads |= dict.fromkeys(missing)
+        if not missing:
+            kind(layouts, tools)  # loads and checks its files
+    models = [f"{role} {row['name']}" for role, row in measured.models.items()]
+    return Plan(layouts.protocol, models, layouts.count, list(kinds), left_out, list(downloads))
+
+
+def _prepare(
+    pack: str | Path,
+    subject: Named | Pipeline | LayoutModel | str | Path,
+    protocol: Protocol | str | None,
+    changes: Mapping[str, object],
+    tools: Tools,
+    names: Mapping[str, str | None],
+    precision: Precision,
+    steps: int | None,
+) -> tuple[Layouts, Subject]:
+    """The scenes that are asked for, and what is measured, which is known to know their names."""
+    named = subject if isinstance(subject, Named) else Named()
+    if not isinstance(protocol, Protocol):
+        protocol = named.protocol(Path(pack), protocol, changes)
+    elif changes:
+        raise UserError("give the name of a protocol and changes, or a protocol that has them")
+    layouts = Layouts(Path(pack), protocol)
+    if isinstance(subject, Named):
+        subject, names = subject.load(Path(pack), protocol, tools.device, precision)
+    if isinstance(subject, str | Path):
+        return layouts, pictures_subject(Path(subject))
+    if isinstance(subject, Pipeline):
+        check_scenes(layouts, subject.renderer, subject.layout)
+        return layouts, pipeline_subject(subject, protocol, names, steps)
+    if isinstance(subject, LayoutModel):
+        check_scenes(layouts, None, subject)
+        return layouts, layout_subject(subject, protocol, names.get("layout") or subject.name, precision)
+    raise UserError(f"cannot measure a {type(subject).__name__}: give a Pipeline, a layout model or a folder")
+
+
+def _curves(run: Path | None, subject: Subject) -> dict[str, list[tuple[float, float]]]:
+    """The curves of a training run, if one is named. Raises ``UserError`` if it made none of the models."""
+    if run is None:
+        return {}
+    curves, made = training_curves(run), run / "model"
+    if subject.pictures is None:
+        known = {model["digest"] for model in subject.models.values()}
+        if AutoModel.from_pretrained(made).digest not in known:
+            raise UserError(
+                f"--run {run}: made none of the models that are measured; measure {made}, or leave --run out"
+            )
+    return curves
 
 
 def _cache() -> Path:
@@ -129,74 +201,18 @@ def _cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "scenograph" / "references"
 
 
+def unmeasured(left_out: Mapping[str, str]) -> list[str]:
+    """A line per reason why metrics do not apply."""
+    reasons: dict[str, list[str]] = {}
+    for name, why in left_out.items():
+        reasons.setdefault(why, []).append(name)
+    return [f"{', '.join(names)} not measured: {why}" for why, names in reasons.items()]
+
+
 def _notes(evaluation: Evaluation) -> list[str]:
     count, expected = evaluation.layouts.count, evaluation.protocol.expected
-    notes = [f"{name} not measured: {why}" for name, why in evaluation.left_out.items()]
+    notes = unmeasured(evaluation.left_out)
     notes += dict.fromkeys(note for metric in evaluation.metrics.values() for note in metric.notes())
     if expected is not None and count != expected:
         notes.append(f"{count} layouts where the published evaluation has {expected}: not comparable with it")
     return notes
-
-
-def _sheet(evaluation: Evaluation) -> Sheet:
-    """The first real and generated pictures, or true and predicted layouts, side by side."""
-    layouts, repeats = evaluation.layouts, evaluation.protocol.repeats
-    if not evaluation.subject.pictured:
-        return "Pairs of layouts: true, predicted.", _layout_pairs(layouts.scenes(0), evaluation.scenes(0)[::repeats])
-    made = evaluation.pictures(0)[::repeats][:PAIRS]
-    try:
-        real = layouts.pictures(0)[:PAIRS]
-    except UserError:
-        return "Generated; the data has no pictures.", contact_sheet(made, columns=8)
-    return "Pairs: real, generated.", _picture_pairs(real, made)
-
-
-def sheet_of_two(folders: Sequence[Path], reports: Sequence[dict[str, Any]]) -> Image.Image:
-    """What two evaluations rendered of the same scenes, or how they placed them if one has no pictures, side by side.
-
-    Raises ``UserError`` if they were asked for other scenes, or if files are missing.
-    """
-    if len({report["data"].get("files") for report in reports}) > 1:
-        raise UserError("--sheet: the evaluations are of other scenes; measure both on one pack")
-    sources = [_pictures_of(folder, report) for folder, report in zip(folders, reports, strict=True)]
-    repeats = [report["protocol"]["repeats"] for report in reports]
-    count = min(PAIRS, *(report["data"]["layouts"] for report in reports))
-    if not all(source.is_dir() for source in sources):
-        placed = (load_scenes(scenes_file(folder, 0))[::n] for folder, n in zip(folders, repeats, strict=True))
-        return _layout_pairs(*(scenes[:count] for scenes in placed))
-    return _picture_pairs(
-        *(
-            [read_picture(picture_file(source, number, 0, n)) for number in range(count)]
-            for source, n in zip(sources, repeats, strict=True)
-        )
-    )
-
-
-def sheet_of_many(layouts: Layouts, folders: Sequence[Path]) -> Image.Image:
-    """The first real pictures in a row, and below them, row by row, what evaluations of the same scenes rendered.
-
-    Raises ``UserError`` if pictures are missing.
-    """
-    count, repeats = min(layouts.count, COLUMNS), layouts.protocol.repeats
-    rows = [layouts.pictures(0)[:count]]
-    for folder in folders:
-        rows.append([read_picture(picture_file(folder / "pictures", number, 0, repeats)) for number in range(count)])
-    size = max(one.size for row in rows[1:] for one in row)
-    return contact_sheet([one.resize(size) for row in rows for one in row], columns=count)
-
-
-def _pictures_of(folder: Path, report: dict[str, Any]) -> Path:
-    """Where the pictures of an evaluation are, if it has any."""
-    elsewhere = report["models"].get("pictures")
-    return folder / "pictures" if elsewhere is None else Path(elsewhere["name"])
-
-
-def _picture_pairs(first: Sequence[Image.Image], second: Sequence[Image.Image]) -> Image.Image:
-    """All at the size of the second ones."""
-    pairs = [one for pair in zip(first, second, strict=True) for one in pair]
-    return contact_sheet([one.resize(second[0].size) for one in pairs], columns=8)
-
-
-def _layout_pairs(first: Sequence[Scene], second: Sequence[Scene]) -> Image.Image:
-    pairs = [scene for pair in zip(first[: PAIRS // 2], second[: PAIRS // 2], strict=True) for scene in pair]
-    return contact_sheet([draw_layout(scene, key=False).to_image().resize(DRAWN) for scene in pairs], columns=4)

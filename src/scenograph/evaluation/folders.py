@@ -1,4 +1,4 @@
-"""Two folders of pictures against each other, without scenes."""
+"""Folders of pictures, without scenes: one against another, or the Inception Score of one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scenograph.data.pictures import files_in, readable_suffixes
+from scenograph.data.pictures import pictures_in
 from scenograph.errors import UserError
 from scenograph.evaluation.encoders import Encoder
 from scenograph.evaluation.figure import Figure
@@ -20,11 +20,16 @@ from scenograph.evaluation.session import BATCH, Progress
 log = logging.getLogger(__name__)
 
 
-def folder_figures(generated: Path, real: Path, encoder: Encoder, splits: int, progress: Progress) -> list[Figure]:
+def folder_figures(
+    generated: Path, real: Path | None, encoder: Encoder, splits: int, progress: Progress
+) -> list[Figure]:
     """Distances between two folders of pictures, and the Inception Score of the first; each may have its own size.
 
-    Raises ``UserError`` if a folder holds no picture, one that cannot be read, or pictures of several sizes.
+    Raises ``UserError`` if a folder holds no picture, one that cannot be read, pictures of several sizes, or fewer than
+    there are splits; and if one folder is to be measured by an encoder without classes.
     """
+    if real is None and encoder.name != "inception":
+        raise UserError(f"{generated}: of one folder only the Inception Score is measured: --encoder inception")
     probabilities: list[np.ndarray] = []
 
     def features(folder: Path, chances: list[np.ndarray]) -> Iterator[np.ndarray]:
@@ -38,17 +43,20 @@ def folder_figures(generated: Path, real: Path, encoder: Encoder, splits: int, p
                 chances.append(classes)
             yield rows
 
-    figures, _ = set_figures(encoder, features(real, []), features(generated, probabilities), objects=False)
-    count = figures[0].count
+    figures: list[Figure] = []
+    if real is None:
+        for _ in features(generated, probabilities):
+            pass  # of the classes alone
+    else:
+        figures, _ = set_figures(encoder, features(real, []), features(generated, probabilities), objects=False)
+    count = sum(map(len, probabilities))
     return figures + (score_figures(encoder, iter(probabilities), count, splits) if probabilities else [])
 
 
 def _pictures(folder: Path) -> list[Path]:
     """Files that are pictures by their names; says which are not."""
-    files = files_in(folder)
-    paths = [path for path in files if path.suffix.lower() in readable_suffixes()]
-    others = [str(path.relative_to(folder)) for path in files if path.suffix.lower() not in readable_suffixes()]
-    named = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
+    paths, others = pictures_in(folder)
+    named = ", ".join(str(path.relative_to(folder)) for path in others[:3]) + (", ..." if len(others) > 3 else "")
     if not paths:
         raise UserError(
             f"{folder}: holds no .png or .jpg pictures, nor others that can be read"

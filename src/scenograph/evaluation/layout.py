@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -27,8 +28,12 @@ MEANINGS = {
 class LayoutMetric(Metric):
     """Agreement of predicted boxes with the graph and with the true boxes."""
 
+    title = "Layouts"
     needs = frozenset({"predicted boxes"})
     order = 0
+    headline = ("relations", "box_iou")
+    # 2: contact counts as a relation and excuses overlap, and regions neither cover nor are covered.
+    versions = MappingProxyType({"relations": 2, "collisions": 2})
 
     def measure(self, chunk: Chunk) -> dict[str, np.ndarray]:
         """Sums and counts per layout."""
@@ -37,7 +42,8 @@ class LayoutMetric(Metric):
 
     def figures(self, evaluation: Evaluation, progress: Progress) -> list[Figure]:
         """Shares and means."""
-        return counted_figures(evaluation, MEANINGS)
+        nothing = {"relations": "the scenes have no relations that boxes can show"}
+        return counted_figures(evaluation, MEANINGS, nothing)
 
     def write_files(self, evaluation: Evaluation) -> list[Path]:
         """True and predicted boxes of the first repeats, as Canonical Sg2Im's scripts read them."""

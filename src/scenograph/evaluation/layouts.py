@@ -89,13 +89,14 @@ class Layouts:
         """How many chunks hold the first ``count`` layouts."""
         return min(-(-count // CHUNK), self.chunks)
 
+    def names(self, chunk: int) -> list[str]:
+        """The data's own names of the pictures of a chunk."""
+        return [str(part.pack.rows([row], ("image",))[0]["id"]) for part, row in self.rows(chunk)]
+
     def ids(self, chunk: int) -> list[int]:
         """Numbers of the pictures: those in the data's own names, as COCO's, or else the numbers of the layouts."""
-        names = [str(part.pack.rows([row])[0]["id"]) for part, row in self.rows(chunk)]
-        return [
-            int(name) if name.isdigit() else number
-            for name, number in zip(names, self.numbers(chunk), strict=True)
-        ]  # fmt: skip
+        named = zip(self.names(chunk), self.numbers(chunk), strict=True)
+        return [int(name) if name.isdigit() else number for name, number in named]
 
     def pictures(self, chunk: int) -> list[Image.Image]:
         """Real pictures. Raises ``UserError`` if a scene has none."""

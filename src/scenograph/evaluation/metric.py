@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
 
-from scenograph.evaluation.encoders import InceptionEncoder
+from scenograph.evaluation.encoders import ClassifierEncoder, InceptionEncoder
 from scenograph.evaluation.figure import Figure, ratio_figure
 from scenograph.evaluation.layouts import Layouts
 from scenograph.evaluation.session import Chunk, Evaluation, Progress
 from scenograph.evaluation.subject import Subject
 from scenograph.evaluation.tools import Tools
-from scenograph.pretrained.networks import WEIGHTS
+from scenograph.pretrained.networks import WEIGHTS, Download
 from scenograph.scenes.scoring import Figures
 
 Need = Literal["pictures", "real pictures", "predicted boxes", "rendering"]
@@ -28,10 +28,16 @@ class Metric(ABC):
     What it finds of each chunk lies in the evaluation's files, so that an evaluation can be continued and shared.
     """
 
+    title: ClassVar[str] = ""
+    """Of its figures in a report; its name if empty."""
     needs: ClassVar[frozenset[Need]] = frozenset({"pictures"})
     """Where any of it is missing, the metric is left out and the report says so."""
     order: ClassVar[int] = 100
     """Figures of metrics of lower order come first in a report."""
+    headline: ClassVar[tuple[str, ...]] = ()
+    """Figures that may stand at the head of a report, the most telling first."""
+    versions: ClassVar[Mapping[str, int]] = {}
+    """Of figures whose definition has changed: they are not compared with those of another version."""
     reference_settings: ClassVar[tuple[str, ...]] = ()
     """Settings of the protocol that change what :meth:`measure` finds of real pictures."""
     unrefined: ClassVar[str] = ""
@@ -42,7 +48,7 @@ class Metric(ABC):
         self.layouts, self.tools = layouts, tools
 
     @classmethod
-    def why_inapplicable(cls, layouts: Layouts, subject: Subject) -> str:
+    def why_inapplicable(cls, layouts: Layouts, subject: Subject, tools: Tools) -> str:
         """What it needs that is missing here, in words; empty if nothing is."""
         given = layouts.protocol.given
         if "real pictures" in cls.needs and not layouts.pictured:
@@ -60,6 +66,11 @@ class Metric(ABC):
     @classmethod  # noqa: B027 (most have nothing to check)
     def check(cls, layouts: Layouts, tools: Tools) -> None:
         """Raise ``UserError`` if a setting or an option does not fit. All metrics check before any loads a network."""
+
+    @classmethod
+    def downloads(cls, layouts: Layouts, tools: Tools) -> Sequence[Download]:
+        """Published networks that making it would fetch, because they are not on this machine."""
+        return ()
 
     def digests(self) -> dict[str, str]:
         """SHA-256 of the networks and files that it measures with: a change of any makes another evaluation."""
@@ -92,13 +103,30 @@ class EncoderMetric(Metric):
         super().__init__(layouts, tools)
         self.encoder = tools.load_encoder(layouts.protocol.encoder, layouts.vocabulary.categories)
 
+    @classmethod
+    def why_inapplicable(cls, layouts: Layouts, subject: Subject, tools: Tools) -> str:
+        """As in the base class; and a classifier whose features are compared must know the data."""
+        if why := super().why_inapplicable(layouts, subject, tools):
+            return why
+        if layouts.protocol.encoder != "classifier":
+            return ""
+        why = tools.why_no_classifier(layouts.vocabulary.categories)
+        return f"{why}, or take --encoder inception" if why else ""
+
+    @classmethod
+    def downloads(cls, layouts: Layouts, tools: Tools) -> Sequence[Download]:
+        """The encoder's."""
+        return tools.encoder_downloads(layouts.protocol.encoder)
+
     def digests(self) -> dict[str, str]:
         """The encoder's."""
         return {"encoder": self.encoder.digest}
 
     def notes(self) -> list[str]:
-        """Whether Inception's weights are the published ones."""
+        """Whether Inception's weights are the published ones, and which classifier was chosen."""
         digest = self.encoder.digest
+        if isinstance(self.encoder, ClassifierEncoder):
+            return self.tools.remarks()
         if not isinstance(self.encoder, InceptionEncoder) or digest.startswith(WEIGHTS["inception"].sha256):
             return []
         return [f"Inception's weights ({digest[:8]}) are not the published ones: no score of any paper"]
@@ -113,9 +141,18 @@ def counted(figures: Figures, repeats: int) -> dict[str, np.ndarray]:
     return arrays
 
 
-def counted_figures(evaluation: Evaluation, meanings: Mapping[str, str], weights: str = "") -> list[Figure]:
-    """Shares and means of what :func:`counted` kept, by name and meaning."""
+def counted_figures(
+    evaluation: Evaluation, meanings: Mapping[str, str], nothing: Mapping[str, str], weights: str = ""
+) -> list[Figure]:
+    """Shares and means of what :func:`counted` kept, by name and meaning, and why there may be nothing to count."""
     return [
-        ratio_figure(name, evaluation.all(f"sum {name}"), evaluation.all(f"count {name}"), meaning, weights)
+        ratio_figure(
+            name,
+            evaluation.all(f"sum {name}"),
+            evaluation.all(f"count {name}"),
+            meaning,
+            weights,
+            nothing.get(name, "no object is counted"),
+        )
         for name, meaning in meanings.items()
     ]

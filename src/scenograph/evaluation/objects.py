@@ -15,8 +15,10 @@ from scenograph.evaluation.session import Chunk, Evaluation, Progress, encode
 class ObjectsMetric(EncoderMetric):
     """Distances between generated and real objects."""
 
+    title = "Quality of the objects"
     needs = frozenset({"pictures", "real pictures"})
     order = 40
+    headline = ("scene_fid", "scene_fd_dinov2", "scene_fd_classifier")
     reference_settings = ("crop_size",)
 
     def measure(self, chunk: Chunk) -> dict[str, np.ndarray]:
@@ -29,5 +31,7 @@ class ObjectsMetric(EncoderMetric):
         """The distances."""
         real, generated = evaluation.arrays("crop features", real=True), evaluation.arrays("crop features")
         (distance, *others), distance_to = set_figures(self.encoder, real, generated, objects=True)
+        if distance_to is None:
+            return [distance]
         error = distance_error(evaluation, "crop features", "crop picture", distance_to)
         return [replace(distance, error=error), *others]

@@ -48,8 +48,10 @@ MEANINGS = {
 class ProbesMetric(Metric):
     """Scores of all probes on the first scenes."""
 
+    title = "Obedience probes"
     needs = frozenset({"rendering"})
     order = 70
+    headline = ("probe_drop",)
 
     def figures(self, evaluation: Evaluation, progress: Progress) -> list[Figure]:
         """The mean score of each probe that any scene allows."""
@@ -64,7 +66,10 @@ class ProbesMetric(Metric):
         scenes = [scene for chunk in chunks for scene in evaluation.scenes(chunk)[:: protocol.repeats]]
         results = run_probes(pictures, scenes[:PROBED], layouts.vocabulary)
         scores = {name: [probe.score for probe in results if probe.name == name] for name in MEANINGS}
-        return [mean_figure(f"probe_{name}", found, MEANINGS[name]) for name, found in scores.items() if found]
+        return [
+            mean_figure(f"probe_{name}", found, MEANINGS[name], nothing="no scene allows this change")
+            for name, found in scores.items()
+        ]
 
 
 @dataclass(frozen=True)

@@ -262,8 +262,19 @@ def find_protocol(name: str, changes: Mapping[str, object]) -> Protocol:
     return changed.model_copy(update={"name": f"{name} (changed)"}) if moved else changed
 
 
-def default_protocol(source: str, layout_alone: bool = False) -> str:
-    """The one for data of a source, by the name in its pack's record, and for layout models that are measured alone."""
-    known = {"COCO": "lama-coco", "Visual Genome": "sg2im-vg", "picture-book": "picture-book"}
-    found = next((name for start, name in known.items() if source.startswith(start)), "rendered")
-    return "wsgc" if layout_alone and found in ("lama-coco", "sg2im-vg") else found
+def default_protocol(source: str, places: bool = False, layout_alone: bool = False) -> str:
+    """The protocol for data of a source, by the name in its pack's record.
+
+    Args:
+        source: The name.
+        places: Whether a model is measured that places objects, which must then be given graphs.
+        layout_alone: Whether only a layout model is measured.
+    """
+    if source.startswith(("COCO", "Visual Genome")) and layout_alone:
+        return "wsgc"
+    known = {
+        "COCO": "sg2im" if places else "lama-coco",
+        "Visual Genome": "sg2im-vg",
+        "picture-book": "picture-book",
+    }
+    return next((name for start, name in known.items() if source.startswith(start)), "rendered")

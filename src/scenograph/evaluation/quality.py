@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from scenograph.evaluation.distributions import (
     poisson_weights,
 )
 from scenograph.evaluation.encoders import Encoder
-from scenograph.evaluation.figure import Figure, mean_figure, short
+from scenograph.evaluation.figure import Figure, mean_figure, short, undefined
 from scenograph.evaluation.metric import EncoderMetric
 from scenograph.evaluation.score import score_figures
 from scenograph.evaluation.session import Chunk, Evaluation, Progress
@@ -47,8 +48,10 @@ _NAMES = {
 class QualityMetric(EncoderMetric):
     """Distances between generated and real pictures."""
 
+    title = "Quality of the pictures"
     needs = frozenset({"pictures", "real pictures"})
     order = 30
+    headline = ("fid", "fd_dinov2", "fd_classifier", "inception_score")
 
     def measure(self, chunk: Chunk) -> dict[str, np.ndarray]:
         """Features of the pictures, and class probabilities where the encoder has classes."""
@@ -59,9 +62,10 @@ class QualityMetric(EncoderMetric):
         figures, distance_to = set_figures(
             self.encoder, evaluation.arrays("features", real=True), evaluation.arrays("features"), objects=False
         )
-        error = distance_error(evaluation, "features", None, distance_to)
         count, splits = evaluation.layouts.count * evaluation.protocol.repeats, evaluation.protocol.inception_splits
-        figures = [replace(figures[0], error=error), *figures[1:]]
+        if distance_to is not None:
+            error = distance_error(evaluation, "features", None, distance_to)
+            figures = [replace(figures[0], error=error), *figures[1:]]
         if count < splits:
             return figures
         return figures + score_figures(self.encoder, evaluation.arrays("probabilities"), count, splits)
@@ -69,14 +73,21 @@ class QualityMetric(EncoderMetric):
 
 def set_figures(
     encoder: Encoder, real: Iterator[np.ndarray], generated: Iterator[np.ndarray], objects: bool
-) -> tuple[list[Figure], FrechetDistance]:
+) -> tuple[list[Figure], FrechetDistance | None]:
     """Distances between two streams of features (N, D), the Frechet distance first, and how it was measured.
+
+    That is None where there are too few for it.
 
     For ``objects`` precision and recall, which compare all with all, are left out.
     """
     weights, what, names = short(encoder.digest), "objects" if objects else "pictures", _NAMES[encoder.name]
+    name = names["object_distance" if objects else "distance"]
+    meaning = f"Frechet distance between {what}, features of {encoder.name}: less is better"
     real_sample, sample = Sample(SAMPLE), Sample(SAMPLE)
-    real_moments, moments = Moments.of(_sampled(real, real_sample)), Moments.of(_sampled(generated, sample))
+    real_moments, moments = _moments(real, real_sample), _moments(generated, sample)
+    if moments is None or real_moments is None or min(moments.count, real_moments.count) < 2:
+        why = f"it takes two {what} on each side, of which there are {sample.seen} generated, {real_sample.seen} real"
+        return [undefined(name, meaning, why, weights)], None
     assert sample.rows is not None and real_sample.rows is not None
     count, size = int(moments.count), len(moments.mean)
     notes = []
@@ -87,8 +98,6 @@ def set_figures(
         )
     distance_to = FrechetDistance(real_moments)
     value = distance_to(moments)
-    name = names["object_distance" if objects else "distance"]
-    meaning = f"Frechet distance between {what}, features of {encoder.name}: less is better"
     fewest = min(len(sample.rows), len(real_sample.rows))
     if fewest <= NEIGHBOURS:
         notes.append(f"kernel distance, precision and recall need more than {NEIGHBOURS} {what} and are left out")
@@ -126,6 +135,13 @@ def distance_error(evaluation: Evaluation, features: str, owner: str | None, dis
         if moments.count > 1:
             results.append(distance_to(moments))
     return float(np.std(results)) if len(results) > 1 else float("nan")
+
+
+def _moments(parts: Iterator[np.ndarray], sample: Sample) -> Moments | None:
+    """Those of all rows, some of which ``sample`` keeps; None if there are no rows."""
+    sampled = _sampled(parts, sample)
+    first = next(sampled, None)
+    return None if first is None else Moments.of(chain([first], sampled))
 
 
 def _sampled(parts: Iterator[np.ndarray], sample: Sample) -> Iterator[np.ndarray]:

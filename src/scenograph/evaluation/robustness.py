@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from scenograph.evaluation.figure import Figure, ratio_figure
+from scenograph.evaluation.figure import Figure, ratio_figure, undefined
 from scenograph.evaluation.layouts import without_attributes, without_layout
 from scenograph.evaluation.metric import Metric
 from scenograph.evaluation.session import BATCH, Evaluation, Progress
@@ -37,8 +37,10 @@ MEANINGS = {
 class RobustnessMetric(Metric):
     """Overlap with true boxes for other forms of the same graphs."""
 
+    title = "Robustness to the wording of graphs"
     needs = frozenset({"predicted boxes"})
     order = 80
+    headline = ("box_iou_equivalent",)
     unrefined = "no boxes show the wrong graphs that robustness asks for"
 
     def figures(self, evaluation: Evaluation, progress: Progress) -> list[Figure]:
@@ -46,8 +48,11 @@ class RobustnessMetric(Metric):
         place, layouts = evaluation.subject.place, evaluation.layouts
         scenes = [scene for chunk in range(layouts.chunks_of(SCENES)) for scene in layouts.scenes(chunk)]
         true = [scene for scene in scenes if scene.relations][:SCENES]
-        if place is None or not true:
+        if place is None:
             return []
+        if not true:
+            why = "no scene has relations that could be worded otherwise"
+            return [undefined(f"box_iou_{name}", meaning, why, share=True) for name, meaning in MEANINGS.items()]
 
         def in_batches(scenes: Sequence[Scene], seeds: Sequence[int]) -> list[Scene]:
             starts = range(0, len(scenes), BATCH)

@@ -19,7 +19,9 @@ from scenograph.evaluation.tools import Tools
 class ScoreMetric(EncoderMetric):
     """The Inception Score."""
 
+    title = "Quality of the pictures"
     order = 31
+    headline = ("inception_score",)
 
     @classmethod
     def check(cls, layouts: Layouts, tools: Tools) -> None:

@@ -12,11 +12,11 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from accelerate import PartialState
@@ -34,6 +34,9 @@ from scenograph.evaluation.tools import Tools
 from scenograph.files import make_folder, write_atomically
 from scenograph.scenes.fields import Box
 from scenograph.scenes.scene import Scene, parse_scenes, scenes_to_json
+
+if TYPE_CHECKING:
+    from scenograph.evaluation.metric import Metric
 
 BATCH = 32
 """Pictures that go through a network at once."""
@@ -98,18 +101,14 @@ class Evaluation:
         self.picture_folder = subject.pictures or folder / "pictures"
         self.protocol, self.cache = layouts.protocol, cache
         self.processes = PartialState()
-        kinds = {name: metric_class(name) for name in self.protocol.metrics}
-        reasons = {name: kind.why_inapplicable(layouts, subject) for name, kind in kinds.items()}
-        self.left_out = {name: reason for name, reason in reasons.items() if reason}
-        if not kinds:
-            raise UserError(f"protocol {self.protocol.name}: no metric to measure; name some with --metrics")
-        if len(self.left_out) == len(kinds):
-            raise UserError("; ".join(f"cannot measure {name}: {why}" for name, why in self.left_out.items()))
-        measured = sorted(kinds.keys() - self.left_out.keys(), key=lambda name: (kinds[name].order, name))
-        for name in measured:
-            kinds[name].check(layouts, tools)
-        self.metrics = {name: kinds[name](layouts, tools) for name in measured}
+        kinds, self.left_out = applicable_metrics(layouts, subject, tools)
+        self.metrics = {name: kind(layouts, tools) for name, kind in kinds.items()}
         self.comparing = {name: made for name, made in self.metrics.items() if "real pictures" in made.needs}
+
+    @property
+    def versions(self) -> dict[str, int]:
+        """Of the figures whose definition has changed."""
+        return {name: number for metric in self.metrics.values() for name, number in metric.versions.items()}
 
     @cached_property
     def digests(self) -> dict[str, str]:
@@ -135,9 +134,11 @@ class Evaluation:
         """The figures of all metrics, once everything is measured."""
         progress("summing up", 0, 1)
         found: dict[str, Figure] = {}
-        for metric in self.metrics.values():
+        for name, metric in self.metrics.items():
             for figure in metric.figures(self, progress):
-                found.setdefault(figure.name, figure)  # two metrics may have one in common
+                version = metric.versions.get(figure.name, 1)
+                # Two metrics may have one in common.
+                found.setdefault(figure.name, replace(figure, metric=name, version=version))
         progress("summing up", 1, 1)
         return list(found.values())
 
@@ -293,6 +294,26 @@ class Evaluation:
             "settings": {name: settings[name] for name in sorted(kept)},
         }
         return self.cache / hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def applicable_metrics(
+    layouts: Layouts, subject: Subject, tools: Tools
+) -> tuple[dict[str, type[Metric]], dict[str, str]]:
+    """The protocol's metrics that can be measured, by name and in order, and the others with the reason.
+
+    Loads none of their networks. Raises ``UserError`` if there are none, or if a setting is not what one needs.
+    """
+    kinds = {name: metric_class(name) for name in layouts.protocol.metrics}
+    if not kinds:
+        raise UserError(f"protocol {layouts.protocol.name}: no metric to measure; name some with --metrics")
+    reasons = {name: kind.why_inapplicable(layouts, subject, tools) for name, kind in kinds.items()}
+    left_out = {name: reason for name, reason in reasons.items() if reason}
+    if len(left_out) == len(kinds):
+        raise UserError("; ".join(f"cannot measure {name}: {why}" for name, why in left_out.items()))
+    measured = sorted(kinds.keys() - left_out.keys(), key=lambda name: (kinds[name].order, name))
+    for name in measured:
+        kinds[name].check(layouts, tools)
+    return {name: kinds[name] for name in measured}, left_out
 
 
 def scenes_file(folder: Path, chunk: int) -> Path:

@@ -73,10 +73,10 @@ def layout_for(vocabulary: Vocabulary) -> str:
     return max(PAIRS, key=lambda pair: len(names & set(pair.placed.categories))).layout
 
 
-def choose_classifier(categories: Collection[str]) -> str:
-    """The first classifier that knows all of these categories; the first of all if none does."""
+def choose_classifier(categories: Collection[str]) -> str | None:
+    """The first classifier that knows all of these categories; None if none does."""
     known = (name for name in CLASSIFIERS if {*categories} <= {*model_vocabulary(name).categories})
-    return next(known, CLASSIFIERS[0])
+    return next(known, None)
 
 
 def models_that_know(*words: str) -> list[str]:

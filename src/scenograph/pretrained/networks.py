@@ -53,6 +53,41 @@ PERCEPTUAL: dict[str, tuple[Stack, str]] = {"alex": (ALEXNET, "alexnet"), "vgg":
 """Networks of LPIPS: their plan, and whose weights they have."""
 
 
+@dataclass(frozen=True)
+class Download:
+    """A file, or a model of the Hugging Face hub, that would be fetched."""
+
+    name: str
+    url: str
+    folder: Path
+    """Where it is kept."""
+    megabytes: float | None = None
+
+    @property
+    def size(self) -> str:
+        """In words."""
+        return "size unknown" if self.megabytes is None else f"{self.megabytes:g} MB"
+
+
+def missing_weights(*names: str) -> list[Download]:
+    """Those of the published files that are not in torch's cache, without fetching any."""
+    files = {name: _cached(name) for name in names}
+    return [
+        Download(file.name, WEIGHTS[name].url, file.parent, WEIGHTS[name].megabytes)
+        for name, file in files.items()
+        if not file.exists()
+    ]
+
+
+def missing_from_hub(source: str, megabytes: float | None = None) -> list[Download]:
+    """A model of the Hugging Face hub, by its id, if it is neither a folder nor in the hub's cache."""
+    from huggingface_hub import constants, try_to_load_from_cache  # takes a while to import
+
+    if Path(source).is_dir() or isinstance(try_to_load_from_cache(source, "config.json"), str):
+        return []
+    return [Download(source, f"https://huggingface.co/{source}", Path(constants.HF_HUB_CACHE), megabytes)]
+
+
 def load_vgg19(path: Path | None = None) -> FeatureStack:
     """VGG19 up to relu5_1. Raises ``UserError`` if the file cannot be obtained or does not hold its weights."""
     return _stack(VGG19, "vgg19", path)
@@ -72,6 +107,12 @@ def load_perceptual_distance(
     return PerceptualDistance(_stack(plan, name, backbone), weights).eval()
 
 
+def perceptual_downloads(network: str, backbone: Path | None = None, heads: Path | None = None) -> list[Download]:
+    """What :func:`load_perceptual_distance` would fetch."""
+    wanted = [*([] if backbone else [PERCEPTUAL[network][1]]), *([] if heads else [f"lpips-{network}"])]
+    return missing_weights(*wanted)
+
+
 def load_inception(path: Path | None = None) -> Inception:
     """Inception of December 2015, in eval mode. Raises ``UserError`` as above."""
     file = path or weights_file("inception")
@@ -87,9 +128,10 @@ def weights_file(name: str) -> Path:
     Raises ``UserError``, naming the file and where to put it, if it cannot be downloaded.
     """
     wanted = WEIGHTS[name]
-    file = make_folder(Path(hub.get_dir()) / "checkpoints") / (wanted.name or Path(wanted.url).name)
+    file = _cached(name)
     if file.exists():
         return file
+    make_folder(file.parent)
     log.warning("downloading %s (%g MB) to %s", wanted.url, wanted.megabytes, file)
     try:
         hub.download_url_to_file(wanted.url, str(file), hash_prefix=wanted.sha256)
@@ -98,6 +140,11 @@ def weights_file(name: str) -> Path:
             f"cannot fetch {wanted.url}: {reason(error)}; fetch it elsewhere and put it at {file}"
         ) from error
     return file
+
+
+def _cached(name: str) -> Path:
+    """Where published weights are kept."""
+    return Path(hub.get_dir()) / "checkpoints" / (WEIGHTS[name].name or Path(WEIGHTS[name].url).name)
 
 
 def _stack(plan: Stack, name: str, path: Path | None) -> FeatureStack:

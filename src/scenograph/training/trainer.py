@@ -121,6 +121,7 @@ class Trainer:
         """
         with reserved(self.folder) if self._is_main else nullcontext():
             self.run_folder.claim(self.recipe, self.model.vocabulary)
+            self.objective.load_networks()
             self._resume()
             self._train(listener, minutes)
             if self._is_main:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from scenograph.models.base import Model
+from scenograph.pretrained.networks import Download
 from scenograph.scenes.batch import SceneBatch
 
 Generators = Sequence[torch.Generator]
@@ -96,6 +97,13 @@ class Objective(ABC):
         Returns:
             The loss, a scalar, and its detached terms for the log. Both add up over parts to the whole batch's.
         """
+
+    def downloads(self) -> Sequence[Download]:
+        """Published networks that :meth:`load_networks` would fetch, because they are not on this machine."""
+        return ()
+
+    def load_networks(self) -> None:  # noqa: B027
+        """Load the published networks that losses are measured with; a run does so before its first step."""
 
     def begin_step(self, step: int) -> tuple[str, ...]:
         """Prepare for update ``step`` (from 0); returns the phases whose optimizers start afresh."""

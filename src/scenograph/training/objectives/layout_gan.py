@@ -13,18 +13,17 @@ from torch import Tensor, nn
 from scenograph.models.base import Model
 from scenograph.nn.layers import evaluating
 from scenograph.nn.object_discriminators import ObjectAwareDiscriminator, System
-from scenograph.nn.perceptual import FeatureStack, feature_distance
-from scenograph.pretrained.networks import load_vgg19
+from scenograph.nn.perceptual import feature_distance
 from scenograph.scenes.batch import SceneBatch
 from scenograph.training.objectives.base import (
     Generators,
-    Objective,
     ObjectiveConfig,
     Probability,
     Totals,
     with_some_masks,
     without_masks,
 )
+from scenograph.training.objectives.features import FeatureObjective
 
 
 class LayoutGanConfig(ObjectiveConfig):
@@ -79,7 +78,7 @@ class LamaConfig(LayoutGanConfig):
         return cls(mask_weight=1.0, discriminator_channels=4, discriminator_plan=128, given_masks=0.5, head_start=1)
 
 
-class LayoutGanObjective(Objective):
+class LayoutGanObjective(FeatureObjective):
     """Two phases: the discriminator, then the generator against the updated discriminator."""
 
     system: ClassVar[System]
@@ -98,7 +97,6 @@ class LayoutGanObjective(Objective):
             config.discriminator_channels,
             config.discriminator_scale,
         )
-        self.vgg: FeatureStack | None = load_vgg19(config.vgg_file) if config.feature_weight else None
 
     @property
     def phases(self) -> tuple[str, ...]:

@@ -17,15 +17,13 @@ from scenograph.nn.discriminators import ObjectDiscriminator
 from scenograph.nn.embedding import AttributeEmbedding
 from scenograph.nn.layers import channels_last, evaluating, small_xavier_
 from scenograph.nn.painting import paint_vectors
-from scenograph.nn.perceptual import FeatureStack, feature_distance
+from scenograph.nn.perceptual import feature_distance
 from scenograph.nn.spade import ConditionMap, LabelMap, MultiScaleDiscriminator
-from scenograph.pretrained.networks import load_vgg19
 from scenograph.scenes.batch import SceneBatch
 from scenograph.training.gan import GanLoss, discriminator_loss, feature_matching, generator_loss
 from scenograph.training.objectives.base import (
     Betas,
     Generators,
-    Objective,
     ObjectiveConfig,
     Probability,
     Totals,
@@ -33,6 +31,7 @@ from scenograph.training.objectives.base import (
     with_some_masks,
     without_masks,
 )
+from scenograph.training.objectives.features import FeatureObjective
 from scenograph.training.objectives.sg2im import DiscriminatorConfig
 
 
@@ -66,10 +65,11 @@ class SpadeObjectiveConfig(ObjectiveConfig):
         return cls(feature_weight=0.0, discriminator_channels=4)
 
 
-class SpadeObjective(Objective):
+class SpadeObjective(FeatureObjective):
     """Two phases: the generator with its style encoder, then the discriminator."""
 
     Config: ClassVar[type[ObjectiveConfig]] = SpadeObjectiveConfig
+    config: SpadeObjectiveConfig
     fresh_fakes: ClassVar[bool] = True
     """Whether the discriminator sees pictures rendered again, by the updated generator."""
     picture_first: ClassVar[bool] = False
@@ -81,7 +81,6 @@ class SpadeObjective(Objective):
         self.discriminators = self._discriminators()
         for discriminator in self.discriminators.values():
             channels_last(discriminator)
-        self.vgg: FeatureStack | None = load_vgg19(config.vgg_file) if config.feature_weight else None
 
     def _discriminators(self) -> dict[str, nn.Module]:
         model = cast(Spade, self.model)

@@ -10,12 +10,13 @@ from PIL import Image
 from scenograph.data.clevr import Clevr, ClevrOptions
 from scenograph.data.clipart import ClipArt, ClipArtOptions
 from scenograph.data.coco_export import CocoExport, CocoExportOptions
-from scenograph.data.json_tables import JsonTables, read_json, stream_json
+from scenograph.data.json_tables import JsonTables, stream_json
 from scenograph.data.pack import Pack, pack_splits, read_record, write_pack
 from scenograph.data.records import Reasons, Skip, identity, name_of, number, numbers, read_each, side
 from scenograph.data.segmentations import box_of_segmentation, decode_segmentation
 from scenograph.data.visual_genome import VisualGenome, VisualGenomeOptions
 from scenograph.errors import UserError
+from scenograph.files import read_json
 
 POLYGON = [[8, 6, 48, 6, 48, 36, 8, 36]]
 

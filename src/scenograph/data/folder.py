@@ -10,7 +10,6 @@ A ``vocabulary.json`` in the folder fixes the names and their order; otherwise i
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from pydantic import Field
 
 from scenograph.data.source import Options, Plan, Progress, Sample, Source, set_aside
 from scenograph.errors import UserError
+from scenograph.files import parse_json
 from scenograph.scenes.scene import Scene
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -79,10 +79,7 @@ class Folder(Source):
 
 def _parse_line(line: str, where: str) -> tuple[dict[str, Any], Scene]:
     """The fields beside the scene, with defaults, and the scene."""
-    try:
-        value = json.loads(line)
-    except ValueError as error:
-        raise UserError(f"{where}: not valid JSON: {error}") from error
+    value = parse_json(line, where)
     if not isinstance(value, dict):
         raise UserError(f"{where}: expected an object with 'objects', found {line[:40]!r}")
     image, split = value.pop("image", None), value.pop("split", "train")

@@ -18,16 +18,22 @@ from pathlib import Path
 from typing import IO, Any
 
 import ijson
+import numpy as np
 
 from scenograph.data.records import Id, Reasons, Skip, identity
 from scenograph.data.source import Progress
 from scenograph.errors import MALFORMED, UserError, reason, shortened, unreadable
-from scenograph.files import not_utf8, read_text
+from scenograph.files import GZIP, not_utf8
 
 Record = dict[str, Any]
 Tidy = Callable[[Record, Reasons], Record]
 """Brings a record into the form that is read later, notes what is left out of it, and raises ``Skip`` to leave out all
 of it."""
+
+DEEPEST = 200
+"""Levels of a JSON file, objects and lists; annotations have ten."""
+
+NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 LEFT_OUT = "left out"
 """Table of what was left out: how often, why, and an example."""
@@ -129,55 +135,76 @@ class JsonTables:
 def stream_json(path: Path, prefix: str) -> Iterator[Any]:
     """The values at ``prefix`` of a JSON file, one at a time.
 
-    A byte order mark is no part of it, and NaN and infinities, which JSON lacks and Python writes, are null.
+    A byte order mark is no part of it. NaN and infinities, which JSON lacks and Python writes, and integers of a
+    thousand digits are null.
 
     Raises:
-        UserError: The file cannot be read, is broken, or of another encoding than UTF-8.
+        UserError: The file cannot be read, is broken or nested too deeply, or of another encoding than UTF-8.
     """
     done = 0
     try:
         with path.open("rb") as stream:
-            for value in ijson.items(_without_mark(stream), prefix, use_float=True):
+            for value in ijson.items(_ShallowJson(path, stream), prefix, use_float=True):
                 yield value
                 done += 1
+    except UserError:
+        raise
     except (ijson.JSONError, ValueError):  # the latter for a number of too many digits
         try:
             with path.open("rb") as stream:
-                yield from islice(ijson.items(_FiniteJson(stream), prefix, use_float=True), done, None)
+                again = _FiniteJson(_ShallowJson(path, stream))
+                yield from islice(ijson.items(again, prefix, use_float=True), done, None)
+        except UserError:
+            raise
         except (ijson.JSONError, ValueError) as error:
             raise _not_json(path, error) from error
     except OSError as error:
         raise unreadable(path, error) from error
 
 
-def read_json(path: Path) -> Any:
-    """The value of a small JSON file. Raises ``UserError`` if it holds none."""
-    try:
-        return json.loads(read_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise _not_json(path, error) from error
-
-
 def _not_json(path: Path, error: Exception) -> UserError:
     """The error for a file that a parser of JSON refused."""
     with path.open("rb") as stream:
-        marked = stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-    return not_utf8(path) if marked or "UTF8" in str(error) else UserError(f"{path}: not valid JSON: {reason(error)}")
+        other = stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, GZIP)
+    return not_utf8(path) if other or "UTF8" in str(error) else UserError(f"{path}: not valid JSON: {reason(error)}")
 
 
-def _without_mark(stream: IO[bytes]) -> IO[bytes]:
-    if stream.read(3) != codecs.BOM_UTF8:
-        stream.seek(0)
-    return stream
+class _ShallowJson:
+    """The bytes of a JSON file without a byte order mark. Raises ``UserError`` where it is nested too deeply.
+
+    A parser takes time, and its values stack, by the square of the levels.
+    """
+
+    def __init__(self, path: Path, stream: IO[bytes]) -> None:
+        self.path, self.stream = path, stream
+        if stream.read(3) != codecs.BOM_UTF8:
+            stream.seek(0)
+        self.level, self.quoted, self.backslash = 0, False, b""
+
+    def read(self, size: int = 65536) -> bytes:
+        """At least one byte, or none at the end."""
+        content = self.stream.read(size)
+        text = (self.backslash + content).replace(rb"\\", b"")
+        self.backslash = text[len(text.removesuffix(b"\\")) :]  # what it escapes comes next
+        parts = text.removesuffix(b"\\").replace(rb"\"", b"").split(b'"')
+        structure = b"".join(parts[self.quoted :: 2])
+        self.quoted ^= len(parts) % 2 == 0
+        steps = (np.frombuffer(structure.translate(None, NOT_BRACKETS), np.int8) & 2) - 1  # opened 1, closed -1
+        if self.level + np.cumsum(steps, dtype=np.int64).max(initial=0) > DEEPEST:
+            raise UserError(f"{self.path}: not valid JSON: nested more than {DEEPEST} levels deep")
+        self.level += int(steps.sum(dtype=np.int64))
+        return content
 
 
 class _FiniteJson:
-    """The bytes of a JSON file with null for NaN and infinities outside texts."""
+    """The bytes of a JSON file with null for what no parser reads: NaN, infinities and integers of 1,000 digits."""
 
-    TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+("?)|-?\b(?:NaN|Infinity)\b', re.DOTALL)
+    TOKENS = re.compile(
+        rb'"[^"\\]*+(?:\\.[^"\\]*+)*+("?)|-?\b(?:NaN|Infinity|\d{1000,}+(?:\.\d++)?(?:[eE][+-]?\d++)?)\b', re.DOTALL
+    )
 
-    def __init__(self, stream: IO[bytes]) -> None:
-        self.stream, self.rest = _without_mark(stream), b""
+    def __init__(self, stream: _ShallowJson) -> None:
+        self.stream, self.rest = stream, b""
 
     def read(self, size: int = 65536) -> bytes:
         """At least one byte, or none at the end."""
@@ -189,7 +216,7 @@ class _FiniteJson:
         if more:
             # A text or a word that the next bytes go on with waits for them.
             opened = [found for found in self.TOKENS.finditer(text) if found[1] == b""]
-            end = opened[-1].start() if opened else len(text.rstrip(b"-NaInfity"))
+            end = opened[-1].start() if opened else len(text.rstrip(b"-+.NaInfityE0123456789"))
         self.rest = text[end:]
         done = self.TOKENS.sub(lambda found: found[0] if found[0].startswith(b'"') else b"null", text[:end])
         return done or (self.read(size) if more else b"")
@@ -232,7 +259,7 @@ def _check_list(source: Path, prefix: str) -> None:
     """Raise ``UserError`` if there is no list where the records, of which there are none, should be."""
     outer = prefix.rpartition("item")[0].rstrip(".")
     with source.open("rb") as stream:
-        events = ijson.parse(_FiniteJson(stream))
+        events = ijson.parse(_FiniteJson(_ShallowJson(source, stream)))
         event = next((event for place, event, _ in events if place == outer), None)
     if event != "start_array":
         complaint = f"{outer!r} is no list" if event else f"there is no list {outer!r}"

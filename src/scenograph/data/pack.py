@@ -256,7 +256,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     try:
         value = read_json(path)
     except UserError as error:
-        raise UserError(f"{folder}: pack.json is missing or damaged ({error})") from error
+        raise UserError(f"{error}; {MAKE_AGAIN}") from error
     return validate(_Record, value, str(path)).model_dump()
 
 

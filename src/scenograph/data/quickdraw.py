@@ -8,7 +8,6 @@ A drawing becomes a scene of one object with its sketch, and a picture of it.
 from __future__ import annotations
 
 import io
-import json
 import struct
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -23,6 +22,7 @@ from scenograph.data.pickles import read_object_arrays
 from scenograph.data.records import Skip
 from scenograph.data.source import Options, Plan, Progress, Sample, Source, set_aside
 from scenograph.errors import UserError, suggest
+from scenograph.files import parse_json
 from scenograph.scenes.scene import Scene, SceneObject
 from scenograph.scenes.sketch import Sketch, sketch_from_points
 from scenograph.scenes.vocabulary import Vocabulary
@@ -140,7 +140,7 @@ def read_drawing(path: Path, split: str, row: int) -> Sketch:
         with path.open("rb") as stream:
             stream.seek(row)
             try:
-                strokes = json.loads(stream.readline())["drawing"]
+                strokes = parse_json(stream.readline().decode(), f"{path}, byte {row}")["drawing"]
                 return sketch_from_points([np.array(stroke[:2], dtype=np.float64).T for stroke in strokes])
             except (ValueError, KeyError, TypeError, IndexError) as error:
                 raise UserError(f"{path}, byte {row}: not a drawing") from error

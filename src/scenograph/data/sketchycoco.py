@@ -20,12 +20,12 @@ from PIL import Image
 from pydantic import Field
 
 from scenograph.data.coco import Coco, CocoOptions, Preset
-from scenograph.data.json_tables import read_json
 from scenograph.data.quickdraw import class_files, class_of, coco_class, read_drawing, rows_of
 from scenograph.data.records import Id, Skip
 from scenograph.data.source import Options, Plan, Progress, Sample, Source
 from scenograph.data.vocabularies import coco_ids
 from scenograph.errors import UserError, missing_extra
+from scenograph.files import read_json
 from scenograph.scenes.geometry import SG2IM_PREDICATES
 from scenograph.scenes.scene import Scene, SceneObject
 from scenograph.scenes.sketch import Sketch

@@ -17,13 +17,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from scenograph.data.json_tables import JsonTables, Record, read_json
+from scenograph.data.json_tables import JsonTables, Record
 from scenograph.data.pictures import picture_size
 from scenograph.data.records import Skip
 from scenograph.data.source import Options, Plan, Progress, Sample, Source
 from scenograph.data.visual_genome_records import TIDY, check_version
 from scenograph.errors import UserError, missing_extra
-from scenograph.files import read_text
+from scenograph.files import read_json, read_text
 from scenograph.scenes.fields import Box
 from scenograph.scenes.scene import Relation, Scene, SceneObject
 from scenograph.scenes.vocabulary import IMAGE_CATEGORY, IN_IMAGE_PREDICATE, Vocabulary

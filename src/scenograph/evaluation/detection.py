@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from PIL import Image
 
-from scenograph.data.json_tables import read_json
 from scenograph.data.pack import read_record
 from scenograph.data.records import Reasons, Skip, identity, number, numbers, read_each
 from scenograph.errors import UserError, missing_extra, reason
@@ -28,7 +27,7 @@ from scenograph.evaluation.layouts import Layouts
 from scenograph.evaluation.metric import Metric
 from scenograph.evaluation.session import BATCH, Evaluation, Progress
 from scenograph.evaluation.tools import Tools
-from scenograph.files import digest, write_atomically
+from scenograph.files import digest, read_json, write_atomically
 from scenograph.scenes.coco import coco_annotations
 from scenograph.scenes.scene import Scene
 

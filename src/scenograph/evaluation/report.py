@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict
 from scenograph.errors import UserError, shortened, unreadable, validate
 from scenograph.evaluation.figure import Figure
 from scenograph.evaluation.protocols import EXPLANATIONS, Protocol
-from scenograph.files import read_json, write_atomically
+from scenograph.files import parse_json, read_json, write_atomically
 from scenograph.version import __version__
 
 Sheet = tuple[str, Image.Image]
@@ -324,9 +324,11 @@ def _metrics(run: Path) -> list[dict[str, Any]]:
 def _rows(path: Path) -> list[dict[str, Any]]:
     """The points in a file of curves, but for a last line that was cut short. Raises ``UserError`` if one is none."""
     try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
-    except (OSError, ValueError, RecursionError) as error:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
         raise unreadable(path, error) from error
+    where = f"cannot read {path}, point"
+    rows = [parse_json(line, f"{where} {number}") for number, line in enumerate(lines, 1) if line.endswith("}")]
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, dict) or not isinstance(row.get("step"), int):
             raise UserError(f"{path}, point {number}: expected an object with a 'step', found {shortened(row)}")

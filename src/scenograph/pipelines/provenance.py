@@ -18,7 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 from pydantic import BaseModel, Field, NonNegativeInt
 
 from scenograph.errors import UserError, unreadable, validate
-from scenograph.files import would_replace
+from scenograph.files import parse_json, would_replace
 from scenograph.models.registry import shipped_models
 from scenograph.pipelines.defaults import COLLAGE
 from scenograph.pipelines.options import GenerateOptions
@@ -172,10 +172,7 @@ def request_from_picture(
     text = read_record(path)
     if text is None:
         raise UserError(f"{path} was not made by scenograph: it holds no scene; give a scene file or text")
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: its scene cannot be read: {error}") from error
+    value = parse_json(text, f"{path}: its scene cannot be read")
     if isinstance(value, dict) and "scenes" in value:
         raise UserError(f"{path} is a sheet of several pictures; give one of them")
     where = f"{path}, as it was made"

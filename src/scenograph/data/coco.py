@@ -100,6 +100,8 @@ class Coco(Source):
     def __init__(self, root: Path, options: CocoOptions, work: Path) -> None:
         super().__init__(root, options.resolved(), work)
         self.parts = {"train": "train2017", "val": "val2017"}
+        self.remarks = Reasons()
+        """What is noted of pictures that are kept."""
 
     @cached_property
     def tables(self) -> JsonTables:
@@ -139,7 +141,7 @@ class Coco(Source):
         vocabulary = Vocabulary(tuple(published), SG2IM_PREDICATES)
         splits = {name: items for name, items in self.divide(kept).items() if items}
         numbered = {name: number for name, number in published.items() if isinstance(number, int)}
-        return Plan(vocabulary, splits, dropped, numbered)
+        return Plan(vocabulary, splits, dropped, self.remarks, numbered)
 
     def divide(self, kept: dict[str, list[Id]]) -> dict[str, list[tuple[str, Id]]]:
         """Kept pictures by part as items by split: train2017 trains, val2017 is divided by the named rule."""
@@ -154,9 +156,10 @@ class Coco(Source):
     def read(self, item: tuple[str, Id]) -> Sample:  # noqa: D102
         part, image_id = item
         image = self.tables.get(f"{part}-images", image_id)[0]
-        picture = self._find(part, image)
+        stated = image["width"] and image["height"]
+        remarks = [] if stated else ["size of the picture is read from its file"]
+        picture = self._find(part, image, remarks)
         width, height = self._size(part, image)
-        remarks = [] if image["width"] and image["height"] else ["size of the picture is read from its file"]
         objects = []
         for annotation in self._annotations(part, image_id, width, height):
             if self._reason(annotation, width, height) is None:
@@ -181,12 +184,15 @@ class Coco(Source):
         """Ids of the pictures to keep, in the order of the instances file; ``used`` gets the categories seen."""
         kept: list[Id] = []
         seen = self._shared(part, dropped)
+        files: dict[Any, Id] = {}
         for image in self.tables.all(f"{part}-images"):
             image_id = image["id"]
             if image_id in seen:
                 dropped.note("picture id is listed twice", str(image_id))
                 continue
             seen.add(image_id)
+            if (other := files.setdefault(image["file_name"], image_id)) != image_id:
+                self.remarks.note("picture is listed under two ids", f"{image['file_name']}: {other} and {image_id}")
             try:
                 width, height = self._size(part, image)
             except Skip as skip:
@@ -335,8 +341,9 @@ class Coco(Source):
         name = self.parts[part]
         return (self.root / name, self.root / "images" / name, self.root / "images", self.root)
 
-    def _find(self, part: str, image: Record) -> Path:
-        return self.pictures.find(image["file_name"], *self._folders(part), split=self._own_split(part))
+    def _find(self, part: str, image: Record, remarks: list[str] | None = None) -> Path:
+        split = self._own_split(part)
+        return self.pictures.find(image["file_name"], *self._folders(part), split=split, remarks=remarks)
 
     def _size(self, part: str, image: Record) -> tuple[int, int]:
         """(width, height) by the annotations, or else by the picture, of which ``Skip`` may be raised."""

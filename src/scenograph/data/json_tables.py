@@ -13,6 +13,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -73,11 +74,10 @@ class JsonTables:
         Raises:
             UserError: The file cannot be read or is broken, or none of its records has the key.
         """
-        connection = self._open()
-        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone():
+        if self._rows("SELECT 1 FROM sqlite_master WHERE name = ?", table):
             return
         left_out = Reasons()
-        with connection:  # the table appears complete or not at all
+        with self._refusals(), self._open() as connection:  # the table appears complete or not at all
             connection.execute("BEGIN")
             connection.execute(f'CREATE TABLE "{table}" (place INTEGER PRIMARY KEY, key, body TEXT)')
             rows = _rows(source, prefix, key, tidy, left_out, lambda done: progress(source.name, done))
@@ -94,34 +94,51 @@ class JsonTables:
     def left_out(self) -> Reasons:
         """What the tables lack of their files, by all runs that made them."""
         found = Reasons()
-        for count, why, examples in self._open().execute(f'SELECT count, why, examples FROM "{LEFT_OUT}"'):
+        for count, why, examples in self._rows(f'SELECT count, why, examples FROM "{LEFT_OUT}"'):
             found.include(Reasons({why: count}, {why: json.loads(examples)}))
         return found
 
     def all(self, table: str) -> Iterator[Record]:
         """Every record, in file order."""
-        for (body,) in self._open().execute(f'SELECT body FROM "{table}" ORDER BY place'):
+        for (body,) in self._stream(f'SELECT body FROM "{table}" ORDER BY place'):
             yield json.loads(body)
 
     def keys(self, table: str) -> Iterator[Any]:
         """Every record's key, in file order."""
-        for (key,) in self._open().execute(f'SELECT key FROM "{table}" ORDER BY place'):
+        for (key,) in self._stream(f'SELECT key FROM "{table}" ORDER BY place'):
             yield key
 
     def get(self, table: str, key: Id) -> list[Record]:
         """The records under a key in any of its forms, in file order."""
-        rows = self._open().execute(f'SELECT body FROM "{table}" WHERE key = ? ORDER BY place', (identity(key),))
+        rows = self._rows(f'SELECT body FROM "{table}" WHERE key = ? ORDER BY place', identity(key))
         return [json.loads(body) for (body,) in rows]
 
     def repeated(self, table: str) -> list[Id]:
         """The keys of several records."""
         query = f'SELECT key FROM "{table}" GROUP BY key HAVING COUNT(*) > 1'
-        return [key for (key,) in self._open().execute(query)]
+        return [key for (key,) in self._rows(query)]
 
     def orphans(self, table: str, owners: str) -> list[Id]:
         """The keys of the records whose key the table ``owners`` lacks."""
         query = f'SELECT key FROM "{table}" WHERE key NOT IN (SELECT key FROM "{owners}") ORDER BY place'
-        return [key for (key,) in self._open().execute(query)]
+        return [key for (key,) in self._rows(query)]
+
+    def _rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        return list(self._stream(query, *values))
+
+    def _stream(self, query: str, *values: Any) -> Iterator[tuple[Any, ...]]:
+        with self._refusals():
+            yield from self._open().execute(query, values)
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """Turn what SQLite refuses inside into a ``UserError``: a full disk, and a file that is damaged."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise UserError(
+                f"cannot keep annotations in {self.path}: {reason(error)}; free space or delete it"
+            ) from error
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:

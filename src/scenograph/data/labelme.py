@@ -116,7 +116,7 @@ class LabelMe(Source):
             except (ValueError, Skip):
                 remarks.append("picture inside the annotation is damaged: its file is taken")
         try:
-            return self.pictures.find(record.get("imagePath"), path.parent), remarks
+            return self.pictures.find(record.get("imagePath"), path.parent, remarks=remarks), remarks
         except Skip:
             endings = [ending for suffix in sorted(readable_suffixes()) for ending in (suffix, suffix.upper())]
             namesakes = [path.with_suffix(ending) for ending in endings]

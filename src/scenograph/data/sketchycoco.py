@@ -21,7 +21,7 @@ from pydantic import Field
 
 from scenograph.data.coco import Coco, CocoOptions, Preset
 from scenograph.data.quickdraw import class_files, class_of, coco_class, read_drawing, rows_of
-from scenograph.data.records import Id, Skip
+from scenograph.data.records import Id, Reasons, Skip
 from scenograph.data.source import Options, Plan, Progress, Sample, Source
 from scenograph.data.vocabularies import coco_ids
 from scenograph.errors import UserError, missing_extra
@@ -70,7 +70,7 @@ class SketchyCoco(Source):
         names = {number: name for name, number in coco_ids().items()}
         categories = tuple(names[number] for number in CATEGORY_IDS)
         published = dict(zip(categories, CATEGORY_IDS, strict=True))
-        return Plan(Vocabulary(categories, SG2IM_PREDICATES), splits, dropped, published)
+        return Plan(Vocabulary(categories, SG2IM_PREDICATES), splits, dropped, published_ids=published)
 
     def read(self, item: tuple[str, str]) -> Sample:  # noqa: D102
         sketch = Path(item[1])
@@ -187,7 +187,7 @@ def _drawings(path: str, limit: int) -> tuple[list[tuple[str, int]], list[tuple[
     """(split, row) of a class's recognized drawings, for training and for the rest: no drawing is in both."""
     train: list[tuple[str, int]] = []
     held_out: list[tuple[str, int]] = []
-    for number, (split, row, recognized) in enumerate(rows_of(Path(path))):
+    for number, (split, row, recognized) in enumerate(rows_of(Path(path), Reasons())):
         if recognized:
             own_split = split != "train"
             (held_out if own_split or number % 10 == 0 else train).append((split, row))

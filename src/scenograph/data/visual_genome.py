@@ -154,7 +154,8 @@ class _Preprocessing:
         }
         published = {name: number for number, name in enumerate([IMAGE_CATEGORY, *categories])}
         vocabulary = _vocabulary(categories, predicates, attributes)
-        return Plan(vocabulary, {name: items for name, items in splits.items() if items}, self.dropped, published)
+        kept = {name: items for name, items in splits.items() if items}
+        return Plan(vocabulary, kept, self.dropped, published_ids=published)
 
     def _kept(self, listed: dict[str, list[int]]) -> dict[str, list[int]]:
         """The pictures of each split that are large enough, each in the first split that lists it."""
@@ -232,7 +233,10 @@ class _Preprocessing:
         objects = list(self._objects(image_id))
         if not options.min_objects <= len(objects) <= options.max_objects:
             few = len(objects) < options.min_objects
-            self.dropped[f"picture has too {'few' if few else 'many'} objects"] += 1
+            bound = f"min_objects={options.min_objects}" if few else f"max_objects={options.max_objects}"
+            self.dropped.note(
+                f"picture has too {'few' if few else 'many'} objects", f"{image_id}: {len(objects)}, {bound}"
+            )
             return None
         row = {object_id: i for i, (object_id, _, _) in enumerate(objects)}
         relations = list(
@@ -240,7 +244,9 @@ class _Preprocessing:
         )
         if not options.min_relationships <= len(relations) <= options.max_relationships:
             few = len(relations) < options.min_relationships
-            self.dropped[f"picture has too {'few' if few else 'many'} relations"] += 1
+            of = f"{'min' if few else 'max'}_relationships"
+            named = f"{image_id}: {len(relations)}, {of}={getattr(options, of)}"
+            self.dropped.note(f"picture has too {'few' if few else 'many'} relations", named)
             return None
         attributes = self._attributes_of(image_id)
         things = [(name, attributes.get(object_id, ()), box) for object_id, name, box in objects]

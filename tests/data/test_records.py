@@ -199,6 +199,29 @@ def test_what_is_read_in_spite_of_a_fault_is_noted(tmp_path):
     assert not (tmp_path / "pack" / "left-out.jsonl").exists()
 
 
+def test_categories_that_look_the_same(tmp_path):
+    """Spaces around a name mean nothing; capitals may, so they are noted."""
+
+    def change(name):
+        both = (first("annotations", category_id=3), lambda value: value["categories"].append({"id": 3, "name": name}))
+        return lambda value: [one(value) for one in both]
+
+    record, _ = packed(export(tmp_path / "a", change("Cat ")), tmp_path / "pack")
+    assert Pack(tmp_path / "pack", "train").vocabulary.categories == ("cat", "dog", "Cat")
+    assert record["examples"]["categories differ in case or spaces alone"] == ["'cat' and 'Cat'"]
+    with pytest.raises(UserError, match="categories 1 and 3 are both called 'cat'"):
+        write_pack(tmp_path / "none", export(tmp_path / "b", change(" cat")))
+
+
+def test_a_box_far_outside_takes_its_object_alone(tmp_path):
+    record, scenes = packed(export(tmp_path / "root", first("annotations", bbox=[8, 6, 1e9, 30])), tmp_path / "pack")
+    assert scenes["train"] == [[CAT]] * 2
+    why = "object without extent in the picture is left out"
+    assert record["dropped"] == {"scene has no object": 1} and record["examples"]["scene has no object"] == [
+        f"1: {why}"
+    ]
+
+
 def test_all_damaged_pictures_are_in_a_file(tmp_path):
     source = export(tmp_path / "root", lambda value: value["images"].extend(
         {"id": 10 + i, "file_name": f"none{i}.png", "width": 80, "height": 60} for i in range(5)
@@ -290,7 +313,7 @@ GOOD, LINE, POINT = [20, 20, 60, 20, 60, 50, 20, 50], [20, 20, 30, 30], [40.0, 3
     "polygons",
     [
         [GOOD], [GOOD, LINE], [LINE, GOOD], [GOOD, POINT], [POINT, GOOD], GOOD, [GOOD, []], [GOOD, None],
-        [[20, 20], [60, 20], [60, 50], [20, 50]], [GOOD, [1e308] * 6], [GOOD, [*GOOD, 7]], [list(map(str, GOOD))],
+        [[20, 20], [60, 20], [60, 50], [20, 50]], [[[20, 20], [60, 20], [60, 50], [20, 50]]], [GOOD, [1e308] * 6], [GOOD, [*GOOD, 7]], [list(map(str, GOOD))],
     ],
 )  # fmt: skip
 def test_polygons_that_are_none_are_left_out_one_by_one(polygons):
@@ -304,7 +327,7 @@ def test_polygons_that_are_none_are_left_out_one_by_one(polygons):
         [LINE], [[]], [None], {"size": [60, 80], "counts": [1, 2]}, {"size": [10**6, 10**6], "counts": "0"},
         {"size": [60, 80], "counts": [-1, 4801]}, {"size": [60, 80], "counts": "A" * 20},
         {"size": [60, 80], "counts": "P"}, {"size": [60, 80], "counts": "5 10 4785"}, {"size": [60, 80], "counts": ""},
-        {"size": [60, 80], "counts": [0.5, 4799.5]}, {"size": [60, 80], "counts": "~" * 9}, {"counts": []}, {"size": 3, "counts": "x"}, "text", 7,
+        {"size": [60, 80], "counts": [0.5, 4799.5]}, {"size": [60, 80], "counts": "~" * 9}, {"counts": []}, {"x": [1, 2]}, {"size": 3, "counts": "x"}, "text", 7,
     ],
 )  # fmt: skip
 def test_segmentations_that_are_none(segmentation):
@@ -317,6 +340,11 @@ def test_segmentations_that_are_none(segmentation):
 def test_run_lengths_in_every_form(counts):
     mask = decode_segmentation({"size": ["60", 80.0], "counts": json.loads(counts)}, 60, 80)
     assert np.flatnonzero(mask.ravel(order="F")).tolist() == list(range(100, 150))
+
+
+def test_run_lengths_of_several_parts():
+    parts = [{"size": [60, 80], "counts": [100 * i, 50, 4750 - 100 * i]} for i in (1, 2)]
+    assert decode_segmentation(parts, 60, 80).sum() == 100
 
 
 @pytest.mark.parametrize("reach", [1, 3])
@@ -559,3 +587,26 @@ def test_objects_without_a_name_cost_no_more_than_themselves(tmp_path):
         ("train", "validation", "test"), 2
     )
     assert record["dropped"] == {"object has no name": 1}
+
+
+def test_entries_of_splits_and_attributes_in_other_forms(tmp_path):
+    def change(files):
+        files["vg_splits"]["train"] = [1.0, "x", None, [2]]
+        files["vg_splits"]["val"] = ["2"]
+        files["attributes"] = [
+            {
+                "image_id": 1,
+                "attributes": [{"object_id": 10, "attributes": "red"}, {"object_id": 11, "attributes": None}],
+            }
+        ]
+        files["objects"][0]["objects"][1]["object_id"] = 10
+        files["relationships"][0]["relationships"][0]["object"]["object_id"] = 12
+
+    record, scenes = packed(genome(tmp_path / "root", change), tmp_path / "pack")
+    assert [len(found) for found in scenes.values()] == [1, 1, 1]
+    assert record["dropped"] == {
+        "entry of the splits is no picture id": 2,
+        "picture of the split is not in image_data.json": 1,
+    }
+    assert list(Pack(tmp_path / "pack", "train").vocabulary.attributes) == ["red"]
+    assert record["examples"]["objects have one object_id: its relations are the last one's"] == ["1"]

@@ -254,5 +254,5 @@ def _sprite(root: Path, name: str) -> Image.Image:
     path = root / "sprites" / f"{name}.png"
     try:
         return Image.open(path).convert("RGBA")
-    except OSError as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise unreadable(path, error) from error

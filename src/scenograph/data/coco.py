@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from PIL import Image
 from pydantic import Field
 
 from scenograph.data.coco_records import (
@@ -23,7 +22,7 @@ from scenograph.data.coco_records import (
 )
 from scenograph.data.json_tables import JsonTables, Record
 from scenograph.data.picture_files import split_of
-from scenograph.data.pictures import picture_size
+from scenograph.data.pictures import decode_rgb, picture_size
 from scenograph.data.records import Id, Reasons, Skip
 from scenograph.data.segmentations import box_of_segmentation, crop_mask, decode_segmentation
 from scenograph.data.source import Options, Plan, Progress, Sample, Source
@@ -353,7 +352,10 @@ class Coco(Source):
     def _object_mask(self, annotation: Record, width: int, height: int) -> tuple[np.ndarray | None, str | None]:
         """The mask in the whole picture, or None and the reason why there is none."""
         if "panoptic" in annotation:
-            return _panoptic_mask(self.pictures.find(*annotation["panoptic"]), annotation["id"]), None
+            mask = _panoptic_mask(self.pictures.find(*annotation["panoptic"]), annotation["id"])
+            if mask.shape != (height, width):
+                return None, "object's panoptic picture has another size than its picture: its box is its mask"
+            return mask, None
         if not annotation["segmentation"]:
             return None, "object has no segmentation: its box is its mask"
         try:
@@ -377,7 +379,7 @@ def validation_ids(kept: list[Id], listed: list[Id], rule: ValidationRule) -> fr
 
 def _panoptic_mask(path: Path, segment: int) -> np.ndarray:
     try:
-        pixels = np.asarray(Image.open(path).convert("RGB"), dtype=np.uint32)
-    except OSError:
-        raise Skip("panoptic picture is missing or damaged", path.name) from None
+        pixels = np.asarray(decode_rgb(path), dtype=np.uint32)
+    except Skip as why:
+        raise Skip("panoptic picture is missing or damaged", f"{path}: {why}") from None
     return np.asarray(pixels @ np.array([1, 256, 65536], dtype=np.uint32) == segment)

@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import Field
 
+from scenograph.data.picture_files import SPLIT_WORDS
 from scenograph.data.source import Options, Plan, Progress, Sample, Source, set_aside
 from scenograph.errors import UserError
 from scenograph.files import parse_json
@@ -88,4 +89,6 @@ def _parse_line(line: str, where: str) -> tuple[dict[str, Any], Scene]:
         raise UserError(f"{where}: image {image!r} must be a path inside the folder")
     if not isinstance(split, str) or not split.isidentifier():
         raise UserError(f"{where}: split {split!r} must be a plain word such as train or validation")
-    return {"image": image, "split": split, "id": str(identity)}, Scene.from_dict(value, where)
+    return {"image": image, "split": SPLIT_WORDS.get(split.casefold(), split), "id": str(identity)}, Scene.from_dict(
+        value, where
+    )

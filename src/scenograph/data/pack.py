@@ -126,8 +126,8 @@ class Tally:
     def from_json(cls, text: str) -> Tally:
         """What :meth:`to_json` wrote."""
         value = json.loads(text)
-        reasons = map(Reasons, (value["dropped"], value["remarks"]), value["examples"])
-        return cls(Counter(value["kept"]), *reasons, [(why, which) for why, which in value["listed"]])
+        dropped, remarks = map(Reasons, (value["dropped"], value["remarks"]), value["examples"])
+        return cls(Counter(value["kept"]), dropped, remarks, [(why, which) for why, which in value["listed"]])
 
 
 def work_folder(folder: Path, source: Source, size: int | None) -> Path:
@@ -421,6 +421,10 @@ def _assemble(work: Path, source: Source, plan: Plan, tallies: Mapping[str, Tall
     whole = Tally()
     whole.dropped.include(plan.dropped)
     whole.remarks.include(plan.remarks)
+    folded: dict[str, str] = {}
+    for name in plan.vocabulary.categories:
+        if (other := folded.setdefault(name.strip().casefold(), name)) != name:
+            whole.remarks.note("categories differ in case or spaces alone", f"{other!r} and {name!r}")
     splits: dict[str, Any] = {}
     for split, tally in tallies.items():
         whole.add(tally)
@@ -508,14 +512,16 @@ def _has_extent(box: Box) -> bool:
 
 
 def _checked_row(sample: Sample, vocabulary: Vocabulary, size: int | None) -> dict[str, Any]:
-    """A pack's columns. Raises ``Skip`` for scenes that are none, ``UserError`` for names the source does not list."""
+    """A pack's columns. Raises ``Skip`` for scenes that are none, or have names that the source does not list."""
     scene = sample.scene
-    if not 1 <= len(scene.objects) <= MAX_OBJECTS:
-        raise Skip(f"scene has no object, or more than {MAX_OBJECTS}")
+    if not scene.objects:
+        raise Skip("scene has no object", f"{sample.identifier}{''.join(f': {why}' for why in sample.remarks[-1:])}")
+    if len(scene.objects) > MAX_OBJECTS:
+        raise Skip(f"scene has more than {MAX_OBJECTS} objects", sample.identifier)
     try:
         vocabulary.check([scene])
     except UserError as error:
-        raise UserError(f"{sample.identifier}: {error}") from error
+        raise Skip("scene has a name that the vocabulary lacks", f"{sample.identifier}: {error}") from error
     for relation in scene.relations:
         ends = relation.subject, relation.object
         if not 0 <= min(ends) <= max(ends) < len(scene.objects):

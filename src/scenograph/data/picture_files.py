@@ -135,6 +135,8 @@ def _readings(name: str) -> Iterator[str]:
         yield plain
     if "%" in plain:
         yield unquote(plain).replace("\\", "/")
+    if "?" in plain:
+        yield unquote(plain.partition("?")[0])
 
 
 def _leads_out(name: str) -> bool:

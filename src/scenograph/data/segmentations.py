@@ -27,6 +27,8 @@ def decode_segmentation(segmentation: Any, height: int, width: int) -> np.ndarra
     except ImportError as error:
         raise missing_extra("pycocotools", "data") from error
     try:
+        if isinstance(segmentation, list) and segmentation and all(isinstance(one, dict) for one in segmentation):
+            return reduce(np.logical_or, [decode_segmentation(one, height, width) for one in segmentation])
         if not isinstance(segmentation, list):
             counts = _run_lengths(segmentation, height, width)
             return np.asarray(
@@ -81,13 +83,17 @@ def polygons_of(segmentation: list[Any], height: int, width: int) -> list[list[f
 
     ``pycocotools`` takes two points for a box, and refuses the whole list for one point.
     """
-    if numbers(segmentation) is not None:
-        segmentation = [segmentation]
-    elif len(segmentation) > 2 and all(numbers(one, 2) is not None for one in segmentation):
-        segmentation = [[value for point in segmentation for value in point]]
-    polygons = [numbers(one) or [] for one in segmentation]
+    whole = _coordinates(segmentation)
+    polygons = [whole] if whole else [_coordinates(one) or [] for one in segmentation]
     furthest = FAR * max(height, width)
     return [one for one in polygons if len(one) >= 6 and len(one) % 2 == 0 and max(map(abs, one)) <= furthest]
+
+
+def _coordinates(polygon: Any) -> list[float] | None:
+    """The x, y, x, y, ... of a polygon that is a list of them, or of three points or more; else None."""
+    if isinstance(polygon, list) and len(polygon) > 2 and all(numbers(point, 2) is not None for point in polygon):
+        polygon = [value for point in polygon for value in point]
+    return numbers(polygon)
 
 
 def _short_outlines(polygon: list[float]) -> list[list[float]]:
@@ -117,6 +123,8 @@ def _run_lengths(segmentation: Any, height: int, width: int) -> list[int]:
 
     ``pycocotools`` checks neither that nor whether compressed ones are text that it has written.
     """
+    if not isinstance(segmentation, dict) or not {"size", "counts"} <= segmentation.keys():
+        raise ValueError("segmentation is neither polygons nor run lengths")
     if numbers(segmentation["size"]) != [height, width]:
         raise ValueError("segmentation has another size than its picture")
     counts = segmentation["counts"]

@@ -231,5 +231,5 @@ def _annotated_objects(path: Path, drawing: np.ndarray, min_size: float) -> list
 def _gray(path: Path) -> np.ndarray:
     try:
         return np.asarray(Image.open(path).convert("L"))
-    except OSError:
-        raise Skip("sketch is damaged or not a picture") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        raise Skip("sketch is damaged or not a picture", str(path)) from None

@@ -1123,3 +1123,40 @@ def test_a_scene_in_a_mirror():
     assert again.relations == scene.relations
     for thing, before in zip(again.objects, scene.objects, strict=True):
         assert thing.label == before.label and np.allclose(thing.box, before.box, rtol=0, atol=1e-15)
+
+
+def test_splits_of_a_folder_by_any_of_their_names(tmp_path):
+    lines = [
+        {"image": None, "id": str(i), "objects": ["cat"], "split": split} for i, split in enumerate(("Train", "val"))
+    ]
+    (tmp_path / "scenes.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    plan = Folder(tmp_path, FolderOptions(), tmp_path).plan(lambda *_: None)
+    assert list(plan.splits) == ["train", "validation"]
+    (tmp_path / "vocabulary.json").write_text('{"categories": "cat", "predicates": []}')
+    with pytest.raises(UserError, match="'cat' is no list"):
+        Folder(tmp_path, FolderOptions(), tmp_path).plan(lambda *_: None)
+
+
+def test_a_name_that_the_vocabulary_lacks_costs_its_scene_alone(tmp_path):
+    lines = [{"image": None, "id": str(i), "objects": [name]} for i, name in enumerate(("cat", "dog"))]
+    (tmp_path / "scenes.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    (tmp_path / "vocabulary.json").write_text('{"categories": ["cat"], "predicates": []}')
+    record = pack(Folder(tmp_path, FolderOptions(), tmp_path), tmp_path / "pack")
+    assert record["splits"]["train"]["scenes"] == 1
+    (named,) = record["examples"]["scene has a name that the vocabulary lacks"]
+    assert "1: objects[0]: unknown category 'dog'" in named
+
+
+def test_label_maps_of_one_name_are_left_out(tmp_path):
+    for name in ("a.png", "a.tif", "b.png"):
+        for kind, content in (("images", np.zeros((4, 4, 3), np.uint8)), ("labels", np.zeros((4, 4), np.uint8))):
+            if kind == "labels" or name != "a.tif":
+                (tmp_path / kind / "train").mkdir(parents=True, exist_ok=True)
+                Image.fromarray(content).save(tmp_path / kind / "train" / name)
+    (tmp_path / "classes.json").write_text('["sky"]')
+    record = pack(LabelMaps(tmp_path, LabelMapOptions(), tmp_path), tmp_path / "pack")
+    assert record["dropped"] == {"several files have one name but for their kind": 2, "picture has no label map": 1}
+    assert record["examples"] == {
+        "several files have one name but for their kind": ["labels/train/a.png and labels/train/a.tif"],
+        "picture has no label map": ["images/train/a.png"],
+    }

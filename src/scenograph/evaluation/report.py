@@ -10,6 +10,7 @@ import html
 import io
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -131,14 +132,14 @@ def compare(first: dict[str, Any], second: dict[str, Any], names: tuple[str, str
     for name in dict.fromkeys([*rows, *others]):
         one, other = rows.get(name), others.get(name)
         if one is None or other is None:
-            lines.append(f"| {name} | {_value(one)} | {_value(other)} | |")
+            lines.append(f"| {_cell(name)} | {_value(one)} | {_value(other)} | |")
             continue
         change = other["value"] - one["value"]
         errors = [row["error"] for row in (one, other)]
         clear = ""
         if all(error is not None for error in errors):
             clear = " (clear)" if abs(change) > 2 * math.hypot(*errors) else " (within chance)"
-        lines.append(f"| {name} | {_value(one)} | {_value(other)} | {change:+.4g}{clear} |")
+        lines.append(f"| {_cell(name)} | {_value(one)} | {_value(other)} | {change:+.4g}{clear} |")
     return "\n".join(lines) + "\n"
 
 
@@ -146,13 +147,13 @@ def as_markdown(report: dict[str, Any]) -> str:
     """Tables to read."""
     protocol = report["protocol"]
     lines = [
-        f"# {_title(report)}",
+        f"# {_cell(_title(report))}",
         "",
         f"Protocol {protocol['name']}, version {protocol['version']} ({protocol['fingerprint']}): {protocol['about']}",
         "",
-        f"Data: {_data(report)}, {report['data']['layouts']} layouts x {protocol['repeats']}.",
+        f"Data: {_cell(_data(report))}, {report['data']['layouts']} layouts x {protocol['repeats']}.",
         "",
-        *(f"**Note:** {note}\n" for note in report["notes"]),
+        *(f"**Note:** {_cell(note)}\n" for note in report["notes"]),
         "| figure | value | 95 % interval | of | meaning |",
         "|---|---|---|---|---|",
     ]
@@ -160,10 +161,10 @@ def as_markdown(report: dict[str, Any]) -> str:
         cells = (row["name"], f"{row['value']:.4f}", _interval(row), str(row["count"]), _meaning(row))
         lines.append("| " + " | ".join(map(_cell, cells)) + " |")
     for line in _measuring(report):
-        lines += ["", line]
+        lines += ["", _cell(line)]
     settings = ", ".join(f"{key} {_said(protocol[key])}" for key in EXPLANATIONS)
     models = ", ".join(f"{role} {row['name']} ({_weights(row)})" for role, row in report["models"].items())
-    lines += ["", f"Models: {models}.", "", f"Settings: {settings}."]
+    lines += ["", f"Models: {_cell(models)}.", "", f"Settings: {settings}."]
     lines += ["", f"Made by scenograph {report['scenograph']}, torch {report['torch']}.", ""]
     return "\n".join(lines)
 
@@ -336,8 +337,8 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _cell(text: str) -> str:
-    """A text as a cell of a Markdown table."""
-    return text.replace("<", "&lt;").replace("|", "\\|").replace("\n", " ")
+    """A text as plain text of a Markdown page, or a cell of a table in one: no markup, no links."""
+    return re.sub(r"([|\[\]`\\])", r"\\\1", text).replace("<", "&lt;").replace("\n", " ")
 
 
 def _title(report: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """Names in annotations become files under the root, and none outside it."""
 
+import os
 import pickle
 
 import pytest
@@ -122,3 +123,9 @@ def test_a_file_taken_for_one_outside_is_remarked(tmp_path, name, out):
     remarks = []
     assert PictureFiles(tmp_path).find(name, remarks=remarks) == tmp_path / "inside" / "a.png"
     assert len(remarks) == out
+
+
+def test_a_pipe_is_no_picture(tmp_path):
+    os.mkfifo(tmp_path / "a.png")  # reading it would wait for ever
+    with pytest.raises(Skip, match="picture is missing or unreadable"):
+        PictureFiles(tmp_path).find("x/a.png")

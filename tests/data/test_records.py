@@ -103,11 +103,13 @@ def test_what_has_one_meaning_is_read(tmp_path, change):
         (first("annotations", image_id=None), "record has no image_id", "annotations.json, record 0"),
         (first("annotations", image_id=True), "record has no image_id", "record 0"),
         (first("images", id=[1]), "record has no id", "annotations.json, record 0"),
+        (first("images", id=2**70), "record has no id", "annotations.json, record 0"),
         (first("annotations", category_id=[1]), "object: unknown category id", "picture 1, annotation 1"),
         (first("annotations", bbox=[float("nan"), 6, 40, 30]), "object: box is not four numbers", "picture 1"),
         (first("annotations", bbox="wide"), "object: box is not four numbers", "picture 1"),
         (first("images", width=90_000, height=90_000), "picture is too large", "record 0"),
         (first("images", file_name=None), "picture has no file name", "None"),
+        (first("images", file_name=["1.png"]), "picture has no file name", "['1.png']"),
         (first("images", file_name="none.png"), "picture is missing or unreadable", "none.png (looked for in ."),
         (
             both(first("categories", name=None), lambda value: value["annotations"][1].update(category_id=2)),
@@ -189,12 +191,12 @@ def test_what_is_read_in_spite_of_a_fault_is_noted(tmp_path):
     assert scenes["train"][1:] == [[CAT]] * 2
     noted = {reason: record["examples"][reason] for reason in record["remarks"]}
     assert noted == {
-        "picture's name leads out of the root: the file of that name inside it is taken": ["1"],
+        "picture's name leads out of the root: the file of that name inside it is taken": ["scene 1"],
         "picture is listed under two ids": ["2.png: 2 and 3"],
-        "object's box is narrower than a pixel": ["1"],
-        "object has no segmentation: its box is its mask": ["1"],
-        "object's segmentation has runs of another length than its picture: its box is its mask": ["2"],
-        "object's mask has no pixel": ["3"],
+        "object's box is narrower than a pixel": ["scene 1"],
+        "object has no segmentation: its box is its mask": ["scene 1"],
+        "object's segmentation has runs of another length than its picture: its box is its mask": ["scene 2"],
+        "object's mask has no pixel": ["scene 3"],
     }
     assert not (tmp_path / "pack" / "left-out.jsonl").exists()
 
@@ -259,6 +261,16 @@ def test_integers_that_are_too_long(tmp_path):
     assert [record["x"] for record in stream_json(path, "a.item")] == [None, "9" * 5000]
     with pytest.raises(UserError, match=r"a.json: .*integer of 140000 digits, at most 4300 are read: line 5 column 9$"):
         read_json(path)
+
+
+def test_only_integers_of_more_than_64_bits_are_null(tmp_path):
+    """And only where they are numbers: neither in texts nor in fractions and exponents."""
+    path = tmp_path / "a.json"
+    whole = [2**63 - 1, 1 - 2**63, 7, 0.1]
+    texts = ["0." + "3" * 40, "12345678901234567890123.5", "1e-0000000000000000000002", "1.5E+0000000000000000000002"]
+    others = [str(2**63), str(-(2**63)), "9" * 19, "9" * 5000, "NaN", "-Infinity"]
+    path.write_text("[" + ", ".join([*map(str, whole), *texts, *others, f'"{"9" * 30}"']) + "]")
+    assert list(stream_json(path, "item")) == [*whole, *map(float, texts), *[None] * len(others), "9" * 30]
 
 
 def test_compressed_files_are_named(tmp_path):

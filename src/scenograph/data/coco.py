@@ -190,8 +190,9 @@ class Coco(Source):
                 dropped.note("picture id is listed twice", str(image_id))
                 continue
             seen.add(image_id)
-            if (other := files.setdefault(image["file_name"], image_id)) != image_id:
-                self.remarks.note("picture is listed under two ids", f"{image['file_name']}: {other} and {image_id}")
+            name = image["file_name"]
+            if isinstance(name, str) and (other := files.setdefault(name, image_id)) != image_id:
+                self.remarks.note("picture is listed under two ids", f"{name}: {other} and {image_id}")
             try:
                 width, height = self._size(part, image)
             except Skip as skip:

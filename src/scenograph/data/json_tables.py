@@ -152,8 +152,8 @@ class JsonTables:
 def stream_json(path: Path, prefix: str) -> Iterator[Any]:
     """The values at ``prefix`` of a JSON file, one at a time.
 
-    A byte order mark is no part of it. NaN and infinities, which JSON lacks and Python writes, and integers of a
-    thousand digits are null.
+    A byte order mark is no part of it. NaN and infinities, which JSON lacks and Python writes, and integers of more
+    than 64 bits are null.
 
     Raises:
         UserError: The file cannot be read, is broken or nested too deeply, or of another encoding than UTF-8.
@@ -214,10 +214,10 @@ class _ShallowJson:
 
 
 class _FiniteJson:
-    """The bytes of a JSON file with null for what no parser reads: NaN, infinities and integers of 1,000 digits."""
+    """The bytes of a JSON file with null for what no parser reads: NaN, infinities, integers of more than 64 bits."""
 
     TOKENS = re.compile(
-        rb'"[^"\\]*+(?:\\.[^"\\]*+)*+("?)|-?\b(?:NaN|Infinity|\d{1000,}+(?:\.\d++)?(?:[eE][+-]?\d++)?)\b', re.DOTALL
+        rb'"[^"\\]*+(?:\\.[^"\\]*+)*+("?)|(?<![\w.+-])-?(?:NaN\b|Infinity\b|\d{19,}+(?![.eE]))', re.DOTALL
     )
 
     def __init__(self, stream: _ShallowJson) -> None:
@@ -235,8 +235,13 @@ class _FiniteJson:
             opened = [found for found in self.TOKENS.finditer(text) if found[1] == b""]
             end = opened[-1].start() if opened else len(text.rstrip(b"-+.NaInfityE0123456789"))
         self.rest = text[end:]
-        done = self.TOKENS.sub(lambda found: found[0] if found[0].startswith(b'"') else b"null", text[:end])
+        done = self.TOKENS.sub(lambda found: found[0] if _is_readable(found[0]) else b"null", text[:end])
         return done or (self.read(size) if more else b"")
+
+
+def _is_readable(token: bytes) -> bool:
+    """Whether a text or a number, which is long or none, is of use to the parser."""
+    return token.startswith(b'"') or (len(token) <= 20 and token[-1:].isdigit() and abs(int(token)) < 2**63)
 
 
 def _rows(

@@ -399,7 +399,7 @@ def _write_part(
         relations = len(sample.scene.relations)
         tally.kept.update(scenes=1, objects=len(sample.scene.objects), relations=relations)
         for remark in sample.remarks:
-            tally.remarks.note(remark, sample.identifier)
+            tally.remarks.note(remark, f"scene {sample.identifier}")
     if rows:
         temporary = path.with_suffix(".tmp")
         with (

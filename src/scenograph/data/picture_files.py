@@ -82,6 +82,7 @@ class PictureFiles:
                         return path
                     led_out = path
         found = next(filter(None, (self._search(reading, split) for reading in readings if search)), [])
+        found = [path for path in found if os.path.isfile(self.root / path)]  # noqa: PTH113 - not a pipe, which waits
         if len(found) == 1:
             if remarks is not None and (led_out or any(map(_leads_out, readings))):
                 remarks.append("picture's name leads out of the root: the file of that name inside it is taken")

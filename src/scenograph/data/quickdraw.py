@@ -20,6 +20,7 @@ from PIL import Image, ImageDraw
 from pydantic import Field
 
 from scenograph.data.pickles import read_object_arrays
+from scenograph.data.pictures import files_in
 from scenograph.data.records import Reasons, Skip
 from scenograph.data.source import Options, Plan, Progress, Sample, Source, set_aside
 from scenograph.errors import UserError, reason, suggest
@@ -111,7 +112,7 @@ class QuickDraw(Source):
 
 def class_files(root: Path, classes: Sequence[str] | None) -> list[Path]:
     """The drawing files under a folder, by class name. Raises ``UserError`` for a class without a file."""
-    files = sorted(path for path in root.rglob("*") if path.suffix in SUFFIXES and not path.name.startswith("."))
+    files = [path for path in files_in(root) if path.suffix in SUFFIXES]
     found = {class_of(path) for path in files}
     if not files:
         raise UserError(f"{root}: no drawings ({', '.join('*' + suffix for suffix in SUFFIXES)})")

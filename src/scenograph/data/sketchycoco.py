@@ -93,7 +93,8 @@ class SketchyCoco(Source):
         """Sketch files of a split; the paper's version of the archives nests one more folder."""
         kind = "Scene" if self.options.part == "scenes" else "Object"
         base = self.root / kind / "Sketch"
-        return sorted(path for pattern in (folder, f"*/{folder}") for path in base.glob(f"{pattern}/**/*.png"))
+        found = (path for pattern in (folder, f"*/{folder}") for path in base.glob(f"{pattern}/**/*.png"))
+        return sorted(path for path in found if path.is_file())
 
     def _picture(self, sketch: Path) -> Path | None:
         return self._beside(sketch, "GT", (".png", ".jpg"))

@@ -149,7 +149,8 @@ def as_markdown(report: dict[str, Any]) -> str:
     lines = [
         f"# {_cell(_title(report))}",
         "",
-        f"Protocol {protocol['name']}, version {protocol['version']} ({protocol['fingerprint']}): {protocol['about']}",
+        f"Protocol {_cell(protocol['name'])}, version {protocol['version']} ({protocol['fingerprint']}): "
+        f"{_cell(protocol['about'])}",
         "",
         f"Data: {_cell(_data(report))}, {report['data']['layouts']} layouts x {protocol['repeats']}.",
         "",
@@ -164,7 +165,7 @@ def as_markdown(report: dict[str, Any]) -> str:
         lines += ["", _cell(line)]
     settings = ", ".join(f"{key} {_said(protocol[key])}" for key in EXPLANATIONS)
     models = ", ".join(f"{role} {row['name']} ({_weights(row)})" for role, row in report["models"].items())
-    lines += ["", f"Models: {_cell(models)}.", "", f"Settings: {settings}."]
+    lines += ["", f"Models: {_cell(models)}.", "", f"Settings: {_cell(settings)}."]
     lines += ["", f"Made by scenograph {report['scenograph']}, torch {report['torch']}.", ""]
     return "\n".join(lines)
 

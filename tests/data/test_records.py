@@ -589,7 +589,7 @@ def test_objects_without_a_name_cost_no_more_than_themselves(tmp_path):
         files["objects"][0]["objects"][2].pop("names")
 
     source = genome(tmp_path / "root", change)
-    few = "picture has too few objects: 3, such as 1: 2, min_objects=3"
+    few = "picture has too few objects: 3, such as picture 1 has 2, min_objects=3"
     source.options = source.options.model_copy(update={"min_objects": 3})
     with pytest.raises(UserError, match=rf"{few}.*; object has no name: 1, such as picture 1"):
         write_pack(tmp_path / "none", source)

@@ -238,7 +238,7 @@ class _Preprocessing:
             few = len(objects) < options.min_objects
             bound = f"min_objects={options.min_objects}" if few else f"max_objects={options.max_objects}"
             self.dropped.note(
-                f"picture has too {'few' if few else 'many'} objects", f"{image_id}: {len(objects)}, {bound}"
+                f"picture has too {'few' if few else 'many'} objects", f"picture {image_id} has {len(objects)}, {bound}"
             )
             return None
         row = {object_id: i for i, (object_id, _, _) in enumerate(objects)}
@@ -250,7 +250,7 @@ class _Preprocessing:
         if not options.min_relationships <= len(relations) <= options.max_relationships:
             few = len(relations) < options.min_relationships
             of = f"{'min' if few else 'max'}_relationships"
-            named = f"{image_id}: {len(relations)}, {of}={getattr(options, of)}"
+            named = f"picture {image_id} has {len(relations)}, {of}={getattr(options, of)}"
             self.dropped.note(f"picture has too {'few' if few else 'many'} relations", named)
             return None
         attributes = self._attributes_of(image_id)

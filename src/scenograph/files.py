@@ -7,7 +7,9 @@ import errno
 import hashlib
 import json
 import os
+import re
 import secrets
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -21,6 +23,9 @@ from scenograph.errors import UserError, reason, system_error, unreadable
 
 DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 """What reading a damaged zip archive raises, one of arrays (.npz) too, beside ``OSError`` and ``ValueError``."""
+
+GZIP = b"\x1f\x8b"
+"""How compressed files begin."""
 
 TEMPORARY = ".tmp"
 NAME_KEPT = 48
@@ -91,10 +96,29 @@ def remove_temporaries(folder: Path) -> None:
 
 def read_json(path: Path) -> Any:
     """The value in a JSON file, with or without a byte order mark. Raises ``UserError`` naming it if it holds none."""
+    return parse_json(read_text(path), f"cannot read {path}")
+
+
+def parse_json(text: str, where: str) -> Any:
+    """The value of a JSON text. Raises ``UserError``, which begins with ``where`` and tells the place, if it is none.
+
+    So it does for what Python refuses beside: nesting of a thousand levels, and integers of thousands of digits.
+    """
     try:
-        return json.loads(read_text(path))
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise unreadable(path, error) from error
+        explained = isinstance(error, json.JSONDecodeError | RecursionError)
+        fault = reason(error) if explained else _too_long_number(text)
+        raise UserError(f"{where}: not valid JSON: {fault}") from error
+
+
+def _too_long_number(text: str) -> str:
+    """Where the first integer is that Python refuses to read for its length."""
+    most = sys.get_int_max_str_digits()
+    tokens = re.finditer(r'"(?:[^"\\]|\\.)*+"|(\d++)(?![.eE])|[\d.eE+-]++', text)
+    start, digits = next((found.start(), len(found[1])) for found in tokens if len(found[1] or "") > most)
+    line, column = text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start)
+    return f"integer of {digits} digits, at most {most} are read: line {line} column {column}"
 
 
 def digest(path: Path, algorithm: str = "sha256") -> str:
@@ -152,5 +176,7 @@ def not_utf8(path: Path) -> UserError:
     """The error for a text file of another encoding."""
     with path.open("rb") as stream:
         start = stream.read(2)
+    if start == GZIP:
+        return UserError(f"cannot read {path}: it is compressed by gzip; unpack it with gunzip")
     name = "UTF-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "not UTF-8"
     return UserError(f"cannot read {path}: it is {name} text; save it as UTF-8")

@@ -6,6 +6,7 @@ import json
 import os
 import time
 import tracemalloc
+from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -15,6 +16,9 @@ from PIL.PngImagePlugin import PngInfo
 from helpers import succeed, tiny
 from scenograph.data.clevr import VOCABULARY
 from scenograph.errors import UserError, readable
+from scenograph.evaluation.figure import Figure
+from scenograph.evaluation.protocols import PROTOCOLS
+from scenograph.evaluation.report import as_html, as_markdown, compare, make_report
 from scenograph.models.registry import AutoModel
 from scenograph.scenes.scene import Scene
 from scenograph.scenes.text import scene_from_text
@@ -170,6 +174,71 @@ def test_a_picture_does_not_decide_which_model_is_loaded(scenograph, tmp_path, m
     record(tmp_path / "made.png", {"scene": {"objects": ["cube"]}, "seed": 0, role: name})
     code, _, errors = scenograph("generate", "made.png")
     assert code == 2 and "does not ship in the package" in errors and f"if you trust it, add --{role} {name}" in errors
+
+
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_on_a_terminal_it_is_asked_whether_a_model_is_loaded(scenograph, tmp_path, monkeypatch, answer):
+    loaded, asked = [], []
+    monkeypatch.setattr(
+        "scenograph.models.registry.AutoModel.from_pretrained", lambda source: loaded.append(source) or 1 / 0
+    )
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("scenograph.cli.console.errors._force_terminal", True)
+    monkeypatch.setattr("typer.confirm", lambda question, err: asked.append(question) or answer == "y")
+    record(tmp_path / "made.png", {"scene": {"objects": ["cube"]}, "seed": 0, "image": "owner/model\x1b[2J"})
+    if answer == "y":
+        with pytest.raises(ZeroDivisionError):
+            scenograph("generate", "made.png")
+        assert loaded == ["owner/model\x1b[2J"]
+    else:
+        code, _, errors = scenograph("generate", "made.png")
+        assert code == 2 and "if you trust it, add --image owner/model" in errors and not loaded
+    (question,) = asked
+    assert "made with 'owner/model" in question and question.endswith("Load it?") and "\x1b" not in question
+
+
+HOSTILE = (
+    """<script>alert(1)</script>"'><img src=x onerror=alert(1)></title></style><!--[a](javascript:alert(1))|`&#60;"""
+)
+
+
+class Page(HTMLParser):
+    """What a browser would see: elements with their attributes, and texts."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+    def handle_comment(self, data):
+        pytest.fail(f"a comment: {data}")
+
+
+def test_a_report_of_hostile_names_holds_them_as_text():
+    def made(name):
+        figure = Figure(name, 1.0, 0.1, 10, name, notes=(name,))
+        models = {name: {"name": name, "digest": "d"}}
+        protocol = PROTOCOLS["rendered"].model_copy(update={"name": name, "about": name})
+        data = {"source": name, "layouts": 10, "files": {}}
+        report = json.loads(json.dumps(make_report(protocol, data, models, [figure], [name])))
+        page = as_html(report, (name, Image.new("RGB", (4, 4))), {name: [(0, 1), (1, 2)]})
+        return Page(page), as_markdown(report), compare(report, report, (name, name))
+
+    (plain, *_), (page, markdown, compared) = made("plain"), made(HOSTILE)
+    assert page.elements == plain.elements, "names neither add an element nor change an attribute"
+    assert sum("plain" in text for text in plain.texts) == sum(HOSTILE in text for text in page.texts) > 8
+    for text in (markdown, compared):
+        assert "<script" not in text and "<img" not in text and "[a](" not in text.replace("\\[", "")
+        rows = [line for line in text.splitlines() if line.startswith("| ")]
+        assert len({line.count("|") - line.count("\\|") for line in rows}) == 1
 
 
 def test_a_picture_does_not_decide_which_file_is_opened(scenograph, tmp_path):

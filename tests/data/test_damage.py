@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import shutil
-import sqlite3
 import zlib
 from pathlib import Path
 
@@ -39,24 +39,42 @@ def read_all(pack: Path) -> None:
         opened[index]
 
 
-def test_a_flipped_byte_is_an_error_or_harmless(pack):
+def test_a_flipped_byte_is_an_error(pack):
     """A crash would end pytest."""
     path = arrow_file(pack)
-    whole, rng, refused = path.read_bytes(), np.random.default_rng(0), 0
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
     for place in [*rng.integers(0, len(whole), 60), *range(8, 600, 24)]:
         damaged = bytearray(whole)
         damaged[place] ^= 1 << int(rng.integers(8))
         path.write_bytes(bytes(damaged))
-        try:
+        with pytest.raises(UserError, match=re.escape(str(pack))):
             read_all(pack)
-        except UserError as error:
-            refused += 1
-            assert str(pack) in str(error), error
-    assert refused > 5
     for cut in (0, 1, 100, len(whole) // 2, len(whole) - 1000):
         path.write_bytes(whole[:cut])
         with pytest.raises(UserError, match=rf"{path.name}: not a readable data set"):
             read_all(pack)
+
+
+def test_damage_to_content_is_named_when_its_rows_are_read(tmp_path, monkeypatch):
+    """One bit of a box: only the part of the pack that holds it is refused, and no part is read twice to see it."""
+    monkeypatch.setattr("scenograph.data.pack.PART", 4)
+    folder = tmp_path / "pack"
+    write_pack(folder, Samples(VOCABULARY, {"train": many_scenes(10)}))
+    path = sorted((folder / "train").glob("*.arrow"))[1]
+    content = bytearray(path.read_bytes())
+    content[content.find(np.array(Pack(folder, "train").rows([5])[0]["boxes"], np.float32).tobytes()) + 2] ^= 1
+    path.write_bytes(bytes(content))
+    pack = Pack(folder, "train")
+    assert len(pack.rows([0, 3, 8, 9])) == 4
+    with pytest.raises(
+        UserError, match=rf"{path.name}, rows 4 to 7: its checksum differs from that in pack.json; .*again"
+    ):
+        pack.rows([6])
+    monkeypatch.setattr("scenograph.data.pack.digest", lambda path: pytest.fail("read again"))
+    assert len(pack.rows([1])) == 1
+    (folder / "pack.json").unlink()
+    with pytest.raises(UserError, match=r"^cannot read \S*pack.json: No such file or directory; [^(]*again$"):
+        Pack(folder, "train").rows([0])
 
 
 @pytest.mark.parametrize("name", ["state.json", "dataset_info.json"])
@@ -108,19 +126,16 @@ def test_masks_that_cannot_be_decoded_are_named(painted):
             MaskField().from_cell(content, None)
 
 
-@pytest.mark.parametrize(
-    "refusal", [OSError(errno.ENOSPC, "No space left on device"), sqlite3.OperationalError("full")]
-)
-def test_a_full_disk_leaves_no_pack_and_the_same_command_goes_on(tmp_path, monkeypatch, refusal):
+def test_a_full_disk_leaves_no_pack_and_the_same_command_goes_on(tmp_path, monkeypatch):
     from datasets.arrow_writer import ArrowWriter
 
     source, write = Samples(VOCABULARY, {"train": many_scenes(3)}), ArrowWriter.write
 
     def full(*arguments, **options):
-        raise refusal
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(ArrowWriter, "write", full)
-    with pytest.raises(UserError, match=r"cannot write .*pack: (No space left on device|full)"):
+    with pytest.raises(UserError, match=r"cannot write .*pack: No space left on device"):
         write_pack(tmp_path / "pack", source)
     assert not (tmp_path / "pack").exists()
     monkeypatch.setattr(ArrowWriter, "write", write)

@@ -1,5 +1,6 @@
 """Names in annotations become files under the root, and none outside it."""
 
+import os
 import pickle
 
 import pytest
@@ -102,3 +103,29 @@ def test_copies_share_an_index_and_a_new_one_looks_again(tmp_path):
 )  # fmt: skip
 def test_only_whole_words_tell_a_split(name, split):
     assert split_of(name) == split
+
+
+def test_names_that_are_web_addresses_with_a_query(tmp_path):
+    for name in ("a.png", "b?c.png"):
+        (tmp_path / name).touch()
+    files = PictureFiles(tmp_path)
+    assert files.find("https://host/bucket/a.png?signature=x%2Fy").name == "a.png"
+    assert files.find("b?c.png").name == "b?c.png"
+
+
+@pytest.mark.parametrize(
+    ("name", "out"),
+    [("../../x/a.png", True), ("..\\..\\x\\a.png", True), ("x/../../a.png", True), ("x/../a.png", False), ("D:\\x\\a.png", False)],
+)  # fmt: skip
+def test_a_file_taken_for_one_outside_is_remarked(tmp_path, name, out):
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "inside" / "a.png").touch()
+    remarks = []
+    assert PictureFiles(tmp_path).find(name, remarks=remarks) == tmp_path / "inside" / "a.png"
+    assert len(remarks) == out
+
+
+def test_a_pipe_is_no_picture(tmp_path):
+    os.mkfifo(tmp_path / "a.png")  # reading it would wait for ever
+    with pytest.raises(Skip, match="picture is missing or unreadable"):
+        PictureFiles(tmp_path).find("x/a.png")

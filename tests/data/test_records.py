@@ -1,5 +1,6 @@
 """Records of real files: what can be read is read, the rest is counted and named, and never stops the others."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -10,12 +11,13 @@ from PIL import Image
 from scenograph.data.clevr import Clevr, ClevrOptions
 from scenograph.data.clipart import ClipArt, ClipArtOptions
 from scenograph.data.coco_export import CocoExport, CocoExportOptions
-from scenograph.data.json_tables import JsonTables, read_json, stream_json
+from scenograph.data.json_tables import JsonTables, stream_json
 from scenograph.data.pack import Pack, pack_splits, read_record, write_pack
 from scenograph.data.records import Reasons, Skip, identity, name_of, number, numbers, read_each, side
 from scenograph.data.segmentations import box_of_segmentation, decode_segmentation
 from scenograph.data.visual_genome import VisualGenome, VisualGenomeOptions
 from scenograph.errors import UserError
+from scenograph.files import read_json
 
 POLYGON = [[8, 6, 48, 6, 48, 36, 8, 36]]
 
@@ -101,11 +103,13 @@ def test_what_has_one_meaning_is_read(tmp_path, change):
         (first("annotations", image_id=None), "record has no image_id", "annotations.json, record 0"),
         (first("annotations", image_id=True), "record has no image_id", "record 0"),
         (first("images", id=[1]), "record has no id", "annotations.json, record 0"),
+        (first("images", id=2**70), "record has no id", "annotations.json, record 0"),
         (first("annotations", category_id=[1]), "object: unknown category id", "picture 1, annotation 1"),
         (first("annotations", bbox=[float("nan"), 6, 40, 30]), "object: box is not four numbers", "picture 1"),
         (first("annotations", bbox="wide"), "object: box is not four numbers", "picture 1"),
         (first("images", width=90_000, height=90_000), "picture is too large", "record 0"),
         (first("images", file_name=None), "picture has no file name", "None"),
+        (first("images", file_name=["1.png"]), "picture has no file name", "['1.png']"),
         (first("images", file_name="none.png"), "picture is missing or unreadable", "none.png (looked for in ."),
         (
             both(first("categories", name=None), lambda value: value["annotations"][1].update(category_id=2)),
@@ -170,9 +174,111 @@ def test_pictures_outside_the_root_are_packed_only_if_asked(tmp_path):
     change = first("images", file_name="../secret.png")
     record, scenes = packed(export(tmp_path / "root", change), tmp_path / "pack")
     assert len(scenes["train"]) == 2
-    assert record["examples"] == {"picture lies outside the root; outside=true reads it": ["../secret.png"]}
+    assert record["examples"]["picture lies outside the root; outside=true reads it"] == ["../secret.png"]
     _, scenes = packed(export(tmp_path / "root", change, outside=True), tmp_path / "whole")
     assert len(scenes["train"]) == 3
+
+
+def test_what_is_read_in_spite_of_a_fault_is_noted(tmp_path):
+    def change(value):
+        value["images"][0]["file_name"] = "../../elsewhere/1.png"
+        value["images"][2]["file_name"] = "2.png"
+        value["annotations"][0]["bbox"] = [8, 6, 0.4, 30]
+        value["annotations"][1]["segmentation"] = {"size": [60, 80], "counts": "A" * 20}
+        value["annotations"][2]["segmentation"] = {"size": [60, 80], "counts": [4800]}
+
+    record, scenes = packed(export(tmp_path / "root", change), tmp_path / "pack")
+    assert scenes["train"][1:] == [[CAT]] * 2
+    noted = {reason: record["examples"][reason] for reason in record["remarks"]}
+    assert noted == {
+        "picture's name leads out of the root: the file of that name inside it is taken": ["scene 1"],
+        "picture is listed under two ids": ["2.png: 2 and 3"],
+        "object's box is narrower than a pixel": ["scene 1"],
+        "object has no segmentation: its box is its mask": ["scene 1"],
+        "object's segmentation has runs of another length than its picture: its box is its mask": ["scene 2"],
+        "object's mask has no pixel": ["scene 3"],
+    }
+    assert not (tmp_path / "pack" / "left-out.jsonl").exists()
+
+
+def test_categories_that_look_the_same(tmp_path):
+    """Spaces around a name mean nothing; capitals may, so they are noted."""
+
+    def change(name):
+        both = (first("annotations", category_id=3), lambda value: value["categories"].append({"id": 3, "name": name}))
+        return lambda value: [one(value) for one in both]
+
+    record, _ = packed(export(tmp_path / "a", change("Cat ")), tmp_path / "pack")
+    assert Pack(tmp_path / "pack", "train").vocabulary.categories == ("cat", "dog", "Cat")
+    assert record["examples"]["categories differ in case or spaces alone"] == ["'cat' and 'Cat'"]
+    with pytest.raises(UserError, match="categories 1 and 3 are both called 'cat'"):
+        write_pack(tmp_path / "none", export(tmp_path / "b", change(" cat")))
+
+
+def test_a_box_far_outside_takes_its_object_alone(tmp_path):
+    record, scenes = packed(export(tmp_path / "root", first("annotations", bbox=[8, 6, 1e9, 30])), tmp_path / "pack")
+    assert scenes["train"] == [[CAT]] * 2
+    why = "object without extent in the picture is left out"
+    assert record["dropped"] == {"scene has no object": 1} and record["examples"]["scene has no object"] == [
+        f"1: {why}"
+    ]
+
+
+def test_all_damaged_pictures_are_in_a_file(tmp_path):
+    source = export(tmp_path / "root", lambda value: value["images"].extend(
+        {"id": 10 + i, "file_name": f"none{i}.png", "width": 80, "height": 60} for i in range(5)
+    ) or value["annotations"].extend(
+        {"id": 10 + i, "image_id": 10 + i, "category_id": 1, "bbox": [8, 6, 40, 30]} for i in range(5)
+    ))  # fmt: skip
+    record, _ = packed(source, tmp_path / "pack")
+    assert len(record["examples"]["picture is missing or unreadable"]) == 3
+    listed = [json.loads(line) for line in (tmp_path / "pack" / "left-out.jsonl").read_text().splitlines()]
+    assert [entry["which"].split(" ")[0] for entry in listed] == [f"none{i}.png" for i in range(5)]
+    assert {entry["reason"] for entry in listed} == {"picture is missing or unreadable"}
+
+
+@pytest.mark.parametrize("nested", ["[" * 100_000 + "]" * 100_000, '{"a":' * 100_000 + "1" + "}" * 100_000])
+def test_files_that_are_nested_too_deeply_are_refused_at_once(tmp_path, nested):
+    source = export(tmp_path / "root")
+    path = tmp_path / "root" / "annotations.json"
+    path.write_text(path.read_text()[:-1] + f', "more": {nested}}}')
+    with pytest.raises(UserError, match=r"annotations.json: not valid JSON: nested more than 200 levels"):
+        write_pack(tmp_path / "pack", source)
+
+
+def test_brackets_in_texts_are_no_levels(tmp_path):
+    path = tmp_path / "a.json"
+    texts = ["[" * 300, '"' + "{" * 300, "\\" * 7 + "[" * 300, "\\", '\\"[', "x" * 65_530 + '\\"' + "[" * 400]
+    path.write_text(json.dumps([{"text": text} for text in texts]))
+    assert [value["text"] for value in stream_json(path, "item")] == texts
+
+
+def test_integers_that_are_too_long(tmp_path):
+    """In a stream they are of no use, as NaN is; of other files the place is told."""
+    value = {"a": [{"id": 1, "x": "PLACE"}, {"id": 2, "x": "9" * 5000}]}
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(value, indent=1).replace('"PLACE"', "7" * 140_000))
+    assert [record["x"] for record in stream_json(path, "a.item")] == [None, "9" * 5000]
+    with pytest.raises(UserError, match=r"a.json: .*integer of 140000 digits, at most 4300 are read: line 5 column 9$"):
+        read_json(path)
+
+
+def test_only_integers_of_more_than_64_bits_are_null(tmp_path):
+    """And only where they are numbers: neither in texts nor in fractions and exponents."""
+    path = tmp_path / "a.json"
+    whole = [2**63 - 1, 1 - 2**63, 7, 0.1]
+    texts = ["0." + "3" * 40, "12345678901234567890123.5", "1e-0000000000000000000002", "1.5E+0000000000000000000002"]
+    others = [str(2**63), str(-(2**63)), "9" * 19, "9" * 5000, "NaN", "-Infinity"]
+    path.write_text("[" + ", ".join([*map(str, whole), *texts, *others, f'"{"9" * 30}"']) + "]")
+    assert list(stream_json(path, "item")) == [*whole, *map(float, texts), *[None] * len(others), "9" * 30]
+
+
+def test_compressed_files_are_named(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_bytes(gzip.compress(b"[]"))
+    for read in (read_json, lambda path: list(stream_json(path, "item"))):
+        with pytest.raises(UserError, match=r"a.json: it is compressed by gzip; unpack it with gunzip"):
+            read(path)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +325,7 @@ GOOD, LINE, POINT = [20, 20, 60, 20, 60, 50, 20, 50], [20, 20, 30, 30], [40.0, 3
     "polygons",
     [
         [GOOD], [GOOD, LINE], [LINE, GOOD], [GOOD, POINT], [POINT, GOOD], GOOD, [GOOD, []], [GOOD, None],
-        [[20, 20], [60, 20], [60, 50], [20, 50]], [GOOD, [1e308] * 6], [GOOD, [*GOOD, 7]], [list(map(str, GOOD))],
+        [[20, 20], [60, 20], [60, 50], [20, 50]], [[[20, 20], [60, 20], [60, 50], [20, 50]]], [GOOD, [1e308] * 6], [GOOD, [*GOOD, 7]], [list(map(str, GOOD))],
     ],
 )  # fmt: skip
 def test_polygons_that_are_none_are_left_out_one_by_one(polygons):
@@ -231,13 +337,40 @@ def test_polygons_that_are_none_are_left_out_one_by_one(polygons):
     "segmentation",
     [
         [LINE], [[]], [None], {"size": [60, 80], "counts": [1, 2]}, {"size": [10**6, 10**6], "counts": "0"},
-        {"size": [60, 80], "counts": [-1, 4801]}, {"counts": []}, {"size": 3, "counts": "x"}, "text", 7,
+        {"size": [60, 80], "counts": [-1, 4801]}, {"size": [60, 80], "counts": "A" * 20},
+        {"size": [60, 80], "counts": "P"}, {"size": [60, 80], "counts": "5 10 4785"}, {"size": [60, 80], "counts": ""},
+        {"size": [60, 80], "counts": [0.5, 4799.5]}, {"size": [60, 80], "counts": "~" * 9}, {"counts": []}, {"x": [1, 2]}, {"size": 3, "counts": "x"}, "text", 7,
     ],
 )  # fmt: skip
 def test_segmentations_that_are_none(segmentation):
     with pytest.raises(ValueError, match="segmentation"):
         decode_segmentation(segmentation, 60, 80)
     assert box_of_segmentation(segmentation, 60, 80) is None
+
+
+@pytest.mark.parametrize("counts", ["[100, 50, 4650]", '["100", 50.0, "4650"]', '"T3b1Za4"'])
+def test_run_lengths_in_every_form(counts):
+    mask = decode_segmentation({"size": ["60", 80.0], "counts": json.loads(counts)}, 60, 80)
+    assert np.flatnonzero(mask.ravel(order="F")).tolist() == list(range(100, 150))
+
+
+def test_run_lengths_of_several_parts():
+    parts = [{"size": [60, 80], "counts": [100 * i, 50, 4750 - 100 * i]} for i in (1, 2)]
+    assert decode_segmentation(parts, 60, 80).sum() == 100
+
+
+@pytest.mark.parametrize("reach", [1, 3])
+def test_long_outlines_are_filled_part_by_part_to_the_same_mask(monkeypatch, reach):
+    """Lines across the picture and, with a larger reach, out of it; the truth is pycocotools' own."""
+    from pycocotools import mask as rle
+
+    polygon = (np.random.default_rng(0).random((200, 2)) * [80 * reach, 60 * reach]).round(2).ravel().tolist()
+    truth = rle.decode(rle.frPyObjects([polygon], 60, 80))[..., 0] > 0
+    monkeypatch.setattr("scenograph.data.segmentations.LONG", 500)
+    assert np.array_equal(decode_segmentation([polygon], 60, 80), truth)
+    monkeypatch.setattr("scenograph.data.segmentations.LONGEST", 5000)
+    with pytest.raises(ValueError, match="outline is too long"):
+        decode_segmentation([polygon], 60, 80)
 
 
 # Visual Genome
@@ -435,3 +568,57 @@ def test_what_is_left_out_is_remembered_by_the_tables(tmp_path):
         tables.add("a", tmp_path / "a.json", "item", "id", lambda what, done: None, unique=True)
         assert tables.left_out() == {"record has no id": 2, "id is listed twice": 1}
         assert list(tables.keys("a")) == [1, 2] and tables.get("a", "2") == [{"id": 2}]
+
+
+def test_tables_that_cannot_be_kept_are_one_error(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('[{"id": 1}]')
+    tables = JsonTables(tmp_path / "t.sqlite")
+    tables._open().execute("PRAGMA max_page_count = 2")  # as a full disk
+    with pytest.raises(UserError, match=r"t.sqlite: database or disk is full; free space or delete it"):
+        tables.add("a", path, "item", "id", lambda *_: None)
+    (tmp_path / "other.sqlite").write_bytes(b"no tables" * 1000)
+    with pytest.raises(UserError, match=r"other.sqlite: file is not a database"):
+        JsonTables(tmp_path / "other.sqlite").left_out()
+
+
+def test_objects_without_a_name_cost_no_more_than_themselves(tmp_path):
+    """But sg2im's rules still hold: names are those of train, and a picture has three objects."""
+
+    def change(files):
+        files["objects"][0]["objects"][2].pop("names")
+
+    source = genome(tmp_path / "root", change)
+    few = "picture has too few objects: 3, such as picture 1 has 2, min_objects=3"
+    source.options = source.options.model_copy(update={"min_objects": 3})
+    with pytest.raises(UserError, match=rf"{few}.*; object has no name: 1, such as picture 1"):
+        write_pack(tmp_path / "none", source)
+    source.options = source.options.model_copy(update={"min_objects": 2})
+    record, scenes = packed(source, tmp_path / "pack")
+    assert {split: len(found[0]) for split, found in scenes.items()} == dict.fromkeys(
+        ("train", "validation", "test"), 2
+    )
+    assert record["dropped"] == {"object has no name": 1}
+
+
+def test_entries_of_splits_and_attributes_in_other_forms(tmp_path):
+    def change(files):
+        files["vg_splits"]["train"] = [1.0, "x", None, [2]]
+        files["vg_splits"]["val"] = ["2"]
+        files["attributes"] = [
+            {
+                "image_id": 1,
+                "attributes": [{"object_id": 10, "attributes": "red"}, {"object_id": 11, "attributes": None}],
+            }
+        ]
+        files["objects"][0]["objects"][1]["object_id"] = 10
+        files["relationships"][0]["relationships"][0]["object"]["object_id"] = 12
+
+    record, scenes = packed(genome(tmp_path / "root", change), tmp_path / "pack")
+    assert [len(found) for found in scenes.values()] == [1, 1, 1]
+    assert record["dropped"] == {
+        "entry of the splits is no picture id": 2,
+        "picture of the split is not in image_data.json": 1,
+    }
+    assert list(Pack(tmp_path / "pack", "train").vocabulary.attributes) == ["red"]
+    assert record["examples"]["objects have one object_id: its relations are the last one's"] == ["1"]

@@ -37,6 +37,7 @@ from scenograph.data.quickdraw import (
     rows_of,
     sketch_from_stroke3,
 )
+from scenograph.data.records import Reasons
 from scenograph.data.sketchycoco import (
     CATEGORY_IDS,
     QuickDrawCoco,
@@ -667,14 +668,43 @@ def test_every_published_form_of_quickdraw(tmp_path):
     assert by_class["sheep"].picture.shape == (28, 28) and by_class["sheep"].picture[0, 0] == 0
 
 
+CUT = "file of drawings is damaged or cut short: what is whole of it is read"
+
+
+def test_arrays_of_drawings_that_are_cut_short(tmp_path):
+    bitmaps = np.random.default_rng(0).integers(0, 256, (5, 784), dtype=np.uint8)
+    np.save(tmp_path / "dog.npy", bitmaps)
+    (tmp_path / "dog.npy").write_bytes((tmp_path / "dog.npy").read_bytes()[:-800])  # two drawings are not whole
+    (tmp_path / "cow.npz").write_bytes(b"PK\3\4")
+    strokes = np.empty(2, object)
+    strokes[:] = [np.array([[1, 0, 0], [0, 1, 1]], np.int16)] * 2
+    np.savez(tmp_path / "cat.npz", train=strokes, test=strokes)
+    content = bytearray((tmp_path / "cat.npz").read_bytes())
+    content[content.find(b"test.npy") + 60] ^= 1  # inside the second member
+    (tmp_path / "cat.npz").write_bytes(content)
+    np.save(tmp_path / "ant.npy", bitmaps.astype(np.float32))
+    record = pack(QuickDraw(tmp_path, QuickDrawOptions(), tmp_path), tmp_path / "pack")
+    assert {split: value["scenes"] for split, value in record["splits"].items()} == {"train": 3 + 2}
+    assert record["dropped"] == {CUT: 4}
+    assert np.array_equal(read_drawing(tmp_path / "dog.npy", "train", 2).picture, 255 - bitmaps[2].reshape(28, 28))
+
+
 def test_damaged_drawings(tmp_path):
     root = quickdraw_folder(tmp_path)
     (root / "cat.ndjson").write_text('{"drawing": []}\n{"drawing": 3}\nnot json\n')
     record = pack(QuickDraw(root, QuickDrawOptions(classes=("cat", "dog")), tmp_path), tmp_path / "pack")
     assert record["dropped"] == {"drawing is damaged or empty": 3}
+    whole = pack(
+        QuickDraw(root, QuickDrawOptions(classes=("cat", "dog"), recognized=False), tmp_path), tmp_path / "all"
+    )
+    whole = whole["splits"]["train"]["scenes"]
     (root / "dog.bin").write_bytes((root / "dog.bin").read_bytes()[:-3])
-    with pytest.raises(UserError, match="dog.bin: truncated"):
-        pack(QuickDraw(root, QuickDrawOptions(classes=("dog",)), tmp_path), tmp_path / "bin")
+    record = pack(
+        QuickDraw(root, QuickDrawOptions(classes=("cat", "dog"), recognized=False), tmp_path), tmp_path / "bin"
+    )
+    assert record["dropped"] == {CUT: 1, "drawing is damaged or empty": 3}
+    assert "dog.bin: truncated after byte" in record["examples"][CUT][0]
+    assert record["splits"]["train"]["scenes"] == whole - 1
     with pytest.raises(UserError, match="classes=cow: no file for it"):
         pack(QuickDraw(root, QuickDrawOptions(classes=("cow",)), tmp_path), tmp_path / "cow")
 
@@ -695,7 +725,7 @@ def test_real_quickdraw(real_data, tmp_path):
     folder = real_data / "quickdraw"
     (path,) = (folder / "sketch_rnn").glob("*.npz")
     counts = {}
-    for split, row, _ in rows_of(path):
+    for split, row, _ in rows_of(path, Reasons()):
         counts[split] = max(counts.get(split, 0), row + 1)
     assert counts == {"train": 7400, "validation": 300, "test": 300}
     assert len(read_drawing(path, "test", 5).strokes) > 3
@@ -1093,3 +1123,40 @@ def test_a_scene_in_a_mirror():
     assert again.relations == scene.relations
     for thing, before in zip(again.objects, scene.objects, strict=True):
         assert thing.label == before.label and np.allclose(thing.box, before.box, rtol=0, atol=1e-15)
+
+
+def test_splits_of_a_folder_by_any_of_their_names(tmp_path):
+    lines = [
+        {"image": None, "id": str(i), "objects": ["cat"], "split": split} for i, split in enumerate(("Train", "val"))
+    ]
+    (tmp_path / "scenes.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    plan = Folder(tmp_path, FolderOptions(), tmp_path).plan(lambda *_: None)
+    assert list(plan.splits) == ["train", "validation"]
+    (tmp_path / "vocabulary.json").write_text('{"categories": "cat", "predicates": []}')
+    with pytest.raises(UserError, match="'cat' is no list"):
+        Folder(tmp_path, FolderOptions(), tmp_path).plan(lambda *_: None)
+
+
+def test_a_name_that_the_vocabulary_lacks_costs_its_scene_alone(tmp_path):
+    lines = [{"image": None, "id": str(i), "objects": [name]} for i, name in enumerate(("cat", "dog"))]
+    (tmp_path / "scenes.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    (tmp_path / "vocabulary.json").write_text('{"categories": ["cat"], "predicates": []}')
+    record = pack(Folder(tmp_path, FolderOptions(), tmp_path), tmp_path / "pack")
+    assert record["splits"]["train"]["scenes"] == 1
+    (named,) = record["examples"]["scene has a name that the vocabulary lacks"]
+    assert "1: objects[0]: unknown category 'dog'" in named
+
+
+def test_label_maps_of_one_name_are_left_out(tmp_path):
+    for name in ("a.png", "a.tif", "b.png"):
+        for kind, content in (("images", np.zeros((4, 4, 3), np.uint8)), ("labels", np.zeros((4, 4), np.uint8))):
+            if kind == "labels" or name != "a.tif":
+                (tmp_path / kind / "train").mkdir(parents=True, exist_ok=True)
+                Image.fromarray(content).save(tmp_path / kind / "train" / name)
+    (tmp_path / "classes.json").write_text('["sky"]')
+    record = pack(LabelMaps(tmp_path, LabelMapOptions(), tmp_path), tmp_path / "pack")
+    assert record["dropped"] == {"several files have one name but for their kind": 2, "picture has no label map": 1}
+    assert record["examples"] == {
+        "several files have one name but for their kind": ["labels/train/a.png and labels/train/a.tif"],
+        "picture has no label map": ["images/train/a.png"],
+    }

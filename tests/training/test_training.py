@@ -681,3 +681,13 @@ def test_recipes_from_elsewhere_read_no_variables(tmp_path, monkeypatch):
         with pytest.raises(UserError, match=r"a reference, \$\{...\}, which is not followed") as caught:
             load_recipe(str(source), overrides)
         assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["model: " + "[" * 100_000, "- " * 50_000, "a: " + "{b: " * 5000])
+def test_recipes_that_are_nested_too_deeply_are_refused_at_once(tmp_path, text):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match="nested more than 20 levels deep; a recipe has four"):
+        load_recipe(str(path))
+    with pytest.raises(UserError, match="nested more than 20 levels deep"):
+        load_recipe("tiny-mise", [f"model.x={'[' * 5000}"])

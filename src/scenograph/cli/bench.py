@@ -15,6 +15,7 @@ from scenograph.cli.console import console, evaluation_progress, progress_bar
 from scenograph.cli.figures import print_evaluated
 from scenograph.cli.options import ClassifierName, Device
 from scenograph.errors import UserError
+from scenograph.files import read_json
 
 app = typer.Typer(no_args_is_help=True, help="Compare models under one training budget.")
 
@@ -115,7 +116,7 @@ def _train(recipe: str, pack: Path, minutes: float, out: Path, device: str) -> d
     asked = loaded.model_dump(mode="json")
     done = out / loaded.name / "trained.json"
     if done.exists():
-        result: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
+        result: dict[str, Any] = read_json(done)
         if (result["minutes"], result.get("recipe")) != (minutes, asked):
             raise UserError(
                 f"{done}: trained by another recipe, on another pack or for another time; choose another --out"

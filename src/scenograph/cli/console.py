@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -106,6 +108,11 @@ def write_files(files: Sequence[tuple[Path, bytes]], overwrite: bool) -> None:
                 raise would_replace(path)
     for path, content in files:
         write_atomically(path, content)
+
+
+def agreed(question: str) -> bool:
+    """The answer to a question, yes or no; no where nobody can be asked."""
+    return sys.stdin.isatty() and errors.is_terminal and typer.confirm(printable(question), err=True)
 
 
 def say_written(pictures: Sequence[Path], others: Sequence[Path] = ()) -> None:

@@ -151,7 +151,7 @@ def pack(
 
     Run the same command again to resume after an interruption.
     """
-    from scenograph.data.pack import read_vocabulary, work_folder, write_pack
+    from scenograph.data.pack import LEFT_OUT, read_vocabulary, work_folder, write_pack
     from scenograph.data.sources import SOURCES
 
     if name not in SOURCES:
@@ -168,6 +168,8 @@ def pack(
         record = write_pack(out, source, size, workers or os.cpu_count() or 1, progress, source.work)
     console.print(f"wrote {out} from {source.title}")
     _print_record(record)
+    if (out / LEFT_OUT).exists():
+        console.print(f"  all that was left out while reading: {out / LEFT_OUT}")
     _print_vocabulary(read_vocabulary(out))
     console.print(f"look at it: scenograph data show {out} --out sheet.png")
 
@@ -311,7 +313,7 @@ def _print_record(record: dict[str, Any]) -> None:
     for title, reasons in (("left out", record["dropped"]), ("noted", record["remarks"])):
         for reason, number in sorted(reasons.items(), key=lambda item: -item[1]):
             console.print(f"  {title}: {number:>7}  {reason}")
-            for example in record["examples"].get(reason, []) if title == "left out" else ():
+            for example in record["examples"].get(reason, []):
                 console.print(f"{'':20}{example}")
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scenograph.cli.console import batches, console, parse_seeds, say_written, write_files
+from scenograph.cli.console import agreed, batches, console, parse_seeds, say_written, write_files
 from scenograph.cli.options import Device, ImageName, LayoutName, ModelName, Overwrite, takes_options
 from scenograph.cli.scene import encoded, offer_to_keep, pair_for, read_source
 from scenograph.errors import UserError
@@ -131,7 +131,7 @@ def _read(
     request = None
     if source.endswith(".png"):
         wanted = parse_seeds(seeds) if seeds else None
-        request = request_from_picture(Path(source), models, wanted, options.chosen())
+        request = request_from_picture(Path(source), models, wanted, options.chosen(), agreed)
         models, options = request.models, request.options
     if request is None and not any(models.values()):
         models = _models_for(source, models)

@@ -31,10 +31,11 @@ def features() -> Any:
     )
 
 
-def check_files(folder: Path) -> None:
-    """Raise ``UserError`` naming the file of a split that is damaged such that reading its rows would crash.
+def check_files(folder: Path) -> dict[str, int]:
+    """The names of a split's Arrow files, in order, and how many rows each has.
 
-    Lengths and offsets are checked, not the bytes of pictures and numbers: cheap, whatever the pack's size.
+    Raises ``UserError`` naming the file that is damaged such that reading its rows would crash. Lengths and offsets are
+    checked, not the bytes of pictures and numbers: cheap, whatever the pack's size.
     """
     import pyarrow as pa
 
@@ -45,6 +46,7 @@ def check_files(folder: Path) -> None:
         raise UserError(f"{folder / 'state.json'}: '_data_files' does not name the Arrow files beside it; {MAKE_AGAIN}")
     if state.get("_format_type") or state.get("_format_columns"):
         raise UserError(f"{folder / 'state.json'}: asks for the rows in another format; {MAKE_AGAIN}")
+    rows = {}
     for path in (folder / str(name) for name in names):
         try:
             table = pa.ipc.open_stream(pa.memory_map(str(path))).read_all()
@@ -52,6 +54,8 @@ def check_files(folder: Path) -> None:
         except (OSError, ValueError, pa.ArrowException) as error:
             raise UserError(f"{path}: not a readable data set: {reason(error)}; {MAKE_AGAIN}") from error
         check_columns(table.schema, path)
+        rows[path.name] = table.num_rows
+    return rows
 
 
 def check_columns(schema: Any, path: Path) -> None:

@@ -15,10 +15,10 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from scenograph.data.json_tables import read_json
 from scenograph.data.records import Reasons, Skip, number, read_each
 from scenograph.data.source import Options, Plan, Progress, Sample, Source
 from scenograph.errors import UserError, unreadable
+from scenograph.files import read_json
 from scenograph.scenes.scene import Relation, Scene, SceneObject
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -254,5 +254,5 @@ def _sprite(root: Path, name: str) -> Image.Image:
     path = root / "sprites" / f"{name}.png"
     try:
         return Image.open(path).convert("RGBA")
-    except OSError as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise unreadable(path, error) from error

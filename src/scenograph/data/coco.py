@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from PIL import Image
 from pydantic import Field
 
 from scenograph.data.coco_records import (
@@ -23,7 +22,7 @@ from scenograph.data.coco_records import (
 )
 from scenograph.data.json_tables import JsonTables, Record
 from scenograph.data.picture_files import split_of
-from scenograph.data.pictures import picture_size
+from scenograph.data.pictures import decode_rgb, picture_size
 from scenograph.data.records import Id, Reasons, Skip
 from scenograph.data.segmentations import box_of_segmentation, crop_mask, decode_segmentation
 from scenograph.data.source import Options, Plan, Progress, Sample, Source
@@ -100,6 +99,8 @@ class Coco(Source):
     def __init__(self, root: Path, options: CocoOptions, work: Path) -> None:
         super().__init__(root, options.resolved(), work)
         self.parts = {"train": "train2017", "val": "val2017"}
+        self.remarks = Reasons()
+        """What is noted of pictures that are kept."""
 
     @cached_property
     def tables(self) -> JsonTables:
@@ -139,7 +140,7 @@ class Coco(Source):
         vocabulary = Vocabulary(tuple(published), SG2IM_PREDICATES)
         splits = {name: items for name, items in self.divide(kept).items() if items}
         numbered = {name: number for name, number in published.items() if isinstance(number, int)}
-        return Plan(vocabulary, splits, dropped, numbered)
+        return Plan(vocabulary, splits, dropped, self.remarks, numbered)
 
     def divide(self, kept: dict[str, list[Id]]) -> dict[str, list[tuple[str, Id]]]:
         """Kept pictures by part as items by split: train2017 trains, val2017 is divided by the named rule."""
@@ -154,9 +155,10 @@ class Coco(Source):
     def read(self, item: tuple[str, Id]) -> Sample:  # noqa: D102
         part, image_id = item
         image = self.tables.get(f"{part}-images", image_id)[0]
-        picture = self._find(part, image)
+        stated = image["width"] and image["height"]
+        remarks = [] if stated else ["size of the picture is read from its file"]
+        picture = self._find(part, image, remarks)
         width, height = self._size(part, image)
-        remarks = [] if image["width"] and image["height"] else ["size of the picture is read from its file"]
         objects = []
         for annotation in self._annotations(part, image_id, width, height):
             if self._reason(annotation, width, height) is None:
@@ -181,12 +183,16 @@ class Coco(Source):
         """Ids of the pictures to keep, in the order of the instances file; ``used`` gets the categories seen."""
         kept: list[Id] = []
         seen = self._shared(part, dropped)
+        files: dict[Any, Id] = {}
         for image in self.tables.all(f"{part}-images"):
             image_id = image["id"]
             if image_id in seen:
                 dropped.note("picture id is listed twice", str(image_id))
                 continue
             seen.add(image_id)
+            name = image["file_name"]
+            if isinstance(name, str) and (other := files.setdefault(name, image_id)) != image_id:
+                self.remarks.note("picture is listed under two ids", f"{name}: {other} and {image_id}")
             try:
                 width, height = self._size(part, image)
             except Skip as skip:
@@ -335,8 +341,9 @@ class Coco(Source):
         name = self.parts[part]
         return (self.root / name, self.root / "images" / name, self.root / "images", self.root)
 
-    def _find(self, part: str, image: Record) -> Path:
-        return self.pictures.find(image["file_name"], *self._folders(part), split=self._own_split(part))
+    def _find(self, part: str, image: Record, remarks: list[str] | None = None) -> Path:
+        split = self._own_split(part)
+        return self.pictures.find(image["file_name"], *self._folders(part), split=split, remarks=remarks)
 
     def _size(self, part: str, image: Record) -> tuple[int, int]:
         """(width, height) by the annotations, or else by the picture, of which ``Skip`` may be raised."""
@@ -346,7 +353,10 @@ class Coco(Source):
     def _object_mask(self, annotation: Record, width: int, height: int) -> tuple[np.ndarray | None, str | None]:
         """The mask in the whole picture, or None and the reason why there is none."""
         if "panoptic" in annotation:
-            return _panoptic_mask(self.pictures.find(*annotation["panoptic"]), annotation["id"]), None
+            mask = _panoptic_mask(self.pictures.find(*annotation["panoptic"]), annotation["id"])
+            if mask.shape != (height, width):
+                return None, "object's panoptic picture has another size than its picture: its box is its mask"
+            return mask, None
         if not annotation["segmentation"]:
             return None, "object has no segmentation: its box is its mask"
         try:
@@ -370,7 +380,7 @@ def validation_ids(kept: list[Id], listed: list[Id], rule: ValidationRule) -> fr
 
 def _panoptic_mask(path: Path, segment: int) -> np.ndarray:
     try:
-        pixels = np.asarray(Image.open(path).convert("RGB"), dtype=np.uint32)
-    except OSError:
-        raise Skip("panoptic picture is missing or damaged", path.name) from None
+        pixels = np.asarray(decode_rgb(path), dtype=np.uint32)
+    except Skip as why:
+        raise Skip("panoptic picture is missing or damaged", f"{path}: {why}") from None
     return np.asarray(pixels @ np.array([1, 256, 65536], dtype=np.uint32) == segment)

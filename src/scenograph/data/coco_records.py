@@ -17,7 +17,8 @@ def tidy_image(record: Record, left_out: Reasons) -> Record:
 
 def tidy_category(record: Record, left_out: Reasons) -> Record:
     """``id``, ``name`` (or null) and ``isthing``."""
-    return {"id": record["id"], "name": name_of(record.get("name")), "isthing": record.get("isthing")}
+    name = name_of(record.get("name"))
+    return {"id": record["id"], "name": name and name.strip(), "isthing": record.get("isthing")}
 
 
 def tidy_annotation(record: Record, left_out: Reasons) -> Record:

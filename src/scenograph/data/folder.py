@@ -10,14 +10,15 @@ A ``vocabulary.json`` in the folder fixes the names and their order; otherwise i
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
+from scenograph.data.picture_files import SPLIT_WORDS
 from scenograph.data.source import Options, Plan, Progress, Sample, Source, set_aside
 from scenograph.errors import UserError
+from scenograph.files import parse_json
 from scenograph.scenes.scene import Scene
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -79,10 +80,7 @@ class Folder(Source):
 
 def _parse_line(line: str, where: str) -> tuple[dict[str, Any], Scene]:
     """The fields beside the scene, with defaults, and the scene."""
-    try:
-        value = json.loads(line)
-    except ValueError as error:
-        raise UserError(f"{where}: not valid JSON: {error}") from error
+    value = parse_json(line, where)
     if not isinstance(value, dict):
         raise UserError(f"{where}: expected an object with 'objects', found {line[:40]!r}")
     image, split = value.pop("image", None), value.pop("split", "train")
@@ -91,4 +89,6 @@ def _parse_line(line: str, where: str) -> tuple[dict[str, Any], Scene]:
         raise UserError(f"{where}: image {image!r} must be a path inside the folder")
     if not isinstance(split, str) or not split.isidentifier():
         raise UserError(f"{where}: split {split!r} must be a plain word such as train or validation")
-    return {"image": image, "split": split, "id": str(identity)}, Scene.from_dict(value, where)
+    return {"image": image, "split": SPLIT_WORDS.get(split.casefold(), split), "id": str(identity)}, Scene.from_dict(
+        value, where
+    )

@@ -13,21 +13,28 @@ import json
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
 import ijson
+import numpy as np
 
 from scenograph.data.records import Id, Reasons, Skip, identity
 from scenograph.data.source import Progress
 from scenograph.errors import MALFORMED, UserError, reason, shortened, unreadable
-from scenograph.files import not_utf8, read_text
+from scenograph.files import GZIP, not_utf8
 
 Record = dict[str, Any]
 Tidy = Callable[[Record, Reasons], Record]
 """Brings a record into the form that is read later, notes what is left out of it, and raises ``Skip`` to leave out all
 of it."""
+
+DEEPEST = 200
+"""Levels of a JSON file, objects and lists; annotations have ten."""
+
+NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 LEFT_OUT = "left out"
 """Table of what was left out: how often, why, and an example."""
@@ -67,11 +74,10 @@ class JsonTables:
         Raises:
             UserError: The file cannot be read or is broken, or none of its records has the key.
         """
-        connection = self._open()
-        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone():
+        if self._rows("SELECT 1 FROM sqlite_master WHERE name = ?", table):
             return
         left_out = Reasons()
-        with connection:  # the table appears complete or not at all
+        with self._refusals(), self._open() as connection:  # the table appears complete or not at all
             connection.execute("BEGIN")
             connection.execute(f'CREATE TABLE "{table}" (place INTEGER PRIMARY KEY, key, body TEXT)')
             rows = _rows(source, prefix, key, tidy, left_out, lambda done: progress(source.name, done))
@@ -88,34 +94,51 @@ class JsonTables:
     def left_out(self) -> Reasons:
         """What the tables lack of their files, by all runs that made them."""
         found = Reasons()
-        for count, why, examples in self._open().execute(f'SELECT count, why, examples FROM "{LEFT_OUT}"'):
+        for count, why, examples in self._rows(f'SELECT count, why, examples FROM "{LEFT_OUT}"'):
             found.include(Reasons({why: count}, {why: json.loads(examples)}))
         return found
 
     def all(self, table: str) -> Iterator[Record]:
         """Every record, in file order."""
-        for (body,) in self._open().execute(f'SELECT body FROM "{table}" ORDER BY place'):
+        for (body,) in self._stream(f'SELECT body FROM "{table}" ORDER BY place'):
             yield json.loads(body)
 
     def keys(self, table: str) -> Iterator[Any]:
         """Every record's key, in file order."""
-        for (key,) in self._open().execute(f'SELECT key FROM "{table}" ORDER BY place'):
+        for (key,) in self._stream(f'SELECT key FROM "{table}" ORDER BY place'):
             yield key
 
     def get(self, table: str, key: Id) -> list[Record]:
         """The records under a key in any of its forms, in file order."""
-        rows = self._open().execute(f'SELECT body FROM "{table}" WHERE key = ? ORDER BY place', (identity(key),))
+        rows = self._rows(f'SELECT body FROM "{table}" WHERE key = ? ORDER BY place', identity(key))
         return [json.loads(body) for (body,) in rows]
 
     def repeated(self, table: str) -> list[Id]:
         """The keys of several records."""
         query = f'SELECT key FROM "{table}" GROUP BY key HAVING COUNT(*) > 1'
-        return [key for (key,) in self._open().execute(query)]
+        return [key for (key,) in self._rows(query)]
 
     def orphans(self, table: str, owners: str) -> list[Id]:
         """The keys of the records whose key the table ``owners`` lacks."""
         query = f'SELECT key FROM "{table}" WHERE key NOT IN (SELECT key FROM "{owners}") ORDER BY place'
-        return [key for (key,) in self._open().execute(query)]
+        return [key for (key,) in self._rows(query)]
+
+    def _rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        return list(self._stream(query, *values))
+
+    def _stream(self, query: str, *values: Any) -> Iterator[tuple[Any, ...]]:
+        with self._refusals():
+            yield from self._open().execute(query, values)
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """Turn what SQLite refuses inside into a ``UserError``: a full disk, and a file that is damaged."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise UserError(
+                f"cannot keep annotations in {self.path}: {reason(error)}; free space or delete it"
+            ) from error
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -129,55 +152,76 @@ class JsonTables:
 def stream_json(path: Path, prefix: str) -> Iterator[Any]:
     """The values at ``prefix`` of a JSON file, one at a time.
 
-    A byte order mark is no part of it, and NaN and infinities, which JSON lacks and Python writes, are null.
+    A byte order mark is no part of it. NaN and infinities, which JSON lacks and Python writes, and integers of more
+    than 64 bits are null.
 
     Raises:
-        UserError: The file cannot be read, is broken, or of another encoding than UTF-8.
+        UserError: The file cannot be read, is broken or nested too deeply, or of another encoding than UTF-8.
     """
     done = 0
     try:
         with path.open("rb") as stream:
-            for value in ijson.items(_without_mark(stream), prefix, use_float=True):
+            for value in ijson.items(_ShallowJson(path, stream), prefix, use_float=True):
                 yield value
                 done += 1
+    except UserError:
+        raise
     except (ijson.JSONError, ValueError):  # the latter for a number of too many digits
         try:
             with path.open("rb") as stream:
-                yield from islice(ijson.items(_FiniteJson(stream), prefix, use_float=True), done, None)
+                again = _FiniteJson(_ShallowJson(path, stream))
+                yield from islice(ijson.items(again, prefix, use_float=True), done, None)
+        except UserError:
+            raise
         except (ijson.JSONError, ValueError) as error:
             raise _not_json(path, error) from error
     except OSError as error:
         raise unreadable(path, error) from error
 
 
-def read_json(path: Path) -> Any:
-    """The value of a small JSON file. Raises ``UserError`` if it holds none."""
-    try:
-        return json.loads(read_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise _not_json(path, error) from error
-
-
 def _not_json(path: Path, error: Exception) -> UserError:
     """The error for a file that a parser of JSON refused."""
     with path.open("rb") as stream:
-        marked = stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-    return not_utf8(path) if marked or "UTF8" in str(error) else UserError(f"{path}: not valid JSON: {reason(error)}")
+        other = stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, GZIP)
+    return not_utf8(path) if other or "UTF8" in str(error) else UserError(f"{path}: not valid JSON: {reason(error)}")
 
 
-def _without_mark(stream: IO[bytes]) -> IO[bytes]:
-    if stream.read(3) != codecs.BOM_UTF8:
-        stream.seek(0)
-    return stream
+class _ShallowJson:
+    """The bytes of a JSON file without a byte order mark. Raises ``UserError`` where it is nested too deeply.
+
+    A parser takes time, and its values stack, by the square of the levels.
+    """
+
+    def __init__(self, path: Path, stream: IO[bytes]) -> None:
+        self.path, self.stream = path, stream
+        if stream.read(3) != codecs.BOM_UTF8:
+            stream.seek(0)
+        self.level, self.quoted, self.backslash = 0, False, b""
+
+    def read(self, size: int = 65536) -> bytes:
+        """At least one byte, or none at the end."""
+        content = self.stream.read(size)
+        text = (self.backslash + content).replace(rb"\\", b"")
+        self.backslash = text[len(text.removesuffix(b"\\")) :]  # what it escapes comes next
+        parts = text.removesuffix(b"\\").replace(rb"\"", b"").split(b'"')
+        structure = b"".join(parts[self.quoted :: 2])
+        self.quoted ^= len(parts) % 2 == 0
+        steps = (np.frombuffer(structure.translate(None, NOT_BRACKETS), np.int8) & 2) - 1  # opened 1, closed -1
+        if self.level + np.cumsum(steps, dtype=np.int64).max(initial=0) > DEEPEST:
+            raise UserError(f"{self.path}: not valid JSON: nested more than {DEEPEST} levels deep")
+        self.level += int(steps.sum(dtype=np.int64))
+        return content
 
 
 class _FiniteJson:
-    """The bytes of a JSON file with null for NaN and infinities outside texts."""
+    """The bytes of a JSON file with null for what no parser reads: NaN, infinities, integers of more than 64 bits."""
 
-    TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+("?)|-?\b(?:NaN|Infinity)\b', re.DOTALL)
+    TOKENS = re.compile(
+        rb'"[^"\\]*+(?:\\.[^"\\]*+)*+("?)|(?<![\w.+-])-?(?:NaN\b|Infinity\b|\d{19,}+(?![.eE]))', re.DOTALL
+    )
 
-    def __init__(self, stream: IO[bytes]) -> None:
-        self.stream, self.rest = _without_mark(stream), b""
+    def __init__(self, stream: _ShallowJson) -> None:
+        self.stream, self.rest = stream, b""
 
     def read(self, size: int = 65536) -> bytes:
         """At least one byte, or none at the end."""
@@ -189,10 +233,15 @@ class _FiniteJson:
         if more:
             # A text or a word that the next bytes go on with waits for them.
             opened = [found for found in self.TOKENS.finditer(text) if found[1] == b""]
-            end = opened[-1].start() if opened else len(text.rstrip(b"-NaInfity"))
+            end = opened[-1].start() if opened else len(text.rstrip(b"-+.NaInfityE0123456789"))
         self.rest = text[end:]
-        done = self.TOKENS.sub(lambda found: found[0] if found[0].startswith(b'"') else b"null", text[:end])
+        done = self.TOKENS.sub(lambda found: found[0] if _is_readable(found[0]) else b"null", text[:end])
         return done or (self.read(size) if more else b"")
+
+
+def _is_readable(token: bytes) -> bool:
+    """Whether a text or a number, which is long or none, is of use to the parser."""
+    return token.startswith(b'"') or (len(token) <= 20 and token[-1:].isdigit() and abs(int(token)) < 2**63)
 
 
 def _rows(
@@ -232,7 +281,7 @@ def _check_list(source: Path, prefix: str) -> None:
     """Raise ``UserError`` if there is no list where the records, of which there are none, should be."""
     outer = prefix.rpartition("item")[0].rstrip(".")
     with source.open("rb") as stream:
-        events = ijson.parse(_FiniteJson(stream))
+        events = ijson.parse(_FiniteJson(_ShallowJson(source, stream)))
         event = next((event for place, event, _ in events if place == outer), None)
     if event != "start_array":
         complaint = f"{outer!r} is no list" if event else f"there is no list {outer!r}"

@@ -6,7 +6,6 @@ names that SPADE, ADE20K and Cityscapes have. ``classes.json`` is a list with th
 
 from __future__ import annotations
 
-from collections import Counter
 from functools import cached_property
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from scenograph.data.pictures import pictures_in
-from scenograph.data.records import Skip
+from scenograph.data.records import Reasons, Skip
 from scenograph.data.source import Options, Plan, Progress, Sample, Source, set_aside
 from scenograph.data.vocabularies import class_names
 from scenograph.errors import UserError
@@ -85,14 +84,15 @@ class LabelMaps(Source):
     def plan(self, progress: Progress) -> Plan:  # noqa: D102
         categories = [name for i, name in enumerate(self.names) if name != "NONE" and i not in self.nothing]
         splits: dict[str, list[Item]] = {}
-        dropped: Counter[str] = Counter()
+        dropped = Reasons()
         for folder, split in SPLITS.items():
             for layout in LAYOUTS:
-                pictures, labels, instances = (_files(self.root, folder, place) for place in layout)
+                pictures, labels, instances = (_files(self.root, folder, place, dropped) for place in layout)
                 if not pictures or not labels:
                     continue
-                dropped["picture has no label map"] += len(pictures.keys() - labels.keys())
-                dropped["label map has no picture"] += len(labels.keys() - pictures.keys())
+                for key in sorted(pictures.keys() ^ labels.keys()):
+                    alone = "picture has no label map" if key in pictures else "label map has no picture"
+                    dropped.note(alone, str({**pictures, **labels}[key].relative_to(self.root)))
                 both = [key for key in pictures if key in labels]
                 splits[split] = [(key, pictures[key], labels[key], instances.get(key)) for key in both]
                 progress(folder, len(both))
@@ -104,7 +104,7 @@ class LabelMaps(Source):
             )
         if self.options.validation_count:
             splits |= set_aside(splits.get("train", []), self.options.validation_count, str(self.root))
-        return Plan(Vocabulary(tuple(dict.fromkeys(categories)), SG2IM_PREDICATES), splits, +dropped)
+        return Plan(Vocabulary(tuple(dict.fromkeys(categories)), SG2IM_PREDICATES), splits, dropped)
 
     def read(self, item: Item) -> Sample:  # noqa: D102
         key, picture, label_file, instance_file = item
@@ -141,14 +141,21 @@ class LabelMaps(Source):
             raise Skip("label map is missing, damaged or not a picture of numbers", str(why)) from None
 
 
-def _files(root: Path, split: str, place: Place) -> dict[str, Path]:
-    """Pictures in a place, sub-folders included, by what their names have in common with those of other places."""
+def _files(root: Path, split: str, place: Place, dropped: Reasons) -> dict[str, Path]:
+    """Pictures in a place, sub-folders included, by what their names have in common with those of other places.
+
+    Nobody can say which of two files of one such name is meant: both are left out.
+    """
     folder, ending = root / place[0].format(split), place[1]
-    return {
-        str(path.relative_to(folder).with_name(path.stem.removesuffix(ending))): path
-        for path in pictures_in(folder)[0]
-        if path.stem.endswith(ending)
-    }
+    found: dict[str, list[Path]] = {}
+    for path in pictures_in(folder)[0]:
+        if path.stem.endswith(ending):
+            found.setdefault(str(path.relative_to(folder).with_name(path.stem.removesuffix(ending))), []).append(path)
+    for paths in found.values():
+        if len(paths) > 1:
+            named = " and ".join(str(path.relative_to(root)) for path in paths)
+            dropped.note("several files have one name but for their kind", named, len(paths))
+    return {key: paths[0] for key, paths in found.items() if len(paths) == 1}
 
 
 def _components(labels: np.ndarray, instances: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ from scenograph.data.pictures import MAX_PIXELS, decode_rgb, files_in, picture_s
 from scenograph.data.records import Skip, name_of, numbers, side
 from scenograph.data.source import Plan, Progress, Sample, Source, set_aside
 from scenograph.errors import UserError, reason
+from scenograph.files import parse_json
 from scenograph.scenes.geometry import SG2IM_PREDICATES
 from scenograph.scenes.scene import Scene, SceneObject
 from scenograph.scenes.vocabulary import Vocabulary
@@ -92,11 +93,14 @@ class LabelMe(Source):
         """An annotation whose shapes are a list, of anything. Raises :class:`Skip` for other files."""
         other = "file is not a LabelMe annotation"
         try:
-            record = json.loads(self.pictures.checked(path).read_bytes())
+            content = self.pictures.checked(path).read_bytes()
+            record = parse_json(content.decode(json.detect_encoding(content)), str(path))
         except UnicodeDecodeError:
             raise Skip("file is not UTF-8 text", f"{path}: save it as UTF-8") from None
-        except (OSError, ValueError, RecursionError) as error:
+        except OSError as error:
             raise Skip(other, f"{path}: {reason(error)}") from None
+        except UserError as error:
+            raise Skip(other, str(error)) from None
         if not isinstance(record, dict) or not isinstance(record.get("shapes"), list):
             raise Skip(other, f"{path}: has no list of shapes")
         return record
@@ -112,7 +116,7 @@ class LabelMe(Source):
             except (ValueError, Skip):
                 remarks.append("picture inside the annotation is damaged: its file is taken")
         try:
-            return self.pictures.find(record.get("imagePath"), path.parent), remarks
+            return self.pictures.find(record.get("imagePath"), path.parent, remarks=remarks), remarks
         except Skip:
             endings = [ending for suffix in sorted(readable_suffixes()) for ending in (suffix, suffix.upper())]
             namesakes = [path.with_suffix(ending) for ending in endings]

@@ -14,12 +14,12 @@ import hashlib
 import io
 import json
 import shutil
-import sqlite3
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +41,12 @@ from scenograph.version import __version__
 
 RELATION_COLUMNS = ("relation_ends", "relation_predicates")
 FORM = "annotations of an unexpected form"
+ROUNDING = 1e-6
+"""Pixels; what is lost when boxes become fractions."""
 DAMAGED = (OSError, SyntaxError, ValueError, LookupError, TypeError, zlib.error)
 """What reading a row raises whose cells are damaged: pictures, masks and numbers each in their way."""
+LEFT_OUT = "left-out.jsonl"
+"""File of a pack that names every sample that was left out while reading, and why."""
 PART = 500
 """Scenes per part, and per Arrow file: small enough to spread one data set over many nodes."""
 
@@ -82,7 +86,7 @@ def write_pack(
                 flush_to_disk(path)
             (work / "pack").rename(folder)
             flush_to_disk(folder.parent)
-        except (OSError, sqlite3.OperationalError) as error:  # the latter of a full disk, in tables of annotations
+        except OSError as error:
             raise UserError(f"cannot write {folder}: {reason(error)}") from error
         except UserError:
             if not any(work.glob("*.arrow")):
@@ -98,23 +102,32 @@ class Tally:
 
     kept: Counter[str] = field(default_factory=Counter)
     dropped: Reasons = field(default_factory=Reasons)
-    remarks: Counter[str] = field(default_factory=Counter)
+    remarks: Reasons = field(default_factory=Reasons)
+    listed: list[tuple[str, str]] = field(default_factory=list)
+    """All that was left out: the reason, and which it is."""
+
+    def leave_out(self, reason: str, example: str) -> None:
+        """Note a sample that is left out."""
+        self.dropped.note(reason, example)
+        self.listed.append((reason, example))
 
     def add(self, other: Tally) -> None:
         """Sum up."""
         self.kept.update(other.kept)
         self.dropped.include(other.dropped)
-        self.remarks.update(other.remarks)
+        self.remarks.include(other.remarks)
+        self.listed += other.listed
 
     def to_json(self) -> str:
         """As a part's file holds it."""
-        return json.dumps({**vars(self), "examples": self.dropped.examples})
+        return json.dumps({**vars(self), "examples": [self.dropped.examples, self.remarks.examples]})
 
     @classmethod
     def from_json(cls, text: str) -> Tally:
         """What :meth:`to_json` wrote."""
         value = json.loads(text)
-        return cls(Counter(value["kept"]), Reasons(value["dropped"], value["examples"]), Counter(value["remarks"]))
+        dropped, remarks = map(Reasons, (value["dropped"], value["remarks"]), value["examples"])
+        return cls(Counter(value["kept"]), dropped, remarks, [(why, which) for why, which in value["listed"]])
 
 
 def work_folder(folder: Path, source: Source, size: int | None) -> Path:
@@ -144,7 +157,10 @@ class Pack:
         splits = pack_splits(folder)
         if split not in splits:
             raise UserError(f"{folder}: no split {split!r} (it has: {', '.join(splits)})")
-        check_files(folder / split)
+        self._files = check_files(folder / split)
+        self._ends = np.cumsum(list(self._files.values()))
+        self._sound: set[int] = set()
+        """Which files have been found to be as they were written."""
         try:
             self.table = datasets.load_from_disk(str(folder / split))
         except Exception as error:  # of edited state.json and dataset_info.json the library raises almost anything
@@ -204,10 +220,31 @@ class Pack:
         """Several rows in one read, each a dictionary of columns, but for those it is to do ``without``."""
         if not len(indices):
             return []
+        self._check_content(indices)
         if without not in self._narrowed:  # once: it takes longer than to read a row
             self._narrowed[without] = self.table.remove_columns(list(without))
         columns = self._narrowed[without][list(indices)]
         return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+    def _check_content(self, indices: Sequence[int]) -> None:
+        """Compare the files of rows with their checksums, each once: nothing else tells damaged pictures and numbers.
+
+        Raises ``UserError`` naming the file that differs, and its rows.
+        """
+        for number in set(np.searchsorted(self._ends, indices, side="right").tolist()) - self._sound:
+            name = list(self._files)[number]
+            last = int(self._ends[number]) - 1
+            known = self._checksums.get(f"{self.split}/{name}")
+            if known is None or known != digest(self.folder / self.split / name):
+                wrong = "checksum differs from that in pack.json" if known else "checksum is not in pack.json"
+                rows = f"rows {last + 1 - self._files[name]} to {last}"
+                raise UserError(f"{self.folder / self.split / name}, {rows}: its {wrong}; {MAKE_AGAIN}")
+            self._sound.add(number)
+
+    @cached_property
+    def _checksums(self) -> dict[str, str]:
+        split = read_record(self.folder)["splits"].get(self.split)
+        return dict(split["files"]) if split else {}
 
 
 def stream_pack(folder: Path, split: str, rank: int, world_size: int) -> Any:
@@ -256,7 +293,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     try:
         value = read_json(path)
     except UserError as error:
-        raise UserError(f"{folder}: pack.json is missing or damaged ({error})") from error
+        raise UserError(f"{error}; {MAKE_AGAIN}") from error
     return validate(_Record, value, str(path)).model_dump()
 
 
@@ -348,20 +385,21 @@ def _write_part(
     for item in items:
         where = str(item)[:60]
         try:
-            sample = _without_empty_boxes(source.read(item))
+            sample = _without_empty_boxes(_examined(source.read(item)))
             rows.append(_checked_row(sample, vocabulary, size))
         except Skip as skip:
-            tally.dropped.note(str(skip), skip.example or where)
+            tally.leave_out(str(skip), skip.example or where)
             continue
         except UserError:
             raise
         except MALFORMED as error:
             told = f"{source.title}, item {where}: {FORM} ({type(error).__name__}: {reason(error)})"
-            tally.dropped.note(FORM, told)
+            tally.leave_out(FORM, told)
             continue
         relations = len(sample.scene.relations)
         tally.kept.update(scenes=1, objects=len(sample.scene.objects), relations=relations)
-        tally.remarks.update(sample.remarks)
+        for remark in sample.remarks:
+            tally.remarks.note(remark, f"scene {sample.identifier}")
     if rows:
         temporary = path.with_suffix(".tmp")
         with (
@@ -382,6 +420,11 @@ def _assemble(work: Path, source: Source, plan: Plan, tallies: Mapping[str, Tall
     shutil.rmtree(work / "pack", ignore_errors=True)
     whole = Tally()
     whole.dropped.include(plan.dropped)
+    whole.remarks.include(plan.remarks)
+    folded: dict[str, str] = {}
+    for name in plan.vocabulary.categories:
+        if (other := folded.setdefault(name.strip().casefold(), name)) != name:
+            whole.remarks.note("categories differ in case or spaces alone", f"{other!r} and {name!r}")
     splits: dict[str, Any] = {}
     for split, tally in tallies.items():
         whole.add(tally)
@@ -400,10 +443,13 @@ def _assemble(work: Path, source: Source, plan: Plan, tallies: Mapping[str, Tall
         "picture_size": size,
         "splits": splits,
         "dropped": dict(sorted(whole.dropped.items())),
-        "examples": dict(sorted(whole.dropped.examples.items())),
+        "examples": dict(sorted((whole.dropped.examples | whole.remarks.examples).items())),
         "remarks": dict(sorted(whole.remarks.items())),
         "published_ids": dict(plan.published_ids),
     }
+    if whole.listed:
+        lines = [json.dumps({"reason": why, "which": which}) + "\n" for why, which in whole.listed]
+        write_atomically(work / "pack" / LEFT_OUT, "".join(lines).encode())
     write_atomically(work / "pack" / "vocabulary.json", plan.vocabulary.to_json().encode())
     write_atomically(work / "pack" / "pack.json", json.dumps(record, indent=1).encode())
     return record
@@ -433,6 +479,19 @@ def _save_split(folder: Path, files: Sequence[Path]) -> dict[str, str]:
     return dict(zip(names, checksums, strict=True))
 
 
+def _examined(sample: Sample) -> Sample:
+    """With a remark for every object whose mask or box has no pixel of the picture for itself."""
+    remarks = []
+    for thing in sample.scene.objects:
+        if thing.mask is not None and not thing.mask.any():
+            remarks.append("object's mask has no pixel")
+        if sample.size is not None and thing.box is not None and _has_extent(thing.box):
+            x0, y0, x1, y1 = thing.box
+            if (x1 - x0) * sample.size[0] < 1 - ROUNDING or (y1 - y0) * sample.size[1] < 1 - ROUNDING:
+                remarks.append("object's box is narrower than a pixel")
+    return replace(sample, remarks=(*sample.remarks, *remarks)) if remarks else sample
+
+
 def _without_empty_boxes(sample: Sample) -> Sample:
     """Without objects whose boxes are empty or outside the picture, as some annotations have them."""
     objects = sample.scene.objects
@@ -453,14 +512,16 @@ def _has_extent(box: Box) -> bool:
 
 
 def _checked_row(sample: Sample, vocabulary: Vocabulary, size: int | None) -> dict[str, Any]:
-    """A pack's columns. Raises ``Skip`` for scenes that are none, ``UserError`` for names the source does not list."""
+    """A pack's columns. Raises ``Skip`` for scenes that are none, or have names that the source does not list."""
     scene = sample.scene
-    if not 1 <= len(scene.objects) <= MAX_OBJECTS:
-        raise Skip(f"scene has no object, or more than {MAX_OBJECTS}")
+    if not scene.objects:
+        raise Skip("scene has no object", f"{sample.identifier}{''.join(f': {why}' for why in sample.remarks[-1:])}")
+    if len(scene.objects) > MAX_OBJECTS:
+        raise Skip(f"scene has more than {MAX_OBJECTS} objects", sample.identifier)
     try:
         vocabulary.check([scene])
     except UserError as error:
-        raise UserError(f"{sample.identifier}: {error}") from error
+        raise Skip("scene has a name that the vocabulary lacks", f"{sample.identifier}: {error}") from error
     for relation in scene.relations:
         ends = relation.subject, relation.object
         if not 0 <= min(ends) <= max(ends) < len(scene.objects):

@@ -45,7 +45,14 @@ class PictureFiles:
         # Copies of this object in a worker process share one index.
         self._token = uuid.uuid4().hex
 
-    def find(self, name: object, *folders: Path, split: str | None = None, search: bool = True) -> Path:
+    def find(
+        self,
+        name: object,
+        *folders: Path,
+        split: str | None = None,
+        search: bool = True,
+        remarks: list[str] | None = None,
+    ) -> Path:
         """The file that a name means.
 
         That is the one in the first of ``folders`` (by default the root) that has it, or else the only file under the
@@ -57,6 +64,7 @@ class PictureFiles:
             folders: Where the data set's own layout has it.
             split: Files in a folder whose name tells another split are not searched.
             search: Off, only ``folders`` are looked in: for data sets whose masks are called as their pictures.
+            remarks: To which is added that a name leads out of the root, and that a file inside is taken for it.
 
         Raises:
             Skip: There is no such file, there are several, or it lies outside the root.
@@ -74,7 +82,10 @@ class PictureFiles:
                         return path
                     led_out = path
         found = next(filter(None, (self._search(reading, split) for reading in readings if search)), [])
+        found = [path for path in found if os.path.isfile(self.root / path)]  # noqa: PTH113 - not a pipe, which waits
         if len(found) == 1:
+            if remarks is not None and (led_out or any(map(_leads_out, readings))):
+                remarks.append("picture's name leads out of the root: the file of that name inside it is taken")
             return self.checked(self.root / found[0])
         if found:
             raise Skip("several files under the root have the picture's name", f"{name}: {found[0]} and {found[1]}")
@@ -125,6 +136,13 @@ def _readings(name: str) -> Iterator[str]:
         yield plain
     if "%" in plain:
         yield unquote(plain).replace("\\", "/")
+    if "?" in plain:
+        yield unquote(plain.partition("?")[0])
+
+
+def _leads_out(name: str) -> bool:
+    """Whether a relative name has more steps up than down."""
+    return PurePosixPath(os.path.normpath(name)).parts[:1] == ("..",)
 
 
 def _folded(path: str) -> tuple[str, ...]:

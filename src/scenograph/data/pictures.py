@@ -218,7 +218,7 @@ def _opened(file: Path | bytes, name: object) -> Iterator[Image.Image]:
         raise Skip("picture is too large", where + reason(error)) from None
     except Exception as error:  # Pillow raises exceptions of every kind for damaged files
         detail = "" if isinstance(error, UnidentifiedImageError) else reason(error)
-        raise Skip(_what_else(file), where + detail) from None
+        raise Skip(_what_else(file), (where + detail).removesuffix(": ")) from None
 
 
 def _what_else(file: Path | bytes) -> str:

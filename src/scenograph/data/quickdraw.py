@@ -8,10 +8,10 @@ A drawing becomes a scene of one object with its sketch, and a picture of it.
 from __future__ import annotations
 
 import io
-import json
 import struct
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,11 @@ from PIL import Image, ImageDraw
 from pydantic import Field
 
 from scenograph.data.pickles import read_object_arrays
-from scenograph.data.records import Skip
+from scenograph.data.pictures import files_in
+from scenograph.data.records import Reasons, Skip
 from scenograph.data.source import Options, Plan, Progress, Sample, Source, set_aside
-from scenograph.errors import UserError, suggest
+from scenograph.errors import UserError, reason, suggest
+from scenograph.files import parse_json
 from scenograph.scenes.scene import Scene, SceneObject
 from scenograph.scenes.sketch import Sketch, sketch_from_points
 from scenograph.scenes.vocabulary import Vocabulary
@@ -46,6 +48,9 @@ COCO_SYNONYMS = {
     "watermelon": "fruit", "wine bottle": "bottle", "wristwatch": "clock", "yoga": "person",
 }  # fmt: skip
 """Quick, Draw! classes that another COCO-Stuff class name covers; classes of the same name need no entry."""
+
+BITMAP = 28
+"""Side of the pictures in .npy files."""
 
 BIN_HEADER = struct.Struct("<Q2sbIH")
 """Key, country, recognized, timestamp, number of strokes."""
@@ -71,14 +76,14 @@ class QuickDraw(Source):
         return class_files(self.root, self.options.classes)
 
     def plan(self, progress: Progress) -> Plan:  # noqa: D102
-        dropped: Counter[str] = Counter()
+        dropped = Reasons()
         splits: dict[str, list[tuple[str, str, int]]] = {}
         categories: list[str] = []
         for number, path in enumerate(self.inputs(), start=1):
             counts: Counter[str] = Counter()
             category = class_of(path)
             categories += [category] if category not in categories else []
-            for split, row, recognized in rows_of(path):
+            for split, row, recognized in rows_of(path, dropped):
                 if self.options.per_class is not None and counts[split] >= self.options.per_class:
                     continue
                 if self.options.recognized and not recognized:
@@ -107,7 +112,7 @@ class QuickDraw(Source):
 
 def class_files(root: Path, classes: Sequence[str] | None) -> list[Path]:
     """The drawing files under a folder, by class name. Raises ``UserError`` for a class without a file."""
-    files = sorted(path for path in root.rglob("*") if path.suffix in SUFFIXES and not path.name.startswith("."))
+    files = [path for path in files_in(root) if path.suffix in SUFFIXES]
     found = {class_of(path) for path in files}
     if not files:
         raise UserError(f"{root}: no drawings ({', '.join('*' + suffix for suffix in SUFFIXES)})")
@@ -140,7 +145,7 @@ def read_drawing(path: Path, split: str, row: int) -> Sketch:
         with path.open("rb") as stream:
             stream.seek(row)
             try:
-                strokes = json.loads(stream.readline())["drawing"]
+                strokes = parse_json(stream.readline().decode(), f"{path}, byte {row}")["drawing"]
                 return sketch_from_points([np.array(stroke[:2], dtype=np.float64).T for stroke in strokes])
             except (ValueError, KeyError, TypeError, IndexError) as error:
                 raise UserError(f"{path}, byte {row}: not a drawing") from error
@@ -149,9 +154,9 @@ def read_drawing(path: Path, split: str, row: int) -> Sketch:
             stream.seek(row)
             return sketch_from_points(_read_binary(stream)[1])
     if path.suffix == ".npy":
-        bitmap = np.lib.format.open_memmap(path, mode="r")[row].reshape(28, 28)
+        bitmap = _bitmaps(path)[0][row].reshape(BITMAP, BITMAP)
         return Sketch(picture=255 - np.asarray(bitmap, dtype=np.uint8))
-    return sketch_from_stroke3(_stroke3(path)[split][row])
+    return sketch_from_stroke3(_stroke3(path)[0][split][row])
 
 
 def sketch_from_stroke3(steps: np.ndarray) -> Sketch:
@@ -183,8 +188,18 @@ def rasterise_stroke3(steps: np.ndarray, side: int = 96) -> np.ndarray:
     return np.asarray(canvas, dtype=np.float32)
 
 
-def rows_of(path: Path) -> Iterator[tuple[str, int, bool]]:
-    """(split, row for :func:`read_drawing`, recognized) of every drawing in a file, without decoding it."""
+def rows_of(path: Path, left_out: Reasons) -> Iterator[tuple[str, int, bool]]:
+    """(split, row for :func:`read_drawing`, recognized) of every drawing in a file, without decoding it.
+
+    Of a file that was cut short these are the drawings before the cut. That it was, or is no such file, is noted.
+    """
+    try:
+        yield from _rows_until_cut(path, left_out)
+    except UserError as error:
+        left_out.note("file of drawings is damaged or cut short: what is whole of it is read", str(error))
+
+
+def _rows_until_cut(path: Path, left_out: Reasons) -> Iterator[tuple[str, int, bool]]:
     if path.suffix == ".ndjson":
         with path.open("rb") as stream:
             offset = 0
@@ -199,14 +214,33 @@ def rows_of(path: Path) -> Iterator[tuple[str, int, bool]]:
                 recognized, _ = _read_binary(stream)
                 yield "train", offset, recognized
     elif path.suffix == ".npy":
-        try:
-            count = len(np.lib.format.open_memmap(path, mode="r"))
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path}: not an array of bitmaps: {error}") from error
-        yield from (("train", row, True) for row in range(count))
+        bitmaps, promised = _bitmaps(path)
+        yield from (("train", row, True) for row in range(len(bitmaps)))
+        if len(bitmaps) < promised:
+            raise UserError(f"{path}: {len(bitmaps)} of {promised} drawings")
     else:
-        for split, drawings in _stroke3(path).items():
-            yield from ((split, row, True) for row in range(len(drawings)))
+        drawings, damaged = _stroke3(path)
+        for split, rows in drawings.items():
+            yield from ((split, row, True) for row in range(len(rows)))
+        if damaged:
+            raise UserError(damaged)
+
+
+def _bitmaps(path: Path) -> tuple[np.ndarray, int]:
+    """The whole bitmaps (n, 784) in a file, and how many it promises."""
+    try:
+        with path.open("rb") as stream:
+            version = np.lib.format.read_magic(stream)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, by_columns, kind = read(stream)
+            start = stream.tell()
+        if kind != np.uint8 or by_columns or not shape or np.prod(shape[1:]) != BITMAP**2:
+            raise ValueError(f"holds {kind} of shape {shape}")
+        whole = min(shape[0], (path.stat().st_size - start) // BITMAP**2)
+        empty = np.zeros((0, BITMAP**2), np.uint8)
+        return (np.memmap(path, np.uint8, "r", start, (whole, BITMAP**2)) if whole else empty), shape[0]
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not an array of bitmaps: {reason(error)}") from error
 
 
 def _read_binary(stream: Any) -> tuple[bool, list[np.ndarray]]:
@@ -224,15 +258,15 @@ def _read_binary(stream: Any) -> tuple[bool, list[np.ndarray]]:
     return recognized != 0, strokes
 
 
-_OPEN: dict[Path, dict[str, np.ndarray]] = {}
-
-
-def _stroke3(path: Path) -> dict[str, np.ndarray]:
-    """A sketch-rnn file's drawings by our split names; the last file read stays in memory."""
-    if path not in _OPEN:
-        _OPEN.clear()
-        names = {"train": "train", "valid": "validation", "test": "test"}
-        _OPEN[path] = {names[key]: array for key, array in read_object_arrays(path) if key in names}
-        if not _OPEN[path]:
-            raise UserError(f"{path}: no array named train, valid or test; not a sketch-rnn file")
-    return _OPEN[path]
+@lru_cache(maxsize=1)
+def _stroke3(path: Path) -> tuple[dict[str, np.ndarray], str]:
+    """A sketch-rnn file's drawings by our split names, and what is wrong with the rest of it."""
+    names = {"train": "train", "valid": "validation", "test": "test"}
+    found: dict[str, np.ndarray] = {}
+    try:
+        for key, array in read_object_arrays(path):
+            if key in names:
+                found[names[key]] = array
+    except UserError as error:
+        return found, str(error)
+    return found, "" if found else f"{path}: no array named train, valid or test; not a sketch-rnn file"

@@ -25,7 +25,7 @@ from PIL import Image
 
 from scenograph.data.processes import run_in_processes
 from scenograph.errors import UserError, missing_extra
-from scenograph.files import make_folder, write_atomically
+from scenograph.files import make_folder, read_json, write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ def render_dataset(folder: Path, count: int, settings: RenderSettings, workers: 
     yield from (path for path in paths if path.exists())
     tasks = [(folder, index, settings) for index in missing]
     yield from run_in_processes(_render_one, tasks, workers or os.cpu_count() or 1)
-    scenes = [json.loads(path.read_text()) for path in paths]
+    scenes = [read_json(path) for path in paths]
     info = {"split": settings.split, "version": "scenograph-rendered-1", "settings": vars(settings)}
     write_atomically(folder / "scenes.json", json.dumps({"info": info, "scenes": scenes}).encode())
 
@@ -415,7 +415,7 @@ def claim_settings(path: Path, settings: Mapping[str, Any], foreign: Iterable[st
         raise UserError(f"{path.parent} holds scenes of another renderer (its {found[0]}); choose another folder")
     wanted = json.loads(json.dumps(settings))
     if path.exists():
-        found = json.loads(path.read_text())
+        found = read_json(path)
         changed = [name for name in wanted if found.get(name) != wanted[name]]
         if changed:
             name = changed[0]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from scenograph.data.records import numbers
 from scenograph.errors import UserError, missing_extra
+
+LONG, LONGEST = 1_000_000, 500_000_000
+"""Pixels of an outline: that are filled at once, in 50 MB, and at most."""
 
 FAR = 10
 """Polygons that lie so many times the picture's size outside it are mistakes."""
@@ -23,23 +27,30 @@ def decode_segmentation(segmentation: Any, height: int, width: int) -> np.ndarra
     except ImportError as error:
         raise missing_extra("pycocotools", "data") from error
     try:
-        if isinstance(segmentation, list):
-            polygons = polygons_of(segmentation, height, width)
-            if not polygons:
-                raise ValueError("segmentation has no polygon of three points or more")
-            encoded = rle.merge(rle.frPyObjects(polygons, height, width))
-        else:
-            _check_run_lengths(segmentation, height, width)
-            listed = isinstance(segmentation["counts"], list)
-            encoded = rle.frPyObjects(segmentation, height, width) if listed else segmentation
-        mask = rle.decode(encoded)
+        if isinstance(segmentation, list) and segmentation and all(isinstance(one, dict) for one in segmentation):
+            return reduce(np.logical_or, [decode_segmentation(one, height, width) for one in segmentation])
+        if not isinstance(segmentation, list):
+            counts = _run_lengths(segmentation, height, width)
+            return np.asarray(
+                rle.decode(rle.frPyObjects({"size": [height, width], "counts": counts}, height, width)) > 0
+            )
+        polygons = polygons_of(segmentation, height, width)
+        if not polygons:
+            raise ValueError("segmentation has no polygon of three points or more")
+        outlines = [_short_outlines(polygon) for polygon in polygons]
+        short = [parts[0] for parts in outlines if len(parts) == 1]
+        mask = np.zeros((height, width), bool)
+        if short:
+            mask = np.asarray(rle.decode(rle.merge(rle.frPyObjects(short, height, width))) > 0)
+        for parts in outlines:
+            if len(parts) > 1:
+                filled = (rle.decode(rle.frPyObjects([part], height, width)[0]) > 0 for part in parts)
+                mask |= reduce(np.logical_xor, filled)
+        return mask
     except ValueError:
         raise
     except Exception as error:  # the C extension raises bare Exception too
         raise ValueError(f"segmentation cannot be decoded ({type(error).__name__})") from error
-    if mask.shape != (height, width):
-        raise ValueError("segmentation has another size than its picture")
-    return mask.astype(bool)
 
 
 def box_of_segmentation(segmentation: Any, height: int, width: int) -> list[float] | None:
@@ -72,22 +83,79 @@ def polygons_of(segmentation: list[Any], height: int, width: int) -> list[list[f
 
     ``pycocotools`` takes two points for a box, and refuses the whole list for one point.
     """
-    if numbers(segmentation) is not None:
-        segmentation = [segmentation]
-    elif len(segmentation) > 2 and all(numbers(one, 2) is not None for one in segmentation):
-        segmentation = [[value for point in segmentation for value in point]]
-    polygons = [numbers(one) or [] for one in segmentation]
+    whole = _coordinates(segmentation)
+    polygons = [whole] if whole else [_coordinates(one) or [] for one in segmentation]
     furthest = FAR * max(height, width)
     return [one for one in polygons if len(one) >= 6 and len(one) % 2 == 0 and max(map(abs, one)) <= furthest]
 
 
-def _check_run_lengths(segmentation: Any, height: int, width: int) -> None:
-    """Raise ``ValueError`` for runs that are not of a picture of this size, which ``pycocotools`` does not check."""
-    if list(segmentation["size"]) != [height, width]:
+def _coordinates(polygon: Any) -> list[float] | None:
+    """The x, y, x, y, ... of a polygon that is a list of them, or of three points or more; else None."""
+    if isinstance(polygon, list) and len(polygon) > 2 and all(numbers(point, 2) is not None for point in polygon):
+        polygon = [value for point in polygon for value in point]
+    return numbers(polygon)
+
+
+def _short_outlines(polygon: list[float]) -> list[list[float]]:
+    """Parts of a polygon that cover together, an odd number of times, what it covers.
+
+    ``pycocotools`` keeps five points for every pixel of an outline, so that one of many long lines takes gigabytes.
+    A part goes from the first point along a piece of the outline and back: the lines back cancel each other.
+
+    Raises ``ValueError`` for an outline that would take minutes.
+    """
+    points = np.array(polygon).reshape(-1, 2)
+    steps = np.abs(np.diff(points, axis=0, append=points[:1])).max(axis=1).cumsum()
+    if steps[-1] > LONGEST:
+        raise ValueError("segmentation's outline is too long")
+    if steps[-1] <= LONG:
+        return [polygon]
+    parts, start = [], 1
+    while start < len(points) - 1:
+        end = max(int(np.searchsorted(steps, steps[start - 1] + LONG)), start + 1)
+        parts.append([*points[0].tolist(), *points[start : end + 1].ravel().tolist()])
+        start = end
+    return parts
+
+
+def _run_lengths(segmentation: Any, height: int, width: int) -> list[int]:
+    """The runs of a segmentation. Raises ``ValueError`` if they are none of a picture of this size.
+
+    ``pycocotools`` checks neither that nor whether compressed ones are text that it has written.
+    """
+    if not isinstance(segmentation, dict) or not {"size", "counts"} <= segmentation.keys():
+        raise ValueError("segmentation is neither polygons nor run lengths")
+    if numbers(segmentation["size"]) != [height, width]:
         raise ValueError("segmentation has another size than its picture")
     counts = segmentation["counts"]
-    if isinstance(counts, list) and (min(counts, default=0) < 0 or sum(counts) != height * width):
+    runs = _decompressed(counts) if isinstance(counts, str | bytes) else numbers(counts)
+    if runs is None or any(run != int(run) for run in runs):
+        raise ValueError("segmentation has no run lengths")
+    if min(runs, default=0) < 0 or sum(runs) != height * width:
         raise ValueError("segmentation has runs of another length than its picture")
+    return [int(run) for run in runs]
+
+
+def _decompressed(text: str | bytes) -> list[int]:
+    """Run lengths from COCO's text: digits of five bits from ``0`` on, low ones first, each but the last of a run + 32.
+
+    A run is signed, and from the fourth on the difference to the last but one (``rleFrString`` of its API).
+    """
+    runs: list[int] = []
+    value = shift = 0
+    for character in text if isinstance(text, bytes) else map(ord, text):
+        digit = character - ord("0")
+        if not 0 <= digit < 64 or shift > 60:
+            raise ValueError("segmentation has run lengths of other characters than COCO's")
+        value |= (digit & 31) << shift
+        shift += 5
+        if digit < 32:
+            value -= (digit & 16) << (shift - 4)
+            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+            value = shift = 0
+    if shift:
+        raise ValueError("segmentation has run lengths that are cut short")
+    return runs
 
 
 def _box_of_mask(mask: np.ndarray) -> list[float]:

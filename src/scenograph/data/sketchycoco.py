@@ -20,12 +20,12 @@ from PIL import Image
 from pydantic import Field
 
 from scenograph.data.coco import Coco, CocoOptions, Preset
-from scenograph.data.json_tables import read_json
 from scenograph.data.quickdraw import class_files, class_of, coco_class, read_drawing, rows_of
-from scenograph.data.records import Id, Skip
+from scenograph.data.records import Id, Reasons, Skip
 from scenograph.data.source import Options, Plan, Progress, Sample, Source
 from scenograph.data.vocabularies import coco_ids
 from scenograph.errors import UserError, missing_extra
+from scenograph.files import read_json
 from scenograph.scenes.geometry import SG2IM_PREDICATES
 from scenograph.scenes.scene import Scene, SceneObject
 from scenograph.scenes.sketch import Sketch
@@ -70,7 +70,7 @@ class SketchyCoco(Source):
         names = {number: name for name, number in coco_ids().items()}
         categories = tuple(names[number] for number in CATEGORY_IDS)
         published = dict(zip(categories, CATEGORY_IDS, strict=True))
-        return Plan(Vocabulary(categories, SG2IM_PREDICATES), splits, dropped, published)
+        return Plan(Vocabulary(categories, SG2IM_PREDICATES), splits, dropped, published_ids=published)
 
     def read(self, item: tuple[str, str]) -> Sample:  # noqa: D102
         sketch = Path(item[1])
@@ -93,7 +93,8 @@ class SketchyCoco(Source):
         """Sketch files of a split; the paper's version of the archives nests one more folder."""
         kind = "Scene" if self.options.part == "scenes" else "Object"
         base = self.root / kind / "Sketch"
-        return sorted(path for pattern in (folder, f"*/{folder}") for path in base.glob(f"{pattern}/**/*.png"))
+        found = (path for pattern in (folder, f"*/{folder}") for path in base.glob(f"{pattern}/**/*.png"))
+        return sorted(path for path in found if path.is_file())
 
     def _picture(self, sketch: Path) -> Path | None:
         return self._beside(sketch, "GT", (".png", ".jpg"))
@@ -187,7 +188,7 @@ def _drawings(path: str, limit: int) -> tuple[list[tuple[str, int]], list[tuple[
     """(split, row) of a class's recognized drawings, for training and for the rest: no drawing is in both."""
     train: list[tuple[str, int]] = []
     held_out: list[tuple[str, int]] = []
-    for number, (split, row, recognized) in enumerate(rows_of(Path(path))):
+    for number, (split, row, recognized) in enumerate(rows_of(Path(path), Reasons())):
         if recognized:
             own_split = split != "train"
             (held_out if own_split or number % 10 == 0 else train).append((split, row))
@@ -231,5 +232,5 @@ def _annotated_objects(path: Path, drawing: np.ndarray, min_size: float) -> list
 def _gray(path: Path) -> np.ndarray:
     try:
         return np.asarray(Image.open(path).convert("L"))
-    except OSError:
-        raise Skip("sketch is damaged or not a picture") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        raise Skip("sketch is damaged or not a picture", str(path)) from None

@@ -41,7 +41,7 @@ class Sample:
     picture: Path | bytes | Image.Image | None = None
     size: tuple[int, int] | None = None
     remarks: tuple[str, ...] = ()
-    """Things that were repaired or left out inside this sample, which the summary counts."""
+    """Things that were repaired or left out inside this sample, which the summary counts and names some samples of."""
 
 
 @dataclass
@@ -52,6 +52,8 @@ class Plan:
     splits: Mapping[str, Sequence[Any]]
     dropped: Counter[str] = field(default_factory=Reasons)
     """Why records are left out, and how many; :class:`~scenograph.data.records.Reasons` names some, too."""
+    remarks: Reasons = field(default_factory=Reasons)
+    """What is noted about records that are kept."""
     published_ids: Mapping[str, int] = field(default_factory=dict)
     """Category name to the index that the data set's publishers use."""
 

@@ -17,13 +17,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from scenograph.data.json_tables import JsonTables, Record, read_json
+from scenograph.data.json_tables import JsonTables, Record
 from scenograph.data.pictures import picture_size
-from scenograph.data.records import Skip
+from scenograph.data.records import Id, Reasons, Skip, identity, read_each
 from scenograph.data.source import Options, Plan, Progress, Sample, Source
 from scenograph.data.visual_genome_records import TIDY, check_version
 from scenograph.errors import UserError, missing_extra
-from scenograph.files import read_text
+from scenograph.files import read_json, read_text
 from scenograph.scenes.fields import Box
 from scenograph.scenes.scene import Relation, Scene, SceneObject
 from scenograph.scenes.vocabulary import IMAGE_CATEGORY, IN_IMAGE_PREDICATE, Vocabulary
@@ -106,6 +106,8 @@ class VisualGenome(Source):
         raw = read_json(self.root / "vocab.json")
         try:
             categories, predicates = raw["object_idx_to_name"], raw["pred_idx_to_name"]
+            if not isinstance(categories, list) or not isinstance(predicates, list):
+                raise TypeError("names are no lists")
         except (TypeError, KeyError) as error:
             raise UserError(f"{self.root / 'vocab.json'}: not a vocabulary of sg2im ({error})") from error
         attributes = raw.get("attribute_idx_to_name", [])
@@ -126,13 +128,14 @@ class _Preprocessing:
         self.source = source
         self.options: VisualGenomeOptions = source.options
         self.tables = source.tables
-        listed = _read_splits(source.options.splits or source.root / "vg_splits.json")
+        self.dropped, self.remarks = Reasons(), Reasons()
+        listed = _read_splits(source.options.splits or source.root / "vg_splits.json", self.dropped)
         for name, tidy in TIDY.items():
             path = source.root / f"{name}.json"
             if path.is_file():
                 check_version(path)
                 self.tables.add(name, path, "item", "image_id", progress, tidy, unique=True)
-        self.dropped = self.tables.left_out()
+        self.dropped.include(self.tables.left_out())
         self.has_attributes = (source.root / "attributes.json").is_file()
         self.object_alias = _read_aliases(source.root / "object_alias.txt")
         self.predicate_alias = _read_aliases(source.root / "relationship_alias.txt")
@@ -154,12 +157,13 @@ class _Preprocessing:
         }
         published = {name: number for number, name in enumerate([IMAGE_CATEGORY, *categories])}
         vocabulary = _vocabulary(categories, predicates, attributes)
-        return Plan(vocabulary, {name: items for name, items in splits.items() if items}, self.dropped, published)
+        kept = {name: items for name, items in splits.items() if items}
+        return Plan(vocabulary, kept, self.dropped, self.remarks, published)
 
-    def _kept(self, listed: dict[str, list[int]]) -> dict[str, list[int]]:
+    def _kept(self, listed: dict[str, list[Id]]) -> dict[str, list[Id]]:
         """The pictures of each split that are large enough, each in the first split that lists it."""
-        placed: set[int] = set()
-        kept: dict[str, list[int]] = {}
+        placed: set[Id] = set()
+        kept: dict[str, list[Id]] = {}
         for name, ids in listed.items():
             kept[name] = []
             for image_id in ids:
@@ -193,7 +197,7 @@ class _Preprocessing:
                     counter.update(list(dict.fromkeys(self.object_alias.get(n, n) for n in thing["names"])))
         return [name for name, count in counter.most_common() if count >= self.options.min_object_instances]
 
-    def _attributes(self, train: set[int]) -> list[str]:
+    def _attributes(self, train: set[Id]) -> list[str]:
         counter: Counter[str] = Counter()
         if self.has_attributes:
             for record in self.tables.all("attributes"):
@@ -202,7 +206,7 @@ class _Preprocessing:
                         counter.update(thing["attributes"])
         return [name for name, count in counter.most_common() if count >= self.options.min_attribute_instances]
 
-    def _predicates(self, train: set[int]) -> list[str]:
+    def _predicates(self, train: set[Id]) -> list[str]:
         """Normalized names between kept objects of train, in order of first appearance."""
         counter: Counter[str] = Counter()
         for record in self.tables.all("relationships"):
@@ -217,7 +221,7 @@ class _Preprocessing:
         name = predicate.lower().strip()
         return self.predicate_alias.get(name, name)
 
-    def _objects(self, image_id: int) -> Iterator[tuple[int, str, tuple[int, int, int, int]]]:
+    def _objects(self, image_id: Id) -> Iterator[tuple[Id, str, tuple[int, int, int, int]]]:
         """(object id, name, pixel x, y, w, h) of the objects to keep; the first known name of several counts."""
         for record in self.tables.get("objects", image_id):
             for thing in record["objects"]:
@@ -226,21 +230,28 @@ class _Preprocessing:
                 if name is not None and min(thing["w"], thing["h"]) >= self.options.min_object_size:
                     yield thing["object_id"], name, (thing["x"], thing["y"], thing["w"], thing["h"])
 
-    def _item(self, split: str, image_id: int) -> Record | None:
+    def _item(self, split: str, image_id: Id) -> Record | None:
         """What :meth:`VisualGenome.read` needs of a picture, or None if it is left out."""
         options = self.options
         objects = list(self._objects(image_id))
         if not options.min_objects <= len(objects) <= options.max_objects:
             few = len(objects) < options.min_objects
-            self.dropped[f"picture has too {'few' if few else 'many'} objects"] += 1
+            bound = f"min_objects={options.min_objects}" if few else f"max_objects={options.max_objects}"
+            self.dropped.note(
+                f"picture has too {'few' if few else 'many'} objects", f"picture {image_id} has {len(objects)}, {bound}"
+            )
             return None
         row = {object_id: i for i, (object_id, _, _) in enumerate(objects)}
+        if len(row) < len(objects):
+            self.remarks.note("objects have one object_id: its relations are the last one's", str(image_id))
         relations = list(
             self._relations(image_id, row, normalize=options.normalize_predicates == "all" or split == "train")
         )
         if not options.min_relationships <= len(relations) <= options.max_relationships:
             few = len(relations) < options.min_relationships
-            self.dropped[f"picture has too {'few' if few else 'many'} relations"] += 1
+            of = f"{'min' if few else 'max'}_relationships"
+            named = f"picture {image_id} has {len(relations)}, {of}={getattr(options, of)}"
+            self.dropped.note(f"picture has too {'few' if few else 'many'} relations", named)
             return None
         attributes = self._attributes_of(image_id)
         things = [(name, attributes.get(object_id, ()), box) for object_id, name, box in objects]
@@ -252,7 +263,7 @@ class _Preprocessing:
             "relations": relations,
         }
 
-    def _relations(self, image_id: int, row: dict[int, int], normalize: bool) -> Iterator[tuple[int, str, int]]:
+    def _relations(self, image_id: Id, row: dict[Id, int], normalize: bool) -> Iterator[tuple[int, str, int]]:
         for record in self.tables.get("relationships", image_id):
             for relation in record["relationships"]:
                 subject, other = (row.get(relation[end]) for end in ("subject", "object"))
@@ -262,7 +273,7 @@ class _Preprocessing:
                 if name in self.known_predicates and subject is not None and other is not None:
                     yield subject, name, other
 
-    def _attributes_of(self, image_id: int) -> dict[int, tuple[str, ...]]:
+    def _attributes_of(self, image_id: Id) -> dict[Id, tuple[str, ...]]:
         if not self.has_attributes:
             return {}
         return {
@@ -282,12 +293,19 @@ def _vocabulary(categories: Iterable[str], predicates: Iterable[str], attributes
     )
 
 
-def _read_splits(path: Path) -> dict[str, list[int]]:
+def _read_splits(path: Path, left_out: Reasons) -> dict[str, list[Id]]:
+    """The ids of each split; entries that are none are left out."""
+
+    def read(value: object) -> Id:
+        found = identity(value)
+        if found is None:
+            raise Skip("entry of the splits is no picture id")
+        return found
+
     splits = read_json(path)
-    try:
-        return {name: [int(i) for i in splits[name]] for name in SPLITS}
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: expected lists of picture ids under train, val and test ({error})") from error
+    if not isinstance(splits, dict) or not all(isinstance(splits.get(name), list) for name in SPLITS):
+        raise UserError(f"{path}: expected lists of picture ids under train, val and test")
+    return {name: read_each(splits[name], read, left_out, f"{path.name}, {name}", "entry") for name in SPLITS}
 
 
 def _read_aliases(path: Path) -> dict[str, str]:

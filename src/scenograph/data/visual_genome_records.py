@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from scenograph.data.json_tables import Record, stream_json
 from scenograph.data.records import Id, Reasons, Skip, identity, name_of, numbers, read_each, side
@@ -53,8 +54,7 @@ def _tidy_attributes(record: Record, left_out: Reasons) -> Record:
     """Attributes of objects with an id."""
 
     def read(thing: Record) -> Record:
-        given = thing.get("attributes") or []
-        return {"object_id": _object_id(thing), "attributes": [one for one in map(name_of, given) if one]}
+        return {"object_id": _object_id(thing), "attributes": _texts(thing.get("attributes"))}
 
     return _tidied(record, "attributes", read, left_out)
 
@@ -83,8 +83,12 @@ def _object_id(thing: Record) -> Id:
 
 def _names(thing: Record) -> list[str]:
     """The names of an object, which is left out if it has none."""
-    given = thing.get("names", thing.get("name"))
-    names = [one for one in map(name_of, given if isinstance(given, list) else [given]) if one]
+    names = _texts(thing.get("names", thing.get("name")))
     if not names:
         raise Skip("object has no name")
     return names
+
+
+def _texts(given: Any) -> list[str]:
+    """Names, of which one may stand for a list of one."""
+    return [one for one in map(name_of, given if isinstance(given, list) else [given]) if one]

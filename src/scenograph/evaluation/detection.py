@@ -22,7 +22,6 @@ import torch
 from PIL import Image
 
 from scenograph.data.coco_records import tidy_annotation, tidy_category, tidy_image
-from scenograph.data.json_tables import read_json
 from scenograph.data.pack import read_record
 from scenograph.data.records import Reasons, read_each
 from scenograph.data.vocabularies import coco_ids
@@ -34,7 +33,7 @@ from scenograph.evaluation.layouts import Layouts
 from scenograph.evaluation.metric import Metric
 from scenograph.evaluation.session import Evaluation, Progress, picture_file
 from scenograph.evaluation.tools import Tools
-from scenograph.files import digest, write_atomically
+from scenograph.files import digest, read_json, write_atomically
 from scenograph.pretrained.networks import Download, missing_from_hub
 from scenograph.scenes.coco import coco_annotations
 from scenograph.scenes.scene import Scene

@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from scenograph.data.json_tables import read_json
 from scenograph.data.records import Reasons, Skip, identity, number, numbers, read_each
 from scenograph.errors import UserError
+from scenograph.files import read_json
 
 DARKNET_NAMES = {
     "tvmonitor": "tv",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +21,7 @@ from scenograph.evaluation import summary
 from scenograph.evaluation.figure import Figure
 from scenograph.evaluation.page import Exhibit, as_html
 from scenograph.evaluation.protocols import EXPLANATIONS, Protocol
-from scenograph.files import read_json, write_atomically
+from scenograph.files import parse_json, read_json, write_atomically
 from scenograph.version import __version__
 
 
@@ -132,14 +133,14 @@ def compare(first: dict[str, Any], second: dict[str, Any], names: tuple[str, str
     for name in dict.fromkeys([*rows, *others]):
         one, other = rows.get(name), others.get(name)
         if one is None or other is None or one["value"] is None or other["value"] is None:
-            lines.append(f"| {name} | {_both(one)} | {_both(other)} | |")
+            lines.append(f"| {_cell(name)} | {_both(one)} | {_both(other)} | |")
             continue
         change = other["value"] - one["value"]
         errors = [row["error"] for row in (one, other)]
         clear = ""
         if all(error is not None for error in errors):
             clear = " (clear)" if abs(change) > 2 * math.hypot(*errors) else " (within chance)"
-        lines.append(f"| {name} | {_both(one)} | {_both(other)} | {change:+.4g}{clear} |")
+        lines.append(f"| {_cell(name)} | {_both(one)} | {_both(other)} | {change:+.4g}{clear} |")
     return "\n".join(lines) + "\n"
 
 
@@ -163,15 +164,16 @@ def as_markdown(report: dict[str, Any]) -> str:
             lines.append("| " + " | ".join(map(_cell, (*cells, summary.meaning(row)))) + " |")
         lines.append("")
     for line in summary.networks(report["figures"]):
-        lines += [line, ""]
+        lines += [_cell(line), ""]
     settings = ", ".join(f"{key} {summary.setting(protocol[key])}" for key in EXPLANATIONS)
     models = ", ".join(f"{role} {row['name']} ({summary.weights(row)})" for role, row in report["models"].items())
+    named = f"{protocol['name']}, version {protocol['version']} ({protocol['fingerprint']}): {protocol['about']}"
     lines += [
-        f"Protocol {protocol['name']}, version {protocol['version']} ({protocol['fingerprint']}): {protocol['about']}",
+        f"Protocol {_cell(named)}",
         "",
-        f"Settings: {settings}.",
+        f"Settings: {_cell(settings)}.",
         "",
-        f"Models: {models}.",
+        f"Models: {_cell(models)}.",
         "",
         f"Made by scenograph {report['scenograph']}, torch {report['torch']}.",
         "",
@@ -231,9 +233,11 @@ def _metrics(run: Path) -> list[dict[str, Any]]:
 def _rows(path: Path) -> list[dict[str, Any]]:
     """The points in a file of curves, but for a last line that was cut short. Raises ``UserError`` if one is none."""
     try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
-    except (OSError, ValueError, RecursionError) as error:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
         raise unreadable(path, error) from error
+    where = f"cannot read {path}, point"
+    rows = [parse_json(line, f"{where} {number}") for number, line in enumerate(lines, 1) if line.endswith("}")]
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, dict) or not isinstance(row.get("step"), int):
             raise UserError(f"{path}, point {number}: expected an object with a 'step', found {shortened(row)}")
@@ -241,8 +245,8 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _cell(text: str) -> str:
-    """A text as a cell of a Markdown table."""
-    return text.replace("<", "&lt;").replace("|", "\\|").replace("\n", " ")
+    """A text as plain text of a Markdown page, or a cell of a table in one: no markup, no links."""
+    return re.sub(r"([|\[\]`\\])", r"\\\1", text).replace("<", "&lt;").replace("\n", " ")
 
 
 def _both(row: summary.Row | None) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -18,7 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 from pydantic import BaseModel, Field, NonNegativeInt
 
 from scenograph.errors import UserError, unreadable, validate
-from scenograph.files import would_replace
+from scenograph.files import parse_json, would_replace
 from scenograph.models.registry import shipped_models
 from scenograph.pipelines.defaults import COLLAGE
 from scenograph.pipelines.options import GenerateOptions
@@ -160,22 +160,23 @@ def has_record(path: Path, record: str) -> bool:
 
 
 def request_from_picture(
-    path: Path, models: dict[str, str | None], seeds: Sequence[int] | None, options: dict[str, Any]
+    path: Path,
+    models: dict[str, str | None],
+    seeds: Sequence[int] | None,
+    options: dict[str, Any],
+    agreed: Callable[[str], bool] = lambda question: False,
 ) -> Request:
     """The request in a picture's record; models, seeds and options that are given win.
 
-    A picture may come from anybody, so it does not decide what is opened: of models it can name those that ship, and
-    others, like the picture of a style, must be given.
+    A picture may come from anybody, so it does not decide what is opened: of models it can name those that ship.
+    Whether others are loaded is asked of ``agreed``; else they, like the picture of a style, must be given.
 
     Raises ``UserError`` for a picture without a record, for a record of another form, and for what must be given.
     """
     text = read_record(path)
     if text is None:
         raise UserError(f"{path} was not made by scenograph: it holds no scene; give a scene file or text")
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: its scene cannot be read: {error}") from error
+    value = parse_json(text, f"{path}: its scene cannot be read")
     if isinstance(value, dict) and "scenes" in value:
         raise UserError(f"{path} is a sheet of several pictures; give one of them")
     where = f"{path}, as it was made"
@@ -183,7 +184,7 @@ def request_from_picture(
     recorded = {name: value[name] for name in GenerateOptions.model_fields if value.get(name) is not None}
     named = {name: getattr(made, name) for name in MODELS}
     if not any(models.values()):
-        _check_models(named, path)
+        _check_models(named, path, agreed)
         models = named
     if "style" in recorded and options.get("style") is None:
         raise UserError(f"{path}: made in the style of another picture, {recorded['style']!r}; give that with --style")
@@ -198,12 +199,10 @@ def request_from_picture(
     )
 
 
-def _check_models(named: dict[str, str | None], path: Path) -> None:
+def _check_models(named: dict[str, str | None], path: Path, agreed: Callable[[str], bool]) -> None:
     """Raise ``UserError`` for models that a picture names and that do not ship, with the options that name them."""
     foreign = {role: name for role, name in named.items() if name not in (None, COLLAGE, *shipped_models())}
-    if foreign:
+    made = f"made with {', '.join(map(repr, foreign.values()))}, which does not ship in the package"
+    if foreign and not agreed(f"{path}: {made}. Load it?"):
         options = " ".join(f"--{role} {name}" for role, name in named.items() if name is not None)
-        raise UserError(
-            f"{path}: made with {', '.join(map(repr, foreign.values()))}, which does not ship in the package, and a "
-            f"picture does not decide what is loaded; if you trust it, add {options}"
-        )
+        raise UserError(f"{path}: {made}, and a picture does not decide what is loaded; if you trust it, add {options}")

@@ -32,8 +32,8 @@ from typing import Any
 
 import numpy as np
 
-from scenograph.errors import UserError, check_text, reason, shortened
-from scenograph.files import read_text, write_atomically
+from scenograph.errors import UserError, check_text, shortened
+from scenograph.files import parse_json, read_text, write_atomically
 from scenograph.scenes.fields import FIELDS, Box, Field, ObjectSeed
 from scenograph.scenes.geometry import CONVERSES, MIRRORED
 from scenograph.scenes.sketch import Sketch
@@ -138,10 +138,7 @@ class Scene:
 
 def parse_scenes(text: str, where: str = "scene") -> list[Scene]:
     """Scenes from JSON text: one scene or a list of them."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:  # also for a number of thousands of digits
-        raise UserError(f"{where}: not valid JSON: {reason(error)}") from error
+    value = parse_json(text, where)
     if isinstance(value, list):
         if not value:
             raise UserError(f"{where}: the list holds no scene")

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from scenograph.errors import UserError, shortened
+from scenograph.files import parse_json
 from scenograph.scenes.png import decode_png, encode_png, png_from_text, png_to_text
 
 MAX_POINTS = 100_000
@@ -69,7 +70,7 @@ class Sketch:
     def from_bytes(content: bytes) -> Sketch:
         """Read what :meth:`to_bytes` wrote. Raises ``UserError`` for a damaged picture."""
         if content.startswith(b"{"):
-            return Sketch.from_dict(json.loads(content))
+            return Sketch.from_dict(parse_json(content.decode(), "sketch"))
         return Sketch(picture=decode_png(content, "L", "sketch"))
 
     @staticmethod

@@ -130,7 +130,9 @@ class Vocabulary:
 
 
 def _names(values: Sequence[str]) -> tuple[str, ...]:
-    """Raises ``TypeError`` for a value that is no name."""
+    """Raises ``TypeError`` for a value that is no name, and for a text in place of a list of names."""
+    if isinstance(values, str):
+        raise TypeError(f"{values!r} is no list")
     for value in values:
         if not isinstance(value, str):
             raise TypeError(f"{value!r} is no name")

@@ -22,13 +22,15 @@ from pydantic import (
     model_validator,
 )
 from yaml import YAMLError
-from yaml.events import AliasEvent
+from yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
 from scenograph.data.loader import ObjectPolicy, RelationPolicy
 from scenograph.errors import UserError, reason, suggest, validate
 from scenograph.files import is_file
 from scenograph.training.objectives.base import Betas
 
+DEEPEST = 20
+"""Levels of the YAML of a recipe."""
 MAY_CHANGE = frozenset(
     {
         "data.workers",
@@ -154,7 +156,7 @@ def load_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
             raise UserError(f"override {override!r}: expected key=value, for example optimizer.lr=2e-4")
     try:
         text = path.read_text(encoding="utf-8-sig")
-        _check_plain(text, *overrides)
+        _check_plain(text, *(override.partition("=")[2] for override in overrides))
         merged = OmegaConf.merge(OmegaConf.create(text), OmegaConf.from_dotlist(list(overrides)))
         value: object = OmegaConf.to_container(merged, resolve=False)
     except AssertionError:  # OmegaConf's, of a file that is one value
@@ -174,5 +176,10 @@ def _check_plain(*texts: str) -> None:
     for text in texts:
         if "${" in text:
             raise ValueError("holds a reference, ${...}, which is not followed; write the value itself")
-    if any(isinstance(event, AliasEvent) for event in yaml.parse(texts[0], Loader=yaml.SafeLoader)):
-        raise ValueError("holds an alias, *name, which is not followed; write the value itself")
+        level = 0
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            if isinstance(event, AliasEvent):
+                raise ValueError("holds an alias, *name, which is not followed; write the value itself")
+            level += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+            if level > DEEPEST:
+                raise ValueError(f"nested more than {DEEPEST} levels deep; a recipe has four")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -23,6 +22,7 @@ from scenograph.data.picture_book.recolour import recoloured
 from scenograph.data.picture_book.shapes import SHAPES, shape_svg
 from scenograph.data.picture_book.shapes.shape import Habitat, View
 from scenograph.errors import UserError, expecting, missing_extra, reason, rule_and_value, suggest, unreadable
+from scenograph.files import read_json
 
 __all__ = ["SETS", "Drawing", "DrawingSet", "Drawings", "read_table", "recoloured"]
 
@@ -240,10 +240,7 @@ def _packages(folder: Path) -> dict[str, Path]:
 
 def _read_icons(path: Path, names: list[str]) -> dict[str, dict[str, Any]]:
     """Body, box and turns of the named icons that a package has, aliases resolved."""
-    try:
-        package = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise unreadable(path, error, "not JSON; install the package anew") from error
+    package = read_json(path)
     with expecting(f"{path} is not in the Iconify JSON form"):
         common = {"left": 0, "top": 0, "width": 16, "height": 16}
         common |= {name: package[name] for name in common if name in package}

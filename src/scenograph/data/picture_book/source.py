@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +16,7 @@ from scenograph.data.picture_book.shapes import SHAPES
 from scenograph.data.picture_book.textures import TEXTURES
 from scenograph.data.source import Options, Plan, Progress, Sample, Source
 from scenograph.errors import UserError
+from scenograph.files import read_json
 from scenograph.scenes.scene import Scene
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -95,8 +95,8 @@ def _drawn() -> set[str]:
 
 def _record(path: Path) -> dict[str, Any]:
     try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        record: dict[str, Any] = read_json(path)
         record["scene"]["objects"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (UserError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not a picture-book scene ({error}); delete it and render again") from error
     return record

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import fnmatch
 import shutil
+import textwrap
+from collections import Counter
 from collections.abc import Collection
-from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -17,38 +18,52 @@ from scenograph.models.published import IMPORTERS, import_published
 
 app = typer.Typer(no_args_is_help=True, help="List and describe models.")
 
+WEIGHTS = "model.safetensors"
+COMPOSES = (
+    "Composes pictures of any layout of the picture-book world from drawings that ship; nothing in it is learned."
+)
+
 
 @app.command("list")
 def list_models(
     pattern: Annotated[str, typer.Argument(metavar="PATTERN", help="Names to list, such as 'mise*'.")] = "*",
 ) -> None:
     """List the shipped models with their role and size."""
+    from scenograph.data.picture_book.atlas import ATLAS
     from scenograph.models.registry import shipped_models
+    from scenograph.pipelines.defaults import COLLAGE
 
-    found = {name: path for name, path in shipped_models().items() if fnmatch.fnmatch(name, pattern)}
+    shipped = shipped_models()
+    rows = {name: (_roles(path), _size(path / WEIGHTS), _summary(path)) for name, path in shipped.items()}
+    rows[COLLAGE] = "renderer", _size(ATLAS), COMPOSES
+    found = {name: row for name, row in sorted(rows.items()) if fnmatch.fnmatch(name, pattern)}
     if not found:
-        raise UserError(f"no model matches {pattern!r} {suggest(pattern, shipped_models())}")
+        raise UserError(f"no model matches {pattern!r} {suggest(pattern, rows)}")
     width = max(len(name) for name in found) + 2
-    for name, folder in found.items():
-        console.print(f"{name:<{width}}{_roles(folder):<16}{_size(folder):>8}  {_summary(folder)}")
+    for name, (role, size, summary) in found.items():
+        console.print(f"{name:<{width}}{role:<16}{size:>8}  {summary}")
 
 
 @app.command()
 def info(model: Annotated[str, typer.Argument(metavar="MODEL", help="Shipped name, folder or Hub id.")]) -> None:
     """Print the settings, vocabulary and card of a model."""
     from scenograph.models.registry import find_model, read_config
+    from scenograph.pipelines.defaults import COLLAGE
     from scenograph.scenes.vocabulary import Vocabulary
 
-    folder = find_model(model)
+    if model == COLLAGE:
+        _describe_collage()
+        return
+    folder = find_model(model, others=(COLLAGE,))
     kind, config = read_config(model)
     vocabulary = Vocabulary.from_dict(config.pop("vocabulary"))
-    console.print(f"{folder}\nmodel {kind} ({_roles(folder)}), {_size(folder)}")
+    console.print(f"{folder}\nmodel {kind} ({_roles(folder)}), {_size(folder / WEIGHTS)}")
     for key, value in config.items():
         console.print(f"  {key}: {value}")
-    console.print(f"categories {_some(vocabulary.category_index)}")
-    console.print(f"predicates {_some(vocabulary.predicate_index)}")
+    _print_names("categories", vocabulary.category_index)
+    _print_names("predicates", vocabulary.predicate_index)
     for group, names in vocabulary.attributes.items():
-        console.print(f"{group} {_some(names)}")
+        _print_names(group, names)
     card = folder / "README.md"
     if card.is_file():
         console.print(f"\n{card.read_text(encoding='utf-8')}")
@@ -99,8 +114,8 @@ def _roles(folder: Path) -> str:
     return " + ".join(MODELS[read_config(folder)[0]].roles) or "measuring"
 
 
-def _size(folder: Path) -> str:
-    return f"{(folder / 'model.safetensors').stat().st_size / 1e6:.1f} MB"
+def _size(file: Path) -> str:
+    return f"{file.stat().st_size / 1e6:.1f} MB"
 
 
 def _summary(folder: Path) -> str:
@@ -109,5 +124,27 @@ def _summary(folder: Path) -> str:
     return next((line for line in lines if line and not line.startswith(("#", "-", "`"))), "")
 
 
-def _some(names: Collection[str], limit: int = 20) -> str:
-    return f"({len(names)}): {', '.join(islice(names, limit))}{', ...' if len(names) > limit else ''}"
+def _print_names(title: str, names: Collection[str]) -> None:
+    """All names of a vocabulary, on lines that a terminal shows whole."""
+    text = f"{title} ({len(names)}): {', '.join(names)}"
+    console.print(textwrap.fill(text, 100, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False))
+
+
+def _describe_collage() -> None:
+    """What the collage knows, and where its drawings come from."""
+    from scenograph.data.picture_book.textures import TEXTURES
+    from scenograph.pipelines.renderers.collage import SIDE, CollageRenderer
+
+    renderer = CollageRenderer()
+    atlas, names = renderer.atlas, renderer.vocabulary
+    drawings = [entry.drawing for entries in atlas.entries.values() for entry in entries]
+    console.print(f"{atlas.path}\n{renderer.name} (renderer), {_size(atlas.path)}\n{COMPOSES}")
+    console.print(f"pictures of {SIDE} px, or of any --size; --layers writes their layers; give it as --image")
+    _print_names("things", [name for name in names.categories if name in atlas.entries])
+    _print_names("regions", [name for name in names.categories if name in TEXTURES and name not in atlas.entries])
+    _print_names("predicates", names.predicates)
+    for group, values in names.attributes.items():
+        _print_names(group, values)
+    console.print(f"drawings ({len(drawings)}):")
+    for (author, licence), count in Counter((one.author, one.licence) for one in drawings).most_common():
+        console.print(f"  {count} by {author}, {licence}")

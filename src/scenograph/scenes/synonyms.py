@@ -6,6 +6,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from scenograph.errors import NOTE
 from scenograph.scenes.scene import Scene, keep_objects
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -61,7 +62,8 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
     "puppy": ("dog",),
     "kitten": ("cat",),
     **dict.fromkeys(
-        ("man", "woman", "boy", "girl", "child", "kid", "lady", "guy", "people", "player", "skier"), ("person",)
+        ("man", "woman", "boy", "girl", "child", "kid", "baby", "lady", "guy", "people", "player", "skier", "surfer"),
+        ("person",),
     ),
 }
 """Each word with the names that it may stand for, the likeliest first."""
@@ -108,6 +110,11 @@ def synonyms(table: Mapping[str, tuple[str, ...]], names: Collection[str]) -> di
     return found
 
 
+def say_read(read: Mapping[str, str]) -> None:
+    """Note by which names words were replaced."""
+    log.log(NOTE, "%s", ", ".join(f"{word} is taken as {name}" for word, name in read.items()))
+
+
 def with_known_names(scenes: Sequence[Scene], vocabulary: Vocabulary) -> list[Scene]:
     """Scenes in the names of a vocabulary, as far as synonyms go; messages say what was changed.
 
@@ -135,7 +142,7 @@ def with_known_names(scenes: Sequence[Scene], vocabulary: Vocabulary) -> list[Sc
             )
         result.append(known)
     if read:
-        log.warning("reading %s", ", ".join(f"{word} as {name}" for word, name in read.items()))
+        say_read(read)
     if left_out:
         log.warning("leaving out %s: parts are drawn with their things", ", ".join(sorted(left_out)))
     return result

@@ -12,7 +12,6 @@ clauses is the same object; twice in one clause it is two objects; numbers disti
 
 from __future__ import annotations
 
-import logging
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,10 +21,8 @@ from types import MappingProxyType
 from scenograph.errors import UserError, check_text, suggest
 from scenograph.scenes.geometry import CONVERSES
 from scenograph.scenes.scene import MAX_OBJECTS, Relation, Scene, SceneObject
-from scenograph.scenes.synonyms import CATEGORIES, PREDICATES, synonyms
+from scenograph.scenes.synonyms import CATEGORIES, PREDICATES, say_read, synonyms
 from scenograph.scenes.vocabulary import Vocabulary
-
-log = logging.getLogger(__name__)
 
 ARTICLES = ("a", "an", "the")
 
@@ -51,6 +48,8 @@ def scene_from_text(text: str, vocabulary: Vocabulary, where: str = "text") -> S
         words = re.findall(r"[^\s,.]+", clause.casefold())
         if words:
             relations += reader.clause(words, f"{where}, clause {number}")
+    if reader.read:
+        say_read(reader.read)
     if not reader.objects:
         raise UserError(f"{where}: the scene is empty; name at least one object")
     return Scene(tuple(reader.objects), tuple(relations))
@@ -94,6 +93,11 @@ class _Reader:
         self._categories = _Names(vocabulary.category_index, synonyms(CATEGORIES, vocabulary.category_index))
         self._attributes = _Names(vocabulary.attribute_index)
         self._predicates = _Names(predicates, synonyms(PREDICATES, predicates))
+
+    @property
+    def read(self) -> dict[str, str]:
+        """The words that stood for names, with the names."""
+        return self._categories.read | self._predicates.read
 
     def clause(self, words: Sequence[str], where: str) -> list[Relation]:
         """Read one clause; returns its relations."""
@@ -159,6 +163,8 @@ class _Names:
 
     def __init__(self, names: Iterable[str], others: Mapping[str, str] = MappingProxyType({})) -> None:
         self.names, self._others = list(names), others
+        self.read: dict[str, str] = {}
+        """The words that have stood for names."""
         self._by_words = {tuple(word.split()): name for word, name in others.items()}
         self._by_words |= {tuple(name.casefold().split()): name for name in self.names}
         self._longest = max((len(words) for words in self._by_words), default=0)
@@ -169,6 +175,6 @@ class _Names:
             name = self._by_words.get(phrase)
             if name is not None:
                 if " ".join(phrase) in self._others:
-                    log.warning("reading %s as %s", " ".join(phrase), name)
+                    self.read[" ".join(phrase)] = name
                 return name, at + length
         return None, at

@@ -1,9 +1,10 @@
-"""The one exception that a user, not a programmer, can cause and repair."""
+"""The one exception that a user, not a programmer, can cause and repair, and remarks on what was understood."""
 
 from __future__ import annotations
 
 import errno
 import json
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -19,6 +20,10 @@ Made = TypeVar("Made")
 
 LINES, WIDTH = 40, 600
 """Of a message on a terminal: at most so many lines of so many characters."""
+
+NOTE = 25
+"""Level of log messages that say how something was understood: no warning, but the command line shows them."""
+logging.addLevelName(NOTE, "note")
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """What the operating system says of a full disk."""

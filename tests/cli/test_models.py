@@ -89,3 +89,14 @@ def test_an_imported_lostgan_needs_names(scenograph, tmp_path):
     )
     code, _, errors = scenograph("import", "lostgan", "g.pth", "--vocabulary", "coco-stuff")
     assert code == 2 and errors.count("\n") == 1 and not (tmp_path / "g").exists()
+
+
+def test_the_collage_is_listed_described_and_suggested(scenograph):
+    assert "renderer" in succeed(scenograph("models", "list", "coll*"))
+    told = succeed(scenograph("models", "info", "collage"))
+    assert "things (113): airplane" in told and "riding" in told and "Microsoft Corporation, MIT" in told
+    for command in (("models", "info", "collag"), ("generate", "sheep", "--image", "collag")):
+        code, _, errors = scenograph(*command)
+        assert code == 2 and "did you mean 'collage'?" in errors
+    code, _, errors = scenograph("generate", "sheep", "--layout", "collage")
+    assert code == 2 and "give it as the image model (--image)" in errors

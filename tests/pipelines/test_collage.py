@@ -12,9 +12,10 @@ from scenograph.data.picture_book.atlas import Atlas, write_atlas
 from scenograph.data.picture_book.drawings import Drawings
 from scenograph.errors import UserError
 from scenograph.pipelines import Pipeline
+from scenograph.pipelines.renderers.casting import cast
 from scenograph.pipelines.renderers.collage import CollageRenderer
 from scenograph.scenes.openraster import merged
-from scenograph.scenes.scene import Scene, SceneObject
+from scenograph.scenes.scene import Relation, Scene, SceneObject
 
 SHEEP = Scene(
     (
@@ -106,3 +107,54 @@ def test_an_object_seed_decides_the_look_in_every_picture(pipe):
     seeded = Scene((*SHEEP.objects[:2], replace(SHEEP.objects[2], seed=7)))
     looks = [pipe.layers(pipe.encode(seeded, seeds=[seed], size=96))[0][1].pixels for seed in range(4)]
     assert all(np.array_equal(looks[0], look) for look in looks[1:])
+
+
+def guest_and_host(pipe, text, seeds=range(4)):
+    """What shows the first two objects of a text, and their boxes, per seed."""
+    for seed in seeds:
+        conditioned = pipe.encode(text, seeds=[seed])
+        entries = conditioned.condition[0].entries
+        guest, host, *_ = conditioned.scenes[0].objects
+        yield entries[0].drawing, entries[1].drawing, guest.box, host.box
+
+
+def test_riders_and_crews_are_seen_where_their_hosts_have_them(pipe):
+    for guest, _, box, host in guest_and_host(pipe, "man riding horse; horse standing on grass; sky above grass"):
+        assert guest.name != "skier" and host[0] < (box[0] + box[2]) / 2 < host[2]
+        assert box[1] < host[1] < box[3] < host[3]  # the head above the back, the legs behind it
+    for _, boat, box, host in guest_and_host(pipe, "person in boat; boat in sea; sky above sea"):
+        assert boat.name in ("canoe", "rowing-boat", "speedboat") and box[1] < host[3] - 0.4 * (host[3] - host[1])
+    for _, _, box, board in guest_and_host(pipe, "man riding surfboard; surfboard in sea"):
+        assert board[2] - board[0] > board[3] - board[1]  # it lies
+        assert board[0] < (box[0] + box[2]) / 2 < board[2] and board[1] < box[3] <= board[3]
+
+
+def test_boxes_that_are_given_stay(pipe):
+    boxes = (0.1, 0.1, 0.3, 0.4), (0.5, 0.5, 0.9, 0.9)
+    scene = Scene(
+        (SceneObject("person", box=boxes[0]), SceneObject("horse", box=boxes[1])), (Relation(0, "riding", 1),)
+    )
+    assert [thing.box for thing in pipe.encode(scene).scenes[0].objects] == list(boxes)
+
+
+def test_drawings_live_where_the_scene_says(pipe):
+    entries = pipe.renderer.atlas.entries
+
+    def habitats(category, predicate, region):
+        scene = Scene((SceneObject(category), SceneObject(region)), (Relation(0, predicate, 1),))
+        return {cast(scene, seed, entries).entries[0].drawing.habitat for seed in range(40)}
+
+    assert habitats("bird", "flying in", "sky-other") == {"air"}
+    assert habitats("person", "standing on", "grass") == {"ground"}
+    assert habitats("person", "standing on", "snow") == {"ground", "snow"}
+    assert habitats("light", "on", "floor-wood") == {"floor"}
+
+
+def test_a_colour_is_that_of_the_body(pipe):
+    atlas = pipe.renderer.atlas
+    for category in ("cow", "cup", "boat", "person"):
+        entry = next(one for one in atlas.entries[category] if one.body)
+        blue, red = (atlas.sprite(entry, name).astype(int) for name in ("blue", "red"))
+        changed = np.abs(blue - red).sum(axis=2) > 60
+        reddish = (red[..., 0] > 120) & (red[..., 1] < 0.6 * red[..., 0])
+        assert changed[red[..., 3] > 128].mean() > 0.15 and reddish[changed].mean() > 0.5

@@ -8,7 +8,7 @@ import pytest
 
 from scenograph.data.clevr import VOCABULARY as CLEVR
 from scenograph.data.vocabularies import shipped_vocabulary
-from scenograph.errors import UserError
+from scenograph.errors import NOTE, UserError
 from scenograph.scenes.lexicon import ATTRIBUTES, CATEGORIES, PREDICATES, plural, singulars
 from scenograph.scenes.scene import Relation, Scene
 from scenograph.scenes.synonyms import name_for, nearest_names, predicate_for, synonyms, with_known_names
@@ -23,19 +23,25 @@ def names_of(scene):
 
 
 def test_scenes_and_texts_are_read_alike(caplog):
+    caplog.set_level(NOTE)
     scene = Scene.from_dict(
         {"objects": ["sky", "ocean", "ship", "sheep"], "relationships": [[2, "by", 1], [0, "over", 3]]}
     )
     (known,) = with_known_names([scene], NAMES)
     assert names_of(known) == (["sky-other", "sea", "boat", "sheep"], ["next to", "above"])
-    assert "reading ocean as sea, ship as boat, sky as sky-other, by as next to, over as above" in caplog.text
+    said = (
+        "ocean is taken as sea, ship is taken as boat, sky is taken as sky-other, by is taken as next to, over is taken"
+    )
+    assert said in caplog.text and caplog.records[0].levelname == "note"
     caplog.clear()
-    text = scene_from_text("the ship by the ocean; a man on top of grass", NAMES)
-    assert names_of(text) == (["boat", "sea", "person", "grass"], ["next to", "on"])
-    assert "reading man as person" in caplog.text
+    text = scene_from_text("the ship by the ocean; a man on top of grass; ship on grass", NAMES)
+    assert names_of(text) == (["boat", "sea", "person", "grass"], ["next to", "on", "on"])
+    said = "ship is taken as boat, ocean is taken as sea, man is taken as person, by is taken as next to, on top of is taken as on"
+    assert caplog.messages == [said]
 
 
 def test_known_names_stay_and_nothing_is_said(caplog):
+    caplog.set_level(NOTE)
     scene = Scene.from_dict({"objects": ["sea", "sheep"], "relationships": [[1, "next to", 0]]})
     assert with_known_names([scene], NAMES)[0] is scene and not caplog.text
     both = Vocabulary(("ocean", "sea"), ("by", "next to"))

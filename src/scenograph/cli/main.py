@@ -14,7 +14,7 @@ from rich.text import Text
 
 from scenograph.cli import bench, data, environment, evaluate, generate, layout, models, scene, train
 from scenograph.cli.console import console, errors
-from scenograph.errors import UserError, readable, reason, rule_and_value
+from scenograph.errors import NOTE, UserError, readable, reason, rule_and_value
 from scenograph.version import __version__
 
 app = typer.Typer(
@@ -44,7 +44,7 @@ def main(
 
     Start with:  scenograph generate "red cube left of blue sphere"
     """
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s: %(message)s")
+    logging.basicConfig(level=logging.INFO if verbose else NOTE, format="%(levelname)s: %(message)s")
 
 
 app.command("generate")(generate.generate)

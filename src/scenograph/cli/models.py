@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import fnmatch
 import shutil
+import textwrap
+from collections import Counter
 from collections.abc import Collection
-from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,7 +17,15 @@ from scenograph.errors import UserError, suggest
 from scenograph.files import is_folder
 from scenograph.models.published import IMPORTERS, import_published
 
+if TYPE_CHECKING:
+    from scenograph.scenes.vocabulary import Vocabulary
+
 app = typer.Typer(no_args_is_help=True, help="List and describe models.")
+
+WEIGHTS = "model.safetensors"
+COMPOSES = (
+    "Composes pictures of any layout of the picture-book world from drawings that ship; nothing in it is learned."
+)
 
 
 @app.command("list")
@@ -29,42 +38,51 @@ def list_models(
         typer.Option("--knows", metavar="WORDS", help="Only models that know these words, such as sheep,grass."),
     ] = None,
 ) -> None:
-    """List the shipped models, or those in a folder, with their role and size.
+    """List the shipped models and renderers, or those in a folder, with their role and size.
 
     A model also knows words that stand for one of its names, as sky does for
     sky-other.
     """
-    from scenograph.models.registry import model_vocabulary
+    from scenograph.data.picture_book.atlas import ATLAS
     from scenograph.pipelines.defaults import PUBLISHED
     from scenograph.scenes.synonyms import knows
 
-    found = _named(which)
     words = [word.strip().casefold() for word in (known or "").split(",") if word.strip()]
-    found = {name: path for name, path in found.items() if all(knows(model_vocabulary(path), word) for word in words)}
-    if not found:
+    named = _named(which)
+    if words:
+        named = {name: path for name, path in named.items() if all(knows(_names_of(path), word) for word in words)}
+    if not named:
         these = "all of these words" if len(words) > 1 else "this word"
         raise UserError(f"--knows {known}: no model here knows {these}; {PUBLISHED}")
+    found = {
+        name: (_roles(path), _size(path / WEIGHTS), _summary(path)) if path else ("renderer", _size(ATLAS), COMPOSES)
+        for name, path in named.items()
+    }
     width = max(len(name) for name in found) + 2
-    for name, folder in found.items():
-        console.print(f"{name:<{width}}{_roles(folder):<16}{_size(folder):>8}  {_summary(folder)}")
+    for name, (role, size, summary) in found.items():
+        console.print(f"{name:<{width}}{role:<16}{size:>8}  {summary}")
 
 
 @app.command()
 def info(model: Annotated[str, typer.Argument(metavar="MODEL", help="Shipped name, folder or Hub id.")]) -> None:
     """Print the settings, vocabulary and card of a model."""
     from scenograph.models.registry import find_model, model_vocabulary, read_config
+    from scenograph.pipelines.defaults import COLLAGE
 
-    folder = find_model(model)
+    if model == COLLAGE:
+        _describe_collage()
+        return
+    folder = find_model(model, others=(COLLAGE,))
     kind, config = read_config(model)
     del config["vocabulary"]
     vocabulary = model_vocabulary(model)
-    console.print(f"{folder}\nmodel {kind} ({_roles(folder)}), {_size(folder)}")
+    console.print(f"{folder}\nmodel {kind} ({_roles(folder)}), {_size(folder / WEIGHTS)}")
     for key, value in config.items():
         console.print(f"  {key}: {value}")
-    console.print(f"categories {_some(vocabulary.category_index)}")
-    console.print(f"predicates {_some(vocabulary.predicate_index)}")
+    _print_names("categories", vocabulary.category_index)
+    _print_names("predicates", vocabulary.predicate_index)
     for group, names in vocabulary.attributes.items():
-        console.print(f"{group} {_some(names)}")
+        _print_names(group, names)
     card = folder / "README.md"
     if card.is_file():
         console.print(f"\n{card.read_text(encoding='utf-8')}")
@@ -109,19 +127,29 @@ def import_checkpoint(
     console.print(f"try: scenograph generate SCENE.json {option} {folder}")
 
 
-def _named(which: str) -> dict[str, Path]:
-    """Shipped models by a pattern, or those in a folder."""
+def _named(which: str) -> dict[str, Path | None]:
+    """Shipped models by a pattern, the collage among them, which has no folder; or those in a folder."""
     from scenograph.models.registry import models_in, shipped_models
+    from scenograph.pipelines.defaults import COLLAGE
 
     if is_folder(which):
-        found = models_in(Path(which))
-        if not found:
+        own = models_in(Path(which))
+        if not own:
             raise UserError(f"{which} holds no model folder, nor do the folders in it")
-        return found
-    found = {name: path for name, path in shipped_models().items() if fnmatch.fnmatch(name, which)}
+        return {**own}
+    shipped: dict[str, Path | None] = {**shipped_models(), COLLAGE: None}
+    found = {name: shipped[name] for name in sorted(shipped) if fnmatch.fnmatch(name, which)}
     if not found:
-        raise UserError(f"no model matches {which!r} {suggest(which, shipped_models())}")
+        raise UserError(f"no model matches {which!r} {suggest(which, shipped)}")
     return found
+
+
+def _names_of(folder: Path | None) -> Vocabulary:
+    """The vocabulary of a model, or of the collage."""
+    from scenograph.models.registry import model_vocabulary
+    from scenograph.pipelines.renderers.collage import CollageRenderer
+
+    return CollageRenderer().vocabulary if folder is None else model_vocabulary(folder)
 
 
 def _roles(folder: Path) -> str:
@@ -130,8 +158,8 @@ def _roles(folder: Path) -> str:
     return " + ".join(MODELS[read_config(folder)[0]].roles) or "measuring"
 
 
-def _size(folder: Path) -> str:
-    return f"{(folder / 'model.safetensors').stat().st_size / 1e6:.1f} MB"
+def _size(file: Path) -> str:
+    return f"{file.stat().st_size / 1e6:.1f} MB"
 
 
 def _summary(folder: Path) -> str:
@@ -140,5 +168,27 @@ def _summary(folder: Path) -> str:
     return next((line for line in lines if line and not line.startswith(("#", "-", "`"))), "")
 
 
-def _some(names: Collection[str], limit: int = 20) -> str:
-    return f"({len(names)}): {', '.join(islice(names, limit))}{', ...' if len(names) > limit else ''}"
+def _print_names(title: str, names: Collection[str]) -> None:
+    """All names of a vocabulary, on lines that a terminal shows whole."""
+    text = f"{title} ({len(names)}): {', '.join(names)}"
+    console.print(textwrap.fill(text, 100, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False))
+
+
+def _describe_collage() -> None:
+    """What the collage knows, and where its drawings come from."""
+    from scenograph.data.picture_book.textures import TEXTURES
+    from scenograph.pipelines.renderers.collage import SIDE, CollageRenderer
+
+    renderer = CollageRenderer()
+    atlas, names = renderer.atlas, renderer.vocabulary
+    drawings = [entry.drawing for entries in atlas.entries.values() for entry in entries]
+    console.print(f"{atlas.path}\n{renderer.name} (renderer), {_size(atlas.path)}\n{COMPOSES}")
+    console.print(f"pictures of {SIDE} px, or of any --size; --layers writes their layers; give it as --image")
+    _print_names("things", [name for name in names.categories if name in atlas.entries])
+    _print_names("regions", [name for name in names.categories if name in TEXTURES and name not in atlas.entries])
+    _print_names("predicates", names.predicates)
+    for group, values in names.attributes.items():
+        _print_names(group, values)
+    console.print(f"drawings ({len(drawings)}):")
+    for (author, licence), count in Counter((one.author, one.licence) for one in drawings).most_common():
+        console.print(f"  {count} by {author}, {licence}")

@@ -44,6 +44,12 @@ from scenograph.scenes.vocabulary import Vocabulary
 
 PATCH = 4
 """Pixels that are folded into channels, per side: at the full side, most time would go into few features."""
+EDGE = 6
+"""Pixels along the edges of a ground that are replaced by those further inside."""
+DARK = 0.8
+"""Light on things, 1 being that of the day, below which it is night."""
+GROUND_TRIES = 3
+"""Grounds that are sampled for a picture until one is not dark."""
 LIGHT_SIDE = 8
 """Side of the thumbnail of the ground from which the light on things is read."""
 
@@ -238,6 +244,8 @@ class Layers:
     pictures: Tensor
     """(L,) int64: which picture each is in."""
     ground: Ground
+    bare: Ground
+    """The same without the things before it."""
     seen: Tensor
     """(N, 1, H, W) in [0, 1]: where the ground is not hidden by things."""
     side: int
@@ -293,17 +301,23 @@ class MiseLayers(ObjectLatents, LayeredModel[Layers]):
         pixels = self.generate_layers(batch, things, own[things])
         silhouettes = torch.ones_like(batch.masks)
         silhouettes[things] = F.adaptive_avg_pool2d(pixels[:, 3], silhouettes.shape[-1])
-        ground, hidden = self.paint_ground(self._regions_to_edges(batch, things), things, silhouettes)
+        spread = self._regions_to_edges(batch, things)
+        ground, hidden = self.paint_ground(spread, things, silhouettes)
+        bare, _ = self.paint_ground(spread, things, silhouettes.index_fill(0, things, 0.0))
         rows = batch.objects[things], batch.boxes[things], batch.object_to_image[things]
-        layers = Layers(pixels, *rows, ground, 1 - hidden, side)
+        layers = Layers(pixels, *rows, ground, bare, 1 - hidden, side)
         return Conditioned(boxes=batch.boxes, condition=layers)
 
     def _things_by_depth(self, batch: SceneBatch) -> Tensor:
         """The rows (L,) of the objects that are layers, the farthest of all first."""
         names = self.vocabulary.predicates
-        relations = [(one, names[name], other) for one, name, other in batch.triples.tolist()]
-        # Nearer things reach lower, and regions are behind all of them.
+        # Nearer things reach lower, and regions are behind all of them, whatever stands on them.
         is_thing = self.kind_logits(batch) > 0
+        relations = [
+            (one, names[name], other)
+            for one, name, other in batch.triples.tolist()
+            if is_thing[one] and is_thing[other]
+        ]
         feet = batch.boxes[:, 3] - 4 * ~is_thing
         order = depth_order(feet.tolist(), relations)
         rows = torch.tensor(order, dtype=torch.long, device=batch.objects.device)
@@ -378,6 +392,32 @@ class MiseLayers(ObjectLatents, LayeredModel[Layers]):
         small = F.adaptive_avg_pool2d(torch.cat([ground * seen, seen], dim=1), LIGHT_SIDE)
         return self.light(small.flatten(1)).exp()  # (N, 4, s, s) -> (N, 4 * s * s)
 
+    def _day(self, condition: Layers, generators: Generators, steps: int) -> Tensor:
+        """Grounds (N, 3, H, W) in [-1, 1]; of those that are dark, others, for nobody can ask for the light."""
+        given, size = condition.ground, self.config.code_size
+        grounds = given.map.new_zeros(0)
+        rows = torch.arange(len(given.summary), device=given.summary.device)
+        for _ in range(GROUND_TRIES):
+            own = None if generators is None else [generators[row] for row in rows.tolist()]
+            start = noise((size,), len(rows), own, given.summary.device)
+            made = self._shadowed_ground(self.ground_flow.sample(start, given.summary[rows], steps), condition, rows)
+            grounds = made if not len(grounds) else grounds.index_copy(0, rows, made)
+            rows = rows[self.light_on_things(made, condition.seen[rows]).mean(dim=1) < DARK]
+            if not len(rows):
+                break
+        return grounds
+
+    def _shadowed_ground(self, codes: Tensor, condition: Layers, rows: Tensor) -> Tensor:
+        """Grounds (R, 3, H, W) in [-1, 1] of some pictures (R,), with the shadows of things but not their halos."""
+        bare, ground = (
+            self.decode_ground(codes, Ground(one.map[rows], one.summary[rows]))
+            for one in (condition.bare, condition.ground)
+        )
+        # Convolutions see zeros beyond the edges, which leaves pale bands along them.
+        edge = EDGE if min(bare.shape[-2:]) > 4 * EDGE else 0
+        inner = _shaded(bare, ground)[..., edge : bare.shape[-2] - edge, edge : bare.shape[-1] - edge]
+        return F.pad(inner, (edge,) * 4, mode="replicate")
+
     @torch.no_grad()
     def render(self, condition: Layers, generators: Generators = None, steps: int | None = None) -> Tensor:
         """Sample a ground in ``steps`` Euler steps of its code, and lay the layers on it."""
@@ -389,10 +429,8 @@ class MiseLayers(ObjectLatents, LayeredModel[Layers]):
         self, condition: Layers, generators: Generators = None, steps: int | None = None
     ) -> list[list[Layer]]:
         """As in the base class: the ground, then the things in its light."""
-        config, given = self.config, condition.ground
-        start = noise((config.code_size,), len(given.summary), generators, given.summary.device)
-        codes = self.ground_flow.sample(start, given.summary, steps or config.steps)
-        ground = self.decode_ground(codes, given).clamp(-1, 1)
+        config = self.config
+        ground = self._day(condition, generators, steps or config.steps)
         light = self.light_on_things(ground, condition.seen)[condition.pictures]
         pixels = torch.cat([condition.pixels[:, :3] * light[:, :, None, None], condition.pixels[:, 3:]], dim=1)
         if condition.side != config.image_size:
@@ -407,6 +445,16 @@ class MiseLayers(ObjectLatents, LayeredModel[Layers]):
             fitted = F.interpolate(one[None], (height, width), mode="bilinear", antialias=True)[0]
             result[picture].append(Layer(names[category], left, top, _pixels(fitted)))
         return result
+
+
+def _shaded(bare: Tensor, ground: Tensor) -> Tensor:
+    """Bare grounds (N, 3, H, W) in [-1, 1], darkened where those with things before them are darker.
+
+    The decoder paints shadows around silhouettes, but pale, blocky halos as well, for one of its places is four pixels.
+    """
+    one, other = (ground.clamp(-1, 1) + 1) / 2, (bare.clamp(-1, 1) + 1) / 2
+    shade = one.mean(dim=1, keepdim=True) / other.mean(dim=1, keepdim=True).clamp(min=1e-3)
+    return other * shade.clamp(max=1) * 2 - 1
 
 
 def _pixels(layer: Tensor) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
@@ -59,30 +60,32 @@ class AutoModel:
     """Loads whichever model a folder holds."""
 
     @staticmethod
-    def from_pretrained(source: str | Path) -> Model:
+    def from_pretrained(source: str | Path, others: Collection[str] = ()) -> Model:
         """Load a model in eval mode, on the CPU.
 
         Args:
             source: A shipped model's name, a folder with ``config.json`` and ``model.safetensors``, or a hub id
                 ``owner/name``, which is downloaded once.
+            others: Names that would do as well, to suggest for a wrong one.
 
         Raises:
             UserError: There is no such model, or its files are damaged or do not fit together.
         """
-        kind, config = read_config(source)
+        kind, config = read_config(source, others)
         return MODELS[kind].from_folder(find_model(source), config)
 
 
-def read_config(source: str | Path) -> tuple[str, dict[str, Any]]:
+def read_config(source: str | Path, others: Collection[str] = ()) -> tuple[str, dict[str, Any]]:
     """A model's architecture name and settings, without its weights.
 
     Args:
         source: As for :meth:`AutoModel.from_pretrained`.
+        others: As there.
 
     Raises:
         UserError: There is no such model, or its ``config.json`` is not one of ours.
     """
-    path = find_model(source) / "config.json"
+    path = find_model(source, others) / "config.json"
     config = read_json(path)
     match config:
         case {"model": str(kind), "vocabulary": dict()}:
@@ -95,11 +98,12 @@ def read_config(source: str | Path) -> tuple[str, dict[str, Any]]:
     return kind, config
 
 
-def find_model(source: str | Path) -> Path:
+def find_model(source: str | Path, others: Collection[str] = ()) -> Path:
     """The folder of a model; hub ids are downloaded once.
 
     Args:
         source: As for :meth:`AutoModel.from_pretrained`.
+        others: As there.
 
     Raises:
         UserError: There is no such model.
@@ -121,4 +125,4 @@ def find_model(source: str | Path) -> Path:
             return Path(snapshot_download(str(source), allow_patterns=["*.json", "*.safetensors", "*.md"]))
         except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
             raise UserError(f"no model {source!r}: not a folder, and the hub says: {reason(error)}") from error
-    raise UserError(f"no model {str(source)!r} {suggest(str(source), shipped)}")
+    raise UserError(f"no model {str(source)!r} {suggest(str(source), [*shipped, *others])}")

@@ -145,6 +145,8 @@ class Pipeline:
         and ``image`` replace one half each. An image model alone gets the layout model that knows most of its names.
         """
         where = pick_device(str(device))
+        if COLLAGE in (model, layout):
+            raise UserError(f"{COLLAGE} renders layouts and places nothing; give it as the image model (--image)")
         if model is not None:
             if image is not None:
                 raise UserError(f"give either a model ({model}) or an image model ({image}), not both")
@@ -159,7 +161,7 @@ class Pipeline:
             placer = AutoModel.from_pretrained(layout or layout_for(collage.vocabulary))
             return Pipeline(collage, placer.to(where), names={"layout": _text(layout), "image": COLLAGE})
         else:
-            drawer = AutoModel.from_pretrained(image or DEFAULT_IMAGE)
+            drawer = AutoModel.from_pretrained(image or DEFAULT_IMAGE, others=(COLLAGE,))
             placer = AutoModel.from_pretrained(layout or layout_for(drawer.vocabulary))
         names = {"model": model, "layout": layout, "image": image}
         return Pipeline(
@@ -223,7 +225,9 @@ class Pipeline:
         if names is not None and self.renderer.completes_attributes:
             complete = [complete_attributes(s, names, seed) for s, seed in zip(scenes, seeds, strict=True)]
         if self.layout is not None:
+            movable = [[thing.box is None for thing in scene.objects] for scene in complete]
             complete = place_objects(self.layout, complete, seeds, chosen.refine, chosen.candidates)
+            complete = self.renderer.settle(complete, seeds, movable)
         return self.renderer.condition(complete, seeds, chosen)
 
     def render(self, conditioned: ConditionedScenes, steps: int | None = None) -> list[Image.Image]:

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from scenograph.errors import UserError, suggest
+from scenograph.errors import NOTE, UserError, suggest
 from scenograph.scenes.geometry import CONVERSES
 from scenograph.scenes.lexicon import ATTRIBUTES, CATEGORIES, PREDICATES, Lexicon, root, singulars
 from scenograph.scenes.phrases import PARTICLES
@@ -93,6 +93,11 @@ def nearest_names(word: str, lexicon: Lexicon, names: Iterable[str]) -> str:
     return suggest(word, allowed)
 
 
+def say_read(read: Mapping[str, str]) -> None:
+    """Note by which names words were replaced."""
+    log.log(NOTE, "%s", ", ".join(f"{word} is taken as {name}" for word, name in read.items()))
+
+
 def with_known_names(scenes: Sequence[Scene], vocabulary: Vocabulary) -> list[Scene]:
     """Scenes in the names of a vocabulary, as far as synonyms go; messages say what was changed.
 
@@ -108,7 +113,7 @@ def with_known_names(scenes: Sequence[Scene], vocabulary: Vocabulary) -> list[Sc
         read |= replaced
         result.append(known)
     if read:
-        log.warning("reading %s", ", ".join(f"{word} as {name}" for word, name in read.items()))
+        say_read(read)
     if left_out:
         log.warning("leaving out %s: parts are drawn with their things", ", ".join(sorted(left_out)))
     return result

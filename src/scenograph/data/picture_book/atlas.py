@@ -14,14 +14,16 @@ from collections import defaultdict
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image
 
 from scenograph.data.picture_book.drawings import OWN, Drawing, Drawings
+from scenograph.data.picture_book.recolour import recoloured
 from scenograph.errors import UserError, unreadable
 from scenograph.files import digest, write_atomically
-from scenograph.scenes.png import decode_png
+from scenograph.scenes.png import decode_png, scaled
 
 ATLAS = Path(__file__).with_name("atlas.zip")
 SIDE = 160
@@ -30,6 +32,8 @@ PER_CATEGORY = 4
 """Drawings of others per category, from as many sets as there are."""
 VARIANTS = 3
 """Renderings of each parametric drawing."""
+BODY = 60
+"""Difference (0 to 255) between a drawing in white and in black from which a pixel is all body."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class Entry:
 
     drawing: Drawing
     file: str
+    body: str | None = None
+    """File of what a colour applies to, where that is known."""
 
     @property
     def origin(self) -> str:
@@ -53,7 +59,7 @@ class Atlas:
         try:
             self._files = zipfile.ZipFile(path)
             index = json.loads(self._files.read("index.json"))
-            entries = [Entry(Drawing(**row["drawing"]), row["file"]) for row in index]
+            entries = [Entry(Drawing(**row["drawing"]), row["file"], row.get("body")) for row in index]
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise unreadable(path, error, "not an atlas of drawings, or cut short") from error
         self.entries: dict[str, list[Entry]] = defaultdict(list)
@@ -61,9 +67,15 @@ class Atlas:
             self.entries[entry.drawing.category].append(entry)
         self.sprite = lru_cache(maxsize=512)(self._sprite)
 
-    def _sprite(self, entry: Entry) -> np.ndarray:
-        """(h, w, 4) uint8, not premultiplied."""
-        return decode_png(self._files.read(entry.file), "RGBA", f"{self.path}, {entry.file}")
+    def _sprite(self, entry: Entry, colour: str | None = None) -> np.ndarray:
+        """(h, w, 4) uint8, not premultiplied; its body in a colour, a key of ``COLOURS``, if one is given."""
+        pixels = self._read(entry.file, "RGBA")
+        if colour is None:
+            return pixels
+        return recoloured(pixels, colour, None if entry.body is None else self._read(entry.body, "L"))
+
+    def _read(self, file: str, mode: Literal["L", "RGBA"]) -> np.ndarray:
+        return decode_png(self._files.read(file), mode, f"{self.path}, {file}")
 
 
 def write_atlas(drawings: Drawings, path: Path) -> int:
@@ -81,7 +93,12 @@ def write_atlas(drawings: Drawings, path: Path) -> int:
                 name = f"{drawing.key.replace('/', '-')}-{seed}.png"
                 info = zipfile.ZipInfo(name)  # without the time, so that the file is the same when made again
                 files.writestr(info, _small_png(drawings.sprite(drawing, seed)))
-                index.append({"drawing": asdict(drawing), "file": name})
+                row: dict[str, object] = {"drawing": asdict(drawing), "file": name}
+                body = _body_png(drawings, drawing, seed) if drawing.recolour and drawing.set == OWN else None
+                if body is not None:
+                    row["body"] = shares = name.replace(".png", "-body.png")
+                    files.writestr(zipfile.ZipInfo(shares), body)
+                index.append(row)
         files.writestr(zipfile.ZipInfo("index.json"), json.dumps(index))
     write_atomically(path, stream.getvalue())
     return len(index)
@@ -101,13 +118,29 @@ def _chosen(drawings: list[Drawing]) -> list[tuple[Drawing, int]]:
 
 def _small_png(sprite: np.ndarray) -> bytes:
     """Reduced to the atlas's size and to 256 colours, which is a third of the bytes."""
-    height, width = (max(round(side * SIDE / max(sprite.shape[:2])), 1) for side in sprite.shape[:2])
-    image = (
-        Image.fromarray(np.ascontiguousarray(sprite), "RGBA").convert("RGBa").resize((width, height)).convert("RGBA")
-    )
+    image = scaled(sprite, *_small(sprite)).convert("RGBA")
     stream = io.BytesIO()
     image.quantize(256, method=Image.Quantize.FASTOCTREE).save(stream, "PNG", optimize=True)
     return stream.getvalue()
+
+
+def _body_png(drawings: Drawings, drawing: Drawing, seed: int) -> bytes | None:
+    """What a colour changes in a drawing of our own: where white and black differ; None if its form does."""
+    plain, white, black = (drawings.sprite(drawing, seed, name).astype(float) for name in (None, "white", "black"))
+    if not plain.shape == white.shape == black.shape:
+        return None
+    height, width = _small(white)
+    differs = np.abs(white - black)[..., :3].max(axis=2) * (white[..., 3] > 0)
+    share = Image.fromarray((differs / BODY * 255).clip(0, 255).astype(np.uint8)).resize((width, height))
+    stream = io.BytesIO()
+    share.quantize(16).convert("L").save(stream, "PNG", optimize=True)
+    return stream.getvalue()
+
+
+def _small(sprite: np.ndarray) -> tuple[int, int]:
+    """Height and width of a sprite in the atlas."""
+    height, width = (max(round(side * SIDE / max(sprite.shape[:2])), 1) for side in sprite.shape[:2])
+    return height, width
 
 
 def main() -> None:

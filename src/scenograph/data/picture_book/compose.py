@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 import numpy as np
 from PIL import Image
@@ -12,8 +11,8 @@ from scenograph.data.picture_book.backdrops import WORLDS as BACKDROPS
 from scenograph.data.picture_book.backdrops import Backdrop
 from scenograph.data.picture_book.colours import COLOURS, NATURAL
 from scenograph.data.picture_book.drawings import Drawing, Drawings
-from scenograph.data.picture_book.layers import Light
-from scenograph.data.picture_book.pairs import PAIRS, Pair
+from scenograph.data.picture_book.layers import LIVES_ON, Light
+from scenograph.data.picture_book.pairs import OPAQUE, PAIRS, Pair
 from scenograph.data.picture_book.worlds import WORLDS, World
 from scenograph.scenes.fields import Box
 from scenograph.scenes.openraster import window
@@ -28,8 +27,6 @@ HIDDEN = 0.4
 """Largest share of a thing that nearer ones may hide."""
 BESIDE = 1e-4
 """How much nearer or farther than its host a guest is, as a fraction of the canvas: nothing else comes between."""
-OPAQUE = 0.5
-"""Alpha from which a pixel belongs to a thing."""
 LARGE, SMALL = 0.38, 0.16
 """Longer sides from which and up to which a thing is called large or small."""
 COLOURED = 0.6
@@ -224,15 +221,11 @@ def _sampled_pair(host: Drawing, world: str, rng: np.random.Generator) -> Pair |
     """A pair that a host becomes part of, or none."""
     chance = float(rng.random())
     for pair in PAIRS:
-        if pair.host == host.category and (not pair.worlds or world in pair.worlds) and _named(host, pair.hosts):
+        if pair.share and pair.takes_host(host) and (not pair.worlds or world in pair.worlds):
             chance -= pair.share
             if chance < 0:
                 return pair
     return None
-
-
-def _named(drawing: Drawing, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(drawing.key, pattern) for pattern in patterns)
 
 
 def _attach(
@@ -245,38 +238,28 @@ def _attach(
     rng: np.random.Generator,
 ) -> _Candidate | None:
     """A guest where its host has it, under the conditions of :func:`_place`; None if none is found."""
-    fitting = [drawing for drawing in rows if _named(drawing, pair.guests)]
+    fitting = [drawing for drawing in rows if pair.takes_guest(drawing)]
     if not fitting:
         return None
     drawing = fitting[int(rng.integers(len(fitting)))]
     sprite, colour = _variant(drawings, drawing, rng)
-    natural = _told(drawing) / _told(host.drawing)
-    host_height, host_width = host.pixels.shape[:2]
     for _ in range(TRIES):
-        height = host_height * (natural * rng.uniform(0.9, 1.1) if pair.size is None else rng.uniform(*pair.size))
+        height = host.pixels.shape[0] * rng.uniform(*pair.heights(drawing, host.drawing))
         width = height * sprite.shape[1] / sprite.shape[0]
         longer = max(height, width) / side
         if not SMALLEST <= longer <= TALLEST:
             continue
         pixels = _scaled(sprite, max(round(height), 1), max(round(width), 1))
-        across = float(rng.uniform(*pair.across)) * host_width
-        down = pair.down * host_height + (_outline(host.pixels, across) if pair.outline else 0)
-        top = round(host.top + down - pair.at[1] * pixels.shape[0])
-        left = round(host.left + across - pair.at[0] * pixels.shape[1])
-        if left < 0 or left + pixels.shape[1] > side or top < 0 or top + pixels.shape[0] > side:
+        tall, wide = pixels.shape[:2]
+        across = float(rng.uniform(*pair.across))
+        top, left = pair.seat(host.pixels, (host.top, host.left), across, (tall, wide))
+        if left < 0 or left + wide > side or top < 0 or top + tall > side:
             continue
         foot = host.foot + (BESIDE if pair.nearer else -BESIDE)
         made = _Candidate(drawing, _attributes(longer, colour), pixels, left, top, foot, pair, host)
         if _hides_little([*others, made], side):
             return made
     return None
-
-
-def _outline(pixels: np.ndarray, across: float) -> int:
-    """The first row (h, w, 4) that is opaque at a column, or the last one."""
-    column = min(max(int(across), 0), pixels.shape[1] - 1)
-    opaque = pixels[:, column, 3] >= OPAQUE
-    return int(opaque.argmax()) if opaque.any() else pixels.shape[0] - 1
 
 
 def _variant(drawings: Drawings, drawing: Drawing, rng: np.random.Generator) -> tuple[np.ndarray, str | None]:
@@ -295,18 +278,11 @@ def _attributes(longer: float, colour: str | None) -> tuple[str, ...]:
 
 def _ground(backdrop: Backdrop, drawing: Drawing) -> np.ndarray | None:
     """Where in the picture (S, S) the thing may stand; None if nowhere."""
-    habitat = drawing.habitat
-    choices = {"snow": ("snow", "ground"), "table": ("table", "floor"), "ground": ("ground", "floor", "snow")}
-    for name in choices.get(habitat, (habitat,)):
+    for name in LIVES_ON.get(drawing.habitat, (drawing.habitat,)):
         found = backdrop.grounds.get(name)
         if found is not None and found.any():
             return found
     return None
-
-
-def _told(drawing: Drawing) -> float:
-    """The height in metres that it is drawn with: compressed, so that a cat and a house are both to be seen."""
-    return 1.6 * (drawing.height / 1.6) ** 0.5
 
 
 def _height(drawing: Drawing, foot: float, horizon: float, eye: float, rng: np.random.Generator) -> float:
@@ -314,7 +290,7 @@ def _height(drawing: Drawing, foot: float, horizon: float, eye: float, rng: np.r
 
     A camera at the height of the eye sees what stands at ``foot`` under ``(foot - horizon) / eye`` per metre.
     """
-    told = _told(drawing)
+    told = drawing.told
     if drawing.habitat == "air":
         return float(rng.uniform(0.035, 0.075)) * told
     if drawing.habitat in ("table", "wall"):

@@ -87,6 +87,11 @@ class Drawing:
         return f"{self.set}/{self.name}"
 
     @property
+    def told(self) -> float:
+        """The height in metres that it is drawn with: compressed, so that a cat and a house are both to be seen."""
+        return 1.6 * (self.height / 1.6) ** 0.5
+
+    @property
     def licence(self) -> str:
         """SPDX identifier."""
         return SETS[self.set].licence

@@ -41,6 +41,17 @@ HABITATS: dict[str, tuple[str, ...]] = {
     ),
 }
 """The habitats of a region's category; floors and walls go by their names."""
+LIVES_ON: dict[str, tuple[str, ...]] = {"table": ("table", "floor"), "ground": ("ground", "floor", "snow")}
+"""Of a drawing's habitat, what it may stand on, the best first; others stand on their own only."""
+
+
+def habitats_of(region: str) -> tuple[str, ...]:
+    """The habitats of a region, by its category."""
+    if region.startswith("wall-"):
+        return ("wall",)
+    if region.startswith("floor-") or region in ("carpet", "rug", "mat"):
+        return ("floor",)
+    return HABITATS.get(region, ())
 
 
 @dataclass(frozen=True)
@@ -173,9 +184,7 @@ class Stage:
         rows = (np.arange(self.side) + 0.5) / self.side
         below = (rows > self.horizon + FOOTING)[:, None]
         for index, name in enumerate(names):
-            family = "wall" if name.startswith("wall-") else "floor" if name.startswith("floor-") else ""
-            family = "floor" if name in ("carpet", "rug", "mat") else family
-            for habitat in (family,) if family else HABITATS.get(name, ()):
+            for habitat in habitats_of(name):
                 mask = labels == index if habitat in ("air", "wall") else (labels == index) & below
                 if mask.any():
                     grounds[habitat] = grounds[habitat] | mask if habitat in grounds else mask

@@ -53,6 +53,16 @@ class Renderer(ABC):
     def check(self, scenes: Sequence[Scene]) -> None:
         """Warn about what it will ignore or has not learned in scenes whose names it knows."""
 
+    def settle(self, scenes: Sequence[Scene], seeds: Sequence[int], movable: Sequence[Sequence[bool]]) -> list[Scene]:
+        """Move objects that a layout model placed to where the renderer shows them; by default, they stay.
+
+        Args:
+            scenes: One per picture; every object has a box.
+            seeds: One per picture.
+            movable: Of each object, whether its box may change.
+        """
+        return list(scenes)
+
     @abstractmethod
     def condition(self, scenes: Sequence[Scene], seeds: Sequence[int], options: GenerateOptions) -> ConditionedScenes:
         """What comes before pixels.

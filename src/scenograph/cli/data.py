@@ -9,14 +9,14 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.text import Text
 
 from scenograph.cli.console import console, progress_bar, track, write_files
 from scenograph.cli.options import Overwrite, Workers
-from scenograph.errors import UserError, suggest, validate
+from scenograph.errors import UserError, counted, suggest, validate
 from scenograph.files import make_folder
 
 if TYPE_CHECKING:
@@ -199,6 +199,51 @@ def show(
         pack_sheet(opened, first, count).save(stream, "PNG")
         write_files([(out, stream.getvalue())], overwrite)
         console.print(f"wrote {out}")
+
+
+@app.command()
+def export(
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="Pack, evaluation, or folder of generated pictures.")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder to fill.")],
+    pictures: Annotated[bool, typer.Option("--pictures", help="Write the pictures.")] = False,
+    crops: Annotated[
+        int | None,
+        typer.Option("--crops", metavar="N", min=1, max=2048, help="Write a crop of each object, of this side."),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option("--size", metavar="N", min=1, max=4096, help="Stretch pictures to this side first."),
+    ] = None,
+    split: Annotated[str | None, typer.Option("--split", metavar="NAME", help="Split of a pack.")] = None,
+    by_class: Annotated[bool, typer.Option("--by-class", help="Put crops into a folder per category.")] = False,
+    rule: Annotated[
+        Literal["lama", "sg2im", "scene-designer"],
+        typer.Option("--rule", metavar="NAME", help="How to cut crops: as lama, sg2im or scene-designer."),
+    ] = "lama",
+    overwrite: Overwrite = False,
+) -> None:
+    """Write pictures, or crops of their objects, as plain files.
+
+    scenograph data export packs/coco --split validation --crops 32 --out crops
+
+    Files are named by the scene, and crops by the number of the object, too.
+    """
+    from scenograph.evaluation.export import Export, open_collection
+
+    if pictures == (crops is not None):
+        raise UserError("give either --pictures, or --crops N for a crop of each object")
+    if pictures and by_class:
+        raise UserError("--by-class sorts crops; give --crops N instead of --pictures")
+    collection = open_collection(source, split)
+    run = Export(out, size, crops, by_class, rule, overwrite)
+    written = sum(track(run.run(collection), "exporting", len(collection)))
+    for reason in sorted(run.left_out):
+        console.print(f"  left out: {run.left_out.described(reason)}")
+    if not written:
+        raise UserError(f"{source}: nothing to export")
+    console.print(f"wrote {counted(written, 'crop' if crops else 'picture')} to {out}")
 
 
 @app.command()

@@ -130,24 +130,23 @@ class Pipeline:
         keep_freed_memory(self.renderer.device)
 
     def __repr__(self) -> str:
-        parts = {"image": self.renderer.name, "layout": None if self.layout is None else self.layout.name}
-        named = [f"{role} {name}" for role, name in parts.items() if name is not None]
-        return f"<Pipeline: {', '.join(named)}, on {self.renderer.device}>"
+        return f"<Pipeline: {', '.join(f'{role} {name}' for role, name in self._models().items())}>"
 
     def _repr_html_(self) -> str:
         """Its models, the names that they know, and its options, as notebooks show them."""
         names = self.renderer.vocabulary or (None if self.layout is None else self.layout.vocabulary)
-        rows = {
-            "image": f"{self.names['model'] or self.names['image'] or DEFAULT_IMAGE} ({self.renderer.name})",
-            "layout": "" if self.layout is None else f"{self.names['layout'] or 'default'} ({self.layout.name})",
-            "device": str(self.renderer.device),
-            "options": ", ".join(f"{name}={value}" for name, value in self.options.recorded().items()),
-        }
+        options = ", ".join(f"{name}={value}" for name, value in self.options.recorded().items())
+        rows = {**self._models(), "device": str(self.renderer.device), "options": options}
         if names is not None:
-            rows["categories"] = ", ".join(names.categories)
-            rows["attributes"] = "; ".join(f"{group}: {', '.join(all_)}" for group, all_ in names.attributes.items())
+            groups = (f"{group}: {', '.join(members)}" for group, members in names.attributes.items())
+            rows["categories"], rows["attributes"] = ", ".join(names.categories), "; ".join(groups)
             rows["predicates"] = ", ".join(names.predicates)
         return html_table(rows)
+
+    def _models(self) -> dict[str, str]:
+        """By role, as they were named when they were loaded, or else as they call themselves."""
+        found = {"image": self.names["model"] or self.names["image"] or self.renderer.name}
+        return found if self.layout is None else found | {"layout": self.names["layout"] or self.layout.name}
 
     @property
     def precision(self) -> Precision:
@@ -332,7 +331,7 @@ class Pipeline:
 
 def _seeds(seeds: int | Sequence[int]) -> list[int]:
     """The first so many from 0, or those that are named. Raises ``UserError`` for others than whole numbers from 0."""
-    named = range(seeds) if isinstance(seeds, int) and not isinstance(seeds, bool) else seeds
+    named = range(seeds) if isinstance(seeds, int) and not isinstance(seeds, bool) and seeds > 0 else seeds
     if not isinstance(named, Iterable) or not all(isinstance(one, Integral) and 0 <= int(one) < 2**64 for one in named):
         raise UserError(f"seeds {shortened(seeds)}: give how many, such as 3, or a list of whole numbers from 0")
     return [int(one) for one in named]

@@ -93,6 +93,11 @@ def check_text(text: str, where: str) -> str:
     return text
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 object``, ``3 objects``."""
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
 def shortened(value: object) -> str:
     """What was found, short enough for one line."""
     if value is None:

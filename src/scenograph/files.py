@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import errno
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -12,7 +13,7 @@ import secrets
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -28,6 +29,8 @@ GZIP = b"\x1f\x8b"
 """How compressed files begin."""
 
 TEMPORARY = ".tmp"
+LONGEST_NAME = 120
+"""Characters of a name that is made from a text."""
 NAME_KEPT = 48
 """Characters of a name in its temporary one, which must not be too long for a file system either."""
 
@@ -74,6 +77,24 @@ def write_atomically(path: Path, content: bytes | Callable[[IO[bytes]], object],
             raise UserError(f"cannot write {path}: {reason(refused)}") from error
         raise
     return path
+
+
+def safe_names(names: Iterable[str]) -> list[str]:
+    """Names of files for any texts: what no file system or shell would misread, and no two alike.
+
+    A name does not depend on those behind it.
+    """
+    taken: set[str] = set()
+    found = []
+    for name in names:
+        safe = re.sub(r"[^\w.+-]+", "_", name).strip("._")[:LONGEST_NAME] or "_"
+        numbers = itertools.count(2)
+        unlike = safe
+        while unlike.casefold() in taken:
+            unlike = f"{safe}-{next(numbers)}"
+        taken.add(unlike.casefold())
+        found.append(unlike)
+    return found
 
 
 def flush_to_disk(path: Path) -> None:

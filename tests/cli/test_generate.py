@@ -18,6 +18,8 @@ from scenograph.cli import console
 from scenograph.data.clevr import VOCABULARY
 from scenograph.models.lama import Lama, LamaConfig
 from scenograph.models.spade import Spade, SpadeConfig
+from scenograph.pipelines.outputs import SHEET_GAP, SHEET_SIDE
+from scenograph.scenes.drawing import CAPTION
 
 STEM = "large-red-metal-cube-left-of-small-blue"
 
@@ -61,9 +63,10 @@ def test_nothing_is_overwritten_without_saying_so(scenograph, tmp_path):
 
 
 def test_a_sheet_shows_as_many_as_viewers_take(scenograph, tmp_path, monkeypatch):
-    monkeypatch.setattr("scenograph.cli.generate.ON_SHEET", 3)
+    monkeypatch.setattr("scenograph.pipelines.outputs.ON_SHEET", 3)
     succeed(scenograph("generate", "cube", "--seeds", "0-4", "--steps", "1"))
-    assert Image.open(tmp_path / "pictures" / "cube-sheet.png").size == (3 * 64 + 2 * 2, 64)
+    size = (3 * (SHEET_SIDE + SHEET_GAP) + SHEET_GAP, SHEET_SIDE + 2 * (CAPTION + 7) + 2 * SHEET_GAP)
+    assert Image.open(tmp_path / "pictures" / "cube-sheet.png").size == size
     assert (tmp_path / "pictures" / "cube-seed4.png").exists()
 
 
@@ -111,7 +114,7 @@ def test_what_was_drawn_before_an_interruption_is_kept(scenograph, tmp_path, mon
     assert "5 of 6 pictures were there" in succeed(scenograph("generate", "cube", "--seeds", "0-5", "--steps", "1"))
     assert len(drawn) == 12 and drawn[-1] == 5
     sheet = tmp_path / "pictures" / "cube-sheet.png"
-    assert Image.open(sheet).width == 6 * 64 + 5 * 2
+    assert Image.open(sheet).width == 6 * (SHEET_SIDE + SHEET_GAP) + SHEET_GAP
     for steps in ("2", "1"):
         content = sheet.read_bytes()
         code, _, errors = scenograph("generate", "cube", "--seeds", "6-7", "--steps", steps)

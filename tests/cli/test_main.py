@@ -73,7 +73,7 @@ BAD = {
     "bench": (["bench", "quality", "tiny-lama", "--pack", "nowhere"], "is not a pack"),
     "foreign picture": (["generate", "foreign.png"], "was not made by scenograph"),
     "command": (["scene", "chek"], "No such command 'chek'. Did you mean 'check'? (see scenograph scene --help)"),
-    "option's name": (["generate", "cube", "--seed", "3"], "No such option: --seed (Possible options: --object-seed,"),
+    "option's name": (["generate", "cube", "--seed", "3"], "No such option: --seed (Possible options: --"),
     "option's value": (
         ["layout", "cube", "--precision", "bf32"],
         "'--precision': 'bf32' is not one of 'no', 'bf16' (see scenograph layout --help)",
@@ -87,7 +87,7 @@ BAD = {
         ["generate", "cube", "--seeds"],
         "Option '--seeds' requires an argument (see scenograph generate --help)",
     ),
-    "argument": (["generate"], "Missing argument 'SCENE' (see scenograph generate --help)"),
+    "argument": (["generate"], "give a scene file, a line of text or a generated PNG, or a pack"),
 }
 
 

@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from helpers import TEXT, succeed
-from scenograph.scenes.scene import load_scenes
+from scenograph.pipelines.provenance import png_bytes
+from scenograph.scenes.scene import Scene, SceneObject, load_scenes
 from scenograph.scenes.scoring import coverage
 from scenograph.scenes.solver import relations_shown
 
@@ -141,3 +143,33 @@ def test_scenes_are_checked_against_shipped_vocabularies_and_packs(scenograph, t
     assert scenograph("scene", "check", "scene.json", "--model", "coco-stuff")[0] == 0
     code, _, errors = scenograph("scene", "check", "scene.json", "--model", str(painted))
     assert code == 2 and "unknown category 'giraffe'" in errors
+
+
+def test_a_generated_picture_is_a_scene_file(scenograph, tmp_path):
+    record = {"scene": {"objects": ["cube", "sphere"], "relationships": [[0, "left of", 1]]}, "seed": 0}
+    (tmp_path / "cube.png").write_bytes(png_bytes(Image.new("RGB", (8, 8)), json.dumps(record)))
+    assert "2 objects (0 with boxes), 1 relations" in succeed(scenograph("scene", "check", "cube.png"))
+    succeed(scenograph("scene", "draw", "cube.png"))
+    assert (tmp_path / "drawings" / "cube-graph.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"pack.json": b"{}"}, "is a pack; generate its scenes with: scenograph generate --pack"),
+        ({"model.safetensors": b""}, "is a model; name it with --layout, --image or --model"),
+        ({"model/model.safetensors": b""}, "is a training run; name its model"),
+        ({"request.json": b"{}", "chunks/a": b""}, "is an evaluation, not a scene; scenograph data export"),
+        ({"a.json": b"{}", "b.json": b"{}"}, "is a folder with 2 .json files; give one of them, such as"),
+        ({"a.png": b"", "b.png": "made"}, "is a folder of generated pictures; give one of them, such as things/b.png"),
+        ({"a.txt": b""}, "is a folder, not a scene"),
+    ],
+)
+def test_folders_are_no_scenes_and_are_told_apart(scenograph, tmp_path, files, message):
+    scene = Scene((SceneObject("cube"),))
+    for name, content in files.items():
+        path = tmp_path / "things" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png_bytes(Image.new("RGB", (8, 8)), "{}", scene) if content == "made" else content)
+    code, _, error = scenograph("scene", "check", "things")
+    assert code == 2 and message in error and error.count("\n") == 1

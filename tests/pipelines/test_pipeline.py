@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from dataclasses import replace
@@ -199,6 +200,31 @@ def test_pictures_saved_from_python_are_made_again_by_the_command(pipe, tmp_path
         pipe(["sphere", "cube"], seeds=[3]).save(tmp_path / "saved", "pair")
     made.images[0].resize((8, 8)).save(tmp_path / "small.png")
     assert read_record(tmp_path / "small.png") is None
+
+
+def test_a_number_of_seeds_stands_for_the_first_ones(pipe, tmp_path):
+    made = pipe("cube", seeds=3, steps=1)
+    assert made.seeds == [0, 1, 2] and pipe.encode("cube", seeds=2).seeds == [0, 1]
+    made.images[2].save(tmp_path / "cube.png")
+    again = pipe(tmp_path / "cube.png", seeds=[np.int64(2)], steps=1)
+    assert np.abs(np.asarray(again.images[0]).astype(int) - np.asarray(made.images[2])).max() <= 1
+    for seeds in (0, -1, True, 2.5, ["a"], [-1], None):
+        with pytest.raises(UserError, match="give how many, such as 3, or a list of whole numbers from 0"):
+            pipe("cube", seeds=seeds)
+    with pytest.raises(UserError, match="is a file, and a text is read as a scene: give pathlib.Path"):
+        pipe(str(tmp_path / "cube.png"))
+
+
+def test_pipelines_and_results_show_themselves(pipe):
+    made = pipe(["cube", "red cube left of sphere"], seeds=2, steps=1)
+    assert repr(made) == "<Generation: 4 pictures of 2 scenes, 64 x 64 pixels>"
+    lines = str(made).splitlines()
+    assert len(lines) == 5 and "  seed 1: " in lines[-1] and " left of " in lines[-1]
+    shown = Image.open(io.BytesIO(made._repr_png_()))
+    assert shown.size == made.sheet().size and shown.width > 2 * 64
+    assert repr(pipe) == "<Pipeline: image mise, layout mise-layout>"
+    page = pipe._repr_html_()
+    assert "cube, sphere, cylinder" in page and "left of" in page and "cpu" in page
 
 
 def test_options_are_checked_by_name_and_value(pipe):

@@ -15,7 +15,7 @@ from scenograph.data.clevr import VOCABULARY
 from scenograph.errors import UserError
 from scenograph.scenes.batch import SceneBatch, images_to_uint8
 from scenograph.scenes.coco import coco_annotations
-from scenograph.scenes.drawing import INK, Drawing, Label, Polyline, Rectangle, draw_graph, draw_layout, text_width
+from scenograph.scenes.drawing import draw_graph, draw_layout
 from scenograph.scenes.geometry import (
     CONVERSES,
     box_from_xywh,
@@ -36,6 +36,7 @@ from scenograph.scenes.scene import (
     save_scenes,
     scenes_to_json,
 )
+from scenograph.scenes.shapes import INK, Drawing, Label, Polyline, Rectangle, text_width
 from scenograph.scenes.text import scene_from_text, scene_to_text
 from scenograph.scenes.vocabulary import Vocabulary
 

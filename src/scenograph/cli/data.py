@@ -9,22 +9,19 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.text import Text
 
 from scenograph.cli.console import console, progress_bar, track, write_files
 from scenograph.cli.options import Overwrite, Workers
-from scenograph.errors import UserError, suggest, validate
+from scenograph.errors import UserError, counted, suggest, validate
 from scenograph.files import make_folder
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from scenograph.data.pack import Pack
     from scenograph.data.source import Options, Progress
-    from scenograph.scenes.scene import Scene
 
 app = typer.Typer(no_args_is_help=True, help="Render, download and pack data sets.")
 
@@ -178,16 +175,18 @@ def pack(
 def show(
     folder: PackFolder,
     split: Annotated[str, typer.Option("--split", metavar="NAME", help="Split to show.")] = "train",
-    count: Annotated[int, typer.Option("--count", metavar="N", min=1, max=256, help="Scenes on the sheet.")] = 12,
+    count: Annotated[int, typer.Option("--count", metavar="N", min=1, max=256, help="Scenes on the sheet.")] = 6,
     first: Annotated[int, typer.Option("--first", metavar="N", min=0, help="First scene on the sheet.")] = 0,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Sheet of scenes to write (.png).")] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Print what a pack holds, and draw some of its scenes.
 
-    The sheet shows pictures, layouts and graphs.
+    The sheet shows pictures, layouts and the stored relations. Of a split that
+    stores none it shows some derived from boxes, in another colour.
     """
     from scenograph.data.pack import Pack, read_record
+    from scenograph.data.sheet import pack_sheet
 
     opened = Pack(folder, split)
     record = read_record(folder)
@@ -198,8 +197,55 @@ def show(
     if out is not None:
         if first >= len(opened):
             raise UserError(f"--first {first}: the split {split!r} has scenes 0 to {len(opened) - 1}")
-        write_files([(out, _sheet(opened, first, min(count, len(opened) - first)))], overwrite)
+        stream = io.BytesIO()
+        pack_sheet(opened, first, count).save(stream, "PNG")
+        write_files([(out, stream.getvalue())], overwrite)
         console.print(f"wrote {out}")
+
+
+@app.command()
+def export(
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="Pack, evaluation, or folder of generated pictures.")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder to fill.")],
+    pictures: Annotated[bool, typer.Option("--pictures", help="Write the pictures.")] = False,
+    crops: Annotated[
+        int | None,
+        typer.Option("--crops", metavar="N", min=1, max=2048, help="Write a crop of each object, of this side."),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option("--size", metavar="N", min=1, max=4096, help="Stretch pictures to this side first."),
+    ] = None,
+    split: Annotated[str | None, typer.Option("--split", metavar="NAME", help="Split of a pack.")] = None,
+    by_class: Annotated[bool, typer.Option("--by-class", help="Put crops into a folder per category.")] = False,
+    rule: Annotated[
+        Literal["lama", "sg2im", "scene-designer"],
+        typer.Option("--rule", metavar="NAME", help="How to cut crops: as lama, sg2im or scene-designer."),
+    ] = "lama",
+    overwrite: Overwrite = False,
+) -> None:
+    """Write pictures, or crops of their objects, as plain files.
+
+    scenograph data export packs/coco --split validation --crops 32 --out crops
+
+    Files are named by the scene, and crops by the number of the object, too.
+    """
+    from scenograph.evaluation.export import Export, open_collection
+
+    if pictures == (crops is not None):
+        raise UserError("give either --pictures, or --crops N for a crop of each object")
+    if pictures and by_class:
+        raise UserError("--by-class sorts crops; give --crops N instead of --pictures")
+    collection = open_collection(source, split)
+    run = Export(out, size, crops, by_class, rule, overwrite)
+    written = sum(track(run.run(collection), "exporting", len(collection)))
+    for reason in sorted(run.left_out):
+        console.print(f"  left out: {run.left_out.described(reason)}")
+    if not written:
+        raise UserError(f"{source}: nothing to export")
+    console.print(f"wrote {counted(written, 'crop' if crops else 'picture')} to {out}")
 
 
 @app.command()
@@ -341,49 +387,3 @@ def _print_statistics(opened: Pack, split: str) -> None:
     for title in ("masks", "sketches"):
         having = sum(bool(value) for row in table[title] for value in row)
         console.print(f"  objects with {title}: {having} of {sum(counts)}")
-
-
-def _sheet(opened: Pack, first: int, count: int) -> bytes:
-    from scenograph.scenes.drawing import contact_sheet
-
-    rows = [_panels(*opened[index]) for index in range(first, first + count)]
-    width = max(map(len, rows))
-    blank = rows[0][0].resize(rows[0][0].size)
-    blank.paste("white", (0, 0, *blank.size))
-    panels = [panel for row in rows for panel in (*row, *[blank] * (width - len(row)))]
-    stream = io.BytesIO()
-    contact_sheet(panels, columns=width * (2 if count > 4 else 1)).save(stream, "PNG")
-    return stream.getvalue()
-
-
-def _panels(scene: Scene, picture: Image.Image | None, side: int = 280) -> list[Image.Image]:
-    """The picture with boxes, the sketches if there are any, the layout, and a readable part of the graph.
-
-    A scene without stored relations gets some of those that training samples from its boxes.
-    """
-    from dataclasses import replace
-
-    import numpy as np
-    from PIL import Image, ImageDraw, ImageOps
-
-    from scenograph.data.loader import random_sg2im_relations, random_subset
-    from scenograph.scenes.drawing import draw_graph, draw_layout, draw_sketches, object_color
-
-    canvas = (picture or Image.new("RGB", (side, side), "white")).convert("RGB").resize((side, side))
-    painter = ImageDraw.Draw(canvas)
-    for i, thing in enumerate(scene.objects):
-        if thing.box is not None:
-            painter.rectangle([side * value for value in thing.box], outline=object_color(scene, i), width=2)
-    panels = [canvas]
-    if any(thing.sketch is not None for thing in scene.objects):
-        panels.append(draw_sketches(scene, side))
-    rng = np.random.default_rng(1)
-    if scene.relations:
-        relations = random_subset(scene.relations, len(scene.objects), rng)
-    elif all(thing.box is not None for thing in scene.objects):
-        relations = random_sg2im_relations(scene, rng)
-    else:
-        relations = ()
-    for drawing in (draw_layout(scene, key=False), draw_graph(replace(scene, relations=relations))):
-        panels.append(ImageOps.pad(drawing.to_image(), (side, side), color="white"))
-    return panels

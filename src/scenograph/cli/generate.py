@@ -2,42 +2,50 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from scenograph.cli.console import agreed, batches, console, parse_seeds, say_written, write_files
 from scenograph.cli.options import Device, ImageName, LayoutName, ModelName, Overwrite, takes_options
-from scenograph.cli.scene import encoded, offer_to_keep, pair_for, read_source
+from scenograph.cli.scene import offer_to_keep, pair_for, read_source
 from scenograph.errors import UserError
-from scenograph.files import make_folder, would_replace, write_atomically
+from scenograph.files import make_folder, write_atomically
 from scenograph.pipelines.options import GenerateOptions
 
 if TYPE_CHECKING:
-    from PIL import Image
-
+    from scenograph.pipelines.outputs import Outputs
     from scenograph.pipelines.pipeline import Pipeline
-    from scenograph.pipelines.provenance import PlannedPicture, Request
-    from scenograph.scenes.scene import Scene
-
-ON_SHEET = 256
-"""Pictures on a contact sheet, the first ones: viewers refuse what is tens of thousands of pixels high."""
+    from scenograph.pipelines.provenance import Request
 
 
 @takes_options()
 def generate(
     source: Annotated[
-        str,
+        str | None,
         typer.Argument(metavar="SCENE", help="Scene file (.json), line of text, or generated PNG."),
-    ],
+    ] = None,
     *,
     model: ModelName = None,
     layout: LayoutName = None,
     image: ImageName = None,
+    pack: Annotated[
+        Path | None, typer.Option("--pack", metavar="PACK", help="Pack whose scenes to generate, instead of SCENE.")
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option("--split", metavar="NAME", help="Split of the pack. (default: the one that is evaluated)"),
+    ] = None,
+    scenes: Annotated[
+        int | None, typer.Option("--scenes", metavar="N", min=1, help="Only the first N scenes of the split.")
+    ] = None,
+    given: Annotated[
+        Literal["graph", "boxes", "masks"] | None,
+        typer.Option("--given", help="What models are given of the pack's scenes. (default: graph)"),
+    ] = None,
     seeds: Annotated[
         str | None,
         typer.Option("--seeds", metavar="SEEDS", help="Seeds, such as 0-15 or 1,4,8. (default: 0)"),
@@ -65,55 +73,87 @@ def generate(
     device: Device = "auto",
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for the pictures.")] = Path("pictures"),
     overwrite: Overwrite = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the request and write nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the request, list the files, write none.")] = False,
 ) -> None:
-    """Generate pictures of a scene.
+    """Generate pictures of a scene, or of the scenes of a pack.
 
     The same scene and seed give the same picture. Each PNG records both:
     scenograph generate picture.png makes it again.
 
     Run the same command again to resume after an interruption.
     """
-    from scenograph.pipelines.provenance import has_record, plan_pictures, png_bytes
+    from scenograph.pipelines.outputs import Beside, Outputs
 
     models = {"model": model, "layout": layout, "image": image}
-    pipe, request = _read(source, models, seeds, options, object_seed or [], device)
+    if pack is not None and source is None:
+        pipe, request = _read_pack(pack, split, scenes, given, models, seeds, options, device)
+        request = _with_object_seeds(request, object_seed or [])
+        pipe.renderer.check(request.scenes)
+    else:
+        _check_alone(source, pack, {"--split": split, "--scenes": scenes, "--given": given})
+        pipe, request = _read(str(source), models, seeds, options, object_seed or [], device)
     if layers:
         pipe.renderer.check_layers()
-    pictures = plan_pictures(request, out, overwrite)
-    left = [one.path for one in pictures if not one.exists]
-    sheet = out / f"{request.stem}-sheet.png"
-    if len(pictures) > 1 and sheet.exists() and not overwrite and not has_record(sheet, request.sheet_record()):
-        raise would_replace(sheet)
+    beside = Beside(draw_graph, draw_layout, layers, annotations, save_scenes)
+    outputs = Outputs(request, out, beside, overwrite)
     if dry_run:
-        pipe.encode_pairs(request.scenes[:1], request.seeds[:1], **request.options.chosen())
-        for path in left:
+        pipe.encode_pairs(request.scenes[:1], [request.seed_of(0, request.seeds[0])], **options.chosen())
+        for path in outputs.paths:
             console.print(f"would write {path}")
         return
-    whole = draw_layout or save_scenes is not None or annotations is not None
-    shown = pictures if whole else [one for one in pictures if not one.exists]
-    scenes = [
-        scene for part in batches(shown, "rendering") for scene in pipe.render_planned(part, **request.options.chosen())
-    ]
-    paths = [one.path for one in pictures]
-    files = _extra_drawings(request, scenes if draw_layout else [], paths, out, draw_graph)
-    if layers:
-        files += _layer_files(pipe, request, pictures)
-    if save_scenes is not None:
-        from scenograph.scenes.scene import scenes_to_json
+    _write(pipe, outputs)
 
-        make_folder(save_scenes.parent)
-        files.append((save_scenes, scenes_to_json(scenes).encode()))
-    if annotations is not None:
-        make_folder(annotations.parent)
-        files.append((annotations, _annotations(scenes, annotations, paths)))
-    write_files(files, overwrite)
-    if len(pictures) > 1:
-        files.append((sheet, png_bytes(_sheet(paths[:ON_SHEET], len(request.seeds)), request.sheet_record())))
-        write_atomically(*files[-1])
-    if len(left) < len(pictures):
-        console.print(f"{len(pictures) - len(left)} of {len(pictures)} pictures were there already")
-    say_written(left, [path for path, _ in files])
+
+def _write(pipe: Pipeline, outputs: Outputs) -> None:
+    """Render what is missing, and write what goes with it."""
+    chosen = outputs.request.options.chosen()
+    left = outputs.missing
+    shown = [scene for part in batches(outputs.shown, "rendering") for scene in pipe.render_planned(part, **chosen)]
+    files = [(file.path, file.content(shown)) for file in outputs.others] + _layer_files(pipe, outputs)
+    for path, _ in files:
+        make_folder(path.parent)
+    write_files(files, outputs.overwrite)
+    written = [path for path, _ in files]
+    if outputs.sheet is not None:
+        written.append(write_atomically(outputs.sheet, outputs.sheet_bytes()))
+    if len(left) < len(outputs.pictures):
+        console.print(f"{len(outputs.pictures) - len(left)} of {len(outputs.pictures)} pictures were there already")
+    say_written([one.path for one in left], written)
+
+
+def _check_alone(source: str | None, pack: Path | None, of_packs: dict[str, object]) -> None:
+    """Raise ``UserError`` for neither scene nor pack, for both, and for options of packs without one."""
+    if source is not None and pack is not None:
+        raise UserError(f"give either a scene ({source}) or --pack, not both")
+    if given := next((name for name, value in of_packs.items() if value is not None), None):
+        raise UserError(f"{given} chooses scenes of a pack; name that with --pack")
+    if source is None:
+        raise UserError("give a scene file, a line of text or a generated PNG, or a pack with --pack")
+
+
+def _read_pack(
+    pack: Path,
+    split: str | None,
+    count: int | None,
+    given: Literal["graph", "boxes", "masks"] | None,
+    models: dict[str, str | None],
+    seeds: str | None,
+    options: GenerateOptions,
+    device: str,
+) -> tuple[Pipeline, Request]:
+    """The request for the scenes of a pack; models that are not named are those of the pair that knows its names."""
+    from scenograph.data.pack import read_vocabulary
+    from scenograph.evaluation.split import Split
+    from scenograph.pipelines.defaults import choose_pair
+    from scenograph.pipelines.pipeline import Pipeline
+
+    chosen = Split.of(pack, split, count, given or "graph")
+    if models["model"] is None:
+        pair = choose_pair("; ".join(read_vocabulary(pack).categories))
+        models = {**models, "layout": models["layout"] or pair.layout, "image": models["image"] or pair.image}
+    pipe = Pipeline.from_pretrained(**models, device=device, precision=options.precision)
+    console.print(str(chosen))
+    return pipe, chosen.request(pipe, parse_seeds(seeds or "0"), models, options)
 
 
 def _read(
@@ -140,8 +180,7 @@ def _read(
         scenes, stem = read_source(source, pipe.vocabulary)
         request = Request(scenes, parse_seeds(seeds or "0"), models, options, stem)
     request = replace(request, digests=pipe.digests(options.style, request.digests, source))
-    if object_seeds:
-        request = replace(request, scenes=[_with_object_seeds(scene, object_seeds) for scene in request.scenes])
+    request = _with_object_seeds(request, object_seeds)
     scenes = pipe.read(request.scenes, options.refine, options.keep_contradictions)
     offer_to_keep(request.scenes, scenes)
     return pipe, replace(request, scenes=scenes)
@@ -158,62 +197,31 @@ def _models_for(source: str, models: dict[str, str | None]) -> dict[str, str | N
     return {**models, "layout": pair.layout, "image": pair.image}
 
 
-def _with_object_seeds(scene: Scene, options: list[str]) -> Scene:
-    """The scene with ``--object-seed`` options applied."""
-    from scenograph.scenes.fields import parse_object_seed
-
-    objects = list(scene.objects)
+def _with_object_seeds(request: Request, options: list[str]) -> Request:
+    """The request with ``--object-seed`` options applied to its scenes."""
+    scenes = request.scenes
     for option in options:
         found = re.fullmatch(r"(\d{1,9})=(\d{1,9})(?::(\d{1,9}):(\d?\.?\d{1,9}))?", option)
         if found is None:
             raise UserError(f"--object-seed {option!r}: expected OBJECT=SEED such as 2=7, or 2=7:9:0.5")
         number, seed = int(found[1]), int(found[2])
         value = seed if found[3] is None else [seed, int(found[3]), float(found[4])]
-        if number >= len(objects):
-            raise UserError(f"--object-seed {option!r}: the scene has objects 0 to {len(objects) - 1}")
-        objects[number] = replace(objects[number], seed=parse_object_seed(value, f"--object-seed {option!r}"))
-    return replace(scene, objects=tuple(objects))
+        for scene in scenes:
+            if number >= len(scene.objects):
+                raise UserError(f"--object-seed {option!r}: the scene has objects 0 to {len(scene.objects) - 1}")
+        scenes = [scene.replace_object(number, seed=value) for scene in scenes]
+    return replace(request, scenes=scenes)
 
 
-def _extra_drawings(
-    request: Request, placed: list[Scene], pictures: list[Path], out: Path, graph: bool
-) -> list[tuple[Path, bytes]]:
-    """Graphs, if wanted, and the layout of each picture whose scene is given."""
-    from scenograph.scenes.drawing import draw_graph, draw_layout
-
-    files = []
-    if graph:
-        for number, scene in enumerate(request.scenes):
-            files.append((out / f"{request.scene_stem(number)}-graph.png", encoded(draw_graph(scene))))
-    for path, scene in zip(pictures, placed, strict=False):
-        files.append((path.with_name(f"{path.stem}-layout.png"), encoded(draw_layout(scene))))
-    return files
-
-
-def _layer_files(pipe: Pipeline, request: Request, pictures: list[PlannedPicture]) -> list[tuple[Path, bytes]]:
-    """An OpenRaster file beside each picture."""
+def _layer_files(pipe: Pipeline, outputs: Outputs) -> list[tuple[Path, bytes]]:
+    """The layers of each picture, if they are wanted."""
     from scenograph.scenes.openraster import openraster
 
-    files = []
-    for part in batches(pictures, "composing layers"):
-        scenes, seeds = [one.scene for one in part], [one.seed for one in part]
-        conditioned = pipe.encode_pairs(scenes, seeds, **request.options.chosen())
-        for one, layers in zip(part, pipe.layers(conditioned), strict=True):
-            files.append((one.path.with_suffix(".ora"), openraster(layers)))
+    files: list[tuple[Path, bytes]] = []
+    if not outputs.layers:
+        return files
+    for part in batches(list(zip(outputs.layers, outputs.pictures, strict=True)), "composing layers"):
+        scenes, seeds = [one.scene for _, one in part], [one.seed for _, one in part]
+        conditioned = pipe.encode_pairs(scenes, seeds, **outputs.request.options.chosen())
+        files += [(path, openraster(each)) for (path, _), each in zip(part, pipe.layers(conditioned), strict=True)]
     return files
-
-
-def _sheet(pictures: list[Path], seeds: int) -> Image.Image:
-    from scenograph.data.pictures import read_rgb
-    from scenograph.scenes.drawing import contact_sheet
-
-    return contact_sheet([read_rgb(path) for path in pictures], min(seeds, 8) if seeds > 1 else 8)
-
-
-def _annotations(scenes: list[Scene], path: Path, pictures: list[Path]) -> bytes:
-    from scenograph.data.pictures import read_rgb
-    from scenograph.scenes.coco import coco_annotations
-
-    width, height = read_rgb(pictures[0]).size
-    names = [picture.name if picture.parent == path.parent else str(picture) for picture in pictures]
-    return (json.dumps(coco_annotations(scenes, names, width, height), indent=1) + "\n").encode()

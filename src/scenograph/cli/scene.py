@@ -13,12 +13,12 @@ from rich.text import Text
 from scenograph.cli.console import console, errors, say_written, track, write_files
 from scenograph.cli.options import Overwrite, SceneArgument
 from scenograph.errors import UserError, for_all
-from scenograph.files import is_file, make_folder
+from scenograph.files import is_file, is_folder, make_folder
 
 if TYPE_CHECKING:
     from scenograph.pipelines.defaults import Pair
-    from scenograph.scenes.drawing import Drawing
     from scenograph.scenes.scene import Scene
+    from scenograph.scenes.shapes import Drawing
     from scenograph.scenes.vocabulary import Vocabulary
 
 app = typer.Typer(no_args_is_help=True, help="Make, check, change and draw scene files.")
@@ -234,13 +234,7 @@ def from_labels(
 
 def encoded(drawing: Drawing, file_format: str = "png") -> bytes:
     """A drawing as the content of a file."""
-    import io
-
-    if file_format == "svg":
-        return drawing.to_svg().encode()
-    stream = io.BytesIO()
-    drawing.to_image().save(stream, "PNG")
-    return stream.getvalue()
+    return drawing.to_svg().encode() if file_format == "svg" else drawing.to_png()
 
 
 def vocabulary_of(model: str | None, source: str) -> Vocabulary:
@@ -261,11 +255,14 @@ def vocabulary_of(model: str | None, source: str) -> Vocabulary:
 def read_source(source: str, vocabulary: Vocabulary | None) -> tuple[list[Scene], str]:
     """Scenes and a stem for file names, from a JSON file or one line of text."""
     from scenograph.pipelines.defaults import naming_who_knows
+    from scenograph.pipelines.folders import what_folder
     from scenograph.scenes.scene import load_scenes
     from scenograph.scenes.text import scene_from_text
 
     if source.endswith(".json") or is_file(source):
         return load_scenes(Path(source)), Path(source).stem
+    if is_folder(source):
+        raise UserError(what_folder(Path(source)))
     if vocabulary is None:
         raise UserError(f"{source!r} is not a file")
     with naming_who_knows():

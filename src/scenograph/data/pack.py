@@ -32,9 +32,10 @@ from scenograph.data.pictures import encode_picture
 from scenograph.data.processes import run_in_processes
 from scenograph.data.records import Reasons, Skip
 from scenograph.data.source import Plan, Progress, Sample, Source
-from scenograph.errors import MALFORMED, UserError, expecting, reason, validate
+from scenograph.errors import MALFORMED, UserError, counted, expecting, reason, validate
 from scenograph.files import digest, flush_to_disk, make_folder, read_json, reserved, write_atomically
 from scenograph.scenes.fields import FIELDS, Box, Field, Sizes, parse_box
+from scenograph.scenes.html import html_picture, html_table
 from scenograph.scenes.scene import MAX_OBJECTS, Relation, Scene, SceneObject, keep_objects
 from scenograph.scenes.vocabulary import Vocabulary
 from scenograph.version import __version__
@@ -167,6 +168,23 @@ class Pack:
             raise UserError(f"{folder / split}: not a readable data set: {reason(error)}; {MAKE_AGAIN}") from error
         check_columns(self.table.features.arrow_schema, folder / split / "dataset_info.json")
         self._narrowed: dict[tuple[str, ...], Any] = {(): self.table}
+
+    def __repr__(self) -> str:
+        return f"<Pack {self.folder}, split {self.split}: {counted(len(self), 'scene')}>"
+
+    def _repr_html_(self) -> str:
+        """What the pack holds and the first scenes of its split, as notebooks show them."""
+        from scenograph.data.sheet import pack_sheet  # which imports packs
+
+        record = read_record(self.folder)
+        numbers = {
+            f"split {name}": ", ".join(counted(split[what], what[:-1]) for what in ("scenes", "objects", "relations"))
+            for name, split in record["splits"].items()
+        }
+        names = self.vocabulary
+        rows = {"pack": str(self.folder), "source": record["source"], **numbers, "shown": f"split {self.split}"}
+        rows |= {"categories": ", ".join(names.categories), "predicates": ", ".join(names.predicates)}
+        return html_table(rows) + html_picture(pack_sheet(self, count=4), f"the first scenes of {self.folder}")
 
     @property
     def fingerprint(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,6 +35,16 @@ class Evaluated:
     figures: list[Figure]
     paths: list[Path]
     """Of the files for a reader."""
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{figure.name} {figure.value:.4g}" for figure in self.figures[:4])
+        more = ", ..." if len(self.figures) > 4 else ""
+        return f"<Evaluated by {self.report['protocol']['name']}: {shown}{more}>"
+
+    def _repr_html_(self) -> str:
+        """The page of the report, as notebooks show it, in a frame because it brings its own style."""
+        page = next(path for path in self.paths if path.suffix == ".html").read_text(encoding="utf-8")
+        return f'<iframe srcdoc="{html.escape(page)}" style="width: 100%; height: 40rem; border: 0"></iframe>'
 
 
 @dataclass(frozen=True)

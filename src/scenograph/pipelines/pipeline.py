@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,14 @@ from PIL import Image
 from torch import Tensor
 
 from scenograph.devices import Precision, keep_freed_memory, pick_device, warn_if_bf16_emulated
-from scenograph.errors import UserError
+from scenograph.errors import UserError, counted, shortened
 from scenograph.files import digest, is_file, make_folder, write_atomically
 from scenograph.models.base import ImageModel, LayoutModel, Model
 from scenograph.models.registry import AutoModel
 from scenograph.pipelines.checks import check_names, warn_about_crowds, without_contradictions
 from scenograph.pipelines.defaults import CLASSIFIERS, COLLAGE, DEFAULT, layout_for, naming_who_knows
 from scenograph.pipelines.options import GenerateOptions
+from scenograph.pipelines.outputs import pictures_sheet
 from scenograph.pipelines.placing import place_objects
 from scenograph.pipelines.provenance import MODELS, PlannedPicture, RecordedImage, Request, plan_pictures, png_bytes
 from scenograph.pipelines.renderers.base import ConditionedScenes, Renderer
@@ -34,10 +36,11 @@ from scenograph.scenes.completion import (
     cut_to_canvas,
     is_open,
 )
+from scenograph.scenes.html import html_table
 from scenograph.scenes.openraster import Layer
-from scenograph.scenes.scene import Scene, with_places
+from scenograph.scenes.scene import Scene, load_scenes, with_places
 from scenograph.scenes.synonyms import with_known_names
-from scenograph.scenes.text import scene_from_text
+from scenograph.scenes.text import scene_from_text, scene_to_text
 from scenograph.scenes.vocabulary import Vocabulary
 
 DEFAULT_LAYOUT, DEFAULT_IMAGE = DEFAULT.layout, DEFAULT.image
@@ -45,7 +48,7 @@ DEFAULT_CLASSIFIER = CLASSIFIERS[0]
 
 log = logging.getLogger(__name__)
 
-SceneLike = Scene | dict | str  # type: ignore[type-arg]
+SceneLike = Scene | dict | str | Path  # type: ignore[type-arg]
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,24 @@ class Generation:
     scenes: list[Scene]
     seeds: list[int]
     request: Request
+
+    def __repr__(self) -> str:
+        width, height = self.images[0].size
+        scenes = counted(len(self.request.scenes), "scene")
+        return f"<Generation: {counted(len(self.images), 'picture')} of {scenes}, {width} x {height} pixels>"
+
+    def __str__(self) -> str:
+        """A line per picture, with what it shows."""
+        shown = zip(self.seeds, self.scenes, strict=True)
+        return "\n".join([repr(self)[1:-1], *(f"  seed {seed}: {scene_to_text(scene)}" for seed, scene in shown)])
+
+    def sheet(self) -> Image.Image:
+        """The first ``ON_SHEET`` pictures on one, with their seeds."""
+        return pictures_sheet(self.images, self.request)
+
+    def _repr_png_(self) -> bytes:
+        """The sheet, as notebooks show it."""
+        return png_bytes(self.sheet(), self.request.sheet_record())
 
     def save(self, folder: str | Path, stem: str = "picture", overwrite: bool = False) -> list[Path]:
         """Write all pictures as ``scenograph generate`` names and records them.
@@ -77,7 +98,7 @@ class Generation:
         planned = plan_pictures(replace(self.request, stem=stem), make_folder(Path(folder)), overwrite)
         for one, image in zip(planned, self.images, strict=True):
             if not one.exists:
-                write_atomically(one.path, png_bytes(image, one.record))
+                write_atomically(one.path, png_bytes(image, one.record, image.shown))
         return [one.path for one in planned]
 
 
@@ -107,6 +128,25 @@ class Pipeline:
         """How its models were named when they were loaded; None for the default ones."""
         warn_if_bf16_emulated(self.renderer.device, precision)
         keep_freed_memory(self.renderer.device)
+
+    def __repr__(self) -> str:
+        return f"<Pipeline: {', '.join(f'{role} {name}' for role, name in self._models().items())}>"
+
+    def _repr_html_(self) -> str:
+        """Its models, the names that they know, and its options, as notebooks show them."""
+        names = self.renderer.vocabulary or (None if self.layout is None else self.layout.vocabulary)
+        options = ", ".join(f"{name}={value}" for name, value in self.options.recorded().items())
+        rows = {**self._models(), "device": str(self.renderer.device), "options": options}
+        if names is not None:
+            groups = (f"{group}: {', '.join(members)}" for group, members in names.attributes.items())
+            rows["categories"], rows["attributes"] = ", ".join(names.categories), "; ".join(groups)
+            rows["predicates"] = ", ".join(names.predicates)
+        return html_table(rows)
+
+    def _models(self) -> dict[str, str]:
+        """By role, as they were named when they were loaded, or else as they call themselves."""
+        found = {"image": self.names["model"] or self.names["image"] or self.renderer.name}
+        return found if self.layout is None else found | {"layout": self.names["layout"] or self.layout.name}
 
     @property
     def precision(self) -> Precision:
@@ -180,13 +220,14 @@ class Pipeline:
         return names
 
     def __call__(
-        self, scenes: SceneLike | Sequence[SceneLike], seeds: Sequence[int] = (0,), **options: Any
+        self, scenes: SceneLike | Sequence[SceneLike], seeds: int | Sequence[int] = (0,), **options: Any
     ) -> Generation:
         """Render one picture per scene and seed.
 
         Args:
-            scenes: One or several, each as a Scene, a dictionary or one line of text.
-            seeds: One picture of every scene for each.
+            scenes: One or several, each as a Scene, a dictionary, one line of text, or the path of a scene file or of a
+                generated picture.
+            seeds: One picture of every scene for each. A number is how many: 3 stands for the seeds 0, 1 and 2.
             **options: Of :class:`~scenograph.pipelines.options.GenerateOptions`, for example ``size=128``,
                 ``steps=4``, ``refine=True``, ``style=picture``.
 
@@ -197,23 +238,23 @@ class Pipeline:
             UserError: For names that no model knows, contradictions that cannot be refined, and wrong options.
         """
         chosen = self.options.changed(**options)
-        read, wanted = self.read(scenes, chosen.refine, chosen.keep_contradictions), list(seeds)
+        read, wanted = self.read(scenes, chosen.refine, chosen.keep_contradictions), _seeds(seeds)
         request = Request(read, wanted, self.names, chosen, digests=self.digests(chosen.style))
-        pairs = [(scene, seed) for scene in read for seed in wanted]
-        encoding = self.encode_pairs([scene for scene, _ in pairs], [seed for _, seed in pairs], **options)
+        pairs = [(number, seed) for number in range(len(read)) for seed in wanted]
+        encoding = self.encode_pairs([read[number] for number, _ in pairs], [seed for _, seed in pairs], **options)
         images = [
-            RecordedImage.of(image, request.record(*pair))
-            for image, pair in zip(self.render(encoding), pairs, strict=True)
+            RecordedImage.of(image, request.record(*pair), shown)
+            for image, pair, shown in zip(self.render(encoding), pairs, encoding.scenes, strict=True)
         ]
         return Generation(images, encoding.scenes, encoding.seeds, request)
 
     def encode(
-        self, scenes: SceneLike | Sequence[SceneLike], seeds: Sequence[int] = (0,), **options: Any
+        self, scenes: SceneLike | Sequence[SceneLike], seeds: int | Sequence[int] = (0,), **options: Any
     ) -> ConditionedScenes:
         """Complete scenes (attributes left open, boxes not given) and condition the renderer on them."""
         chosen = self.options.changed(**options)
         read = self.read(scenes, chosen.refine, chosen.keep_contradictions)
-        pairs = [(scene, seed) for scene in read for seed in seeds]
+        pairs = [(scene, seed) for scene in read for seed in _seeds(seeds)]
         return self.encode_pairs([scene for scene, _ in pairs], [seed for _, seed in pairs], **options)
 
     def encode_pairs(self, scenes: Sequence[Scene], seeds: Sequence[int], **options: Any) -> ConditionedScenes:
@@ -253,9 +294,9 @@ class Pipeline:
         encoding = self.encode_pairs([one.scene for one in pictures], [one.seed for one in pictures], **options)
         if not all(one.exists for one in pictures):
             make_folder(pictures[0].path.parent)
-            for one, picture in zip(pictures, self.render(encoding), strict=True):
+            for one, picture, shown in zip(pictures, self.render(encoding), encoding.scenes, strict=True):
                 if not one.exists:
-                    write_atomically(one.path, png_bytes(picture, one.record))
+                    write_atomically(one.path, png_bytes(picture, one.record, shown))
         return encoding.scenes
 
     def read(
@@ -267,11 +308,17 @@ class Pipeline:
         ``keep_contradictions``. These are kept for ``refine``, which has an error for them, and which needs no model
         that knows the spatial predicates.
         """
-        items = [scenes] if isinstance(scenes, Scene | dict | str) else list(scenes)
+        items = [scenes] if isinstance(scenes, Scene | dict | str | Path) else list(scenes)
         result = []
         with naming_who_knows():
             for item in items:
-                if isinstance(item, str):
+                if isinstance(item, Path):
+                    result += load_scenes(item)
+                elif isinstance(item, str):
+                    if item.endswith((".json", ".png")) and is_file(item):
+                        raise UserError(
+                            f"{item!r} is a file, and a text is read as a scene: give pathlib.Path({item!r})"
+                        )
                     result.append(scene_from_text(item, self.vocabulary))
                 else:
                     result.append(item if isinstance(item, Scene) else Scene.from_dict(item))
@@ -287,6 +334,14 @@ class Pipeline:
         if self.layout is None and not self.renderer.places and any(map(is_open, result)):
             raise UserError(f"{self.renderer.name} needs a box for every object; give boxes, or a layout model")
         return result
+
+
+def _seeds(seeds: int | Sequence[int]) -> list[int]:
+    """The first so many from 0, or those that are named. Raises ``UserError`` for others than whole numbers from 0."""
+    named = range(seeds) if isinstance(seeds, int) and not isinstance(seeds, bool) and seeds > 0 else seeds
+    if not isinstance(named, Iterable) or not all(isinstance(one, Integral) and 0 <= int(one) < 2**64 for one in named):
+        raise UserError(f"seeds {shortened(seeds)}: give how many, such as 3, or a list of whole numbers from 0")
+    return [int(one) for one in named]
 
 
 def _text(name: str | Path | None) -> str | None:

@@ -17,16 +17,15 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from pydantic import BaseModel, Field, NonNegativeInt
 
-from scenograph.errors import UserError, unreadable, validate
+from scenograph.errors import UserError, validate
 from scenograph.files import parse_json, would_replace
 from scenograph.models.registry import shipped_models
 from scenograph.pipelines.defaults import COLLAGE
 from scenograph.pipelines.options import GenerateOptions
-from scenograph.scenes.scene import Scene
+from scenograph.scenes.png import RECORD, SHOWN, read_record
+from scenograph.scenes.scene import Scene, parse_scenes
 from scenograph.version import __version__
 
-METADATA = "scenograph"
-"""PNG text field that holds the record."""
 MODELS = ("model", "layout", "image")
 """The models that a request may name."""
 
@@ -44,21 +43,34 @@ class Request:
     """Of file names."""
     digests: dict[str, str] = field(default_factory=dict)
     """Checksums of the layout model, the image model and the style, which identify what made a picture."""
+    names: Sequence[str] = ()
+    """Of the files of each scene, where scenes have names; else they have numbers."""
+    seed_step: int | None = None
+    """With it scene i has seeds of its own: ``i + seed * seed_step``."""
 
-    def record(self, scene: Scene, seed: int) -> str:
-        """The record of the picture of a scene and a seed, as JSON."""
-        return json.dumps({"scene": scene.to_dict(), "seed": seed, **self._common()})
+    def record(self, number: int, seed: int) -> str:
+        """The record of the picture of scene ``number`` and one of the seeds, as JSON."""
+        scene, stem = self.scenes[number], self.names[number] if self.names else self.stem
+        common = self._common() | ({} if stem is None else {"stem": stem})
+        return json.dumps({"scene": scene.to_dict(), "seed": self.seed_of(number, seed), **common})
+
+    def seed_of(self, number: int, seed: int) -> int:
+        """What scene ``number`` is rendered with for one of the seeds."""
+        return seed if self.seed_step is None else number + seed * self.seed_step
 
     def sheet_record(self) -> str:
         """The same for a sheet of all pictures."""
         return json.dumps({"scenes": [scene.to_dict() for scene in self.scenes], **self._common()})
 
     def file_name(self, number: int, seed: int) -> str:
-        """Of the picture of scene ``number``."""
-        return f"{self.scene_stem(number)}-seed{seed}.png"
+        """Of the picture of scene ``number`` and one of the seeds, of which a named scene need not be told the only."""
+        only = self.names and len(self.seeds) == 1
+        return f"{self.scene_stem(number)}.png" if only else f"{self.scene_stem(number)}-seed{seed}.png"
 
     def scene_stem(self, number: int) -> str:
         """How names of files about scene ``number`` begin."""
+        if self.names:
+            return self.names[number]
         return f"{self.stem}-{number}" if len(self.scenes) > 1 else str(self.stem)
 
     def _common(self) -> dict[str, Any]:
@@ -94,32 +106,41 @@ class RecordedImage(Image.Image):
     """A picture whose PNG files hold its record, so that ``scenograph generate picture.png`` makes it again."""
 
     record: str = ""
+    shown: Scene | None = None
 
     @staticmethod
-    def of(image: Image.Image, record: str) -> RecordedImage:
-        """The same picture with a record."""
+    def of(image: Image.Image, record: str, shown: Scene) -> RecordedImage:
+        """The same picture with a record and the scene that it shows."""
         recorded = RecordedImage()
         recorded.__dict__.update(image.__dict__)
-        recorded.record = record
+        recorded.record, recorded.shown = record, shown
         return recorded
 
     def save(self, fp: str | bytes | Path | IO[bytes], format: str | None = None, **params: Any) -> None:  # type: ignore[override]
         """As in Pillow; a PNG holds the record."""
-        super().save(fp, format, **{"pnginfo": png_info(self.record), **params})
+        super().save(fp, format, **{"pnginfo": png_info(self.record, self.shown), **params})
 
 
-def png_info(record: str) -> PngInfo:
-    """The text chunk that holds a record."""
+def png_info(record: str, shown: Scene | None = None) -> PngInfo:
+    """The text chunks that hold a record, and the scene that the picture shows, with all its boxes."""
     info = PngInfo()
-    info.add_itxt(METADATA, record)
+    info.add_itxt(RECORD, record)
+    if shown is not None:
+        info.add_itxt(SHOWN, json.dumps(shown.to_dict()), zip=True)
     return info
 
 
-def png_bytes(picture: Image.Image, record: str) -> bytes:
-    """A PNG file that holds a record."""
+def png_bytes(picture: Image.Image, record: str, shown: Scene | None = None) -> bytes:
+    """A PNG file that holds a record, and the scene that it shows."""
     stream = io.BytesIO()
-    picture.save(stream, "PNG", pnginfo=png_info(record))
+    picture.save(stream, "PNG", pnginfo=png_info(record, shown))
     return stream.getvalue()
+
+
+def shown_scene(path: Path) -> Scene | None:
+    """The scene that a generated picture shows; None if it does not tell. Raises ``UserError`` for no picture."""
+    text = read_record(path, SHOWN)
+    return None if text is None else parse_scenes(text, f"{path}, as it is shown")[0]
 
 
 def plan_pictures(request: Request, out: Path, overwrite: bool) -> list[PlannedPicture]:
@@ -130,25 +151,12 @@ def plan_pictures(request: Request, out: Path, overwrite: bool) -> list[PlannedP
     result = []
     for number, scene in enumerate(request.scenes):
         for seed in request.seeds:
-            path, record = out / request.file_name(number, seed), request.record(scene, seed)
+            path, record = out / request.file_name(number, seed), request.record(number, seed)
             exists = not overwrite and path.exists()
             if exists and not has_record(path, record):
                 raise would_replace(path)
-            result.append(PlannedPicture(scene, seed, path, record, exists))
+            result.append(PlannedPicture(scene, request.seed_of(number, seed), path, record, exists))
     return result
-
-
-def read_record(path: Path) -> str | None:
-    """The record of a picture, None without one. Raises ``UserError`` if the file is no picture, or not whole."""
-    if path.exists() and not path.is_file():
-        raise UserError(f"cannot read {path}: not a file")  # opening a named pipe would wait for ever
-    try:
-        with Image.open(path) as picture:
-            picture.load()
-            text = picture.info.get(METADATA)
-    except Exception as error:  # of damaged chunks Pillow raises almost anything
-        raise unreadable(path, error, "not a picture, or cut short") from error
-    return text if isinstance(text, str) else None
 
 
 def has_record(path: Path, record: str) -> bool:

@@ -1,6 +1,6 @@
 """Pictures of scenes: the graph, the layout and contact sheets, as PNG and SVG, without GraphViz.
 
-A drawing is a short list of shapes; two functions turn the list into a Pillow image or into SVG text.
+A drawing is a short list of :mod:`shapes <scenograph.scenes.shapes>`.
 """
 
 from __future__ import annotations
@@ -8,33 +8,35 @@ from __future__ import annotations
 import colorsys
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Literal
-from xml.sax.saxutils import escape
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from scenograph.scenes.scene import Scene
-
-Color = tuple[int, int, int]
-Point = tuple[float, float]
-
-INK: Color = (30, 32, 38)
-PAPER: Color = (255, 255, 255)
-CANVAS: Color = (246, 247, 249)
-FONT_SIZE = 15
-SCALE = 2
-"""PNG pixels per drawing unit, for crisp text."""
-LARGEST = 6000
-"""Longest side of a PNG in pixels; larger drawings get fewer per unit. Names of 128 objects stay readable."""
-FINE = 2
-"""Supersampling while painting, because Pillow's lines are not smooth."""
+from scenograph.scenes.shapes import (
+    CANVAS,
+    INK,
+    PAPER,
+    Color,
+    Drawing,
+    Label,
+    Point,
+    Polyline,
+    Rectangle,
+    Shape,
+    font,
+    text_width,
+)
 
 READABLE = 40
 """Most relations that a graph is drawn with; of more, only those that imply the others are drawn."""
+
+GREY: Color = (120, 125, 135)
+"""Of arrows."""
+CAPTION = 13
+"""Font size of what stands at pictures on sheets."""
 
 HIDDEN = 0.4
 """Largest fraction of a box that another object's name may cover."""
@@ -46,115 +48,91 @@ COLOR_NAMES: dict[str, Color] = {
 """Objects with one of these attributes are drawn in its colour."""
 
 
-@dataclass(frozen=True)
-class Rectangle:
-    """Corners in drawing units; ``opacity`` of the fill."""
-
-    x0: float
-    y0: float
-    x1: float
-    y1: float
-    fill: Color
-    stroke: Color | None = None
-    opacity: float = 1.0
-    radius: float = 0.0
-
-
-@dataclass(frozen=True)
-class Polyline:
-    """A line through points, or, with ``fill``, a polygon."""
-
-    points: tuple[Point, ...]
-    stroke: Color
-    width: float = 1.5
-    fill: Color | None = None
-
-
-@dataclass(frozen=True)
-class Label:
-    """Text centred at a point, or starting there."""
-
-    x: float
-    y: float
-    text: str
-    color: Color = INK
-    anchor: Literal["middle", "start"] = "middle"
-    size: int = FONT_SIZE
-
-
-Shape = Rectangle | Polyline | Label
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """Shapes on white paper, in drawing units, painted in order."""
-
-    width: float
-    height: float
-    shapes: tuple[Shape, ...]
-
-    def to_svg(self) -> str:
-        """As SVG text."""
-        body = "\n".join(_svg(shape) for shape in self.shapes)
-        return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width:g} {self.height:g}" '
-            f'width="{self.width:g}" height="{self.height:g}" font-family="sans-serif">\n'
-            f'<rect width="100%" height="100%" fill="white"/>\n{body}\n</svg>\n'
-        )
-
-    def to_image(self) -> Image.Image:
-        """As a picture of ``SCALE`` pixels per unit, or as many as make it ``LARGEST`` pixels long."""
-        scale = min(SCALE, LARGEST / max(self.width, self.height))
-        width, height = round(self.width * scale), round(self.height * scale)
-        image = Image.new("RGB", (FINE * width, FINE * height), PAPER)
-        painter = ImageDraw.Draw(image, "RGBA")
-        for shape in self.shapes:
-            _paint(painter, shape, FINE * scale)
-        return image.reduce(FINE)
-
-
-def draw_graph(scene: Scene) -> Drawing:
-    """Draw objects on an ellipse, and an arrow per pair of related objects with the relations written on it.
+def draw_graph(scene: Scene, *, compact: bool = False, color: Color = GREY) -> Drawing:
+    """Draw related objects on an ellipse, and an arrow per pair with the relations written on it; others in rows below.
 
     Of more than ``READABLE`` relations the fewest that imply all are drawn, with a note below.
+
+    Args:
+        scene: Its boxes do not matter.
+        compact: Leave attributes out, and less room between objects.
+        color: Of the arrows.
     """
     scene, note = _readable(scene)
-    names = _names(scene)
+    names = _names(scene, attributes=not compact)
     widths = [text_width(name) + 24 for name in names]
-    count = len(names)
     labels: dict[tuple[int, int], list[str]] = defaultdict(list)
     for relation in scene.relations:
         labels[relation.subject, relation.object].append(relation.predicate)
-    radius_x = 0.0 if count == 1 else max(150.0, 0.5 * max(widths) + 42 * count)
-    radius_y = 0.0 if count == 1 else 30.0 * max(count, 3)
-    if count == 2:
-        radius_y = 0.0
-        widest = max((text_width(", ".join(parts), 13) for parts in labels.values()), default=0)
-        radius_x = max(radius_x, max(widths) / 2 + widest / 2 + 30)
-    width, height = 2 * radius_x + max(widths) + 40, 2 * radius_y + 110
-    centre = (width / 2, height / 2)
-    start = -math.pi if count == 2 else -math.pi / 2
-    angles = [start + 2 * math.pi * i / count for i in range(count)]
-    around = [(centre[0] + radius_x * math.cos(a), centre[1] + radius_y * math.sin(a)) for a in angles]
-    position = dict(zip(_neighbours_together(scene), around, strict=True))
-    places = [position[i] for i in range(count)]
-    taken = _Taken(count + len(labels))
+    related = [i for i in _neighbours_together(scene) if any(i in pair for pair in labels)]
+    lonely = [i for i in range(len(names)) if i not in set(related)]
+    radius_x, radius_y = _radii([widths[i] for i in related], labels, compact)
+    width = 2 * radius_x + max(widths) + 40
+    height = 2 * radius_y + 110 if related else 0.0
+    places = _around((width / 2, height / 2), radius_x, radius_y, related)
+    below, height = _in_rows(lonely, widths, width, height)
+    places |= below
+    taken = _Taken(len(names) + len(labels))
     nodes: list[Shape] = []
-    for i, ((x, y), half) in enumerate(zip(places, (w / 2 for w in widths), strict=True)):
-        color = object_color(scene, i)
-        node = Rectangle(x - half, y - 17, x + half, y + 17, color, color, radius=9)
+    for i, (name, half) in enumerate(zip(names, (w / 2 for w in widths), strict=True)):
+        x, y = places[i]
+        node = Rectangle(x - half, y - 17, x + half, y + 17, fill := object_color(scene, i), fill, radius=9)
         taken.add(node)
-        nodes += [node, Label(x, y, names[i], PAPER)]
+        nodes += [node, Label(x, y, name, PAPER)]
     lines: list[Shape] = []
     texts: list[Shape] = []
     for (subject, target), predicates in labels.items():
-        arrow, spots = _arrow(places, widths, subject, target, (target, subject) in labels)
+        arrow, spots = _arrow(places, widths, subject, target, (target, subject) in labels, color)
         lines += arrow
         texts += _text_on_paper(spots, ", ".join(predicates), taken)
     if note:
-        texts.append(Label(width / 2, height - 4, note, size=13))
-        width, height = max(width, text_width(note, 13) + 20), height + 12
+        texts.append(Label(width / 2, height - 4, note, size=CAPTION))
+        width, height = max(width, text_width(note, CAPTION) + 20), height + 12
     return Drawing(width, height, (*lines, *nodes, *texts))
+
+
+def _radii(widths: Sequence[float], labels: dict[tuple[int, int], list[str]], compact: bool) -> tuple[float, float]:
+    """Of the ellipse on which objects of these widths stand."""
+    count = len(widths)
+    if count < 2:
+        return 0.0, 0.0
+    if count == 2:
+        widest = max((text_width(", ".join(parts), 13) for parts in labels.values()), default=0)
+        return max(0.0 if compact else 234.0, max(widths) + widest / 2 + 30), 0.0
+    if compact:
+        return 0.5 * max(widths) + 24 * count, 22.0 * count
+    return max(150.0, 0.5 * max(widths) + 42 * count), 30.0 * count
+
+
+def _around(centre: Point, radius_x: float, radius_y: float, objects: Sequence[int]) -> dict[int, Point]:
+    """Where objects stand on an ellipse, from the top, or two from the left."""
+    start = -math.pi if len(objects) == 2 else -math.pi / 2
+    angles = [start + 2 * math.pi * i / len(objects) for i in range(len(objects))]
+    return {
+        i: (centre[0] + radius_x * math.cos(angle), centre[1] + radius_y * math.sin(angle))
+        for i, angle in zip(objects, angles, strict=True)
+    }
+
+
+def _in_rows(
+    objects: Sequence[int], widths: Sequence[float], width: float, top: float
+) -> tuple[dict[int, Point], float]:
+    """Where objects stand in centred rows below ``top``, and the height of the drawing with them."""
+    rows: list[list[int]] = []
+    room = 0.0
+    for i in objects:
+        if widths[i] + 12 > room:
+            rows.append([])
+            room = width - 16
+        rows[-1].append(i)
+        room -= widths[i] + 12
+    places = {}
+    for number, row in enumerate(rows):
+        x = (width - sum(widths[i] + 12 for i in row)) / 2 + 6
+        for i in row:
+            places[i] = (x + widths[i] / 2, top + 25 + 44 * number)
+            x += widths[i] + 12
+    return places, top + 44 * len(rows) + (6 if rows else 0)
 
 
 def _readable(scene: Scene) -> tuple[Scene, str]:
@@ -170,65 +148,163 @@ def _readable(scene: Scene) -> tuple[Scene, str]:
     return replace(scene, relations=tuple(drawn)), note
 
 
-def draw_layout(scene: Scene, side: float = 480.0, key: bool = True) -> Drawing:
+def draw_layout(scene: Scene, side: float = 480.0, key: bool = True, aspect: float = 1.0) -> Drawing:
     """Draw boxes, masks and names of the objects that have a box, smaller objects over larger ones.
 
     Args:
         scene: Objects without a box are left out.
-        side: Of the canvas, in drawing units.
+        side: The longer one of the canvas, in drawing units.
         key: Where names do not fit to their boxes, which then show the objects' numbers (from 0, as in relations), list
             the names beside the canvas.
+        aspect: Width by height of the canvas.
     """
-    shapes: list[Shape] = [Rectangle(0, 0, side, side, CANVAS)]
+    width, height = side * min(aspect, 1), side / max(aspect, 1)
+    shapes: list[Shape] = [Rectangle(0, 0, width, height, CANVAS)]
     boxed = [(i, thing) for i, thing in enumerate(scene.objects) if thing.box is not None]
     boxed.sort(key=lambda item: -_area(item[1].box or (0, 0, 0, 0)))
     boxes: list[Rectangle] = []
     for i, thing in boxed:
         assert thing.box is not None
-        x0, y0, x1, y1 = (side * value for value in thing.box)
+        x0, x1 = (width * value for value in thing.box[::2])
+        y0, y1 = (height * value for value in thing.box[1::2])
         color = object_color(scene, i)
         if thing.mask is not None:
             shapes += _mask_runs((x0, y0, x1, y1), thing.mask, color)
         boxes.append(Rectangle(x0, y0, x1, y1, color, color, 0.12 if thing.mask is not None else 0.3))
         shapes.append(boxes[-1])
     names = _names(scene)
-    flags, fitting = _flags(boxes, [names[i] for i, _ in boxed], 13, side)
+    flags, fitting = _flags(boxes, [names[i] for i, _ in boxed], 13, width, height)
     beside: list[Shape] = []
-    width = side
     if not fitting:
-        flags, _ = _flags(boxes, [str(i) for i, _ in boxed], 11, side)
+        flags, _ = _flags(boxes, [str(i) for i, _ in boxed], 11, width, height)
         if key:
-            beside, width = _key([(i, object_color(scene, i), thing.label) for i, thing in sorted(boxed)], side)
-    return Drawing(width, side, (*shapes, *flags, *beside))
+            entries = [(i, object_color(scene, i), thing.label) for i, thing in sorted(boxed, key=lambda item: item[0])]
+            beside, width = _key(entries, width, height)
+    return Drawing(width, height, (*shapes, *flags, *beside))
 
 
-def _names(scene: Scene) -> list[str]:
+def draw_scene(scene: Scene) -> Drawing:
+    """The layout, if an object has a box, and the graph beside it."""
+    graph = draw_graph(scene)
+    if all(thing.box is None for thing in scene.objects):
+        return graph
+    layout = draw_layout(scene)
+    moved = tuple(_moved(shape, layout.width + 12) for shape in graph.shapes)
+    width, height = layout.width + 12 + graph.width, max(layout.height, graph.height)
+    return Drawing(width, height, (*layout.shapes, *moved))
+
+
+def _moved(shape: Shape, by: float) -> Shape:
+    """A shape farther to the right."""
+    if isinstance(shape, Rectangle):
+        return replace(shape, x0=shape.x0 + by, x1=shape.x1 + by)
+    if isinstance(shape, Polyline):
+        return replace(shape, points=tuple((x + by, y) for x, y in shape.points))
+    return replace(shape, x=shape.x + by)
+
+
+def draw_relations(scene: Scene, height: float, color: Color = INK) -> Drawing:
+    """All relations as lines of text in columns, for graphs with too many to be drawn.
+
+    Args:
+        scene: Objects have their colours.
+        height: Of a column, in drawing units.
+        color: Of the predicates.
+    """
+    names = _names(scene, attributes=False)
+    size, shapes, x, right = CAPTION, [], 0.0, 0.0
+    rows = max(int(height // 18), 1)
+    for number, relation in enumerate(scene.relations):
+        row = number % rows
+        at = x = right + 16 if row == 0 and number else x
+        words = (
+            (names[relation.subject], object_color(scene, relation.subject)),
+            (relation.predicate, color),
+            (names[relation.object], object_color(scene, relation.object)),
+        )
+        for text, ink in words:
+            shapes.append(Label(at, 18 * row + 9, text, ink, "start", size))
+            at += text_width(text, size) + 6
+        right = max(right, at)
+    return Drawing(max(right, 1), 18 * min(rows, max(len(scene.relations), 1)), tuple(shapes))
+
+
+def _names(scene: Scene, attributes: bool = True) -> list[str]:
     """The names of all objects, with numbers where several objects share one, as in messages."""
-    times = Counter(thing.label for thing in scene.objects)
-    return [f"{t.label} ({i})" if times[t.label] > 1 else t.label for i, t in enumerate(scene.objects)]
+    labels = [thing.label if attributes else thing.category for thing in scene.objects]
+    times = Counter(labels)
+    return [f"{label} ({i})" if times[label] > 1 else label for i, label in enumerate(labels)]
 
 
-def draw_sketches(scene: Scene, side: int = 480) -> Image.Image:
-    """Draw the sketches of a scene's objects, each in its box, dark on white, ``side`` pixels wide and high."""
-    canvas = np.ones((side, side), dtype=np.float32)
+def draw_sketches(scene: Scene, width: int = 480, height: int = 480) -> Image.Image:
+    """Draw the sketches of a scene's objects, each in its box, dark on white, in a picture of these sides."""
+    canvas = np.ones((height, width), dtype=np.float32)
     for thing in scene.objects:
         if thing.sketch is not None and thing.box is not None:
-            x0, y0, x1, y1 = (round(side * min(max(value, 0), 1)) for value in thing.box)
+            x0, x1 = (round(width * min(max(value, 0), 1)) for value in thing.box[::2])
+            y0, y1 = (round(height * min(max(value, 0), 1)) for value in thing.box[1::2])
             if x1 > x0 and y1 > y0:
-                drawn = thing.sketch.rasterise(y1 - y0, x1 - x0, line_width=side / 160)
+                drawn = thing.sketch.rasterise(y1 - y0, x1 - x0, line_width=max(width, height) / 160)
                 canvas[y0:y1, x0:x1] = np.minimum(canvas[y0:y1, x0:x1], drawn)
     return Image.fromarray((canvas * 255).round().astype(np.uint8)).convert("RGB")
 
 
-def contact_sheet(images: Sequence[Image.Image], columns: int, gap: int = 2) -> Image.Image:
-    """Arrange pictures of one size in rows of ``columns``, on white, ``gap`` pixels apart."""
-    width, height = images[0].size
-    rows = math.ceil(len(images) / columns)
-    columns = min(columns, len(images))
-    sheet = Image.new("RGB", (columns * (width + gap) - gap, rows * (height + gap) - gap), "white")
-    for i, image in enumerate(images):
-        sheet.paste(image, ((i % columns) * (width + gap), (i // columns) * (height + gap)))
+def contact_sheet(
+    images: Sequence[Image.Image],
+    columns: int,
+    gap: int = 2,
+    captions: Sequence[str] = (),
+    title: str = "",
+    side: int = 0,
+) -> Image.Image:
+    """Arrange pictures in rows of ``columns``, on white, in cells of the largest one, ``gap`` pixels apart.
+
+    Args:
+        images: Of any sizes; they keep them, unless they are enlarged.
+        columns: At most as many as there are pictures are used.
+        gap: Between pictures, and with captions or a title around the sheet.
+        captions: One below each picture, shortened to the width of a cell.
+        title: Above all of them, shortened to the width of the sheet.
+        side: Pictures whose longer side is shorter are enlarged to it.
+    """
+    shown = [_enlarged(image, side) for image in images]
+    width, height = (max(sizes) for sizes in zip(*(image.size for image in shown), strict=True))
+    columns = min(columns, len(shown))
+    line = CAPTION + 7
+    below, above, margin = line if captions else 0, line if title else 0, gap if captions or title else 0
+    across, down = width + gap, height + below + gap
+    rows = math.ceil(len(shown) / columns)
+    size = columns * across - gap + 2 * margin, rows * down - gap + above + 2 * margin
+    sheet = Image.new("RGB", size, "white")
+    painter = ImageDraw.Draw(sheet)
+    if title:
+        write_line(painter, (margin, margin), title, size[0] - 2 * margin)
+    for i, image in enumerate(shown):
+        left, top = margin + i % columns * across, margin + above + i // columns * down
+        sheet.paste(image, (left + (width - image.width) // 2, top + (height - image.height) // 2))
+        if captions:
+            write_line(painter, (left, top + height + 2), captions[i], width)
     return sheet
+
+
+def _enlarged(image: Image.Image, side: int) -> Image.Image:
+    longer = max(image.size)
+    if longer >= side:
+        return image
+    return image.resize(
+        (round(image.width * side / longer), round(image.height * side / longer)), Image.Resampling.LANCZOS
+    )
+
+
+def write_line(
+    painter: ImageDraw.ImageDraw, at: tuple[float, float], text: str, width: float, color: Color = INK
+) -> None:
+    """Write a line of text on a sheet from its upper left corner, cut with an ellipsis where it is too wide."""
+    drawn = font(CAPTION)
+    if drawn.getlength(text) > width:
+        fitting = next((end for end in range(len(text), 0, -1) if drawn.getlength(text[:end] + "…") <= width), 0)
+        text = text[:fitting].rstrip() + "…"
+    painter.text(at, text, color, drawn)
 
 
 def object_color(scene: Scene, index: int) -> Color:
@@ -238,17 +314,6 @@ def object_color(scene: Scene, index: int) -> Color:
             return COLOR_NAMES[name]
     red, green, blue = colorsys.hsv_to_rgb((0.58 + 0.618034 * index) % 1.0, 0.62, 0.68)
     return (round(255 * red), round(255 * green), round(255 * blue))
-
-
-@lru_cache(maxsize=1024)
-def text_width(text: str, size: int = FONT_SIZE) -> float:
-    """Width of one line in drawing units."""
-    return float(_font(size * SCALE).getlength(text)) / SCALE
-
-
-@lru_cache(maxsize=16)
-def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
 
 
 def _neighbours_together(scene: Scene) -> list[int]:
@@ -268,14 +333,13 @@ def _neighbours_together(scene: Scene) -> list[int]:
 
 
 def _arrow(
-    places: Sequence[Point], widths: Sequence[float], subject: int, target: int, both_ways: bool
+    places: Mapping[int, Point], widths: Sequence[float], subject: int, target: int, both_ways: bool, color: Color
 ) -> tuple[list[Shape], list[Point]]:
     """An arrow from node to node, or a loop for a self relation; and possible places of its label, the best first."""
-    gray: Color = (120, 125, 135)
     x0, y0 = places[subject]
     if subject == target:
         loop = [(x0 + 16 * math.cos(a), y0 - 30 + 18 * math.sin(a)) for a in np.linspace(0.35, 2 * math.pi, 40)]
-        return [Polyline(tuple(loop), gray)], [(x0, y0 - 52)]
+        return [Polyline(tuple(loop), color)], [(x0, y0 - 52)]
     x1, y1 = places[target]
     length = math.hypot(x1 - x0, y1 - y0)
     across = (-(y1 - y0) / length, (x1 - x0) / length)
@@ -297,10 +361,10 @@ def _arrow(
     tip, before = points[-1], points[-2]
     angle = math.atan2(tip[1] - before[1], tip[0] - before[0])
     wings = tuple((tip[0] - 10 * math.cos(angle + turn), tip[1] - 10 * math.sin(angle + turn)) for turn in (-0.4, 0.4))
-    head = Polyline((tip, *wings, tip), gray, 1.0, fill=gray)
+    head = Polyline((tip, *wings, tip), color, 1.0, fill=color)
     # Labels avoid the middle, where edges of a regular polygon cross: from 18/40 of the way outwards.
     spots = [at(place / 40) for place in sorted(range(10, 27, 2), key=lambda place: abs(place - 18))]
-    return [Polyline(tuple(points), gray), head], spots
+    return [Polyline(tuple(points), color), head], spots
 
 
 class _Taken:
@@ -336,7 +400,9 @@ def _text_on_paper(spots: Sequence[Point], text: str, taken: _Taken) -> list[Sha
     return [papers[place], Label(*spots[place], text, size=13)]
 
 
-def _flags(boxes: Sequence[Rectangle], texts: Sequence[str], size: int, side: float) -> tuple[list[Shape], bool]:
+def _flags(
+    boxes: Sequence[Rectangle], texts: Sequence[str], size: int, width: float, height: float
+) -> tuple[list[Shape], bool]:
     """Small flags at the left edges of boxes, and whether they fit: none overlaps another or hides a box."""
     shapes: list[Shape] = []
     fitting, high = True, size + 5.0
@@ -345,10 +411,10 @@ def _flags(boxes: Sequence[Rectangle], texts: Sequence[str], size: int, side: fl
         others.add(box)
     for number, (box, text) in enumerate(zip(boxes, texts, strict=True)):
         wide = text_width(text, size) + 8
-        top = min(max(box.y0 - high, 0.0), side - high)
-        rows = [y for y in np.arange(top, max(box.y1, top + 1), high) if y + high <= side]
+        top = min(max(box.y0 - high, 0.0), height - high)
+        rows = [y for y in np.arange(top, max(box.y1, top + 1), high) if y + high <= height]
         # Along the left edge, or else beside the box.
-        columns = [min(max(x, 0.0), max(side - wide, 0.0)) for x in (box.x0, box.x1, box.x0 - wide)]
+        columns = [min(max(x, 0.0), max(width - wide, 0.0)) for x in (box.x0, box.x1, box.x0 - wide)]
         places = [Rectangle(x, y, x + wide, y + high, box.fill) for x in columns for y in rows]
         most = np.full(len(boxes), HIDDEN)
         most[number] = 2 * HIDDEN  # a flag may hide more of its own box
@@ -363,10 +429,10 @@ def _flags(boxes: Sequence[Rectangle], texts: Sequence[str], size: int, side: fl
     return shapes, fitting
 
 
-def _key(entries: Sequence[tuple[int, Color, str]], side: float) -> tuple[list[Shape], float]:
+def _key(entries: Sequence[tuple[int, Color, str]], x: float, height: float) -> tuple[list[Shape], float]:
     """Numbers and names in columns right of the canvas, and the width of the drawing with them."""
     shapes: list[Shape] = []
-    x, rows = side, int(side // 18)
+    rows = max(int(height // 18), 1)
     for start in range(0, len(entries), rows):
         column, x = entries[start : start + rows], x + 12
         flag = max(text_width(str(number), 13) for number, _, _ in column) + 8
@@ -393,49 +459,3 @@ def _mask_runs(box: tuple[float, float, float, float], mask: np.ndarray, color: 
 
 def _area(box: tuple[float, float, float, float]) -> float:
     return (box[2] - box[0]) * (box[3] - box[1])
-
-
-def _hex(color: Color | None) -> str:
-    return "none" if color is None else "#{:02x}{:02x}{:02x}".format(*color)
-
-
-def _svg(shape: Shape) -> str:
-    if isinstance(shape, Rectangle):
-        return (
-            f'<rect x="{shape.x0:.1f}" y="{shape.y0:.1f}" width="{shape.x1 - shape.x0:.1f}" '
-            f'height="{shape.y1 - shape.y0:.1f}" rx="{shape.radius:g}" fill="{_hex(shape.fill)}" '
-            f'fill-opacity="{shape.opacity:g}" stroke="{_hex(shape.stroke)}"/>'
-        )
-    if isinstance(shape, Polyline):
-        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in shape.points)
-        return (
-            f'<polyline points="{points}" fill="{_hex(shape.fill)}" stroke="{_hex(shape.stroke)}" '
-            f'stroke-width="{shape.width:g}"/>'
-        )
-    return (
-        f'<text x="{shape.x:.1f}" y="{shape.y:.1f}" font-size="{shape.size}" fill="{_hex(shape.color)}" '
-        f'text-anchor="{shape.anchor}" dominant-baseline="central">{escape(shape.text)}</text>'
-    )
-
-
-def _paint(painter: ImageDraw.ImageDraw, shape: Shape, scale: float) -> None:
-    """``scale`` is in pixels per unit."""
-    if isinstance(shape, Rectangle):
-        corners = [scale * value for value in (shape.x0, shape.y0, shape.x1, shape.y1)]
-        if shape.stroke is None and not shape.radius:  # neighbours share an edge: round it once, paint it once
-            corners = [round(corners[0]), round(corners[1]), round(corners[2]) - 1, round(corners[3]) - 1]
-            if corners[2] < corners[0] or corners[3] < corners[1]:
-                return
-        fill = (*shape.fill, round(255 * shape.opacity))
-        painter.rounded_rectangle(
-            corners, scale * shape.radius, fill, shape.stroke, round(scale) if shape.stroke else 0
-        )
-    elif isinstance(shape, Polyline):
-        points = [(scale * x, scale * y) for x, y in shape.points]
-        if shape.fill is not None:
-            painter.polygon(points, shape.fill)
-        painter.line(points, shape.stroke, max(round(scale * shape.width), 1), joint="curve")
-    else:
-        font = _font(shape.size * scale)
-        anchor = "mm" if shape.anchor == "middle" else "lm"
-        painter.text((scale * shape.x, scale * shape.y), shape.text, shape.color, font, anchor)

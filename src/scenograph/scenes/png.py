@@ -1,18 +1,22 @@
-"""Small pictures inside scenes and packs as PNG, in bytes and in base64 text."""
+"""Small pictures inside scenes and packs as PNG, in bytes and in base64 text; and what generated pictures tell."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import io
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from PIL import Image
 
-from scenograph.errors import UserError
+from scenograph.errors import UserError, unreadable
 
 MAX_SIDE = 4096
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+RECORD, SHOWN = "scenograph", "scenograph-shown"
+"""PNG text fields of a generated picture: the request that makes it again, and the scene that it shows."""
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
@@ -57,3 +61,27 @@ def png_from_text(text: object, mode: Literal["L", "RGBA"], where: str) -> np.nd
     except (binascii.Error, TypeError, ValueError) as error:
         raise UserError(f"{where}: not base64 text") from error
     return decode_png(content, mode, where)
+
+
+def is_png(path: Path) -> bool:
+    """Whether a file is a PNG, by its first bytes; a file that cannot be read is not."""
+    if not path.is_file():  # opening a named pipe would wait for ever
+        return False
+    try:
+        with path.open("rb") as stream:
+            return stream.read(len(SIGNATURE)) == SIGNATURE
+    except OSError:
+        return False
+
+
+def read_record(path: Path, field: str = RECORD) -> str | None:
+    """A text field of a picture, None without it. Raises ``UserError`` if the file is no picture, or not whole."""
+    if path.exists() and not path.is_file():
+        raise UserError(f"cannot read {path}: not a file")
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+            text = picture.info.get(field)
+    except Exception as error:  # of damaged chunks Pillow raises almost anything
+        raise unreadable(path, error, "not a picture, or cut short") from error
+    return text if isinstance(text, str) else None

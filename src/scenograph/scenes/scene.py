@@ -32,16 +32,19 @@ from typing import Any
 
 import numpy as np
 
-from scenograph.errors import UserError, check_text, shortened
+from scenograph.errors import UserError, check_text, counted, shortened, suggest
 from scenograph.files import parse_json, read_text, write_atomically
 from scenograph.scenes.fields import FIELDS, Box, Field, ObjectSeed
 from scenograph.scenes.geometry import CONVERSES, MIRRORED
+from scenograph.scenes.png import is_png, read_record
 from scenograph.scenes.sketch import Sketch
 
 log = logging.getLogger(__name__)
 
 MAX_OBJECTS = 256
 """More objects than any published data set has in a scene; beyond it memory, not meaning, grows."""
+SHOWN = 20
+"""Objects, and relations, that a printed scene names."""
 MAX_PIXELS, MAX_FILE_PIXELS = 2**26, 2**30
 """Of all masks, sketches and crops of a scene, and of a file of scenes: few bytes of JSON can stand for gigabytes."""
 
@@ -74,6 +77,11 @@ class SceneObject:
         """Attributes and category as one would say them: ``large red metal cube``."""
         return " ".join((*self.attributes, self.category))
 
+    def __repr__(self) -> str:
+        shown = {"mask": "...", "sketch": "...", "crop": "..."}
+        given = [f"{field.name}={shown.get(field.name, repr(value))}" for field, value in _given(self)]
+        return f"SceneObject({', '.join([repr(self.category), *given[1:]])})"
+
 
 @dataclass(frozen=True, slots=True)
 class Relation:
@@ -86,10 +94,109 @@ class Relation:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """Objects and the relations between them."""
+    """Objects and the relations between them.
+
+    A scene does not change: methods that edit return another one, which shares with it all that they do not name.
+    """
 
     objects: tuple[SceneObject, ...]
     relations: tuple[Relation, ...] = ()
+
+    def replace_object(self, index: int, **changes: Any) -> Scene:
+        """The scene with fields of an object changed, such as ``box=(0.1, 0.2, 0.4, 0.5)``; None takes a field away.
+
+        The object keeps its place and its relations. What is relative to its box (mask, sketch, crop) moves with it.
+
+        Raises:
+            UserError: There is no such object or field, or a value is none of the field's.
+        """
+        self._check_index(index, "replace_object")
+        where = f"objects[{index}]"
+        thing = self.objects[index]
+        given: dict[str, Any] = {}
+        for name, value in changes.items():
+            field = next((field for field in FIELDS if field.name == name), None)
+            if field is None:
+                raise UserError(f"{where}: no field {name!r} {suggest(name, [field.name for field in FIELDS])}")
+            given[name] = field.missing if value is None else _checked(field, value, f"{where}.{name}")
+        changed = replace(thing, **given)
+        if changed.mask is not None and changed.box is None:
+            raise UserError(f"{where}: its mask is relative to its box; take both away, with mask=None")
+        return replace(self, objects=(*self.objects[:index], changed, *self.objects[index + 1 :]))
+
+    def add_object(self, category: str | SceneObject, **fields: Any) -> Scene:
+        """The scene with one more object, behind the others, whose numbers stay as they are.
+
+        Args:
+            category: Or a whole object.
+            **fields: Others of the object.
+
+        Raises:
+            UserError: As :meth:`replace_object` does, or there are ``MAX_OBJECTS`` already.
+        """
+        if len(self.objects) == MAX_OBJECTS:
+            raise UserError(f"add_object: the scene has {MAX_OBJECTS} objects, more than which are not allowed")
+        thing = category if isinstance(category, SceneObject) else SceneObject(category)
+        longer = replace(self, objects=(*self.objects, thing))
+        return longer.replace_object(len(self.objects), **({"category": thing.category} | fields))
+
+    def remove_object(self, index: int) -> Scene:
+        """The scene without an object and its relations; numbers of the objects behind it fall by one.
+
+        Raises ``UserError`` if there is no such object, or no other.
+        """
+        self._check_index(index, "remove_object")
+        if len(self.objects) == 1:
+            raise UserError("remove_object: a scene has at least one object")
+        return keep_objects(self, [number for number in range(len(self.objects)) if number != index])
+
+    def add_relation(self, subject: int, predicate: str, target: int) -> Scene:
+        """The scene with one more relation, between objects by their numbers; the same scene if it has it already.
+
+        Raises ``UserError`` as a scene file with this relation does.
+        """
+        relation = _parse_relation([subject, predicate, target], len(self.objects), "add_relation")
+        return self if relation in self.relations else replace(self, relations=(*self.relations, relation))
+
+    def remove_relation(self, subject: int, predicate: str, target: int) -> Scene:
+        """The scene without a relation. Raises ``UserError`` if it has none such."""
+        relation = Relation(subject, predicate, target)
+        if relation not in self.relations:
+            raise UserError(f"remove_relation: the scene has no relation [{subject}, {predicate!r}, {target}]")
+        return replace(self, relations=tuple(other for other in self.relations if other != relation))
+
+    def _check_index(self, index: int, where: str) -> None:
+        if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(self.objects):
+            raise UserError(f"{where}: no object {index}; the scene has objects 0 to {len(self.objects) - 1}")
+
+    def __repr__(self) -> str:
+        names = ", ".join(thing.label for thing in self.objects)
+        return f"<Scene: {self._counts}: {names if len(names) <= 80 else names[:79] + '…'}>"
+
+    def __str__(self) -> str:
+        """What it holds, an object or a relation per line; of many the first."""
+        wide = max(len(thing.label) for thing in self.objects)
+        lines = [f"scene of {self._counts}"]
+        for number, thing in enumerate(self.objects[:SHOWN]):
+            rest = [field.name for field, _ in _given(thing) if field.name not in ("category", "attributes", "box")]
+            box = [] if thing.box is None else ["box " + " ".join(f"{value:.2f}" for value in thing.box)]
+            lines.append(f"{number:4}  {thing.label:{wide}}  {', '.join(box + rest)}".rstrip())
+        lines += [f"      and {len(self.objects) - SHOWN} more objects"] * (len(self.objects) > SHOWN)
+        for relation in self.relations[:SHOWN]:
+            ends = [f"{self.objects[end].label} ({end})" for end in (relation.subject, relation.object)]
+            lines.append(f"      {ends[0]} {relation.predicate} {ends[1]}")
+        lines += [f"      and {len(self.relations) - SHOWN} more relations"] * (len(self.relations) > SHOWN)
+        return "\n".join(lines)
+
+    @property
+    def _counts(self) -> str:
+        return f"{counted(len(self.objects), 'object')}, {counted(len(self.relations), 'relation')}"
+
+    def _repr_svg_(self) -> str:
+        """The graph, and the layout as far as there are boxes, as notebooks show them."""
+        from scenograph.scenes.drawing import draw_scene  # which imports scenes
+
+        return draw_scene(self).to_svg()
 
     @staticmethod
     def from_dict(value: object, where: str = "scene") -> Scene:
@@ -155,8 +262,15 @@ def parse_scenes(text: str, where: str = "scene") -> list[Scene]:
 
 
 def load_scenes(path: Path) -> list[Scene]:
-    """Scenes from a JSON file."""
-    return parse_scenes(read_text(path), str(path))
+    """Scenes from a JSON file, or those that a generated picture or a sheet of such pictures was asked for (PNG)."""
+    if not is_png(path):
+        return parse_scenes(read_text(path), str(path))
+    record = read_record(path)
+    if record is None:
+        raise UserError(f"{path} was not made by scenograph: it holds no scene; give a scene file or text")
+    value = parse_json(record, f"{path}: its scene cannot be read")
+    held = value if isinstance(value, dict) else {}
+    return parse_scenes(json.dumps(held.get("scenes", held.get("scene"))), str(path))
 
 
 def scenes_to_json(scenes: list[Scene]) -> str:
@@ -273,6 +387,13 @@ def _parse_relation(value: object, count: int, where: str) -> Relation:
         # Published scene graphs hold a few such slips ("next to" itself), and sg2im gives them a meaning.
         log.warning("%s: object %d is in relation %r to itself", where, subject, predicate)
     return Relation(subject, predicate, target)
+
+
+def _checked(field: Field[Any], value: object, where: str) -> Any:
+    """A field's value, given as Python has it or as a scene file does. Raises ``UserError`` for one that is none."""
+    if isinstance(value, np.ndarray | Sketch):
+        return field.from_json(field.to_json(value), where)
+    return field.from_json(list(value) if isinstance(value, tuple) else value, where)
 
 
 def _object_to_json(thing: SceneObject) -> str | dict[str, Any]:

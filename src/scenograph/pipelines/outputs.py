@@ -1,0 +1,147 @@
+"""All files that a request leaves in a folder, known before anything is rendered: pictures, and what goes with them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from PIL import Image
+
+from scenograph.data.pictures import read_rgb
+from scenograph.files import would_replace
+from scenograph.pipelines.provenance import PlannedPicture, Request, has_record, plan_pictures, png_bytes
+from scenograph.scenes.coco import coco_annotations
+from scenograph.scenes.drawing import contact_sheet, draw_graph, draw_layout
+from scenograph.scenes.scene import Scene, scenes_to_json
+from scenograph.scenes.text import scene_to_text
+
+ON_SHEET = 256
+"""Pictures on a contact sheet, the first ones: viewers refuse what is tens of thousands of pixels high."""
+SHEET_SIDE = 160
+"""Longer side of pictures on a sheet, in pixels; larger ones keep their size."""
+COLUMNS = 8
+SHEET_GAP = 8
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What is wanted beside the pictures."""
+
+    graphs: bool = False
+    """A drawing of each scene's graph."""
+    layouts: bool = False
+    """A drawing of each picture's layout."""
+    layers: bool = False
+    """The layers of each picture, as OpenRaster."""
+    annotations: Path | None = None
+    """A file of COCO annotations."""
+    scenes: Path | None = None
+    """A file of the scenes that the pictures show."""
+
+
+@dataclass(frozen=True)
+class OtherFile:
+    """A file beside the pictures, and what makes its content from the scenes that all pictures show."""
+
+    path: Path
+    content: Callable[[Sequence[Scene]], bytes]
+
+
+class Outputs:
+    """The files of a request. Raises ``UserError`` if a picture or the sheet would replace another file.
+
+    Layers are the renderer's to make: :attr:`layers` has only the names of their files.
+    """
+
+    def __init__(self, request: Request, out: Path, beside: Beside, overwrite: bool = False) -> None:
+        self.request, self.out, self.beside, self.overwrite = request, out, beside, overwrite
+        self.pictures: list[PlannedPicture] = plan_pictures(request, out, overwrite)
+        sheet = self.sheet
+        if sheet is not None and sheet.exists() and not overwrite and not has_record(sheet, request.sheet_record()):
+            raise would_replace(sheet)
+
+    @property
+    def missing(self) -> list[PlannedPicture]:
+        """The pictures that are not there yet."""
+        return [one for one in self.pictures if not one.exists]
+
+    @property
+    def shown(self) -> list[PlannedPicture]:
+        """The pictures whose scenes have to be completed: all, where other files tell what they show."""
+        beside = self.beside
+        whole = beside.layouts or beside.annotations is not None or beside.scenes is not None
+        return self.pictures if whole else self.missing
+
+    @property
+    def sheet(self) -> Path | None:
+        """The contact sheet of several pictures."""
+        return self.out / f"{self.request.stem}-sheet.png" if len(self.pictures) > 1 else None
+
+    @property
+    def layers(self) -> list[Path]:
+        """A file beside each picture, if layers are wanted."""
+        return [one.path.with_suffix(".ora") for one in self.pictures] if self.beside.layers else []
+
+    @property
+    def others(self) -> list[OtherFile]:
+        """The files beside the pictures, apart from the sheet and the layers."""
+        request, beside, paths = self.request, self.beside, [one.path for one in self.pictures]
+        files = []
+        if beside.graphs:
+            for number, scene in enumerate(request.scenes):
+                path = self.out / f"{request.scene_stem(number)}-graph.png"
+                files.append(OtherFile(path, partial(_graph_png, scene)))
+        if beside.layouts:
+            for number, path in enumerate(paths):
+                files.append(OtherFile(path.with_name(f"{path.stem}-layout.png"), partial(_layout_png, number)))
+        if beside.scenes is not None:
+            files.append(OtherFile(beside.scenes, lambda scenes: scenes_to_json(list(scenes)).encode()))
+        if beside.annotations is not None:
+            files.append(OtherFile(beside.annotations, partial(_annotations, beside.annotations, paths)))
+        return files
+
+    @property
+    def paths(self) -> list[Path]:
+        """Every file that would be written."""
+        missing = [one.path for one in self.missing]
+        return [*missing, *self.layers, *(file.path for file in self.others), *([self.sheet] if self.sheet else [])]
+
+    def sheet_bytes(self) -> bytes:
+        """The contact sheet, once the pictures are there."""
+        images = [read_rgb(one.path) for one in self.pictures[:ON_SHEET]]
+        return png_bytes(pictures_sheet(images, self.request), self.request.sheet_record())
+
+
+def pictures_sheet(images: Sequence[Image.Image], request: Request) -> Image.Image:
+    """The first ``ON_SHEET`` pictures of a request, in its order, each with its seed and the scene's name or number."""
+    seeds, many = request.seeds, len(request.scenes) > 1
+    columns = min(len(seeds), COLUMNS) if len(seeds) > 1 else COLUMNS
+    captions = []
+    for position in range(min(len(images), ON_SHEET)):
+        number, seed = divmod(position, len(seeds))
+        name = request.names[number] if request.names else f"scene {number}"
+        parts = [name] * many + [f"seed {seeds[seed]}"] * (len(seeds) > 1 or not request.names)
+        captions.append(", ".join(parts))
+    title = f"{len(request.scenes)} scenes" if many else scene_to_text(request.scenes[0])
+    if len(images) > ON_SHEET or len(request.scenes) * len(seeds) > ON_SHEET:
+        title = f"the first {ON_SHEET} pictures of {title}"
+    return contact_sheet(images[:ON_SHEET], columns, SHEET_GAP, captions, title, SHEET_SIDE)
+
+
+def _graph_png(scene: Scene, _: Sequence[Scene]) -> bytes:
+    return draw_graph(scene).to_png()
+
+
+def _layout_png(number: int, scenes: Sequence[Scene]) -> bytes:
+    return draw_layout(scenes[number]).to_png()
+
+
+def _annotations(path: Path, pictures: Sequence[Path], scenes: Sequence[Scene]) -> bytes:
+    """With the names of pictures relative to the folder of the annotations, wherever both are moved together."""
+    width, height = read_rgb(pictures[0]).size
+    names = [Path(os.path.relpath(picture, path.parent)).as_posix() for picture in pictures]
+    return (json.dumps(coco_annotations(scenes, names, width, height), indent=1) + "\n").encode()

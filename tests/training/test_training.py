@@ -27,6 +27,7 @@ from scenograph.scenes.vocabulary import Vocabulary
 from scenograph.training.checkpoints import load_checkpoint
 from scenograph.training.objectives import OBJECTIVES
 from scenograph.training.recipe import Recipe, load_recipe, shipped_recipes
+from scenograph.training.run_folder import RunFolder
 from scenograph.training.trainer import Trainer, learning_rate_factor
 
 
@@ -86,6 +87,18 @@ def test_an_interrupted_run_continues_to_the_same_weights(painted, tmp_path, nam
     assert model.name == name
     if "image" in MODELS[name].roles:
         assert (tmp_path / "parts" / "grids" / "step-00000006.png").is_file()
+
+
+def test_curves_keep_every_point_up_to_the_step_that_a_run_continues_from(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder = RunFolder(tmp_path, writes=True)
+    for begins, losses in ((0, {1: 1.0, 2: 2.0, 3: 9.0}), (2, {3: 3.0, 4: 4.0})):
+        with folder.continued_from(begins):
+            for step, loss in losses.items():
+                folder.log(step, "train", {"loss": loss})
+    curves = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [(point.step, point.value) for point in curves.Scalars("train/loss")] == [(1, 1), (2, 2), (3, 3), (4, 4)]
 
 
 def test_training_says_that_a_processor_would_imitate_half_precision(painted, tmp_path, caplog, monkeypatch):

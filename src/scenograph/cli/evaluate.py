@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from scenograph.cli.console import console, evaluation_progress, print_evaluated, print_figures, write_files
+from scenograph.cli.console import console, print_evaluated, print_figures, progress_reports, write_files
 from scenograph.cli.options import (
     ClassifierName,
     Device,
@@ -132,7 +132,7 @@ def evaluate(
         subject = Pipeline.from_pretrained(model, layout=layout, image=image, device=where, precision=precision)
     tools = Tools(where, classifier, detector, detections, _files(weights))
     names = {"layout": layout, "image": model or image}
-    with evaluation_progress() as progress:
+    with progress_reports() as progress:
         evaluated = run(
             pack,
             subject,
@@ -216,7 +216,7 @@ def compare_folders(
 
     tools = Tools(pick_device(device), classifier, weights=_files(weights))
     chosen = tools.load_encoder(encoder)
-    with evaluation_progress() as progress:
+    with progress_reports() as progress:
         figures = folder_figures(generated, real, chosen, splits, progress)
     print_figures(figures, [])
 

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from scenograph.cli import bench, data, environment, evaluate, generate, layout, models, scene, train
 from scenograph.cli.console import console, errors
+from scenograph.devices import take_free_cores
 from scenograph.errors import UserError, readable, reason, rule_and_value
 from scenograph.version import __version__
 
@@ -44,6 +45,7 @@ def main(
 
     Start with:  scenograph generate "red cube left of blue sphere"
     """
+    take_free_cores()
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s: %(message)s")
 
 

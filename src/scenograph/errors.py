@@ -20,6 +20,17 @@ Made = TypeVar("Made")
 LINES, WIDTH = 40, 600
 """Of a message on a terminal: at most so many lines of so many characters."""
 
+EXTRAS = {
+    "accelerate": "train",
+    "datasets": "train",
+    "ijson": "train",
+    "omegaconf": "train",
+    "pyarrow": "train",
+    "scipy": "refine",
+    "tensorboard": "train",
+}
+"""Packages that only some commands need, and the extra that installs each; those of one feature name it themselves."""
+
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """What the operating system says of a full disk."""
 

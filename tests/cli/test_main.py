@@ -21,7 +21,7 @@ BAD = {
     "seeds": (["generate", "cube", "--seeds", "5-1"], "--seeds '5-1'"),
     "device": (["generate", "cube", "--device", "gpu0"], "unknown device 'gpu0'"),
     "model": (["generate", "cube", "--image", "mise-rendered"], "did you mean 'mise-rendered-64'"),
-    "size": (["generate", "cube", "--size", "65"], "must be a multiple of 8"),
+    "size": (["generate", "cube", "--size", "4000"], "Input should be less than or equal to 2048 (found '4000')"),
     "out is a file": (
         ["generate", "cube", "--steps", "1", "--out", "file.txt"],
         "cannot make folder file.txt: File exists; choose another place",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from scenograph.models.registry import read_config
+from scenograph.models.registry import read_config, shipped_models
+from scenograph.scenes.scene import Scene
 from scenograph.scenes.synonyms import CATEGORIES, synonyms
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -71,6 +73,38 @@ def choose_classifier(categories: Collection[str]) -> str:
     """The first classifier that knows all of these categories; the first of all if none does."""
     known = (name for name in CLASSIFIERS if {*categories} <= {*read_config(name)[1]["vocabulary"]["categories"]})
     return next(known, CLASSIFIERS[0])
+
+
+def with_room(pair: Pair, scenes: Sequence[Scene]) -> Pair:
+    """The pair, or shipped models of the same names that, unlike it, learned from scenes of as many objects."""
+    objects = max((len(scene.objects) for scene in scenes), default=0)
+    layout, image = (
+        name if name == COLLAGE else roomier(*read_config(name), objects) or name for name in (pair.layout, pair.image)
+    )
+    if (layout, image) == (pair.layout, pair.image):
+        return pair
+    return replace(pair, layout=layout, image=image, about=f"{pair.about}, {objects} in a picture")
+
+
+def roomier(kind: str, config: Mapping[str, Any], objects: int) -> str | None:
+    """The shipped model that knows the same names and learned from scenes of so many objects.
+
+    Args:
+        kind: The architecture of a model.
+        config: Its settings.
+        objects: Of a scene.
+
+    Returns:
+        A name; None if the model itself learned from as many, or if there is none.
+    """
+    if config.get("max_objects") is None or config["max_objects"] >= objects:
+        return None
+    for name in shipped_models():
+        other, settings = read_config(name)
+        most, names = settings.get("max_objects"), set(settings["vocabulary"]["categories"])
+        if other == kind and names >= set(config["vocabulary"]["categories"]) and (most is None or most >= objects):
+            return name
+    return None
 
 
 def _known(vocabulary: Vocabulary, words: str) -> int:

@@ -31,8 +31,8 @@ def take_free_cores() -> None:
     """Before torch is loaded: have it compute on the cores that are free, and wait for them without spinning.
 
     Threads that share a core with other work wait for each other at the end of every operation, and by default they
-    spin meanwhile: on two busy cores two threads take ten to fifty times as long as one. What the environment says of
-    OpenMP is kept, and on systems that do not tell how busy they are torch decides.
+    spin meanwhile: on two busy cores two threads take fifteen to twenty-five times as long as one. What the environment
+    says of OpenMP is kept, and on systems that do not tell how busy they are torch decides.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if "OMP_NUM_THREADS" in os.environ or (before := _idle_seconds()) is None:

@@ -1,7 +1,9 @@
 """Every system on another device: the accelerator of this machine if it has one, and a pretended one."""
 
 import copy
+import os
 from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +11,10 @@ import torch
 
 import elsewhere
 from helpers import PLACING, WAYS_TO_DRAW, tiny
+from scenograph import devices
 from scenograph.data.clevr import VOCABULARY
+from scenograph.devices import pick_device, take_free_cores
+from scenograph.errors import UserError
 from scenograph.pipelines import Pipeline, place_objects
 from scenograph.scenes.text import scene_from_text
 from scenograph.training.objectives.base import Totals
@@ -34,6 +39,36 @@ def device(request, monkeypatch):
         pytest.skip("this machine has none")
     with elsewhere.pretended(monkeypatch) if request.param == "pretended" else nullcontext(ACCELERATOR) as found:
         yield found
+
+
+@pytest.mark.parametrize(("idle", "threads"), [((5.0, 5.2), "2"), ((5.0, 5.02), "1"), ((None, None), None)])
+def test_torch_gets_the_cores_that_are_free_and_waits_without_spinning(idle, threads, monkeypatch):
+    monkeypatch.setattr(os, "environ", {})
+    monkeypatch.setattr(devices, "_idle_seconds", iter(idle).__next__)
+    clock = iter([7.0, 7.1])
+    monkeypatch.setattr(devices.time, "monotonic", lambda: next(clock))
+    take_free_cores()
+    assert os.environ.get("OMP_NUM_THREADS") == threads and os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+
+
+def test_what_the_environment_says_of_threads_is_kept(monkeypatch):
+    monkeypatch.setattr(os, "environ", {"OMP_NUM_THREADS": "5", "OMP_WAIT_POLICY": "ACTIVE"})
+    take_free_cores()
+    assert os.environ == {"OMP_NUM_THREADS": "5", "OMP_WAIT_POLICY": "ACTIVE"}
+
+
+@pytest.mark.skipif(not Path("/proc/stat").exists(), reason="this system does not tell how busy it is")
+def test_idle_time_is_that_of_the_cores_at_hand():
+    first = devices._idle_seconds()
+    assert 0 <= first <= devices._idle_seconds()
+
+
+def test_gpu_is_any_accelerator(monkeypatch):
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: torch.device("xpu"))
+    assert pick_device("gpu") == pick_device("auto") == torch.device("xpu")
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: None)
+    with pytest.raises(UserError, match="device 'gpu' is not available: this machine has no accelerator"):
+        pick_device("gpu")
 
 
 def test_the_pretended_device_notices_what_a_gpu_would(monkeypatch):

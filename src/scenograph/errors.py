@@ -24,6 +24,16 @@ LINES, WIDTH = 40, 600
 NOTE = 25
 """Level of log messages that say how something was understood: no warning, but the command line shows them."""
 logging.addLevelName(NOTE, "note")
+EXTRAS = {
+    "accelerate": "train",
+    "datasets": "train",
+    "ijson": "train",
+    "omegaconf": "train",
+    "pyarrow": "train",
+    "scipy": "refine",
+    "tensorboard": "train",
+}
+"""Packages that only some commands need, and the extra that installs each; those of one feature name it themselves."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """What the operating system says of a full disk."""

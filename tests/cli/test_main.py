@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 from PIL import Image
+
+from helpers import TEXT
+from scenograph.errors import EXTRAS
 
 BAD = {
     "unknown word": (["generate", "red cone"], "unknown word 'cone'"),
@@ -16,7 +21,7 @@ BAD = {
     "seeds": (["generate", "cube", "--seeds", "5-1"], "--seeds '5-1'"),
     "device": (["generate", "cube", "--device", "gpu0"], "unknown device 'gpu0'"),
     "model": (["generate", "cube", "--image", "mise-rendered"], "did you mean 'mise-rendered-64'"),
-    "size": (["generate", "cube", "--size", "65"], "must be a multiple of 8"),
+    "size": (["generate", "cube", "--size", "4000"], "Input should be less than or equal to 2048 (found '4000')"),
     "out is a file": (
         ["generate", "cube", "--steps", "1", "--out", "file.txt"],
         "cannot make folder file.txt: File exists; choose another place",
@@ -109,3 +114,33 @@ def test_bad_input_is_one_line_and_exit_code_2(scenograph, tmp_path, painted, na
 def test_help_needs_no_torch():
     code = "import sys; import scenograph.cli.main; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_missing_package_is_named_with_its_extra(scenograph, painted, monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    code, _, errors = scenograph("data", "verify", str(painted))
+    assert code == 2
+    assert errors == "error: this needs the package datasets: python -m pip install 'scenograph[train]'\n"
+
+
+def test_extras_hold_the_packages_that_messages_name():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    for package, extra in EXTRAS.items():
+        assert any(one.startswith(f"{package}>=") for one in project["optional-dependencies"][extra])
+        assert not any(one.startswith(package) for one in project["dependencies"])
+
+
+@pytest.mark.slow
+def test_generating_needs_none_of_the_extras(tmp_path):
+    program = f"""
+import sys
+sys.modules |= dict.fromkeys({sorted({*EXTRAS, "h5py", "pycocotools", "transformers", "mitsuba", "resvg_py"})})
+from scenograph.cli.main import app
+for options in ([{TEXT!r}, "--steps", "1"], ["sheep on grass", "--draw-graph", "--draw-layout", "--layers"]):
+    app(["generate", *options], standalone_mode=False)
+app(["layout", {TEXT!r}], standalone_mode=False)
+app(["models", "list"], standalone_mode=False)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "pictures").glob("*.png"))) == 4

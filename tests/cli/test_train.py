@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from helpers import TEXT, succeed
 from scenograph.files import reserved
-from scenograph.training.recipe import shipped_recipes
+from scenograph.training.recipe import load_recipe, shipped_recipes
 
 
 @pytest.mark.slow
@@ -61,3 +63,21 @@ def test_the_tiny_run(scenograph, tmp_path, painted):
     bench[bench.index("0.02")] = "0.03"
     code, _, errors = scenograph(*bench)
     assert code == 2 and "trained.json: trained by another recipe, on another pack or for another time" in errors
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_recipes_name_the_commands_that_make_their_data(scenograph, tmp_path, name):
+    comments = re.findall(r"^#   scenograph (data .*)$", shipped_recipes()[name].read_text(), re.MULTILINE)
+    *renders, pack = map(str.split, comments)
+    assert Path(after("--out", pack)) == load_recipe(name).data.pack
+    (tmp_path / after("--root", pack)).mkdir(parents=True)
+    code, _, errors = scenograph(*pack)
+    assert code == 2 and not errors.startswith("error: data set"), "what is wrong is the empty folder, no option"
+    read = {after("--root", pack), *(word.partition("=")[2] for word in pack if word.startswith("validation="))}
+    assert {after("--out", words) for words in renders} == {place for place in read if place.startswith("renders/")}
+    for words in renders:
+        succeed(scenograph(*words, "--help"))
+
+
+def after(option: str, words: list[str]) -> str:
+    return words[words.index(option) + 1]

@@ -318,7 +318,9 @@ def test_layouts_of_boxes_and_masks(golden):
     names = Vocabulary(("__image__", *kinds), ("near",))
     sizes = {"image_size": 32, "channels": 2, "embedding_dim": vectors.shape[1]}
     model = AttSpade(AttSpadeConfig(vocabulary=names.to_dict(), **sizes)).eval()
-    model.config = model.config.model_copy(update={"image_size": drawn.shape[3]})  # smaller than any that is drawn
+    model.config = model.config.model_copy(
+        update={"image_size": tuple(drawn.shape[2:])}
+    )  # smaller than any that is drawn
     with torch.no_grad():
         model.object_embedding.tables[0].weight[1:] = vectors
     things = (SceneObject(name, box=(0, 0, 1, 1), mask=np.ones(masks.shape[1:], dtype=bool)) for name in kinds)

@@ -170,8 +170,6 @@ def test_what_cannot_be_drawn_is_one_line():
     pipe = Pipeline(lama())
     with pytest.raises(UserError, match="lama needs a box for every object"):
         pipe("red cube")
-    with pytest.raises(UserError, match="picture size 128: this model draws 64 x 64 only"):
-        pipe(layout_scene(), size=128)
     with pytest.raises(UserError, match=r"objects\[0\]: unknown category 'cubee' .did you mean 'cube'"):
         pipe({"objects": [{"category": "cubee", "box": [0, 0, 1, 1]}]})
     with pytest.raises(UserError, match=r"objects\[0\].box: .* is empty or inverted"):

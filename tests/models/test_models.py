@@ -28,6 +28,7 @@ from scenograph.models.registry import MODELS, AutoModel
 from scenograph.models.sg2im import Sg2Im
 from scenograph.pipelines import place_objects
 from scenograph.scenes.batch import SceneBatch
+from scenograph.scenes.scene import Scene, SceneObject
 from scenograph.scenes.text import scene_from_text
 
 
@@ -221,6 +222,17 @@ def test_every_sg2im_option_trains(options):
     unused = [name for name, parameter in model.named_parameters() if parameter.grad is None]
     # Without graph layers predicates reach nothing; the last layer's new predicate vectors are never read.
     assert all("predicate_embedding" in name for name in unused), unused
+
+
+@pytest.mark.parametrize("name", ["attspade", "mise", "sg2im", "spade"])
+@pytest.mark.parametrize(("size", "sides"), [(32, (32, 32)), ([32, 64], (32, 64))])
+def test_pictures_have_the_height_and_width_that_are_asked_for(name, size, sides):
+    model = tiny(name, image_size=size).eval()
+    assert model.config.picture_sides == sides and model.draws(max(sides)) and not model.draws(48)
+    scene = Scene((SceneObject("cube", box=(0.1, 0.1, 0.6, 0.9)),))
+    batch = SceneBatch.from_scenes([scene], model.vocabulary, model.config.mask_side)
+    with torch.no_grad():
+        assert model(batch, generators(0)).images.shape == (1, 3, *sides)
 
 
 def test_no_coordinate_of_a_new_box_head_is_dead():

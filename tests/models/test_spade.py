@@ -208,10 +208,8 @@ def test_pictures_of_other_sizes():
     pictures = {size: Pipeline(wide)(scene, size=size).images[0] for size in (None, 64, 128)}
     assert [picture.size for picture in pictures.values()] == [(64, 32), (64, 32), (128, 64)]
     assert pictures[None].tobytes() == pictures[64].tobytes()
-    with pytest.raises(UserError, match="picture size 96: image_size 48: must be a multiple of 32 for 'normal'"):
-        Pipeline(wide)(scene, size=96)
-    with pytest.raises(UserError, match="picture size 64: with styles this model draws 32 x 32 only"):
-        Pipeline(small(latent_size=4))(scene, size=64)
+    assert wide.draws(128) and not wide.draws(96), "48 pixels do not result from doubling"
+    assert small().draws(64) and not small(latent_size=4).draws(64)
 
 
 def test_scenes_become_label_maps():

@@ -16,7 +16,9 @@ from scenograph.pipelines.defaults import (
     choose_classifier,
     choose_pair,
     layout_for,
+    with_room,
 )
+from scenograph.scenes.scene import Scene, SceneObject
 from scenograph.scenes.vocabulary import Vocabulary
 
 BOOK = PAIRS[1]
@@ -44,6 +46,18 @@ def test_an_image_model_alone_gets_the_layout_model_that_knows_its_names():
     assert layout_for(DEFAULT.vocabulary) == DEFAULT.layout
     assert layout_for(Vocabulary(("sheep", "grass", "unicorn"), ())) == BOOK.layout
     assert layout_for(Vocabulary(("unicorn",), ())) == DEFAULT.layout
+
+
+def test_crowds_get_the_models_that_learned_from_crowds():
+    def crowd(name: str, count: int) -> list[Scene]:
+        return [Scene((SceneObject(name),)), Scene((SceneObject(name),) * count)]
+
+    assert with_room(DEFAULT, crowd("cube", 6)) is DEFAULT
+    roomy = with_room(DEFAULT, crowd("cube", 7))
+    assert (roomy.layout, roomy.image) == ("mise-layout-crowds", "mise-crowds-64")
+    assert "7 in a picture" in roomy.about
+    assert with_room(DEFAULT, crowd("cube", 33)) is DEFAULT, "no model saw as many"
+    assert with_room(BOOK, crowd("sheep", 40)) is BOOK
 
 
 def test_pairs_and_classifiers_ship():

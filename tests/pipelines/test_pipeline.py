@@ -83,14 +83,26 @@ def test_more_objects_than_a_model_saw_bring_a_warning(pipe, caplog):
     assert not caplog.messages
     pipe.read([Scene(crowd.objects[:2]), crowd])
     expected = [
-        "mise saw at most 6 in training: all are drawn",
-        "mise-layout saw at most 6 in training: all are placed",
+        "mise saw at most 6 in training: all are drawn; mise-crowds-64 saw more",
+        "mise-layout saw at most 6 in training: all are placed; mise-layout-crowds saw more",
     ]
     assert caplog.messages == [f"a scene has 7 objects, {rest}" for rest in expected]
     caplog.clear()
     placed = replace(crowd, objects=tuple(replace(thing, box=(0.1, 0.1, 0.9, 0.9)) for thing in crowd.objects))
     pipe.read(placed)
     assert caplog.messages == [f"a scene has 7 objects, {expected[0]}"]
+
+
+def test_sizes_that_a_model_does_not_draw_are_its_own_enlarged_or_reduced(pipe, caplog):
+    own = pipe("cube", seeds=[3], steps=1).images[0]
+    assert np.array_equal(pipe("cube", seeds=[3], steps=1, size=64).images[0], own) and not caplog.messages
+    for size, done in ((160, "enlarged"), (30, "reduced")):
+        caplog.clear()
+        pictures = [pipe("cube", seeds=[3], steps=1, size=size).images[0] for _ in range(2)]
+        assert caplog.messages == [f"mise draws 64 x 64: its pictures are {done} to {size}"], "once"
+        assert pictures[0].size == (size, size)
+        expected = own.resize((size, size), Image.Resampling.BICUBIC)
+        assert np.abs(np.asarray(expected, int) - np.asarray(pictures[0], int)).mean() < 3
 
 
 def test_relations_hold_and_boxes_lie_on_the_canvas(pipe):
@@ -162,8 +174,6 @@ def test_bad_input(pipe):
     ):
         with pytest.raises(UserError, match=message):
             pipe(scene)
-    with pytest.raises(UserError, match="size 30: must be a multiple of 8"):
-        pipe("cube", size=30)
     with pytest.raises(UserError, match="truncation 0: must be at least"):
         pipe("cube", truncation=0)
     cone = [Scene((SceneObject("cone"),))]

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from scenograph.cli.console import console, evaluation_progress, progress_bar
+from scenograph.cli.console import console, progress_bar, progress_reports
 from scenograph.cli.figures import print_evaluated
 from scenograph.cli.options import ClassifierName, Device
 from scenograph.errors import UserError
@@ -86,7 +86,7 @@ def quality(
         trained = _train(recipe, pack, minutes, out, device)
         pipe = Pipeline.from_pretrained(trained["model"], device=where)
         folder, names = out / trained["name"] / "evaluation", {"image": trained["model"]}
-        with evaluation_progress() as progress:
+        with progress_reports() as progress:
             evaluated = evaluate(pack, pipe, protocol, folder, tools=tools, names=names, progress=progress)
         if evaluated is not None:
             print_evaluated(evaluated)
@@ -130,8 +130,6 @@ def _train(recipe: str, pack: Path, minutes: float, out: Path, device: str) -> d
             bar.update(task, completed=round(trainer.seconds), description=f"training, step {step}")
 
         model = trainer.run(listen, minutes)
-    if trainer.interrupted:
-        raise KeyboardInterrupt  # which the trainer heard, to save what it has
     result = {
         "name": loaded.name,
         "model": str(model),

@@ -6,16 +6,20 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import typer
 from rich.console import Console
+from rich.filesize import decimal
 from rich.progress import (
     BarColumn,
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -29,6 +33,8 @@ BATCH = 32
 """Scenes that are placed or rendered at once."""
 SHOWN = 12
 """Files that are named one by one."""
+EVERY = 30.0
+"""Seconds between two lines about progress, where it cannot be drawn."""
 Item = TypeVar("Item")
 
 
@@ -49,25 +55,57 @@ class PlainConsole(Console):
 console, errors = PlainConsole(), PlainConsole(stderr=True)
 
 
-def progress_bar() -> Progress:
-    """A bar with count, elapsed and remaining time; on stderr, so that output can be piped."""
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("eta"),
-        TimeRemainingColumn(),
-        console=errors,
-        transient=True,
-        disable=not errors.is_terminal,
-    )
+class ProgressBar(Progress):
+    """A bar on a terminal; elsewhere, in a log file for example, a line now and then. On stderr, apart from output."""
+
+    def __init__(
+        self, *columns: ProgressColumn, number: Callable[[float], str], unit: str = "", quiet: bool = False
+    ) -> None:
+        """``number`` writes counts and, with ``unit`` behind it, speeds; a ``quiet`` bar shows nothing."""
+        drawn = errors.is_terminal and not quiet
+        super().__init__(*columns, console=errors, transient=True, disable=not drawn, speed_estimate_period=120)
+        self._number, self._unit, self._quiet, self._told = number, unit, quiet or drawn, self.get_time()
+
+    def update(self, task_id: TaskID, **changes: Any) -> None:
+        """As rich does."""
+        super().update(task_id, **changes)
+        self._tell(task_id)
+
+    def advance(self, task_id: TaskID, advance: float = 1) -> None:
+        """As rich does."""
+        super().advance(task_id, advance)
+        self._tell(task_id)
+
+    def _tell(self, task_id: TaskID) -> None:
+        """A line about a task, if none was written for :data:`EVERY` seconds."""
+        if self._quiet or self.get_time() - self._told < EVERY:
+            return
+        self._told = self.get_time()
+        task = self._tasks[task_id]
+        parts = [self._number(task.completed) + ("" if task.total is None else f" of {self._number(task.total)}")]
+        parts[0] += self._unit
+        if task.speed:
+            parts.append(f"{self._number(task.speed)}{self._unit}/s")
+        if task.time_remaining is not None:
+            parts.append(f"{timedelta(seconds=task.time_remaining)} left")
+        self.console.print(f"{task.description}: {', '.join(parts)}")
 
 
-def transfer_bar() -> Progress:
-    """A bar of bytes: how many of how many, how fast, and the time that remains."""
+def progress_bar(unit: str = "", quiet: bool = False) -> ProgressBar:
+    """Progress by count, with elapsed and remaining time. A ``unit``, such as " steps", follows numbers in lines."""
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return ProgressBar(*columns, TextColumn("eta"), TimeRemainingColumn(), number=_count, unit=unit, quiet=quiet)
+
+
+def transfer_bar() -> ProgressBar:
+    """Progress by bytes: how many of how many, how fast, and the time that remains."""
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    return Progress(*columns, TimeRemainingColumn(), console=errors, transient=True, disable=not errors.is_terminal)
+    return ProgressBar(*columns, TimeRemainingColumn(), number=lambda value: decimal(int(value)))
+
+
+def _count(value: float) -> str:
+    """Whole where it is large, with two digits where it is not."""
+    return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.2g}"
 
 
 def track(items: Iterable[Item], description: str, total: int) -> Iterator[Item]:
@@ -125,12 +163,20 @@ def say_written(pictures: Sequence[Path], others: Sequence[Path] = ()) -> None:
 
 
 @contextmanager
-def evaluation_progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar for an evaluation, as the function that it reports to."""
+def progress_reports() -> Iterator[Callable[..., None]]:
+    """Progress of work in several parts, as the function that it reports to: what is done, how much, and of how much.
+
+    Of the last one is None where nobody knows; processes that report nothing show nothing.
+    """
     with progress_bar() as bar:
 
-        def report(what: str, done: int, of: int) -> None:
-            task = bar.task_ids[0] if bar.task_ids else bar.add_task(what)  # processes that report nothing show none
-            bar.update(task, description=what, completed=done, total=of)
+        def report(what: str, done: int, of: int | None = None) -> None:
+            if not bar.task_ids:
+                bar.add_task(what, total=of)
+            task = bar.tasks[0]
+            if task.description != what:  # each part has a pace of its own
+                bar.reset(task.id, description=what)
+                task.total = of
+            bar.update(task.id, completed=done, total=of)
 
         yield report

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.text import Text
 
-from scenograph.cli.console import console, progress_bar, track, write_files
+from scenograph.cli.console import console, progress_reports, track, write_files
 from scenograph.cli.options import Overwrite, Workers
 from scenograph.errors import UserError, counted, suggest, validate
 from scenograph.files import make_folder
@@ -330,9 +330,8 @@ def _reporting() -> Iterator[Progress]:
     import datasets
 
     datasets.disable_progress_bars()  # ours says the same in one line
-    with progress_bar() as bar:
-        task = bar.add_task("starting", total=None)
-        yield lambda what, done: bar.update(task, description=what, completed=done)
+    with progress_reports() as report:
+        yield report
 
 
 def _parse_options(kind: type[Options], overrides: list[str], name: str) -> Options:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from scenograph.cli.console import console, evaluation_progress, write_files
+from scenograph.cli.console import console, progress_reports, write_files
 from scenograph.cli.figures import print_evaluated, print_figures, print_plan, print_wrapped
 from scenograph.cli.options import (
     ClassifierName,
@@ -128,7 +128,7 @@ def evaluate(
         )
         print_plan(planned)
         return
-    with evaluation_progress() as progress:
+    with progress_reports() as progress:
         evaluated = run(
             pack,
             subject,
@@ -214,7 +214,7 @@ def compare_folders(
     from scenograph.evaluation.tools import Tools
 
     tools = Tools(pick_device(device), classifier, weights=_files(weights))
-    with evaluation_progress() as progress:
+    with progress_reports() as progress:
         figures = folder_figures(generated, real, tools.load_encoder(encoder), splits, progress)
     print_figures(figures, tools.remarks_on_pictures())
 

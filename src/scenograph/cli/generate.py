@@ -11,7 +11,7 @@ import typer
 
 from scenograph.cli.console import agreed, batches, console, parse_seeds, say_written, write_files
 from scenograph.cli.options import Device, ImageName, LayoutName, ModelName, Overwrite, takes_options
-from scenograph.cli.scene import offer_to_keep, pair_for, read_source
+from scenograph.cli.scene import offer_to_keep, read_source, roomy_pair_for
 from scenograph.errors import UserError
 from scenograph.files import make_folder, write_atomically
 from scenograph.pipelines.options import GenerateOptions
@@ -187,10 +187,10 @@ def _read(
 
 
 def _models_for(source: str, models: dict[str, str | None]) -> dict[str, str | None]:
-    """The pair that knows the names of a scene; it is named unless it is the usual one."""
+    """The pair that knows the names of a scene, and as many objects; it is named unless it is the usual one."""
     from scenograph.pipelines.defaults import DEFAULT
 
-    pair = pair_for(source)
+    pair = roomy_pair_for(source)
     if pair is DEFAULT:
         return models
     console.print(f"models: {pair.layout} and {pair.image} ({pair.about})")

@@ -9,7 +9,7 @@ import typer
 
 from scenograph.cli.console import batches, parse_seeds, say_written, track, write_files
 from scenograph.cli.options import Device, LayoutName, Overwrite, PrecisionName, SceneArgument, takes_options
-from scenograph.cli.scene import encoded, offer_to_keep, pair_for, read_source
+from scenograph.cli.scene import encoded, offer_to_keep, read_source, roomy_pair_for
 from scenograph.files import make_folder
 from scenograph.pipelines.options import GenerateOptions
 
@@ -42,7 +42,7 @@ def layout(
     from scenograph.scenes.scene import scenes_to_json
     from scenograph.scenes.synonyms import with_known_names
 
-    model = load_layout_model(layout or pair_for(source).layout, pick_device(device), precision)
+    model = load_layout_model(layout or roomy_pair_for(source).layout, pick_device(device), precision)
     scenes, stem = read_source(source, model.vocabulary)
     named = with_known_names(scenes, model.vocabulary)
     scenes = read_to_place(model, named, options.refine, options.keep_contradictions)

@@ -14,7 +14,8 @@ from rich.text import Text
 
 from scenograph.cli import bench, data, environment, evaluate, generate, layout, models, scene, train
 from scenograph.cli.console import console, errors
-from scenograph.errors import NOTE, UserError, readable, reason, rule_and_value
+from scenograph.devices import take_free_cores
+from scenograph.errors import EXTRAS, NOTE, UserError, missing_extra, readable, reason, rule_and_value
 from scenograph.version import __version__
 
 app = typer.Typer(
@@ -44,6 +45,7 @@ def main(
 
     Start with:  scenograph generate "red cube left of blue sphere"
     """
+    take_free_cores()
     logging.basicConfig(level=logging.INFO if verbose else NOTE, format="%(levelname)s: %(message)s")
 
 
@@ -75,6 +77,10 @@ def run() -> None:
         if not rule:  # no command was named, and the help has been shown
             sys.exit(2)
         _refuse(f"{rule} (see {_command_named()} --help)")
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRAS:
+            raise
+        _refuse(str(missing_extra(error.name, EXTRAS[error.name])))
     except BrokenPipeError:
         os._exit(0)
     except OSError as error:  # a full disk can strike wherever a library writes

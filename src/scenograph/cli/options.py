@@ -34,7 +34,7 @@ Weights = Annotated[
         "--weights", metavar="NAME=FILE", help="Local file of inception, dinov2, backbone or heads. Repeatable."
     ),
 ]
-Device = Annotated[str, typer.Option("--device", metavar="DEVICE", help="Device, such as cpu or cuda:1.")]
+Device = Annotated[str, typer.Option("--device", metavar="DEVICE", help="Device, such as cpu, gpu or cuda:1.")]
 PrecisionName = Annotated[
     Precision, typer.Option("--precision", help=str(GenerateOptions.model_fields["precision"].description))
 ]

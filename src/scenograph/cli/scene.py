@@ -285,6 +285,14 @@ def pair_for(source: str) -> Pair:
     return choose_pair(source)
 
 
+def roomy_pair_for(source: str) -> Pair:
+    """As :func:`pair_for`; of models that know the same names, those that know scenes of as many objects."""
+    from scenograph.pipelines.defaults import with_room
+
+    pair = pair_for(source)
+    return with_room(pair, read_source(source, pair.vocabulary)[0])
+
+
 def _slug(text: str) -> str:
     """A file name from the first words of a text."""
     slug = re.sub(r"[^a-z0-9]+", "-", text.casefold()).strip("-")

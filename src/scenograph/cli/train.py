@@ -50,13 +50,12 @@ def train(
         if not trainer.objective.downloads():
             trainer.objective.load_networks()  # checks its files
         return
-    with progress_bar() as bar:
-        bar.disable = bar.disable or not trainer.accelerator.is_main_process
+    with progress_bar(" steps", quiet=not trainer.accelerator.is_main_process) as bar:
         task = bar.add_task("training", total=loaded.training.steps)
 
         def listen(step: int, figures: dict[str, float]) -> None:
             shown = "  ".join(f"{name} {value:.3g}" for name, value in list(figures.items())[:3])
-            bar.update(task, completed=step, description=shown)
+            bar.update(task, completed=step, description=f"training  {shown}")
 
         model = trainer.run(listen)
     if trainer.accelerator.is_main_process:

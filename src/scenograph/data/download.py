@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import logging
 import shutil
+import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from http.client import HTTPException
 from pathlib import Path
@@ -175,12 +176,20 @@ def download(
     Raises:
         UserError: A file cannot be fetched or fails its checksum, or another process downloads to the folder.
     """
+    stopped = threading.Event()
+
+    def report(count: int) -> None:
+        if stopped.is_set():  # the other threads must not finish their gigabytes first
+            raise CancelledError
+        progress(count)
+
     with reserved(folder), ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(_fetch_and_unpack, folder, f, progress, keep_archives) for f in files]
+        futures = [pool.submit(_fetch_and_unpack, folder, f, report, keep_archives) for f in files]
         try:
             for future in futures:
                 future.result()
         except BaseException:
+            stopped.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 

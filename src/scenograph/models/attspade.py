@@ -16,6 +16,7 @@ from torch import Tensor
 
 from scenograph.errors import UserError
 from scenograph.models.base import Conditioned, Generators, ImageModel, ModelConfig, check_side
+from scenograph.models.sizes import Sides
 from scenograph.nn.embedding import AttributeEmbedding
 from scenograph.nn.layers import channels_last
 from scenograph.nn.painting import box_coordinates, paint_vectors, rows_by_image, sample_planes, stacked
@@ -28,7 +29,7 @@ from scenograph.scenes.vocabulary import Vocabulary
 class AttSpadeConfig(ModelConfig):
     """The published constructor's settings."""
 
-    image_size: PositiveInt = 128
+    image_size: Sides = (128, 128)
     channels: PositiveInt = 64
     embedding_dim: PositiveInt = 32
     upsampling: Upsampling = "normal"
@@ -48,12 +49,7 @@ class AttSpadeConfig(ModelConfig):
     @classmethod
     def tiny(cls, vocabulary: Vocabulary) -> Self:
         """Small enough to train a few steps on a CPU in seconds."""
-        return cls(vocabulary=vocabulary.to_dict(), image_size=32, channels=2, embedding_dim=4)
-
-    @property
-    def picture_sides(self) -> tuple[int, int]:
-        """Height and width."""
-        return (self.image_size, self.image_size)
+        return cls(vocabulary=vocabulary.to_dict(), image_size=(32, 32), channels=2, embedding_dim=4)
 
     @property
     def mask_side(self) -> int:
@@ -62,12 +58,12 @@ class AttSpadeConfig(ModelConfig):
 
     @model_validator(mode="after")
     def _whole_pixels(self) -> Self:
-        check_sides(self.image_size, self.image_size, self.upsampling, self.norm)
+        check_sides(*self.image_size, self.upsampling, self.norm)
         return self
 
 
 class AttSpade(ImageModel[Tensor]):
-    """The generator. Its condition is a painted map (N, A * embedding_dim [+ 2], S, S); seeds change nothing."""
+    """The generator. Its condition is a painted map (N, A * embedding_dim [+ 2], H, W); seeds change nothing."""
 
     name = "attspade"
     Config = AttSpadeConfig
@@ -93,7 +89,7 @@ class AttSpade(ImageModel[Tensor]):
         self, batch: SceneBatch, generators: Generators = None, size: int | None = None
     ) -> Conditioned[Tensor]:
         """The painted map. Every object needs a box; given masks decide which object a pixel belongs to."""
-        check_side(size, self.config.image_size)
+        check_side(size, self.config.picture_sides)
         if not bool(batch.known_boxes.all()):
             raise UserError(f"{self.name} needs a box for every object")
         return Conditioned(boxes=batch.boxes, condition=self.paint(batch))
@@ -120,15 +116,14 @@ class AttSpade(ImageModel[Tensor]):
         return torch.cat([painted, places.to(painted)], dim=1)
 
     def planes(self, batch: SceneBatch) -> Tensor:
-        """The weight of each object's vector at every pixel, as in training: (O, S, S), without gradients."""
-        side = self.config.image_size
-        planes = sample_planes(batch.boxes, batch.masks, batch.known_masks, side, side).detach()
+        """The weight of each object's vector at every pixel, as in training: (O, H, W), without gradients."""
+        planes = sample_planes(batch.boxes, batch.masks, batch.known_masks, *self.config.image_size).detach()
         if self.config.overlaps == "sum":
             return planes
         return stacked(planes, batch.object_to_image, batch.num_images)
 
     def render(self, condition: Tensor, generators: Generators = None, steps: int | None = None) -> Tensor:
-        """Pictures (N, 3, S, S) in [-1, 1]."""
+        """Pictures (N, 3, H, W) in [-1, 1]."""
         pictures: Tensor = self.generator(condition, *condition.shape[2:])
         return pictures
 

@@ -52,8 +52,9 @@ class ModelConfig(BaseModel, ABC):
 
     @property
     def picture_sides(self) -> tuple[int, int]:
-        """Height and width of the pictures that the model learns from."""
-        return (64, 64)
+        """Height and width of the pictures that the model learns from: the ``image_size`` of those that have one."""
+        size = getattr(self, "image_size", 64)
+        return size if isinstance(size, tuple) else (size, size)
 
     @property
     def mask_side(self) -> int:
@@ -235,6 +236,10 @@ class ImageModel(Model, ABC, Generic[Condition]):
     completes_attributes: ClassVar[bool] = True
     """Whether every object wants an attribute of every group; a model that does not has learned from open ones."""
 
+    def draws(self, size: int) -> bool:
+        """Whether pictures of this longer side in pixels look like those that the model learned from."""
+        return size == max(self.config.picture_sides)
+
     @abstractmethod
     def condition(
         self, batch: SceneBatch, generators: Generators = None, size: int | None = None
@@ -244,13 +249,13 @@ class ImageModel(Model, ABC, Generic[Condition]):
         Args:
             batch: Scenes on the model's device, with a box for every object unless the model places objects.
             generators: One per picture, for models that sample latents.
-            size: The longer side of the pictures in pixels; by default the one that the model was trained at.
+            size: The longer side of the pictures in pixels, one that it :meth:`draws`; by default its own.
 
         Returns:
             The boxes and masks that the pictures will show, and the condition in the model's own form.
 
         Raises:
-            UserError: The model cannot render this size, or lacks boxes.
+            UserError: The model does not draw this size, or lacks boxes.
         """
 
     @abstractmethod
@@ -396,7 +401,7 @@ def with_image_objects(batch: SceneBatch, latents: Tensor, generators: Generator
     return full, torch.cat([latents, noise((latents.shape[1],), count, generators, device)])
 
 
-def check_side(size: int | None, side: int) -> None:
-    """For models that render one size only: raise ``UserError`` for another."""
-    if size not in (None, side):
-        raise UserError(f"picture size {size}: this model draws {side} x {side} only; leave the size out")
+def check_side(size: int | None, sides: tuple[int, int]) -> None:
+    """For models that render pictures of one height and width only: raise ``UserError`` for another size."""
+    if size not in (None, max(sides)):
+        raise UserError(f"picture size {size}: this model draws {sides[1]} x {sides[0]} only; leave the size out")

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import copy
 from itertools import pairwise
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from scenograph.models.base import (
@@ -31,6 +31,7 @@ from scenograph.models.base import (
     picture_latents,
     with_image_objects,
 )
+from scenograph.models.sizes import one_side
 from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.layers import channels_last, orthogonal_
 from scenograph.nn.normalization import BatchNorm2d, LayoutNorm, moments, pixel_shares
@@ -54,7 +55,7 @@ SLOPE = 0.01
 class LamaConfig(ModelConfig):
     """The published constructor's settings."""
 
-    image_size: Literal[64, 128, 256] = 128
+    image_size: Annotated[Literal[64, 128, 256], BeforeValidator(one_side)] = 128
     channels: int = Field(default=64, ge=4, multiple_of=4)
     latent_size: PositiveInt = 128
     image_object: bool = False
@@ -70,11 +71,6 @@ class LamaConfig(ModelConfig):
     def tiny(cls, vocabulary: Vocabulary) -> Self:
         """Small enough to train a few steps on a CPU in seconds."""
         return cls(vocabulary=vocabulary.to_dict(), image_size=64, channels=4, latent_size=16, initial_scale=0.5)
-
-    @property
-    def picture_sides(self) -> tuple[int, int]:
-        """Height and width."""
-        return (self.image_size, self.image_size)
 
     @property
     def mask_side(self) -> int:
@@ -143,7 +139,7 @@ class Lama(ObjectLatents, ImageModel[ObjectCondition]):
         self, batch: SceneBatch, generators: Generators = None, size: int | None = None
     ) -> Conditioned[ObjectCondition]:
         """Masks, and the condition with the latents of objects and pictures in it. Every object needs a box."""
-        check_side(size, self.config.image_size)
+        check_side(size, self.config.picture_sides)
         latents = object_latents(batch, self.config.latent_size, generators)
         full = batch
         if self.config.image_object:

@@ -13,11 +13,11 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import PositiveInt, model_validator
+from pydantic import BeforeValidator, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from scenograph.models.base import (
@@ -31,6 +31,7 @@ from scenograph.models.base import (
     picture_latents,
     with_image_objects,
 )
+from scenograph.models.sizes import one_side
 from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.layers import channels_last, orthogonal_
 from scenograph.nn.normalization import BatchNorm2d, LayoutNorm, pixel_shares
@@ -58,7 +59,7 @@ class LostGanConfig(ModelConfig):
     """The published constructor's settings."""
 
     version: Literal[1, 2] = 2
-    image_size: Literal[64, 128, 256] = 128
+    image_size: Annotated[Literal[64, 128, 256], BeforeValidator(one_side)] = 128
     channels: PositiveInt = 64
     latent_size: PositiveInt = 128
     class_maps: PositiveInt | None = None
@@ -72,11 +73,6 @@ class LostGanConfig(ModelConfig):
     def tiny(cls, vocabulary: Vocabulary) -> Self:
         """Small enough to train a few steps on a CPU in seconds."""
         return cls(vocabulary=vocabulary.to_dict(), version=1, image_size=64, channels=4, latent_size=16)
-
-    @property
-    def picture_sides(self) -> tuple[int, int]:
-        """Height and width."""
-        return (self.image_size, self.image_size)
 
     @property
     def mask_side(self) -> int:
@@ -149,7 +145,7 @@ class LostGan(ObjectLatents, ImageModel[LostGanCondition]):
         self, batch: SceneBatch, generators: Generators = None, size: int | None = None
     ) -> Conditioned[LostGanCondition]:
         """Masks, and the condition with the latents of objects and pictures in it. Every object needs a box."""
-        check_side(size, self.config.image_size)
+        check_side(size, self.config.picture_sides)
         latents = object_latents(batch, self.config.latent_size, generators)
         full = batch
         if self.config.image_object:

@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from pydantic import PositiveInt, model_validator
 from torch import Tensor, nn
 
-from scenograph.errors import UserError
-from scenograph.models.base import Conditioned, Generators, ImageModel, ModelConfig, Widths, noise
+from scenograph.models.base import Conditioned, Generators, ImageModel, ModelConfig, Widths, check_side, noise
+from scenograph.models.sizes import Sides
 from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.layers import channels_last
 from scenograph.nn.painting import paint_vectors, sample_planes
@@ -34,7 +34,7 @@ Solver = Literal["euler", "heun"]
 class MiseConfig(ModelConfig):
     """``channels``: width per U-Net level; ``blocks`` per level; ``layout_channels``: width of the painted vectors."""
 
-    image_size: PositiveInt = 64
+    image_size: Sides = (64, 64)
     patch: PositiveInt = 2
     layout_channels: PositiveInt = 32
     channels: Widths = (64, 128, 160)
@@ -49,12 +49,7 @@ class MiseConfig(ModelConfig):
     @classmethod
     def tiny(cls, vocabulary: Vocabulary) -> Self:
         """Small enough to train a few steps on a CPU in seconds."""
-        return cls(vocabulary=vocabulary.to_dict(), image_size=16, layout_channels=8, channels=(32, 32), steps=2)
-
-    @property
-    def picture_sides(self) -> tuple[int, int]:
-        """Height and width."""
-        return (self.image_size, self.image_size)
+        return cls(vocabulary=vocabulary.to_dict(), image_size=(16, 16), layout_channels=8, channels=(32, 32), steps=2)
 
     @property
     def mask_side(self) -> int:
@@ -68,8 +63,9 @@ class MiseConfig(ModelConfig):
 
     @model_validator(mode="after")
     def _whole_parts(self) -> Self:
-        if self.image_size % self.unit:
-            raise ValueError(f"image_size {self.image_size}: must be a multiple of {self.unit}")
+        for side in self.image_size:
+            if side % self.unit:
+                raise ValueError(f"image_size {side}: must be a multiple of {self.unit}")
         if self.channels[0] % 2 or self.channels[-1] % HEAD_SIZE:
             raise ValueError(
                 f"channels {list(self.channels)}: the first must be even, the last a multiple of {HEAD_SIZE}"
@@ -99,18 +95,14 @@ class Mise(ImageModel[Tensor]):
     def condition(
         self, batch: SceneBatch, generators: Generators = None, size: int | None = None
     ) -> Conditioned[Tensor]:
-        """The painted map (N, layout_channels, H, W). Raises ``UserError`` for sides the U-Net cannot halve."""
-        side, unit = size or self.config.image_size, self.config.unit
-        if side % unit:
-            raise UserError(f"picture size {side}: must be a multiple of {unit} for this model")
-        if side != self.config.image_size:
-            log.warning("the model was trained at %d px; at %d px it renders worse", self.config.image_size, side)
-        return Conditioned(boxes=batch.boxes, condition=self.paint_condition(batch, side))
+        """The painted map (N, layout_channels, H, W)."""
+        check_side(size, self.config.picture_sides)
+        return Conditioned(boxes=batch.boxes, condition=self.paint_condition(batch))
 
-    def paint_condition(self, batch: SceneBatch, side: int) -> Tensor:
+    def paint_condition(self, batch: SceneBatch) -> Tensor:
         """Object vectors painted through masks where known, boxes elsewhere. Every object needs a box."""
         vectors = self.paint(self.embedding(batch.objects, batch.attributes))
-        planes = sample_planes(batch.boxes, batch.masks, batch.known_masks, side, side)
+        planes = sample_planes(batch.boxes, batch.masks, batch.known_masks, *self.config.image_size)
         return paint_vectors(vectors, planes, batch.object_to_image, batch.num_images)
 
     def velocity(self, noisy: Tensor, time: Tensor, condition: Tensor) -> Tensor:

@@ -32,6 +32,7 @@ from scenograph.models.base import (
     object_latents,
     picture_latents,
 )
+from scenograph.models.sizes import Side
 from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.layers import channels_last
 from scenograph.nn.painting import paint_vectors, sample_planes, stacked
@@ -57,7 +58,7 @@ LIGHT_SIDE = 8
 class MiseLayersConfig(ModelConfig):
     """Sides in pixels and widths of the networks."""
 
-    image_size: PositiveInt = 128
+    image_size: Side = 128
     """Side of the ground; pictures of other sides show it resampled."""
     layer_size: PositiveInt = 64
     """Side of the layers, which are resampled to their boxes."""
@@ -89,11 +90,6 @@ class MiseLayersConfig(ModelConfig):
             ground_channels=(32, 32),
             steps=2,
         )
-
-    @property
-    def picture_sides(self) -> tuple[int, int]:
-        """Height and width."""
-        return (self.image_size, self.image_size)
 
     @property
     def mask_side(self) -> int:
@@ -288,6 +284,10 @@ class MiseLayers(ObjectLatents, LayeredModel[Layers]):
     def latent_size(self) -> int:
         """Length of the noise that becomes an object's code."""
         return self.config.code_size
+
+    def draws(self, size: int) -> bool:
+        """Any: layers are fitted into boxes of whatever size."""
+        return True
 
     def condition(
         self, batch: SceneBatch, generators: Generators = None, size: int | None = None

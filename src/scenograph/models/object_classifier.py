@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import Self
 
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, model_validator
 from torch import Tensor, nn
 
 from scenograph.errors import suggest
 from scenograph.models.base import Model, ModelConfig, Widths
+from scenograph.models.sizes import Side
 from scenograph.nn.crops import crop_boxes
 from scenograph.nn.normalization import BatchNorm2d
 from scenograph.scenes.vocabulary import Vocabulary
@@ -26,7 +27,7 @@ class ObjectClassifierConfig(ModelConfig):
     """
 
     groups: tuple[str, ...] = ()
-    image_size: PositiveInt = 64
+    image_size: Side = 64
     crop_size: int = Field(default=32, ge=16)
     channels: Widths = (32, 64, 128)
     residual: bool = False
@@ -43,11 +44,6 @@ class ObjectClassifierConfig(ModelConfig):
             channels=(8, 8),
             residual=True,
         )
-
-    @property
-    def picture_sides(self) -> tuple[int, int]:
-        """Height and width."""
-        return (self.image_size, self.image_size)
 
     @model_validator(mode="after")
     def _known_groups(self) -> Self:

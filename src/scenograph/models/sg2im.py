@@ -27,8 +27,10 @@ from scenograph.models.base import (
     ModelConfig,
     Placement,
     Widths,
+    check_side,
     noise,
 )
+from scenograph.models.sizes import Sides
 from scenograph.nn.crn import FoldedRefinement, RefinementNetwork
 from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.graph import Edges, GraphTripleConv, GraphTripleConvNet, MlpNormalization, Pooling, in_float32, mlp
@@ -46,7 +48,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class Sg2ImConfig(ModelConfig):
     """The published constructor's settings; the defaults are those of its training script."""
 
-    image_size: tuple[int, int] = (64, 64)
+    image_size: Sides = (64, 64)
     """Height, width."""
     embedding_dim: PositiveInt = 128
     gconv_dim: PositiveInt = 128
@@ -78,11 +80,6 @@ class Sg2ImConfig(ModelConfig):
             mask_size=8,
             layout_noise_dim=4,
         )
-
-    @property
-    def picture_sides(self) -> tuple[int, int]:
-        """Height and width."""
-        return self.image_size
 
     @property
     def mask_side(self) -> int:
@@ -160,9 +157,9 @@ class Sg2Im(ImageModel[Tensor], LayoutModel):
 
         Boxes and masks that the scenes have replace predicted ones.
         """
+        check_side(size, self.config.picture_sides)
         full = self.add_image_objects(batch)
-        shape = (size, size) if size else self.config.image_size
-        painted, predicted = self.encode_graph(full, generators, shape=shape)
+        painted, predicted = self.encode_graph(full, generators)
         placed = self._own(batch, full, predicted)
         return Conditioned(boxes=placed.boxes, masks=placed.masks, condition=painted)
 
@@ -190,16 +187,14 @@ class Sg2Im(ImageModel[Tensor], LayoutModel):
         batch: SceneBatch,
         generators: Generators = None,
         layout_noise: Tensor | None = None,
-        shape: tuple[int, int] | None = None,
     ) -> tuple[Tensor, Prediction]:
         """The painted map with noise channels (N, C, H, W), and the predicted boxes, masks and relation scores.
 
-        The batch must hold the image objects. ``layout_noise`` (N, layout_noise_dim, H, W) replaces the sampled one,
-        ``shape`` (height, width) the configured one.
+        The batch must hold the image objects. ``layout_noise`` (N, layout_noise_dim, H, W) replaces the sampled one.
         """
         vectors, predicted = self.predict(batch)
         painted_boxes = torch.where(batch.known_boxes[:, None], batch.boxes.nan_to_num(), predicted.boxes)
-        painted = self._paint(batch, vectors, painted_boxes, predicted.masks, *(shape or self.config.image_size))
+        painted = self._paint(batch, vectors, painted_boxes, predicted.masks, *self.config.image_size)
         if self.config.layout_noise_dim:
             if layout_noise is None:
                 channels = (self.config.layout_noise_dim, *painted.shape[2:])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import torch
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator, PositiveInt
 from torch import Tensor, nn
 
 from scenograph.errors import UserError
@@ -14,6 +14,32 @@ from scenograph.errors import UserError
 LARGEST = 16_384
 """Of every whole number in a configuration."""
 Network = TypeVar("Network", bound=nn.Module)
+
+
+def _sides(value: object) -> object:
+    """Height and width."""
+    match value:
+        case int(side):
+            return (side, side)
+        case [int(), int()]:
+            return value
+    raise ValueError("expected a side such as 64, or height and width such as [64, 96]")
+
+
+def one_side(value: object) -> object:
+    """The side of a square that may be given by height and width. Raises ``ValueError`` for what is no square."""
+    match value:
+        case int(side):
+            return side
+        case [int(height), int(width)] if height == width:
+            return height
+    raise ValueError("expected one side such as 64, since this network draws squares")
+
+
+Sides = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_sides)]
+"""Height and width of pictures. One number stands for both."""
+Side = Annotated[PositiveInt, BeforeValidator(one_side)]
+"""The side of square pictures. Height and width may be given if they are equal."""
 
 
 def check_numbers(config: BaseModel) -> None:

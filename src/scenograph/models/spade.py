@@ -17,6 +17,7 @@ from torch import Tensor
 
 from scenograph.errors import UserError
 from scenograph.models.base import NO_STYLE, Conditioned, Generators, ImageModel, ModelConfig, PictureStyles, noise
+from scenograph.models.sizes import Sides
 from scenograph.nn.layers import channels_last, small_xavier_
 from scenograph.nn.painting import sample_planes
 from scenograph.nn.spade import (
@@ -39,7 +40,7 @@ from scenograph.scenes.vocabulary import Vocabulary
 class SpadeConfig(ModelConfig):
     """The published constructor's settings. The vocabulary's categories are the labels, in order."""
 
-    image_size: tuple[int, int] = (256, 256)
+    image_size: Sides = (256, 256)
     """Height and width."""
     channels: PositiveInt = 64
     upsampling: Upsampling = "normal"
@@ -63,11 +64,6 @@ class SpadeConfig(ModelConfig):
     def tiny(cls, vocabulary: Vocabulary) -> Self:
         """Small enough to train a few steps on a CPU in seconds."""
         return cls(vocabulary=vocabulary.to_dict(), image_size=(32, 32), channels=2, latent_size=4, mask_size=8)
-
-    @property
-    def picture_sides(self) -> tuple[int, int]:
-        """Height and width."""
-        return self.image_size
 
     @property
     def mask_side(self) -> int:
@@ -104,11 +100,26 @@ class Spade(PictureStyles, ImageModel[LabelMap]):
         small_xavier_(self)
         channels_last(self)
 
+    def draws(self, size: int) -> bool:
+        """Any that the blocks can double up to: convolutions know no size.
+
+        With latents, which a linear layer turns into the smallest map, only the configured one.
+        """
+        if super().draws(size):
+            return True
+        try:
+            check_sides(*self._sides(size), self.config.upsampling, self.config.norm)
+        except ValueError:
+            return False
+        return not self.config.latent_size
+
     def condition(
         self, batch: SceneBatch, generators: Generators = None, size: int | None = None
     ) -> Conditioned[LabelMap]:
         """The label map. Every object needs a box; where objects overlap, the smaller one shows."""
-        height, width = self._sides(size)
+        if size is not None and not self.draws(size):
+            raise UserError(f"picture size {size}: this model does not draw it; leave the size out")
+        height, width = self._sides(size or max(self.config.image_size))
         if not bool(batch.known_boxes.all()):
             raise UserError(f"{self.name} needs a box for every object")
         shown = sample_planes(batch.boxes, batch.masks, batch.known_masks, height, width) > 0.5
@@ -121,22 +132,10 @@ class Spade(PictureStyles, ImageModel[LabelMap]):
             instances[picture][shown[row]] = row
         return Conditioned(boxes=batch.boxes, condition=self.label_map(labels, instances, batch.picture_latents))
 
-    def _sides(self, size: int | None) -> tuple[int, int]:
-        """Height and width of pictures whose longer side is ``size``: any that the blocks can double up to.
-
-        With latents, which a linear layer turns into the smallest map, only the configured size is possible.
-        """
+    def _sides(self, size: int) -> tuple[int, int]:
+        """Height and width of pictures whose longer side is ``size``."""
         height, width = self.config.image_size
-        if size in (None, max(height, width)):
-            return height, width
-        if self.config.latent_size:
-            raise UserError(f"picture size {size}: with styles this model draws {width} x {height} only")
-        sides = height * size // max(height, width), width * size // max(height, width)
-        try:
-            check_sides(*sides, self.config.upsampling, self.config.norm)
-        except ValueError as error:
-            raise UserError(f"picture size {size}: {error}") from error
-        return sides
+        return height * size // max(height, width), width * size // max(height, width)
 
     def label_map(self, labels: Tensor, instances: Tensor, latents: Tensor | None = None) -> LabelMap:
         """The condition for given labels.

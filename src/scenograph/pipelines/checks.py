@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from scenograph.errors import UserError, for_all
 from scenograph.models.base import ImageModel, Model
+from scenograph.pipelines.defaults import roomier
 from scenograph.pipelines.renderers.base import Renderer
 from scenograph.scenes.canonical import agreed
 from scenograph.scenes.completion import is_open, without_unknown_attributes, without_unknown_spatial
@@ -83,8 +84,11 @@ def check_model_names(
 
 
 def warn_about_crowds(model: Model, scenes: Sequence[Scene]) -> None:
-    """Warn if a scene has more objects than the scenes that a model learned from."""
+    """Warn if a scene has more objects than those that a model learned from; names a shipped model that saw more."""
     most, found = model.config.max_objects, max((len(scene.objects) for scene in scenes), default=0)
     if most is not None and found > most:
         done = "drawn" if isinstance(model, ImageModel) else "placed"
-        log.warning("a scene has %d objects, %s saw at most %d in training: all are %s", found, model.name, most, done)
+        other = roomier(model.name, model.config.model_dump(), found)
+        remedy = f"; {other} saw more" if other else ""
+        what = "a scene has %d objects, %s saw at most %d in training: all are %s%s"
+        log.warning(what, found, model.name, most, done, remedy)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from scenograph.errors import UserError
 from scenograph.models.registry import MODELS, model_vocabulary, models_in, read_config, shipped_models
+from scenograph.scenes.scene import Scene
 from scenograph.scenes.synonyms import UnknownWordError, knows
 from scenograph.scenes.text import names_in_text
 from scenograph.scenes.vocabulary import Vocabulary
@@ -100,3 +102,35 @@ def naming_who_knows() -> Iterator[None]:
         known = models_that_know(cause.word)
         here = f"known by {', '.join(known)} (scenograph models list --knows {shlex.quote(cause.word)})"
         raise UserError(f"{error}; {here if known else f'no model here knows it; {PUBLISHED}'}") from error
+
+
+def with_room(pair: Pair, scenes: Sequence[Scene]) -> Pair:
+    """The pair, or shipped models of the same names that, unlike it, learned from scenes of as many objects."""
+    objects = max((len(scene.objects) for scene in scenes), default=0)
+    layout, image = (
+        name if name == COLLAGE else roomier(*read_config(name), objects) or name for name in (pair.layout, pair.image)
+    )
+    if (layout, image) == (pair.layout, pair.image):
+        return pair
+    return replace(pair, layout=layout, image=image, about=f"{pair.about}, {objects} in a picture")
+
+
+def roomier(kind: str, config: Mapping[str, Any], objects: int) -> str | None:
+    """The shipped model that knows the same names and learned from scenes of so many objects.
+
+    Args:
+        kind: The architecture of a model.
+        config: Its settings.
+        objects: Of a scene.
+
+    Returns:
+        A name; None if the model itself learned from as many, or if there is none.
+    """
+    if config.get("max_objects") is None or config["max_objects"] >= objects:
+        return None
+    for name in shipped_models():
+        other, settings = read_config(name)
+        most, names = settings.get("max_objects"), set(settings["vocabulary"]["categories"])
+        if other == kind and names >= set(config["vocabulary"]["categories"]) and (most is None or most >= objects):
+            return name
+    return None

@@ -24,7 +24,7 @@ class GenerateOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
-    size: int | None = Field(default=None, ge=8, le=2048, description="Side in pixels. (default: the model's)")
+    size: int | None = Field(default=None, ge=8, le=2048, description="Longer side in pixels. (default: the model's)")
     steps: int | None = Field(default=None, ge=1, le=1000, description="Sampling steps. (default: the model's)")
     truncation: float = Field(
         default=2.0,

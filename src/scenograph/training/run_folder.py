@@ -80,7 +80,7 @@ class RunFolder:
             write_atomically(path, "".join(line for line in lines if _step_of(line) <= step).encode())
             if damaged := sum(_step_of(line) == math.inf for line in lines[:-1]):  # the last one may be cut short
                 log.warning("%s: %d lines are damaged and left out", path, damaged)
-        with SummaryWriter(self.folder / "tensorboard", purge_step=step) as self._tensorboard:
+        with SummaryWriter(self.folder / "tensorboard", purge_step=step + 1) as self._tensorboard:
             yield
 
     def log(self, step: int, kind: str, figures: dict[str, float]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,11 +13,12 @@ from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
 from scenograph.data.loader import PackLoader
-from scenograph.data.pack import read_vocabulary
+from scenograph.data.pack import read_record, read_vocabulary
 from scenograph.devices import keep_freed_memory, warn_if_bf16_emulated
 from scenograph.errors import UserError, suggest
 from scenograph.models.base import Model, ModelConfig, load_state
 from scenograph.models.registry import AutoModel
+from scenograph.scenes.geometry import SG2IM_PREDICATES
 from scenograph.scenes.vocabulary import Vocabulary
 from scenograph.training.checkpoints import has_checkpoint, load_checkpoint
 from scenograph.training.objectives.base import Objective
@@ -25,6 +27,10 @@ from scenograph.training.run_folder import RunFolder
 
 Kind = TypeVar("Kind")
 
+log = logging.getLogger(__name__)
+
+MADE = {"sg2im": "makes one per object from the boxes", "canonical": "makes all that follow from them"}
+"""Ways to make relations, and what they make."""
 NAMES_SHOWN = 8
 """Missing names that an error message lists."""
 
@@ -134,7 +140,25 @@ def open_pack(
         if crop_size:
             loader.pack.check_crops(f"for {kind.name} to learn from; take a picture-book pack, with crops=true")
         loader.vocabulary = vocabulary
+    _warn_without_relations(data, kind, vocabulary)
     return loaders
+
+
+def _warn_without_relations(data: DataRecipe, kind: type[Model], vocabulary: Vocabulary) -> None:
+    """Warn if graphs are to be those of a pack that stores none."""
+    stored = read_record(data.pack)["splits"].get(data.train_split, {}).get("relations")
+    if stored != 0 or data.relations in ("none", *MADE):
+        return
+    remedy = f"pack scenes that have some, or a vocabulary with the predicates {', '.join(SG2IM_PREDICATES)}"
+    if {*SG2IM_PREDICATES} <= {*vocabulary.predicates}:
+        remedy = " and ".join(f"data.relations={name} {how}" for name, how in MADE.items())
+    log.warning(
+        "data.relations=%s: the pack %s stores no relations, so %s learns from graphs without any; %s",
+        data.relations,
+        data.pack,
+        kind.name,
+        remedy,
+    )
 
 
 def new_optimizer(

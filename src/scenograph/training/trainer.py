@@ -84,8 +84,6 @@ class Trainer:
         self.optimizers = {phase: self._new_optimizer(phase) for phase in self.objective.phases}
         self.ema = copy.deepcopy(self.model).eval().requires_grad_(False) if training.ema_decay else None
         self.step = 0
-        self.interrupted = False
-        """Whether Ctrl-C ended :meth:`run`."""
         self._began = time.monotonic()
         self.validation_figures: dict[str, float] = {}
         if start:
@@ -105,7 +103,7 @@ class Trainer:
     def run(self, listener: Listener = lambda step, figures: None, minutes: float = math.inf) -> Path:
         """Train to the last step.
 
-        An interrupt (Ctrl-C) finishes the step and saves a checkpoint; a second one stops at once.
+        An interrupt (Ctrl-C) finishes the step and saves before it is raised; a second one stops at once.
 
         Args:
             listener: Called on every process after every step, with its number (from 1) and its figures: losses and
@@ -118,25 +116,29 @@ class Trainer:
 
         Raises:
             UserError: The folder belongs to another run, or another process trains in it.
+            KeyboardInterrupt: It was interrupted, and everything is saved.
         """
         with reserved(self.folder) if self._is_main else nullcontext():
             self.run_folder.claim(self.recipe, self.model.vocabulary)
             self.objective.load_networks()
             self._resume()
-            self._train(listener, minutes)
+            interrupted = self._train(listener, minutes)
             if self._is_main:
                 self.best_model.save_pretrained(self.folder / "model")
             self.accelerator.wait_for_everyone()
+        if interrupted:
+            raise KeyboardInterrupt
         return self.folder / "model"
 
-    def _train(self, listener: Listener, minutes: float) -> None:
-        """The loop: from the present step to the last one, or until time is over or Ctrl-C is pressed."""
+    def _train(self, listener: Listener, minutes: float) -> bool:
+        """The loop: from the present step to the last one, or until time is over or Ctrl-C is pressed, if it was."""
         training = self.recipe.training
         deadline = min(time.monotonic() + 60 * (training.max_minutes or math.inf), self._began + 60 * minutes)
+        stop = False
         with self.run_folder.continued_from(self.step), _stop_after_step() as interrupted:
             while self.step < training.steps:
-                late, self.interrupted = self._any_process(time.monotonic() > deadline, interrupted())
-                if late or self.interrupted:
+                late, stop = self._any_process(time.monotonic() > deadline, interrupted())
+                if late or stop:
                     log.warning("stopped at step %d; the same command continues", self.step)
                     break
                 figures = self._update()
@@ -151,6 +153,7 @@ class Trainer:
                     self._save()
         if self.step < training.steps:
             self._save()
+        return stop
 
     def _update(self) -> dict[str, float]:
         """One step of every phase; returns the whole batch's figures."""

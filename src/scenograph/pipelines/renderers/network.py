@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from scenograph.data.pictures import read_rgb
@@ -34,6 +35,8 @@ class NetworkRenderer(Renderer):
     def __init__(self, model: ImageModel[Any]) -> None:
         self.model: ImageModel[Any] = model.for_inference()
         self.name, self.digest, self.device = model.name, model.digest, model.device
+        self._resized: set[int] = set()
+        """Sizes whose pictures were said to be resized."""
         self.places, self.completes_attributes = isinstance(model, LayoutModel), model.completes_attributes
 
     @property
@@ -64,14 +67,26 @@ class NetworkRenderer(Renderer):
                 picture = read_rgb(options.style) if isinstance(options.style, Path) else options.style
                 latents = model.style_latents(picture, seeded_generators(seeds, "picture"))
                 batch = replace(batch, picture_latents=latents)
-            made = model.condition(batch, seeded_generators(seeds, "layout"), options.size)
+            made = model.condition(batch, seeded_generators(seeds, "layout"), self._own_size(options.size))
         return ConditionedScenes(with_layout(complete, made.boxes, made.masks), list(seeds), made.condition, options)
 
     def render(self, conditioned: ConditionedScenes) -> Tensor:
         """As in the base class, in the precision of the options."""
         options, generators = conditioned.options, seeded_generators(conditioned.seeds, "picture")
         with torch.inference_mode(), half_precision(self.device, options.precision):
-            return self.model.render(conditioned.condition, generators, options.steps).float()
+            pictures = self.model.render(conditioned.condition, generators, options.steps).float()
+        return pictures if options.size is None else _with_longer_side(pictures, options.size)
+
+    def _own_size(self, size: int | None) -> int | None:
+        """The size at which the model draws; a warning, the first time, if that is not the one asked for."""
+        if size is None or self.model.draws(size):
+            return size
+        if size not in self._resized:
+            self._resized.add(size)
+            height, width = self.model.config.picture_sides
+            done = "enlarged" if size > max(height, width) else "reduced"
+            log.warning("%s draws %d x %d: its pictures are %s to %d", self.name, width, height, done, size)
+        return None
 
     def check_layers(self) -> None:
         """As in the base class."""
@@ -84,3 +99,12 @@ class NetworkRenderer(Renderer):
         options, generators = conditioned.options, seeded_generators(conditioned.seeds, "picture")
         with torch.inference_mode(), half_precision(self.device, options.precision):
             return cast(LayeredModel[Any], self.model).render_layers(conditioned.condition, generators, options.steps)
+
+
+def _with_longer_side(pictures: Tensor, size: int) -> Tensor:
+    """Pictures (N, 3, H, W), scaled if the longer side is another."""
+    height, width = pictures.shape[2:]
+    if size == max(height, width):
+        return pictures
+    sides = [max(round(side * size / max(height, width)), 1) for side in (height, width)]
+    return F.interpolate(pictures, sides, mode="bicubic", antialias=True).clamp(-1, 1)

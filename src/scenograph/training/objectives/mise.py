@@ -76,9 +76,7 @@ class MiseObjective(Objective):
             config.attribute_dropout,
         )
         keeps_mask = (drop_mask >= config.mask_dropout).to(device)[batch.object_to_image]
-        condition = model.paint_condition(
-            replace(batch, attributes=opened, known_masks=batch.known_masks & keeps_mask), batch.images.shape[-1]
-        )
+        condition = model.paint_condition(replace(batch, attributes=opened, known_masks=batch.known_masks & keeps_mask))
         condition = condition * (drop_condition >= config.condition_dropout).to(device)[:, None, None, None]
         time = torch.sigmoid(config.time_mean + config.time_std * moment).to(device)
         at = time[:, None, None, None]

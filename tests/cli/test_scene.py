@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from helpers import TEXT, succeed
+from scenograph.errors import NOTE
 from scenograph.pipelines.provenance import png_bytes
 from scenograph.scenes.scene import Scene, SceneObject, load_scenes
 from scenograph.scenes.scoring import coverage
@@ -51,8 +52,9 @@ def test_what_was_understood_is_shown(scenograph, tmp_path, caplog):
         "6 objects: 2 sheep, grass, tree, boat, sea\n  sheep 1 standing on grass\n  sheep 2 standing on grass\n"
         "  tree behind sheep 1\n  boat in sea\n"
     )
+    caplog.set_level(NOTE)
     code, output, said = scenograph("scene", "new", text)
-    assert code == 0 and said == understood and caplog.messages == ["reading ocean as sea"]
+    assert code == 0 and said == understood and caplog.messages == ["ocean is taken as sea"]
     assert json.loads(output)["objects"] == ["sheep", "sheep", "grass", "tree", "boat", "sea"]
     code, output, said = scenograph("scene", "new", text, "--out", "s.json")
     assert code == 0 and said == understood and output == "wrote s.json\n"

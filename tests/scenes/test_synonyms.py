@@ -36,7 +36,7 @@ def test_scenes_and_texts_are_read_alike(caplog):
     caplog.clear()
     text = scene_from_text("the ship by the ocean; a man on top of grass; ship on grass", NAMES)
     assert names_of(text) == (["boat", "sea", "person", "grass"], ["next to", "on", "on"])
-    said = "ship is taken as boat, ocean is taken as sea, man is taken as person, by is taken as next to, on top of is taken as on"
+    said = "man is taken as person, ocean is taken as sea, ship is taken as boat, by is taken as next to, on top of is taken as on"
     assert caplog.messages == [said]
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scenograph.data.vocabularies import shipped_vocabulary
-from scenograph.errors import UserError
+from scenograph.errors import NOTE, UserError
 from scenograph.models.registry import model_vocabulary
 from scenograph.scenes.scene import MAX_OBJECTS, Relation, Scene, SceneObject
 from scenograph.scenes.text import names_in_text, scene_from_text, scene_to_lines, scene_to_text
@@ -204,8 +204,11 @@ def test_every_rule_of_the_documentation_has_an_example():
 
 
 def test_what_was_read_otherwise_is_said_once(caplog):
+    caplog.set_level(NOTE)
     read("two men riding horses near the ocean; a man by the ocean")
-    assert caplog.messages == ["reading man as person, ocean as sea, by as next to, near as next to"]
+    assert caplog.messages == [
+        "man is taken as person, ocean is taken as sea, by is taken as next to, near is taken as next to"
+    ]
     caplog.clear()
     read("a dog running")
     assert caplog.messages == ["leaving out running: nothing is named that it relates to"]

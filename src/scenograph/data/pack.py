@@ -308,6 +308,10 @@ class _Record(BaseModel):
 def read_record(folder: Path) -> dict[str, Any]:
     """What ``pack.json`` says; ``UserError`` if it is missing or damaged."""
     path = folder / "pack.json"
+    if not path.is_file():
+        raise UserError(
+            f"{folder} is no pack, or a damaged one: pack.json is missing; make it with: scenograph data pack"
+        )
     try:
         value = read_json(path)
     except UserError as error:

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 EPSILON = 1e-6
+PLACES = 25
+"""Where on the canvas an object can be: in rows of five."""
 
 
 def sinusoids(positions: int, channels: int) -> Tensor:
@@ -27,7 +29,7 @@ class SceneTransformer(nn.Module):
         heads: Of the attention; must divide D.
         hidden: Width of the layers' feed-forward networks.
         dropout: Of the input and of both sums of each layer.
-        positional: Whether where an object is, of 25 places, is added to it.
+        positional: Whether where an object is, of :data:`PLACES`, is added to it.
     """
 
     positions: Tensor
@@ -39,7 +41,7 @@ class SceneTransformer(nn.Module):
         self.token = nn.Parameter(torch.zeros(channels))
         self.layers = nn.ModuleList(_Layer(channels, heads, hidden, dropout) for _ in range(layers))
         self.dropout, self.positional = nn.Dropout(dropout), positional
-        self.register_buffer("positions", sinusoids(channels, channels), persistent=False)
+        self.register_buffer("positions", sinusoids(max(channels, PLACES), channels), persistent=False)
 
     def forward(self, objects: Tensor, real: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
         """Encode N scenes.
@@ -59,7 +61,7 @@ class SceneTransformer(nn.Module):
             x = x + self.positions[places]
             # The original means the last row of its table and takes the last column, one number per channel. It can,
             # because its table is square; the published weights have learned with it.
-            token = token + self.positions[:, -1]
+            token = token + self.positions[:channels, -1]
         x = torch.cat([token.expand(count, 1, channels), x * real[..., None]], dim=1)  # (N, 1 + K, D)
         seen = F.pad(real, (1, 0), value=True)[:, None, None]  # (N, 1, 1, 1 + K)
         x = self.dropout(x)

@@ -1,18 +1,29 @@
-"""Weights of Scene Designer under TensorFlow's names, to ours."""
+"""Checkpoints of leosampaio/scene-designer, as TensorFlow 2 saves them: ``ckpt-N.index`` and its data beside it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from scenograph.models.published.checkpoint import Rule, rename
+from scenograph.errors import UserError
+from scenograph.models.base import load_state
+from scenograph.models.published.checkpoint import Rule, importer, published_config, rename
+from scenograph.models.published.tensorflow import read_bundle
+from scenograph.models.scene_designer import SceneDesigner, SceneDesignerConfig
+from scenograph.nn.mobilenet import scaled_width
+from scenograph.scenes.geometry import SG2IM_PREDICATES
+from scenograph.scenes.vocabulary import IMAGE_CATEGORY, IN_IMAGE_PREDICATE, Vocabulary
 
-TRAINING = re.compile(r"optimizer/|current_step$")
+TRAINING = re.compile(r"optimizer/|(current_step|save_counter|step)$")
 """State of training, which a model has no use for."""
+ALPHAS = (1.0, 1.4, 1.3, 0.75, 0.5, 0.35)
+"""Widths of MobileNetV2 that Keras has weights of."""
 DOMAINS = {"obj": "photo", "skt": "sketch"}
 HEADS = {"wq": "query", "wk": "key", "wv": "value", "dense": "out"}
 PARTS = ("expand", "depthwise", "project")
@@ -73,6 +84,68 @@ NAMES: tuple[Rule, ...] = (
     (r"^end_classifier", "category"),
     (r"\.(\w+)$", lambda found: f".{LAYERS.get(found[1], found[1])}"),
 )
+
+
+@importer
+def import_scene_designer(path: Path, vocabulary: Vocabulary | None = None) -> SceneDesigner:
+    """Import a model of the second or third stage.
+
+    Args:
+        path: ``ckpt-N.index``; its data is read from the files beside it.
+        vocabulary: The names of the categories in the order of the model's classes, which is that of the
+            ``obj_idx_to_name`` of its data's ``meta.json``, since it differs from run to run. ``__image__`` is the last
+            one, and may be left out.
+
+    Returns:
+        The model in eval mode.
+
+    Raises:
+        UserError: A file is missing or of another form, or the names do not fit it.
+    """
+    state, _ = convert(read_bundle(path))
+    key = "category.weight"
+    if key not in state or "predicate_embedding.weight" not in state:
+        raise UserError(f"{path}: not a model of whole scenes of Scene Designer: it holds no end_classifier")
+    classes, size = state[key].shape
+    if vocabulary is None:
+        raise UserError(
+            f"{path}: holds {classes} categories without their names; give --vocabulary FILE, a list of them"
+        )
+    names = vocabulary.categories
+    names = names if IMAGE_CATEGORY in names else (*names, IMAGE_CATEGORY)
+    if len(names) != classes:
+        raise UserError(
+            f"{path}: holds {classes} categories, __image__ included; the given vocabulary has {len(names)}"
+        )
+    first, last = (
+        len(state[f"photo_encoder.backbone.{part}.bias"]) for part in ("first.norm", "blocks.16.project.norm")
+    )
+    alpha = next((one for one in ALPHAS if (scaled_width(32, one), scaled_width(320, one)) == (first, last)), 1.0)
+    predicates = (IN_IMAGE_PREDICATE, *SG2IM_PREDICATES)
+    settings = {
+        "vocabulary": replace(vocabulary, categories=names, predicates=predicates).to_dict(),
+        "alpha": alpha,
+        "mask_size": 2 ** sum(bool(re.fullmatch(r"mask_net\.\d+\.running_mean", key)) for key in state),
+        "photo_hidden_dim": len(state["photo_encoder.head.0.bias"]),
+        "encoding_dim": len(state["photo_encoder.head.1.bias"]),
+        "shared_dim": len(state["shared.0.bias"]),
+        "representation_dim": len(state["representation.0.bias"]),
+        "predicate_dim": state["predicate_embedding.weight"].shape[1],
+        "gconv_dim": size,
+        "gconv_hidden_dim": len(state["gconv.net1.0.bias"]),
+        "gconv_num_layers": 1 + _count(state, r"gconv_net\.gconvs\.(\d+)"),
+        "transformer_layers": _count(state, r"transformer\.layers\.(\d+)"),
+        "transformer_hidden_dim": len(state["transformer.layers.0.feed_forward.0.bias"]),
+        "box_hidden_dim": len(state["box_net.0.bias"]),
+    }
+    model = SceneDesigner(published_config(SceneDesignerConfig, settings, str(path)))
+    load_state(model, state, str(path))
+    return model.eval()
+
+
+def _count(state: Mapping[str, Tensor], pattern: str) -> int:
+    """How many layers there are."""
+    return len({found[1] for key in state if (found := re.match(pattern, key))})
 
 
 def to_torch(name: str, value: np.ndarray) -> Tensor:

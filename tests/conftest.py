@@ -17,6 +17,7 @@ from scenograph.data.pack import write_pack
 from scenograph.data.rendered import COLORS
 from scenograph.data.source import Sample, Samples
 from scenograph.scenes.scene import Relation, Scene, SceneObject
+from scenograph.scenes.sketch import Sketch
 
 SHARED = Path(os.environ.get("SCENOGRAPH_SHARED", Path(__file__).parents[2] / "shared"))
 """Recorded outputs of the original systems and real data; tests that read them are skipped where they are absent."""
@@ -62,7 +63,8 @@ def painted_scenes(rng: np.random.Generator, count: int, folder: Path) -> list[S
             ImageDraw.Draw(picture).rectangle([32 * value for value in box], fill=COLORS[attributes[1]])
             category = str(rng.choice(VOCABULARY.categories))
             crop = np.asarray(Image.new("RGBA", (8, 8), COLORS[attributes[1]]))
-            objects.append(SceneObject(category, attributes, box, rng.random((16, 16)) > 0.3, crop=crop))
+            mask, sketch = rng.random((16, 16)) > 0.3, Sketch((np.array([[0, 0], [1, 1], [0, 1]]),))
+            objects.append(SceneObject(category, attributes, box, mask, sketch=sketch, crop=crop))
         x = [(thing.box[0] + thing.box[2]) / 2 for thing in objects]
         pairs = [(i, j) for i in range(len(objects)) for j in range(len(objects)) if i != j]
         relations = tuple(Relation(i, "left of" if x[i] < x[j] else "right of", j) for i, j in pairs)

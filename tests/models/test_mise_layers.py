@@ -133,4 +133,4 @@ def test_a_pack_without_crops_is_refused(painted):
     loader = PackLoader(painted, "train", (16, 16), 8)
     loader.pack.table = loader.pack.table.remove_columns("crops")
     with pytest.raises(UserError, match=r"no object of split 'train' has pixels of its own"):
-        loader.pack.check_crops("to learn from")
+        loader.pack.check_objects("crops", "has pixels of its own")

@@ -123,8 +123,9 @@ def import_checkpoint(
         raise
     parameters = sum(parameter.numel() for parameter in model.parameters())
     console.print(f"wrote {folder} ({system}, {parameters / 1e6:.1f} M parameters)")
-    option = "--model" if len(model.roles) > 1 else f"--{model.roles[0]}"
-    console.print(f"try: scenograph generate SCENE.json {option} {folder}")
+    if model.roles:
+        option = "--model" if len(model.roles) > 1 else f"--{model.roles[0]}"
+        console.print(f"try: scenograph generate SCENE.json {option} {folder}")
 
 
 def _named(which: str) -> dict[str, Path | None]:

@@ -51,6 +51,7 @@ class PackLoader:
         crop: Show a random window of this fraction of both sides, at most 1.
         cache: Decoded scenes that stay in memory.
         crop_size: Side of the objects' crops in a batch; without it they are not read.
+        sketch_size: Side of the objects' sketches in a batch; without it they are not read.
 
     Raises:
         UserError: The pack or the split is missing or damaged.
@@ -69,10 +70,11 @@ class PackLoader:
         crop: float = 1.0,
         cache: int = 20_000,
         crop_size: int | None = None,
+        sketch_size: int | None = None,
     ) -> None:
         self.pack = Pack(folder, split)
         self.vocabulary = self.pack.vocabulary
-        self.image_size, self.sizes = image_size, Sizes(mask_size, crop=crop_size)
+        self.image_size, self.sizes = image_size, Sizes(mask_size, sketch_size, crop_size)
         self.relations, self.objects, self.flip = relations, objects, flip
         self.max_objects = sys.maxsize if max_objects is None else max_objects
         self.load_size = (round(image_size[0] / crop), round(image_size[1] / crop))
@@ -87,7 +89,8 @@ class PackLoader:
     @property
     def _unread(self) -> tuple[str, ...]:
         """Columns that are not needed: pixels of objects, and many relations, take longer to read than all else."""
-        unread = ("sketches",) if self.sizes.crop else ("sketches", "crops")
+        sides = {"sketches": self.sizes.sketch, "crops": self.sizes.crop}
+        unread = tuple(column for column, side in sides.items() if side is None)
         if self.relations == "minimal":
             needed = self.max_objects < sys.maxsize  # scenes that lose objects get a graph from them
         else:

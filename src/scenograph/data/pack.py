@@ -206,13 +206,13 @@ class Pack:
                 f"{self.folder}: {blind} of {len(self)} scenes of split {self.split!r} have no picture {purpose}"
             )
 
-    def check_crops(self, purpose: str) -> None:
-        """Raise ``UserError``, which goes on with ``purpose``, if no object has its own pixels."""
+    def check_objects(self, column: str, wanted: str) -> None:
+        """Raise ``UserError``, which says what is ``wanted``, if no object has a cell in this column of bytes."""
         import pyarrow.compute as pc
 
-        cells = self.table.data.column("crops") if "crops" in self.table.column_names else None
+        cells = self.table.data.column(column) if column in self.table.column_names else None
         if cells is None or not pc.any(pc.greater(pc.binary_length(pc.list_flatten(cells)), 0)).as_py():
-            raise UserError(f"{self.folder}: no object of split {self.split!r} has pixels of its own {purpose}")
+            raise UserError(f"{self.folder}: no object of split {self.split!r} {wanted}")
 
     def __len__(self) -> int:
         return len(self.table)

@@ -66,6 +66,11 @@ class ModelConfig(BaseModel, ABC):
         """Side of the objects' crops in a batch, for models that learn from them."""
         return None
 
+    @property
+    def sketch_side(self) -> int | None:
+        """Side of the objects' sketches, and of the crops of those without, for models that read both."""
+        return None
+
     @model_validator(mode="after")
     def _within_reason(self) -> Self:
         check_numbers(self)

@@ -20,8 +20,11 @@ TOGETHER = 6144
 """Triples computed at once on a CPU, outside of training: the results of more of them do not fit its cache."""
 
 
-def mlp(sizes: Sequence[int], normalization: MlpNormalization = "none") -> nn.Sequential:
-    """Linear layers, each followed, the last one too, by an optional batch norm and a ReLU, as sg2im builds them."""
+def mlp(sizes: Sequence[int], normalization: MlpNormalization = "none", slope: float = 0.0) -> nn.Sequential:
+    """Linear layers, each followed, the last one too, by an optional batch norm and a ReLU, as sg2im builds them.
+
+    A ``slope`` above 0 makes the ReLUs leaky.
+    """
     layers: list[nn.Module] = []
     for size_in, size_out in pairwise(sizes):
         linear = Linear(size_in, size_out)
@@ -29,7 +32,7 @@ def mlp(sizes: Sequence[int], normalization: MlpNormalization = "none") -> nn.Se
         layers.append(linear)
         if normalization == "batch":
             layers.append(nn.BatchNorm1d(size_out))
-        layers.append(Relu())
+        layers.append(nn.LeakyReLU(slope, inplace=True) if slope else Relu())
     return nn.Sequential(*layers)
 
 
@@ -103,14 +106,17 @@ class GraphTripleConv(nn.Module):
         pooling: Pooling = "avg",
         mlp_normalization: MlpNormalization = "none",
         predicate_dim: int | None = None,
+        slope: float = 0.0,
     ) -> None:
         super().__init__()
         output_dim = output_dim or input_dim
         self.hidden_dim, self.output_dim, self.pooling = hidden_dim, output_dim, pooling
         self.net1 = mlp(
-            [2 * input_dim + (predicate_dim or input_dim), hidden_dim, 2 * hidden_dim + output_dim], mlp_normalization
+            [2 * input_dim + (predicate_dim or input_dim), hidden_dim, 2 * hidden_dim + output_dim],
+            mlp_normalization,
+            slope,
         )
-        self.net2 = mlp([hidden_dim, hidden_dim, output_dim], mlp_normalization)
+        self.net2 = mlp([hidden_dim, hidden_dim, output_dim], mlp_normalization, slope)
 
     def forward(self, objects: Tensor, predicates: Tensor, edges: Edges) -> tuple[Tensor, Tensor]:
         """Objects (O, Din), predicates (T, Dp) -> (O, Dout), (T, Dout)."""
@@ -180,10 +186,12 @@ class GraphTripleConvNet(nn.Module):
         hidden_dim: int = 512,
         pooling: Pooling = "avg",
         mlp_normalization: MlpNormalization = "none",
+        slope: float = 0.0,
     ) -> None:
         super().__init__()
         self.gconvs = nn.ModuleList(
-            GraphTripleConv(input_dim, None, hidden_dim, pooling, mlp_normalization) for _ in range(num_layers)
+            GraphTripleConv(input_dim, None, hidden_dim, pooling, mlp_normalization, slope=slope)
+            for _ in range(num_layers)
         )
 
     def forward(self, objects: Tensor, predicates: Tensor, edges: Edges) -> tuple[Tensor, Tensor]:

@@ -51,6 +51,24 @@ class BatchNorm2d(nn.BatchNorm2d):
         return scale, -centre * scale
 
 
+class FrozenBatchNorm2d(nn.Module):
+    """Batch normalization by statistics that training leaves alone; its scale and offset learn."""
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape."""
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+
+
 class LayoutNorm(nn.Module):
     """Instance-sensitive, layout-aware normalization (ISLA-Norm; Sun & Wu 2019, section 3.2).
 

@@ -100,6 +100,35 @@ class SpectralConv2d(SpectralLayer, nn.Conv2d):
         return self._conv_forward(x, weight, bias)
 
 
+class ProjectedConv2d(nn.Conv2d):
+    """A convolution whose stored kernel :meth:`project` divides by its spectral norm.
+
+    So does the spectral norm of Scene Designer at every call, in evaluation too: the kernel itself is changed.
+    """
+
+    weight_u: Tensor
+    weight_v: Tensor
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        rows, columns = self.weight.flatten(1).shape
+        self.register_buffer("weight_u", nn.init.trunc_normal_(torch.empty(rows), std=0.02))
+        self.register_buffer("weight_v", nn.init.trunc_normal_(torch.empty(columns), std=0.02))
+
+    @torch.no_grad()
+    def project(self) -> None:
+        """One power iteration, then the division."""
+        matrix = self.weight.flatten(1)  # (C', C, K, K) -> (C', C * K * K)
+        self.weight_v.copy_(F.normalize(matrix.T @ self.weight_u, dim=0))
+        self.weight_u.copy_(F.normalize(matrix @ self.weight_v, dim=0))
+        self.weight.div_(self.weight_u @ matrix @ self.weight_v)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As ``nn.Conv2d``."""
+        # A clone: the next projection, which may come before this call's backward pass, changes the kernel in place.
+        return self._conv_forward(x, self.weight.clone(), self.bias)
+
+
 class SpectralLinear(SpectralLayer, nn.Linear):
     """A linear map."""
 

@@ -89,5 +89,6 @@ def place_objects(
 
 
 def batch_for(model: Model, scenes: Sequence[Scene]) -> SceneBatch:
-    """The scenes as tensors on a model's device, with masks of its size."""
-    return SceneBatch.from_scenes(scenes, model.vocabulary, model.config.mask_side).to(model.device)
+    """The scenes as tensors on a model's device, with masks, and sketches and crops if it reads them, of its sizes."""
+    sides = (model.config.mask_side, model.config.sketch_side, model.config.sketch_side)
+    return SceneBatch.from_scenes(scenes, model.vocabulary, *sides).to(model.device)

@@ -126,19 +126,25 @@ def open_pack(
     Raises:
         UserError: The pack or a split is missing or damaged, or lacks pictures that the model needs.
     """
-    side, mask_size = config.picture_sides, config.mask_side
-    chosen, crop_size = (data.relations, data.max_objects, data.objects), config.crop_side
+    crop_size, sketch_size = config.crop_side, config.sketch_side
+    fixed = (config.picture_sides, config.mask_side, data.relations, data.max_objects, data.objects)
+
+    def opened(split: str, flip: bool, crop: float) -> PackLoader:
+        return PackLoader(data.pack, split, *fixed, flip, crop, crop_size=crop_size, sketch_size=sketch_size)
+
     loaders = {
-        "train": PackLoader(
-            data.pack, data.train_split, side, mask_size, *chosen, data.flip, data.crop, crop_size=crop_size
-        ),
-        "validation": PackLoader(data.pack, data.validation_split, side, mask_size, *chosen, crop_size=crop_size),
+        "train": opened(data.train_split, data.flip, data.crop),
+        "validation": opened(data.validation_split, flip=False, crop=1.0),
     }
     for loader in loaders.values():
-        if kind.roles != ("layout",):
+        if kind.roles != ("layout",) or sketch_size:
             loader.pack.check_pictures(f"for {kind.name} to learn from; take a pack with pictures")
         if crop_size:
-            loader.pack.check_crops(f"for {kind.name} to learn from; take a picture-book pack, with crops=true")
+            wanted = f"has pixels of its own for {kind.name} to learn from; take a picture-book pack, with crops=true"
+            loader.pack.check_objects("crops", wanted)
+        if sketch_size:
+            wanted = f"has a sketch for {kind.name} to learn from; take a picture-book or SketchyCOCO pack"
+            loader.pack.check_objects("sketches", wanted)
         loader.vocabulary = vocabulary
     _warn_without_relations(data, kind, vocabulary)
     return loaders

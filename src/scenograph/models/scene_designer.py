@@ -1,0 +1,336 @@
+"""Scene Designer (Sampaio Ferraz Ribeiro et al., ICCVW 2021): sketched scenes to layouts, and to vectors for search.
+
+Every object is a free-hand sketch or a crop of a photograph, with a box. One encoder per domain and a shared
+projection turn it into a vector; a graph network over where the objects are and a transformer over the objects of a
+scene turn these into one vector per scene, to search by, and one per object, from which masks, boxes and categories
+are predicted. An image model such as SPADE renders the layout.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import ClassVar, Self
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from torch import Tensor, nn
+
+from scenograph.errors import UserError
+from scenograph.models.base import Generators, Model, ModelConfig, Placement
+from scenograph.nn.graph import Edges, GraphTripleConv, GraphTripleConvNet, Pooling, in_float32
+from scenograph.nn.layers import channels_last
+from scenograph.nn.mobilenet import MobileNetV2
+from scenograph.nn.normalization import FrozenBatchNorm2d
+from scenograph.nn.scene_transformer import SceneTransformer
+from scenograph.scenes.batch import SceneBatch
+from scenograph.scenes.geometry import SG2IM_PREDICATES
+from scenograph.scenes.vocabulary import IN_IMAGE_PREDICATE, Vocabulary
+
+SLOPE, EPSILON = 0.3, 1e-3
+ROWS = 5
+"""Rows, and columns, of the places that a centre can be in."""
+
+
+class SceneDesignerConfig(ModelConfig):
+    """Defaults are the published values."""
+
+    alpha: PositiveFloat = 1.0
+    """Width of the backbones, MobileNetV2."""
+    image_size: PositiveInt = 256
+    """Side of the pictures that crops are cut from."""
+    object_size: PositiveInt = 96
+    """Side of sketches and crops."""
+    mask_size: PositiveInt = 64
+    encoding_dim: PositiveInt = 256
+    photo_hidden_dim: PositiveInt = 512
+    shared_dim: PositiveInt = 256
+    representation_dim: PositiveInt = 128
+    predicate_dim: PositiveInt = 128
+    gconv_dim: PositiveInt = 256
+    gconv_hidden_dim: PositiveInt = 512
+    gconv_num_layers: PositiveInt = 4
+    gconv_pooling: Pooling = "avg"
+    transformer_layers: PositiveInt = 3
+    transformer_heads: PositiveInt = 16
+    transformer_hidden_dim: PositiveInt = 512
+    box_hidden_dim: PositiveInt = 512
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    positional: bool = True
+    """Whether the transformer knows where the objects are."""
+
+    @classmethod
+    def tiny(cls, vocabulary: Vocabulary) -> Self:
+        """Pictures of 32 pixels."""
+        return cls(
+            vocabulary=vocabulary.to_dict(),
+            alpha=0.1,
+            image_size=32,
+            object_size=32,
+            mask_size=8,
+            encoding_dim=16,
+            photo_hidden_dim=16,
+            shared_dim=16,
+            representation_dim=8,
+            predicate_dim=8,
+            gconv_dim=16,
+            gconv_hidden_dim=16,
+            gconv_num_layers=2,
+            transformer_layers=1,
+            transformer_heads=2,
+            transformer_hidden_dim=16,
+            box_hidden_dim=16,
+        )
+
+    @property
+    def picture_sides(self) -> tuple[int, int]:
+        """Square pictures."""
+        return (self.image_size, self.image_size)
+
+    @property
+    def mask_side(self) -> int:
+        """That of the masks it predicts."""
+        return self.mask_size
+
+    @property
+    def sketch_side(self) -> int:
+        """That of crops and sketches."""
+        return self.object_size
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.gconv_dim % self.transformer_heads:
+            raise ValueError(f"gconv_dim {self.gconv_dim} is no multiple of transformer_heads {self.transformer_heads}")
+        if self.mask_size & (self.mask_size - 1):
+            raise ValueError(f"mask_size {self.mask_size} is no power of two")
+        return self
+
+
+@dataclass(frozen=True)
+class SceneVectors:
+    """What the transformer says of N scenes with O objects."""
+
+    scenes: Tensor
+    """(N, D), to search by; not normalized."""
+    objects: Tensor
+    """(O, D)."""
+
+
+class ObjectEncoder(nn.Module):
+    """Pictures of single objects to encodings: a backbone, the mean over its map, and linear layers."""
+
+    def __init__(self, alpha: float, sizes: Sequence[int], categories: int) -> None:
+        super().__init__()
+        self.backbone = MobileNetV2(alpha)
+        self.head = nn.Sequential(*(nn.Linear(a, b) for a, b in pairwise([self.backbone.width, *sizes])))
+        self.category = nn.Linear(sizes[-1], categories)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """(O, 3, S, S) -> (O, D)."""
+        encoded: Tensor = self.head(self.backbone(pictures).mean(dim=(2, 3)))
+        return encoded
+
+
+class SceneDesigner(Model):
+    """Boxes, masks and vectors of scenes whose objects are sketches or crops."""
+
+    name: ClassVar[str] = "scene-designer"
+    Config: ClassVar[type[ModelConfig]] = SceneDesignerConfig
+
+    def __init__(self, config: SceneDesignerConfig) -> None:
+        super().__init__(config)
+        self.config: SceneDesignerConfig = config
+        categories, size = len(self.vocabulary.categories), config.gconv_dim
+        self.photo_encoder = ObjectEncoder(config.alpha, [config.photo_hidden_dim, config.encoding_dim], categories)
+        self.sketch_encoder = ObjectEncoder(config.alpha, [config.encoding_dim], categories)
+        self.shared = nn.Sequential(nn.Linear(config.encoding_dim, config.shared_dim), nn.ReLU())
+        self.representation = nn.Sequential(nn.Linear(config.shared_dim, config.representation_dim), nn.ReLU())
+        self.predicate_embedding = nn.Embedding(len(self.vocabulary.predicates), config.predicate_dim)
+        hidden, pooling = config.gconv_hidden_dim, config.gconv_pooling
+        self.gconv = GraphTripleConv(
+            config.shared_dim, size, hidden, pooling, predicate_dim=config.predicate_dim, slope=SLOPE
+        )
+        self.gconv_net = GraphTripleConvNet(size, config.gconv_num_layers - 1, hidden, pooling, slope=SLOPE)
+        self.transformer = SceneTransformer(
+            size,
+            config.transformer_layers,
+            config.transformer_heads,
+            config.transformer_hidden_dim,
+            config.dropout,
+            config.positional,
+        )
+        self.contrast = nn.Linear(size, size)
+        self.box_net = nn.Sequential(
+            nn.Linear(size, config.box_hidden_dim), nn.ReLU(), nn.Linear(config.box_hidden_dim, 4), nn.ReLU()
+        )
+        self.mask_net = mask_network(size, config.mask_size)
+        self.category = nn.Linear(size, categories)
+        self.apply(_keras_start)
+
+    @staticmethod
+    def vocabulary_for(vocabulary: Vocabulary) -> Vocabulary:
+        """The data's categories, the image object and its relation in front, and sg2im's geometric predicates."""
+        return replace(vocabulary, predicates=SG2IM_PREDICATES).with_image_object()
+
+    def complete(self, batch: SceneBatch, generators: Generators = None) -> Placement:
+        """Masks of objects with boxes, each of which is a sketch or, without one, a crop.
+
+        The original renders from predicted boxes (:meth:`predict`) even though boxes are what it is given.
+
+        Raises:
+            UserError: An object has no box, or neither a sketch nor a crop.
+        """
+        graph = with_graph(batch, self.vocabulary.predicates, generators)
+        _, masks = self.predict(self.encode_scenes(self.encode(batch), graph).objects)
+        return Placement(boxes=batch.boxes, masks=masks.sigmoid())
+
+    def encode(self, batch: SceneBatch) -> Tensor:
+        """Encodings (O, encoding_dim) of objects' sketches, or of their crops where they have no sketch.
+
+        Raises:
+            UserError: An object has neither.
+        """
+        assert batch.sketches is not None and batch.crops is not None
+        sketched = batch.sketches.amin(dim=(1, 2)) < 1
+        seen = ~sketched & (batch.crops[:, 3].amax(dim=(1, 2)) > -1)
+        missing = (~(sketched | seen)).nonzero()[:, 0].tolist()
+        if missing:
+            row = missing[0]
+            number = int((batch.object_to_image[:row] == batch.object_to_image[row]).sum())
+            name = self.vocabulary.categories[int(batch.objects[row])]
+            raise UserError(
+                f"objects[{number}] ({name}) has neither a sketch nor a crop, from which scene-designer tells what it "
+                "looks like; give it one, or use another layout model"
+            )
+        encoded = batch.boxes.new_zeros((len(batch.objects), self.config.encoding_dim))
+        if sketched.any():
+            encoded[sketched] = self.encode_sketches(batch.sketches[sketched])
+        if seen.any():
+            # What is transparent becomes grey.
+            colours, alpha = batch.crops[seen].split([3, 1], dim=1)
+            encoded[seen] = self.encode_photos(colours * (alpha + 1) / 2)
+        return encoded
+
+    def encode_photos(self, crops: Tensor) -> Tensor:
+        """Crops of photographs (O, 3, S, S) in [-1, 1] to encodings (O, encoding_dim)."""
+        encoded: Tensor = self.photo_encoder(crops)
+        return encoded
+
+    def encode_sketches(self, sketches: Tensor) -> Tensor:
+        """Sketches (O, S, S), paper 1 and ink 0, to encodings (O, encoding_dim)."""
+        encoded: Tensor = self.sketch_encoder(sketches[:, None].expand(-1, 3, -1, -1))
+        return encoded
+
+    def represent(self, encodings: Tensor) -> Tensor:
+        """Encodings to unit vectors (O, representation_dim), near for one category in both domains."""
+        return F.normalize(self.representation(self.shared(encodings)), dim=1, eps=1e-6)
+
+    def encode_scenes(self, encodings: Tensor, batch: SceneBatch) -> SceneVectors:
+        """Vectors of scenes and objects.
+
+        Args:
+            encodings: (O, encoding_dim).
+            batch: Its boxes say where objects are; its triples are the graph, in which every scene should be.
+        """
+        objects = self.shared(encodings)
+        edges = Edges.of(batch.triples[:, [0, 2]], len(objects), training=self.training)
+        objects, predicates = self.gconv(objects, self.predicate_embedding(batch.triples[:, 1]), edges)
+        objects, _ = self.gconv_net(objects, predicates, edges)
+        padded, real = batch.padded(objects)
+        scenes, seen = self.transformer(padded, real, batch.padded(places(batch.boxes))[0])
+        return SceneVectors(scenes, seen[batch.padding()])
+
+    def predict(self, objects: Tensor) -> tuple[Tensor, Tensor]:
+        """Object vectors (O, D) to boxes (O, 4) and logits of masks (O, M, M)."""
+        boxes = in_float32(self.box_net, objects)
+        # (O, D) -> (O, D, 1, 1) -> (O, 1, M, M) -> (O, M, M)
+        return boxes, self.mask_net(objects[:, :, None, None])[:, 0]
+
+    def compared(self, scenes: Tensor) -> Tensor:
+        """Scene vectors (N, D) to the unit vectors (N, D) that the contrastive loss compares."""
+        return F.normalize(self.contrast(scenes), dim=1, eps=1e-6)
+
+
+def places(boxes: Tensor) -> Tensor:
+    """Which of 5 x 5 places the centres of boxes (O, 4) are in: (O,) int64. Halves are rounded to even numbers."""
+    x = (boxes[:, 0] + boxes[:, 2]) / 2
+    y = (boxes[:, 1] + boxes[:, 3]) / 2
+    return ((x * (ROWS - 1)).round() + ROWS * (y * (ROWS - 1)).round()).long()
+
+
+def with_graph(batch: SceneBatch, predicates: Sequence[str], generators: Generators = None) -> SceneBatch:
+    """The same scenes, with one relation for each pair of objects in place of theirs, by sg2im's geometric rules.
+
+    Args:
+        batch: Scenes with a box for every object.
+        predicates: The vocabulary's.
+        generators: One per picture, to choose which of two objects is the subject; without them it is the first. An
+            object that is alone is in the picture: a relation to itself.
+
+    Raises:
+        UserError: An object has no box.
+    """
+    if not batch.known_boxes.all():
+        raise UserError("scene-designer needs a box for every object; place them by another layout model first")
+    boxes, counts = batch.boxes.cpu(), torch.bincount(batch.object_to_image, minlength=batch.num_images).tolist()
+    alone, start, pairs, owners = list(predicates).index(IN_IMAGE_PREDICATE), 0, [], []
+    for picture, count in enumerate(counts):
+        ends = torch.combinations(torch.arange(count), 2) if count > 1 else torch.zeros((count, 2), dtype=torch.int64)
+        if generators is not None and count > 1:
+            turned = torch.rand(len(ends), generator=generators[picture]) > 0.5
+            ends[turned] = ends[turned].flip(1)
+        pairs.append(ends + start)
+        owners.append(torch.full((len(ends),), picture))
+        start += count
+    ends, owner = torch.cat(pairs), torch.cat(owners)
+    numbers = torch.tensor([list(predicates).index(name) for name in SG2IM_PREDICATES])
+    found = numbers[sg2im_predicates(boxes[ends[:, 0]], boxes[ends[:, 1]])]
+    middle = torch.where(ends[:, 0] == ends[:, 1], alone, found)
+    triples = torch.stack([ends[:, 0], middle, ends[:, 1]], dim=1)
+    return replace(batch, triples=triples.to(batch.boxes.device), triple_to_image=owner.to(batch.boxes.device))
+
+
+def sg2im_predicates(subjects: Tensor, others: Tensor) -> Tensor:
+    """:func:`scenograph.scenes.geometry.sg2im_relation` of many boxes, by their own centres: (T, 4) twice -> (T,)."""
+    centre, other = (boxes[:, :2] + boxes[:, 2:] for boxes in (subjects, others))
+    theta = torch.atan2(centre[:, 1] - other[:, 1], centre[:, 0] - other[:, 0])
+    low, high = (subjects[:, :2] < others[:, :2]).all(1), (subjects[:, 2:] > others[:, 2:]).all(1)
+    under, over = (subjects[:, :2] > others[:, :2]).all(1), (subjects[:, 2:] < others[:, 2:]).all(1)
+    rules = (
+        ("surrounding", low & high),
+        ("inside", under & over),
+        ("left of", (theta >= 3 * math.pi / 4) | (theta <= -3 * math.pi / 4)),
+        ("above", theta < -math.pi / 4),
+        ("right of", theta < math.pi / 4),
+    )
+    names = list(SG2IM_PREDICATES)
+    result = torch.full_like(theta, names.index("below"), dtype=torch.int64)
+    for name, holds in reversed(rules):
+        result = torch.where(holds, names.index(name), result)
+    return result
+
+
+def mask_network(channels: int, size: int) -> nn.Sequential:
+    """Vectors as maps of one pixel (O, C, 1, 1) to logits (O, 1, size, size); a doubling per factor of two."""
+    layers: list[nn.Module] = []
+    for _ in range(int(math.log2(size))):
+        layers += [
+            nn.Upsample(scale_factor=2, mode="nearest"),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            FrozenBatchNorm2d(channels, eps=EPSILON),
+            nn.ReLU(inplace=True),
+        ]
+    return channels_last(nn.Sequential(*layers, nn.Conv2d(channels, 1, 1)))
+
+
+def _keras_start(module: nn.Module) -> None:
+    """Keras' defaults: Glorot's uniform weights, biases of 0, and embeddings in [-0.05, 0.05]."""
+    if isinstance(module, nn.Linear | nn.Conv2d):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.Embedding):
+        nn.init.uniform_(module.weight, -0.05, 0.05)

@@ -1,0 +1,92 @@
+"""A transformer over the objects of a scene, and a token that sums the scene up (Scene Designer, section 3.4)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+EPSILON = 1e-6
+PLACES = 25
+"""Where on the canvas an object can be: in rows of five."""
+
+
+def sinusoids(positions: int, channels: int) -> Tensor:
+    """The table of Vaswani et al. (2017): (positions, channels), sines on even channels and cosines on odd ones."""
+    channel = torch.arange(channels, dtype=torch.float64)
+    angles = torch.arange(positions, dtype=torch.float64)[:, None] / 10000 ** (2 * (channel // 2) / channels)
+    return torch.where(channel % 2 == 0, angles.sin(), angles.cos()).float()
+
+
+class SceneTransformer(nn.Module):
+    """Objects of scenes to vectors that know their scene, and one vector per scene.
+
+    Args:
+        channels: D, of objects and scenes alike.
+        layers: Encoder layers, each normalized after its sums.
+        heads: Of the attention; must divide D.
+        hidden: Width of the layers' feed-forward networks.
+        dropout: Of the input and of both sums of each layer.
+        positional: Whether where an object is, of :data:`PLACES`, is added to it.
+    """
+
+    positions: Tensor
+
+    def __init__(
+        self, channels: int, layers: int, heads: int, hidden: int, dropout: float = 0.1, positional: bool = True
+    ) -> None:
+        super().__init__()
+        self.token = nn.Parameter(torch.zeros(channels))
+        self.layers = nn.ModuleList(_Layer(channels, heads, hidden, dropout) for _ in range(layers))
+        self.dropout, self.positional = nn.Dropout(dropout), positional
+        self.register_buffer("positions", sinusoids(max(channels, PLACES), channels), persistent=False)
+
+    def forward(self, objects: Tensor, real: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode N scenes.
+
+        Args:
+            objects: (N, K, D), padded.
+            real: (N, K) bool: which are no padding.
+            places: (N, K) int64 in [0, 25): where each object's centre is, in rows of five.
+
+        Returns:
+            Scene vectors (N, D) and object vectors (N, K, D), of which those of padding mean nothing.
+        """
+        count, _, channels = objects.shape
+        token: Tensor = self.token
+        x = objects * math.sqrt(channels)
+        if self.positional:
+            x = x + self.positions[places]
+            # The original means the last row of its table and takes the last column, one number per channel. It can,
+            # because its table is square; the published weights have learned with it.
+            token = token + self.positions[:channels, -1]
+        x = torch.cat([token.expand(count, 1, channels), x * real[..., None]], dim=1)  # (N, 1 + K, D)
+        seen = F.pad(real, (1, 0), value=True)[:, None, None]  # (N, 1, 1, 1 + K)
+        x = self.dropout(x)
+        for layer in self.layers:
+            x = layer(x, seen)
+        return x[:, 0], x[:, 1:]
+
+
+class _Layer(nn.Module):
+    def __init__(self, channels: int, heads: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query, self.key, self.value, self.out = (nn.Linear(channels, channels) for _ in range(4))
+        self.feed_forward = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels))
+        self.norm1, self.norm2 = (nn.LayerNorm(channels, eps=EPSILON) for _ in range(2))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, seen: Tensor) -> Tensor:
+        # (N, L, D) -> (N, heads, L, D / heads)
+        query, key, value = (
+            projection(x).unflatten(2, (self.heads, -1)).transpose(1, 2)
+            for projection in (self.query, self.key, self.value)
+        )
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=seen)
+        attended = attended.transpose(1, 2).flatten(2)  # (N, heads, L, D / heads) -> (N, L, D)
+        x = self.norm1(x + self.dropout(self.out(attended)))
+        result: Tensor = self.norm2(x + self.dropout(self.feed_forward(x)))
+        return result

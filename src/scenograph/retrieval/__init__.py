@@ -1,0 +1,1 @@
+"""Finding crops and scenes that suit a scene."""

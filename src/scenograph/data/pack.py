@@ -172,12 +172,17 @@ class Pack:
                 f"{self.folder}: {blind} of {len(self)} scenes of split {self.split!r} have no picture {purpose}"
             )
 
-    def check_crops(self, purpose: str) -> None:
-        """Raise ``UserError``, which goes on with ``purpose``, if no object has its own pixels."""
+    @property
+    def has_crops(self) -> bool:
+        """Whether any object has pixels of its own."""
         import pyarrow.compute as pc
 
         cells = self.table.data.column("crops") if "crops" in self.table.column_names else None
-        if cells is None or not pc.any(pc.greater(pc.binary_length(pc.list_flatten(cells)), 0)).as_py():
+        return cells is not None and bool(pc.any(pc.greater(pc.binary_length(pc.list_flatten(cells)), 0)).as_py())
+
+    def check_crops(self, purpose: str) -> None:
+        """Raise ``UserError``, which goes on with ``purpose``, if no object has its own pixels."""
+        if not self.has_crops:
             raise UserError(f"{self.folder}: no object of split {self.split!r} has pixels of its own {purpose}")
 
     def __len__(self) -> int:

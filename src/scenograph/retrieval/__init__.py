@@ -1,0 +1,1 @@
+"""A memory of object crops, and the search for those that suit a scene."""

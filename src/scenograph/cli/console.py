@@ -26,6 +26,7 @@ from scenograph.errors import UserError, printable
 from scenograph.files import would_replace, write_atomically
 
 if TYPE_CHECKING:
+    from scenograph.data.source import Progress as Reported
     from scenograph.evaluation.evaluate import Evaluated
     from scenograph.evaluation.figure import Figure
 
@@ -140,6 +141,17 @@ def evaluation_progress() -> Iterator[Callable[[str, int, int], None]]:
             bar.update(task, description=what, completed=done, total=of)
 
         yield report
+
+
+@contextmanager
+def reporting() -> Iterator[Reported]:
+    """A progress callback that shows what is being done and how far it is."""
+    import datasets
+
+    datasets.disable_progress_bars()  # ours says the same in one line
+    with progress_bar() as bar:
+        task = bar.add_task("starting", total=None)
+        yield lambda what, done: bar.update(task, description=what, completed=done)
 
 
 def print_figures(figures: Sequence[Figure], notes: Sequence[str]) -> None:

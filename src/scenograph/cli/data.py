@@ -6,15 +6,13 @@ import io
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
 
-from scenograph.cli.console import console, progress_bar, track, write_files
+from scenograph.cli.console import console, reporting, track, write_files
 from scenograph.cli.options import Overwrite, Workers
 from scenograph.errors import UserError, suggest, validate
 from scenograph.files import make_folder
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from scenograph.data.pack import Pack
-    from scenograph.data.source import Options, Progress
+    from scenograph.data.source import Options
     from scenograph.scenes.scene import Scene
 
 app = typer.Typer(no_args_is_help=True, help="Render, download and pack data sets.")
@@ -164,7 +162,7 @@ def pack(
     # The folder for intermediate files depends on the options, which the source knows only once it is made.
     source = kind(root, _parse_options(kind.options_type, options or [], name), Path())
     source.work = work_folder(out, source, size)
-    with _reporting() as progress:
+    with reporting() as progress:
         record = write_pack(out, source, size, workers or os.cpu_count() or 1, progress, source.work)
     console.print(f"wrote {out} from {source.title}")
     _print_record(record)
@@ -205,7 +203,7 @@ def verify(folder: PackFolder) -> None:
     """Check the checksums, pictures and scenes of a pack."""
     from scenograph.data.pack import verify_pack
 
-    with _reporting() as progress:
+    with reporting() as progress:
         problems = verify_pack(folder, progress)
     for problem in problems[:20]:
         console.print(problem)
@@ -274,17 +272,6 @@ def pull(
 
     pull_pack(repository, out)
     console.print(f"wrote {out}")
-
-
-@contextmanager
-def _reporting() -> Iterator[Progress]:
-    """A progress callback that shows what is being done and how far it is."""
-    import datasets
-
-    datasets.disable_progress_bars()  # ours says the same in one line
-    with progress_bar() as bar:
-        task = bar.add_task("starting", total=None)
-        yield lambda what, done: bar.update(task, description=what, completed=done)
 
 
 def _parse_options(kind: type[Options], overrides: list[str], name: str) -> Options:

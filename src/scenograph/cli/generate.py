@@ -51,6 +51,18 @@ def generate(
             help="Seed of one object's latent, such as 2=7. Repeatable.",
         ),
     ] = None,
+    memory: Annotated[
+        str | None, typer.Option("--memory", metavar="MEMORY", help="Memory of crops, for --image collage.")
+    ] = None,
+    pin: Annotated[
+        list[str] | None,
+        typer.Option("--pin", metavar="OBJECT=CROP", help="Crop of the memory for an object, by its id. Repeatable."),
+    ] = None,
+    crop: Annotated[
+        list[str] | None,
+        typer.Option("--crop", metavar="OBJECT=FILE", help="Picture file to show an object with. Repeatable."),
+    ] = None,
+    draw_crops: Annotated[bool, typer.Option("--draw-crops", help="Also draw the crops of each picture.")] = False,
     draw_graph: Annotated[bool, typer.Option("--draw-graph", help="Also draw each scene graph.")] = False,
     draw_layout: Annotated[bool, typer.Option("--draw-layout", help="Also draw each layout.")] = False,
     layers: Annotated[bool, typer.Option("--layers", help="Also write the layers of each picture (.ora).")] = False,
@@ -76,8 +88,13 @@ def generate(
     """
     from scenograph.pipelines.provenance import has_record, plan_pictures, png_bytes
 
-    models = {"model": model, "layout": layout, "image": image}
+    models = {"model": model, "layout": layout, "image": image, "memory": memory}
+    crops, pins = crop or [], pin or []
+    if memory is not None or crops or pins or draw_crops or options.of_crops:
+        models = _with_collage(models, source)
     pipe, request = _read(source, models, seeds, options, object_seed or [], device)
+    if crops or pins:
+        request = replace(request, scenes=pipe.with_given_crops(request.scenes, crops, pins))
     if layers:
         pipe.renderer.check_layers()
     pictures = plan_pictures(request, out, overwrite)
@@ -99,6 +116,8 @@ def generate(
     files = _extra_drawings(request, scenes if draw_layout else [], paths, out, draw_graph)
     if layers:
         files += _layer_files(pipe, request, pictures)
+    if draw_crops:
+        files += _crop_files(pipe, request, pictures)
     if save_scenes is not None:
         from scenograph.scenes.scene import scenes_to_json
 
@@ -158,6 +177,15 @@ def _models_for(source: str, models: dict[str, str | None]) -> dict[str, str | N
     return {**models, "layout": pair.layout, "image": pair.image}
 
 
+def _with_collage(models: dict[str, str | None], source: str) -> dict[str, str | None]:
+    """The models with what composes pictures from crops: those of a memory, or else the drawings that ship."""
+    from scenograph.pipelines.defaults import COLLAGE, DRAWINGS
+
+    of_picture = source.endswith(".png") or models["model"] is not None
+    image = models["image"] or (None if of_picture else COLLAGE)
+    return {**models, "image": image, "memory": models["memory"] or DRAWINGS}
+
+
 def _with_object_seeds(scene: Scene, options: list[str]) -> Scene:
     """The scene with ``--object-seed`` options applied."""
     from scenograph.scenes.fields import parse_object_seed
@@ -200,6 +228,29 @@ def _layer_files(pipe: Pipeline, request: Request, pictures: list[PlannedPicture
         conditioned = pipe.encode_pairs(scenes, seeds, **request.options.chosen())
         for one, layers in zip(part, pipe.layers(conditioned), strict=True):
             files.append((one.path.with_suffix(".ora"), openraster(layers)))
+    return files
+
+
+def _crop_files(pipe: Pipeline, request: Request, pictures: list[PlannedPicture]) -> list[tuple[Path, bytes]]:
+    """A strip of its crops beside each picture."""
+    import numpy as np
+
+    from scenograph.scenes.crop_sheets import CropRow, draw_crop_rows
+    from scenograph.scenes.png import encode_png
+
+    files = []
+    for part in batches(pictures, "drawing crops"):
+        conditioned = pipe.encode_pairs(
+            [one.scene for one in part], [one.seed for one in part], **request.options.chosen()
+        )
+        for one, scene, crops in zip(part, conditioned.scenes, pipe.crops(conditioned), strict=True):
+            rows = [
+                CropRow(f"{number} {thing.label}", [crop.pixels], [crop.origin.crop or crop.origin.source])
+                for number, (thing, crop) in enumerate(zip(scene.objects, crops, strict=True))
+                if crop is not None
+            ]
+            sheet = encode_png(np.asarray(draw_crop_rows(rows)))
+            files.append((one.path.with_name(f"{one.path.stem}-crops.png"), sheet))
     return files
 
 

@@ -23,10 +23,20 @@ from scenograph.models.base import ImageModel, LayoutModel, Model
 from scenograph.models.registry import AutoModel
 from scenograph.pipelines.checks import check_names, warn_about_crowds, without_contradictions
 from scenograph.pipelines.defaults import CLASSIFIERS, COLLAGE, DEFAULT, layout_for
+from scenograph.pipelines.given_crops import with_given_crops
 from scenograph.pipelines.options import GenerateOptions
 from scenograph.pipelines.placing import place_objects
-from scenograph.pipelines.provenance import MODELS, PlannedPicture, RecordedImage, Request, plan_pictures, png_bytes
+from scenograph.pipelines.provenance import (
+    MEMORY,
+    MODELS,
+    PlannedPicture,
+    RecordedImage,
+    Request,
+    plan_pictures,
+    png_bytes,
+)
 from scenograph.pipelines.renderers.base import ConditionedScenes, Renderer
+from scenograph.pipelines.renderers.crops import GivenCrop, pasting
 from scenograph.pipelines.renderers.network import NetworkRenderer
 from scenograph.scenes.batch import images_to_uint8
 from scenograph.scenes.completion import (
@@ -77,7 +87,7 @@ class Generation:
         planned = plan_pictures(replace(self.request, stem=stem), make_folder(Path(folder)), overwrite)
         for one, image in zip(planned, self.images, strict=True):
             if not one.exists:
-                write_atomically(one.path, png_bytes(image, one.record))
+                write_atomically(one.path, png_bytes(image, one.record, image.shown))
         return [one.path for one in planned]
 
 
@@ -136,6 +146,7 @@ class Pipeline:
         *,
         layout: str | Path | None = None,
         image: str | Path | None = None,
+        memory: str | Path | None = None,
         device: str | torch.device = "auto",
         precision: Precision = "no",
     ) -> Pipeline:
@@ -143,7 +154,10 @@ class Pipeline:
 
         Without arguments, the pair in the package. ``model`` is one that does both, such as sg2im; ``layout``
         and ``image`` replace one half each. An image model alone gets the layout model that knows most of its names.
+        The image model ``collage`` takes its crops from a ``memory``, a folder or ``drawings``, those that ship.
         """
+        if memory is not None and image != COLLAGE:
+            raise UserError(f"{model or image or DEFAULT_IMAGE} takes no crops of a memory; add --image {COLLAGE}")
         where = pick_device(str(device))
         if model is not None:
             if image is not None:
@@ -153,11 +167,13 @@ class Pipeline:
             if placer is None and not isinstance(drawer, LayoutModel):
                 placer = AutoModel.from_pretrained(layout_for(drawer.vocabulary))
         elif image == COLLAGE:
-            from scenograph.pipelines.renderers.collage import CollageRenderer  # reads its drawings
+            from scenograph.pipelines.renderers.collage import CollageRenderer, CropCollage  # reads its drawings
+            from scenograph.pipelines.renderers.crops import crop_source
 
-            collage = CollageRenderer()
+            collage = CollageRenderer() if memory is None else CropCollage(crop_source(memory))
             placer = AutoModel.from_pretrained(layout or layout_for(collage.vocabulary))
-            return Pipeline(collage, placer.to(where), names={"layout": _text(layout), "image": COLLAGE})
+            roles = {"layout": _text(layout), "image": COLLAGE, MEMORY: _text(memory)}
+            return Pipeline(collage, placer.to(where), names=roles)
         else:
             drawer = AutoModel.from_pretrained(image or DEFAULT_IMAGE)
             placer = AutoModel.from_pretrained(layout or layout_for(drawer.vocabulary))
@@ -200,8 +216,8 @@ class Pipeline:
         pairs = [(scene, seed) for scene in read for seed in wanted]
         encoding = self.encode_pairs([scene for scene, _ in pairs], [seed for _, seed in pairs], **options)
         images = [
-            RecordedImage.of(image, request.record(*pair))
-            for image, pair in zip(self.render(encoding), pairs, strict=True)
+            RecordedImage.of(image, request.record(*pair), shown)
+            for image, pair, shown in zip(self.render(encoding), pairs, encoding.scenes, strict=True)
         ]
         return Generation(images, encoding.scenes, encoding.seeds, request)
 
@@ -241,6 +257,16 @@ class Pipeline:
         """
         return self.renderer.layers(conditioned)
 
+    def crops(self, conditioned: ConditionedScenes) -> list[list[GivenCrop | None]]:
+        """What shows each object of conditioned scenes, from renderers that compose pictures from crops."""
+        return pasting(self.renderer).crops(conditioned)
+
+    def with_given_crops(
+        self, scenes: Sequence[Scene], files: Sequence[str] = (), pins: Sequence[str] = ()
+    ) -> list[Scene]:
+        """The scenes with crops of objects, from files or of the memory, as :func:`with_given_crops` reads them."""
+        return with_given_crops(scenes, files, pins, pasting(self.renderer).source)
+
     def render_planned(self, pictures: Sequence[PlannedPicture], **options: Any) -> list[Scene]:
         """Render those of a batch of pictures that do not exist, and write them; returns what all of them show.
 
@@ -249,9 +275,9 @@ class Pipeline:
         encoding = self.encode_pairs([one.scene for one in pictures], [one.seed for one in pictures], **options)
         if not all(one.exists for one in pictures):
             make_folder(pictures[0].path.parent)
-            for one, picture in zip(pictures, self.render(encoding), strict=True):
+            for one, picture, shown in zip(pictures, self.render(encoding), encoding.scenes, strict=True):
                 if not one.exists:
-                    write_atomically(one.path, png_bytes(picture, one.record))
+                    write_atomically(one.path, png_bytes(picture, one.record, shown))
         return encoding.scenes
 
     def read(

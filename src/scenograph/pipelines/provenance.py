@@ -20,15 +20,19 @@ from pydantic import BaseModel, Field, NonNegativeInt
 from scenograph.errors import UserError, unreadable, validate
 from scenograph.files import would_replace
 from scenograph.models.registry import shipped_models
-from scenograph.pipelines.defaults import COLLAGE
+from scenograph.pipelines.defaults import COLLAGE, DRAWINGS
 from scenograph.pipelines.options import GenerateOptions
-from scenograph.scenes.scene import Scene
+from scenograph.scenes.scene import Scene, parse_scenes
 from scenograph.version import __version__
 
 METADATA = "scenograph"
 """PNG text field that holds the record."""
+SHOWN = "scenograph-shown"
+"""PNG text field that holds the scene that a picture shows, with all boxes and where its pixels come from."""
 MODELS = ("model", "layout", "image")
 """The models that a request may name."""
+MEMORY = "memory"
+"""The crop memory beside them."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Request:
     scenes: list[Scene]
     seeds: list[int]
     models: dict[str, str | None]
-    """Names by :data:`MODELS`; None where the default is used."""
+    """Names by :data:`MODELS` and :data:`MEMORY`; None where the default is used."""
     options: GenerateOptions
     stem: str | None = None
     """Of file names."""
@@ -87,6 +91,7 @@ class _Record(BaseModel):
     model: str | None = None
     layout: str | None = None
     image: str | None = None
+    memory: str | None = None
     digests: dict[str, str] = {}
 
 
@@ -94,32 +99,41 @@ class RecordedImage(Image.Image):
     """A picture whose PNG files hold its record, so that ``scenograph generate picture.png`` makes it again."""
 
     record: str = ""
+    shown: Scene | None = None
 
     @staticmethod
-    def of(image: Image.Image, record: str) -> RecordedImage:
-        """The same picture with a record."""
+    def of(image: Image.Image, record: str, shown: Scene) -> RecordedImage:
+        """The same picture with a record and the scene that it shows."""
         recorded = RecordedImage()
         recorded.__dict__.update(image.__dict__)
-        recorded.record = record
+        recorded.record, recorded.shown = record, shown
         return recorded
 
     def save(self, fp: str | bytes | Path | IO[bytes], format: str | None = None, **params: Any) -> None:  # type: ignore[override]
         """As in Pillow; a PNG holds the record."""
-        super().save(fp, format, **{"pnginfo": png_info(self.record), **params})
+        super().save(fp, format, **{"pnginfo": png_info(self.record, self.shown), **params})
 
 
-def png_info(record: str) -> PngInfo:
-    """The text chunk that holds a record."""
+def png_info(record: str, shown: Scene | None = None) -> PngInfo:
+    """The text chunks that hold a record, and the scene that the picture shows, with all its boxes."""
     info = PngInfo()
     info.add_itxt(METADATA, record)
+    if shown is not None:
+        info.add_itxt(SHOWN, json.dumps(shown.to_dict()), zip=True)
     return info
 
 
-def png_bytes(picture: Image.Image, record: str) -> bytes:
-    """A PNG file that holds a record."""
+def png_bytes(picture: Image.Image, record: str, shown: Scene | None = None) -> bytes:
+    """A PNG file that holds a record, and the scene that it shows."""
     stream = io.BytesIO()
-    picture.save(stream, "PNG", pnginfo=png_info(record))
+    picture.save(stream, "PNG", pnginfo=png_info(record, shown))
     return stream.getvalue()
+
+
+def shown_scene(path: Path) -> Scene | None:
+    """The scene that a generated picture shows; None if it does not tell. Raises ``UserError`` for no picture."""
+    text = read_record(path, SHOWN)
+    return None if text is None else parse_scenes(text, f"{path}, as it is shown")[0]
 
 
 def plan_pictures(request: Request, out: Path, overwrite: bool) -> list[PlannedPicture]:
@@ -138,14 +152,14 @@ def plan_pictures(request: Request, out: Path, overwrite: bool) -> list[PlannedP
     return result
 
 
-def read_record(path: Path) -> str | None:
-    """The record of a picture, None without one. Raises ``UserError`` if the file is no picture, or not whole."""
+def read_record(path: Path, field: str = METADATA) -> str | None:
+    """A text field of a picture, None without it. Raises ``UserError`` if the file is no picture, or not whole."""
     if path.exists() and not path.is_file():
         raise UserError(f"cannot read {path}: not a file")  # opening a named pipe would wait for ever
     try:
         with Image.open(path) as picture:
             picture.load()
-            text = picture.info.get(METADATA)
+            text = picture.info.get(field)
     except Exception as error:  # of damaged chunks Pillow raises almost anything
         raise unreadable(path, error, "not a picture, or cut short") from error
     return text if isinstance(text, str) else None
@@ -182,12 +196,15 @@ def request_from_picture(
     made = validate(_Record, value, where)
     recorded = {name: value[name] for name in GenerateOptions.model_fields if value.get(name) is not None}
     named = {name: getattr(made, name) for name in MODELS}
-    if not any(models.values()):
+    memory = models.get(MEMORY) or (DRAWINGS if made.memory == DRAWINGS else None)
+    if made.memory not in (None, DRAWINGS) and memory in (None, DRAWINGS):
+        raise UserError(f"{path}: made with crops of a memory, {made.memory!r}; give that with --memory")
+    if not any(models.get(role) for role in MODELS):
         _check_models(named, path)
-        models = named
+        models = {**named, MEMORY: memory}
     if "style" in recorded and options.get("style") is None:
         raise UserError(f"{path}: made in the style of another picture, {recorded['style']!r}; give that with --style")
-    same = models == named
+    same = {role: models.get(role) for role in MODELS} == named
     return Request(
         [Scene.from_dict(made.scene, f"{path}, scene")],
         list(seeds) if seeds else [made.seed],

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -146,6 +146,15 @@ def write_memory(folder: Path, temporary: Path, record: MemoryRecord, batches: I
         raise cannot_write(folder, error) from error
 
 
+def query_scene(row: Mapping[str, Any]) -> Scene:
+    """The scene of a pack's row with two relations per object, as people write them: stored ones, or of its boxes."""
+    scene, rng = row_to_scene(row), np.random.default_rng(zlib.crc32(str(row["id"]).encode()))
+    if not scene.relations and all(thing.box is not None for thing in scene.objects):
+        return replace(scene, relations=random_sg2im_relations(scene, rng))
+    kept = np.sort(rng.permutation(len(scene.relations))[: 2 * len(scene.objects)])
+    return replace(scene, relations=tuple(scene.relations[number] for number in kept))
+
+
 def _index(table: Any, sizes: dict[str, int]) -> None:
     """Look-up of ids and categories; and of vectors, if there are too many of one category to compare with all."""
     from lancedb.index import Bitmap, BTree, IvfPq
@@ -174,7 +183,7 @@ def _write_part(
         read = []
         for index, row in zip(numbers, opened.rows(numbers, without=("sketches",)), strict=True):
             try:
-                read.append((row, _with_few_relations(row_to_scene(row), row["id"])))
+                read.append((row, query_scene(row)))
             except DAMAGED as error:
                 tally.dropped.note("damaged scene", f"row {index}: {reason(error)}")
         vectors = encoder.graph_vectors([scene for _, scene in read]) if encoder.graph else [None] * len(read)
@@ -229,28 +238,16 @@ def _candidates(
         yield number, Candidate(name, replace(thing, crop=crop), origin, row["id"], contexts[number])
 
 
-def _with_few_relations(scene: Scene, identifier: str) -> Scene:
-    """With about two relations per object, as people write them, of the stored ones; or sampled from the boxes."""
-    rng = np.random.default_rng(zlib.crc32(identifier.encode()))
-    if not scene.relations and all(thing.box is not None for thing in scene.objects):
-        return replace(scene, relations=random_sg2im_relations(scene, rng))
-    kept = np.sort(rng.permutation(len(scene.relations))[: 2 * len(scene.objects)])
-    return replace(scene, relations=tuple(scene.relations[number] for number in kept))
-
-
 def _by_category(parts: Sequence[Path], sizes: dict[str, int], progress: Progress) -> Iterator[Any]:
     """The rows of all parts, each sorted by category, as batches sorted by category: a category lies in one place."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    tables = [pa.ipc.open_file(pa.memory_map(str(path))).read_all() for path in parts]
     runs: dict[str, list[Any]] = {}
-    for table in tables:
-        start = 0
-        for run in pc.run_end_encode(table.column("category").combine_chunks()).values.to_pylist() if len(table) else ():
-            count = int(pc.sum(pc.equal(table.column("category"), run)).as_py())
-            runs.setdefault(run, []).append(table.slice(start, count))
-            start += count
+    for path in parts:
+        table, start = pa.ipc.open_file(pa.memory_map(str(path))).read_all(), 0
+        for run in table.column("category").value_counts().to_pylist():  # in the order in which they begin
+            runs.setdefault(run["values"], []).append(table.slice(start, run["counts"]))
+            start += run["counts"]
     done = 0
     for category in sorted(runs):
         whole = pa.concat_tables(runs[category])

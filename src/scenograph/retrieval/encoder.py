@@ -63,6 +63,10 @@ class CropEncoder:
             found[APPEARANCE] = self.classifier.config.channels[-1]
         return found
 
+    def graph_lacks(self, category: str) -> bool:
+        """Whether there is a graph network, and it does not know a category."""
+        return isinstance(self.graph, Model) and category not in self.graph.vocabulary.category_index
+
     def graph_vectors(self, scenes: Sequence[Scene]) -> list[np.ndarray]:
         """Vectors (O, D) float32 of the objects of each scene.
 
@@ -107,15 +111,15 @@ class CropEncoder:
     def _take(self, model: Model, name: str) -> None:
         """Give a model its part."""
         if isinstance(model, ObjectClassifier):
-            taken, self.classifier = self.classifier, model
+            taken, self.classifier = self.classifier is not None, model
         elif isinstance(model, GraphVectors):
-            taken, self.graph = self.graph, model
+            taken, self.graph = self.graph is not None, model
         else:
             raise UserError(
                 f"--encoder {name}: {model.name} encodes neither graphs nor crops; give a sg2im or mise-layout model, "
                 "an object-classifier, or one of each"
             )
-        if taken is not None:
+        if taken:
             raise UserError(f"--encoder {name}: there is another of its kind; give one for graphs and one for crops")
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,12 @@ from pydantic import BaseModel
 from scenograph.data.source import Progress
 from scenograph.errors import FULL, MALFORMED, UserError, missing_extra, reason, suggest, system_error, validate
 from scenograph.files import is_file, read_json, reserved
+from scenograph.models.base import Model
 from scenograph.retrieval.encoder import CropEncoder
 from scenograph.retrieval.rows import Crop, check_area, crop_of
+from scenograph.scenes.geometry import SG2IM_PREDICATES
 from scenograph.scenes.synonyms import CATEGORIES, synonyms
+from scenograph.scenes.vocabulary import Vocabulary
 
 TABLE, RECORD = "crops", "memory.json"
 BUILD_AGAIN = "build it again with: scenograph memory build"
@@ -133,6 +136,13 @@ class CropMemory:
             )
         return found
 
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The names that a query may use: the memory's categories, and what the graph encoder knows."""
+        graph = self.encoder.graph
+        names = graph.vocabulary if isinstance(graph, Model) else Vocabulary((), SG2IM_PREDICATES)
+        return replace(names, categories=tuple(sorted({*self.counts, *names.category_index})))
+
     def column(self, name: str) -> list[Any]:
         """A column of all rows."""
         with self.reading():
@@ -169,7 +179,7 @@ class CropMemory:
     def candidates(self, category: str, vectors: Mapping[str, np.ndarray], count: int) -> CategoryRows:
         """The rows of a category among which the nearest to vectors (D,) by key are.
 
-        All of them, to be compared exactly; of very many, about the ``count`` that the table's index finds for each key.
+        All of them, to be compared exactly; of very many, about the ``count`` that the index finds for each key.
         """
         if self.counts[category] <= INDEXED or not vectors or not self._indexed:
             return self.rows(category)
@@ -391,5 +401,3 @@ def _quoted(text: str) -> str:
 
 def _equals(column: str, text: str) -> str:
     return f"{column} = {_quoted(text)}"
-
-

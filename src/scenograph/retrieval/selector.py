@@ -7,7 +7,7 @@ box, attributes) and prefers crops that look as if they were of one picture.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -50,6 +50,7 @@ class Weights:
     """Between the crops of a scene: their colours, light and author."""
 
 
+OURS = Weights()
 PUBLISHED = Weights(graph=1.0, appearance=0.0, shape=0.0, attributes=0.0, fit=0.0)
 
 
@@ -85,11 +86,11 @@ class CropSelector:
     def __init__(
         self,
         memory: CropMemory,
-        weights: Weights = Weights(),  # noqa: B008 - it is frozen
+        weights: Weights = OURS,
         top: int = TOP,
         temperature: float = 0.0,
         own: Own = "excluded",
-        licences: Sequence[str] = (),
+        licences: Collection[str] = (),
     ) -> None:
         self.memory, self.weights, self.top, self.temperature, self.own = memory, weights, top, temperature, own
         self.licences = frozenset(name.casefold() for name in licences)
@@ -115,7 +116,9 @@ class CropSelector:
         }
         keys = self._keys(scene, numbers)
         return [
-            self._rank_one(scene.objects[number], categories[number], keys[number], picture, f"{where}objects[{number}]")
+            self._rank_one(
+                scene.objects[number], categories[number], keys[number], picture, f"{where}objects[{number}]"
+            )
             for number in numbers
         ]
 
@@ -176,7 +179,9 @@ class CropSelector:
         order = np.argsort(costs, kind="stable")[: self.top]
         order = order[np.isfinite(costs[order])]
         if not len(order):
-            raise UserError(f"{where}: all crops of {category!r} in {self.memory.folder} are of the scene's own picture")
+            raise UserError(
+                f"{where}: all crops of {category!r} in {self.memory.folder} are of the scene's own picture"
+            )
         return Ranking(rows, order, costs[order])
 
     def _costs(self, rows: CategoryRows, thing: SceneObject, keys: Mapping[str, np.ndarray]) -> np.ndarray:

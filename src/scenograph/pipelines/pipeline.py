@@ -36,7 +36,7 @@ from scenograph.pipelines.provenance import (
     png_bytes,
 )
 from scenograph.pipelines.renderers.base import ConditionedScenes, Renderer
-from scenograph.pipelines.renderers.crops import GivenCrop, pasting
+from scenograph.pipelines.renderers.crops import CropPasting, GivenCrop, pasting
 from scenograph.pipelines.renderers.network import NetworkRenderer
 from scenograph.scenes.batch import images_to_uint8
 from scenograph.scenes.completion import (
@@ -133,6 +133,8 @@ class Pipeline:
         found = {"image model": self.renderer.digest}
         if self.layout is not None:
             found["layout model"] = self.layout.digest
+        if isinstance(self.renderer, CropPasting):
+            found["memory of crops"] = self.renderer.source.digest
         if isinstance(style, Path) and is_file(style):
             found["style"] = digest(style)
         for what, known in (recorded or {}).items():

@@ -67,6 +67,8 @@ class CategoryRows:
     attributes: list[frozenset[str]]
     aspects: np.ndarray
     """(R,) float32, logarithm of width / height in pixels."""
+    lengths: np.ndarray
+    """(R,) float32, the longer side in pixels."""
     looks: np.ndarray
     """(R, 6) float32: mean and spread of red, green and blue."""
     pictures: np.ndarray
@@ -372,12 +374,13 @@ def _category_rows(category: str, table: Any, keys: Collection[str]) -> Category
 
     vectors = {key: numbers(key, table.schema.field(key).type.list_size) for key in keys}
     sizes = np.stack([np.asarray(table.column(name).to_pylist(), np.float32) for name in ("width", "height")])
-    aspects = np.log(np.maximum(sizes[0], 1) / np.maximum(sizes[1], 1))
+    sizes = np.maximum(sizes, 1)
     return CategoryRows(
         category,
         text("id"),
         [frozenset(names) for names in table.column("attributes").to_pylist()],
-        aspects,
+        np.log(sizes[0] / sizes[1]),
+        sizes.max(axis=0),
         numbers("look", 6),
         text("picture"),
         text("source"),

@@ -46,12 +46,14 @@ class Weights:
     """Of the ratio of width to height: its squared logarithm, where the object has a box."""
     attributes: float = 2.0
     """Of each attribute that is asked for and that the crop lacks."""
+    sharpness: float = 0.5
+    """Of each doubling by which a crop would have to be enlarged to fill its box."""
     fit: float = 1.0
     """Between the crops of a scene: their colours, light and author."""
 
 
 OURS = Weights()
-PUBLISHED = Weights(graph=1.0, appearance=0.0, shape=0.0, attributes=0.0, fit=0.0)
+PUBLISHED = Weights(graph=1.0, appearance=0.0, shape=0.0, attributes=0.0, sharpness=0.0, fit=0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +83,7 @@ class CropSelector:
             two random crops differ is taken 2.7 times less often.
         own: Whether crops of a scene's own picture may be chosen.
         licences: Only crops under these; all of them if there are none.
+        side: Of the pictures that the crops are for, in pixels.
     """
 
     def __init__(
@@ -91,8 +94,10 @@ class CropSelector:
         temperature: float = 0.0,
         own: Own = "excluded",
         licences: Collection[str] = (),
+        side: int = 256,
     ) -> None:
         self.memory, self.weights, self.top, self.temperature, self.own = memory, weights, top, temperature, own
+        self.side = side
         self.licences = frozenset(name.casefold() for name in licences)
 
     def rank(
@@ -190,9 +195,11 @@ class CropSelector:
         weights = {GRAPH: self.weights.graph, APPEARANCE: self.weights.appearance}
         for key, vector in keys.items():
             costs += weights[key] / rows.scales[key] * squared_distances(rows.vectors[key], vector)
-        if thing.box is not None and self.weights.shape:
-            x0, y0, x1, y1 = thing.box
-            costs += self.weights.shape * (rows.aspects - np.log((x1 - x0) / (y1 - y0))) ** 2
+        if thing.box is not None:
+            width, height = thing.box[2] - thing.box[0], thing.box[3] - thing.box[1]
+            costs += self.weights.shape * (rows.aspects - np.log(width / height)) ** 2
+            enlarged = np.log2(self.side * max(width, height)) - np.log2(rows.lengths)
+            costs += self.weights.sharpness * np.maximum(enlarged, 0)
         if thing.attributes and self.weights.attributes:
             asked = frozenset(thing.attributes)
             costs += self.weights.attributes * np.array([len(asked - names) for names in rows.attributes])

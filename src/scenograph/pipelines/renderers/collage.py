@@ -36,7 +36,7 @@ SIDE = 256
 SKIES = ("sky-other", "clouds", "fog")
 STRETCH = 1.25
 """How much wider or higher than it is a drawing may become to fill its box."""
-PAINTED = 1024
+PAINTED = 768
 """Side up to which backgrounds are painted; larger ones are enlarged from it."""
 SHADE, DEPTH = 0.4, 0.16
 """How dark a shadow is in its middle, and its height as a share of its width."""
@@ -182,13 +182,12 @@ class CropCollage(CollageRenderer, CropPasting):
     def __init__(self, source: CropSource) -> None:
         super().__init__()
         self.source = source
-        self.digest = source.digest
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """The categories that there are crops or textures of."""
+        """The names of the world, and what the source has crops of. What the source lacks it says itself."""
         names = vocabulary()
-        return replace(names, categories=tuple(sorted({*self.source.categories, *TEXTURES})))
+        return replace(names, categories=tuple(sorted({*names.categories, *self.source.categories})))
 
     def condition(self, scenes: Sequence[Scene], seeds: Sequence[int], options: GenerateOptions) -> ConditionedScenes:
         """As in the base class: a crop for each object. Raises ``UserError`` for one that there is no crop of."""
@@ -259,10 +258,14 @@ def _ground(regions: Sequence[SceneObject], side: int, seed: int) -> np.ndarray:
     """The regions as a layer's pixels (S, S, 4)."""
     light = Light("day", (1.0, 1.0, 1.0), 0.0)
     backdrop = _backdrop(regions, min(side, PAINTED), np.random.default_rng([seed, 1]), light).clip(0, 1)
+    ground = np.ones((side, side, 4), np.float32)
     if side > PAINTED:
         small = Image.fromarray((backdrop * 255).round().astype(np.uint8))
-        backdrop = np.asarray(small.resize((side, side), Image.Resampling.BILINEAR), dtype=np.float32) / 255
-    return np.concatenate([backdrop, np.ones((side, side, 1), np.float32)], axis=2)
+        large = np.asarray(small.resize((side, side), Image.Resampling.BILINEAR))
+        np.multiply(large, np.float32(1 / 255), out=ground[..., :3])
+    else:
+        ground[..., :3] = backdrop
+    return ground
 
 
 def _filling(pixels: np.ndarray, thing: SceneObject, side: int) -> Layer:

@@ -23,6 +23,9 @@ from scenograph.retrieval.selector import CropSelector
 from scenograph.scenes.origin import Origin
 from scenograph.scenes.scene import Scene, SceneObject
 
+SIDE = 256
+"""Side of the pictures in pixels, unless another size is asked for."""
+
 
 @dataclass(frozen=True, eq=False)
 class GivenCrop:
@@ -86,10 +89,13 @@ class DrawnCrops(CropSource):
     def choose(
         self, scene: Scene, objects: Sequence[int], seed: int, options: GenerateOptions, where: str = ""
     ) -> list[GivenCrop]:
-        """As in the base class; the categories must be among :attr:`categories`."""
+        """As in the base class."""
         chosen, licences = [], options.licences
         for number in objects:
             thing = scene.objects[number]
+            if thing.category not in self.categories:
+                remedy = suggest(thing.category, self.categories)
+                raise UserError(f"{where}objects[{number}]: no drawing of {thing.category!r} ships {remedy}")
             entries = self.atlas.entries[thing.category]
             allowed = [one for one in entries if not licences or one.drawing.licence.casefold() in licences]
             if not allowed:
@@ -133,7 +139,9 @@ class MemoryCrops(CropSource):
         self, scene: Scene, objects: Sequence[int], seed: int, options: GenerateOptions, where: str = ""
     ) -> list[GivenCrop]:
         """As in the base class."""
-        selector = CropSelector(self.memory, temperature=options.temperature, licences=options.licences)
+        selector = CropSelector(
+            self.memory, temperature=options.temperature, licences=options.licences, side=options.size or SIDE
+        )
         return [self._given(crop) for crop in selector.choose(scene, seed, objects, where=where)]
 
     def named(self, name: str) -> GivenCrop:

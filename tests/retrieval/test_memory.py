@@ -36,8 +36,8 @@ def picture(path: Path, size=(40, 30), colour=(200, 30, 30, 255)) -> Path:
     return path
 
 
-def test_every_object_is_a_row_that_says_where_it_came_from(built, painted):
-    memory, pack = CropMemory(built), Pack(painted, "train")
+def test_every_object_is_a_row_that_says_where_it_came_from(built_memory, painted):
+    memory, pack = CropMemory(built_memory), Pack(painted, "train")
     scene, _ = pack[3]
     row = pack.rows([3])[0]
     crops = memory.crops([f"{row['id']}/{number}" for number in range(len(scene.objects))])
@@ -55,9 +55,11 @@ def test_every_object_is_a_row_that_says_where_it_came_from(built, painted):
     )
 
 
-def test_a_build_that_is_killed_goes_on_and_workers_change_nothing(painted, encoders, built, tmp_path, monkeypatch):
+def test_a_build_that_is_killed_goes_on_and_workers_change_nothing(
+    painted, crop_encoders, built_memory, tmp_path, monkeypatch
+):
     monkeypatch.setattr(building, "PART", 5)
-    build_memory(tmp_path / "whole", painted, "train", encoders)
+    build_memory(tmp_path / "whole", painted, "train", crop_encoders)
     real, calls = building._write_part, []
 
     def killed(*arguments):
@@ -68,9 +70,9 @@ def test_a_build_that_is_killed_goes_on_and_workers_change_nothing(painted, enco
 
     monkeypatch.setattr(building, "_write_part", killed)
     with pytest.raises(KeyboardInterrupt):
-        build_memory(tmp_path / "parts", painted, "train", encoders)
+        build_memory(tmp_path / "parts", painted, "train", crop_encoders)
     assert not (tmp_path / "parts").exists()
-    build_memory(tmp_path / "parts", painted, "train", encoders)
+    build_memory(tmp_path / "parts", painted, "train", crop_encoders)
     assert len(calls) == 3 + 3  # 5 parts: two were kept
     whole, parts = CropMemory(tmp_path / "whole"), CropMemory(tmp_path / "parts")
     assert whole.digest == parts.digest and whole.column("id") == parts.column("id")
@@ -78,7 +80,7 @@ def test_a_build_that_is_killed_goes_on_and_workers_change_nothing(painted, enco
     assert whole.column("category") == sorted(whole.column("category"))
 
 
-def test_crops_are_cut_from_pictures_where_objects_have_none(encoders, tmp_path):
+def test_crops_are_cut_from_pictures_where_objects_have_none(crop_encoders, tmp_path):
     canvas = Image.new("RGB", (40, 20), "white")
     canvas.paste((255, 0, 0), (10, 5, 20, 15))
     mask = np.ones((4, 4), bool)
@@ -89,7 +91,7 @@ def test_crops_are_cut_from_pictures_where_objects_have_none(encoders, tmp_path)
     )
     pack = Samples(VOCABULARY, {"train": [Sample("one", Scene(objects), canvas)]})
     write_pack(tmp_path / "pack", pack)
-    record = build_memory(tmp_path / "m", tmp_path / "pack", "train", encoders)
+    record = build_memory(tmp_path / "m", tmp_path / "pack", "train", crop_encoders)
     assert record.dropped == {WITHOUT_AREA: 1}
     (crop,) = CropMemory(tmp_path / "m").crops(["one/0"])
     assert (
@@ -98,8 +100,8 @@ def test_crops_are_cut_from_pictures_where_objects_have_none(encoders, tmp_path)
     assert crop.pixels[5, 8].tolist()[0] > 240 and crop.pixels[5, 8].tolist()[1] < 10
 
 
-def test_own_crops_are_cut_to_what_is_visible_and_kept_once(memory, tmp_path):
-    opened = CropMemory(memory)
+def test_own_crops_are_cut_to_what_is_visible_and_kept_once(crop_memory, tmp_path):
+    opened = CropMemory(crop_memory)
     robot, before = picture(tmp_path / "robot" / "r2.png"), len(opened)
     (tmp_path / "robot" / "broken.png").write_bytes(b"no picture")
     picture(tmp_path / "robot" / "empty.png", colour=(0, 0, 0, 0))
@@ -107,7 +109,7 @@ def test_own_crops_are_cut_to_what_is_visible_and_kept_once(memory, tmp_path):
     added = add_files(opened, [tmp_path / "robot"], attributes=("red",), author="Me", licence="MIT")
     assert (added.crops, added.known, added.unknown) == (2, 0, {"robot"})
     assert added.dropped == {"picture is damaged or not a picture": 1, WITHOUT_AREA: 1}
-    rows = CropMemory(memory).rows("robot")
+    rows = CropMemory(crop_memory).rows("robot")
     crops = opened.crops(rows.ids.tolist())
     assert sorted(crop.pixels.shape[:2] for crop in crops) == [(20, 20), (60, 30)]
     assert {crop.origin.source for crop in crops} == {"r2.png", "opaque.jpg"} and crops[0].origin.licence == "MIT"
@@ -122,8 +124,8 @@ def test_own_crops_are_cut_to_what_is_visible_and_kept_once(memory, tmp_path):
         add_files(opened, [tmp_path / "nothing"])
 
 
-def test_what_is_removed_is_gone_and_the_rest_stays(memory, tmp_path):
-    opened = CropMemory(memory)
+def test_what_is_removed_is_gone_and_the_rest_stays(crop_memory, tmp_path):
+    opened = CropMemory(crop_memory)
     add_files(opened, [picture(tmp_path / "o'hare" / "it's.png")], "o'hare", licence="MIT")
     before, digest = len(opened), opened.digest
     assert opened.remove(licence="mit") == 1 and len(opened) == before - 1
@@ -134,8 +136,8 @@ def test_what_is_removed_is_gone_and_the_rest_stays(memory, tmp_path):
     assert opened.remove(licence="CC0-1.0") == left and len(opened) == 0
 
 
-def test_categories_are_found_by_synonyms_or_named_with_the_remedy(memory, tmp_path):
-    opened = CropMemory(memory)
+def test_categories_are_found_by_synonyms_or_named_with_the_remedy(crop_memory, tmp_path):
+    opened = CropMemory(crop_memory)
     add_files(opened, [picture(tmp_path / "a" / "one.png")], "sea")
     assert opened.known_category("ocean", "") == "sea" == opened.known_category("sea", "")
     with pytest.raises(UserError, match=r"objects\[2\]: .* holds no crop of 'cubes' .did you mean 'cube'.*memory add"):
@@ -147,28 +149,28 @@ def test_categories_are_found_by_synonyms_or_named_with_the_remedy(memory, tmp_p
     assert len(opened) == 0 and opened.verify() == [] and len(opened.rows("cube")) == 0
 
 
-def test_another_encoder_than_the_memorys_is_refused(memory, encoders, tmp_path):
-    record = json.loads((memory / "memory.json").read_text())
-    (memory / "memory.json").write_text(json.dumps(record | {"encoder": "0" * 64}))
+def test_another_encoder_than_the_memorys_is_refused(crop_memory, crop_encoders, tmp_path):
+    record = json.loads((crop_memory / "memory.json").read_text())
+    (crop_memory / "memory.json").write_text(json.dumps(record | {"encoder": "0" * 64}))
     with pytest.raises(UserError, match="was built with another version of its encoder"):
-        _ = CropMemory(memory).encoder
-    problems = CropMemory(memory).verify()
-    assert len(problems) == len(CropMemory(memory)) and "another encoder" in problems[0]
-    (memory / "memory.json").write_text(json.dumps(record | {"encoders": [str(tmp_path / "gone")]}))
+        _ = CropMemory(crop_memory).encoder
+    problems = CropMemory(crop_memory).verify()
+    assert len(problems) == len(CropMemory(crop_memory)) and "another encoder" in problems[0]
+    (crop_memory / "memory.json").write_text(json.dumps(record | {"encoders": [str(tmp_path / "gone")]}))
     with pytest.raises(UserError, match="an encoder that cannot be loaded: no model"):
-        _ = CropMemory(memory).encoder
+        _ = CropMemory(crop_memory).encoder
     with pytest.raises(UserError, match="encodes neither graphs nor crops"):
         tiny("spade").save_pretrained(tmp_path / "spade")
         CropEncoder([str(tmp_path / "spade")])
     with pytest.raises(UserError, match="there is another of its kind"):
-        CropEncoder([encoders[0], encoders[0]])
+        CropEncoder([crop_encoders[0], crop_encoders[0]])
 
 
-def test_a_damaged_row_is_named_and_the_others_are_found(memory):
-    opened = CropMemory(memory)
+def test_a_damaged_row_is_named_and_the_others_are_found(crop_memory):
+    opened = CropMemory(crop_memory)
     name = opened.column("id")[4]
     opened.table.update(where=f"id = '{name}'", values={"crop": b"\x89PNG and nothing more"})
-    damaged = CropMemory(memory)
+    damaged = CropMemory(crop_memory)
     assert len(damaged.verify()) == 1 and name in damaged.verify()[0]
     with pytest.raises(UserError, match=f"crop {name}: damaged .*memory verify"):
         damaged.crops([name])
@@ -177,38 +179,38 @@ def test_a_damaged_row_is_named_and_the_others_are_found(memory):
         damaged.crops(["nobody/1"])
 
 
-def test_damaged_files_are_said(memory, tmp_path):
+def test_damaged_files_are_said(crop_memory, tmp_path):
     with pytest.raises(UserError, match="is not a memory of crops"):
         CropMemory(tmp_path)
-    for path in (memory / "crops.lance" / "data").glob("*"):
+    for path in (crop_memory / "crops.lance" / "data").glob("*"):
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(UserError, match=r"damaged \(.*; build it again with"):
-        CropMemory(memory).rows("cube")
-    shutil.rmtree(memory / "crops.lance")
+        CropMemory(crop_memory).rows("cube")
+    shutil.rmtree(crop_memory / "crops.lance")
     with pytest.raises(UserError, match=r"damaged \("):
-        CropMemory(memory)
+        CropMemory(crop_memory)
 
 
-def test_who_reads_a_memory_keeps_its_version_while_it_changes(memory, painted, encoders, tmp_path):
-    reader, writer = CropMemory(memory), CropMemory(memory)
+def test_who_reads_a_memory_keeps_its_version_while_it_changes(crop_memory, painted, crop_encoders, tmp_path):
+    reader, writer = CropMemory(crop_memory), CropMemory(crop_memory)
     before, name = len(reader), reader.column("id")[0]
     add_files(writer, [picture(tmp_path / "robot" / "r.png")], "robot")
     writer.remove(licence="CC0-1.0")
     assert len(writer) == 1 and len(reader) == before and reader.crops([name])[0].id == name
-    build_memory(memory, painted, "validation", encoders, overwrite=True)
+    build_memory(crop_memory, painted, "validation", crop_encoders, overwrite=True)
     with pytest.raises(UserError, match="was replaced while it was read; run the command again"):
         reader.rows("sphere")
-    assert len(CropMemory(memory)) and CropMemory(memory).verify() == []
+    assert len(CropMemory(crop_memory)) and CropMemory(crop_memory).verify() == []
 
 
-def test_a_memory_is_not_replaced_unasked_and_only_by_a_whole_one(memory, painted, encoders, monkeypatch):
+def test_a_memory_is_not_replaced_unasked_and_only_by_a_whole_one(crop_memory, painted, crop_encoders, monkeypatch):
     with pytest.raises(UserError, match="exists; choose another --out, or add --overwrite"):
-        build_memory(memory, painted, "train", encoders)
-    kept = CropMemory(memory).digest
+        build_memory(crop_memory, painted, "train", crop_encoders)
+    kept = CropMemory(crop_memory).digest
     monkeypatch.setattr(building, "connect", full_disk)
-    with pytest.raises(UserError, match=f"cannot write {memory}: No space left on device"):
-        write_memory(memory, memory.parent / "tmp", CropMemory(memory).record, iter(()))
-    assert CropMemory(memory).digest == kept
+    with pytest.raises(UserError, match=f"cannot write {crop_memory}: No space left on device"):
+        write_memory(crop_memory, crop_memory.parent / "tmp", CropMemory(crop_memory).record, iter(()))
+    assert CropMemory(crop_memory).digest == kept
 
 
 def full_disk(folder):
@@ -217,25 +219,25 @@ def full_disk(folder):
     )
 
 
-def test_a_full_disk_leaves_the_memory_as_it_was(memory, tmp_path, monkeypatch):
-    opened = CropMemory(memory)
+def test_a_full_disk_leaves_the_memory_as_it_was(crop_memory, tmp_path, monkeypatch):
+    opened = CropMemory(crop_memory)
     before = opened.digest
     path = picture(tmp_path / "robot" / "r.png")
     monkeypatch.setattr(type(opened.table), "merge_insert", lambda self, key: full_disk(self))
     with pytest.raises(UserError, match="No space left on device"):
         add_files(opened, [path], "robot")
-    assert CropMemory(memory).digest == before
+    assert CropMemory(crop_memory).digest == before
 
 
-def test_without_lancedb_the_extra_is_named(monkeypatch, painted, encoders, tmp_path):
+def test_without_lancedb_the_extra_is_named(monkeypatch, painted, crop_encoders, tmp_path):
     monkeypatch.setitem(sys.modules, "lancedb", None)
     with pytest.raises(UserError, match=r"needs the package lancedb: python -m pip install 'scenograph\[search\]'"):
-        build_memory(tmp_path / "m", painted, "train", encoders)
+        build_memory(tmp_path / "m", painted, "train", crop_encoders)
 
 
-def test_the_commands_tell_what_they_did(scenograph, painted, encoders, tmp_path):
+def test_the_commands_tell_what_they_did(scenograph, painted, crop_encoders, tmp_path):
     build = ["memory", "build", "--pack", painted, "--out", "m", "--workers", "1", "--licence", "MIT"]
-    said = succeed(scenograph(*build, "--encoder", encoders[0], "--encoder", encoders[1]))
+    said = succeed(scenograph(*build, "--encoder", crop_encoders[0], "--encoder", crop_encoders[1]))
     assert "wrote m" in said and "licences: MIT" in said and "look at it: scenograph memory show" in said
     picture(tmp_path / "robot" / "r.png")
     assert "added 1 crops to m" in succeed(scenograph("memory", "add", "m", "robot", "--licence", "CC0-1.0"))

@@ -13,7 +13,7 @@ import pytest
 from scenograph.data.pack import Pack
 from scenograph.errors import UserError
 from scenograph.retrieval import memory as stored
-from scenograph.retrieval.build import query_scene
+from scenograph.retrieval.build import index_vectors, query_scene
 from scenograph.retrieval.encoder import GRAPH
 from scenograph.retrieval.memory import CropMemory
 from scenograph.retrieval.published import (
@@ -29,7 +29,6 @@ from scenograph.retrieval.selector import (
     CropSelector,
     Weights,
     fit_together,
-    squared_distances,
 )
 from scenograph.scenes.scene import Relation, Scene, SceneObject
 
@@ -45,8 +44,8 @@ SCENE = Scene(
 
 
 @pytest.fixture(scope="module")
-def opened(built) -> CropMemory:
-    return CropMemory(built)
+def opened(built_memory) -> CropMemory:
+    return CropMemory(built_memory)
 
 
 def test_the_published_selector_takes_the_nearest_graph_vectors_of_the_category(opened):
@@ -113,10 +112,11 @@ def test_the_beam_finds_the_combination_that_fits_best():
     assert fit_together([], [], 1.0) == []
 
 
-def test_distances_are_those_of_the_vectors():
-    rng = np.random.default_rng(0)
-    rows, query = rng.normal(size=(50, 16)).astype(np.float32), rng.normal(size=16).astype(np.float32)
-    assert np.allclose(squared_distances(rows, query), ((rows - query) ** 2).sum(axis=1), rtol=1e-4)
+def test_distances_are_those_of_the_vectors(opened):
+    rows = opened.rows("cube")
+    query = np.random.default_rng(0).normal(size=rows.vectors[GRAPH].shape[1]).astype(np.float32)
+    expected = ((rows.vectors[GRAPH].astype(np.float64) - query) ** 2).sum(axis=1)
+    assert np.allclose(rows.distances(GRAPH, query), expected, rtol=1e-4)
 
 
 def test_licences_are_kept_to(opened):
@@ -127,16 +127,14 @@ def test_licences_are_kept_to(opened):
         CropSelector(opened, licences=["MIT"]).choose(SCENE, objects=[1])
 
 
-def test_an_index_finds_what_comparing_with_all_finds(memory, monkeypatch):
-    from lancedb.index import IvfPq
-
-    opened = CropMemory(memory)
+def test_an_index_finds_what_comparing_with_all_finds(crop_memory, monkeypatch):
+    opened = CropMemory(crop_memory)
     exact = CropSelector(opened, PUBLISHED).rank(SCENE)
     monkeypatch.setattr(stored, "INDEXED", 5)
     rows = opened.table.search().limit(None).to_arrow()
-    opened.table.add(rows.take(list(range(len(rows))) * 5))  # an index wants 256 rows to learn from
-    opened.table.create_index(GRAPH, config=IvfPq(distance_type="l2", num_partitions=1, num_sub_vectors=4))
-    indexed = CropMemory(memory)
+    opened.table.add(rows.take(list(range(len(rows))) * 5))
+    index_vectors(opened.table, [GRAPH])
+    indexed = CropMemory(crop_memory)
     (vectors,) = indexed.encoder.graph_vectors([SCENE])
     found = indexed.candidates("cube", {GRAPH: vectors[0]}, 30)
     assert len(found) < len(indexed.rows("cube")) and len(set(found.ids)) == len(found)

@@ -16,7 +16,7 @@ from scenograph.retrieval.build import query_scene
 from scenograph.retrieval.encoder import APPEARANCE
 from scenograph.retrieval.memory import CropMemory
 from scenograph.retrieval.rows import Crop
-from scenograph.retrieval.selector import OURS, TOP, CropSelector, Own, Ranking, Weights, squared_distances
+from scenograph.retrieval.selector import OURS, TOP, CropSelector, Own, Ranking, Weights
 from scenograph.scenes.scene import Scene
 
 SEEDS = 8
@@ -144,7 +144,7 @@ def _measure_neighbours(
             continue
         (looks,) = memory.encoder.appearance_vectors([crop])
         found.purity.setdefault(APPEARANCE, []).append(_purity(memory, APPEARANCE, looks, rows.category, picture))
-        distances = squared_distances(rows.vectors[APPEARANCE], looks)
+        distances = rows.distances(APPEARANCE, looks)
         distances[rows.pictures == picture] = np.inf
         others = int(np.isfinite(distances).sum())
         nearest = set(rows.ids[np.argsort(distances, kind="stable")[: min(TOP, others)]].tolist())
@@ -153,7 +153,7 @@ def _measure_neighbours(
             found.neighbours_by_chance.append(min(TOP / others, 1))
         approximate = memory.candidates(rows.category, {APPEARANCE: looks}, TOP)
         if len(approximate) < len(rows):
-            exact = rows.ids[np.argsort(squared_distances(rows.vectors[APPEARANCE], looks), kind="stable")[:TOP]]
+            exact = rows.ids[np.argsort(rows.distances(APPEARANCE, looks), kind="stable")[:TOP]]
             found.index_recall.append(len(set(exact.tolist()) & set(approximate.ids.tolist())) / len(exact))
 
 
@@ -162,7 +162,7 @@ def _purity(memory: CropMemory, key: str, vector: np.ndarray, category: str, pic
     nearest: list[tuple[float, str]] = []
     for name in memory.counts:
         rows = memory.rows(name)
-        distances = squared_distances(rows.vectors[key], vector)[rows.pictures != picture]
+        distances = rows.distances(key, vector)[rows.pictures != picture]
         nearest += [(float(distance), name) for distance in np.sort(distances)[:TOP]]
     names = [name for _, name in sorted(nearest)[:TOP]]
     return names.count(category) / max(len(names), 1)

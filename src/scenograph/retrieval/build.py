@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -30,6 +30,8 @@ from scenograph.version import __version__
 
 BATCH = 4096
 """Rows per batch of the table."""
+ROUNDS, SAMPLES = 10, 64
+"""How often the centres of the index are moved, and vectors per centre that they are found from."""
 SCENES = 64
 """Scenes whose graphs are encoded at once."""
 
@@ -157,7 +159,7 @@ def query_scene(row: Mapping[str, Any]) -> Scene:
 
 def _index(table: Any, sizes: dict[str, int]) -> None:
     """Look-up of ids and categories; and of vectors, if there are too many of one category to compare with all."""
-    from lancedb.index import Bitmap, BTree, IvfPq
+    from lancedb.index import Bitmap, BTree
 
     if not table.count_rows():
         return
@@ -165,8 +167,15 @@ def _index(table: Any, sizes: dict[str, int]) -> None:
     table.create_index("category", config=Bitmap())
     categories = table.search().select(["category"]).limit(None).to_arrow().column("category")
     if max(row["counts"] for row in categories.value_counts().to_pylist()) > INDEXED:
-        for key in sizes:
-            table.create_index(key, config=IvfPq(distance_type="l2"))
+        index_vectors(table, sizes)
+
+
+def index_vectors(table: Any, sizes: Iterable[str]) -> None:
+    """Make the index of vectors of each key, by which the nearest of very many crops of a category are found."""
+    from lancedb.index import IvfFlat
+
+    for key in sizes:  # whole vectors, since the search goes on exactly; few rounds, since centres need not be the best
+        table.create_index(key, config=IvfFlat(distance_type="l2", max_iterations=ROUNDS, sample_rate=SAMPLES))
 
 
 def _write_part(

@@ -32,8 +32,8 @@ TABLE, RECORD = "crops", "memory.json"
 BUILD_AGAIN = "build it again with: scenograph memory build"
 INDEXED = 200_000
 """Crops of one category above which an index of vectors is made and used: below, comparing with all is as fast."""
-PROBES, REFINE = 20, 5
-"""Parts of the index that are searched, and how many more rows than wanted are compared exactly."""
+PROBES = 20
+"""Parts of the index that are searched."""
 CACHED = 256 * 2**20
 """Bytes of vectors that stay in memory."""
 LIGHT = ("id", "attributes", "width", "height", "look", "picture", "source", "author", "licence")
@@ -82,6 +82,17 @@ class CategoryRows:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def distances(self, key: str, query: np.ndarray) -> np.ndarray:
+        """Squared distances of all rows to a vector (D,) in a key, by one product: (R,) float64."""
+        products = self.vectors[key] @ query.astype(np.float32)
+        found: np.ndarray = self._squares[key] - 2 * products + float(query @ query)
+        return np.maximum(found, 0).astype(np.float64)
+
+    @cached_property
+    def _squares(self) -> dict[str, np.ndarray]:
+        """(R,) by key: the squared lengths of the vectors."""
+        return {key: np.einsum("rd,rd->r", values, values) for key, values in self.vectors.items()}
 
     @property
     def size(self) -> int:
@@ -190,7 +201,7 @@ class CropMemory:
             for key, vector in vectors.items():
                 search = self.table.search(vector.astype(np.float32), vector_column_name=key).distance_type("l2")
                 search = search.where(_equals("category", category), prefilter=True).limit(count)
-                search = search.nprobes(PROBES).refine_factor(REFINE).select([*self._light, "_distance"])
+                search = search.nprobes(PROBES).select([*self._light, "_distance"])
                 parts.append(search.to_arrow().select(self._light))
         import pyarrow as pa
 

@@ -21,7 +21,7 @@ from scenograph.data.pickles import load_plain_pickle
 from scenograph.errors import UserError, expecting
 from scenograph.files import read_json, write_atomically
 from scenograph.retrieval.memory import CropMemory
-from scenograph.retrieval.selector import TOP, squared_distances
+from scenograph.retrieval.selector import TOP
 
 Form = Literal["vg", "coco"]
 Bank = dict[str, list[tuple[int, ...]]]
@@ -103,9 +103,9 @@ def export(memory: CropMemory, folder: Path, form: Form = "vg", top: int = TOP) 
         rows = memory.rows(category)
         numbers = np.array([number[name] for name in rows.ids])
         bank[category] = [_bank_row(str(name), pictures, number) for name in rows.ids]
-        vectors = next(iter(rows.vectors.values()))
+        key = next(iter(rows.vectors))
         for row, thing in enumerate(numbers):
-            distances = squared_distances(vectors, vectors[row])
+            distances = rows.distances(key, rows.vectors[key][row])
             distances[row] = -1.0  # itself first, also where another is the same
             nearest[int(thing)] = numbers[np.argsort(distances, kind="stable")[:top]].tolist()
     write_bank(folder / "mem_bank.json", bank)

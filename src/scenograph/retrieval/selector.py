@@ -194,7 +194,7 @@ class CropSelector:
         costs = np.zeros(len(rows))
         weights = {GRAPH: self.weights.graph, APPEARANCE: self.weights.appearance}
         for key, vector in keys.items():
-            costs += weights[key] / rows.scales[key] * squared_distances(rows.vectors[key], vector)
+            costs += weights[key] / rows.scales[key] * rows.distances(key, vector)
         if thing.box is not None:
             width, height = thing.box[2] - thing.box[0], thing.box[3] - thing.box[1]
             costs += self.weights.shape * (rows.aspects - np.log(width / height)) ** 2
@@ -204,14 +204,6 @@ class CropSelector:
             asked = frozenset(thing.attributes)
             costs += self.weights.attributes * np.array([len(asked - names) for names in rows.attributes])
         return costs
-
-
-def squared_distances(vectors: np.ndarray, query: np.ndarray) -> np.ndarray:
-    """Of rows (R, D) to a vector (D,): (R,) float64, by one product."""
-    products = vectors @ query.astype(np.float32)
-    squares = np.einsum("rd,rd->r", vectors, vectors)
-    distances: np.ndarray = np.maximum(squares - 2 * products + float(query @ query), 0).astype(np.float64)
-    return distances
 
 
 def fit_together(costs: Sequence[np.ndarray], looks: Sequence[np.ndarray], weight: float) -> list[int]:

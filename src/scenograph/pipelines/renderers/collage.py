@@ -283,4 +283,4 @@ def _shadow(layer: Layer) -> Layer:
     down = np.linspace(-1, 1, tall, dtype=np.float32)[:, None] ** 2
     pixels = np.zeros((tall, width, 4), np.float32)
     pixels[..., 3] = SHADE * np.clip(1 - across - down, 0, 1)
-    return Layer(f"shadow of {layer.name}", layer.left, layer.top + height - tall // 2 - tall // 4, pixels)
+    return Layer(f"shadow of {layer.name}", layer.left, layer.top + height - tall // 2, pixels)

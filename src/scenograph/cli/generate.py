@@ -52,7 +52,7 @@ def generate(
         ),
     ] = None,
     memory: Annotated[
-        str | None, typer.Option("--memory", metavar="MEMORY", help="Memory of crops, for --image collage.")
+        str | None, typer.Option("--memory", metavar="MEMORY", help="Memory of crops to compose pictures from.")
     ] = None,
     pin: Annotated[
         list[str] | None,

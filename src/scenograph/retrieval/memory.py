@@ -34,6 +34,8 @@ INDEXED = 200_000
 """Crops of one category above which an index of vectors is made and used: below, comparing with all is as fast."""
 PROBES = 20
 """Parts of the index that are searched."""
+SAMPLED = 2000
+"""Vectors, about, by which the scale of their distances is found."""
 CACHED = 256 * 2**20
 """Bytes of vectors that stay in memory."""
 LIGHT = ("id", "attributes", "width", "height", "look", "picture", "source", "author", "licence")
@@ -376,7 +378,7 @@ def _category_rows(category: str, table: Any, keys: Collection[str]) -> Category
     """Arrow columns as arrays."""
 
     def text(name: str) -> np.ndarray:
-        return np.asarray(table.column(name).to_pylist(), dtype=object)
+        return table.column(name).to_numpy().astype(object)
 
     def numbers(name: str, size: int) -> np.ndarray:
         column = table.column(name).combine_chunks()
@@ -384,7 +386,7 @@ def _category_rows(category: str, table: Any, keys: Collection[str]) -> Category
         return np.asarray(values, dtype=np.float32).reshape(len(table), size)
 
     vectors = {key: numbers(key, table.schema.field(key).type.list_size) for key in keys}
-    sizes = np.stack([np.asarray(table.column(name).to_pylist(), np.float32) for name in ("width", "height")])
+    sizes = np.stack([table.column(name).to_numpy().astype(np.float32) for name in ("width", "height")])
     sizes = np.maximum(sizes, 1)
     return CategoryRows(
         category,
@@ -403,8 +405,9 @@ def _category_rows(category: str, table: Any, keys: Collection[str]) -> Category
 
 
 def _spread(vectors: np.ndarray) -> float:
-    """The mean squared distance between two of the vectors (R, D); 1 if all are one."""
-    spread = 2 * float(vectors.var(axis=0, dtype=np.float64).sum()) if len(vectors) else 0.0
+    """The mean squared distance between two of the vectors (R, D), by some of them; 1 if all are one."""
+    some = vectors[:: len(vectors) // SAMPLED + 1]
+    spread = 2 * float(some.var(axis=0, dtype=np.float64).sum()) if len(some) else 0.0
     return spread if spread > 1e-6 else 1.0
 
 

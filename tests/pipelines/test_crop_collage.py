@@ -17,6 +17,7 @@ from scenograph.pipelines.credits import credit_lines
 from scenograph.pipelines.renderers.collage import CropCollage
 from scenograph.pipelines.renderers.crops import DrawnCrops, MemoryCrops
 from scenograph.retrieval.memory import CropMemory
+from scenograph.retrieval.own_crops import add_files
 from scenograph.scenes.openraster import merged
 from scenograph.scenes.origin import Origin
 from scenograph.scenes.scene import Relation, Scene, SceneObject
@@ -173,7 +174,7 @@ def test_generate_composes_from_a_memory_and_credits_tells_of_whom(scenograph, c
     assert "3 of 3 pictures were there already" in succeed(
         scenograph(*command, "--pin", f"1={name}", "--crop", "2=own.png", "--out", "p")
     )
-    succeed(scenograph("memory", "remove", "memory", "--source", name.split("/")[0]))
+    succeed(scenograph("memory", "remove", "memory", "--source", f"samples made in Python/{name.split('/')[0]}"))
     _, _, errors = scenograph("generate", "p/scene-seed1.png", "--memory", "memory", "--out", "later")
     assert errors == "" or "memory of crops" in errors
 
@@ -190,3 +191,18 @@ def test_generate_draws_with_the_drawings_that_ship(scenograph):
     Image.new("RGB", (4, 4)).save("other.png")
     code, _, errors = scenograph("credits", "other.png")
     assert code == 2 and "not made by scenograph" in errors
+
+
+def test_a_crop_of_a_region_fills_its_box_and_shows_paint_through_its_holes(crop_memory, tmp_path):
+    pixels = np.full((8, 8, 4), 255, np.uint8)
+    pixels[:, :4, :3], pixels[:, 4:, 3] = (250, 0, 250), 0
+    pixels[0, 7] = pixels[7, 7] = (250, 0, 250, 255)  # or the transparent half would be cut off
+    Image.fromarray(pixels).save(tmp_path / "grass.png")
+    memory = CropMemory(crop_memory)
+    add_files(memory, [tmp_path / "grass.png"], "grass")
+    with_crop = Pipeline(CropCollage(MemoryCrops(crop_memory)))
+    (scene,) = with_crop(Scene(SCENE.objects[:1]), size=64).scenes
+    (image,) = with_crop(Scene(SCENE.objects[:1]), size=64).images
+    shown = np.asarray(image).astype(int)
+    assert scene.objects[0].origin.startswith("grass.png")
+    assert (np.abs(shown[40:60, 2:16] - (250, 0, 250)).max() <= 1) and (shown[40:56, 36:60, 1] > 60).all()

@@ -43,7 +43,7 @@ def test_every_object_is_a_row_that_says_where_it_came_from(built_memory, painte
     crops = memory.crops([f"{row['id']}/{number}" for number in range(len(scene.objects))])
     assert [crop.category for crop in crops] == [thing.category for thing in scene.objects]
     assert all(np.array_equal(crop.pixels, thing.crop) for crop, thing in zip(crops, scene.objects, strict=True))
-    assert crops[0].origin == Origin(row["id"], "A. Painter", "CC0-1.0", f"{row['id']}/0")
+    assert crops[0].origin == Origin(f"samples made in Python/{row['id']}", "A. Painter", "CC0-1.0", f"{row['id']}/0")
     assert len(memory) == sum(len(pack[index][0].objects) for index in range(len(pack))) == memory.counts.total()
     assert memory.verify() == []
     rows = memory.rows(scene.objects[0].category)
@@ -130,7 +130,7 @@ def test_what_is_removed_is_gone_and_the_rest_stays(crop_memory, tmp_path):
     before, digest = len(opened), opened.digest
     assert opened.remove(licence="mit") == 1 and len(opened) == before - 1
     assert opened.digest != digest and "o'hare" not in opened.counts
-    assert opened.remove(source="painted-3") > 1  # and not painted-30
+    assert opened.remove(source="samples made in Python/painted-3") > 1  # and not painted-30
     assert opened.remove(source="it's.png") == 0
     left = len(opened)
     assert opened.remove(licence="CC0-1.0") == left and len(opened) == 0

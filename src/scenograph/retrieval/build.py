@@ -77,12 +77,12 @@ def build_memory(
     own = opened.has_crops
     if not own:
         opened.check_pictures("to cut crops from")
-    title = f"{read_record(pack)['source']}, split {split}"
+    source = str(read_record(pack)["source"])
     state = hashlib.sha256(
         json.dumps([opened.fingerprint, split, encoder.digest, licence, author, PART, __version__]).encode()
     ).hexdigest()
     work = make_folder(folder.absolute().parent / f".{folder.name}.{state[:12]}.partial")
-    defaults = Origin("", author, licence)
+    defaults = Origin(source, author, licence)
     with reserved(work):
         tally = Tally()
         tasks = []
@@ -99,7 +99,7 @@ def build_memory(
             shutil.rmtree(work, ignore_errors=True)
             raise UserError(f"{pack}: no crop can be taken from split {split!r} ({_reasons(tally)})")
         record = MemoryRecord(
-            source=title,
+            source=f"{source}, split {split}",
             state=state,
             encoders=list(encoder.names),
             encoder=encoder.digest,
@@ -242,7 +242,7 @@ def _candidates(
         except DAMAGED as error:
             tally.dropped.note("damaged picture", f"{name}: {reason(error)}")
             return
-        origin = Origin.parse(thing.origin) if thing.origin else Origin(str(row["id"]))
+        origin = Origin.parse(thing.origin) if thing.origin else Origin(f"{defaults.source}/{row['id']}")
         origin = replace(origin, author=origin.author or defaults.author, licence=origin.licence or defaults.licence)
         yield number, Candidate(name, replace(thing, crop=crop), origin, row["id"], contexts[number])
 

@@ -236,7 +236,12 @@ class CropCollage(CollageRenderer, CropPasting):
         self, scene: Scene, crops: Sequence[GivenCrop | None], seed: int, side: int, shadow: bool
     ) -> list[Layer]:
         """The painted regions as one layer, then the crops, far to near."""
-        regions = [thing for thing, crop in zip(scene.objects, crops, strict=True) if crop is None]
+        # Crops of regions have holes where something stood before them: what is painted is seen there.
+        regions = [
+            thing
+            for thing, crop in zip(scene.objects, crops, strict=True)
+            if crop is None or thing.category in TEXTURES
+        ]
         layers = [Layer("ground", 0, 0, _ground(regions, side, seed))]
         depths = [
             _box(thing)[3] - (4 if thing.category in TEXTURES or crop is None else 2 if crop.hangs else 0)

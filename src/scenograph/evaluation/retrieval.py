@@ -12,6 +12,7 @@ import numpy as np
 from scenograph.data.pack import Pack
 from scenograph.errors import UserError
 from scenograph.evaluation.figure import Figure, mean_figure, short
+from scenograph.pipelines.options import GenerateOptions
 from scenograph.retrieval.build import query_scene
 from scenograph.retrieval.encoder import APPEARANCE
 from scenograph.retrieval.memory import CropMemory
@@ -85,7 +86,7 @@ def evaluate_memory(
     memory, opened = CropMemory(folder), Pack(pack, split)
     if not memory.counts:
         raise UserError(f"{folder} is empty; there is nothing to measure")
-    selector = CropSelector(memory, weights, TOP, 1.0, own)
+    selector = CropSelector(memory, weights, TOP, GenerateOptions().temperature, own)
     found, count = _Found(), min(scenes, len(opened))
     things = opened.has_crops
     for index in range(count):

@@ -38,6 +38,8 @@ STRETCH = 1.25
 """How much wider or higher than it is a drawing may become to fill its box."""
 PAINTED = 768
 """Side up to which backgrounds are painted; larger ones are enlarged from it."""
+COARSE, FAINT = 8, 0.02
+"""Side, in pixels, of the picture of colours behind holes, and how much of all colours is in each."""
 SHADE, DEPTH = 0.4, 0.16
 """How dark a shadow is in its middle, and its height as a share of its width."""
 PAPER = (0.93, 0.92, 0.88)
@@ -236,12 +238,7 @@ class CropCollage(CollageRenderer, CropPasting):
         self, scene: Scene, crops: Sequence[GivenCrop | None], seed: int, side: int, shadow: bool
     ) -> list[Layer]:
         """The painted regions as one layer, then the crops, far to near."""
-        # Crops of regions have holes where something stood before them: what is painted is seen there.
-        regions = [
-            thing
-            for thing, crop in zip(scene.objects, crops, strict=True)
-            if crop is None or thing.category in TEXTURES
-        ]
+        regions = [thing for thing, crop in zip(scene.objects, crops, strict=True) if crop is None]
         layers = [Layer("ground", 0, 0, _ground(regions, side, seed))]
         depths = [
             _box(thing)[3] - (4 if thing.category in TEXTURES or crop is None else 2 if crop.hangs else 0)
@@ -274,9 +271,17 @@ def _ground(regions: Sequence[SceneObject], side: int, seed: int) -> np.ndarray:
 
 
 def _filling(pixels: np.ndarray, thing: SceneObject, side: int) -> Layer:
-    """A crop of a region, stretched to fill its object's box."""
+    """A crop of a region, stretched to fill its box; holes, where things stood, get the colours around them."""
     x0, y0, x1, y1 = (round(value * side) for value in _box(thing))
-    shown = np.asarray(scaled(pixels, max(y1 - y0, 1), max(x1 - x0, 1)), dtype=np.float32) / 255
+    size = max(x1 - x0, 1), max(y1 - y0, 1)
+    coarse = np.asarray(scaled(pixels, COARSE, COARSE, Image.Resampling.BOX), dtype=np.float32) / 255
+    colours = coarse + FAINT * coarse.mean(axis=(0, 1))  # where nothing is visible near, the mean of all
+    colours = colours[..., :3] / np.maximum(colours[..., 3:], 1e-6)
+    small = Image.fromarray((colours.clip(0, 1) * 255).round().astype(np.uint8))
+    behind = np.asarray(small.resize(size, Image.Resampling.BICUBIC), dtype=np.float32) / 255
+    shown = np.asarray(scaled(pixels, size[1], size[0]), dtype=np.float32) / 255
+    shown[..., :3] += behind * (1 - shown[..., 3:])
+    shown[..., 3] = 1
     return Layer(thing.category, x0, y0, shown)
 
 

@@ -15,6 +15,7 @@ from scenograph.cli.options import (
     Device,
     ImageName,
     LayoutName,
+    MemoryName,
     ModelName,
     Overwrite,
     PrecisionName,
@@ -63,6 +64,7 @@ def evaluate(
         list[str] | None,
         typer.Option("--set", metavar="SETTING=VALUE", help="Other setting of the protocol. Repeatable."),
     ] = None,
+    memory: MemoryName = None,
     classifier: ClassifierName = None,
     weights: Weights = None,
     detector: Annotated[
@@ -103,7 +105,7 @@ def evaluate(
     from scenograph.evaluation.tools import Tools
     from scenograph.models.base import LayoutModel
     from scenograph.pipelines import Pipeline, load_layout_model
-    from scenograph.pipelines.defaults import choose_pair
+    from scenograph.pipelines.defaults import COLLAGE, choose_pair
 
     if pictures is not None and (named := model or layout or image):
         raise UserError(f"give either pictures ({pictures}) or models that draw them ({named}), not both")
@@ -123,15 +125,17 @@ def evaluate(
     subject: Pipeline | LayoutModel | Path
     if model is None and pictures is None:  # what is not named is that of the pair that knows the data's names
         pair = choose_pair("; ".join(read_vocabulary(pack).categories))
-        layout, image = layout or pair.layout, image or pair.image
+        layout, image = layout or pair.layout, image or (pair.image if memory is None else COLLAGE)
     if pictures is not None:
         subject = pictures
     elif layout and layout_alone and chosen.given == "graph" and needs <= {"predicted boxes"}:
         subject = load_layout_model(layout, where, precision)
     else:
-        subject = Pipeline.from_pretrained(model, layout=layout, image=image, device=where, precision=precision)
+        subject = Pipeline.from_pretrained(
+            model, layout=layout, image=image, memory=memory, device=where, precision=precision
+        )
     tools = Tools(where, classifier, detector, detections, _files(weights))
-    names = {"layout": layout, "image": model or image}
+    names = {"layout": layout, "image": model or (image if memory is None else f"{image} of {memory}")}
     with evaluation_progress() as progress:
         evaluated = run(
             pack,

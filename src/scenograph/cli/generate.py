@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scenograph.cli.console import batches, console, parse_seeds, say_written, write_files
-from scenograph.cli.options import Device, ImageName, LayoutName, ModelName, Overwrite, takes_options
+from scenograph.cli.options import Device, ImageName, LayoutName, MemoryName, ModelName, Overwrite, takes_options
 from scenograph.cli.scene import encoded, offer_to_keep, pair_for, read_source
 from scenograph.errors import UserError
 from scenograph.files import make_folder, would_replace, write_atomically
@@ -51,9 +51,7 @@ def generate(
             help="Seed of one object's latent, such as 2=7. Repeatable.",
         ),
     ] = None,
-    memory: Annotated[
-        str | None, typer.Option("--memory", metavar="MEMORY", help="Memory of crops to compose pictures from.")
-    ] = None,
+    memory: MemoryName = None,
     pin: Annotated[
         list[str] | None,
         typer.Option("--pin", metavar="OBJECT=CROP", help="Crop of the memory for an object, by its id. Repeatable."),

@@ -56,7 +56,7 @@ class GenerateOptions(BaseModel):
     licence: str | None = Field(
         default=None, max_length=200, description="Crops of a memory under these only, as mit,cc0-1.0."
     )
-    temperature: float = Field(default=1.0, ge=0, le=100, description="Variety of crops of a memory; 0 takes the best.")
+    temperature: float = Field(default=0.5, ge=0, le=100, description="Variety of crops of a memory; 0 takes the best.")
     shadow: bool = Field(default=False, description="Let things in a collage of crops cast shadows.")
     precision: Precision = Field(default="no", description="bf16 is faster on hardware that supports it.")
 

@@ -130,11 +130,10 @@ class Pipeline:
 
         A warning names each that is not the one ``recorded`` in the picture ``where``.
         """
-        found = {"image model": self.renderer.digest}
+        collage = isinstance(self.renderer, CropPasting)
+        found = {"memory of crops" if collage else "image model": self.renderer.digest}
         if self.layout is not None:
             found["layout model"] = self.layout.digest
-        if isinstance(self.renderer, CropPasting):
-            found["memory of crops"] = self.renderer.source.digest
         if isinstance(style, Path) and is_file(style):
             found["style"] = digest(style)
         for what, known in (recorded or {}).items():

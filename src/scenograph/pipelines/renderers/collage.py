@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -184,6 +185,7 @@ class CropCollage(CollageRenderer, CropPasting):
     def __init__(self, source: CropSource) -> None:
         super().__init__()
         self.source = source
+        self.digest = hashlib.sha256(f"{self.digest} {source.digest}".encode()).hexdigest()
 
     @cached_property
     def vocabulary(self) -> Vocabulary:

@@ -136,10 +136,12 @@ def test_what_is_removed_is_gone_and_the_rest_stays(crop_memory, tmp_path):
     assert opened.remove(licence="CC0-1.0") == left and len(opened) == 0
 
 
-def test_categories_are_found_by_synonyms_or_named_with_the_remedy(crop_memory, tmp_path):
+def test_categories_are_found_by_synonyms_or_named_with_the_remedy(crop_memory, tmp_path, caplog):
     opened = CropMemory(crop_memory)
     add_files(opened, [picture(tmp_path / "a" / "one.png")], "sea")
     assert opened.known_category("ocean", "") == "sea" == opened.known_category("sea", "")
+    assert opened.known_category("ocean", "") == "sea"
+    assert [record.message.split(": ")[1] for record in caplog.records] == ["reading ocean as sea"]
     with pytest.raises(UserError, match=r"objects\[2\]: .* holds no crop of 'cubes' .did you mean 'cube'.*memory add"):
         opened.known_category("cubes", "objects[2]: ")
     opened.remove(licence="CC0-1.0")

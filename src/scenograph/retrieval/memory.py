@@ -7,6 +7,7 @@ version of the table that appears whole or not at all: who reads a version goes 
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import Counter, OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ from scenograph.retrieval.rows import Crop, check_area, crop_of
 from scenograph.scenes.geometry import SG2IM_PREDICATES
 from scenograph.scenes.synonyms import CATEGORIES, synonyms
 from scenograph.scenes.vocabulary import Vocabulary
+
+log = logging.getLogger(__name__)
 
 TABLE, RECORD = "crops", "memory.json"
 BUILD_AGAIN = "build it again with: scenograph memory build"
@@ -118,6 +121,7 @@ class CropMemory:
         with self.reading():
             self.table = connect(folder).open_table(TABLE)
         self._rows: OrderedDict[str, CategoryRows] = OrderedDict()
+        self._read_as: set[str] = set()
 
     def __len__(self) -> int:
         with self.reading():
@@ -176,6 +180,9 @@ class CropMemory:
         words = synonyms(CATEGORIES, self.counts)
         for other in (words.get(name), *(word for word, names in CATEGORIES.items() if name in names)):
             if other in self.counts:
+                if name not in self._read_as:
+                    log.warning("%s: reading %s as %s", self.folder, name, other)
+                self._read_as.add(name)
                 return str(other)
         raise UserError(
             f"{where}{self.folder} holds no crop of {name!r} {suggest(name, self.counts)}; "

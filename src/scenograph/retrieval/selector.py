@@ -1,6 +1,6 @@
 """Which crops of a memory suit the objects of a scene.
 
-The published Crop Selector (Li et al., PasteGAN, NeurIPS 2019) takes, of the crops of an object's category, those whose
+The Crop Selector of PasteGAN (Li et al., NeurIPS 2019), as we understand it, takes, of the crops of an object's category, those whose
 vectors of a graph network are nearest in L2: :data:`PUBLISHED`. Ours adds keys (pixels that are alike, the shape of the
 box, attributes) and prefers crops that look as if they were of one picture.
 """

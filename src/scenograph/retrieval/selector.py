@@ -1,8 +1,8 @@
 """Which crops of a memory suit the objects of a scene.
 
-The Crop Selector of PasteGAN (Li et al., NeurIPS 2019), as we understand it, takes, of the crops of an object's category, those whose
-vectors of a graph network are nearest in L2: :data:`PUBLISHED`. Ours adds keys (pixels that are alike, the shape of the
-box, attributes) and prefers crops that look as if they were of one picture.
+As we understand it, the Crop Selector of PasteGAN (Li et al., NeurIPS 2019) takes, of the crops of an object's
+category, those whose vectors of a graph network are nearest in L2: :data:`PUBLISHED`. Ours adds keys (pixels that are
+alike, the shape of the box, attributes) and prefers crops that look as if they were of one picture.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -11,11 +12,13 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
+from helpers import tiny
 from scenograph.cli.main import run
 from scenograph.data.clevr import VOCABULARY
 from scenograph.data.pack import write_pack
 from scenograph.data.rendered import COLORS
 from scenograph.data.source import Sample, Samples
+from scenograph.retrieval.build import build_memory
 from scenograph.scenes.scene import Relation, Scene, SceneObject
 from scenograph.scenes.sketch import Sketch
 
@@ -97,3 +100,31 @@ def scenograph(monkeypatch, capsys, tmp_path):
         return int(caught.value.code or 0), output.out, output.err
 
     return command
+
+
+@pytest.fixture(scope="session")
+def crop_encoders(tmp_path_factory) -> list[str]:
+    """A tiny graph network and a tiny classifier, for memories of crops."""
+    folder = tmp_path_factory.mktemp("encoders")
+    names = []
+    for name in ("sg2im", "object-classifier"):
+        torch.manual_seed(0)
+        tiny(name).save_pretrained(folder / name)
+        names.append(str(folder / name))
+    return names
+
+
+@pytest.fixture(scope="session")
+def built_memory(painted, crop_encoders, tmp_path_factory) -> Path:
+    """A memory of the crops of ``painted``; not to be changed."""
+    pytest.importorskip("lancedb")
+    folder = tmp_path_factory.mktemp("memories") / "painted.memory"
+    build_memory(folder, painted, "train", crop_encoders, licence="CC0-1.0", author="A. Painter")
+    return folder
+
+
+@pytest.fixture
+def crop_memory(built_memory, tmp_path) -> Path:
+    """A copy of ``built_memory``."""
+    shutil.copytree(built_memory, tmp_path / "m")
+    return tmp_path / "m"

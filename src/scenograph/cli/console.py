@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -28,6 +28,9 @@ from rich.progress import (
 
 from scenograph.errors import UserError, printable
 from scenograph.files import would_replace, write_atomically
+
+if TYPE_CHECKING:
+    from scenograph.data.source import Progress as Reported
 
 BATCH = 32
 """Scenes that are placed or rendered at once."""
@@ -179,4 +182,14 @@ def progress_reports() -> Iterator[Callable[..., None]]:
                 task.total = of
             bar.update(task.id, completed=done, total=of)
 
+        yield report
+
+
+@contextmanager
+def reporting() -> Iterator[Reported]:
+    """As :func:`progress_reports`, of work with data sets."""
+    import datasets
+
+    datasets.disable_progress_bars()  # ours says the same in one line
+    with progress_reports() as report:
         yield report

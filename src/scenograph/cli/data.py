@@ -6,22 +6,20 @@ import io
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.text import Text
 
-from scenograph.cli.console import console, progress_reports, track, write_files
+from scenograph.cli.console import console, reporting, track, write_files
 from scenograph.cli.options import Overwrite, Workers
 from scenograph.errors import UserError, counted, suggest, validate
 from scenograph.files import make_folder
 
 if TYPE_CHECKING:
     from scenograph.data.pack import Pack
-    from scenograph.data.source import Options, Progress
+    from scenograph.data.source import Options
 
 app = typer.Typer(no_args_is_help=True, help="Render, download and pack data sets.")
 
@@ -161,7 +159,7 @@ def pack(
     # The folder for intermediate files depends on the options, which the source knows only once it is made.
     source = kind(root, _parse_options(kind.options_type, options or [], name), Path())
     source.work = work_folder(out, source, size)
-    with _reporting() as progress:
+    with reporting() as progress:
         record = write_pack(out, source, size, workers or os.cpu_count() or 1, progress, source.work)
     console.print(f"wrote {out} from {source.title}")
     _print_record(record)
@@ -253,7 +251,7 @@ def verify(folder: PackFolder) -> None:
     """Check the checksums, pictures and scenes of a pack."""
     from scenograph.data.pack import verify_pack
 
-    with _reporting() as progress:
+    with reporting() as progress:
         problems = verify_pack(folder, progress)
     for problem in problems[:20]:
         console.print(problem)
@@ -322,16 +320,6 @@ def pull(
 
     pull_pack(repository, out)
     console.print(f"wrote {out}")
-
-
-@contextmanager
-def _reporting() -> Iterator[Progress]:
-    """A progress callback that shows what is being done and how far it is."""
-    import datasets
-
-    datasets.disable_progress_bars()  # ours says the same in one line
-    with progress_reports() as report:
-        yield report
 
 
 def _parse_options(kind: type[Options], overrides: list[str], name: str) -> Options:

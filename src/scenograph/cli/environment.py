@@ -19,7 +19,18 @@ def env() -> None:
         "python": f"{platform.python_version()} ({platform.system()} {platform.machine()})",
         "device": device_report(),
     }
-    for name in ("torch", "numpy", "pillow", "accelerate", "datasets", "safetensors", "pydantic", "typer", "mitsuba"):
+    for name in (
+        "torch",
+        "numpy",
+        "pillow",
+        "accelerate",
+        "datasets",
+        "safetensors",
+        "pydantic",
+        "typer",
+        "mitsuba",
+        "lancedb",
+    ):
         try:
             rows[name] = version(name)
         except PackageNotFoundError:

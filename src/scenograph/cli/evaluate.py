@@ -17,6 +17,7 @@ from scenograph.cli.options import (
     Device,
     ImageName,
     LayoutName,
+    MemoryName,
     ModelName,
     Overwrite,
     PrecisionName,
@@ -67,6 +68,7 @@ def evaluate(
         list[str] | None,
         typer.Option("--set", metavar="SETTING=VALUE", help="Other setting of the protocol. Repeatable."),
     ] = None,
+    memory: MemoryName = None,
     classifier: ClassifierName = None,
     weights: Weights = None,
     detector: Annotated[
@@ -120,7 +122,7 @@ def evaluate(
         "encoder": ("--encoder", encoder),
         "metrics": ("--metrics", None if metrics is None else tuple(part.strip() for part in metrics.split(","))),
     }
-    subject, changes = Named(model, layout, image, pictures), _settings(settings, options)
+    subject, changes = Named(model, layout, image, pictures, memory), _settings(settings, options)
     tools = Tools(pick_device(device), classifier, detector, detections, annotations, _files(weights))
     if dry_run:
         planned = plan_evaluation(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from scenograph.cli.console import agreed, batches, console, parse_seeds, say_written, write_files
-from scenograph.cli.options import Device, ImageName, LayoutName, ModelName, Overwrite, takes_options
+from scenograph.cli.options import Device, ImageName, LayoutName, MemoryName, ModelName, Overwrite, takes_options
 from scenograph.cli.scene import offer_to_keep, read_source, roomy_pair_for
 from scenograph.errors import UserError
 from scenograph.files import make_folder, write_atomically
@@ -59,6 +59,16 @@ def generate(
             help="Seed of one object's latent, such as 2=7. Repeatable.",
         ),
     ] = None,
+    memory: MemoryName = None,
+    pin: Annotated[
+        list[str] | None,
+        typer.Option("--pin", metavar="OBJECT=CROP", help="Crop of the memory for an object, by its id. Repeatable."),
+    ] = None,
+    crop: Annotated[
+        list[str] | None,
+        typer.Option("--crop", metavar="OBJECT=FILE", help="Picture file to show an object with. Repeatable."),
+    ] = None,
+    draw_crops: Annotated[bool, typer.Option("--draw-crops", help="Also draw the crops of each picture.")] = False,
     draw_graph: Annotated[bool, typer.Option("--draw-graph", help="Also draw each scene graph.")] = False,
     draw_layout: Annotated[bool, typer.Option("--draw-layout", help="Also draw each layout.")] = False,
     layers: Annotated[bool, typer.Option("--layers", help="Also write the layers of each picture (.ora).")] = False,
@@ -84,7 +94,10 @@ def generate(
     """
     from scenograph.pipelines.outputs import Beside, Outputs
 
-    models = {"model": model, "layout": layout, "image": image}
+    models = {"model": model, "layout": layout, "image": image, "memory": memory}
+    crops, pins = crop or [], pin or []
+    if memory is not None or crops or pins or draw_crops or options.of_crops:
+        models = _with_collage(models, source or "")
     if pack is not None and source is None:
         pipe, request = _read_pack(pack, split, scenes, given, models, seeds, options, device)
         request = _with_object_seeds(request, object_seed or [])
@@ -92,9 +105,11 @@ def generate(
     else:
         _check_alone(source, pack, {"--split": split, "--scenes": scenes, "--given": given})
         pipe, request = _read(str(source), models, seeds, options, object_seed or [], device)
+    if crops or pins:
+        request = replace(request, scenes=pipe.with_given_crops(request.scenes, crops, pins))
     if layers:
         pipe.renderer.check_layers()
-    beside = Beside(draw_graph, draw_layout, layers, annotations, save_scenes)
+    beside = Beside(draw_graph, draw_layout, layers, draw_crops, annotations, save_scenes)
     outputs = Outputs(request, out, beside, overwrite)
     if dry_run:
         pipe.encode_pairs(request.scenes[:1], [request.seed_of(0, request.seeds[0])], **options.chosen())
@@ -110,6 +125,7 @@ def _write(pipe: Pipeline, outputs: Outputs) -> None:
     left = outputs.missing
     shown = [scene for part in batches(outputs.shown, "rendering") for scene in pipe.render_planned(part, **chosen)]
     files = [(file.path, file.content(shown)) for file in outputs.others] + _layer_files(pipe, outputs)
+    files += _crop_files(pipe, outputs)
     for path, _ in files:
         make_folder(path.parent)
     write_files(files, outputs.overwrite)
@@ -197,6 +213,15 @@ def _models_for(source: str, models: dict[str, str | None]) -> dict[str, str | N
     return {**models, "layout": pair.layout, "image": pair.image}
 
 
+def _with_collage(models: dict[str, str | None], source: str) -> dict[str, str | None]:
+    """The models with what composes pictures from crops: those of a memory, or else the drawings that ship."""
+    from scenograph.pipelines.defaults import COLLAGE, DRAWINGS
+
+    of_picture = source.endswith(".png") or models["model"] is not None
+    image = models["image"] or (None if of_picture else COLLAGE)
+    return {**models, "image": image, "memory": models["memory"] or DRAWINGS}
+
+
 def _with_object_seeds(request: Request, options: list[str]) -> Request:
     """The request with ``--object-seed`` options applied to its scenes."""
     scenes = request.scenes
@@ -224,4 +249,27 @@ def _layer_files(pipe: Pipeline, outputs: Outputs) -> list[tuple[Path, bytes]]:
         scenes, seeds = [one.scene for _, one in part], [one.seed for _, one in part]
         conditioned = pipe.encode_pairs(scenes, seeds, **outputs.request.options.chosen())
         files += [(path, openraster(each)) for (path, _), each in zip(part, pipe.layers(conditioned), strict=True)]
+    return files
+
+
+def _crop_files(pipe: Pipeline, outputs: Outputs) -> list[tuple[Path, bytes]]:
+    """A strip of the crops of each picture, if they are wanted."""
+    import numpy as np
+
+    from scenograph.scenes.crop_sheets import CropRow, draw_crop_rows
+    from scenograph.scenes.png import encode_png
+
+    files: list[tuple[Path, bytes]] = []
+    if not outputs.crops:
+        return files
+    for part in batches(list(zip(outputs.crops, outputs.pictures, strict=True)), "drawing crops"):
+        pairs, seeds = [one.scene for _, one in part], [one.seed for _, one in part]
+        conditioned = pipe.encode_pairs(pairs, seeds, **outputs.request.options.chosen())
+        for (path, _), scene, crops in zip(part, conditioned.scenes, pipe.crops(conditioned), strict=True):
+            rows = [
+                CropRow(f"{number} {thing.label}", [crop.pixels], [crop.origin.crop or crop.origin.source])
+                for number, (thing, crop) in enumerate(zip(scene.objects, crops, strict=True))
+                if crop is not None
+            ]
+            files.append((path, encode_png(np.asarray(draw_crop_rows(rows)))))
     return files

@@ -12,7 +12,7 @@ import typer
 from pydantic import ValidationError
 from rich.text import Text
 
-from scenograph.cli import bench, data, environment, evaluate, generate, layout, models, scene, train
+from scenograph.cli import bench, credits, data, environment, evaluate, generate, layout, memory, models, scene, train
 from scenograph.cli.console import console, errors
 from scenograph.devices import take_free_cores
 from scenograph.errors import EXTRAS, NOTE, UserError, missing_extra, readable, reason, rule_and_value
@@ -58,6 +58,8 @@ app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(bench.app, name="bench")
 app.command("import")(models.import_checkpoint)
 app.add_typer(data.app, name="data")
+app.add_typer(memory.app, name="memory")
+app.command("credits")(credits.credits_of)
 app.command("env")(environment.env)
 
 

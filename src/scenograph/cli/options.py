@@ -24,6 +24,9 @@ ImageName = Annotated[
     str | None,
     typer.Option("--image", metavar="MODEL", help="Model that renders pictures. (default: the shipped one)"),
 ]
+MemoryName = Annotated[
+    str | None, typer.Option("--memory", metavar="MEMORY", help="Memory of crops to compose pictures from.")
+]
 ClassifierName = Annotated[
     str | None,
     typer.Option("--classifier", metavar="MODEL", help="Classifier of objects. (default: the shipped one)"),

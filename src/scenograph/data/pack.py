@@ -206,12 +206,16 @@ class Pack:
                 f"{self.folder}: {blind} of {len(self)} scenes of split {self.split!r} have no picture {purpose}"
             )
 
-    def check_objects(self, column: str, wanted: str) -> None:
-        """Raise ``UserError``, which says what is ``wanted``, if no object has a cell in this column of bytes."""
+    def has_cells(self, column: str) -> bool:
+        """Whether any object has a cell in a column of bytes, such as ``crops``, pixels of its own, or ``sketches``."""
         import pyarrow.compute as pc
 
         cells = self.table.data.column(column) if column in self.table.column_names else None
-        if cells is None or not pc.any(pc.greater(pc.binary_length(pc.list_flatten(cells)), 0)).as_py():
+        return cells is not None and bool(pc.any(pc.greater(pc.binary_length(pc.list_flatten(cells)), 0)).as_py())
+
+    def check_objects(self, column: str, wanted: str) -> None:
+        """Raise ``UserError``, which says what is ``wanted``, if no object has a cell in this column."""
+        if not self.has_cells(column):
             raise UserError(f"{self.folder}: no object of split {self.split!r} {wanted}")
 
     def __len__(self) -> int:

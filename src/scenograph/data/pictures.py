@@ -95,6 +95,13 @@ def decode_rgb(picture: Path | bytes) -> Image.Image:
         return _turned(to_rgb(image), _orientation(image))
 
 
+def decode_rgba(picture: Path | bytes) -> Image.Image:
+    """A picture in RGBA, upright, opaque where it has no transparency. Raises :class:`Skip` if it is none."""
+    with _opened(_content(picture), picture) as image:
+        layered = image if image.has_transparency_data else to_rgb(image)
+        return _turned(layered.convert("RGBA"), _orientation(image))
+
+
 def read_rgb(path: Path) -> Image.Image:
     """A picture file in RGB, upright, as packs hold it. Raises ``UserError`` for a file that is no picture."""
     try:

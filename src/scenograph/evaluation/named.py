@@ -15,7 +15,7 @@ from scenograph.evaluation.metrics import metric_class
 from scenograph.evaluation.protocols import Protocol, default_protocol, find_protocol
 from scenograph.models.base import LayoutModel
 from scenograph.models.registry import MODELS, read_config
-from scenograph.pipelines.defaults import choose_pair
+from scenograph.pipelines.defaults import COLLAGE, choose_pair
 from scenograph.pipelines.pipeline import Pipeline
 from scenograph.pipelines.placing import load_layout_model
 
@@ -33,15 +33,17 @@ class Named:
     layout: str | None = None
     image: str | None = None
     pictures: Path | None = None
+    memory: str | None = None
+    """A memory of crops that the image model composes pictures from, or ``drawings``."""
 
     def __post_init__(self) -> None:
-        if self.pictures is not None and (named := self.model or self.layout or self.image):
+        if self.pictures is not None and (named := self.model or self.layout or self.image or self.memory):
             raise UserError(f"give either pictures ({self.pictures}) or models that draw them ({named}), not both")
 
     @property
     def layout_alone(self) -> bool:
         """Whether only a layout model is named."""
-        return self.layout is not None and self.model is None and self.image is None
+        return self.layout is not None and self.model is None and self.image is None and self.memory is None
 
     def protocol(self, pack: Path, name: str | None, changes: Mapping[str, object]) -> Protocol:
         """How to measure: the named protocol or the data's own, with settings changed.
@@ -74,10 +76,15 @@ class Named:
         layout, image = self.layout, self.image
         if self.model is None:
             pair = choose_pair("; ".join(read_vocabulary(pack).categories))
-            layout, image = layout or pair.layout, image or pair.image
-        names = {"layout": layout, "image": self.model or image}
+            layout, image = layout or pair.layout, image or (pair.image if self.memory is None else COLLAGE)
+        names = {
+            "layout": layout,
+            "image": self.model or (image if self.memory is None else f"{image} of {self.memory}"),
+        }
         needs = set().union(*(metric_class(name).needs for name in protocol.metrics))
         if layout and self.layout_alone and protocol.given == "graph" and needs <= {"predicted boxes"}:
             return load_layout_model(layout, device, precision), names
-        loaded = Pipeline.from_pretrained(self.model, layout=layout, image=image, device=device, precision=precision)
+        loaded = Pipeline.from_pretrained(
+            self.model, layout=layout, image=image, memory=self.memory, device=device, precision=precision
+        )
         return loaded, names

@@ -302,6 +302,19 @@ class ObjectLatents(ABC):
         """Length of the latent of each object, and of the picture."""
 
 
+class GraphVectors(ABC):
+    """The role of models that encode every object of a scene graph together with its relations."""
+
+    @property
+    @abstractmethod
+    def vector_size(self) -> int:
+        """Length of the vector of each object."""
+
+    @abstractmethod
+    def graph_vectors(self, batch: SceneBatch) -> Tensor:
+        """Vectors (O, D) of the objects of a batch, from categories, attributes and relations alone."""
+
+
 class PictureStyles(ABC):
     """The role of image models that read a style off a picture."""
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from pydantic import PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
-from scenograph.models.base import Generators, ModelConfig, Placement, SampledBoxes, noise_per_object
+from scenograph.models.base import Generators, GraphVectors, ModelConfig, Placement, SampledBoxes, noise_per_object
 from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.graph import Edges, GraphTripleConv
 from scenograph.nn.unet import time_features
@@ -55,7 +55,7 @@ class MiseLayoutConfig(ModelConfig):
         return self
 
 
-class MiseLayout(SampledBoxes):
+class MiseLayout(SampledBoxes, GraphVectors):
     """The layout model. :meth:`place` samples boxes; training calls :meth:`velocity`."""
 
     name = "mise-layout"
@@ -78,6 +78,21 @@ class MiseLayout(SampledBoxes):
 
     def velocity(self, noisy: Tensor, time: Tensor, known: Tensor, batch: SceneBatch) -> Tensor:
         """D box / d time at standardized boxes (O, 4) and times (N,); rows where ``known`` (O,) hold clean boxes."""
+        return self.box_out(self._features(noisy, time, known, batch))
+
+    @property
+    def vector_size(self) -> int:
+        """The network's width."""
+        return self.config.width
+
+    def graph_vectors(self, batch: SceneBatch) -> Tensor:
+        """As in the role: the features from which, at the flow's start, the mean of all boxes is predicted."""
+        middle = batch.boxes.new_zeros((len(batch.objects), 4))
+        unknown = torch.zeros_like(batch.objects, dtype=torch.bool)
+        return self._features(middle, batch.boxes.new_zeros(batch.num_images), unknown, batch)
+
+    def _features(self, noisy: Tensor, time: Tensor, known: Tensor, batch: SceneBatch) -> Tensor:
+        """What the velocity is computed from: (O, width). Arguments as for :meth:`velocity`."""
         nodes = self.embedding(batch.objects, batch.attributes)
         nodes = nodes + self.box_in(torch.cat([noisy, known[:, None].to(noisy.dtype)], dim=1))
         nodes = nodes + self.time(time_features(time, self.config.width))[batch.object_to_image]
@@ -87,7 +102,8 @@ class MiseLayout(SampledBoxes):
         _, real = batch.padded(batch.objects)
         for block in self.blocks:
             nodes = block(nodes, self.predicates.weight, kinds, edges, row, column, real)
-        return self.box_out(self.norm(nodes))
+        features: Tensor = self.norm(nodes)
+        return features
 
     @torch.no_grad()
     def place(self, batch: SceneBatch, generators: Generators = None) -> Placement:

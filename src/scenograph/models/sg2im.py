@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from scenograph.models.base import (
     Conditioned,
     Generators,
+    GraphVectors,
     ImageModel,
     LayoutModel,
     ModelConfig,
@@ -102,7 +103,7 @@ class Prediction(Placement):
     """(T, P) logits over predicates."""
 
 
-class Sg2Im(ImageModel[Tensor], LayoutModel):
+class Sg2Im(ImageModel[Tensor], LayoutModel, GraphVectors):
     """The generator. Pictures inside are in ImageNet-normalized units; rendered ones are in [-1, 1]."""
 
     name = "sg2im"
@@ -236,6 +237,16 @@ class Sg2Im(ImageModel[Tensor], LayoutModel):
         if self.config.gconv_num_layers > 1:
             vectors, _ = self.gconv_net(vectors, predicates, edges)
         return embedded, vectors
+
+    @property
+    def vector_size(self) -> int:
+        """That of the graph layers."""
+        return self.config.gconv_dim
+
+    def graph_vectors(self, batch: SceneBatch) -> Tensor:
+        """As in the role: the vectors from which boxes and masks are predicted."""
+        full = self.add_image_objects(batch)
+        return self.object_vectors(full)[1][~self.is_image(full)]
 
     def add_image_objects(self, batch: SceneBatch) -> SceneBatch:
         """The batch with ``__image__`` as last object of every picture, and every other object in it.

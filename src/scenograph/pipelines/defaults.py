@@ -18,6 +18,8 @@ from scenograph.scenes.vocabulary import Vocabulary
 
 COLLAGE = "collage"
 """The name of the renderer that composes pictures from drawings."""
+DRAWINGS = "drawings"
+"""The name, among memories of crops, of the drawings that ship."""
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,23 @@ class GenerateOptions(BaseModel):
     style: Path | Image.Image | None = Field(
         default=None, description="Picture whose style to copy, for models that can."
     )
+    licence: str | None = Field(
+        default=None, max_length=200, description="Crops of a memory under these only, as mit,cc0-1.0."
+    )
+    temperature: float = Field(default=0.5, ge=0, le=100, description="Variety of crops of a memory; 0 takes the best.")
+    shadow: bool = Field(default=False, description="Let things in a collage of crops cast shadows.")
     precision: Precision = Field(default="no", description="bf16 is faster on hardware that supports it.")
+
+    @property
+    def licences(self) -> frozenset[str]:
+        """The licences that :attr:`licence` lists, in lower case; none allows all."""
+        names = (name.strip().casefold() for name in (self.licence or "").split(","))
+        return frozenset(name for name in names if name)
+
+    @property
+    def of_crops(self) -> bool:
+        """Whether an option was given that only pictures composed from crops have."""
+        return bool({"licence", "temperature", "shadow"} & self.recorded().keys())
 
     def chosen(self) -> dict[str, Any]:
         """The options that were given, by name."""

@@ -37,6 +37,8 @@ class Beside:
     """A drawing of each picture's layout."""
     layers: bool = False
     """The layers of each picture, as OpenRaster."""
+    crops: bool = False
+    """The crops that each picture is composed of."""
     annotations: Path | None = None
     """A file of COCO annotations."""
     scenes: Path | None = None
@@ -54,7 +56,7 @@ class OtherFile:
 class Outputs:
     """The files of a request. Raises ``UserError`` if a picture or the sheet would replace another file.
 
-    Layers are the renderer's to make: :attr:`layers` has only the names of their files.
+    Layers and crops are the renderer's to tell: :attr:`layers` and :attr:`crops` have only the names of their files.
     """
 
     def __init__(self, request: Request, out: Path, beside: Beside, overwrite: bool = False) -> None:
@@ -87,8 +89,14 @@ class Outputs:
         return [one.path.with_suffix(".ora") for one in self.pictures] if self.beside.layers else []
 
     @property
+    def crops(self) -> list[Path]:
+        """A file beside each picture, if drawings of its crops are wanted."""
+        paths = [one.path for one in self.pictures] if self.beside.crops else []
+        return [path.with_name(f"{path.stem}-crops.png") for path in paths]
+
+    @property
     def others(self) -> list[OtherFile]:
-        """The files beside the pictures, apart from the sheet and the layers."""
+        """The files beside the pictures, apart from the sheet, the layers and the crops."""
         request, beside, paths = self.request, self.beside, [one.path for one in self.pictures]
         files = []
         if beside.graphs:
@@ -108,7 +116,13 @@ class Outputs:
     def paths(self) -> list[Path]:
         """Every file that would be written."""
         missing = [one.path for one in self.missing]
-        return [*missing, *self.layers, *(file.path for file in self.others), *([self.sheet] if self.sheet else [])]
+        return [
+            *missing,
+            *self.layers,
+            *self.crops,
+            *(file.path for file in self.others),
+            *([self.sheet] if self.sheet else []),
+        ]
 
     def sheet_bytes(self) -> bytes:
         """The contact sheet, once the pictures are there."""

@@ -24,11 +24,21 @@ from scenograph.models.base import ImageModel, LayoutModel, Model
 from scenograph.models.registry import AutoModel
 from scenograph.pipelines.checks import check_names, warn_about_crowds, without_contradictions
 from scenograph.pipelines.defaults import CLASSIFIERS, COLLAGE, DEFAULT, layout_for, naming_who_knows
+from scenograph.pipelines.given_crops import with_given_crops
 from scenograph.pipelines.options import GenerateOptions
 from scenograph.pipelines.outputs import pictures_sheet
 from scenograph.pipelines.placing import place_objects
-from scenograph.pipelines.provenance import MODELS, PlannedPicture, RecordedImage, Request, plan_pictures, png_bytes
+from scenograph.pipelines.provenance import (
+    MEMORY,
+    MODELS,
+    PlannedPicture,
+    RecordedImage,
+    Request,
+    plan_pictures,
+    png_bytes,
+)
 from scenograph.pipelines.renderers.base import ConditionedScenes, Renderer
+from scenograph.pipelines.renderers.crops import CropPasting, GivenCrop, pasting
 from scenograph.pipelines.renderers.network import NetworkRenderer
 from scenograph.scenes.batch import images_to_uint8
 from scenograph.scenes.completion import (
@@ -160,7 +170,8 @@ class Pipeline:
 
         A warning names each that is not the one ``recorded`` in the picture ``where``.
         """
-        found = {"image model": self.renderer.digest}
+        collage = isinstance(self.renderer, CropPasting)
+        found = {"memory of crops" if collage else "image model": self.renderer.digest}
         if self.layout is not None:
             found["layout model"] = self.layout.digest
         if isinstance(style, Path) and is_file(style):
@@ -176,6 +187,7 @@ class Pipeline:
         *,
         layout: str | Path | None = None,
         image: str | Path | None = None,
+        memory: str | Path | None = None,
         device: str | torch.device = "auto",
         precision: Precision = "no",
     ) -> Pipeline:
@@ -183,7 +195,10 @@ class Pipeline:
 
         Without arguments, the pair in the package. ``model`` is one that does both, such as sg2im; ``layout``
         and ``image`` replace one half each. An image model alone gets the layout model that knows most of its names.
+        The image model ``collage`` takes its crops from a ``memory``, a folder or ``drawings``, those that ship.
         """
+        if memory is not None and image != COLLAGE:
+            raise UserError(f"{model or image or DEFAULT_IMAGE} takes no crops of a memory; add --image {COLLAGE}")
         where = pick_device(str(device))
         if COLLAGE in (model, layout):
             raise UserError(f"{COLLAGE} renders layouts and places nothing; give it as the image model (--image)")
@@ -195,11 +210,13 @@ class Pipeline:
             if placer is None and not isinstance(drawer, LayoutModel):
                 placer = AutoModel.from_pretrained(layout_for(drawer.vocabulary))
         elif image == COLLAGE:
-            from scenograph.pipelines.renderers.collage import CollageRenderer  # reads its drawings
+            from scenograph.pipelines.renderers.collage import CollageRenderer, CropCollage  # reads its drawings
+            from scenograph.pipelines.renderers.crops import crop_source
 
-            collage = CollageRenderer()
+            collage = CollageRenderer() if memory is None else CropCollage(crop_source(memory))
             placer = AutoModel.from_pretrained(layout or layout_for(collage.vocabulary))
-            return Pipeline(collage, placer.to(where), names={"layout": _text(layout), "image": COLLAGE})
+            roles = {"layout": _text(layout), "image": COLLAGE, MEMORY: _text(memory)}
+            return Pipeline(collage, placer.to(where), names=roles)
         else:
             drawer = AutoModel.from_pretrained(image or DEFAULT_IMAGE, others=(COLLAGE,))
             placer = AutoModel.from_pretrained(layout or layout_for(drawer.vocabulary))
@@ -285,6 +302,16 @@ class Pipeline:
         :func:`~scenograph.scenes.openraster.openraster` makes a file of them.
         """
         return self.renderer.layers(conditioned)
+
+    def crops(self, conditioned: ConditionedScenes) -> list[list[GivenCrop | None]]:
+        """What shows each object of conditioned scenes, from renderers that compose pictures from crops."""
+        return pasting(self.renderer).crops(conditioned)
+
+    def with_given_crops(
+        self, scenes: Sequence[Scene], files: Sequence[str] = (), pins: Sequence[str] = ()
+    ) -> list[Scene]:
+        """The scenes with crops of objects, from files or of the memory, as :func:`with_given_crops` reads them."""
+        return with_given_crops(scenes, files, pins, pasting(self.renderer).source)
 
     def render_planned(self, pictures: Sequence[PlannedPicture], **options: Any) -> list[Scene]:
         """Render those of a batch of pictures that do not exist, and write them; returns what all of them show.

@@ -20,7 +20,7 @@ from pydantic import BaseModel, Field, NonNegativeInt
 from scenograph.errors import UserError, validate
 from scenograph.files import parse_json, would_replace
 from scenograph.models.registry import shipped_models
-from scenograph.pipelines.defaults import COLLAGE
+from scenograph.pipelines.defaults import COLLAGE, DRAWINGS
 from scenograph.pipelines.options import GenerateOptions
 from scenograph.scenes.png import RECORD, SHOWN, read_record
 from scenograph.scenes.scene import Scene, parse_scenes
@@ -28,6 +28,8 @@ from scenograph.version import __version__
 
 MODELS = ("model", "layout", "image")
 """The models that a request may name."""
+MEMORY = "memory"
+"""The crop memory beside them."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Request:
     scenes: list[Scene]
     seeds: list[int]
     models: dict[str, str | None]
-    """Names by :data:`MODELS`; None where the default is used."""
+    """Names by :data:`MODELS` and :data:`MEMORY`; None where the default is used."""
     options: GenerateOptions
     stem: str | None = None
     """Of file names."""
@@ -99,6 +101,7 @@ class _Record(BaseModel):
     model: str | None = None
     layout: str | None = None
     image: str | None = None
+    memory: str | None = None
     digests: dict[str, str] = {}
 
 
@@ -191,12 +194,15 @@ def request_from_picture(
     made = validate(_Record, value, where)
     recorded = {name: value[name] for name in GenerateOptions.model_fields if value.get(name) is not None}
     named = {name: getattr(made, name) for name in MODELS}
-    if not any(models.values()):
+    memory = models.get(MEMORY) or (DRAWINGS if made.memory == DRAWINGS else None)
+    if made.memory not in (None, DRAWINGS) and memory in (None, DRAWINGS):
+        raise UserError(f"{path}: made with crops of a memory, {made.memory!r}; give that with --memory")
+    if not any(models.get(role) for role in MODELS):
         _check_models(named, path, agreed)
-        models = named
+        models = {**named, MEMORY: memory}
     if "style" in recorded and options.get("style") is None:
         raise UserError(f"{path}: made in the style of another picture, {recorded['style']!r}; give that with --style")
-    same = models == named
+    same = {role: models.get(role) for role in MODELS} == named
     return Request(
         [Scene.from_dict(made.scene, f"{path}, scene")],
         list(seeds) if seeds else [made.seed],

@@ -1,1 +1,1 @@
-"""Finding crops and scenes that suit a scene."""
+"""A memory of object crops, and the search for those that suit a scene."""

@@ -50,6 +50,11 @@ class Entry:
         """Where it comes from: the drawing, its author and licence."""
         return f"{self.drawing.key}, {self.drawing.author}, {self.drawing.licence}"
 
+    @property
+    def hangs(self) -> bool:
+        """Whether what it shows flies or hangs, and so does not stand on anything."""
+        return self.drawing.habitat in ("air", "wall")
+
 
 class Atlas:
     """The drawings in a file, by category. Raises ``UserError`` if it is damaged."""

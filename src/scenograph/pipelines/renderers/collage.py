@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -19,13 +20,15 @@ from scenograph.errors import UserError
 from scenograph.pipelines.options import GenerateOptions
 from scenograph.pipelines.renderers.base import ConditionedScenes, Renderer
 from scenograph.pipelines.renderers.casting import Cast, cast, colour_of
+from scenograph.pipelines.renderers.crops import CropPasting, CropSource, GivenCrop, with_origins
 from scenograph.scenes.batch import pixels_to_tensor
 from scenograph.scenes.depth import STEP, depth_order
 from scenograph.scenes.fields import Box
 from scenograph.scenes.geometry import relation_holds, to_edges
 from scenograph.scenes.openraster import Layer, merged, window
+from scenograph.scenes.origin import Origin
 from scenograph.scenes.png import scaled
-from scenograph.scenes.scene import Scene, SceneObject
+from scenograph.scenes.scene import Scene, SceneObject, with_places
 from scenograph.scenes.vocabulary import Vocabulary
 
 SIDE = 256
@@ -35,6 +38,12 @@ BESIDE = 0.15
 """Half of the room on a host that each of several guests has, in its widths."""
 STRETCH = 1.25
 """How much wider or higher than it is a drawing may become to fill its box."""
+PAINTED = 768
+"""Side up to which backgrounds are painted; larger ones are enlarged from it."""
+COARSE, FAINT = 8, 0.02
+"""Side, in pixels, of the picture of colours behind holes, and how much of all colours is in each."""
+SHADE, DEPTH = 0.4, 0.16
+"""How dark a shadow is in its middle, and its height as a share of its width."""
 PAPER = (0.93, 0.92, 0.88)
 """What is seen where the scene says nothing."""
 
@@ -64,7 +73,9 @@ class CollageRenderer(Renderer):
         if options.style is not None:
             raise UserError(f"{self.name}: takes no style; leave --style out")
         chosen = [cast(scene, seed, self.atlas.entries) for scene, seed in zip(scenes, seeds, strict=True)]
-        return ConditionedScenes(list(scenes), list(seeds), chosen, options)
+        origins = ([None if one is None else Origin.parse(one.origin) for one in shown.entries] for shown in chosen)
+        shown = [with_origins(*one) for one in zip(scenes, origins, strict=True)]
+        return ConditionedScenes(shown, list(seeds), chosen, options)
 
     def settle(self, scenes: Sequence[Scene], seeds: Sequence[int], movable: Sequence[Sequence[bool]]) -> list[Scene]:
         """As in the base class: riders, what is held and the like come to where their hosts' drawings have them."""
@@ -231,7 +242,7 @@ def _cover(thing: SceneObject, side: int, rng: np.random.Generator) -> np.ndarra
     return cover
 
 
-def _fitted(sprite: np.ndarray, thing: SceneObject, entry: Entry, side: int) -> Layer:
+def _fitted(sprite: np.ndarray, thing: SceneObject, shown: Entry | GivenCrop, side: int) -> Layer:
     """A drawing fitted into its object's box, on the lower edge if it stands."""
     x0, y0, x1, y1 = (value * side for value in _box(thing))
     wide, high = (x1 - x0) / sprite.shape[1], (y1 - y0) / sprite.shape[0]
@@ -240,5 +251,131 @@ def _fitted(sprite: np.ndarray, thing: SceneObject, entry: Entry, side: int) -> 
     height = max(round(sprite.shape[0] * min(high, scale * STRETCH)), 1)
     pixels = np.asarray(scaled(sprite, height, width), dtype=np.float32) / 255
     left = round((x0 + x1 - width) / 2)
-    top = round((y0 + y1 - height) / 2) if entry.drawing.habitat in ("air", "wall") else round(y1) - height
+    top = round((y0 + y1 - height) / 2) if shown.hangs else round(y1) - height
     return Layer(thing.category, left, top, pixels)
+
+
+class CropCollage(CollageRenderer, CropPasting):
+    """A collage of crops: those that objects have, and for the others those of a source, such as a memory.
+
+    Regions of which the source has no crop are painted; a crop of a region fills its box.
+    """
+
+    def __init__(self, source: CropSource) -> None:
+        super().__init__()
+        self.source = source
+        self.digest = hashlib.sha256(f"{self.digest} {source.digest}".encode()).hexdigest()
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The names of the world, and what the source has crops of. What the source lacks it says itself."""
+        names = vocabulary()
+        return replace(names, categories=tuple(sorted({*names.categories, *self.source.categories})))
+
+    def condition(self, scenes: Sequence[Scene], seeds: Sequence[int], options: GenerateOptions) -> ConditionedScenes:
+        """As in the base class: a crop for each object. Raises ``UserError`` for one that there is no crop of."""
+        if options.style is not None:
+            raise UserError(f"{self.name}: takes no style; leave --style out")
+        chosen = [
+            self._crops(scene, seed, options, where)
+            for (scene, where), seed in zip(with_places(scenes), seeds, strict=True)
+        ]
+        shown = [
+            with_origins(scene, [None if crop is None else crop.origin for crop in crops])
+            for scene, crops in zip(scenes, chosen, strict=True)
+        ]
+        return ConditionedScenes(shown, list(seeds), chosen, options)
+
+    def settle(self, scenes: Sequence[Scene], seeds: Sequence[int], movable: Sequence[Sequence[bool]]) -> list[Scene]:
+        """Boxes stay: of crops it is not known where a guest sits."""
+        return list(scenes)
+
+    def layers(self, conditioned: ConditionedScenes) -> list[list[Layer]]:
+        """As in the base class; of a shadow, too."""
+        options, chosen = conditioned.options, conditioned.condition
+        assert isinstance(chosen, list)
+        return [
+            self._crop_layers(scene, crops, seed, options.size or SIDE, options.shadow)
+            for scene, crops, seed in zip(conditioned.scenes, chosen, conditioned.seeds, strict=True)
+        ]
+
+    def crops(self, conditioned: ConditionedScenes) -> list[list[GivenCrop | None]]:
+        """As in the role."""
+        assert isinstance(conditioned.condition, list)
+        return conditioned.condition
+
+    def _crops(self, scene: Scene, seed: int, options: GenerateOptions, where: str) -> list[GivenCrop | None]:
+        """The crops that objects have, and those of the source."""
+        found: list[GivenCrop | None] = [
+            None if thing.crop is None else GivenCrop(thing.crop, Origin.parse(thing.origin)) for thing in scene.objects
+        ]
+        painted = set(TEXTURES) - set(self.source.categories)
+        wanted = [
+            number
+            for number, thing in enumerate(scene.objects)
+            if found[number] is None and thing.category not in painted
+        ]
+        for number, crop in zip(wanted, self.source.choose(scene, wanted, seed, options, where), strict=True):
+            found[number] = crop
+        return found
+
+    def _crop_layers(
+        self, scene: Scene, crops: Sequence[GivenCrop | None], seed: int, side: int, shadow: bool
+    ) -> list[Layer]:
+        """The painted regions as one layer, then the crops, far to near."""
+        regions = [thing for thing, crop in zip(scene.objects, crops, strict=True) if crop is None]
+        layers = [Layer("ground", 0, 0, _ground(regions, side, seed))]
+        depths = [
+            _box(thing)[3] - (4 if thing.category in TEXTURES or crop is None else 2 if crop.hangs else 0)
+            for thing, crop in zip(scene.objects, crops, strict=True)
+        ]
+        for number in depth_order(depths, ((r.subject, r.predicate, r.object) for r in scene.relations)):
+            thing, crop = scene.objects[number], crops[number]
+            if crop is None:
+                continue
+            if thing.category in TEXTURES:
+                layers.append(_filling(crop.pixels, thing, side))
+                continue
+            layer = _fitted(crop.pixels, thing, crop, side)
+            layers += [_shadow(layer), layer] if shadow and not crop.hangs else [layer]
+        return layers
+
+
+def _ground(regions: Sequence[SceneObject], side: int, seed: int) -> np.ndarray:
+    """The regions as a layer's pixels (S, S, 4)."""
+    light = Light("day", (1.0, 1.0, 1.0), 0.0)
+    backdrop = _backdrop(regions, min(side, PAINTED), np.random.default_rng([seed, 1]), light).clip(0, 1)
+    ground = np.ones((side, side, 4), np.float32)
+    if side > PAINTED:
+        small = Image.fromarray((backdrop * 255).round().astype(np.uint8))
+        large = np.asarray(small.resize((side, side), Image.Resampling.BILINEAR))
+        np.multiply(large, np.float32(1 / 255), out=ground[..., :3])
+    else:
+        ground[..., :3] = backdrop
+    return ground
+
+
+def _filling(pixels: np.ndarray, thing: SceneObject, side: int) -> Layer:
+    """A crop of a region, stretched to fill its box; holes, where things stood, get the colours around them."""
+    x0, y0, x1, y1 = (round(value * side) for value in _box(thing))
+    size = max(x1 - x0, 1), max(y1 - y0, 1)
+    coarse = np.asarray(scaled(pixels, COARSE, COARSE, Image.Resampling.BOX), dtype=np.float32) / 255
+    colours = coarse + FAINT * coarse.mean(axis=(0, 1))  # where nothing is visible near, the mean of all
+    colours = colours[..., :3] / np.maximum(colours[..., 3:], 1e-6)
+    small = Image.fromarray((colours.clip(0, 1) * 255).round().astype(np.uint8))
+    behind = np.asarray(small.resize(size, Image.Resampling.BICUBIC), dtype=np.float32) / 255
+    shown = np.asarray(scaled(pixels, size[1], size[0]), dtype=np.float32) / 255
+    shown[..., :3] += behind * (1 - shown[..., 3:])
+    shown[..., 3] = 1
+    return Layer(thing.category, x0, y0, shown)
+
+
+def _shadow(layer: Layer) -> Layer:
+    """A soft ellipse below what stands."""
+    height, width = layer.pixels.shape[:2]
+    tall = max(round(width * DEPTH), 2)
+    across = np.linspace(-1, 1, width, dtype=np.float32)[None] ** 2
+    down = np.linspace(-1, 1, tall, dtype=np.float32)[:, None] ** 2
+    pixels = np.zeros((tall, width, 4), np.float32)
+    pixels[..., 3] = SHADE * np.clip(1 - across - down, 0, 1)
+    return Layer(f"shadow of {layer.name}", layer.left, layer.top + height - tall // 2, pixels)

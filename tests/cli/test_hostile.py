@@ -17,6 +17,7 @@ from helpers import succeed, tiny
 from scenograph.data.clevr import VOCABULARY
 from scenograph.errors import UserError, readable
 from scenograph.evaluation.figure import Figure
+from scenograph.evaluation.page import Exhibit
 from scenograph.evaluation.protocols import PROTOCOLS
 from scenograph.evaluation.report import as_html, as_markdown, compare, make_report
 from scenograph.models.registry import AutoModel
@@ -170,7 +171,9 @@ def record(path, value, name="scenograph", **made):
 @pytest.mark.parametrize("role", ["model", "layout", "image"])
 @pytest.mark.parametrize("name", ["/evil/model", "owner/evil", "../evil", "\\\\host\\share", "[red]x"])
 def test_a_picture_does_not_decide_which_model_is_loaded(scenograph, tmp_path, monkeypatch, role, name):
-    monkeypatch.setattr("scenograph.models.registry.AutoModel.from_pretrained", lambda source: pytest.fail(str(source)))
+    monkeypatch.setattr(
+        "scenograph.models.registry.AutoModel.from_pretrained", lambda source, others=(): pytest.fail(str(source))
+    )
     record(tmp_path / "made.png", {"scene": {"objects": ["cube"]}, "seed": 0, role: name})
     code, _, errors = scenograph("generate", "made.png")
     assert code == 2 and "does not ship in the package" in errors and f"if you trust it, add --{role} {name}" in errors
@@ -180,7 +183,7 @@ def test_a_picture_does_not_decide_which_model_is_loaded(scenograph, tmp_path, m
 def test_on_a_terminal_it_is_asked_whether_a_model_is_loaded(scenograph, tmp_path, monkeypatch, answer):
     loaded, asked = [], []
     monkeypatch.setattr(
-        "scenograph.models.registry.AutoModel.from_pretrained", lambda source: loaded.append(source) or 1 / 0
+        "scenograph.models.registry.AutoModel.from_pretrained", lambda source, others=(): loaded.append(source) or 1 / 0
     )
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     monkeypatch.setattr("scenograph.cli.console.errors._force_terminal", True)
@@ -229,11 +232,14 @@ def test_a_report_of_hostile_names_holds_them_as_text():
         protocol = PROTOCOLS["rendered"].model_copy(update={"name": name, "about": name})
         data = {"source": name, "layouts": 10, "files": {}}
         report = json.loads(json.dumps(make_report(protocol, data, models, [figure], [name])))
-        page = as_html(report, (name, Image.new("RGB", (4, 4))), {name: [(0, 1), (1, 2)]})
+        page = as_html(report, [Exhibit(name, [(name, Image.new("RGB", (4, 4)))])], {name: [(0, 1), (1, 2)]})
         return Page(page), as_markdown(report), compare(report, report, (name, name))
 
     (plain, *_), (page, markdown, compared) = made("plain"), made(HOSTILE)
-    assert page.elements == plain.elements, "names neither add an element nor change an attribute"
+    named = [
+        (tag, {key: v and v.replace("plain", HOSTILE) for key, v in attrs.items()}) for tag, attrs in plain.elements
+    ]
+    assert page.elements == named, "names neither add an element nor an attribute"
     assert sum("plain" in text for text in plain.texts) == sum(HOSTILE in text for text in page.texts) > 8
     for text in (markdown, compared):
         assert "<script" not in text and "<img" not in text and "[a](" not in text.replace("\\[", "")

@@ -16,13 +16,14 @@ from scenograph.models.mise import Mise
 from scenograph.models.mise_layers import MiseLayers
 from scenograph.models.mise_layout import MiseLayout
 from scenograph.models.object_classifier import ObjectClassifier
+from scenograph.models.pastegan import PasteGan
 from scenograph.models.sg2im import Sg2Im
 from scenograph.models.spade import Spade
 from scenograph.models.wsgc import Wsgc
 
 MODELS: dict[str, type[Model]] = {
     kind.name: kind
-    for kind in (AttSpade, Lama, LostGan, Mise, MiseLayers, MiseLayout, ObjectClassifier, Sg2Im, Spade, Wsgc)
+    for kind in (AttSpade, Lama, LostGan, Mise, MiseLayers, MiseLayout, ObjectClassifier, PasteGan, Sg2Im, Spade, Wsgc)
 }
 """Every architecture, by the name that ``config.json`` and recipes use."""
 

@@ -8,6 +8,7 @@ from scenograph.training.objectives.mise import MiseObjective
 from scenograph.training.objectives.mise_layers import MiseLayersObjective
 from scenograph.training.objectives.mise_layout import MiseLayoutObjective
 from scenograph.training.objectives.object_classifier import ObjectClassifierObjective
+from scenograph.training.objectives.pastegan import PasteGanObjective
 from scenograph.training.objectives.sg2im import Sg2ImObjective
 from scenograph.training.objectives.spade import AttSpadeObjective, SpadeObjective
 from scenograph.training.objectives.wsgc import WsgcObjective
@@ -20,6 +21,7 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "mise-layers": MiseLayersObjective,
     "mise-layout": MiseLayoutObjective,
     "object-classifier": ObjectClassifierObjective,
+    "pastegan": PasteGanObjective,
     "sg2im": Sg2ImObjective,
     "spade": SpadeObjective,
     "wsgc": WsgcObjective,

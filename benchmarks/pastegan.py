@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import argparse
 import math
+import tempfile
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +23,7 @@ from torch import Tensor, nn
 from scenograph.models.pastegan import PasteGan, PasteGanConfig
 from scenograph.models.published.pastegan import used_weights
 from scenograph.models.sg2im import add_image_objects, normalize
-from scenograph.nn.perceptual import LEVEL_WEIGHTS, VGG19, FeatureStack
+from scenograph.nn.perceptual import LEVEL_WEIGHTS, VGG19
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.vocabulary import Vocabulary
 from scenograph.training.objectives.base import Totals
@@ -66,14 +68,17 @@ def random_batch(count: int) -> SceneBatch:
 def conv(
     channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1, padding: int | None = None
 ) -> nn.Module:
+    """A padded convolution."""
     return nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2 if padding is None else padding)
 
 
 def norm_act(channels: int) -> list[nn.Module]:
+    """Batch norm and leaky ReLU."""
     return [nn.BatchNorm2d(channels), nn.LeakyReLU(0.1)]
 
 
 def two(channels_in: int, hidden: int, channels_out: int, kernel: int, activated: bool) -> nn.Sequential:
+    """Two convolutions."""
     layers = [conv(channels_in, hidden), *norm_act(hidden), conv(hidden, channels_out, kernel)]
     return nn.Sequential(*layers, *(norm_act(channels_out) if activated else []))
 
@@ -87,6 +92,8 @@ def pool(values: Tensor, subject: Tensor, target: Tensor, others: Tensor, count:
 
 
 class VectorLayer(nn.Module):
+    """Graph convolution over vectors."""
+
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
         self.hidden = hidden
@@ -96,12 +103,15 @@ class VectorLayer(nn.Module):
         )
 
     def forward(self, objects: Tensor, predicates: Tensor, subject: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """As the class says."""
         made = self.net1(torch.cat([objects[subject], predicates, objects[target]], dim=1))
         first, middle, last = made.split([self.hidden, predicates.shape[1], self.hidden], dim=1)
         return self.net2(pool(first, subject, target, last, len(objects))), F.leaky_relu(middle)
 
 
 class MapLayer(nn.Module):
+    """Graph convolution over maps."""
+
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
         self.hidden = hidden
@@ -113,6 +123,7 @@ class MapLayer(nn.Module):
         self.flow_net = nn.Sequential(nn.Sequential(*flow))
 
     def forward(self, maps: Tensor, predicates: Tensor, subject: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """As the class says."""
         count, width, rows, columns = maps.shape
         identity = F.affine_grid(torch.eye(2, 3).expand(count, 2, 3), [count, width, rows, columns], align_corners=True)
         moved = identity + torch.tanh(self.flow_net(maps)).permute(0, 2, 3, 1)
@@ -126,11 +137,14 @@ class MapLayer(nn.Module):
 
 
 class Fuser(nn.Module):
+    """Attention over the objects at every pixel."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.attn_1, self.attn_2, self.attn_3 = (nn.Sequential(conv(width, width, 1)) for _ in range(3))
 
     def forward(self, objects: Tensor, relations: Tensor, rows: Tensor, images: Tensor, owner: Tensor) -> Tensor:
+        """As the class says."""
         queries = self.attn_1(objects[rows])
         scores = (queries * self.attn_2(relations)).sum(dim=1, keepdim=True)
         weights = ((scores - scores.max(dim=0, keepdim=True).values) / math.sqrt(objects.shape[1])).exp()
@@ -140,6 +154,8 @@ class Fuser(nn.Module):
 
 
 class Block(nn.Module):
+    """A residual block of the canvas."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
@@ -148,11 +164,14 @@ class Block(nn.Module):
         self.net = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
+        """As the class says."""
         self.net(x)  # thrown away
         return x + self.net(x)
 
 
 class Module(nn.Module):
+    """One scale of the decoder."""
+
     def __init__(self, condition: int, before: int, after: int) -> None:
         super().__init__()
         self.net = nn.Sequential(
@@ -161,6 +180,8 @@ class Module(nn.Module):
 
 
 class Decoder(nn.Module):
+    """The cascaded refinement network."""
+
     def __init__(self, condition: int, dims: tuple[int, ...]) -> None:
         super().__init__()
         self.refinement_modules = nn.ModuleList(
@@ -169,6 +190,7 @@ class Decoder(nn.Module):
         self.output_conv = nn.Sequential(conv(dims[-1], dims[-1]), nn.LeakyReLU(0.1), conv(dims[-1], 3, 1))
 
     def forward(self, canvas: Tensor) -> Tensor:
+        """As the class says."""
         side = SIDE // 2 ** len(self.refinement_modules)
         x = canvas.new_zeros((len(canvas), 1, side, side))
         for module in self.refinement_modules:
@@ -179,6 +201,8 @@ class Decoder(nn.Module):
 
 
 class Encoder(nn.Module):
+    """The encoder of crops."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
@@ -188,6 +212,7 @@ class Encoder(nn.Module):
         self.output_mean = nn.Sequential(conv(256, width, 1), *norm_act(width))
 
     def forward(self, crops: Tensor) -> Tensor:
+        """As the class says."""
         return self.output_mean(self.model(crops))
 
 
@@ -371,6 +396,7 @@ def original_training_step(count: int) -> Run:
 
 
 def our_model() -> PasteGan:
+    """At the published size."""
     return PasteGan(PasteGanConfig(vocabulary=VOCABULARY.to_dict()))
 
 
@@ -388,9 +414,9 @@ def our_inference(count: int) -> Run:
 def our_training_step(count: int) -> Run:
     """Generator and both discriminators: three forward and backward passes, three Adam steps."""
     model = our_model().train()
-    objective = PasteGanObjective(PasteGanObjectiveConfig(feature_weight=0, object_feature_weight=0), model)
-    objective.config = PasteGanObjectiveConfig()
-    objective.vgg = FeatureStack(VGG19, random_vgg())
+    with tempfile.NamedTemporaryFile(suffix=".pt") as file:
+        torch.save(random_vgg(), file.name)
+        objective = PasteGanObjective(PasteGanObjectiveConfig(vgg_file=Path(file.name)), model)
     adams = {name: torch.optim.Adam(m.parameters(), lr=5e-4, fused=True) for name, m in objective.modules().items()}
     batch = random_batch(count)
     totals = Totals(count, len(batch.objects), len(batch.triples))

@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,12 @@ class Pack:
     def fingerprint(self) -> str:
         """The same for the same rows."""
         return str(self.table._fingerprint)
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """The id of each scene, which is its picture's."""
+        found: list[str] = self.table.data.column("id").to_pylist()
+        return found
 
     @property
     def pictured(self) -> int:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from scenograph.data.crops import PackCrops
 from scenograph.devices import Precision
 from scenograph.errors import UserError
 from scenograph.evaluation.figure import Figure
@@ -31,6 +33,8 @@ PAIRS = 24
 """Real and generated pictures, or layouts, that the report shows side by side."""
 COLUMNS = 12
 """Scenes of a sheet of several evaluations."""
+TRAINING = "train"
+"""The split that crops come from, for models that draw from crops: none of a measured picture's own."""
 DRAWN = (240, 240)
 """Sides of a layout there, in pixels."""
 
@@ -88,6 +92,9 @@ def evaluate(
         measured = pictures_subject(Path(subject))
     elif isinstance(subject, Pipeline):
         check_scenes(layouts, subject.renderer, subject.layout)
+        if subject.crops is None and (side := subject.renderer.crop_side):
+            subject = copy(subject)
+            subject.crops = PackCrops(Path(pack), TRAINING, side)
         measured = pipeline_subject(subject, protocol, names, steps)
     elif not isinstance(subject, LayoutModel):
         raise UserError(f"cannot measure a {type(subject).__name__}: give a Pipeline, a layout model or a folder")

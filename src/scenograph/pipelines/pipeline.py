@@ -21,7 +21,7 @@ from scenograph.errors import UserError
 from scenograph.files import digest, is_file, make_folder, write_atomically
 from scenograph.models.base import ImageModel, LayoutModel, Model
 from scenograph.models.registry import AutoModel
-from scenograph.pipelines.checks import check_names, warn_about_crowds, without_contradictions
+from scenograph.pipelines.checks import check_crops, check_names, warn_about_crowds, without_contradictions
 from scenograph.pipelines.defaults import CLASSIFIERS, COLLAGE, DEFAULT, layout_for
 from scenograph.pipelines.options import GenerateOptions
 from scenograph.pipelines.placing import place_objects
@@ -36,6 +36,7 @@ from scenograph.scenes.completion import (
 )
 from scenograph.scenes.openraster import Layer
 from scenograph.scenes.scene import Scene, with_places
+from scenograph.scenes.selection import CropSelector
 from scenograph.scenes.synonyms import with_known_names
 from scenograph.scenes.text import scene_from_text
 from scenograph.scenes.vocabulary import Vocabulary
@@ -95,6 +96,7 @@ class Pipeline:
         layout: Model | None = None,
         precision: Precision = "no",
         names: Mapping[str, str | None] | None = None,
+        crops: CropSelector | None = None,
     ) -> None:
         if not isinstance(image, Renderer | ImageModel):
             raise UserError(f"{image.name} draws no pictures; give an image model as --image")
@@ -105,6 +107,8 @@ class Pipeline:
         self.options = GenerateOptions().changed(precision=None if precision == "no" else precision)
         self.names: dict[str, str | None] = {**dict.fromkeys(MODELS), **(names or {})}
         """How its models were named when they were loaded; None for the default ones."""
+        self.crops = crops
+        """Where crops come from that scenes lack, for models that draw from them."""
         warn_if_bf16_emulated(self.renderer.device, precision)
         keep_freed_memory(self.renderer.device)
 
@@ -123,6 +127,8 @@ class Pipeline:
         found = {"image model": self.renderer.digest}
         if self.layout is not None:
             found["layout model"] = self.layout.digest
+        if self.crops is not None:
+            found["source of crops"] = self.crops.digest
         if isinstance(style, Path) and is_file(style):
             found["style"] = digest(style)
         for what, known in (recorded or {}).items():
@@ -138,11 +144,13 @@ class Pipeline:
         image: str | Path | None = None,
         device: str | torch.device = "auto",
         precision: Precision = "no",
+        crops: CropSelector | None = None,
     ) -> Pipeline:
         """Load models by shipped name, folder or hub id.
 
         Without arguments, the pair in the package. ``model`` is one that does both, such as sg2im; ``layout``
         and ``image`` replace one half each. An image model alone gets the layout model that knows most of its names.
+        ``crops`` is where models that draw from crops find those that a scene lacks.
         """
         where = pick_device(str(device))
         if model is not None:
@@ -167,6 +175,7 @@ class Pipeline:
             None if placer is None else placer.to(where),
             precision,
             {role: _text(name) for role, name in names.items()},
+            crops,
         )
 
     @property
@@ -224,6 +233,8 @@ class Pipeline:
             complete = [complete_attributes(s, names, seed) for s, seed in zip(scenes, seeds, strict=True)]
         if self.layout is not None:
             complete = place_objects(self.layout, complete, seeds, chosen.refine, chosen.candidates)
+        if self.crops is not None and self.renderer.crop_side:
+            complete = [self.crops.select(scene, seed) for scene, seed in zip(complete, seeds, strict=True)]
         return self.renderer.condition(complete, seeds, chosen)
 
     def render(self, conditioned: ConditionedScenes, steps: int | None = None) -> list[Image.Image]:
@@ -277,6 +288,8 @@ class Pipeline:
         result = [cut_to_canvas(scene, where) for scene, where in with_places(result)]
         result = without_contradictions(result, refine, keep_contradictions)
         self.renderer.check(result)
+        if self.crops is None and self.renderer.crop_side:
+            check_crops(result, self.renderer.name)
         if self.layout is not None:
             warn_about_crowds(self.layout, [scene for scene in result if is_open(scene)])
         if self.layout is None and not self.renderer.places and any(map(is_open, result)):

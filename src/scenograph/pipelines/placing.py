@@ -10,7 +10,7 @@ import torch
 
 from scenograph.devices import Precision, half_precision, keep_freed_memory, warn_if_bf16_emulated
 from scenograph.errors import UserError
-from scenograph.models.base import LayoutModel, Model
+from scenograph.models.base import DrawsFromCrops, LayoutModel, Model
 from scenograph.models.registry import AutoModel
 from scenograph.pipelines.checks import check_model_names, warn_about_crowds, without_contradictions
 from scenograph.pipelines.latents import seeded_generators
@@ -89,5 +89,7 @@ def place_objects(
 
 
 def batch_for(model: Model, scenes: Sequence[Scene]) -> SceneBatch:
-    """The scenes as tensors on a model's device, with masks of its size."""
-    return SceneBatch.from_scenes(scenes, model.vocabulary, model.config.mask_side).to(model.device)
+    """The scenes as tensors on a model's device, with masks of its size, and crops if it draws from them."""
+    config = model.config
+    crop_side = config.crop_side if isinstance(model, DrawsFromCrops) else None
+    return SceneBatch.from_scenes(scenes, model.vocabulary, config.mask_side, crop_size=crop_side).to(model.device)

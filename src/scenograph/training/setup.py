@@ -11,11 +11,12 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
+from scenograph.data.crops import PackCrops
 from scenograph.data.loader import PackLoader
 from scenograph.data.pack import read_vocabulary
 from scenograph.devices import keep_freed_memory, warn_if_bf16_emulated
 from scenograph.errors import UserError, suggest
-from scenograph.models.base import Model, ModelConfig, load_state
+from scenograph.models.base import DrawsFromCrops, Model, ModelConfig, load_state
 from scenograph.models.registry import AutoModel
 from scenograph.scenes.vocabulary import Vocabulary
 from scenograph.training.checkpoints import has_checkpoint, load_checkpoint
@@ -131,7 +132,10 @@ def open_pack(
     for loader in loaders.values():
         if kind.roles != ("layout",):
             loader.pack.check_pictures(f"for {kind.name} to learn from; take a pack with pictures")
-        if crop_size:
+        if issubclass(kind, DrawsFromCrops) and crop_size:
+            # Crops of the pictures that are learned from, also for those that are not.
+            loader.selector = PackCrops(data.pack, data.train_split, crop_size)
+        elif crop_size:
             loader.pack.check_crops(f"for {kind.name} to learn from; take a picture-book pack, with crops=true")
         loader.vocabulary = vocabulary
     return loaders

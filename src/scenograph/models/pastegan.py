@@ -38,7 +38,7 @@ from scenograph.nn.fusion import ObjectFuser
 from scenograph.nn.graph import Edges, LeakyGraphTripleConv, Pooling, box_network, in_float32
 from scenograph.nn.layers import Normalization, channels_last, leaky_activation, normalization_layers
 from scenograph.nn.map_graph import MapGraphConv
-from scenograph.nn.normalization import BatchNorm2d
+from scenograph.nn.normalization import BatchNorm2d, exact_norms
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.vocabulary import IMAGE_CATEGORY, IN_IMAGE_PREDICATE, Vocabulary
 
@@ -189,10 +189,7 @@ class PasteGan(DrawsFromCrops, ImageModel[Tensor], LayoutModel):
         self.decoder: RefinementNetwork | FoldedRefinement = RefinementNetwork(
             2 * width, config.refinement_dims, config.normalization, DECODER_ACTIVATION
         )
-        for layer in self.modules():
-            if isinstance(layer, BatchNorm2d):
-                layer.exact = True  # so many norms in a row make small errors large
-        channels_last(self)
+        channels_last(exact_norms(self))  # so many norms in a row make small errors large
 
     @staticmethod
     def vocabulary_for(vocabulary: Vocabulary) -> Vocabulary:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed
@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
 from scenograph.nn.spectral import SpectralLinear
+
+ModuleKind = TypeVar("ModuleKind", bound=nn.Module)
 
 
 class BatchNorm2d(nn.BatchNorm2d):
@@ -26,12 +28,14 @@ class BatchNorm2d(nn.BatchNorm2d):
         """(N, C, H, W) -> the same shape."""
         if not (self.training and (self.exact or _processes() > 1)):
             return super().forward(x)
-        rows, pixels = x.flatten(2).transpose(1, 2), x.shape[2] * x.shape[3]  # (N, C, H, W) -> (N, H * W, C)
-        if _processes() > 1:
-            scale, offset = self.normalizer(*moments(rows), pixels)
-        else:
-            mean, variance = _Statistics.apply(rows)
-            scale, offset = self._follow(mean, variance, mean.new_tensor(len(x) * pixels))
+        rows, pixels = x.permute(0, 2, 3, 1).flatten(1, 2), x.shape[2] * x.shape[3]  # (N, C, H, W) -> (N, H * W, C)
+        if _processes() == 1:
+            affine = (self.weight, self.bias) if self.affine else (x.new_ones(x.shape[1]), x.new_zeros(x.shape[1]))
+            made, mean, variance = _Normalize.apply(rows, *affine, self.eps)
+            self._follow(mean, variance, mean.new_tensor(len(x) * pixels))
+            # (N, H * W, C) -> (N, H, W, C) -> (N, C, H, W)
+            return made.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
+        scale, offset = self.normalizer(*moments(rows), pixels)
         if self.affine:
             scale, offset = scale * self.weight, offset * self.weight + self.bias
         return torch.addcmul(offset[None, :, None, None].to(x.dtype), x, scale[None, :, None, None].to(x.dtype))
@@ -108,23 +112,42 @@ class LayoutNorm(nn.Module):
         return self.gain(styles), self.shift(styles)
 
 
-class _Statistics(torch.autograd.Function):
-    """Mean and variance (C,) of pixels (N, P, C), the latter from differences to the mean."""
+class _Normalize(torch.autograd.Function):
+    """Pixels (N, P, C) normalized, and their mean and variance (C,), both from differences to the mean.
+
+    On CPUs picture by picture, so that intermediate values stay in the cache.
+    """
 
     @staticmethod
-    def forward(ctx: Any, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        # On CPUs picture by picture, so that intermediate values stay in the cache.
+    def forward(
+        ctx: Any, pixels: Tensor, weight: Tensor, bias: Tensor, epsilon: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
         parts = pixels.split(1 if pixels.device.type == "cpu" else len(pixels))
         mean = torch.cat([part.float().mean(dim=1) for part in parts]).mean(dim=0)
         variance = torch.cat([(part.float() - mean).square().mean(dim=1) for part in parts]).mean(dim=0)
-        ctx.save_for_backward(pixels, mean)
-        return mean, variance
+        scale = torch.rsqrt(variance + epsilon)
+        factor = scale * weight
+        made = torch.cat([torch.addcmul(bias, part.float() - mean, factor).to(pixels.dtype) for part in parts])
+        ctx.save_for_backward(pixels, weight, mean, scale)
+        ctx.mark_non_differentiable(mean, variance)
+        return made, mean, variance
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        pixels, mean = ctx.saved_tensors
-        of_mean, of_variance = (gradient / (pixels.shape[0] * pixels.shape[1]) for gradient in gradients)
-        return torch.addcmul(of_mean - 2 * of_variance * mean, pixels, 2 * of_variance).to(pixels.dtype)
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        pixels, weight, mean, scale = ctx.saved_tensors
+        size = 1 if pixels.device.type == "cpu" else len(pixels)
+        parts = [*zip(pixels.split(size), gradients[0].split(size), strict=True)]
+        to_bias = torch.cat([gradient.float().sum(dim=1) for _, gradient in parts]).sum(dim=0)
+        products = [((part.float() - mean) * gradient).sum(dim=1) for part, gradient in parts]
+        to_weight = torch.cat(products).sum(dim=0) * scale
+        values, factor = pixels.shape[0] * pixels.shape[1], scale * weight
+        # Per pixel: the gradient times the factor, without its mean and what is along the normalized pixels.
+        along, common = factor * scale * to_weight / values, factor * to_bias / values
+        to_pixels = [
+            torch.addcmul(torch.addcmul(along * mean - common, gradient.float(), factor), part.float(), along, value=-1)
+            for part, gradient in parts
+        ]
+        return torch.cat(to_pixels).to(pixels.dtype), to_weight, to_bias, None
 
 
 class _Moments(torch.autograd.Function):
@@ -162,6 +185,14 @@ def pixel_shares(planes: Tensor, height: int, width: int, epsilon: float) -> Ten
     shares = planes / (planes.sum(dim=1, keepdim=True) + epsilon)
     # (N, K + 1, H, W) -> (N, H * W, K + 1)
     return torch.cat([shares, torch.ones_like(shares[:, :1])], dim=1).flatten(2).transpose(1, 2).contiguous()
+
+
+def exact_norms(module: ModuleKind) -> ModuleKind:
+    """The module, whose batch norms have exact statistics in training from now on."""
+    for layer in module.modules():
+        if isinstance(layer, BatchNorm2d):
+            layer.exact = True
+    return module
 
 
 def _processes() -> int:

@@ -120,9 +120,7 @@ def test_larger_pictures_and_impossible_sizes(model):
     assert pipe(scene(RED, BLUE), size=32).images[0].size == (32, 32)
     with pytest.raises(UserError, match="multiples of 4"):
         pipe(scene(RED, BLUE), size=34)
-    with pytest.raises(
-        ValidationError, match="image_size 18 x 16: 2 refinement_dims need multiples of 4"
-    ):
+    with pytest.raises(ValidationError, match="image_size 18 x 16: 2 refinement_dims need multiples of 4"):
         PasteGanConfig(vocabulary=PLAIN.to_dict(), image_size=(18, 16), refinement_dims=(8, 8))
 
 

@@ -181,10 +181,10 @@ def test_fuser(recorded, batch_maximum):
 def test_placing(recorded, size):
     data, name = arrays(recorded / "layouts" / "data.npz"), f"{size[0]}x{size[1]}"
     maps = data["feats"].requires_grad_()
-    placed = (maps.flatten(2) @ placing_weights(data["boxes"], *maps.shape[2:], *size)).unflatten(2, size)
+    placed = (maps.flatten(2) @ placing_weights(data["boxes"], maps.shape[2:], size)).unflatten(2, size)
     close(placed, data[f"maps_{name}"], 1e-5)
     assert (placed - data[f"newdefault_maps_{name}"]).abs().max() > 1e-2
-    spread = data["vecs"][:, :, None].expand(-1, -1, 64) @ placing_weights(data["boxes"], 8, 8, *size)
+    spread = data["vecs"][:, :, None].expand(-1, -1, 64) @ placing_weights(data["boxes"], (8, 8), size)
     close(spread.unflatten(2, size), data[f"vec_maps_{name}"], 1e-5)
     if f"grad_weight_{name}" in data:
         (placed * data[f"grad_weight_{name}"]).sum().backward()
@@ -193,7 +193,7 @@ def test_placing(recorded, size):
 
 def test_boxes_without_extent_are_placed():
     boxes = torch.tensor([[0.5, 0.2, 0.5, 0.8], [0.7, 0.7, 0.3, 0.3]])
-    weights = placing_weights(boxes, 4, 4, 16, 16)
+    weights = placing_weights(boxes, (4, 4), (16, 16))
     assert weights.isfinite().all() and (weights >= 0).all() and (weights.sum(dim=1) <= 1 + 1e-5).all()
 
 
@@ -214,7 +214,7 @@ def test_canvas(recorded):
         ("canvas_48x80", "crops", False),
         ("transparent_canvas_64x64", "cut_crops", True),
     ):
-        canvas = paste_crops(data[crops], data["boxes"], owner, 1, *data[key].shape[1:], transparent)
+        canvas = paste_crops(data[crops], data["boxes"], owner, 1, data[key].shape[1:], transparent)
         close(canvas[0], data[key], 1e-5)
 
 

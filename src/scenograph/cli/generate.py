@@ -135,7 +135,10 @@ def _read(
         models, options = request.models, request.options
     if request is None and not any(models.values()):
         models = _models_for(source, models)
-    pipe = Pipeline.from_pretrained(**models, device=device, precision=options.precision)
+    layout, image = models["layout"], models["image"]
+    pipe = Pipeline.from_pretrained(
+        models["model"], layout=layout, image=image, device=device, precision=options.precision
+    )
     if request is None:
         scenes, stem = read_source(source, pipe.vocabulary)
         request = Request(scenes, parse_seeds(seeds or "0"), models, options, stem)

@@ -220,7 +220,7 @@ class PasteGan(DrawsFromCrops, ImageModel[Tensor], LayoutModel):
         faster = copy.deepcopy(self).eval()
         if isinstance(faster.decoder, FoldedRefinement):
             return faster
-        faster.decoder = FoldedRefinement(cast(RefinementNetwork, faster.decoder))
+        faster.decoder = FoldedRefinement(faster.decoder)
         for module in list(faster.modules()):
             for name, child in module.named_children():
                 if isinstance(child, nn.Sequential):

@@ -62,12 +62,12 @@ class ObjectFuser(nn.Module):
             sides = objects.shape[2:]
             bias = F.pad(self.value.bias[None], (0, 0, sides.numel(), 0))  # type: ignore[index]  # (S + 1, C)
             values = F.linear(queries, _matrix(self.value)) + bias
-            placed = placing_weights(boxes, *sides, *shape)  # (O, S, P): S texels, P pixels
+            placed = placing_weights(boxes, sides, shape)  # (O, S, P): S texels, P pixels
             placed = torch.cat([placed, torch.ones_like(placed[:, :1])], dim=1)  # (O, S + 1, P)
             # (O, S + 1, C) @ (O, C, S + 1), @ (O, S + 1, P) -> (O, S + 1, P) -> (O, P)
             scores = (placed * (queries @ keys.transpose(1, 2) @ placed)).sum(dim=1)
             shares = placed * self._attention(scores, owner, len(backgrounds))[:, None]
-            behind = placing_weights(background_boxes, *sides, *shape)  # (N, S, P)
+            behind = placing_weights(background_boxes, sides, shape)  # (N, S, P)
             ground = _texels(backgrounds.float())
             pictures = []
             for number, rows in enumerate(rows_by_image(owner, len(backgrounds))):

@@ -6,6 +6,7 @@ O(objects x pixels) samples; the original samples every channel of every object.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -57,14 +58,14 @@ def sample_boxes(boxes: Tensor, height: int, width: int, align_corners: bool = T
     return down[:, :, None] * across[:, None, :]  # (O, H, 1) * (O, 1, W)
 
 
-def placing_weights(boxes: Tensor, rows: int, columns: int, height: int, width: int) -> Tensor:
-    """How maps of (rows, columns) texels are placed into boxes (O, 4) by bilinear sampling: (O, texels, pixels).
+def placing_weights(boxes: Tensor, sides: Sequence[int], shape: Sequence[int]) -> Tensor:
+    """How maps of ``sides`` (rows, columns) of texels are placed into boxes (O, 4) on a canvas of ``shape``.
 
-    A pixel of the canvas is the sum of the texels, weighted by these; outside the box all weights fall to zero.
-    Places are as in :func:`sample_masks`.
+    Bilinear sampling as weights (O, texels, pixels): a pixel of the canvas is the sum of the texels weighted by these.
+    Outside the box they fall to zero. Places are as in :func:`sample_masks`.
     """
-    sides = zip(_places(boxes, height, width), (columns, rows), strict=True)
-    across, down = (_triangles((places + 1) * ((count - 1) / 2), count) for places, count in sides)
+    places = zip(_places(boxes, *shape), reversed(sides), strict=True)
+    across, down = (_triangles((one + 1) * ((count - 1) / 2), count) for one, count in places)
     # (O, rows, 1, H, 1) * (O, 1, columns, 1, W) -> (O, rows * columns, H * W)
     return (down[:, :, None, :, None] * across[:, None, :, None, :]).flatten(3).flatten(1, 2)
 
@@ -111,20 +112,19 @@ def paste_crops(
     boxes: Tensor,
     object_to_image: Tensor,
     num_images: int,
-    height: int,
-    width: int,
+    shape: tuple[int, int],
     transparent: bool = False,
 ) -> Tensor:
-    """PasteGAN's canvases: crops (O, C, h, w) pasted into their boxes, smaller ones over larger: (N, C, height, width).
+    """PasteGAN's canvases: crops (O, C, h, w) pasted into their boxes, smaller ones over larger: (N, C, *shape).
 
     A crop covers the whole pixels of its box or, if ``transparent``, where it is not 0. Where nothing is, 0 is.
     """
-    canvas = crops.new_zeros((num_images, crops.shape[1], height, width))
+    canvas, (height, width) = crops.new_zeros((num_images, crops.shape[1], *shape)), shape
     corners = (boxes.clamp(0, 1) * boxes.new_tensor([width, height, width, height])).int().tolist()
     extents, owners = boxes[:, 2:] - boxes[:, :2], object_to_image.tolist()
     for number in extents.prod(dim=1).argsort(descending=True, stable=True).tolist():
-        weights = placing_weights(boxes[number : number + 1], *crops.shape[2:], height, width)[0]  # (h * w, H * W)
-        placed = (crops[number].flatten(1) @ weights).unflatten(1, (height, width))
+        weights = placing_weights(boxes[number : number + 1], crops.shape[2:], shape)[0]  # (h * w, H * W)
+        placed = (crops[number].flatten(1) @ weights).unflatten(1, shape)
         x0, y0, x1, y1 = corners[number]
         shown = placed != 0
         if not transparent:

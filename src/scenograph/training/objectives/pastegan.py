@@ -269,7 +269,7 @@ class PasteGanObjective(Objective):
         scene, real = add_image_objects(batch, model.vocabulary), normalize(batch.images)
         graph, masked = network.graph(scene), bool(batch.known_masks.any())
         selected, own = self._crops(scene, real)
-        where, columns = (scene.boxes, scene.object_to_image, scene.num_images, *real.shape[2:]), {}
+        where, columns = (scene.boxes, scene.object_to_image, scene.num_images, network.config.image_size), {}
         for crops, pasted, drawn in ((own, "own crops", "reconstruction"), (selected, "selected crops", "picture")):
             columns[pasted] = denormalize(paste_crops(crops, *where, masked))
             columns[drawn] = denormalize(network.branch(scene, graph, crops).images)

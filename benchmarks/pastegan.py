@@ -402,7 +402,7 @@ def our_model() -> PasteGan:
 
 def our_inference(count: int) -> Run:
     """From graph, boxes and crops to pictures."""
-    model, batch = our_model().for_inference(), random_batch(count)
+    model, batch = our_model().eval(), random_batch(count)
 
     def run() -> object:
         with torch.inference_mode():
@@ -437,11 +437,14 @@ def our_training_step(count: int) -> Run:
 def check() -> None:
     """Print the largest difference between the pictures of both, with the same weights."""
     torch.manual_seed(0)
-    original, ours, batch = Original().eval(), our_model(), random_batch(2)
+    original, ours, batch = Original().train(), our_model(), random_batch(2)
+    scene = add_image_objects(batch, VOCABULARY)
+    with torch.no_grad():
+        original(scene, our_crops(scene), our_crops(scene))  # for running statistics worth having
+    original.eval()
     counters = {key: value for key, value in ours.state_dict().items() if key.endswith("num_batches_tracked")}
     ours.load_state_dict(counters | used_weights(original.state_dict()))
-    ours = ours.for_inference()
-    scene = add_image_objects(batch, VOCABULARY)
+    ours.eval()
     with torch.no_grad():
         (expected, _), _, _ = original(scene, our_crops(scene), our_crops(scene))
         found = ours.render_normalized(ours.condition(batch).condition)

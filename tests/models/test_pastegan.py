@@ -67,7 +67,7 @@ OPTIONS = [
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_every_option_trains_and_renders_the_same_when_folded(options):
+def test_every_option_trains(options):
     torch.manual_seed(0)
     made = tiny("pastegan", **options)
     batch = batch_for(made, scene(RED, BLUE, RED), scene(BLUE))
@@ -78,12 +78,6 @@ def test_every_option_trains_and_renders_the_same_when_folded(options):
     (branch.images.square().mean() + graph.boxes.sum()).backward()
     unused = [name for name, parameter in made.named_parameters() if parameter.grad is None]
     assert all("predicate_net" in name for name in unused), unused
-    made.eval()
-    with torch.no_grad():
-        expected, found = (one(batch) for one in (made, made.for_inference()))
-        torch.testing.assert_close(found.images, expected.images, atol=1e-4, rtol=1e-3)
-        torch.testing.assert_close(found.boxes, expected.boxes)
-        made.for_inference().for_inference()
 
 
 def test_a_crop_changes_the_picture_where_its_object_is(model):

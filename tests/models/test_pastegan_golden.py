@@ -68,13 +68,11 @@ def check(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], tol
         close(found[key], value, tolerance if key.startswith("img") else 1e-5)
 
 
-@pytest.mark.parametrize("folded", [False, True])
 @pytest.mark.parametrize("name", GENERATORS)
-def test_generator(recorded, name, folded):
+def test_generator(recorded, name):
     folder = recorded / name
     model, inputs = import_pastegan(folder / "checkpoint.pt"), arrays(folder / "inputs.npz")
     model.fuser.batch_maximum = True
-    model = model.for_inference() if folded else model
     with torch.no_grad():
         check(generated(model, inputs), arrays(folder / "expected_eval.npz"), 2e-4)
         check(generated(model, inputs, boxes=False), arrays(folder / "expected_eval_predicted_boxes.npz"), 2e-4)

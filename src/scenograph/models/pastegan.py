@@ -11,7 +11,6 @@ Beyond the paper: attributes, as in sg2im; objects without crops.
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import Self, cast
 
@@ -31,7 +30,7 @@ from scenograph.models.base import (
 )
 from scenograph.models.sg2im import add_image_objects, denormalize, normalize
 from scenograph.nn.convolution import SameConv2d
-from scenograph.nn.crn import FoldedRefinement, RefinementNetwork, fold_batch_norms
+from scenograph.nn.crn import RefinementNetwork
 from scenograph.nn.discriminators import build_cnn
 from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.fusion import ObjectFuser
@@ -186,9 +185,7 @@ class PasteGan(DrawsFromCrops, ImageModel[Tensor], LayoutModel):
         )
         self.fuser = ObjectFuser(2 * width, config.batch_maximum)
         self.canvas_blocks = nn.Sequential(*(CanvasBlock(2 * width) for _ in range(config.canvas_blocks)))
-        self.decoder: RefinementNetwork | FoldedRefinement = RefinementNetwork(
-            2 * width, config.refinement_dims, config.normalization, DECODER_ACTIVATION
-        )
+        self.decoder = RefinementNetwork(2 * width, config.refinement_dims, config.normalization, DECODER_ACTIVATION)
         channels_last(exact_norms(self))  # so many norms in a row make small errors large
 
     @staticmethod
@@ -214,18 +211,6 @@ class PasteGan(DrawsFromCrops, ImageModel[Tensor], LayoutModel):
     def render(self, condition: Tensor, generators: Generators = None, steps: int | None = None) -> Tensor:
         """Fused map to pictures (N, 3, H, W) in [-1, 1]. No number is sampled."""
         return denormalize(self.render_normalized(condition).float()).clamp(-1, 1)
-
-    def for_inference(self) -> Self:
-        """A copy with batch norms folded, and convolutions after upsampling done on the smaller map."""
-        faster = copy.deepcopy(self).eval()
-        if isinstance(faster.decoder, FoldedRefinement):
-            return faster
-        faster.decoder = FoldedRefinement(faster.decoder)
-        for module in list(faster.modules()):
-            for name, child in module.named_children():
-                if isinstance(child, nn.Sequential):
-                    setattr(module, name, nn.Sequential(*fold_batch_norms(child)))
-        return channels_last(faster)
 
     def branch(self, scene: SceneBatch, graph: GraphFeatures, crops: Tensor) -> Branch:
         """From crops (O, 3, S, S) in normalized units to pictures. The scene must hold the image objects."""

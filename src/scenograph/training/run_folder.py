@@ -28,6 +28,9 @@ from scenograph.version import __version__
 
 log = logging.getLogger(__name__)
 
+GRAPH_SIDES = (800, 600)
+"""Of a drawn scene graph in the sheet of them, in pixels."""
+
 
 class RunFolder:
     """The records in a run's folder. Only the main process ``writes``; elsewhere nothing is written."""
@@ -112,8 +115,7 @@ class RunFolder:
         if path.exists():
             return
         drawings = [draw_graph(scene).to_image() for scene in scenes]
-        width, height = (max(sides) for sides in zip(*(drawing.size for drawing in drawings), strict=True))
-        sheet = contact_sheet([pad(drawing, (width, height), color="white") for drawing in drawings], columns=4)
+        sheet = contact_sheet([pad(drawing, GRAPH_SIDES, color="white") for drawing in drawings], columns=4)
         write_atomically(path, lambda stream: sheet.save(stream, "PNG"))
         self._show(step, "scene graphs", sheet)
 

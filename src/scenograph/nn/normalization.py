@@ -127,7 +127,9 @@ class _Normalize(torch.autograd.Function):
         variance = torch.cat([(part.float() - mean).square().mean(dim=1) for part in parts]).mean(dim=0)
         scale = torch.rsqrt(variance + epsilon)
         factor = scale * weight
-        made = torch.cat([torch.addcmul(bias, part.float() - mean, factor).to(pixels.dtype) for part in parts])
+        made = torch.empty_like(pixels)  # not many parts, which would leave holes in memory
+        for part, place in zip(parts, made.split(len(parts[0])), strict=True):
+            place.copy_(torch.addcmul(bias, part.float() - mean, factor))
         ctx.save_for_backward(pixels, weight, mean, scale)
         ctx.mark_non_differentiable(mean, variance)
         return made, mean, variance
@@ -143,11 +145,11 @@ class _Normalize(torch.autograd.Function):
         values, factor = pixels.shape[0] * pixels.shape[1], scale * weight
         # Per pixel: the gradient times the factor, without its mean and what is along the normalized pixels.
         along, common = factor * scale * to_weight / values, factor * to_bias / values
-        to_pixels = [
-            torch.addcmul(torch.addcmul(along * mean - common, gradient.float(), factor), part.float(), along, value=-1)
-            for part, gradient in parts
-        ]
-        return torch.cat(to_pixels).to(pixels.dtype), to_weight, to_bias, None
+        to_pixels, common = torch.empty_like(pixels), along * mean - common
+        for (part, gradient), place in zip(parts, to_pixels.split(size), strict=True):
+            centred = torch.addcmul(common, gradient.float(), factor)
+            place.copy_(centred.addcmul_(part.float(), along, value=-1))
+        return to_pixels, to_weight, to_bias, None
 
 
 class _Moments(torch.autograd.Function):

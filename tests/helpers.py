@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,21 @@ def tiny(name: str, vocabulary: Vocabulary = VOCABULARY, **settings: Any) -> Mod
     kind = MODELS[name]
     config = kind.Config.tiny(kind.vocabulary_for(vocabulary))
     return kind(kind.Config.model_validate(config.model_dump() | settings))
+
+
+class PlainCrops:
+    """A source of crops: each of one colour, by its category and the seed."""
+
+    digest = "plain"
+
+    def select(self, scene: Scene, seed: int, exclude: str | None = None) -> Scene:
+        objects = []
+        for number, thing in enumerate(scene.objects):
+            rng = np.random.default_rng([seed, number, len(thing.category)])
+            colour = (*rng.integers(0, 255, 3).tolist(), 255)
+            crop = np.asarray(Image.new("RGBA", (8, 8), colour)) if thing.crop is None else thing.crop
+            objects.append(replace(thing, crop=crop))
+        return replace(scene, objects=tuple(objects))
 
 
 def generators(*seeds: int) -> list[torch.Generator]:

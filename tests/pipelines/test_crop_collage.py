@@ -40,7 +40,7 @@ def pipe(built_memory) -> Pipeline:
 
 def test_every_object_is_shown_by_a_crop_of_its_category_in_its_box(pipe):
     conditioned = pipe.encode(SCENE, seeds=[4], size=100)
-    grass, cube, sphere = pipe.crops(conditioned)[0]
+    grass, cube, sphere = pipe.crops_shown(conditioned)[0]
     assert grass is None and conditioned.scenes[0].objects[0].origin is None
     (picture,) = pipe.render(conditioned)
     pixels = np.asarray(picture).astype(int)

@@ -161,13 +161,12 @@ def _read_pack(
     from scenograph.data.pack import read_vocabulary
     from scenograph.evaluation.split import Split
     from scenograph.pipelines.defaults import choose_pair
-    from scenograph.pipelines.pipeline import Pipeline
 
     chosen = Split.of(pack, split, count, given or "graph")
     if models["model"] is None:
         pair = choose_pair("; ".join(read_vocabulary(pack).categories))
         models = {**models, "layout": models["layout"] or pair.layout, "image": models["image"] or pair.image}
-    pipe = Pipeline.from_pretrained(**models, device=device, precision=options.precision)
+    pipe = _load(models, device, options)
     console.print(str(chosen))
     return pipe, chosen.request(pipe, parse_seeds(seeds or "0"), models, options)
 
@@ -181,7 +180,6 @@ def _read(
     device: str,
 ) -> tuple[Pipeline, Request]:
     """The request, with every name in it checked, and the pipeline that renders it."""
-    from scenograph.pipelines.pipeline import Pipeline
     from scenograph.pipelines.provenance import Request, request_from_picture
 
     request = None
@@ -191,7 +189,7 @@ def _read(
         models, options = request.models, request.options
     if request is None and not any(models.values()):
         models = _models_for(source, models)
-    pipe = Pipeline.from_pretrained(**models, device=device, precision=options.precision)
+    pipe = _load(models, device, options)
     if request is None:
         scenes, stem = read_source(source, pipe.vocabulary)
         request = Request(scenes, parse_seeds(seeds or "0"), models, options, stem)
@@ -200,6 +198,20 @@ def _read(
     scenes = pipe.read(request.scenes, options.refine, options.keep_contradictions)
     offer_to_keep(request.scenes, scenes)
     return pipe, replace(request, scenes=scenes)
+
+
+def _load(models: dict[str, str | None], device: str, options: GenerateOptions) -> Pipeline:
+    """The pipeline of these models."""
+    from scenograph.pipelines.pipeline import Pipeline
+
+    return Pipeline.from_pretrained(
+        models["model"],
+        layout=models["layout"],
+        image=models["image"],
+        memory=models.get("memory"),
+        device=device,
+        precision=options.precision,
+    )
 
 
 def _models_for(source: str, models: dict[str, str | None]) -> dict[str, str | None]:
@@ -265,7 +277,7 @@ def _crop_files(pipe: Pipeline, outputs: Outputs) -> list[tuple[Path, bytes]]:
     for part in batches(list(zip(outputs.crops, outputs.pictures, strict=True)), "drawing crops"):
         pairs, seeds = [one.scene for _, one in part], [one.seed for _, one in part]
         conditioned = pipe.encode_pairs(pairs, seeds, **outputs.request.options.chosen())
-        for (path, _), scene, crops in zip(part, conditioned.scenes, pipe.crops(conditioned), strict=True):
+        for (path, _), scene, crops in zip(part, conditioned.scenes, pipe.crops_shown(conditioned), strict=True):
             rows = [
                 CropRow(f"{number} {thing.label}", [crop.pixels], [crop.origin.crop or crop.origin.source])
                 for number, (thing, crop) in enumerate(zip(scene.objects, crops, strict=True))

@@ -26,6 +26,7 @@ from scenograph.scenes.batch import EncodedScene, SceneBatch, collate, encode_sc
 from scenograph.scenes.fields import Sizes
 from scenograph.scenes.geometry import sg2im_relation
 from scenograph.scenes.scene import Relation, Scene, keep_objects, mirror, view
+from scenograph.scenes.selection import CropSelector
 
 RelationPolicy = Literal["stored", "subset", "balanced", "minimal", "sg2im", "canonical", "none"]
 ObjectPolicy = Literal["random", "related"]
@@ -84,12 +85,15 @@ class PackLoader:
             else None
         )
         self.cache_limit = cache
+        self.selector: CropSelector | None = None
+        """Where the crops of the objects come from instead of the pack."""
         self._cache: dict[int, tuple[Scene, np.ndarray | None]] = {}
 
     @property
     def _unread(self) -> tuple[str, ...]:
         """Columns that are not needed: pixels of objects, and many relations, take longer to read than all else."""
-        sides = {"sketches": self.sizes.sketch, "crops": self.sizes.crop}
+        # A selector finds the crops of scenes that have none of their own.
+        sides = {"sketches": self.sizes.sketch, "crops": self.sizes.crop if self.selector is None else None}
         unread = tuple(column for column, side in sides.items() if side is None)
         if self.relations == "minimal":
             needed = self.max_objects < sys.maxsize  # scenes that lose objects get a graph from them
@@ -174,17 +178,19 @@ class PackLoader:
         for (index, rng), (scene, image) in zip(chosen, loaded, strict=True):
             with self.pack.reading(index):
                 try:
-                    samples.append(self._encode(scene, image, rng))
+                    samples.append(self._encode(scene, image, rng, index))
                 except KeyError as error:
                     raise UserError(f"name {error} is not in the pack's vocabulary.json") from error
         return collate(samples)
 
-    def _encode(self, scene: Scene, image: np.ndarray | None, rng: np.random.Generator) -> EncodedScene:
+    def _encode(self, scene: Scene, image: np.ndarray | None, rng: np.random.Generator, index: int) -> EncodedScene:
         scene = self._select(scene, rng)
         if self.load_size != self.image_size:
             scene, image = self._crop(scene, image, rng)
         if self.flip and rng.random() < 0.5:
             scene, image = mirror(scene), None if image is None else image[:, ::-1]
+        if self.selector is not None:
+            scene = self.selector.select(scene, int(rng.integers(2**31)), exclude=self.pack.ids[index])
         return encode_scene(scene, self.vocabulary, self.sizes, image)
 
     def _crop(

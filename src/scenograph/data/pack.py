@@ -191,6 +191,12 @@ class Pack:
         """The same for the same rows."""
         return str(self.table._fingerprint)
 
+    @cached_property
+    def ids(self) -> list[str]:
+        """The id of each scene, which is its picture's."""
+        found: list[str] = self.table.data.column("id").to_pylist()
+        return found
+
     @property
     def pictured(self) -> int:
         """How many scenes have a picture."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import html
 import os
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scenograph.data.crops import PackCrops
 from scenograph.devices import Precision
 from scenograph.errors import UserError
 from scenograph.evaluation.figure import Figure
@@ -25,6 +27,9 @@ from scenograph.models.base import LayoutModel
 from scenograph.models.registry import AutoModel
 from scenograph.pipelines.pipeline import Pipeline
 from scenograph.pretrained.networks import Download
+
+TRAINING = "train"
+"""The split that crops come from, for models that draw from crops: none of a measured picture's own."""
 
 
 @dataclass(frozen=True)
@@ -186,6 +191,9 @@ def _prepare(
         return layouts, pictures_subject(Path(subject))
     if isinstance(subject, Pipeline):
         check_scenes(layouts, subject.renderer, subject.layout)
+        if subject.crops is None and (side := subject.renderer.crop_side):
+            subject = copy(subject)
+            subject.crops = PackCrops(Path(pack), TRAINING, side)
         return layouts, pipeline_subject(subject, protocol, names, steps)
     if isinstance(subject, LayoutModel):
         check_scenes(layouts, None, subject)

@@ -63,6 +63,8 @@ def pipeline_subject(
     if pipe.layout is not None and protocol.given == "graph":
         models["layout"] = _identity(pipe.layout, names.get("layout") or layout_for(pipe.vocabulary))
     models["image"] = _identity(pipe.renderer, names.get("image") or DEFAULT_IMAGE, pipe.precision)
+    if pipe.crops is not None and pipe.renderer.crop_side:
+        models["crops"] = {"name": type(pipe.crops).__name__, "digest": pipe.crops.digest}
     return Subject(models, render, place)
 
 

@@ -283,6 +283,14 @@ class ImageModel(Model, ABC, Generic[Condition]):
         return Rendered(boxes=made.boxes, masks=made.masks, condition=made.condition, images=images)
 
 
+class DrawsFromCrops(ABC):  # noqa: B024  # a role without methods of its own
+    """The role of image models that draw from a crop of each object, in a batch's ``crops``.
+
+    Whoever makes the batch chooses the crops, of the side ``config.crop_side``; an object without one is drawn from the
+    graph alone.
+    """
+
+
 class LayeredModel(ImageModel[Condition], ABC):
     """An image model whose pictures are composed of layers, which it can give one by one."""
 

@@ -18,6 +18,7 @@ from scenograph.models.mise import Mise
 from scenograph.models.mise_layers import MiseLayers
 from scenograph.models.mise_layout import MiseLayout
 from scenograph.models.object_classifier import ObjectClassifier
+from scenograph.models.pastegan import PasteGan
 from scenograph.models.scene_designer import SceneDesigner
 from scenograph.models.sg2im import Sg2Im
 from scenograph.models.spade import Spade
@@ -34,6 +35,7 @@ MODELS: dict[str, type[Model]] = {
         MiseLayers,
         MiseLayout,
         ObjectClassifier,
+        PasteGan,
         SceneDesigner,
         Sg2Im,
         Spade,

@@ -34,7 +34,16 @@ from scenograph.models.base import (
 from scenograph.models.sizes import Sides
 from scenograph.nn.crn import FoldedRefinement, RefinementNetwork
 from scenograph.nn.embedding import ObjectEmbedding
-from scenograph.nn.graph import Edges, GraphTripleConv, GraphTripleConvNet, MlpNormalization, Pooling, in_float32, mlp
+from scenograph.nn.graph import (
+    Edges,
+    GraphTripleConv,
+    GraphTripleConvNet,
+    MlpNormalization,
+    Pooling,
+    box_network,
+    in_float32,
+    mlp,
+)
 from scenograph.nn.layers import Normalization, channels_last
 from scenograph.nn.normalization import BatchNorm2d
 from scenograph.nn.painting import paint_vectors, sample_boxes, sample_masks
@@ -128,12 +137,7 @@ class Sg2Im(ImageModel[Tensor], LayoutModel, GraphVectors):
             self.gconv = GraphTripleConv(config.embedding_dim, size, **options)
         if config.gconv_num_layers > 1:
             self.gconv_net = GraphTripleConvNet(size, config.gconv_num_layers - 1, **options)
-        self.box_net = mlp([size, hidden, 4], config.mlp_normalization)
-        # The last ReLU would keep coordinates that start below zero at zero: start near the middle of the canvas.
-        last = [layer for layer in self.box_net if isinstance(layer, nn.Linear)][-1]
-        with torch.no_grad():
-            last.weight.mul_(0.05)
-            last.bias.copy_(torch.tensor([0.25, 0.25, 0.75, 0.75]))
+        self.box_net = box_network(size, hidden, normalization=config.mlp_normalization)
         self.rel_aux_net = mlp([2 * config.embedding_dim + 8, hidden, predicates], config.mlp_normalization)
         self.mask_net = _mask_network(size, config.mask_size) if config.mask_size else None
         self.refinement_net: RefinementNetwork | FoldedRefinement = RefinementNetwork(
@@ -249,42 +253,8 @@ class Sg2Im(ImageModel[Tensor], LayoutModel, GraphVectors):
         return self.object_vectors(full)[1][~self.is_image(full)]
 
     def add_image_objects(self, batch: SceneBatch) -> SceneBatch:
-        """The batch with ``__image__`` as last object of every picture, and every other object in it.
-
-        As in the original, its box and mask are predicted too, unless all others of the picture are given.
-        """
-        image_category = self.vocabulary.categories.index(IMAGE_CATEGORY)
-        in_image = self.vocabulary.predicates.index(IN_IMAGE_PREDICATE)
-        device, count = batch.objects.device, batch.num_images
-        pictures = torch.arange(count, device=device)
-        owner = torch.cat([batch.object_to_image, pictures])
-        order = torch.argsort(owner, stable=True)
-        position = torch.empty_like(order)
-        position[order] = torch.arange(len(order), device=device)
-        given = batch.triples.clone()
-        given[:, 0], given[:, 2] = position[given[:, 0]], position[given[:, 2]]
-        own, image_rows = position[: len(batch.objects)], position[len(batch.objects) :]
-        member = torch.stack([own, torch.full_like(own, in_image), image_rows[batch.object_to_image]], dim=1)
-        triples = torch.cat([given, member])
-        triple_owner = torch.cat([batch.triple_to_image, batch.object_to_image])
-        triple_order = torch.argsort(triple_owner, stable=True)
-        canvas = batch.boxes.new_tensor([[0.0, 0.0, 1.0, 1.0]]).expand(count, 4).clone()
-        canvas[batch.object_to_image[~batch.known_boxes]] = float("nan")
-        known_masks = torch.ones_like(pictures, dtype=torch.bool)
-        known_masks[batch.object_to_image[~batch.known_masks]] = False
-        return replace(
-            batch,
-            objects=torch.cat([batch.objects, torch.full_like(pictures, image_category)])[order],
-            attributes=torch.cat([batch.attributes, batch.attributes.new_full((count, batch.attributes.shape[1]), -1)])[
-                order
-            ],
-            triples=triples[triple_order],
-            object_to_image=owner[order],
-            triple_to_image=triple_owner[triple_order],
-            boxes=torch.cat([batch.boxes, canvas])[order],
-            masks=torch.cat([batch.masks, torch.ones_like(batch.masks[:1]).expand(count, -1, -1)])[order],
-            known_masks=torch.cat([batch.known_masks, known_masks])[order],
-        )
+        """:func:`add_image_objects` with the model's names."""
+        return add_image_objects(batch, self.vocabulary)
 
     def is_image(self, batch: SceneBatch) -> Tensor:
         """(O,) bool: which objects are ``__image__``."""
@@ -305,6 +275,49 @@ class Sg2Im(ImageModel[Tensor], LayoutModel, GraphVectors):
                 masks = torch.where(batch.known_masks[:, None, None], given, masks)
             planes = sample_masks(boxes, masks, height, width, corners)
         return paint_vectors(vectors, planes, batch.object_to_image, batch.num_images)
+
+
+def add_image_objects(batch: SceneBatch, vocabulary: Vocabulary) -> SceneBatch:
+    """The batch with ``__image__`` as last object of every picture, and every other object in it.
+
+    As in the originals, its box and mask are predicted too, unless all others of the picture are given. It has no
+    crop.
+    """
+    image_category = vocabulary.categories.index(IMAGE_CATEGORY)
+    in_image = vocabulary.predicates.index(IN_IMAGE_PREDICATE)
+    device, count = batch.objects.device, batch.num_images
+    pictures = torch.arange(count, device=device)
+    owner = torch.cat([batch.object_to_image, pictures])
+    order = torch.argsort(owner, stable=True)
+    position = torch.empty_like(order)
+    position[order] = torch.arange(len(order), device=device)
+    given = batch.triples.clone()
+    given[:, 0], given[:, 2] = position[given[:, 0]], position[given[:, 2]]
+    own, image_rows = position[: len(batch.objects)], position[len(batch.objects) :]
+    member = torch.stack([own, torch.full_like(own, in_image), image_rows[batch.object_to_image]], dim=1)
+    triples = torch.cat([given, member])
+    triple_owner = torch.cat([batch.triple_to_image, batch.object_to_image])
+    triple_order = torch.argsort(triple_owner, stable=True)
+    canvas = batch.boxes.new_tensor([[0.0, 0.0, 1.0, 1.0]]).expand(count, 4).clone()
+    canvas[batch.object_to_image[~batch.known_boxes]] = float("nan")
+    known_masks = torch.ones_like(pictures, dtype=torch.bool)
+    known_masks[batch.object_to_image[~batch.known_masks]] = False
+    open_attributes = batch.attributes.new_full((count, batch.attributes.shape[1]), -1)
+    crops = batch.crops
+    if crops is not None:
+        crops = torch.cat([crops, crops.new_full((count, *crops.shape[1:]), -1.0)])[order]
+    return replace(
+        batch,
+        objects=torch.cat([batch.objects, torch.full_like(pictures, image_category)])[order],
+        attributes=torch.cat([batch.attributes, open_attributes])[order],
+        triples=triples[triple_order],
+        object_to_image=owner[order],
+        triple_to_image=triple_owner[triple_order],
+        boxes=torch.cat([batch.boxes, canvas])[order],
+        masks=torch.cat([batch.masks, torch.ones_like(batch.masks[:1]).expand(count, -1, -1)])[order],
+        known_masks=torch.cat([batch.known_masks, known_masks])[order],
+        crops=crops,
+    )
 
 
 def normalize(images: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scenograph.errors import UserError, reason
+from scenograph.nn.convolution import SameConv2d
 from scenograph.nn.crops import crop_boxes
 from scenograph.nn.layers import Normalization, evaluating, leaky_activation, normalization_layers
 
@@ -23,13 +24,14 @@ def build_cnn(
     activation: str = "leakyrelu-0.2",
     padding: Padding = "valid",
     pooling: Literal["avg", "max"] = "avg",
+    activated: bool = False,
 ) -> tuple[nn.Sequential, int]:
     """A network from a comma separated description, and the number of channels it ends with.
 
     ``I<c>`` input channels (first; 3 if absent), ``C<kernel>-<channels>[-<stride>]`` convolution,
     ``U<f>`` nearest upsampling, ``P<f>`` pooling, ``R`` residual block of two 3 x 3 convolutions,
     ``FC-<in>-<out>`` flatten and linear. Every convolution but the first follows norm and activation; nothing
-    follows the last. Raises ``UserError`` at a part it does not know.
+    follows the last, unless ``activated`` asks for both there, too. Raises ``UserError`` at a part it does not know.
     """
     parts = [part.strip() for part in description.split(",") if part.strip()]
     channels = 3
@@ -51,7 +53,8 @@ def build_cnn(
                 raise UserError(f"network {description!r}: {part!r} needs an odd kernel for padding 'same'")
             layers += before_convolution()
             edge = (kernel - 1) // 2 if padding == "same" else 0
-            layers.append(nn.Conv2d(channels, out, kernel, stride, edge))
+            same = padding == "same" and stride == 1
+            layers.append(SameConv2d(channels, out, kernel) if same else nn.Conv2d(channels, out, kernel, stride, edge))
             channels, first = out, False
         elif part == "R":
             layers += before_convolution()
@@ -69,6 +72,8 @@ def build_cnn(
             channels, flat = int(linear[2]), True
         else:
             raise UserError(f"network {description!r}: unknown part {part!r} (parts: I, C, R, U, P, FC)")
+    if activated:
+        layers += [*normalization_layers(normalization, channels), leaky_activation(activation)]
     return nn.Sequential(*layers), channels
 
 
@@ -85,17 +90,23 @@ def check_size(network: nn.Module, description: str, size: tuple[int, int]) -> N
 
 
 class ImageDiscriminator(nn.Module):
-    """sg2im's D_img. Its score is the raw feature map: its classifier is in the weights but was never applied."""
+    """sg2im's D_img, whose score is the raw feature map: its classifier is in the weights but was never applied.
 
-    def __init__(self, arch: str, normalization: Normalization, activation: str, padding: Padding) -> None:
+    PasteGAN's has the same layers and does apply the classifier (``classifies``).
+    """
+
+    def __init__(
+        self, arch: str, normalization: Normalization, activation: str, padding: Padding, classifies: bool = False
+    ) -> None:
         super().__init__()
+        self.classifies = classifies
         self.cnn, channels = build_cnn(arch, normalization, activation, padding)
         self.classifier = nn.Conv2d(channels, 1, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) -> scores (N, C, h, w)."""
-        result: Tensor = self.cnn(images.contiguous(memory_format=torch.channels_last))
-        return result
+        """(N, 3, H, W) -> scores (N, C, h, w), or (N, 1, h, w) from the classifier."""
+        features: Tensor = self.cnn(images.contiguous(memory_format=torch.channels_last))
+        return self.classifier(features) if self.classifies else features
 
 
 class ObjectDiscriminator(nn.Module):

@@ -36,6 +36,19 @@ def mlp(sizes: Sequence[int], normalization: MlpNormalization = "none", slope: f
     return nn.Sequential(*layers)
 
 
+def box_network(size: int, hidden: int, kinds: int = 1, normalization: MlpNormalization = "none") -> nn.Sequential:
+    """Vectors (O, size) to boxes (O, 4 * kinds): two layers, both with a ReLU.
+
+    The last ReLU would keep coordinates that start below zero at zero: they start near the middle of the canvas.
+    """
+    network = mlp([size, hidden, 4 * kinds], normalization)
+    last = [layer for layer in network if isinstance(layer, nn.Linear)][-1]
+    with torch.no_grad():
+        last.weight.mul_(0.05)
+        last.bias.copy_(torch.tensor([0.25, 0.25, 0.75, 0.75] * kinds))
+    return network
+
+
 def in_float32(network: nn.Module, rows: Tensor) -> Tensor:
     """A network's result for rows (R, C) in float32, even under autocast.
 
@@ -174,6 +187,26 @@ class GraphTripleConv(nn.Module):
             pooled = pooled / edges.appearances.to(pooled.dtype)
         vectors: Tensor = self.net2(pooled)
         return vectors
+
+
+class LeakyGraphTripleConv(GraphTripleConv):
+    """PasteGAN's layer (Li et al., NeurIPS 2019): leaky ReLUs, and none before what triples compute is summed."""
+
+    def __init__(
+        self, input_dim: int, output_dim: int | None = None, hidden_dim: int = 512, pooling: Pooling = "avg"
+    ) -> None:
+        super().__init__(input_dim, output_dim, hidden_dim, pooling)
+        first, _, second, _ = self.net1
+        third, _, fourth, _ = self.net2
+        self.net1 = nn.Sequential(first, nn.LeakyReLU(inplace=True), second)
+        self.net2 = nn.Sequential(
+            nn.LeakyReLU(inplace=True), third, nn.LeakyReLU(inplace=True), fourth, nn.LeakyReLU(inplace=True)
+        )
+
+    def forward(self, objects: Tensor, predicates: Tensor, edges: Edges) -> tuple[Tensor, Tensor]:
+        """As :meth:`GraphTripleConv.forward`."""
+        vectors, relations = super().forward(objects, predicates, edges)
+        return vectors, F.leaky_relu(relations)
 
 
 class GraphTripleConvNet(nn.Module):

@@ -6,6 +6,7 @@ O(objects x pixels) samples; the original samples every channel of every object.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -57,6 +58,18 @@ def sample_boxes(boxes: Tensor, height: int, width: int, align_corners: bool = T
     return down[:, :, None] * across[:, None, :]  # (O, H, 1) * (O, 1, W)
 
 
+def placing_weights(boxes: Tensor, sides: Sequence[int], shape: Sequence[int]) -> Tensor:
+    """How maps of ``sides`` (rows, columns) of texels are placed into boxes (O, 4) on a canvas of ``shape``.
+
+    Bilinear sampling as weights (O, texels, pixels): a pixel of the canvas is the sum of the texels weighted by these.
+    Outside the box they fall to zero. Places are as in :func:`sample_masks`.
+    """
+    places = zip(_places(boxes, *shape), reversed(sides), strict=True)
+    across, down = (_triangles((one + 1) * ((count - 1) / 2), count) for one, count in places)
+    # (O, rows, 1, H, 1) * (O, 1, columns, 1, W) -> (O, rows * columns, H * W)
+    return (down[:, :, None, :, None] * across[:, None, :, None, :]).flatten(3).flatten(1, 2)
+
+
 def sample_planes(boxes: Tensor, masks: Tensor, known: Tensor, height: int, width: int) -> Tensor:
     """:func:`sample_masks` of objects whose mask is known (O,) bool, :func:`sample_boxes` of all others."""
     planes = sample_boxes(boxes, height, width)
@@ -94,6 +107,33 @@ def paint_vectors(vectors: Tensor, planes: Tensor, object_to_image: Tensor, num_
     return torch.stack(images).unflatten(1, (height, width)).permute(0, 3, 1, 2)
 
 
+def paste_crops(
+    crops: Tensor,
+    boxes: Tensor,
+    object_to_image: Tensor,
+    num_images: int,
+    shape: tuple[int, int],
+    transparent: bool = False,
+) -> Tensor:
+    """PasteGAN's canvases: crops (O, C, h, w) pasted into their boxes, smaller ones over larger: (N, C, *shape).
+
+    A crop covers the whole pixels of its box or, if ``transparent``, where it is not 0. Where nothing is, 0 is.
+    """
+    canvas, (height, width) = crops.new_zeros((num_images, crops.shape[1], *shape)), shape
+    corners = (boxes.clamp(0, 1) * boxes.new_tensor([width, height, width, height])).int().tolist()
+    extents, owners = boxes[:, 2:] - boxes[:, :2], object_to_image.tolist()
+    for number in extents.prod(dim=1).argsort(descending=True, stable=True).tolist():
+        weights = placing_weights(boxes[number : number + 1], crops.shape[2:], shape)[0]  # (h * w, H * W)
+        placed = (crops[number].flatten(1) @ weights).unflatten(1, shape)
+        x0, y0, x1, y1 = corners[number]
+        shown = placed != 0
+        if not transparent:
+            shown = torch.zeros_like(shown)
+            shown[:, y0:y1, x0:x1] = True
+        canvas[owners[number]] = torch.where(shown, placed, canvas[owners[number]])
+    return canvas
+
+
 def box_coordinates(boxes: Tensor, planes: Tensor, object_to_image: Tensor, num_images: int) -> Tensor:
     """Coordinates x, y of each pixel in its object's box (O, 4), from -1 to 1: (N, 2, H, W), channels last.
 
@@ -119,6 +159,12 @@ def _relative(positions: Tensor, low: Tensor, high: Tensor) -> Tensor:
     extent = high - low
     extent = torch.where(extent.abs() < 1e-5, torch.full_like(extent, 1e-5), extent)
     return 2 * (positions[None] - low[:, None]) / extent[:, None] - 1
+
+
+def _triangles(places: Tensor, count: int) -> Tensor:
+    """Linear interpolation at places (O, P) between ``count`` texels and zeros beyond: weights (O, count, P)."""
+    texels = torch.arange(count, device=places.device)
+    return (1 - (places[:, None] - texels[:, None]).abs()).clamp(min=0)
 
 
 def _constant_profile(relative: Tensor, align_corners: bool) -> Tensor:

@@ -35,6 +35,8 @@ VGG16 = Stack(
     dict.fromkeys((0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28), _SAME), (4, 9, 16, 23), 2, (3, 8, 15, 22, 29)
 )
 ALEXNET = Stack({0: (4, 2), 3: (1, 2), 6: _SAME, 8: _SAME, 10: _SAME}, (2, 5), 3, (1, 4, 7, 9, 11))
+NARROWEST = 3
+"""Least width of a map that is pooled: PasteGAN, too, compares four levels of crops of which less would be left."""
 LEVEL_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
 
 
@@ -68,9 +70,11 @@ class FeatureStack(nn.Module):
         self.features = nn.Sequential(*layers).requires_grad_(False).eval()
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Pictures (N, 3, H, W) to the features of every level."""
+        """Pictures (N, 3, H, W) to the features of every level; of small ones, as far as pools leave something."""
         levels, x = [], images.contiguous(memory_format=torch.channels_last)
         for number, layer in enumerate(self.features):
+            if isinstance(layer, nn.MaxPool2d) and x.shape[3] < NARROWEST:
+                break
             x = layer(x)
             if number in self.levels:
                 # The next layer is a convolution or a pool, which leave these as they are.
@@ -85,11 +89,17 @@ def feature_distance(features: FeatureStack, images: Tensor, targets: Tensor) ->
     """
     with torch.no_grad():
         wanted = features(targets)
-    found = features(images)
+    return level_distance(features(images), wanted)
+
+
+def level_distance(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
+    """:func:`feature_distance` of levels that a network found, of which small pictures have fewer: (N,)."""
     return torch.stack(
         [
             weight * (one - other).abs().mean(dim=(1, 2, 3))
-            for weight, one, other in zip(LEVEL_WEIGHTS, found, wanted, strict=True)
+            for weight, one, other in zip(
+                LEVEL_WEIGHTS, found, wanted, strict=False
+            )  # small pictures have fewer levels
         ]
     ).sum(dim=0)
 

@@ -65,22 +65,18 @@ def winograd_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 class _Winograd(torch.autograd.Function):
     """Pixels (N, H, W, C) -> (N, H', W', C'), sides rounded up to whole tiles, and nothing added beyond the border.
 
-    Every transform is linear, so gradients go through the transposed ones. Kernels are transformed again for them,
-    because transformed ones take four times the memory of the weights.
+    Every transform is linear, so gradients go through the transposed ones. Pixels and kernels are transformed again for
+    them, because transformed ones take twice and four times the memory.
     """
 
     @staticmethod
     def forward(ctx: Any, pixels: Tensor, weight: Tensor) -> Tensor:
-        (count, ctx.height, ctx.width, channels), kernel = pixels.shape, weight.shape[2]
-        (rows, columns), step, before = _tiles(ctx.height, ctx.width, kernel=kernel), _step(kernel), kernel // 2
-        below, right = step * rows + kernel - 1 - ctx.height, step * columns + kernel - 1 - ctx.width
-        padded = F.pad(pixels, (0, 0, before, right - before, before, below - before))
-        # (N, S * A + K - 1, S * B + K - 1, C) -> (6, 6, N, A, B, C)
-        tiles = padded.unfold(1, SIDE, step).unfold(2, SIDE, step).permute(4, 5, 0, 1, 2, 3)
-        # (36, 36) @ (36, N * A * B * C) -> (36, N * A * B, C)
-        spectra = (_both_axes(TILE, pixels) @ tiles.reshape(SIDE**2, -1)).view(SIDE**2, -1, channels)
-        ctx.save_for_backward(spectra, weight)
-        products = torch.bmm(spectra, _kernel_spectra(weight).transpose(1, 2))  # (36, N A B, C')
+        (count, height, width, _), kernel = pixels.shape, weight.shape[2]
+        ctx.height, ctx.width = height, width
+        # Pixels are needed for the gradient of the weight alone.
+        ctx.save_for_backward(pixels if ctx.needs_input_grad[1] else None, weight)
+        (rows, columns), step = _tiles(height, width, kernel=kernel), _step(kernel)
+        products = torch.bmm(_pixel_spectra(pixels, kernel), _kernel_spectra(weight).transpose(1, 2))  # (36, N A B, C')
         # (S * S, 36) @ (36, N * A * B * C') -> (S, S, N, A, B, C')
         found = (_result(kernel, pixels) @ products.flatten(1)).view(step, step, count, rows, columns, len(weight))
         # (S, S, N, A, B, C') -> (N, A, S, B, S, C') -> (N, S * A, S * B, C')
@@ -88,17 +84,17 @@ class _Winograd(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        (gradient,), (spectra, weight) = gradients, ctx.saved_tensors
+        (gradient,), (pixels, weight) = gradients, ctx.saved_tensors
         (count, height, width, _), kernel = gradient.shape, weight.shape[2]
         step, before = _step(kernel), kernel // 2
         # (N, S * A, S * B, C') -> (N, A, S, B, S, C') -> (S, S, N, A, B, C')
         found = gradient.unflatten(2, (-1, step)).unflatten(1, (-1, step)).permute(2, 4, 0, 1, 3, 5)
         # (36, S * S) @ (S * S, N * A * B * C') -> (36, N * A * B, C')
-        products = (_result(kernel, spectra).T @ found.reshape(step**2, -1)).view(SIDE**2, -1, len(weight))
+        products = (_result(kernel, gradient).T @ found.reshape(step**2, -1)).view(SIDE**2, -1, len(weight))
         to_pixels = to_weight = None
         if ctx.needs_input_grad[0]:
             # (36, N * A * B, C') @ (36, C', C) -> (36, N * A * B * C) -> (6, 6, N, A, B, C)
-            tiles = _both_axes(TILE, spectra).T @ torch.bmm(products, _kernel_spectra(weight)).flatten(1)
+            tiles = _both_axes(TILE, gradient).T @ torch.bmm(products, _kernel_spectra(weight)).flatten(1)
             tiles = tiles.view(SIDE, SIDE, count, height // step, width // step, -1)
             # Where tiles overlap, their gradients add up.
             to_pixels = tiles.new_zeros(count, height + kernel - 1, width + kernel - 1, tiles.shape[-1])
@@ -108,9 +104,22 @@ class _Winograd(torch.autograd.Function):
             to_pixels = to_pixels[:, before : before + ctx.height, before : before + ctx.width]
         if ctx.needs_input_grad[1]:
             # (36, C', N * A * B) @ (36, N * A * B, C) -> (36, C' * C) -> (K * K, C' * C) -> (C', C, K, K)
+            spectra = _pixel_spectra(pixels, kernel)
             kernels = _kernel(kernel, spectra).T @ torch.bmm(products.transpose(1, 2), spectra).flatten(1)
             to_weight = kernels.view(kernel, kernel, *weight.shape[:2]).permute(2, 3, 0, 1)
         return to_pixels, to_weight
+
+
+def _pixel_spectra(pixels: Tensor, kernel: int) -> Tensor:
+    """(N, H, W, C) -> (36, N * A * B, C)."""
+    _, height, width, channels = pixels.shape
+    (rows, columns), step, before = _tiles(height, width, kernel=kernel), _step(kernel), kernel // 2
+    below, right = step * rows + kernel - 1 - height, step * columns + kernel - 1 - width
+    padded = F.pad(pixels, (0, 0, before, right - before, before, below - before))
+    # (N, S * A + K - 1, S * B + K - 1, C) -> (6, 6, N, A, B, C)
+    tiles = padded.unfold(1, SIDE, step).unfold(2, SIDE, step).permute(4, 5, 0, 1, 2, 3)
+    # (36, 36) @ (36, N * A * B * C) -> (36, N * A * B, C)
+    return (_both_axes(TILE, pixels) @ tiles.reshape(SIDE**2, -1)).view(SIDE**2, -1, channels)
 
 
 def _step(kernel: int) -> int:

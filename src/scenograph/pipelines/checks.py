@@ -83,6 +83,17 @@ def check_model_names(
         raise UserError(f"the {half} model ({model.name}): {error}{remedy}") from error
 
 
+def check_crops(scenes: Sequence[Scene], name: str) -> None:
+    """Raise ``UserError`` if an object has no crop, for a model of that name which draws from crops."""
+    for scene, where in with_places(scenes):
+        for number, thing in enumerate(scene.objects):
+            if thing.crop is None:
+                raise UserError(
+                    f"{where}objects[{number}]: {thing.category!r} has no crop, and {name} draws from crops; name a "
+                    "memory to choose them from with --memory, or give each object's in the scene file"
+                )
+
+
 def warn_about_crowds(model: Model, scenes: Sequence[Scene]) -> None:
     """Warn if a scene has more objects than those that a model learned from; names a shipped model that saw more."""
     most, found = model.config.max_objects, max((len(scene.objects) for scene in scenes), default=0)

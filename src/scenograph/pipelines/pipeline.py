@@ -20,9 +20,9 @@ from torch import Tensor
 from scenograph.devices import Precision, keep_freed_memory, pick_device, warn_if_bf16_emulated
 from scenograph.errors import UserError, counted, shortened
 from scenograph.files import digest, is_file, make_folder, write_atomically
-from scenograph.models.base import ImageModel, LayoutModel, Model
+from scenograph.models.base import DrawsFromCrops, ImageModel, LayoutModel, Model
 from scenograph.models.registry import AutoModel
-from scenograph.pipelines.checks import check_names, warn_about_crowds, without_contradictions
+from scenograph.pipelines.checks import check_crops, check_names, warn_about_crowds, without_contradictions
 from scenograph.pipelines.defaults import CLASSIFIERS, COLLAGE, DEFAULT, layout_for, naming_who_knows
 from scenograph.pipelines.given_crops import with_given_crops
 from scenograph.pipelines.options import GenerateOptions
@@ -38,7 +38,7 @@ from scenograph.pipelines.provenance import (
     png_bytes,
 )
 from scenograph.pipelines.renderers.base import ConditionedScenes, Renderer
-from scenograph.pipelines.renderers.crops import CropPasting, GivenCrop, pasting
+from scenograph.pipelines.renderers.crops import CropPasting, GivenCrop, SourceCrops, crop_source, pasting
 from scenograph.pipelines.renderers.network import NetworkRenderer
 from scenograph.scenes.batch import images_to_uint8
 from scenograph.scenes.completion import (
@@ -49,6 +49,7 @@ from scenograph.scenes.completion import (
 from scenograph.scenes.html import html_table
 from scenograph.scenes.openraster import Layer
 from scenograph.scenes.scene import Scene, load_scenes, with_places
+from scenograph.scenes.selection import CropSelector
 from scenograph.scenes.synonyms import with_known_names
 from scenograph.scenes.text import scene_from_text, scene_to_text
 from scenograph.scenes.vocabulary import Vocabulary
@@ -126,6 +127,7 @@ class Pipeline:
         layout: Model | None = None,
         precision: Precision = "no",
         names: Mapping[str, str | None] | None = None,
+        crops: CropSelector | None = None,
     ) -> None:
         if not isinstance(image, Renderer | ImageModel):
             raise UserError(f"{image.name} draws no pictures; give an image model as --image")
@@ -136,6 +138,8 @@ class Pipeline:
         self.options = GenerateOptions().changed(precision=None if precision == "no" else precision)
         self.names: dict[str, str | None] = {**dict.fromkeys(MODELS), **(names or {})}
         """How its models were named when they were loaded; None for the default ones."""
+        self.crops = crops
+        """Where crops come from that scenes lack, for models that draw from them."""
         warn_if_bf16_emulated(self.renderer.device, precision)
         keep_freed_memory(self.renderer.device)
 
@@ -174,6 +178,8 @@ class Pipeline:
         found = {"memory of crops" if collage else "image model": self.renderer.digest}
         if self.layout is not None:
             found["layout model"] = self.layout.digest
+        if self.crops is not None:
+            found["source of crops"] = self.crops.digest
         if isinstance(style, Path) and is_file(style):
             found["style"] = digest(style)
         for what, known in (recorded or {}).items():
@@ -190,15 +196,15 @@ class Pipeline:
         memory: str | Path | None = None,
         device: str | torch.device = "auto",
         precision: Precision = "no",
+        crops: CropSelector | None = None,
     ) -> Pipeline:
         """Load models by shipped name, folder or hub id.
 
         Without arguments, the pair in the package. ``model`` is one that does both, such as sg2im; ``layout``
         and ``image`` replace one half each. An image model alone gets the layout model that knows most of its names.
-        The image model ``collage`` takes its crops from a ``memory``, a folder or ``drawings``, those that ship.
+        The image model ``collage`` takes its crops from a ``memory``, a folder or ``drawings``, those that ship; so do
+        models that draw from crops, unless ``crops`` says where else to find those that a scene lacks.
         """
-        if memory is not None and image != COLLAGE:
-            raise UserError(f"{model or image or DEFAULT_IMAGE} takes no crops of a memory; add --image {COLLAGE}")
         where = pick_device(str(device))
         if COLLAGE in (model, layout):
             raise UserError(f"{COLLAGE} renders layouts and places nothing; give it as the image model (--image)")
@@ -211,7 +217,6 @@ class Pipeline:
                 placer = AutoModel.from_pretrained(layout_for(drawer.vocabulary))
         elif image == COLLAGE:
             from scenograph.pipelines.renderers.collage import CollageRenderer, CropCollage  # reads its drawings
-            from scenograph.pipelines.renderers.crops import crop_source
 
             collage = CollageRenderer() if memory is None else CropCollage(crop_source(memory))
             placer = AutoModel.from_pretrained(layout or layout_for(collage.vocabulary))
@@ -220,12 +225,17 @@ class Pipeline:
         else:
             drawer = AutoModel.from_pretrained(image or DEFAULT_IMAGE, others=(COLLAGE,))
             placer = AutoModel.from_pretrained(layout or layout_for(drawer.vocabulary))
-        names = {"model": model, "layout": layout, "image": image}
+        if memory is not None:
+            if not isinstance(drawer, DrawsFromCrops):
+                raise UserError(f"{model or image or DEFAULT_IMAGE} takes no crops of a memory; add --image {COLLAGE}")
+            crops = SourceCrops(crop_source(memory))
+        names = {"model": model, "layout": layout, "image": image, MEMORY: memory}
         return Pipeline(
             drawer.to(where),
             None if placer is None else placer.to(where),
             precision,
             {role: _text(name) for role, name in names.items()},
+            crops,
         )
 
     @property
@@ -286,6 +296,9 @@ class Pipeline:
             movable = [[thing.box is None for thing in scene.objects] for scene in complete]
             complete = place_objects(self.layout, complete, seeds, chosen.refine, chosen.candidates)
             complete = self.renderer.settle(complete, seeds, movable)
+        if self.crops is not None and self.renderer.crop_side:
+            selector = self.crops.under(chosen) if isinstance(self.crops, SourceCrops) else self.crops
+            complete = [selector.select(scene, seed) for scene, seed in zip(complete, seeds, strict=True)]
         return self.renderer.condition(complete, seeds, chosen)
 
     def render(self, conditioned: ConditionedScenes, steps: int | None = None) -> list[Image.Image]:
@@ -303,7 +316,7 @@ class Pipeline:
         """
         return self.renderer.layers(conditioned)
 
-    def crops(self, conditioned: ConditionedScenes) -> list[list[GivenCrop | None]]:
+    def crops_shown(self, conditioned: ConditionedScenes) -> list[list[GivenCrop | None]]:
         """What shows each object of conditioned scenes, from renderers that compose pictures from crops."""
         return pasting(self.renderer).crops(conditioned)
 
@@ -311,7 +324,8 @@ class Pipeline:
         self, scenes: Sequence[Scene], files: Sequence[str] = (), pins: Sequence[str] = ()
     ) -> list[Scene]:
         """The scenes with crops of objects, from files or of the memory, as :func:`with_given_crops` reads them."""
-        return with_given_crops(scenes, files, pins, pasting(self.renderer).source)
+        source = self.crops.source if isinstance(self.crops, SourceCrops) else pasting(self.renderer).source
+        return with_given_crops(scenes, files, pins, source)
 
     def render_planned(self, pictures: Sequence[PlannedPicture], **options: Any) -> list[Scene]:
         """Render those of a batch of pictures that do not exist, and write them; returns what all of them show.
@@ -356,6 +370,8 @@ class Pipeline:
         result = [cut_to_canvas(scene, where) for scene, where in with_places(result)]
         result = without_contradictions(result, refine, keep_contradictions)
         self.renderer.check(result)
+        if self.crops is None and self.renderer.crop_side:
+            check_crops(result, self.renderer.name)
         if self.layout is not None:
             warn_about_crowds(self.layout, [scene for scene in result if is_open(scene)])
         if self.layout is None and not self.renderer.places and any(map(is_open, result)):

@@ -10,7 +10,7 @@ import torch
 
 from scenograph.devices import Precision, half_precision, keep_freed_memory, warn_if_bf16_emulated
 from scenograph.errors import UserError
-from scenograph.models.base import LayoutModel, Model
+from scenograph.models.base import DrawsFromCrops, LayoutModel, Model
 from scenograph.models.registry import AutoModel
 from scenograph.pipelines.checks import check_model_names, for_placing, warn_about_crowds, without_contradictions
 from scenograph.pipelines.latents import seeded_generators
@@ -90,5 +90,7 @@ def place_objects(
 
 def batch_for(model: Model, scenes: Sequence[Scene]) -> SceneBatch:
     """The scenes as tensors on a model's device, with masks, and sketches and crops if it reads them, of its sizes."""
-    sides = (model.config.mask_side, model.config.sketch_side, model.config.sketch_side)
+    config = model.config
+    crop_side = config.crop_side if isinstance(model, DrawsFromCrops) else config.sketch_side
+    sides = (config.mask_side, config.sketch_side, crop_side)
     return SceneBatch.from_scenes(scenes, model.vocabulary, *sides).to(model.device)

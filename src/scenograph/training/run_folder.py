@@ -15,16 +15,21 @@ import numpy as np
 import torch
 import yaml
 from PIL import Image
+from PIL.ImageOps import pad
 from torch.utils.tensorboard import SummaryWriter
 
 from scenograph.errors import UserError, reason, unreadable
 from scenograph.files import make_folder, remove_temporaries, write_atomically
-from scenograph.scenes.drawing import contact_sheet
+from scenograph.scenes.drawing import contact_sheet, draw_graph
+from scenograph.scenes.scene import Scene
 from scenograph.scenes.vocabulary import Vocabulary
 from scenograph.training.recipe import MAY_CHANGE, Recipe, load_recipe
 from scenograph.version import __version__
 
 log = logging.getLogger(__name__)
+
+GRAPH_SIDES = (800, 600)
+"""Of a drawn scene graph in the sheet of them, in pixels."""
 
 
 class RunFolder:
@@ -102,8 +107,21 @@ class RunFolder:
         sheet = contact_sheet(pictures, columns=len(columns) * max(8 // len(columns), 1))
         folder = make_folder(self.folder / "grids")
         write_atomically(folder / f"step-{step:08d}.png", lambda stream: sheet.save(stream, "PNG"))
+        self._show(step, ", ".join(columns), sheet)
+
+    def add_graphs(self, step: int, scenes: Sequence[Scene]) -> None:
+        """Write a sheet of the scene graphs of the grid, once: they stay the same."""
+        path = self.folder / "grids" / "graphs.png"
+        if path.exists():
+            return
+        drawings = [draw_graph(scene).to_image() for scene in scenes]
+        sheet = contact_sheet([pad(drawing, GRAPH_SIDES, color="white") for drawing in drawings], columns=4)
+        write_atomically(path, lambda stream: sheet.save(stream, "PNG"))
+        self._show(step, "scene graphs", sheet)
+
+    def _show(self, step: int, name: str, sheet: Image.Image) -> None:
         if self._tensorboard is not None:
-            self._tensorboard.add_image(", ".join(columns), np.asarray(sheet), step, dataformats="HWC")
+            self._tensorboard.add_image(name, np.asarray(sheet), step, dataformats="HWC")
 
 
 def _lines(path: Path) -> list[str]:

@@ -12,11 +12,12 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
+from scenograph.data.crops import PackCrops
 from scenograph.data.loader import PackLoader
 from scenograph.data.pack import read_record, read_vocabulary
 from scenograph.devices import keep_freed_memory, warn_if_bf16_emulated
 from scenograph.errors import UserError, suggest
-from scenograph.models.base import Model, ModelConfig, load_state
+from scenograph.models.base import DrawsFromCrops, Model, ModelConfig, load_state
 from scenograph.models.registry import AutoModel
 from scenograph.scenes.geometry import SG2IM_PREDICATES
 from scenograph.scenes.vocabulary import Vocabulary
@@ -139,7 +140,10 @@ def open_pack(
     for loader in loaders.values():
         if kind.roles != ("layout",) or sketch_size:
             loader.pack.check_pictures(f"for {kind.name} to learn from; take a pack with pictures")
-        if crop_size:
+        if issubclass(kind, DrawsFromCrops) and crop_size:
+            # Crops of the pictures that are learned from, also for those that are not.
+            loader.selector = PackCrops(data.pack, data.train_split, crop_size)
+        elif crop_size:
             wanted = f"has pixels of its own for {kind.name} to learn from; take a picture-book pack, with crops=true"
             loader.pack.check_objects("crops", wanted)
         if sketch_size:

@@ -295,6 +295,8 @@ class Trainer:
             return
         columns = {"true": batch.images, **rendered}
         self.run_folder.add_grid(self.step, {name: images_to_uint8(images) for name, images in columns.items()})
+        if self.objective.draws_graphs:
+            self.run_folder.add_graphs(self.step, loader.scenes(0, batch.num_images))
 
     def _save(self) -> None:
         """Write a checkpoint, on the main process."""

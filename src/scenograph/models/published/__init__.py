@@ -14,6 +14,7 @@ IMPORTERS = {
     "attspade": "scenograph.models.published.attspade:import_attspade",
     "lama": "scenograph.models.published.lama:import_lama",
     "lostgan": "scenograph.models.published.lostgan:import_lostgan",
+    "pastegan": "scenograph.models.published.pastegan:import_pastegan",
     "scene-designer": "scenograph.models.published.scene_designer:import_scene_designer",
     "sg2im": "scenograph.models.published.sg2im:import_sg2im",
     "spade": "scenograph.models.published.spade:import_spade",

@@ -41,6 +41,8 @@ class Renderer(ABC):
     device: torch.device
     places: bool
     """Whether it chooses boxes for objects that have none."""
+    crop_side: int | None = None
+    """Side of the crop that it wants of every object, which the pipeline chooses where the scene has none; or None."""
     completes_attributes: bool = True
     """Whether every object wants an attribute of every group; if not, those left open stay open."""
 

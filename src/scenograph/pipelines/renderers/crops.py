@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -148,6 +148,34 @@ class MemoryCrops(CropSource):
 
     def _given(self, crop: Crop) -> GivenCrop:
         return GivenCrop(crop.pixels, crop.origin, crop.category in self._hanging)
+
+
+@dataclass(frozen=True)
+class SourceCrops:
+    """A source's crops for models that draw from crops: a :class:`~scenograph.scenes.selection.CropSelector`."""
+
+    source: CropSource
+    options: GenerateOptions = field(default_factory=GenerateOptions)
+
+    @property
+    def digest(self) -> str:
+        """The source's."""
+        return self.source.digest
+
+    def under(self, options: GenerateOptions) -> SourceCrops:
+        """The same source under the options of a generation."""
+        return replace(self, options=options)
+
+    def select(self, scene: Scene, seed: int, exclude: str | None = None) -> Scene:
+        """A crop for each object that has none; a source knows no picture to leave out.
+
+        Raises ``UserError`` as :meth:`CropSource.choose`.
+        """
+        wanted = [number for number, thing in enumerate(scene.objects) if thing.crop is None]
+        objects = list(scene.objects)
+        for number, crop in zip(wanted, self.source.choose(scene, wanted, seed, self.options), strict=True):
+            objects[number] = replace(objects[number], crop=crop.pixels, origin=crop.origin.text)
+        return replace(scene, objects=tuple(objects))
 
 
 def crop_source(name: str | Path) -> CropSource:

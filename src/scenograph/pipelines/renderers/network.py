@@ -15,7 +15,15 @@ from torch import Tensor
 from scenograph.data.pictures import read_rgb
 from scenograph.devices import half_precision
 from scenograph.errors import UserError
-from scenograph.models.base import NO_STYLE, ImageModel, LayeredModel, LayoutModel, ObjectLatents, PictureStyles
+from scenograph.models.base import (
+    NO_STYLE,
+    DrawsFromCrops,
+    ImageModel,
+    LayeredModel,
+    LayoutModel,
+    ObjectLatents,
+    PictureStyles,
+)
 from scenograph.pipelines.checks import warn_about_crowds
 from scenograph.pipelines.latents import seeded_generators, with_latents
 from scenograph.pipelines.options import GenerateOptions
@@ -37,6 +45,7 @@ class NetworkRenderer(Renderer):
         self.name, self.digest, self.device = model.name, model.digest, model.device
         self._resized: set[int] = set()
         """Sizes whose pictures were said to be resized."""
+        self.crop_side = model.config.crop_side if isinstance(model, DrawsFromCrops) else None
         self.places, self.completes_attributes = isinstance(model, LayoutModel), model.completes_attributes
 
     @property
@@ -48,7 +57,7 @@ class NetworkRenderer(Renderer):
         """Warn of more objects than in training, and of object seeds that change nothing."""
         warn_about_crowds(self.model, scenes)
         seeded = any(thing.seed is not None for scene in scenes for thing in scene.objects)
-        if seeded and not isinstance(self.model, ObjectLatents):
+        if seeded and not isinstance(self.model, ObjectLatents | DrawsFromCrops):
             log.warning("%s gives objects no looks of their own: their seeds change nothing", self.name)
 
     def condition(self, scenes: Sequence[Scene], seeds: Sequence[int], options: GenerateOptions) -> ConditionedScenes:

@@ -8,6 +8,7 @@ from scenograph.training.objectives.mise import MiseObjective
 from scenograph.training.objectives.mise_layers import MiseLayersObjective
 from scenograph.training.objectives.mise_layout import MiseLayoutObjective
 from scenograph.training.objectives.object_classifier import ObjectClassifierObjective
+from scenograph.training.objectives.pastegan import PasteGanObjective
 from scenograph.training.objectives.scene_designer import SceneDesignerObjective
 from scenograph.training.objectives.sg2im import Sg2ImObjective
 from scenograph.training.objectives.spade import AttSpadeObjective, SpadeObjective
@@ -21,6 +22,7 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "mise-layers": MiseLayersObjective,
     "mise-layout": MiseLayoutObjective,
     "object-classifier": ObjectClassifierObjective,
+    "pastegan": PasteGanObjective,
     "scene-designer": SceneDesignerObjective,
     "sg2im": Sg2ImObjective,
     "spade": SpadeObjective,

@@ -53,6 +53,8 @@ class Objective(ABC):
     """Base class. ``phases`` run in order in every update, each with its own optimizer and modules."""
 
     Config: ClassVar[type[ObjectiveConfig]]
+    draws_graphs: ClassVar[bool] = False
+    """Whether the graphs of the grid's scenes are drawn, too."""
 
     def __init__(self, config: ObjectiveConfig, model: Model) -> None:
         self.model = model

@@ -110,11 +110,11 @@ def test_pictures_of_a_batch_depend_on_each_other_only_in_the_exact_form(model):
 
 
 def test_larger_pictures_and_impossible_sizes(model):
-    pipe, batch = Pipeline(model), batch_for(model, [scene(RED, BLUE)])
+    pipe, batch = Pipeline(model), batch_for(model, scene(RED, BLUE))
     assert pipe(scene(RED, BLUE), size=34).images[0].size == (34, 34)
     assert model.render(model.condition(batch, size=32).condition).shape == (1, 3, 32, 32)
     with pytest.raises(UserError, match="multiples of 4"):
-        model.condition(batch, size=34)
+        model.render(model.condition(batch, size=34).condition)
     with pytest.raises(ValidationError, match="image_size 18 x 16: 2 refinement_dims need multiples of 4"):
         PasteGanConfig(vocabulary=PLAIN.to_dict(), image_size=(18, 16), refinement_dims=(8, 8))
 

@@ -18,6 +18,7 @@ import torch
 import yaml
 from filelock import FileLock
 
+from helpers import many_scenes
 from scenograph.data.clevr import VOCABULARY
 from scenograph.data.loader import PackLoader
 from scenograph.data.pack import read_vocabulary, write_pack
@@ -302,8 +303,8 @@ def test_a_run_on_other_scenes_says_so(painted, tmp_path, caplog):
     train(recipe(tmp_path / "pack", "mise-layout"), tmp_path / "run", stop_after=3)
     train(recipe(tmp_path / "pack", "mise-layout"), tmp_path / "run", stop_after=4)
     assert "are others" not in caplog.text
-    shutil.rmtree(tmp_path / "pack" / "train")
-    shutil.copytree(painted / "validation", tmp_path / "pack" / "train")
+    shutil.rmtree(tmp_path / "pack")
+    write_pack(tmp_path / "pack", Samples(VOCABULARY, {"train": many_scenes(8), "validation": many_scenes(4)}))
     train(recipe(tmp_path / "pack", "mise-layout"), tmp_path / "run")
     assert f"the scenes in {tmp_path / 'pack'} are others than when {tmp_path / 'run'} began" in caplog.text
 

@@ -238,7 +238,7 @@ def test_whole_model(recorded):
     memory: dict = {}
     encodings = (sketch, photo, negative)
     terms = objective.object_terms(model, encodings, data["objects"], data["negative_objects"])
-    terms |= objective.scene_terms(model, encodings, batch, memory)
+    terms |= objective.scene_terms(model, encodings, batch, None, memory)
     for name, parts in {
         "obj_triplet_loss": ["object_triplet"],
         "enc_obj_clas_loss": ["photo_category"],

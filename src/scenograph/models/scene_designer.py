@@ -228,19 +228,20 @@ class SceneDesigner(Model):
         """Encodings to unit vectors (O, representation_dim), near for one category in both domains."""
         return F.normalize(self.representation(self.shared(encodings)), dim=1, eps=1e-6)
 
-    def encode_scenes(self, encodings: Tensor, batch: SceneBatch) -> SceneVectors:
+    def encode_scenes(self, encodings: Tensor, batch: SceneBatch, generators: Generators = None) -> SceneVectors:
         """Vectors of scenes and objects.
 
         Args:
             encodings: (O, encoding_dim).
             batch: Its boxes say where objects are; its triples are the graph, in which every scene should be.
+            generators: One per picture, for dropout in training.
         """
         objects = self.shared(encodings)
         edges = Edges.of(batch.triples[:, [0, 2]], len(objects), training=self.training)
         objects, predicates = self.gconv(objects, self.predicate_embedding(batch.triples[:, 1]), edges)
         objects, _ = self.gconv_net(objects, predicates, edges)
         padded, real = batch.padded(objects)
-        scenes, seen = self.transformer(padded, real, batch.padded(places(batch.boxes))[0])
+        scenes, seen = self.transformer(padded, real, batch.padded(places(batch.boxes))[0], generators)
         return SceneVectors(scenes, seen[batch.padding()])
 
     def predict(self, objects: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -39,17 +41,20 @@ class SceneTransformer(nn.Module):
     ) -> None:
         super().__init__()
         self.token = nn.Parameter(torch.zeros(channels))
-        self.layers = nn.ModuleList(_Layer(channels, heads, hidden, dropout) for _ in range(layers))
-        self.dropout, self.positional = nn.Dropout(dropout), positional
+        self.layers = nn.ModuleList(_Layer(channels, heads, hidden) for _ in range(layers))
+        self.dropout, self.positional = dropout, positional
         self.register_buffer("positions", sinusoids(max(channels, PLACES), channels), persistent=False)
 
-    def forward(self, objects: Tensor, real: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, objects: Tensor, real: Tensor, places: Tensor, generators: Sequence[torch.Generator] | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Encode N scenes.
 
         Args:
             objects: (N, K, D), padded.
             real: (N, K) bool: which are no padding.
             places: (N, K) int64 in [0, 25): where each object's centre is, in rows of five.
+            generators: One per scene, for dropout, of which there is none without them.
 
         Returns:
             Scene vectors (N, D) and object vectors (N, K, D), of which those of padding mean nothing.
@@ -64,22 +69,41 @@ class SceneTransformer(nn.Module):
             token = token + self.positions[:channels, -1]
         x = torch.cat([token.expand(count, 1, channels), x * real[..., None]], dim=1)  # (N, 1 + K, D)
         seen = F.pad(real, (1, 0), value=True)[:, None, None]  # (N, 1, 1, 1 + K)
-        x = self.dropout(x)
+        drop = _Dropout(self.dropout, [1 + count for count in real.sum(dim=1).tolist()], generators)
+        x = drop(x)
         for layer in self.layers:
-            x = layer(x, seen)
+            x = layer(x, seen, drop)
         return x[:, 0], x[:, 1:]
 
 
+@dataclass(frozen=True)
+class _Dropout:
+    """Zeros sampled scene by scene, so that a scene's do not depend on the others of its batch."""
+
+    probability: float
+    lengths: Sequence[int]
+    """Of each scene's sequence, without padding."""
+    generators: Sequence[torch.Generator] | None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(N, L, D)."""
+        if self.generators is None or not self.probability:
+            return x
+        kept = torch.zeros(x.shape)
+        for row, (length, generator) in enumerate(zip(self.lengths, self.generators, strict=True)):
+            kept[row, :length] = torch.rand((length, x.shape[2]), generator=generator)
+        return x * (kept >= self.probability).to(x) / (1 - self.probability)
+
+
 class _Layer(nn.Module):
-    def __init__(self, channels: int, heads: int, hidden: int, dropout: float) -> None:
+    def __init__(self, channels: int, heads: int, hidden: int) -> None:
         super().__init__()
         self.heads = heads
         self.query, self.key, self.value, self.out = (nn.Linear(channels, channels) for _ in range(4))
         self.feed_forward = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels))
         self.norm1, self.norm2 = (nn.LayerNorm(channels, eps=EPSILON) for _ in range(2))
-        self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, seen: Tensor) -> Tensor:
+    def forward(self, x: Tensor, seen: Tensor, drop: _Dropout) -> Tensor:
         # (N, L, D) -> (N, heads, L, D / heads)
         query, key, value = (
             projection(x).unflatten(2, (self.heads, -1)).transpose(1, 2)
@@ -87,6 +111,6 @@ class _Layer(nn.Module):
         )
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=seen)
         attended = attended.transpose(1, 2).flatten(2)  # (N, heads, L, D / heads) -> (N, L, D)
-        x = self.norm1(x + self.dropout(self.out(attended)))
-        result: Tensor = self.norm2(x + self.dropout(self.feed_forward(x)))
+        x = self.norm1(x + drop(self.out(attended)))
+        result: Tensor = self.norm2(x + drop(self.feed_forward(x)))
         return result

@@ -121,7 +121,7 @@ class ProjectedConv2d(nn.Conv2d):
         matrix = self.weight.flatten(1)  # (C', C, K, K) -> (C', C * K * K)
         self.weight_v.copy_(F.normalize(matrix.T @ self.weight_u, dim=0))
         self.weight_u.copy_(F.normalize(matrix @ self.weight_v, dim=0))
-        self.weight.div_(self.weight_u @ matrix @ self.weight_v)
+        self.weight.div_((self.weight_u * (matrix @ self.weight_v)).sum())
 
     def forward(self, x: Tensor) -> Tensor:
         """As ``nn.Conv2d``."""

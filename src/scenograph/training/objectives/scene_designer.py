@@ -107,8 +107,8 @@ class SceneDesignerObjective(Objective):
         return torch.stack([*weighted.values()]).sum(), {name: term.detach() for name, term in weighted.items()}
 
     def _model_terms(self, batch: SceneBatch, generators: Generators, memory: dict[str, Any]) -> dict[str, Tensor]:
-        batch = sketched(batch)
-        model = cast(SceneDesigner, self.model)
+        batch, pictures = sketched(batch)
+        generators, model = [generators[number] for number in pictures], cast(SceneDesigner, self.model)
         assert batch.images is not None and batch.sketches is not None, "training needs pictures and sketches"
         crops = crops_of(batch, model.config.object_size)
         other = others(batch, generators)
@@ -117,7 +117,7 @@ class SceneDesignerObjective(Objective):
         terms = self.object_terms(model, (sketch, photo, negative), batch.objects, batch.objects[other])
         if self.config.scenes:
             graph = with_graph(batch, model.vocabulary.predicates, generators)
-            terms |= self.scene_terms(model, (sketch, photo, negative), graph, memory)
+            terms |= self.scene_terms(model, (sketch, photo, negative), graph, generators, memory)
             if self.discriminator is not None:
                 memory["target"] = self._target(memory["scores"][0], graph, generators)
         return terms
@@ -145,7 +145,12 @@ class SceneDesignerObjective(Objective):
         }
 
     def scene_terms(
-        self, model: SceneDesigner, encodings: Encodings, graph: SceneBatch, memory: dict[str, Any]
+        self,
+        model: SceneDesigner,
+        encodings: Encodings,
+        graph: SceneBatch,
+        generators: Generators | None,
+        memory: dict[str, Any],
     ) -> dict[str, Tensor]:
         """The losses of scenes seen as sketches, as photographs, and as what they are not.
 
@@ -153,10 +158,11 @@ class SceneDesignerObjective(Objective):
             model: Trained or not.
             encodings: (O, encoding_dim) each.
             graph: Scenes with boxes, masks and relations.
+            generators: One per picture, for dropout; without them there is none.
             memory: Takes what the discriminator is trained on.
         """
         config = self.config
-        sketch, photo, negative = (model.encode_scenes(encoded, graph) for encoded in encodings)
+        sketch, photo, negative = (model.encode_scenes(encoded, graph, generators) for encoded in encodings)
         compared = [model.compared(seen.scenes) for seen in (sketch, photo, negative)]
         terms = {"contrast": config.contrast_weight * contrastive_loss(*compared)}
         masks = []
@@ -209,7 +215,8 @@ class SceneDesignerObjective(Objective):
 
     def validate(self, model: Model, batch: SceneBatch, generators: Generators) -> dict[str, tuple[float, float]]:
         """Categories told of sketches and crops, IoU of boxes and masks, and how often a sketch finds its scene."""
-        batch, network = sketched(batch), cast(SceneDesigner, model)
+        (batch, pictures), network = sketched(batch), cast(SceneDesigner, model)
+        generators = [generators[number] for number in pictures]
         assert batch.sketches is not None
         graph = with_graph(batch, network.vocabulary.predicates, generators)
         sketch = network.encode_sketches(batch.sketches)
@@ -239,8 +246,8 @@ class SceneDesignerObjective(Objective):
         }
 
 
-def sketched(batch: SceneBatch) -> SceneBatch:
-    """The objects that have a sketch, in scenes that have one.
+def sketched(batch: SceneBatch) -> tuple[SceneBatch, list[int]]:
+    """The objects that have a sketch, in scenes that have one; and the numbers of these scenes in the batch.
 
     Raises:
         UserError: There is none.
@@ -252,7 +259,7 @@ def sketched(batch: SceneBatch) -> SceneBatch:
     pictures, owner = batch.object_to_image[kept].unique_consecutive(return_inverse=True)
     names = ("objects", "attributes", "boxes", "masks", "known_masks", "sketches")
     empty = batch.triples[:0]
-    return replace(
+    left = replace(
         batch,
         num_images=len(pictures),
         images=batch.images[pictures],
@@ -262,6 +269,7 @@ def sketched(batch: SceneBatch) -> SceneBatch:
         crops=None,
         **{name: getattr(batch, name)[kept] for name in names},
     )
+    return left, pictures.tolist()
 
 
 def crops_of(batch: SceneBatch, size: int) -> Tensor:

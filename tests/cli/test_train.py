@@ -18,7 +18,8 @@ from scenograph.training.recipe import load_recipe, shipped_recipes
 def test_the_tiny_run(scenograph, tmp_path, painted):
     """Training and evaluating every tiny recipe, a few steps each, on ready-made data."""
     (tmp_path / "packs").mkdir()
-    (tmp_path / "packs" / "tiny").symlink_to(painted)
+    for name in ("tiny", "picture-book"):
+        (tmp_path / "packs" / name).symlink_to(painted)
     for recipe in (name for name in shipped_recipes() if name.startswith("tiny-")):
         output = succeed(
             scenograph(

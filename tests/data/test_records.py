@@ -535,11 +535,14 @@ def test_one_bad_clevr_scene(tmp_path):
     thing = {"shape": "cube", "size": "large", "color": "red", "material": "metal", "box": [0, 0, 1, 1]}
     scenes = [{"image_filename": name, "objects": [thing], "relationships": {}} for name in ("a.png", "b.png", "7")]
     scenes[0]["objects"] = [{**thing, "size": None}, {}]
-    scenes += [{"image_filename": None}, 3]
+    relations = {"left": [[1.5], []], "beside": [[1], [0]]}
+    scenes += [{"image_filename": None}, 3, {**scenes[1], "image_filename": "half.png", "relationships": relations}]
+    scenes += [{**scenes[1], "image_filename": "beside.png", "relationships": {"beside": [[1], [0]]}}]
     (tmp_path / "scenes.json").write_text(json.dumps({"scenes": scenes}))
     record, found = packed(Clevr(tmp_path, ClevrOptions(), tmp_path), tmp_path / "pack")
-    assert len(found["train"]) == 2
-    assert record["dropped"] == {"annotations of an unexpected form": 1, "record has no image_filename": 2}
+    assert len(found["train"]) == 3
+    assert record["dropped"] == {"annotations of an unexpected form": 2, "record has no image_filename": 2}
+    assert record["remarks"] == {"relations are left out: beside is no predicate of CLEVR": 1}
 
 
 def test_masks_of_clevr_stay_under_the_root(tmp_path):

@@ -127,6 +127,8 @@ class Clevr(Source):
             )
         clipped = [thing for thing in raw["objects"] if "box" in thing and _stated_box(thing) != tuple(thing["box"])]
         remarks = ("object's box reaches out of the picture: it is clipped",) * len(clipped)
+        if unknown := (raw.get("relationships") or {}).keys() - CLEVR_PREDICATES.keys():
+            remarks += (f"relations are left out: {', '.join(sorted(unknown))[:60]} is no predicate of CLEVR",)
         return Sample(Path(name).stem, clevr_scene(raw, owners, size), picture, remarks=remarks)
 
     def _pictures(self, table: str) -> PictureFiles:

@@ -567,6 +567,8 @@ def _checked_row(sample: Sample, vocabulary: Vocabulary, size: int | None) -> di
         raise Skip("scene has a name that the vocabulary lacks", f"{sample.identifier}: {error}") from error
     for relation in scene.relations:
         ends = relation.subject, relation.object
+        if not all(isinstance(end, int | np.integer) and not isinstance(end, bool) for end in ends):
+            raise TypeError(f"relation of {ends[0]!r} and {ends[1]!r}, which are no numbers of objects")
         if not 0 <= min(ends) <= max(ends) < len(scene.objects):
             raise IndexError(f"relation of objects {ends[0]} and {ends[1]} of {len(scene.objects)}")
     return {

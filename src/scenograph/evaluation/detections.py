@@ -55,7 +55,7 @@ def read_detections(
         else:
             read = partial(_detection, set(image_ids), categories)
             found = read_each(values, read, left_out, path.name, "detection")
-            if found and max(abs(side) for detection in found for side in detection["bbox"]) <= 1:
+            if found and all(max(detection["bbox"][2:]) < 1 for detection in found):  # not a pixel wide or high
                 raise ValueError("each bbox is in fractions of its picture, where COCO's are x, y, w, h in pixels")
     except UnknownPicture as error:
         raise UserError(f"{path}: {error}") from error

@@ -486,6 +486,7 @@ def genome(root: Path, change=lambda files: None, key="image_id", own="object_id
         (lambda files: files["objects"][1]["objects"][2].pop("names"), "object has no name", 2),
         (lambda files: files["objects"][1]["objects"][2].update(names=[None]), "object has no name", 2),
         (lambda files: files["objects"][1]["objects"][2].update(w=None), "object has no box", 2),
+        (lambda files: files["objects"][1]["objects"][2].update(w=-50), "object's box has a negative side", 2),
         (lambda files: files["objects"][1]["objects"].append(7), "object is of an unexpected form", 3),
         (lambda files: files["objects"][1]["objects"][2].update(object_id=None), "object has no object_id", 2),
         (

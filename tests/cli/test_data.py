@@ -30,7 +30,10 @@ def test_data_from_a_folder_to_a_checked_pack(scenograph, tmp_path):
     assert code == 0 and "ok: packs/mine" in output
     (tmp_path / "packs" / "mine" / "vocabulary.json").write_text('{"categories": ["cat"], "predicates": []}')
     code, output, errors = scenograph("data", "verify", "packs/mine")
-    assert code == 2 and "unknown category 'dog'" in output and "problems; make the pack again" in errors
+    assert code == 2 and "unknown category 'dog'" in output and " 6 problems; make the pack again" in errors
+    next((tmp_path / "packs" / "mine" / "train").glob("*.arrow")).unlink()
+    code, output, errors = scenograph("data", "verify", "packs/mine")
+    assert code == 2 and "the file is missing" in output and " 1 problem; make the pack again" in errors
     code, _, errors = scenograph("data", "pack", "folder", "--root", "mine", "--out", "packs/mine")
     assert code == 2 and "exists; delete it" in errors
 

@@ -15,7 +15,7 @@ import pytest
 from helpers import many_scenes
 from scenograph.data.clevr import VOCABULARY
 from scenograph.data.loader import PackLoader
-from scenograph.data.pack import Pack, write_pack
+from scenograph.data.pack import Pack, read_record, read_vocabulary, write_pack
 from scenograph.data.source import Samples
 from scenograph.errors import UserError
 from scenograph.scenes.fields import MaskField
@@ -89,10 +89,35 @@ def test_edited_descriptions_are_named(pack, name):
             read_all(pack)
         except UserError as error:
             assert str(pack / "train") in str(error) and "fetch or make it again" in str(error), error
-    for content in (b"\xff\xfe", b"{", b"[" * 100_000, b"1" * 5000):
-        path.write_bytes(content)
-        with pytest.raises(UserError, match="train"):
+    for content in (b"\xff\xfe", b"{", b"[" * 100_000, b"1" * 5000, None):
+        path.unlink()
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(UserError, match="train.*fetch or make it again"):
             read_all(pack)
+
+
+@pytest.mark.parametrize(("name", "field"), [("pack.json", "splits"), ("vocabulary.json", "categories")])
+def test_edited_records_say_what_to_do(pack, name, field):
+    value = json.loads((pack / name).read_text())
+    for edit in ({**value, field: 7}, {**value, field: {"train": {}}}, [], None):
+        (pack / name).write_text(json.dumps(edit))
+        with pytest.raises(UserError, match=f"{name}.*fetch or make it again"):
+            read_record(pack), read_vocabulary(pack)
+
+
+def test_a_split_that_lacks_says_how_to_make_it(tmp_path):
+    for options, source, remedy in (
+        ({"validation_count": 0}, "CLEVR", "pack again with validation_count=N"),
+        ({}, "picture-book", "scenograph data render picture-book --split validation"),
+        ({}, "COCO 2017", "add its files to the source, and pack again"),
+    ):
+        folder = tmp_path / source
+        write_pack(folder, Samples(VOCABULARY, {"train": many_scenes(2)}))
+        record = json.loads((folder / "pack.json").read_text())
+        (folder / "pack.json").write_text(json.dumps(record | {"options": options, "source": source}))
+        with pytest.raises(UserError, match=f"no split 'validation' .it has: train.; .*{remedy}"):
+            Pack(folder, "validation")
 
 
 def test_a_description_cannot_name_other_files_or_forms(pack, tmp_path):

@@ -73,6 +73,21 @@ def test_masks_of_the_whole_picture_and_at_its_edge(read):
     assert np.allclose(thing.box, [30 / 80, 10 / 60, 40 / 80, 20 / 60]) and thing.mask.all()
     thing = only(read(shape("cat", [[70, -5], [89, 4]], "mask", mask=png(np.full((10, 20), 255, np.uint8)))))
     assert np.allclose(thing.box, [70 / 80, 0, 1, 5 / 60]) and thing.mask.shape == (5, 10)
+    thing = only(read(shape("cat", [[-9, -5], [39, 19]], "mask", mask=png(whole))))
+    assert np.allclose(thing.box, [0, 0, 40 / 80, 20 / 60])
+    assert thing.mask.shape == (20, 40) and thing.mask[10:, 30:].all() and thing.mask.sum() == 100
+
+
+@pytest.mark.parametrize(
+    ("points", "kind"),
+    [(square(-30, 0, 60), "polygon"), ([[-30, 0], [30, 60]], "rectangle"), ([[0, 30], [30, 30]], "circle")],
+)
+def test_shapes_that_reach_out_of_the_picture_are_clipped_and_noted(read, points, kind):
+    sample = read(shape("cat", points, kind))
+    assert np.allclose(only(sample).box, [0, 0, 30 / 80, 1])
+    assert sample.remarks == ("shape reaches out of the picture: it is clipped",)
+    if kind == "polygon":
+        assert only(sample).mask.all() and only(sample).mask.shape == (60, 30)
 
 
 @pytest.mark.parametrize(

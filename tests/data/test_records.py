@@ -10,6 +10,7 @@ from PIL import Image
 
 from scenograph.data.clevr import Clevr, ClevrOptions
 from scenograph.data.clipart import ClipArt, ClipArtOptions
+from scenograph.data.coco import Coco, CocoOptions
 from scenograph.data.coco_export import CocoExport, CocoExportOptions
 from scenograph.data.json_tables import JsonTables, stream_json
 from scenograph.data.pack import Pack, pack_splits, read_record, write_pack
@@ -66,6 +67,7 @@ def both(*changes):
 
 
 CAT = ("cat", (0.1, 0.1, 0.6, 0.6))
+NO_MASK = "object has no segmentation: its box is its mask"
 
 
 @pytest.mark.parametrize(
@@ -218,10 +220,83 @@ def test_categories_that_look_the_same(tmp_path):
 def test_a_box_far_outside_takes_its_object_alone(tmp_path):
     record, scenes = packed(export(tmp_path / "root", first("annotations", bbox=[8, 6, 1e9, 30])), tmp_path / "pack")
     assert scenes["train"] == [[CAT]] * 2
-    why = "object without extent in the picture is left out"
-    assert record["dropped"] == {"scene has no object": 1} and record["examples"]["scene has no object"] == [
-        f"1: {why}"
-    ]
+    why = "object: box reaches far out of the picture"
+    assert record["dropped"] == {"picture has too few objects": 1, why: 1}
+    assert record["examples"][why] == ["picture 1, annotation 1"]
+
+
+def test_masks_of_boxes_that_reach_out_of_the_picture_stay_in_their_place(tmp_path):
+    """Against pycocotools, which fills polygons in the picture alone."""
+    from pycocotools import mask as rle
+
+    rng = np.random.default_rng(0)
+    corners = np.concatenate([[[-30.0, 0.0]], rng.uniform((-40, -30), (70, 50), (40, 2))])
+    sides = np.concatenate([[[60.0, 40.0]], rng.uniform(5, 60, (40, 2))])
+    polygons = [[x, y, x + w, y, x + w, y + h, x + w / 3, y + h] for (x, y), (w, h) in zip(corners, sides, strict=True)]
+
+    def change(value):
+        value["annotations"] = [
+            {"id": i, "image_id": 1, "category_id": 1, "bbox": [*corners[i], *sides[i]], "segmentation": [polygons[i]]}
+            for i in range(len(sides))
+        ]
+
+    record, _ = packed(export(tmp_path / "root", change, max_objects=99), tmp_path / "pack")
+    scene, _ = Pack(tmp_path / "pack", "train")[0]
+    inside = (corners < (80, 60)).all(1) & (corners + sides > 0).all(1)
+    reaching = inside & ((corners < 0).any(1) | (corners + sides > (80, 60)).any(1))
+    assert len(scene.objects) == inside.sum() and scene.objects[0].box == (0, 0, 0.375, np.float32(40 / 60))
+    assert record["dropped"]["object: box is empty or outside the picture"] == (~inside).sum() > 0
+    assert record["remarks"]["object's box reaches out of the picture: it is clipped"] == reaching.sum() > 0
+    for thing, polygon in zip(
+        scene.objects, (p for p, kept in zip(polygons, inside, strict=True) if kept), strict=True
+    ):
+        assert min(thing.box) >= 0 and max(thing.box) <= 1
+        theirs = rle.decode(rle.merge(rle.frPyObjects([polygon], 60, 80))) > 0
+        x0, y0, x1, y1 = (round(float(v) * side) for v, side in zip(thing.box, (80, 60, 80, 60), strict=True))
+        x1, y1 = max(x1, x0 + 1), max(y1, y0 + 1)
+        assert np.array_equal(thing.mask, theirs[y0:y1, x0:x1])
+        theirs[y0:y1, x0:x1] = False
+        assert theirs.sum() <= x1 - x0 + y1 - y0, "a corner between two pixels may cost a row and a column"
+
+
+def test_a_box_that_only_rounding_carries_over_the_edge_is_as_published(tmp_path):
+    source = export(tmp_path / "root", first("annotations", bbox=[8.33, 6, 71.68, 30]))
+    record, _ = packed(source, tmp_path / "pack")
+    assert Pack(tmp_path / "pack", "train")[0][0].objects[0].box[2] == np.float32(80.01 / 80)
+    assert set(record["remarks"]) == {NO_MASK}
+
+
+def panoptic(root: Path, boxes: list) -> Coco:
+    """A picture with a segment of grass from (8, 6) to (48, 36) for each box that an annotation may state."""
+    (root / "annotations" / "panoptic_train2017").mkdir(parents=True)
+    (root / "train2017").mkdir()
+    images = [{"id": i, "file_name": f"{i}.png", "width": 80, "height": 60} for i in range(len(boxes))]
+    categories = [{"id": 2, "name": "grass", "isthing": 0}]
+    segments = []
+    for i, box in enumerate(boxes):
+        Image.new("RGB", (80, 60)).save(root / "train2017" / f"{i}.png")
+        labels = np.zeros((60, 80, 3), np.uint8)
+        labels[6:36, 8:48] = 5
+        Image.fromarray(labels).save(root / "annotations" / "panoptic_train2017" / f"{i}.png")
+        segment = {"id": 5 + 5 * 256 + 5 * 65536, "category_id": 2, **({} if box is None else {"bbox": box})}
+        segments.append({"image_id": i, "file_name": f"{i}.png", "segments_info": [segment]})
+    instances = {"images": images, "annotations": [], "categories": []}
+    (root / "annotations" / "instances_train2017.json").write_text(json.dumps(instances))
+    value = {"images": images, "annotations": segments, "categories": categories}
+    (root / "annotations" / "panoptic_train2017.json").write_text(json.dumps(value))
+    return Coco(root, CocoOptions(preset="all", stuff="panoptic"), root)
+
+
+def test_boxes_of_panoptic_segments_are_those_of_their_pixels(tmp_path):
+    """One that is right, one that lacks, and two that are wrong."""
+    source = panoptic(tmp_path / "root", [[8, 6, 40, 30], None, [200, 200, 9, 9], [20, 6, 40, 30]])
+    record, scenes = packed(source, tmp_path / "pack")
+    assert scenes["train"] == [[("grass", CAT[1])]] * 4 and not record["dropped"]
+    assert all(Pack(tmp_path / "pack", "train")[i][0].objects[0].mask.all() for i in range(4))
+    assert record["remarks"] == {
+        "object's box is that of its segmentation": 2,
+        "object's box is not that of its panoptic segment: the segment's is taken": 1,
+    }
 
 
 def test_all_damaged_pictures_are_in_a_file(tmp_path):
@@ -411,6 +486,7 @@ def genome(root: Path, change=lambda files: None, key="image_id", own="object_id
         (lambda files: files["objects"][1]["objects"][2].pop("names"), "object has no name", 2),
         (lambda files: files["objects"][1]["objects"][2].update(names=[None]), "object has no name", 2),
         (lambda files: files["objects"][1]["objects"][2].update(w=None), "object has no box", 2),
+        (lambda files: files["objects"][1]["objects"][2].update(w=-50), "object's box has a negative side", 2),
         (lambda files: files["objects"][1]["objects"].append(7), "object is of an unexpected form", 3),
         (lambda files: files["objects"][1]["objects"][2].update(object_id=None), "object has no object_id", 2),
         (
@@ -460,11 +536,14 @@ def test_one_bad_clevr_scene(tmp_path):
     thing = {"shape": "cube", "size": "large", "color": "red", "material": "metal", "box": [0, 0, 1, 1]}
     scenes = [{"image_filename": name, "objects": [thing], "relationships": {}} for name in ("a.png", "b.png", "7")]
     scenes[0]["objects"] = [{**thing, "size": None}, {}]
-    scenes += [{"image_filename": None}, 3]
+    relations = {"left": [[1.5], []], "beside": [[1], [0]]}
+    scenes += [{"image_filename": None}, 3, {**scenes[1], "image_filename": "half.png", "relationships": relations}]
+    scenes += [{**scenes[1], "image_filename": "beside.png", "relationships": {"beside": [[1], [0]]}}]
     (tmp_path / "scenes.json").write_text(json.dumps({"scenes": scenes}))
     record, found = packed(Clevr(tmp_path, ClevrOptions(), tmp_path), tmp_path / "pack")
-    assert len(found["train"]) == 2
-    assert record["dropped"] == {"annotations of an unexpected form": 1, "record has no image_filename": 2}
+    assert len(found["train"]) == 3
+    assert record["dropped"] == {"annotations of an unexpected form": 2, "record has no image_filename": 2}
+    assert record["remarks"] == {"relations are left out: beside is no predicate of CLEVR": 1}
 
 
 def test_masks_of_clevr_stay_under_the_root(tmp_path):
@@ -479,6 +558,21 @@ def test_masks_of_clevr_stay_under_the_root(tmp_path):
     record, found = packed(Clevr(root, ClevrOptions(), tmp_path), tmp_path / "pack")
     assert len(found["train"]) == 1
     assert record["dropped"] == {"picture lies outside the root; outside=true reads it": 2}
+
+
+def test_boxes_of_clevr_that_reach_out_of_the_picture_are_clipped_with_their_masks(tmp_path):
+    (tmp_path / "masks").mkdir()
+    owners = np.zeros((4, 8), np.uint8)
+    owners[:, :3] = 1
+    Image.fromarray(owners).save(tmp_path / "masks" / "a.png")
+    thing = {"shape": "cube", "size": "large", "color": "red", "material": "metal", "box": [-0.5, 0, 0.5, 1]}
+    scenes = [{"image_filename": "a.png", "mask_filename": "a.png", "objects": [thing, {**thing, "box": [2, 0, 3, 1]}]}]
+    (tmp_path / "scenes.json").write_text(json.dumps({"scenes": scenes}))
+    record, found = packed(Clevr(tmp_path, ClevrOptions(), tmp_path), tmp_path / "pack")
+    assert found["train"] == [[("cube", (0, 0, 0.5, 1))]]
+    assert Pack(tmp_path / "pack", "train")[0][0].objects[0].mask.tolist() == [[True] * 3 + [False]] * 4
+    assert record["remarks"]["object's box reaches out of the picture: it is clipped"] == 2
+    assert record["remarks"]["object without extent in the picture is left out"] == 1
 
 
 def test_one_bad_scene_of_clip_art(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import itertools
 import json
@@ -707,6 +708,44 @@ def test_damaged_drawings(tmp_path):
     assert record["splits"]["train"]["scenes"] == whole - 1
     with pytest.raises(UserError, match="classes=cow: no file for it"):
         pack(QuickDraw(root, QuickDrawOptions(classes=("cow",)), tmp_path), tmp_path / "cow")
+
+
+def test_lines_of_drawings_as_other_tools_write_them(tmp_path):
+    """With a byte order mark, another word, other forms of recognized, coordinates of no unit; beside files of none."""
+    drawing = {"drawing": [[[0, 255, 255], [0, 0, 255]]]}
+    lines = [
+        {"word": "cat", "recognized": True, **drawing},
+        {"word": "dog", **drawing},
+        {"word": "cat", "recognized": None, **drawing},
+        {"word": "cat", "recognized": "false", **drawing},
+        {"drawing": [[[0, 1e308], [0, 1]]]},
+    ]
+    text = "\n".join(map(json.dumps, lines)) + "\nno drawing\n" + json.dumps(lines[0])[:30]
+    (tmp_path / "cat.ndjson").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    (tmp_path / "cow.ndjson").write_bytes(gzip.compress(text.encode()))
+    (tmp_path / "ant.ndjson.gz").write_bytes(gzip.compress(text.encode()))
+    (tmp_path / "bee.ndjson").write_text(text, encoding="utf-16")
+    (tmp_path / "owl.ndjson").write_text("<html>")
+    record = pack(QuickDraw(tmp_path, QuickDrawOptions(), tmp_path), tmp_path / "pack")
+    assert record["splits"]["train"]["scenes"] == 3 and Pack(tmp_path / "pack", "train").vocabulary.categories == (
+        "cat",
+    )
+    assert record["remarks"] == {
+        "drawing's own word is not the class in its file's name, which is taken": 1,
+        "drawing does not say true or false for recognized: it is kept": 1,
+    }
+    assert record["dropped"] == {
+        "drawing is damaged or empty": 4,
+        "drawing was not recognized": 1,
+        "file of drawings is compressed: unpack it": 1,
+        CUT: 2,
+    }
+    assert record["examples"]["file of drawings is compressed: unpack it"] == ["ant.ndjson.gz"]
+    assert "compressed by gzip" in record["examples"][CUT][1] and "UTF-16" in record["examples"][CUT][0]
+    for path in tmp_path.glob("*.ndjson"):
+        path.unlink()
+    with pytest.raises(UserError, match=r"no drawings .*; ant.ndjson.gz is compressed: unpack it"):
+        QuickDraw(tmp_path, QuickDrawOptions(), tmp_path).inputs()
 
 
 def test_hostile_npz_is_refused(tmp_path):

@@ -85,4 +85,56 @@ def test_names_of_darknet_that_fit_no_category_are_counted(tmp_path):
     (tmp_path / "d.json").write_text(json.dumps([{"objects": things}]))
     left_out = Reasons()
     assert len(read_detections(tmp_path / "d.json", [(64, 64)], [1], COCO, left_out)) == 1
-    assert left_out.examples == {"no category of annotations.json has the detection's name": ["zebra"]}
+    assert left_out.examples == {
+        "no category of annotations.json has the detection's name": ["picture 1, detection 1: zebra"]
+    }
+
+
+PLACE = {"center_x": 0.5, "center_y": 0.5, "width": 0.5, "height": 0.5}
+DARKNET = {"name": "dog", "relative_coordinates": PLACE, "confidence": 0.9}
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        None,
+        {"objects": None},
+        {"objects": {"a": 1}},
+        *(
+            {"objects": [DARKNET | change]}
+            for change in (
+                {"name": [1]},
+                {"confidence": "x"},
+                {"relative_coordinates": None},
+                {"relative_coordinates": PLACE | {"width": float("nan")}},
+                {"relative_coordinates": PLACE | {"width": -0.5}},
+                {"relative_coordinates": PLACE | {"center_x": 30}},
+            )
+        ),
+    ],
+)
+def test_one_bad_entry_of_darknet_does_not_stop_the_others(tmp_path, entry):
+    (tmp_path / "d.json").write_text(json.dumps([entry, {"objects": [DARKNET]}]))
+    left_out = Reasons()
+    (found,) = read_detections(tmp_path / "d.json", [(64, 64)] * 2, [1, 2], COCO, left_out)
+    assert found == {"image_id": 2, "category_id": 18, "bbox": [16, 16, 32, 32], "score": 0.9}
+    assert left_out.total() == 1 and "picture 1" in str(left_out.examples)
+
+
+def test_entries_of_one_picture_and_boxes_that_are_none_are_named(tmp_path):
+    entries = [{"filename": "sample_0_0.png", "objects": []}, {"filename": "sample_0_0.png", "objects": [DARKNET]}]
+    (tmp_path / "d.json").write_text(json.dumps(entries))
+    left_out = Reasons()
+    assert len(read_detections(tmp_path / "d.json", [(64, 64)], [1], COCO, left_out)) == 1
+    assert left_out.examples == {"picture has two entries, the last of which counts": ["sample_0_0"]}
+    rows = json.loads(detections(tmp_path / "d.json", 18, 18, 18).read_text())
+    rows[0]["bbox"], rows[1]["bbox"] = [16, 16, -8, 8], [0, 0, 1e308, 1e308]
+    (tmp_path / "d.json").write_text(json.dumps([None, *rows]))
+    left_out = Reasons()
+    assert len(read_detections(tmp_path / "d.json", [(64, 64)] * 3, [1, 2, 3], COCO, left_out)) == 1
+    assert left_out == {
+        "detection is of an unexpected form": 1,
+        "detection's box has a negative side, or reaches farther than any picture": 2,
+    }
+    with pytest.raises(UserError, match="each bbox is in fractions of its picture"):
+        read_detections(detections(tmp_path / "d.json", 18, bbox=[0.1, 0.1, 0.5, 0.5]), [(64, 64)], [1], COCO)

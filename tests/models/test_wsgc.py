@@ -412,9 +412,11 @@ def test_plain_scenes_get_the_recorded_boxes_of_a_model_with_image_objects(golde
 
 
 def test_image_objects_need_their_names_and_leave_the_scene_as_it_is():
-    with pytest.raises(ValueError, match="image_object: the vocabulary lacks __image__"):
-        small(image_object=True)
-    model = small(VOCABULARY.with_image_object(), image_object=True, mask_size=8).eval()
+    last = Vocabulary((*VOCABULARY.categories, "__image__"), ("__in_image__", *VOCABULARY.predicates))
+    with pytest.raises(ValueError, match="image_object: __image__ is not the first category"):
+        small(last, image_object=True)
+    model = small(image_object=True, mask_size=8).eval()
+    assert model.vocabulary.categories == ("__image__", *VOCABULARY.categories)
     batch = SceneBatch.from_scenes([chain(3), chain(2)], model.vocabulary, 8)
     placed = model.place(batch, generators(0, 1))
     assert placed.boxes.shape == (5, 4) and placed.masks.shape == (5, 8, 8)

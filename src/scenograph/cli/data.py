@@ -257,7 +257,7 @@ def verify(folder: PackFolder) -> None:
         console.print(problem)
     if problems:
         more = f" (the first 20 of {len(problems)} are above)" if len(problems) > 20 else ""
-        raise UserError(f"{folder}: {len(problems)} problems{more}; make the pack again")
+        raise UserError(f"{folder}: {counted(len(problems), 'problem')}{more}; make the pack again")
     console.print(f"ok: {folder}")
 
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from scenograph.cli.console import console, progress_reports, reporting, write_files
 from scenograph.cli.figures import print_figures
 from scenograph.cli.options import Overwrite, SceneArgument, Workers
-from scenograph.errors import UserError
+from scenograph.errors import UserError, counted
 from scenograph.files import make_folder, would_replace, write_atomically
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def verify(folder: MemoryFolder) -> None:
         console.print(problem)
     if problems:
         more = f" (the first 20 of {len(problems)} are above)" if len(problems) > 20 else ""
-        raise UserError(f"{folder}: {len(problems)} problems{more}; build it again")
+        raise UserError(f"{folder}: {counted(len(problems), 'problem')}{more}; build it again")
     console.print(f"ok: {folder}")
 
 

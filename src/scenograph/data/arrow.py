@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,15 @@ from scenograph.scenes.fields import FIELDS
 REQUIRED = ("id", "image", "categories")
 """Columns of every pack, however old."""
 MAKE_AGAIN = "the pack is damaged: fetch or make it again"
+
+
+@contextmanager
+def blaming_damage() -> Iterator[None]:
+    """Add to any ``UserError`` about a file of a pack that the pack is damaged, and what to do."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{error}; {MAKE_AGAIN}") from error
 
 
 def features() -> Any:
@@ -39,7 +50,8 @@ def check_files(folder: Path) -> dict[str, int]:
     """
     import pyarrow as pa
 
-    state = read_json(folder / "state.json")
+    with blaming_damage():
+        state = read_json(folder / "state.json")
     files = state.get("_data_files") if isinstance(state, dict) else None
     names = [file.get("filename") for file in files if isinstance(file, dict)] if isinstance(files, list) else []
     if not names or not all(isinstance(name, str) and Path(name).name == name for name in names):

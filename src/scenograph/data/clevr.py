@@ -125,7 +125,11 @@ class Clevr(Source):
             owners = _index_picture(
                 self._pictures(table).find(raw["mask_filename"], path.parent / "masks", search=False)
             )
-        return Sample(Path(name).stem, clevr_scene(raw, owners, size), picture)
+        clipped = [thing for thing in raw["objects"] if "box" in thing and _stated_box(thing) != tuple(thing["box"])]
+        remarks = ("object's box reaches out of the picture: it is clipped",) * len(clipped)
+        if unknown := (raw.get("relationships") or {}).keys() - CLEVR_PREDICATES.keys():
+            remarks += (f"relations are left out: {', '.join(sorted(unknown))[:60]} is no predicate of CLEVR",)
+        return Sample(Path(name).stem, clevr_scene(raw, owners, size), picture, remarks=remarks)
 
     def _pictures(self, table: str) -> PictureFiles:
         """Those of a split, which has a root of its own if it is the second."""
@@ -152,7 +156,7 @@ def clevr_scene(
 
     ``size`` is the picture's (width, height), in whose pixels the scene's ``pixel_coords`` are.
     """
-    boxes = [tuple(thing["box"]) if "box" in thing else box_from_position(thing, raw, size) for thing in raw["objects"]]
+    boxes = [_stated_box(thing) if "box" in thing else box_from_position(thing, raw, size) for thing in raw["objects"]]
     objects = [_clevr_object(thing, i, boxes[i], index_picture) for i, thing in enumerate(raw["objects"])]
     relations = [
         Relation(subject, CLEVR_PREDICATES[name], target)
@@ -162,6 +166,12 @@ def clevr_scene(
         for subject in subjects
     ]
     return Scene(tuple(objects), tuple(relations))
+
+
+def _stated_box(thing: dict[str, Any]) -> Box:
+    """The box of a rendered object, clipped to the canvas, as its mask is."""
+    x0, y0, x1, y1 = np.clip(thing["box"], 0.0, 1.0).tolist()
+    return (x0, y0, x1, y1)
 
 
 def box_from_position(thing: dict[str, Any], scene: dict[str, Any], size: tuple[int, int] = OFFICIAL_SIZE) -> Box:

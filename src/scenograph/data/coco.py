@@ -24,7 +24,14 @@ from scenograph.data.json_tables import JsonTables, Record
 from scenograph.data.picture_files import split_of
 from scenograph.data.pictures import decode_rgb, picture_size
 from scenograph.data.records import Id, Reasons, Skip
-from scenograph.data.segmentations import box_of_segmentation, crop_mask, decode_segmentation
+from scenograph.data.segmentations import (
+    FAR,
+    box_of_mask,
+    box_of_segmentation,
+    clip_box,
+    crop_mask,
+    decode_segmentation,
+)
 from scenograph.data.source import Options, Plan, Progress, Sample, Source
 from scenograph.data.vocabularies import coco_validation_ids
 from scenograph.errors import UserError
@@ -41,6 +48,7 @@ FAULTS = {
     "unknown category id",
     "box is not four numbers",
     "box is empty or outside the picture",
+    "box reaches far out of the picture",
 }
 """Reasons to leave out an object that are faults of its annotation: which it is, is told."""
 
@@ -162,13 +170,13 @@ class Coco(Source):
         objects = []
         for annotation in self._annotations(part, image_id, width, height):
             if self._reason(annotation, width, height) is None:
-                x, y, w, h = annotation["bbox"]
-                box = tuple(box_from_xywh(np.array([x, y, w, h]), width, height).tolist())
                 mask, remark = self._object_mask(annotation, width, height)
-                cropped = None if mask is None else crop_mask(mask, (x, y, w, h))
-                objects.append(SceneObject(annotation["name"], (), box, cropped))
                 remarks += [remark] if remark else []
-                remarks += ["object's box is that of its segmentation"] if annotation["recovered"] else []
+                remarks += _correct_box(annotation, mask)
+                pixels = tuple(annotation["bbox"])
+                box = tuple(box_from_xywh(np.array(pixels), width, height).tolist())
+                cropped = None if mask is None else crop_mask(mask, pixels)
+                objects.append(SceneObject(annotation["name"], (), box, cropped))
         return Sample(str(image_id), Scene(tuple(objects)), picture, (width, height), tuple(remarks))
 
     def _index(self, kind: str, part: str, progress: Progress) -> None:
@@ -288,10 +296,32 @@ class Coco(Source):
             annotation["repeated"] = told and identity in seen
             if annotation["id"] is not None:
                 seen.add(identity)
-            annotation["recovered"] = not any(annotation["bbox"] or ()) and bool(annotation["segmentation"])
-            if annotation["recovered"]:
-                annotation["bbox"] = box_of_segmentation(annotation["segmentation"], height, width)
+            self._complete_box(annotation, width, height)
         return found
+
+    def _complete_box(self, annotation: Record, width: int, height: int) -> None:
+        """Take a box that lacks from the mask, and clip it to the picture; ``recovered`` and ``clipped`` tell."""
+        box = annotation["bbox"]
+        annotation["recovered"] = annotation["clipped"] = False
+        if "panoptic" in annotation:
+            if box is None or min(clip_box(box, width, height)[2:]) <= 0:
+                box = self._panoptic_box(annotation, width, height) or box
+                annotation["recovered"] = box != annotation["bbox"]
+        elif annotation["segmentation"] and not any(box or ()):
+            box, annotation["recovered"] = box_of_segmentation(annotation["segmentation"], height, width), True
+        if box is not None and not _reaches_far(box, width, height):
+            clipped = clip_box(box, width, height)
+            annotation["clipped"] = clipped != box
+            box = clipped
+        annotation["bbox"] = box
+
+    def _panoptic_box(self, annotation: Record, width: int, height: int) -> list[float] | None:
+        """The box of a segment's pixels, or None if it has none that can be read."""
+        try:
+            mask, _ = self._object_mask(annotation, width, height)
+        except Skip:  # reading the picture says so again, and is counted
+            return None
+        return box_of_mask(mask) if mask is not None and mask.any() else None
 
     def _panoptic(self, part: str, image_id: Id) -> list[Record]:
         """Segments that are stuff, as annotations whose mask is read from the PNG."""
@@ -315,6 +345,8 @@ class Coco(Source):
         x, y, w, h = box
         if not (w > 0 and h > 0 and x < width and y < height and x + w > 0 and y + h > 0):
             return "box is empty or outside the picture"
+        if _reaches_far(box, width, height):
+            return "box reaches far out of the picture"
         if not self.options.crowds and annotation["iscrowd"] == 1:
             return "crowd"
         if not self._wanted(annotation["name"]):
@@ -376,6 +408,27 @@ def validation_ids(kept: list[Id], listed: list[Id], rule: ValidationRule) -> fr
     if rule == "wsgc":
         return frozenset(coco_validation_ids())
     return frozenset({"all": kept, "first-1024": kept[:1024], "first-1024-listed": listed[:1024]}[rule])
+
+
+def _reaches_far(box: list[float], width: int, height: int) -> bool:
+    x, y, w, h = box
+    return max(-x, -y, x + w - width, y + h - height) > FAR * max(width, height)
+
+
+def _correct_box(annotation: Record, mask: np.ndarray | None) -> list[str]:
+    """What is to be remarked about an annotation's box; that of a panoptic segment becomes its mask's."""
+    remarks = []
+    if annotation["recovered"]:
+        remarks.append("object's box is that of its segmentation")
+    if annotation["clipped"]:
+        remarks.append("object's box reaches out of the picture: it is clipped")
+    if "panoptic" in annotation and mask is not None and mask.any():
+        own, stated = box_of_mask(mask), annotation["bbox"]
+        ends = [(box[0], box[1], box[0] + box[2], box[1] + box[3]) for box in (own, stated)]
+        if max(abs(one - other) for one, other in zip(*ends, strict=True)) > 1:
+            annotation["bbox"] = own
+            remarks.append("object's box is not that of its panoptic segment: the segment's is taken")
+    return remarks
 
 
 def _panoptic_mask(path: Path, segment: int) -> np.ndarray:

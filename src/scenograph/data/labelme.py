@@ -80,6 +80,7 @@ class LabelMe(Source):
                 continue
             if (covered := covered + part.mask.size) > MAX_MASKS:
                 raise Skip("masks of a picture are too large", f"{path}: {width} x {height} pixels, many times")
+            remarks += ["shape reaches out of the picture: it is clipped"] if part.clipped else []
             group = shape.get("group_id")
             objects.setdefault(number if group is None else (part.label, repr(group)), []).append(part)
         if not objects:
@@ -138,6 +139,8 @@ class _Part:
     mask: np.ndarray
     plain: bool = False
     """Whether the box says it all."""
+    clipped: bool = False
+    """Whether a pixel or more of the shape lies outside the picture."""
 
 
 def _part(shape: Any, width: int, height: int) -> _Part | str:
@@ -168,7 +171,8 @@ def _part(shape: Any, width: int, height: int) -> _Part | str:
         ImageDraw.Draw(canvas).ellipse([*moved[0], *moved[1]], fill=1)
     elif kind != "rectangle":
         ImageDraw.Draw(canvas).polygon(moved, fill=1)
-    return _Part(label, box, (left, top), np.asarray(canvas), kind == "rectangle")
+    clipped = max(-x0, -y0, x1 - width, y1 - height) >= 1
+    return _Part(label, box, (left, top), np.asarray(canvas), kind == "rectangle", clipped)
 
 
 def _mask_part(label: str, points: list[list[float]], value: Any, width: int, height: int) -> _Part | str:
@@ -183,12 +187,15 @@ def _mask_part(label: str, points: list[list[float]], value: Any, width: int, he
         return "mask cannot be read"
     (left, top), (right, bottom) = (np.round(edge(points, axis=0)).astype(int).tolist() for edge in (np.min, np.max))
     if mask.shape == (height, width):
-        mask = mask[max(top, 0) : bottom + 1, max(left, 0) : right + 1]
+        left, top = max(left, 0), max(top, 0)
+        mask = mask[top : max(bottom + 1, 0), left : max(right + 1, 0)]
+    whole = mask.shape
     mask = mask[max(-top, 0) : max(height - top, 0), max(-left, 0) : max(width - left, 0)]
     if not mask.any():
         return "shape is empty or outside the picture"
     left, top = max(left, 0), max(top, 0)
-    return _Part(label, (left, top, left + mask.shape[1], top + mask.shape[0]), (left, top), mask)
+    box = (left, top, left + mask.shape[1], top + mask.shape[0])
+    return _Part(label, box, (left, top), mask, clipped=mask.shape != whole)
 
 
 def _object(parts: Sequence[_Part], width: int, height: int) -> SceneObject:

@@ -27,7 +27,7 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel
 
-from scenograph.data.arrow import MAKE_AGAIN, check_columns, check_files, features
+from scenograph.data.arrow import MAKE_AGAIN, blaming_damage, check_columns, check_files, features
 from scenograph.data.pictures import encode_picture
 from scenograph.data.processes import run_in_processes
 from scenograph.data.records import Reasons, Skip
@@ -157,7 +157,7 @@ class Pack:
         self.vocabulary = read_vocabulary(folder)
         splits = pack_splits(folder)
         if split not in splits:
-            raise UserError(f"{folder}: no split {split!r} (it has: {', '.join(splits)})")
+            raise UserError(_without_split(folder, split, splits))
         self._files = check_files(folder / split)
         self._ends = np.cumsum(list(self._files.values()))
         self._sound: set[int] = set()
@@ -294,7 +294,8 @@ def read_vocabulary(folder: Path) -> Vocabulary:
     path = folder / "vocabulary.json"
     if not path.is_file():
         raise UserError(f"{folder} is not a pack; make one with: scenograph data pack")
-    return Vocabulary.load(path)
+    with blaming_damage():
+        return Vocabulary.load(path)
 
 
 class _Split(BaseModel):
@@ -322,16 +323,26 @@ def read_record(folder: Path) -> dict[str, Any]:
         raise UserError(
             f"{folder} is no pack, or a damaged one: pack.json is missing; make it with: scenograph data pack"
         )
-    try:
-        value = read_json(path)
-    except UserError as error:
-        raise UserError(f"{error}; {MAKE_AGAIN}") from error
-    return validate(_Record, value, str(path)).model_dump()
+    with blaming_damage():
+        return validate(_Record, read_json(path), str(path)).model_dump()
 
 
 def pack_splits(folder: Path) -> list[str]:
     """Names of a pack's splits."""
     return sorted(child.parent.name for child in folder.glob("*/dataset_info.json"))
+
+
+def _without_split(folder: Path, split: str, splits: Sequence[str]) -> str:
+    """Why a pack has no such split, and how to make it."""
+    record = read_record(folder)
+    if split in record["splits"]:
+        return f"{folder / split / 'dataset_info.json'}: the file is missing; {MAKE_AGAIN}"
+    lacking = f"{folder}: no split {split!r} (it has: {', '.join(splits)})"
+    if record["source"] == "picture-book":
+        return f"{lacking}; make it with scenograph data render picture-book --split {split}, and pack again"
+    if "validation_count" in record["options"] and split == "validation":
+        return f"{lacking}; to set N scenes of train aside for it, pack again with validation_count=N"
+    return f"{lacking}; to have it, add its files to the source, and pack again"
 
 
 def open_picture(row: Mapping[str, Any]) -> Image.Image | None:
@@ -556,6 +567,8 @@ def _checked_row(sample: Sample, vocabulary: Vocabulary, size: int | None) -> di
         raise Skip("scene has a name that the vocabulary lacks", f"{sample.identifier}: {error}") from error
     for relation in scene.relations:
         ends = relation.subject, relation.object
+        if not all(isinstance(end, int | np.integer) and not isinstance(end, bool) for end in ends):
+            raise TypeError(f"relation of {ends[0]!r} and {ends[1]!r}, which are no numbers of objects")
         if not 0 <= min(ends) <= max(ends) < len(scene.objects):
             raise IndexError(f"relation of objects {ends[0]} and {ends[1]} of {len(scene.objects)}")
     return {

@@ -7,7 +7,10 @@ A drawing becomes a scene of one object with its sketch, and a picture of it.
 
 from __future__ import annotations
 
+import codecs
 import io
+import json
+import re
 import struct
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -24,12 +27,19 @@ from scenograph.data.pictures import files_in
 from scenograph.data.records import Reasons, Skip
 from scenograph.data.source import Options, Plan, Progress, Sample, Source, set_aside
 from scenograph.errors import UserError, reason, suggest
-from scenograph.files import parse_json
+from scenograph.files import GZIP, not_utf8, parse_json
 from scenograph.scenes.scene import Scene, SceneObject
 from scenograph.scenes.sketch import Sketch, sketch_from_points
 from scenograph.scenes.vocabulary import Vocabulary
 
 SUFFIXES = (".ndjson", ".bin", ".npz", ".npy")
+COMPRESSED = (".gz", ".bz2", ".xz", ".zip")
+
+RECOGNIZED = re.compile(rb'"recognized"\s*:\s*"?(\w*)')
+WORD = re.compile(rb'"word"\s*:\s*("(?:[^"\\]|\\.)*")')
+"""Fields of a line, found without decoding it: raw drawings are long, and of most files a part is packed."""
+
+DAMAGED = "drawing is damaged or empty"
 
 COCO_SYNONYMS = {
     "alarm clock": "clock", "ambulance": "truck", "asparagus": "vegetable", "barn": "house", "baseball": "sports ball",
@@ -78,12 +88,13 @@ class QuickDraw(Source):
     def plan(self, progress: Progress) -> Plan:  # noqa: D102
         dropped = Reasons()
         splits: dict[str, list[tuple[str, str, int]]] = {}
-        categories: list[str] = []
+        categories: dict[str, None] = {}  # of the files that hold a drawing, in order
+        for path in _compressed_files(self.root):
+            dropped.note("file of drawings is compressed: unpack it", str(path.relative_to(self.root)))
         for number, path in enumerate(self.inputs(), start=1):
             counts: Counter[str] = Counter()
-            category = class_of(path)
-            categories += [category] if category not in categories else []
             for split, row, recognized in rows_of(path, dropped):
+                categories[class_of(path)] = None
                 if self.options.per_class is not None and counts[split] >= self.options.per_class:
                     continue
                 if self.options.recognized and not recognized:
@@ -98,16 +109,18 @@ class QuickDraw(Source):
 
     def read(self, item: tuple[str, str, int]) -> Sample:  # noqa: D102
         path, split, row = Path(item[0]), item[1], item[2]
+        remarks: list[str] = []
         try:
-            sketch = read_drawing(path, split, row)
-        except UserError:
-            raise Skip("drawing is damaged or empty") from None
+            sketch = read_drawing(path, split, row, remarks)
+        except UserError as error:
+            raise Skip(DAMAGED, str(error)) from None
         side = self.options.side
         stream = io.BytesIO()
         pixels = (sketch.rasterise(side, side) * 255).round().astype(np.uint8)
         Image.fromarray(pixels).convert("RGB").save(stream, "PNG")
         thing = SceneObject(class_of(path), (), (0.0, 0.0, 1.0, 1.0), sketch=sketch)
-        return Sample(f"{class_of(path)}-{path.suffix[1:]}-{split}-{row}", Scene((thing,)), stream.getvalue())
+        name = f"{class_of(path)}-{path.suffix[1:]}-{split}-{row}"
+        return Sample(name, Scene((thing,)), stream.getvalue(), remarks=tuple(remarks))
 
 
 def class_files(root: Path, classes: Sequence[str] | None) -> list[Path]:
@@ -115,11 +128,17 @@ def class_files(root: Path, classes: Sequence[str] | None) -> list[Path]:
     files = [path for path in files_in(root) if path.suffix in SUFFIXES]
     found = {class_of(path) for path in files}
     if not files:
-        raise UserError(f"{root}: no drawings ({', '.join('*' + suffix for suffix in SUFFIXES)})")
+        packed = "".join(f"; {path.name} is compressed: unpack it" for path in _compressed_files(root)[:1])
+        raise UserError(f"{root}: no drawings ({', '.join('*' + suffix for suffix in SUFFIXES)}){packed}")
     for name in classes or ():
         if name not in found:
             raise UserError(f"classes={name}: no file for it in {root} {suggest(name, found)}")
     return [path for path in files if classes is None or class_of(path) in classes]
+
+
+def _compressed_files(root: Path) -> list[Path]:
+    """Files that would hold drawings, once unpacked."""
+    return [path for path in files_in(root) if path.suffix in COMPRESSED and Path(path.stem).suffix in SUFFIXES]
 
 
 def class_of(path: Path) -> str:
@@ -136,19 +155,30 @@ def coco_class(name: str, coco_names: Sequence[str]) -> str | None:
     return candidate if candidate in coco_names else None
 
 
-def read_drawing(path: Path, split: str, row: int) -> Sketch:
-    """One drawing. ``row`` is a byte offset in ndjson and bin files, an index in the others.
+def read_drawing(path: Path, split: str, row: int, remarks: list[str] | None = None) -> Sketch:
+    """One drawing.
 
-    Raises ``UserError`` if it is damaged.
+    Args:
+        path: A file of :func:`class_files`.
+        split: One that the file has.
+        row: A byte offset in ndjson and bin files, an index in the others.
+        remarks: Gets what is to be noted about it.
+
+    Raises:
+        UserError: It is damaged.
     """
     if path.suffix == ".ndjson":
         with path.open("rb") as stream:
             stream.seek(row)
-            try:
-                strokes = parse_json(stream.readline().decode(), f"{path}, byte {row}")["drawing"]
-                return sketch_from_points([np.array(stroke[:2], dtype=np.float64).T for stroke in strokes])
-            except (ValueError, KeyError, TypeError, IndexError) as error:
-                raise UserError(f"{path}, byte {row}: not a drawing") from error
+            line = stream.readline()
+        try:
+            strokes = parse_json(line.decode(), f"{path}, byte {row}")["drawing"]
+            sketch = sketch_from_points([np.array(stroke[:2], dtype=np.float64).T for stroke in strokes])
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise UserError(f"{path}, byte {row}: not a drawing: {reason(error)}") from error
+        if remarks is not None:
+            remarks += _remarks_on(line, class_of(path))
+        return sketch
     if path.suffix == ".bin":
         with path.open("rb") as stream:
             stream.seek(row)
@@ -202,10 +232,16 @@ def rows_of(path: Path, left_out: Reasons) -> Iterator[tuple[str, int, bool]]:
 def _rows_until_cut(path: Path, left_out: Reasons) -> Iterator[tuple[str, int, bool]]:
     if path.suffix == ".ndjson":
         with path.open("rb") as stream:
-            offset = 0
+            offset = len(codecs.BOM_UTF8) if stream.peek(3).startswith(codecs.BOM_UTF8) else 0
+            if stream.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, GZIP):
+                raise not_utf8(path)
+            stream.seek(offset)
             for line in stream:
-                if line.strip():
-                    yield "train", offset, b'"recognized":false' not in line.replace(b" ", b"")
+                text = line.strip()
+                if text.startswith(b"{") and text.endswith(b"}"):
+                    yield "train", offset, _recognized(line) is not False
+                elif text:
+                    left_out.note(DAMAGED, f"{path}, byte {offset}: not a JSON object on a line of its own")
                 offset += len(line)
     elif path.suffix == ".bin":
         with path.open("rb") as stream:
@@ -224,6 +260,25 @@ def _rows_until_cut(path: Path, left_out: Reasons) -> Iterator[tuple[str, int, b
             yield from ((split, row, True) for row in range(len(rows)))
         if damaged:
             raise UserError(damaged)
+
+
+def _recognized(line: bytes) -> bool | None:
+    """What a line says of whether its drawing was recognized; None if it says nothing known."""
+    found = RECOGNIZED.search(line)
+    known = {b"true": True, b"1": True, b"false": False, b"0": False}
+    return known.get(found[1].lower()) if found else None
+
+
+def _remarks_on(line: bytes, category: str) -> list[str]:
+    """What is to be noted about a drawing of a file of this class."""
+    remarks = []
+    word = WORD.search(line)
+    own = json.loads(word[1]) if word else category
+    if own.replace("_", " ") != category:
+        remarks.append("drawing's own word is not the class in its file's name, which is taken")
+    if RECOGNIZED.search(line) and _recognized(line) is None:
+        remarks.append("drawing does not say true or false for recognized: it is kept")
+    return remarks
 
 
 def _bitmaps(path: Path) -> tuple[np.ndarray, int]:

@@ -14,7 +14,10 @@ LONG, LONGEST = 1_000_000, 500_000_000
 """Pixels of an outline: that are filled at once, in 50 MB, and at most."""
 
 FAR = 10
-"""Polygons that lie so many times the picture's size outside it are mistakes."""
+"""Polygons and boxes that reach so many times the picture's size out of it are mistakes."""
+
+ROUNDED = 0.02
+"""Pixels; the corner of a box may miss the picture's edge by so much because both its numbers have two decimals."""
 
 
 def decode_segmentation(segmentation: Any, height: int, width: int) -> np.ndarray:
@@ -62,15 +65,39 @@ def box_of_segmentation(segmentation: Any, height: int, width: int) -> list[floa
         x, y = min(points[::2]), min(points[1::2])
         return [x, y, max(points[::2]) - x, max(points[1::2]) - y]
     try:
-        return _box_of_mask(decode_segmentation(segmentation, height, width))
+        return box_of_mask(decode_segmentation(segmentation, height, width))
     except UserError:  # about this installation
         raise
     except ValueError:
         return None
 
 
+def box_of_mask(mask: np.ndarray) -> list[float]:
+    """x, y, width and height of what is set; all zero if nothing is."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not rows.size:
+        return [0, 0, 0, 0]
+    x, y = int(columns[0]), int(rows[0])
+    return [x, y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y]
+
+
+def clip_box(box: list[float], width: int, height: int) -> list[float]:
+    """A pixel box (x, y, w, h) without what reaches out of the picture; not positive in w or h if all of it does.
+
+    A box that only rounding carries over the edge stays as it is, as published loaders have it.
+    """
+    x, y, w, h = box
+    if x >= -ROUNDED and y >= -ROUNDED and x + w <= width + ROUNDED and y + h <= height + ROUNDED:
+        return box
+    left, top = max(x, 0), max(y, 0)
+    return [left, top, min(x + w, width) - left, min(y + h, height) - top]
+
+
 def crop_mask(mask: np.ndarray, box: tuple[float, float, float, float]) -> np.ndarray:
-    """The part of a picture's mask in a pixel box (x, y, w, h), bounds rounded as in sg2im; at least one pixel."""
+    """The part of a picture's mask in a pixel box (x, y, w, h), bounds rounded as in sg2im; at least one pixel.
+
+    The box lies in the picture, as :func:`clip_box` has it: else the part would be smaller than the box says.
+    """
     x, y, w, h = box
     top, left = max(round(y), 0), max(round(x), 0)
     bottom, right = max(top + 1, round(y + h)), max(left + 1, round(x + w))
@@ -156,12 +183,3 @@ def _decompressed(text: str | bytes) -> list[int]:
     if shift:
         raise ValueError("segmentation has run lengths that are cut short")
     return runs
-
-
-def _box_of_mask(mask: np.ndarray) -> list[float]:
-    """x, y, width and height of what is set; all zero if nothing is."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not rows.size:
-        return [0, 0, 0, 0]
-    x, y = int(columns[0]), int(rows[0])
-    return [x, y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y]

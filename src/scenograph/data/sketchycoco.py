@@ -20,7 +20,7 @@ from PIL import Image
 from pydantic import Field
 
 from scenograph.data.coco import Coco, CocoOptions, Preset
-from scenograph.data.quickdraw import class_files, class_of, coco_class, read_drawing, rows_of
+from scenograph.data.quickdraw import DAMAGED, class_files, class_of, coco_class, read_drawing, rows_of
 from scenograph.data.records import Id, Reasons, Skip
 from scenograph.data.source import Options, Plan, Progress, Sample, Source
 from scenograph.data.vocabularies import coco_ids
@@ -155,8 +155,8 @@ class QuickDrawCoco(Coco):
             split, row = rows[int(rng.integers(len(rows)))]
             try:
                 sketch = read_drawing(Path(path), split, row)
-            except UserError:
-                raise Skip("drawing is damaged or empty") from None
+            except UserError as error:
+                raise Skip(DAMAGED, str(error)) from None
             objects.append(replace(thing, sketch=sketch))
         return replace(sample, scene=Scene(tuple(objects), sample.scene.relations))
 

@@ -31,6 +31,8 @@ def _tidy_objects(record: Record, left_out: Reasons) -> Record:
         box = numbers([thing.get(key) for key in "xywh"])
         if box is None:
             raise Skip("object has no box")
+        if min(box[2:]) < 0:  # smaller than any object that is kept; its names still count, as in sg2im
+            left_out.note("object's box has a negative side", f"picture {record['image_id']}: {box}")
         return {"object_id": _object_id(thing), "names": _names(thing), **dict(zip("xywh", box, strict=True))}
 
     return _tidied(record, "objects", read, left_out)

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from scenograph.data.records import Reasons, Skip, identity, number, numbers, read_each
+from scenograph.data.records import MAX_SIDE, Reasons, Skip, identity, number, numbers, read_each
 from scenograph.errors import UserError
 from scenograph.files import read_json
 
@@ -49,12 +49,14 @@ def read_detections(
         values = read_json(path)
         if not isinstance(values, list):
             raise TypeError("expected a list")
-        if values and "objects" in values[0]:
-            values = _in_order(values, len(image_ids))
-            found = _from_darknet(values, sizes, image_ids, categories, left_out)
+        if any(isinstance(value, dict) and "objects" in value for value in values):
+            entries = _in_order(values, len(image_ids), left_out)
+            found = _from_darknet(entries, sizes, image_ids, categories, left_out)
         else:
             read = partial(_detection, set(image_ids), categories)
             found = read_each(values, read, left_out, path.name, "detection")
+            if found and all(max(detection["bbox"][2:]) < 1 for detection in found):  # not a pixel wide or high
+                raise ValueError("each bbox is in fractions of its picture, where COCO's are x, y, w, h in pixels")
     except UnknownPicture as error:
         raise UserError(f"{path}: {error}") from error
     except (ValueError, TypeError, KeyError) as error:
@@ -78,6 +80,7 @@ def _detection(pictures: set[int], categories: Mapping[str, int], value: dict[st
         raise UnknownPicture(f"image_id {value['image_id']!r} is no picture of annotations.json")
     if box is None or score is None:
         raise Skip("detection has no bbox of four numbers and a score")
+    _check_box(box)
     if category not in categories.values():
         known = ", ".join(f"{number} {name}" for name, number in list(categories.items())[:8])
         known += ", ..." if len(categories) > 8 else ""
@@ -85,25 +88,37 @@ def _detection(pictures: set[int], categories: Mapping[str, int], value: dict[st
     return {**value, "image_id": image_id, "category_id": category, "bbox": box, "score": score}
 
 
-def _in_order(entries: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+def _check_box(box: list[float]) -> None:
+    """Raise ``Skip`` for a box (x, y, w, h) in pixels that is none. An empty one is a detection, if a wrong one."""
+    if min(box[2:]) < 0 or max(map(abs, box)) > MAX_SIDE:
+        raise Skip("detection's box has a negative side, or reaches farther than any picture")
+
+
+def _in_order(values: list[Any], count: int, left_out: Reasons) -> list[dict[str, Any]]:
     """Darknet's entries of the ``count`` pictures, by their file names or else as they stand.
 
     Lists of pictures are often sorted as text, and hold further pictures of a layout.
     """
+    entries = [value for value in values if isinstance(value, dict)]
     named = [re.search(r"sample_(\d+)_(\d+)\.\w+$", str(entry.get("filename", ""))) for entry in entries]
     if all(named):
-        found = {int(name[1]): entry for name, entry in zip(named, entries, strict=True) if name and name[2] == "0"}
+        found: dict[int, dict[str, Any]] = {}
+        for name, entry in zip(named, entries, strict=True):
+            if name and name[2] == "0":
+                if int(name[1]) in found:
+                    left_out.note("picture has two entries, the last of which counts", f"sample_{name[1]}_0")
+                found[int(name[1])] = entry
         missing = next((number for number in range(count) if number not in found), None)
         if missing is not None:
             raise UnknownPicture(f"has no entry of sample_{missing}_0; run the detector on all of annotations.json")
         return [found[number] for number in range(count)]
-    if len(entries) != count:
-        raise UnknownPicture(f"has entries of {len(entries)} pictures, where annotations.json has {count}")
-    return entries
+    if len(values) != count:
+        raise UnknownPicture(f"has entries of {len(values)} pictures, where annotations.json has {count}")
+    return [value if isinstance(value, dict) else {} for value in values]
 
 
 def _from_darknet(
-    values: Sequence[dict[str, Any]],
+    entries: Sequence[dict[str, Any]],
     sizes: Sequence[tuple[int, int]],
     image_ids: Sequence[int],
     categories: Mapping[str, int],
@@ -111,17 +126,27 @@ def _from_darknet(
 ) -> list[dict[str, Any]]:
     """Centres and sides in fractions to boxes in pixels; confidences to three decimals, as LAMA's script."""
     results = []
-    for value, (width, height), image_id in zip(values, sizes, image_ids, strict=True):
-        for thing in value["objects"]:
-            name = DARKNET_NAMES.get(thing["name"], thing["name"])
-            if name not in categories:
-                left_out.note("no category of annotations.json has the detection's name", name)
-                continue
-            place = thing["relative_coordinates"]
-            w, h = place["width"] * width, place["height"] * height
-            x, y = place["center_x"] * width - w / 2, place["center_y"] * height - h / 2
-            score = round(thing["confidence"], 3)
-            results.append(
-                {"image_id": image_id, "category_id": categories[name], "bbox": [x, y, w, h], "score": score}
-            )
+    for entry, size, image_id in zip(entries, sizes, image_ids, strict=True):
+        read = partial(_darknet_detection, size, categories)
+        for detection in read_each(entry.get("objects"), read, left_out, f"picture {image_id}", "detection"):
+            results.append({"image_id": image_id, **detection})
     return results
+
+
+def _darknet_detection(size: tuple[int, int], categories: Mapping[str, int], thing: dict[str, Any]) -> dict[str, Any]:
+    """One of Darknet's detections in COCO's form, without its picture. Raises ``Skip``."""
+    name = DARKNET_NAMES.get(thing["name"], thing["name"])
+    if name not in categories:
+        raise Skip("no category of annotations.json has the detection's name", str(name))
+    place = thing["relative_coordinates"]
+    relative = numbers([place[key] for key in ("center_x", "center_y", "width", "height")])
+    score = number(thing["confidence"])
+    if relative is None or score is None:
+        raise Skip("detection has no four numbers of a place and a confidence")
+    if max(map(abs, relative)) > 4:
+        raise Skip("detection's relative_coordinates are no fractions of the picture")
+    (width, height), (centre_x, centre_y, w, h) = size, relative
+    w, h = w * width, h * height
+    box = [centre_x * width - w / 2, centre_y * height - h / 2, w, h]
+    _check_box(box)
+    return {"category_id": categories[name], "bbox": box, "score": round(score, 3)}

@@ -44,7 +44,8 @@ class WsgcConfig(ModelConfig):
     initial_weights: Literal["uniform", "zero", "low"] = "uniform"
     """Initial logits of confidences: uniform in (-1, 1), 0 (a half), or -4 (almost 0)."""
     image_object: bool = False
-    """Add an ``__image__`` object in which all others are, as the original's ``include_dummies`` does."""
+    """Add an ``__image__`` object in which all others are, as the original's ``include_dummies`` does; the vocabulary
+    gets its names."""
     exact: bool = False
     """Beyond the paper: spatial relations are turned into one of each pair of converses (left of, not right of) instead
     of being completed by them, and those that others imply count as implied. Equivalent graphs then become one graph,
@@ -67,10 +68,11 @@ class WsgcConfig(ModelConfig):
 
     @model_validator(mode="after")
     def _knows_the_image(self) -> Self:
-        names = Vocabulary.from_dict(self.vocabulary)
-        known = names.categories[:1] == (IMAGE_CATEGORY,) and IN_IMAGE_PREDICATE in names.predicates
-        if self.image_object and not known:
-            raise ValueError(f"image_object: the vocabulary lacks {IMAGE_CATEGORY} as its first name, or its predicate")
+        if self.image_object:
+            names = Vocabulary.from_dict(self.vocabulary).with_image_object()
+            if names.categories[0] != IMAGE_CATEGORY or IN_IMAGE_PREDICATE not in names.predicates:
+                raise ValueError(f"image_object: {IMAGE_CATEGORY} is not the first category, or has no predicate")
+            self.vocabulary.update(names.to_dict())  # a copy of what was given; the fields themselves are frozen
         return self
 
     @property

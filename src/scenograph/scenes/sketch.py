@@ -17,6 +17,8 @@ from scenograph.scenes.png import decode_png, encode_png, png_from_text, png_to_
 MAX_POINTS = 100_000
 FARTHEST = 10
 """Strokes may leave their box, but no farther than this many of its sides."""
+LARGEST = 1e9
+"""The largest coordinate of a drawing in any units: beside a larger one, by mistake, all others are one point."""
 SUPERSAMPLING = 4
 """Lines are drawn this many times larger and averaged down, which makes their edges smooth."""
 
@@ -87,11 +89,13 @@ class Sketch:
 def sketch_from_points(strokes: Sequence[np.ndarray]) -> Sketch:
     """Strokes in any units as a sketch that fills its box; each (n, 2) or wider, further columns ignored.
 
-    Raises ``UserError`` if there is no point, or one that is not finite.
+    Raises ``UserError`` if there is no point, or one that is farther away than any unit explains.
     """
     kept = [np.asarray(stroke, dtype=np.float64)[:, :2] for stroke in strokes if len(stroke)]
-    if not kept or not all(np.isfinite(stroke).all() for stroke in kept):
-        raise UserError("sketch: no stroke with a point, or a coordinate that is not finite")
+    if not kept:
+        raise UserError("sketch: no stroke with a point")
+    if not all((np.abs(stroke) <= LARGEST).all() for stroke in kept):
+        raise UserError(f"sketch: a coordinate is not finite, or larger than {LARGEST:g}")
     points = np.concatenate(kept)
     low, high = points.min(0), points.max(0)
     extent = np.where(high > low, high - low, 1)

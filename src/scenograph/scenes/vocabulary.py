@@ -130,8 +130,8 @@ class Vocabulary:
 
 
 def _names(values: Sequence[str]) -> tuple[str, ...]:
-    """Raises ``TypeError`` for a value that is no name, and for a text in place of a list of names."""
-    if isinstance(values, str):
+    """Raises ``TypeError`` for a value that is no name, and for a text or an object in place of a list of names."""
+    if isinstance(values, str | dict):
         raise TypeError(f"{values!r} is no list")
     for value in values:
         if not isinstance(value, str):

@@ -31,6 +31,7 @@ from scenograph.models.base import Model, load_state
 from scenograph.models.registry import MODELS
 from scenograph.nn.layers import evaluating
 from scenograph.scenes.batch import SceneBatch, images_to_uint8
+from scenograph.scenes.vocabulary import Vocabulary
 from scenograph.training import setup
 from scenograph.training.checkpoints import REMEDY, has_checkpoint, load_checkpoint, save_checkpoint
 from scenograph.training.objectives import OBJECTIVES
@@ -73,7 +74,7 @@ class Trainer:
         fields = {"vocabulary": vocabulary.to_dict(), **setup.settings(recipe.model)}
         config = validate(kind.Config, fields, "recipe, model")
         objective_config = validate(objective_kind.Config, setup.settings(recipe.objective), "recipe, objective")
-        self.loaders = setup.open_pack(recipe.data, kind, config, vocabulary)
+        self.loaders = setup.open_pack(recipe.data, kind, config, Vocabulary.from_dict(config.vocabulary))
         # Initial weights depend on this order: the seed, the model, the objective's own networks.
         torch.manual_seed(training.seed)
         self.model = kind(config)

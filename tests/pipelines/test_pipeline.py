@@ -218,7 +218,8 @@ def test_a_number_of_seeds_stands_for_the_first_ones(pipe, tmp_path):
     made.images[2].save(tmp_path / "cube.png")
     again = pipe(tmp_path / "cube.png", seeds=[np.int64(2)], steps=1)
     assert np.abs(np.asarray(again.images[0]).astype(int) - np.asarray(made.images[2])).max() <= 1
-    for seeds in (0, -1, True, 2.5, ["a"], [-1], None):
+    assert pipe.encode("cube", seeds=np.int64(2)).seeds == pipe.encode("cube", seeds=iter(range(2))).seeds == [0, 1]
+    for seeds in (0, -1, True, 2.5, ["a"], [-1], None, [True], 2**40, range(2**40)):
         with pytest.raises(UserError, match="give how many, such as 3, or a list of whole numbers from 0"):
             pipe("cube", seeds=seeds)
     with pytest.raises(UserError, match="is a file, and a text is read as a scene: give pathlib.Path"):
@@ -232,7 +233,8 @@ def test_pipelines_and_results_show_themselves(pipe):
     assert len(lines) == 5 and "  seed 1: " in lines[-1] and " left of " in lines[-1]
     shown = Image.open(io.BytesIO(made._repr_png_()))
     assert shown.size == made.sheet().size and shown.width > 2 * 64
-    assert repr(pipe) == "<Pipeline: image mise, layout mise-layout>"
+    found = "image mise-rendered-64, layout mise-layout-rendered; others by the names in a scene"
+    assert repr(pipe) == f"<Pipeline: {found}>"
     page = pipe._repr_html_()
     assert "cube, sphere, cylinder" in page and "left of" in page and "cpu" in page
 
@@ -241,6 +243,9 @@ def test_options_are_checked_by_name_and_value(pipe):
     for options, message in (
         ({"step": 3}, "no option 'step' .did you mean 'steps'"),
         ({"steps": 0}, "steps 0: must be at least 1"),
+        ({"steps": True}, "steps: expected a number .found True"),
+        ({"candidates": True}, "candidates: expected a number"),
+        ({"refine": "yes"}, "refine: Input should be a valid boolean .found 'yes'"),
         ({"size": 5000}, "size 5000: must be at most 2048"),
         ({"precision": "bf32"}, "unknown precision 'bf32': use no, bf16"),
     ):
@@ -288,3 +293,24 @@ def test_relations_that_contradict_others_are_kept_on_request(pipe, caplog):
     made = pipe(told, steps=1, keep_contradictions=True)
     assert len(made.scenes[0].relations) == 4 and len(caplog.messages) == 1
     assert '"keep_contradictions": true' in made.images[0].record
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (None, "scenes: give a Scene, a dictionary, one line of text, or .* found nothing"),
+        (5, "found 5"),
+        (b"cube", "found .b'cube'"),
+        (["cube", 5], "scene 1: give a Scene.* found 5"),
+        (Scene((), ()), "scene: it is empty; give it at least one object"),
+        (Scene(("cube",), ()), r"objects.0.: expected SceneObject.category., found \"cube"),
+        (
+            Scene((SceneObject("cube"),), (Relation(0, "left of", 7),)),
+            r"relations.0.: .0, 7. are no two of the scene's objects 0 to 0",
+        ),
+    ],
+)
+def test_what_is_no_scene_is_refused(pipe, given, message):
+    for ask in (pipe, pipe.read):
+        with pytest.raises(UserError, match=message):
+            ask(given)

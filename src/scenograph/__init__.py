@@ -11,12 +11,23 @@ from scenograph.version import __version__
 
 if TYPE_CHECKING:
     from scenograph.data.pack import Pack
+    from scenograph.evaluation.evaluate import evaluate
     from scenograph.models.registry import AutoModel
     from scenograph.pipelines import Pipeline
     from scenograph.scenes.scene import Relation, Scene, SceneObject
     from scenograph.scenes.vocabulary import Vocabulary
 
-__all__ = ["AutoModel", "Pack", "Pipeline", "Relation", "Scene", "SceneObject", "Vocabulary", "__version__"]
+__all__ = [
+    "AutoModel",
+    "Pack",
+    "Pipeline",
+    "Relation",
+    "Scene",
+    "SceneObject",
+    "Vocabulary",
+    "__version__",
+    "evaluate",
+]
 
 _HOME = {
     "AutoModel": "scenograph.models.registry",
@@ -26,6 +37,7 @@ _HOME = {
     "Scene": "scenograph.scenes.scene",
     "SceneObject": "scenograph.scenes.scene",
     "Vocabulary": "scenograph.scenes.vocabulary",
+    "evaluate": "scenograph.evaluation.evaluate",
 }
 
 if "torch" not in sys.modules:  # it reads once, when it is loaded, how many threads it has

@@ -201,8 +201,8 @@ class Pipeline:
         Without a name, every call chooses the shipped models that know the names in its scenes, as the command line
         does (:class:`~scenograph.pipelines.by_names.ByNames`). ``model`` is one that does both, such as sg2im;
         ``layout`` and ``image`` replace one half each. An image model alone gets the layout model that knows most of
-        its names. The image model ``collage`` takes its crops from a ``memory``, a folder or ``drawings``, those that ship;
-        so do models that draw from crops, unless ``crops`` says where else to find those that a scene lacks.
+        its names. The image model ``collage`` takes its crops from a ``memory``, a folder or ``drawings``, those that
+        ship; so do models that draw from crops, unless ``crops`` says where else to find those that a scene lacks.
         """
         where = pick_device(str(device))
         if all(one is None for one in (model, layout, image, memory, crops)):

@@ -163,6 +163,17 @@ def test_open_attributes_are_chosen_by_the_seed(pipe):
     assert len({str(value) for value in chosen}) > 4
 
 
+def test_a_box_that_is_given_decides_the_size(pipe):
+    near, far = (0.1, 0.55, 0.4, 0.9), (0.5, 0.3, 0.62, 0.43)
+    asked = Scene((SceneObject("cube", box=near), SceneObject("cube", box=far), SceneObject("cube", ("small",), near)))
+    for seed in range(4):
+        sizes = [thing.attributes[0] for thing in complete_attributes(asked, pipe.vocabulary, seed).objects]
+        assert sizes == ["large", "small", "small"], "what is named stays"
+    crowd = Scene((replace(asked.objects[1], box=(0.1, 0.5, 0.17, 0.57)),) * 40 + (replace(asked.objects[1], box=far),))
+    found = [thing.attributes[0] for thing in complete_attributes(crowd, pipe.vocabulary, 0).objects]
+    assert found == ["large"] * 41, "of many objects, all are smaller"
+
+
 def test_bad_input(pipe):
     for scene, message in (
         ("cone", "unknown word 'cone'"),

@@ -258,6 +258,8 @@ def test_a_layout_is_drawn_edited_and_drawn_again(scenograph, tmp_path, caplog):
     succeed(scenograph("generate", "cube left of sphere", "--image", "lama", "--out", "placed"))
     code, _, errors = scenograph(*base, "--object-seed", "5=7")
     assert code == 2 and "--object-seed '5=7': the scene has objects 0 to 1" in errors
+    code, _, errors = scenograph(*base, "--object-seed", "1=7", "--object-seed", "1=8")
+    assert code == 2 and "--object-seed '1=8': object 1 has a seed already, '1=7'" in errors
     code, _, errors = scenograph(*base, "--object-seed", "red")
     assert code == 2 and "expected OBJECT=SEED such as 2=7" in errors
     succeed(scenograph("generate", "s.json", "--object-seed", "0=1", "--steps", "1", "--out", "mise"))

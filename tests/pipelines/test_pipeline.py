@@ -83,8 +83,8 @@ def test_more_objects_than_a_model_saw_bring_a_warning(pipe, caplog):
     assert not caplog.messages
     pipe.read([Scene(crowd.objects[:2]), crowd])
     expected = [
-        "mise saw at most 6 in training: all are drawn; mise-crowds-64 saw more",
-        "mise-layout saw at most 6 in training: all are placed; mise-layout-crowds saw more",
+        "mise-rendered-64 saw at most 6 in training: all are drawn; mise-crowds-64 saw more",
+        "mise-layout-rendered saw at most 6 in training: all are placed; mise-layout-crowds saw more",
     ]
     assert caplog.messages == [f"a scene has 7 objects, {rest}" for rest in expected]
     caplog.clear()
@@ -99,7 +99,7 @@ def test_sizes_that_a_model_does_not_draw_are_its_own_enlarged_or_reduced(pipe, 
     for size, done in ((160, "enlarged"), (30, "reduced")):
         caplog.clear()
         pictures = [pipe("cube", seeds=[3], steps=1, size=size).images[0] for _ in range(2)]
-        assert caplog.messages == [f"mise draws 64 x 64: its pictures are {done} to {size}"], "once"
+        assert caplog.messages == [f"mise-rendered-64 draws 64 x 64: its pictures are {done} to {size}"], "once"
         assert pictures[0].size == (size, size)
         expected = own.resize((size, size), Image.Resampling.BICUBIC)
         assert np.abs(np.asarray(expected, int) - np.asarray(pictures[0], int)).mean() < 3
@@ -179,7 +179,7 @@ def test_bad_input(pipe):
         ("cone", "unknown word 'cone'"),
         (
             {"objects": ["cube", "spher"]},
-            r"^the image model .mise.: objects\[1\]: unknown category 'spher' .did you mean 'sphere'",
+            r"^the image model .mise-rendered-64.: objects\[1\]: unknown category 'spher' .did you mean 'sphere'",
         ),
         ({"objects": []}, "the scene is empty"),
     ):

@@ -128,9 +128,9 @@ class Pipeline:
         crops: CropSelector | None = None,
     ) -> None:
         if not isinstance(image, Renderer | ImageModel):
-            raise UserError(f"{image.name} draws no pictures; give an image model as --image")
+            raise UserError(f"{image.called} draws no pictures; give an image model as --image")
         if layout is not None and not isinstance(layout, LayoutModel):
-            raise UserError(f"{layout.name} places no objects; give a layout model as --layout")
+            raise UserError(f"{layout.called} places no objects; give a layout model as --layout")
         self.renderer = image if isinstance(image, Renderer) else NetworkRenderer(image)
         self.layout: LayoutModel | None = None if layout is None else layout.for_inference()
         self.options = GenerateOptions().changed(precision=None if precision == "no" else precision)
@@ -158,7 +158,7 @@ class Pipeline:
     def _models(self) -> dict[str, str]:
         """By role, as they were named when they were loaded, or else as they call themselves."""
         found = {"image": self.names["model"] or self.names["image"] or self.renderer.name}
-        return found if self.layout is None else found | {"layout": self.names["layout"] or self.layout.name}
+        return found if self.layout is None else found | {"layout": self.names["layout"] or self.layout.called}
 
     @property
     def precision(self) -> Precision:

@@ -2,6 +2,8 @@
 
 import copy
 import os
+import subprocess
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 import torch
 
 import elsewhere
+import scenograph
 from helpers import PLACING, WAYS_TO_DRAW, PlainCrops, tiny
 from scenograph import devices
 from scenograph.data.clevr import VOCABULARY
@@ -55,6 +58,20 @@ def test_what_the_environment_says_of_threads_is_kept(monkeypatch):
     monkeypatch.setattr(os, "environ", {"OMP_NUM_THREADS": "5", "OMP_WAIT_POLICY": "ACTIVE"})
     take_free_cores()
     assert os.environ == {"OMP_NUM_THREADS": "5", "OMP_WAIT_POLICY": "ACTIVE"}
+
+
+def test_importing_the_package_prepares_torch_unless_it_is_loaded():
+    seen = "import os; print(os.environ.get('OMP_WAIT_POLICY'), 'torch' in sys.modules)"
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("OMP_")}
+    for before, expected in (("", "PASSIVE False"), ("sys.modules['torch'] = sys; ", "None True")):
+        code = f"import sys; {before}import scenograph; {seen}"
+        said = subprocess.run([sys.executable, "-c", code], env=bare, capture_output=True, text=True, check=True).stdout
+        assert said.strip() == expected
+
+
+@pytest.mark.parametrize("name", scenograph.__all__)
+def test_the_package_has_what_it_promises(name):
+    assert getattr(scenograph, name).__name__ == name if name != "__version__" else scenograph.__version__
 
 
 @pytest.mark.skipif(not Path("/proc/stat").exists(), reason="this system does not tell how busy it is")

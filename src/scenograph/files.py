@@ -152,6 +152,8 @@ def make_folder(folder: Path) -> Path:
     """Create a folder, parents included; ``UserError`` if that cannot be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise UserError(f"cannot make folder {folder}: it is a file; choose another place") from error
     except OSError as error:
         raise UserError(f"cannot make folder {folder}: {reason(error)}; choose another place") from error
     return folder

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from scenograph.cli import console
@@ -11,9 +14,17 @@ from scenograph.errors import UserError
 
 def test_seeds():
     assert parse_seeds("0-3") == [0, 1, 2, 3] and parse_seeds("7, 2,2") == [7, 2]
-    for bad in ("", "a", "3-1", "1-", "-1", "0-99999"):
+    for bad in ("", "a", "3-1", "1-", "-1", "0-99999", "9999999999", "9" * 5000):
         with pytest.raises(UserError, match="--seeds"):
             parse_seeds(bad)
+
+
+def test_a_reader_that_has_read_enough_is_no_failure():
+    command = [sys.executable, "-m", "scenograph", "data", "sources"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout is not None and running.stderr is not None
+        running.stdout.close()
+        assert running.stderr.read() == b"" and running.wait() == 0
 
 
 @pytest.fixture

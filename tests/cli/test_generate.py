@@ -258,10 +258,12 @@ def test_a_layout_is_drawn_edited_and_drawn_again(scenograph, tmp_path, caplog):
     succeed(scenograph("generate", "cube left of sphere", "--image", "lama", "--out", "placed"))
     code, _, errors = scenograph(*base, "--object-seed", "5=7")
     assert code == 2 and "--object-seed '5=7': the scene has objects 0 to 1" in errors
+    code, _, errors = scenograph(*base, "--object-seed", "1=7", "--object-seed", "1=8")
+    assert code == 2 and "--object-seed '1=8': object 1 has a seed already, '1=7'" in errors
     code, _, errors = scenograph(*base, "--object-seed", "red")
     assert code == 2 and "expected OBJECT=SEED such as 2=7" in errors
     succeed(scenograph("generate", "s.json", "--object-seed", "0=1", "--steps", "1", "--out", "mise"))
-    assert "mise gives objects no looks of their own: their seeds change nothing" in caplog.text
+    assert "mise-rendered-64 gives objects no looks of their own: their seeds change nothing" in caplog.text
 
 
 def test_a_picture_gives_its_style(scenograph, tmp_path):
@@ -281,7 +283,7 @@ def test_a_picture_gives_its_style(scenograph, tmp_path):
     code, _, errors = scenograph(
         "generate", "cube left of sphere", "--style", "photo.png", "--out", "none", "--dry-run"
     )
-    assert code == 2 and "mise: this model reads no style off a picture" in errors
+    assert code == 2 and "mise-rendered-64: this model reads no style off a picture" in errors
     assert not (tmp_path / "other").exists()
 
 
@@ -296,4 +298,4 @@ def test_layers_are_written_beside_the_pictures(scenograph, tmp_path):
         assert Image.open(whole).tobytes() == Image.open(tmp_path / "p" / "s-seed0.png").tobytes()
     code, _, error = scenograph("generate", "red cube", "--layers", "--out", "q")
     assert (code, (tmp_path / "q").exists()) == (2, False)
-    assert "mise: its pictures have no layers" in error
+    assert "mise-rendered-64: its pictures have no layers" in error

@@ -53,7 +53,10 @@ def test_of_many_layouts_the_first_and_the_last_are_named(scenograph):
 def test_refined_layouts_keep_relations_that_no_model_knows(scenograph, tmp_path):
     text = "red cube larger than sphere; sphere above red cube"
     code, _, told = scenograph("layout", text)
-    assert code == 2 and "the layout model (mise-layout): relationships[0]: unknown predicate 'larger than'" in told
+    assert (
+        code == 2
+        and "the layout model (mise-layout-rendered): relationships[0]: unknown predicate 'larger than'" in told
+    )
     assert "or let --refine see to it" in told
     succeed(scenograph("layout", text, "--refine", "--out", "placed"))
     scene = json.loads((tmp_path / "placed" / "red-cube-larger-than-sphere-sphere-above.json").read_text())

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from scenograph import Pipeline
+from scenograph.errors import UserError
 from scenograph.models.registry import shipped_models
 from scenograph.pipelines.defaults import (
     CLASSIFIERS,
@@ -18,7 +21,7 @@ from scenograph.pipelines.defaults import (
     layout_for,
     with_room,
 )
-from scenograph.scenes.scene import Scene, SceneObject
+from scenograph.scenes.scene import Relation, Scene, SceneObject
 from scenograph.scenes.vocabulary import Vocabulary
 
 BOOK = PAIRS[1]
@@ -100,3 +103,23 @@ def test_scenes_are_checked_with_the_names_that_they_use(scenograph, tmp_path):
         assert "boat in sea" in said
     code, said, errors = scenograph("scene", "new", "a sheep standing on grass")
     assert code == 0 and json.loads(said)["objects"] == ["sheep", "grass"], errors
+
+
+def test_a_pipeline_without_named_models_chooses_them_by_the_names_in_each_call():
+    pipe = Pipeline.from_pretrained(device="cpu")
+    sheep = Scene((SceneObject("sheep"), SceneObject("grass")), (Relation(0, "standing on", 1),))
+    book = pipe("a sheep standing on grass")
+    named = Pipeline.from_pretrained(layout=BOOK.layout, image=BOOK.image, device="cpu")(sheep)
+    assert (book.request.models["layout"], book.request.models["image"]) == (BOOK.layout, BOOK.image)
+    assert np.array_equal(book.images[0], named.images[0])
+    assert np.array_equal(book.images[0], pipe.render(pipe.encode(sheep.to_dict()))[0])
+    assert pipe("red cube", steps=1).request.models["image"] is None
+    crowd = pipe("9 cubes", steps=1)
+    assert crowd.request.models["image"] == "mise-crowds-64"
+    kept = dict(pipe._others)
+    pipe("cow", seeds=[1])
+    assert pipe._others == kept and len(kept) == 2
+    with pytest.raises(UserError, match="scene 0 is for mise-layout-rendered .* in separate calls"):
+        pipe(["a cube", "a sheep on grass", "a cow"])
+    with pytest.raises(UserError, match="unknown word 'unicorn'"):
+        pipe(["unicorn", "a sheep"])

@@ -83,8 +83,8 @@ def test_more_objects_than_a_model_saw_bring_a_warning(pipe, caplog):
     assert not caplog.messages
     pipe.read([Scene(crowd.objects[:2]), crowd])
     expected = [
-        "mise saw at most 6 in training: all are drawn; mise-crowds-64 saw more",
-        "mise-layout saw at most 6 in training: all are placed; mise-layout-crowds saw more",
+        "mise-rendered-64 saw at most 6 in training: all are drawn; mise-crowds-64 saw more",
+        "mise-layout-rendered saw at most 6 in training: all are placed; mise-layout-crowds saw more",
     ]
     assert caplog.messages == [f"a scene has 7 objects, {rest}" for rest in expected]
     caplog.clear()
@@ -99,7 +99,7 @@ def test_sizes_that_a_model_does_not_draw_are_its_own_enlarged_or_reduced(pipe, 
     for size, done in ((160, "enlarged"), (30, "reduced")):
         caplog.clear()
         pictures = [pipe("cube", seeds=[3], steps=1, size=size).images[0] for _ in range(2)]
-        assert caplog.messages == [f"mise draws 64 x 64: its pictures are {done} to {size}"], "once"
+        assert caplog.messages == [f"mise-rendered-64 draws 64 x 64: its pictures are {done} to {size}"], "once"
         assert pictures[0].size == (size, size)
         expected = own.resize((size, size), Image.Resampling.BICUBIC)
         assert np.abs(np.asarray(expected, int) - np.asarray(pictures[0], int)).mean() < 3
@@ -163,12 +163,23 @@ def test_open_attributes_are_chosen_by_the_seed(pipe):
     assert len({str(value) for value in chosen}) > 4
 
 
+def test_a_box_that_is_given_decides_the_size(pipe):
+    near, far = (0.1, 0.55, 0.4, 0.9), (0.5, 0.3, 0.62, 0.43)
+    asked = Scene((SceneObject("cube", box=near), SceneObject("cube", box=far), SceneObject("cube", ("small",), near)))
+    for seed in range(4):
+        sizes = [thing.attributes[0] for thing in complete_attributes(asked, pipe.vocabulary, seed).objects]
+        assert sizes == ["large", "small", "small"], "what is named stays"
+    crowd = Scene((replace(asked.objects[1], box=(0.1, 0.5, 0.17, 0.57)),) * 40 + (replace(asked.objects[1], box=far),))
+    found = [thing.attributes[0] for thing in complete_attributes(crowd, pipe.vocabulary, 0).objects]
+    assert found == ["large"] * 41, "of many objects, all are smaller"
+
+
 def test_bad_input(pipe):
     for scene, message in (
         ("cone", "unknown word 'cone'"),
         (
             {"objects": ["cube", "spher"]},
-            r"^the image model .mise.: objects\[1\]: unknown category 'spher' .did you mean 'sphere'",
+            r"^the image model .mise-rendered-64.: objects\[1\]: unknown category 'spher' .did you mean 'sphere'",
         ),
         ({"objects": []}, "the scene is empty"),
     ):
@@ -218,7 +229,8 @@ def test_a_number_of_seeds_stands_for_the_first_ones(pipe, tmp_path):
     made.images[2].save(tmp_path / "cube.png")
     again = pipe(tmp_path / "cube.png", seeds=[np.int64(2)], steps=1)
     assert np.abs(np.asarray(again.images[0]).astype(int) - np.asarray(made.images[2])).max() <= 1
-    for seeds in (0, -1, True, 2.5, ["a"], [-1], None):
+    assert pipe.encode("cube", seeds=np.int64(2)).seeds == pipe.encode("cube", seeds=iter(range(2))).seeds == [0, 1]
+    for seeds in (0, -1, True, 2.5, ["a"], [-1], None, [True], 2**40, range(2**40)):
         with pytest.raises(UserError, match="give how many, such as 3, or a list of whole numbers from 0"):
             pipe("cube", seeds=seeds)
     with pytest.raises(UserError, match="is a file, and a text is read as a scene: give pathlib.Path"):
@@ -232,7 +244,8 @@ def test_pipelines_and_results_show_themselves(pipe):
     assert len(lines) == 5 and "  seed 1: " in lines[-1] and " left of " in lines[-1]
     shown = Image.open(io.BytesIO(made._repr_png_()))
     assert shown.size == made.sheet().size and shown.width > 2 * 64
-    assert repr(pipe) == "<Pipeline: image mise, layout mise-layout>"
+    found = "image mise-rendered-64, layout mise-layout-rendered; others by the names in a scene"
+    assert repr(pipe) == f"<Pipeline: {found}>"
     page = pipe._repr_html_()
     assert "cube, sphere, cylinder" in page and "left of" in page and "cpu" in page
 
@@ -241,6 +254,9 @@ def test_options_are_checked_by_name_and_value(pipe):
     for options, message in (
         ({"step": 3}, "no option 'step' .did you mean 'steps'"),
         ({"steps": 0}, "steps 0: must be at least 1"),
+        ({"steps": True}, "steps: expected a number .found True"),
+        ({"candidates": True}, "candidates: expected a number"),
+        ({"refine": "yes"}, "refine: Input should be a valid boolean .found 'yes'"),
         ({"size": 5000}, "size 5000: must be at most 2048"),
         ({"precision": "bf32"}, "unknown precision 'bf32': use no, bf16"),
     ):
@@ -288,3 +304,24 @@ def test_relations_that_contradict_others_are_kept_on_request(pipe, caplog):
     made = pipe(told, steps=1, keep_contradictions=True)
     assert len(made.scenes[0].relations) == 4 and len(caplog.messages) == 1
     assert '"keep_contradictions": true' in made.images[0].record
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (None, "scenes: give a Scene, a dictionary, one line of text, or .* found nothing"),
+        (5, "found 5"),
+        (b"cube", "found .b'cube'"),
+        (["cube", 5], "scene 1: give a Scene.* found 5"),
+        (Scene((), ()), "scene: it is empty; give it at least one object"),
+        (Scene(("cube",), ()), r"objects.0.: expected SceneObject.category., found \"cube"),
+        (
+            Scene((SceneObject("cube"),), (Relation(0, "left of", 7),)),
+            r"relations.0.: .0, 7. are no two of the scene's objects 0 to 0",
+        ),
+    ],
+)
+def test_what_is_no_scene_is_refused(pipe, given, message):
+    for ask in (pipe, pipe.read):
+        with pytest.raises(UserError, match=message):
+            ask(given)

@@ -23,7 +23,7 @@ from scenograph.data.clevr import VOCABULARY
 from scenograph.data.loader import PackLoader
 from scenograph.data.pack import read_vocabulary, write_pack
 from scenograph.data.source import Sample, Samples
-from scenograph.errors import UserError
+from scenograph.errors import NOTE, UserError
 from scenograph.files import reserved
 from scenograph.models.registry import MODELS, AutoModel
 from scenograph.scenes.geometry import SG2IM_PREDICATES
@@ -63,7 +63,8 @@ def train(given: Recipe, folder: Path, stop_after: int | None = None) -> Trainer
         if step == stop_after:
             signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt) if stop_after else nullcontext():
+    said = f"stopped at step {stop_after}, which is saved"
+    with pytest.raises(KeyboardInterrupt, match=said) if stop_after else nullcontext():
         trainer.run(listener)
     assert trainer.step == (stop_after or given.training.steps)
     return trainer
@@ -77,12 +78,13 @@ def assert_same_weights(first: Trainer, second: Trainer) -> None:
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_an_interrupted_run_continues_to_the_same_weights(painted, tmp_path, name):
+def test_an_interrupted_run_continues_to_the_same_weights(painted, tmp_path, name, caplog):
     objective = {"eval_mode_after": 4} if name == "sg2im" else {}
+    caplog.set_level(NOTE)
     whole = train(recipe(painted, name, objective=objective), tmp_path / "whole")
     train(recipe(painted, name, objective=objective), tmp_path / "parts", stop_after=3)
     parts = train(recipe(painted, name, objective=objective), tmp_path / "parts")
-    assert parts.step == 6
+    assert parts.step == 6 and f"continuing {tmp_path / 'parts'} from step 3 of 6" in caplog.messages
     assert_same_weights(whole, parts)
     for key, value in whole.best_model.state_dict().items():
         assert torch.equal(value, parts.best_model.state_dict()[key])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -36,6 +36,8 @@ BATCH = 32
 """Scenes that are placed or rendered at once."""
 SHOWN = 12
 """Files that are named one by one."""
+LARGEST_SEED = 999_999_999
+"""On the command line, where seeds become parts of file names."""
 EVERY = 30.0
 """Seconds between two lines about progress, where it cannot be drawn."""
 Item = TypeVar("Item")
@@ -53,6 +55,12 @@ class PlainConsole(Console):
     def print(self, *parts: Any, **options: Any) -> None:
         """As rich does."""
         super().print(*(printable(part) if isinstance(part, str) else part for part in parts), **options)
+
+    def on_broken_pipe(self) -> None:
+        """End well: whoever closed the pipe, such as ``head``, has read enough. rich would end with status 1."""
+        with suppress(SystemExit):
+            super().on_broken_pipe()
+        raise SystemExit(0)
 
 
 console, errors = PlainConsole(), PlainConsole(stderr=True)
@@ -131,10 +139,12 @@ def parse_seeds(text: str) -> list[int]:
     """``0-15``, ``3`` or ``1,4,8-10`` to a list without repetitions."""
     seeds: list[int] = []
     for part in text.split(","):
-        found = re.fullmatch(r"\s*(\d{1,9})(?:\s*-\s*(\d{1,9}))?\s*", part)
+        found = re.fullmatch(r"\s*(\d{1,99})(?:\s*-\s*(\d{1,99}))?\s*", part)
         if not found:
             raise UserError(f"--seeds {text!r}: expected numbers and ranges, for example 0-15 or 1,4,8")
         first, last = int(found[1]), int(found[2] or found[1])
+        if max(first, last) > LARGEST_SEED:
+            raise UserError(f"--seeds {text!r}: {max(first, last)} is too large; seeds go to {LARGEST_SEED}")
         if last < first or last - first >= 10_000:
             raise UserError(f"--seeds {text!r}: the range {part.strip()} must rise and hold at most 10000 seeds")
         seeds += range(first, last + 1)

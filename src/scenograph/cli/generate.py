@@ -168,7 +168,7 @@ def _read_pack(
         models = {**models, "layout": models["layout"] or pair.layout, "image": models["image"] or pair.image}
     pipe = _load(models, device, options)
     console.print(str(chosen))
-    return pipe, chosen.request(pipe, parse_seeds(seeds or "0"), models, options)
+    return pipe, chosen.request(pipe, parse_seeds("0" if seeds is None else seeds), models, options)
 
 
 def _read(
@@ -184,7 +184,7 @@ def _read(
 
     request = None
     if source.endswith(".png"):
-        wanted = parse_seeds(seeds) if seeds else None
+        wanted = parse_seeds(seeds) if seeds is not None else None
         request = request_from_picture(Path(source), models, wanted, options.chosen(), agreed)
         models, options = request.models, request.options
     if request is None and not any(models.values()):
@@ -192,7 +192,7 @@ def _read(
     pipe = _load(models, device, options)
     if request is None:
         scenes, stem = read_source(source, pipe.vocabulary)
-        request = Request(scenes, parse_seeds(seeds or "0"), models, options, stem)
+        request = Request(scenes, parse_seeds("0" if seeds is None else seeds), models, options, stem)
     request = replace(request, digests=pipe.digests(options.style, request.digests, source))
     request = _with_object_seeds(request, object_seeds)
     scenes = pipe.read(request.scenes, options.refine, options.keep_contradictions)
@@ -236,12 +236,15 @@ def _with_collage(models: dict[str, str | None], source: str) -> dict[str, str |
 
 def _with_object_seeds(request: Request, options: list[str]) -> Request:
     """The request with ``--object-seed`` options applied to its scenes."""
-    scenes = request.scenes
+    scenes, given = request.scenes, dict[int, str]()
     for option in options:
         found = re.fullmatch(r"(\d{1,9})=(\d{1,9})(?::(\d{1,9}):(\d?\.?\d{1,9}))?", option)
         if found is None:
             raise UserError(f"--object-seed {option!r}: expected OBJECT=SEED such as 2=7, or 2=7:9:0.5")
         number, seed = int(found[1]), int(found[2])
+        if number in given:
+            raise UserError(f"--object-seed {option!r}: object {number} has a seed already, {given[number]!r}")
+        given[number] = option
         value = seed if found[3] is None else [seed, int(found[3]), float(found[4])]
         for scene in scenes:
             if number >= len(scene.objects):

@@ -14,7 +14,6 @@ from rich.text import Text
 
 from scenograph.cli import bench, credits, data, environment, evaluate, generate, layout, memory, models, scene, train
 from scenograph.cli.console import console, errors
-from scenograph.devices import take_free_cores
 from scenograph.errors import EXTRAS, NOTE, UserError, missing_extra, readable, reason, rule_and_value
 from scenograph.version import __version__
 
@@ -45,7 +44,6 @@ def main(
 
     Start with:  scenograph generate "red cube left of blue sphere"
     """
-    take_free_cores()
     logging.basicConfig(level=logging.INFO if verbose else NOTE, format="%(levelname)s: %(message)s")
 
 

@@ -150,9 +150,10 @@ def work_folder(folder: Path, source: Source, size: int | None) -> Path:
 class Pack:
     """Random access to one split of a pack."""
 
-    def __init__(self, folder: Path, split: str) -> None:
+    def __init__(self, folder: str | Path, split: str) -> None:
         import datasets
 
+        folder = Path(folder)
         self.folder, self.split = folder, split
         self.vocabulary = read_vocabulary(folder)
         splits = pack_splits(folder)

@@ -118,6 +118,8 @@ class Model(nn.Module):
     """Whether it places objects (``layout``), renders pictures (``image``), or both, by the classes it inherits."""
 
     config: ModelConfig
+    shipped_as = ""
+    """The name under which it ships, if it was loaded by that."""
     digest = ""
     """SHA-256 of the settings and weights that the model was loaded with; empty if it was not."""
 
@@ -133,6 +135,11 @@ class Model(nn.Module):
     def for_inference(self) -> Self:
         """This model, or a faster copy with equal results that cannot be trained; in eval mode."""
         return self.eval()
+
+    @property
+    def called(self) -> str:
+        """What messages call it: its own name if it ships, its architecture's if not."""
+        return self.shipped_as or self.name
 
     @staticmethod
     def vocabulary_for(vocabulary: Vocabulary) -> Vocabulary:

@@ -87,7 +87,9 @@ class AutoModel:
             UserError: There is no such model, or its files are damaged or do not fit together.
         """
         kind, config = read_config(source, others)
-        return MODELS[kind].from_folder(find_model(source), config)
+        model = MODELS[kind].from_folder(find_model(source), config)
+        model.shipped_as = str(source) if str(source) in shipped_models() else ""
+        return model
 
 
 def read_config(source: str | Path, others: Collection[str] = ()) -> tuple[str, dict[str, Any]]:

@@ -53,7 +53,7 @@ def check_names(
         unplaced, read = for_placing([scene for scene in scenes if is_open(scene)], layout)
         if read:
             changes = ", ".join(f"{word} as {name}" for word, name in read.items())
-            log.warning("%s, the layout model, reads %s", layout.name, changes)
+            log.warning("%s, the layout model, reads %s", layout.called, changes)
         check_model_names("layout", layout, unplaced, refine, f"; {remedy}")
 
 
@@ -80,7 +80,8 @@ def check_model_names(
     try:
         names.check([without_unknown_spatial(scene, names) for scene in scenes] if refine else scenes)
     except UserError as error:
-        raise UserError(f"the {half} model ({model.name}): {error}{remedy}") from error
+        called = model.called if isinstance(model, Model) else model.name
+        raise UserError(f"the {half} model ({called}): {error}{remedy}") from error
 
 
 def check_crops(scenes: Sequence[Scene], name: str) -> None:
@@ -102,4 +103,4 @@ def warn_about_crowds(model: Model, scenes: Sequence[Scene]) -> None:
         other = roomier(model.name, model.config.model_dump(), found)
         remedy = f"; {other} saw more" if other else ""
         what = "a scene has %d objects, %s saw at most %d in training: all are %s%s"
-        log.warning(what, found, model.name, most, done, remedy)
+        log.warning(what, found, model.called, most, done, remedy)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self, get_args
 
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from scenograph.devices import Precision
 from scenograph.errors import UserError, rule_and_value, suggest
@@ -44,11 +44,12 @@ class GenerateOptions(BaseModel):
     """Only models whose layouts depend on the seed sample more than one."""
     refine: bool = Field(
         default=False,
+        strict=True,
         description="Move placed boxes so that every relation holds.",
         json_schema_extra={"reason": "boxes that were moved show more relations"},
     )
     keep_contradictions: bool = Field(
-        default=False, description="Keep relations that contradict others, as the original models do."
+        default=False, strict=True, description="Keep relations that contradict others, as the original models do."
     )
     style: Path | Image.Image | None = Field(
         default=None, description="Picture whose style to copy, for models that can."
@@ -57,8 +58,16 @@ class GenerateOptions(BaseModel):
         default=None, max_length=200, description="Crops of a memory under these only, as mit,cc0-1.0."
     )
     temperature: float = Field(default=0.5, ge=0, le=100, description="Variety of crops of a memory; 0 takes the best.")
-    shadow: bool = Field(default=False, description="Let things in a collage of crops cast shadows.")
+    shadow: bool = Field(default=False, strict=True, description="Let things in a collage of crops cast shadows.")
     precision: Precision = Field(default="no", description="bf16 is faster on hardware that supports it.")
+
+    @field_validator("size", "steps", "candidates", "truncation", "temperature", mode="before")
+    @classmethod
+    def _no_switch(cls, value: object) -> object:
+        """True would pass for 1."""
+        if isinstance(value, bool):
+            raise ValueError("expected a number")
+        return value
 
     @property
     def licences(self) -> frozenset[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,13 @@ from PIL import Image
 from torch import Tensor
 
 from scenograph.devices import Precision, keep_freed_memory, pick_device, warn_if_bf16_emulated
-from scenograph.errors import UserError, counted, shortened
+from scenograph.errors import UserError, counted
 from scenograph.files import digest, is_file, make_folder, write_atomically
 from scenograph.models.base import DrawsFromCrops, ImageModel, LayoutModel, Model
 from scenograph.models.registry import AutoModel
 from scenograph.pipelines.checks import check_crops, check_names, warn_about_crowds, without_contradictions
 from scenograph.pipelines.defaults import CLASSIFIERS, COLLAGE, DEFAULT, layout_for, naming_who_knows
+from scenograph.pipelines.given import SceneLike, given_scenes, given_seeds
 from scenograph.pipelines.given_crops import with_given_crops
 from scenograph.pipelines.options import GenerateOptions
 from scenograph.pipelines.outputs import pictures_sheet
@@ -48,7 +48,7 @@ from scenograph.scenes.completion import (
 )
 from scenograph.scenes.html import html_table
 from scenograph.scenes.openraster import Layer
-from scenograph.scenes.scene import Scene, load_scenes, with_places
+from scenograph.scenes.scene import Scene, with_places
 from scenograph.scenes.selection import CropSelector
 from scenograph.scenes.synonyms import with_known_names
 from scenograph.scenes.text import scene_from_text, scene_to_text
@@ -58,8 +58,6 @@ DEFAULT_LAYOUT, DEFAULT_IMAGE = DEFAULT.layout, DEFAULT.image
 DEFAULT_CLASSIFIER = CLASSIFIERS[0]
 
 log = logging.getLogger(__name__)
-
-SceneLike = Scene | dict | str | Path  # type: ignore[type-arg]
 
 
 @dataclass(frozen=True)
@@ -130,9 +128,9 @@ class Pipeline:
         crops: CropSelector | None = None,
     ) -> None:
         if not isinstance(image, Renderer | ImageModel):
-            raise UserError(f"{image.name} draws no pictures; give an image model as --image")
+            raise UserError(f"{image.called} draws no pictures; give an image model as --image")
         if layout is not None and not isinstance(layout, LayoutModel):
-            raise UserError(f"{layout.name} places no objects; give a layout model as --layout")
+            raise UserError(f"{layout.called} places no objects; give a layout model as --layout")
         self.renderer = image if isinstance(image, Renderer) else NetworkRenderer(image)
         self.layout: LayoutModel | None = None if layout is None else layout.for_inference()
         self.options = GenerateOptions().changed(precision=None if precision == "no" else precision)
@@ -160,7 +158,7 @@ class Pipeline:
     def _models(self) -> dict[str, str]:
         """By role, as they were named when they were loaded, or else as they call themselves."""
         found = {"image": self.names["model"] or self.names["image"] or self.renderer.name}
-        return found if self.layout is None else found | {"layout": self.names["layout"] or self.layout.name}
+        return found if self.layout is None else found | {"layout": self.names["layout"] or self.layout.called}
 
     @property
     def precision(self) -> Precision:
@@ -200,12 +198,17 @@ class Pipeline:
     ) -> Pipeline:
         """Load models by shipped name, folder or hub id.
 
-        Without arguments, the pair in the package. ``model`` is one that does both, such as sg2im; ``layout``
-        and ``image`` replace one half each. An image model alone gets the layout model that knows most of its names.
-        The image model ``collage`` takes its crops from a ``memory``, a folder or ``drawings``, those that ship; so do
-        models that draw from crops, unless ``crops`` says where else to find those that a scene lacks.
+        Without a name, every call chooses the shipped models that know the names in its scenes, as the command line
+        does (:class:`~scenograph.pipelines.by_names.ByNames`). ``model`` is one that does both, such as sg2im;
+        ``layout`` and ``image`` replace one half each. An image model alone gets the layout model that knows most of
+        its names. The image model ``collage`` takes its crops from a ``memory``, a folder or ``drawings``, those that
+        ship; so do models that draw from crops, unless ``crops`` says where else to find those that a scene lacks.
         """
         where = pick_device(str(device))
+        if all(one is None for one in (model, layout, image, memory, crops)):
+            from scenograph.pipelines.by_names import ByNames  # it is a Pipeline itself
+
+            return ByNames(where, precision)
         if COLLAGE in (model, layout):
             raise UserError(f"{COLLAGE} renders layouts and places nothing; give it as the image model (--image)")
         if model is not None:
@@ -247,14 +250,15 @@ class Pipeline:
         return names
 
     def __call__(
-        self, scenes: SceneLike | Sequence[SceneLike], seeds: int | Sequence[int] = (0,), **options: Any
+        self, scenes: SceneLike | Iterable[SceneLike], seeds: int | Iterable[int] = (0,), **options: Any
     ) -> Generation:
         """Render one picture per scene and seed.
 
         Args:
             scenes: One or several, each as a Scene, a dictionary, one line of text, or the path of a scene file or of a
                 generated picture.
-            seeds: One picture of every scene for each. A number is how many: 3 stands for the seeds 0, 1 and 2.
+            seeds: One picture of every scene for each. A number is how many, up to 10,000: 3 stands for the seeds 0, 1
+                and 2.
             **options: Of :class:`~scenograph.pipelines.options.GenerateOptions`, for example ``size=128``,
                 ``steps=4``, ``refine=True``, ``style=picture``.
 
@@ -265,7 +269,7 @@ class Pipeline:
             UserError: For names that no model knows, contradictions that cannot be refined, and wrong options.
         """
         chosen = self.options.changed(**options)
-        read, wanted = self.read(scenes, chosen.refine, chosen.keep_contradictions), _seeds(seeds)
+        read, wanted = self.read(scenes, chosen.refine, chosen.keep_contradictions), given_seeds(seeds)
         request = Request(read, wanted, self.names, chosen, digests=self.digests(chosen.style))
         pairs = [(number, seed) for number in range(len(read)) for seed in wanted]
         encoding = self.encode_pairs([read[number] for number, _ in pairs], [seed for _, seed in pairs], **options)
@@ -276,12 +280,12 @@ class Pipeline:
         return Generation(images, encoding.scenes, encoding.seeds, request)
 
     def encode(
-        self, scenes: SceneLike | Sequence[SceneLike], seeds: int | Sequence[int] = (0,), **options: Any
+        self, scenes: SceneLike | Iterable[SceneLike], seeds: int | Iterable[int] = (0,), **options: Any
     ) -> ConditionedScenes:
         """Complete scenes (attributes left open, boxes not given) and condition the renderer on them."""
         chosen = self.options.changed(**options)
-        read = self.read(scenes, chosen.refine, chosen.keep_contradictions)
-        pairs = [(scene, seed) for scene in read for seed in _seeds(seeds)]
+        read, wanted = self.read(scenes, chosen.refine, chosen.keep_contradictions), given_seeds(seeds)
+        pairs = [(scene, seed) for scene in read for seed in wanted]
         return self.encode_pairs([scene for scene, _ in pairs], [seed for _, seed in pairs], **options)
 
     def encode_pairs(self, scenes: Sequence[Scene], seeds: Sequence[int], **options: Any) -> ConditionedScenes:
@@ -299,7 +303,7 @@ class Pipeline:
         if self.crops is not None and self.renderer.crop_side:
             selector = self.crops.under(chosen) if isinstance(self.crops, SourceCrops) else self.crops
             complete = [selector.select(scene, seed) for scene, seed in zip(complete, seeds, strict=True)]
-        return self.renderer.condition(complete, seeds, chosen)
+        return replace(self.renderer.condition(complete, seeds, chosen), renderer=self.renderer)
 
     def render(self, conditioned: ConditionedScenes, steps: int | None = None) -> list[Image.Image]:
         """Pictures of conditioned scenes."""
@@ -307,18 +311,22 @@ class Pipeline:
 
     def pixels(self, conditioned: ConditionedScenes, steps: int | None = None) -> Tensor:
         """As :meth:`render`, before numbers become bytes: (N, 3, H, W), about [-1, 1]."""
-        return self.renderer.render(replace(conditioned, options=conditioned.options.changed(steps=steps)))
+        changed = replace(conditioned, options=conditioned.options.changed(steps=steps))
+        return self._renderer_of(conditioned).render(changed)
 
     def layers(self, conditioned: ConditionedScenes) -> list[list[Layer]]:
         """The layers of each picture of conditioned scenes, the farthest first, from renderers that work in layers.
 
         :func:`~scenograph.scenes.openraster.openraster` makes a file of them.
         """
-        return self.renderer.layers(conditioned)
+        return self._renderer_of(conditioned).layers(conditioned)
 
     def crops_shown(self, conditioned: ConditionedScenes) -> list[list[GivenCrop | None]]:
         """What shows each object of conditioned scenes, from renderers that compose pictures from crops."""
-        return pasting(self.renderer).crops(conditioned)
+        return pasting(self._renderer_of(conditioned)).crops(conditioned)
+
+    def _renderer_of(self, conditioned: ConditionedScenes) -> Renderer:
+        return conditioned.renderer or self.renderer
 
     def with_given_crops(
         self, scenes: Sequence[Scene], files: Sequence[str] = (), pins: Sequence[str] = ()
@@ -341,7 +349,7 @@ class Pipeline:
         return encoding.scenes
 
     def read(
-        self, scenes: SceneLike | Sequence[SceneLike], refine: bool = False, keep_contradictions: bool = False
+        self, scenes: SceneLike | Iterable[SceneLike], refine: bool = False, keep_contradictions: bool = False
     ) -> list[Scene]:
         """Scenes from whatever form they are in. Raises ``UserError`` for names no model here knows.
 
@@ -349,20 +357,9 @@ class Pipeline:
         ``keep_contradictions``. These are kept for ``refine``, which has an error for them, and which needs no model
         that knows the spatial predicates.
         """
-        items = [scenes] if isinstance(scenes, Scene | dict | str | Path) else list(scenes)
-        result = []
+        given = given_scenes(scenes)
         with naming_who_knows():
-            for item in items:
-                if isinstance(item, Path):
-                    result += load_scenes(item)
-                elif isinstance(item, str):
-                    if item.endswith((".json", ".png")) and is_file(item):
-                        raise UserError(
-                            f"{item!r} is a file, and a text is read as a scene: give pathlib.Path({item!r})"
-                        )
-                    result.append(scene_from_text(item, self.vocabulary))
-                else:
-                    result.append(item if isinstance(item, Scene) else Scene.from_dict(item))
+            result = [scene_from_text(one, self.vocabulary) if isinstance(one, str) else one for one in given]
             names = self.renderer.vocabulary or (self.layout.vocabulary if self.layout else None)
             if names is not None:
                 result = with_known_names(result, names)
@@ -377,14 +374,6 @@ class Pipeline:
         if self.layout is None and not self.renderer.places and any(map(is_open, result)):
             raise UserError(f"{self.renderer.name} needs a box for every object; give boxes, or a layout model")
         return result
-
-
-def _seeds(seeds: int | Sequence[int]) -> list[int]:
-    """The first so many from 0, or those that are named. Raises ``UserError`` for others than whole numbers from 0."""
-    named = range(seeds) if isinstance(seeds, int) and not isinstance(seeds, bool) and seeds > 0 else seeds
-    if not isinstance(named, Iterable) or not all(isinstance(one, Integral) and 0 <= int(one) < 2**64 for one in named):
-        raise UserError(f"seeds {shortened(seeds)}: give how many, such as 3, or a list of whole numbers from 0")
-    return [int(one) for one in named]
 
 
 def _text(name: str | Path | None) -> str | None:

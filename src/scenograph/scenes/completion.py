@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from scenograph.errors import UserError
-from scenograph.scenes.fields import BOX_DECIMALS, CANVAS
+from scenograph.scenes.fields import BOX_DECIMALS, CANVAS, Box
 from scenograph.scenes.geometry import CONVERSES
 from scenograph.scenes.scene import Scene, cut
 from scenograph.scenes.vocabulary import Vocabulary
@@ -28,14 +29,34 @@ def is_open(scene: Scene) -> bool:
 
 
 def complete_attributes(scene: Scene, vocabulary: Vocabulary, seed: int) -> Scene:
-    """Give every object a name of each attribute group; those left open are sampled by the seed."""
+    """Give every object a name of each attribute group; those left open are sampled by the seed.
+
+    Of the sizes large and small, a box that is given decides.
+    """
     rng = np.random.default_rng([seed, zlib.crc32(b"attributes")])
     objects = []
     for thing in scene.objects:
         chosen = {vocabulary.attribute_index[name][0]: name for name in thing.attributes}
         picks = [str(rng.choice(names)) for names in vocabulary.attributes.values()]
+        if thing.box is not None:
+            size = _size_of(thing.box, len(scene.objects))
+            picks = [
+                size if {*names} == {"large", "small"} else pick
+                for pick, names in zip(picks, vocabulary.attributes.values(), strict=True)
+            ]
         objects.append(replace(thing, attributes=tuple(chosen.get(i, pick) for i, pick in enumerate(picks))))
     return replace(scene, objects=tuple(objects))
+
+
+def _size_of(box: Box, objects: int) -> str:
+    """Whether an object of CLEVR's sizes that fills a box is a large or a small one.
+
+    What stands nearer looks larger and reaches lower. Fitted to 572 boxes that the shipped layout model gave to objects
+    of known size, all of which it tells. Of more than ten objects, all are smaller (``scenograph data render``).
+    """
+    x0, y0, x1, y1 = box
+    crowded = 1.0 if objects <= 10 else 1.2 / math.sqrt(objects)
+    return "large" if math.sqrt((x1 - x0) * (y1 - y0)) >= crowded * (0.18 + 0.2 * (y1 - 0.5)) else "small"
 
 
 def with_layout(scenes: Sequence[Scene], boxes: Tensor, masks: Tensor | None) -> list[Scene]:

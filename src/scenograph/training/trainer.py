@@ -25,7 +25,7 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from scenograph.data.loader import PackLoader
-from scenograph.errors import UserError, expecting, validate
+from scenograph.errors import NOTE, UserError, expecting, validate
 from scenograph.files import reserved
 from scenograph.models.base import Model, load_state
 from scenograph.models.registry import MODELS
@@ -128,7 +128,7 @@ class Trainer:
                 self.best_model.save_pretrained(self.folder / "model")
             self.accelerator.wait_for_everyone()
         if interrupted:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(f"stopped at step {self.step}, which is saved; the same call continues")
         return self.folder / "model"
 
     def _train(self, listener: Listener, minutes: float) -> bool:
@@ -140,7 +140,8 @@ class Trainer:
             while self.step < training.steps:
                 late, stop = self._any_process(time.monotonic() > deadline, interrupted())
                 if late or stop:
-                    log.warning("stopped at step %d; the same command continues", self.step)
+                    if not stop:  # an interrupt speaks for itself
+                        log.warning("stopped at step %d; the same command continues", self.step)
                     break
                 figures = self._update()
                 listener(self.step, figures)
@@ -323,7 +324,8 @@ class Trainer:
             return
         with expecting(f"{folder}: the newest checkpoint does not fit this run; {REMEDY}"):
             self._restore(state, folder)
-        log.info("continuing %s from step %d", self.folder, self.step)
+        if self._is_main:
+            log.log(NOTE, "continuing %s from step %d of %d", self.folder, self.step, self.recipe.training.steps)
 
     def _restore(self, state: dict[str, Any], folder: Path) -> None:
         self.step = state["step"]

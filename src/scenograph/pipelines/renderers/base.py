@@ -29,6 +29,8 @@ class ConditionedScenes:
     condition: object
     """What the renderer makes pictures from, in its own form."""
     options: GenerateOptions
+    renderer: Renderer | None = None
+    """What renders them; the pipeline that encodes them says so."""
 
 
 class Renderer(ABC):

@@ -42,7 +42,7 @@ class NetworkRenderer(Renderer):
 
     def __init__(self, model: ImageModel[Any]) -> None:
         self.model: ImageModel[Any] = model.for_inference()
-        self.name, self.digest, self.device = model.name, model.digest, model.device
+        self.name, self.digest, self.device = model.called, model.digest, model.device
         self._resized: set[int] = set()
         """Sizes whose pictures were said to be resized."""
         self.crop_side = model.config.crop_side if isinstance(model, DrawsFromCrops) else None

@@ -146,6 +146,21 @@ SENTENCES = {
     "the sheep is standing": "sheep",
     "a boy and a girl who are riding bicycles": "2 people, 2 bicycles: person 1 riding bicycle 1; person 2 riding bicycle 2",
     "a table with two cups on it": "table, 2 cups: cup 1 on table; cup 2 on table",
+    "a woman in a red dress on a beach": "red person, sand: red person on sand",
+    "a man wearing a red shirt": "red person",
+    "woman in a red dress holding a green umbrella on a beach": "red person, green umbrella, sand: red person holding green umbrella; red person on sand",
+    "a woman in red on a beach": "red person, sand: red person on sand",
+    "a man in a black jacket and blue jeans next to a dog": "black person, dog: black person next to dog",
+    "a man in a red shirt and a hat": "red person, clothes: red person in clothes",
+    "two women in green dresses under a tree": "2 green people, tree: green person 1 under tree; green person 2 under tree",
+    "a boy flying a kite in the sky": "person, kite, sky-other: person holding kite; kite in sky-other",
+    "a man with a dog on a beach": "person, dog, sand: person next to dog; dog on sand",
+    "a red dress on a bed": "red clothes, bed: red clothes on bed",
+    "a man next to a woman; she is holding a kite": "2 people, kite: person 1 next to person 2; person 2 holding kite",
+    "a man next to a woman; he is holding a kite": "2 people, kite: person 1 next to person 2; person 1 holding kite",
+    "a man and a woman on a bench. He is holding a book.": "2 people, bench, book: person 1 on bench; person 2 on bench; person 1 holding book",
+    "a man who holds an umbrella who rides a horse": "person, umbrella, horse: person holding umbrella; person riding horse",
+    "a dog on a bench that is holding a frisbee": "dog, bench, frisbee: dog on bench; dog holding frisbee",
     "two people on a beach. They are holding kites.": "2 people, sand, 2 kites: person 1 on sand; person 2 on sand; person 1 holding kite 1; person 2 holding kite 2",
 }
 
@@ -178,7 +193,8 @@ REFUSED = {
     "two sheep behind a tree and one in front of it": "clause 1: 'one' needs the name of what it counts, as in 'one sheep'",
     "two dogs; one is black": "clause 2: 'one' needs the name of what it counts, as in 'one sheep'",
     "on grass": "clause 1: expected an object before 'on' (choose from: airplane, apple, backpack, banana, banner, baseball bat, basket, bear, ...)",
-    "a man and a woman on a bench. He is holding a book.": "clause 2: 'he' may be the man or the woman; name it again",
+    "a boy and a man on a bench. He is holding a book.": "clause 2: 'he' may be the boy or the man; name it again",
+    "a black and white dog": "clause 1: 'black' and 'white' are both a color; keep one, or name two things, as in 'a black and a white cat'",
     "a dog next to a cat and it": "clause 1: 'it' has nothing that it can stand for; name it again",
 }
 

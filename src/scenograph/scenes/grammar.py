@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from scenograph.errors import UserError, suggest
 from scenograph.scenes import phrases
 from scenograph.scenes.geometry import CONVERSES
-from scenograph.scenes.lexicon import ATTRIBUTES, CATEGORIES, PREDICATES, UNCHANGED, Lexicon, singulars
+from scenograph.scenes.lexicon import ATTRIBUTES, CATEGORIES, PREDICATES, UNCHANGED, Lexicon, root, singulars
 from scenograph.scenes.synonyms import UnknownWordError, is_verb, name_for, nearest_names, synonyms
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -19,6 +19,7 @@ SIDES = re.compile(r"\b(?:to|on|at) (?:the |its )?(left|right)(?:[- ]hand)?(?: s
 JOINS = frozenset(("and", "&", "plus", "while", "but"))
 DEPTH = 4
 """Predicates in a row, as in *sitting down on*, and things in a row that share a name: *a red and a blue cube*."""
+Subject = Literal["last", "first", "which", "who"]
 
 
 @dataclass(frozen=True)
@@ -47,19 +48,20 @@ class Things(NamedTuple):
 class Relates(NamedTuple):
     """A relation to things, or to each other, if there are none.
 
-    Its subject is what was named last, what the statement began with, or, in a relative clause, the last thing alone.
+    Its subject is what was named last, what the statement began with, or, in a relative clause, the last thing alone,
+    which lives, if it is *who*.
     """
 
     predicate: str
     objects: tuple[Phrase, ...]
-    subject: Literal["last", "first", "which"]
+    subject: Subject
 
 
 class Describes(NamedTuple):
     """Attributes of what was named."""
 
     attributes: tuple[str, ...]
-    subject: Literal["last", "first", "which"]
+    subject: Subject
 
 
 class Idles(NamedTuple):
@@ -217,10 +219,16 @@ class Grammar:
             at += 1
         # In "a man and a woman who are ..." both are meant.
         one = not phrases.RELATIVE.isdisjoint(words[start:at]) and "are" not in words[start:at]
-        of: Literal["last", "first", "which"] = "which" if one else subject
+        who = not {"who", "who's"}.isdisjoint(words[start:at])
+        of: Subject = ("who" if who else "which") if one else subject
         if not phrases.COPULAS.isdisjoint(words[start:at]):
             found = self._adjectives(words, at)
             if found and self._categories.match(words, found[-1].end) is None:
+                return Describes(tuple(each.word for each in found), of), found[-1].end
+        worn = next((each for each in self._predicates.matches(words, at) if each.word in phrases.WORN), None)
+        if worn is not None:  # "a woman in red"
+            found = self._adjectives(words, worn.end)
+            if found and not self._starts(words, worn.end):
                 return Describes(tuple(each.word for each in found), of), found[-1].end
         _refuse_negation(words, at, where)
         predicate, end = self._predicate(words, at) or (None, at)
@@ -253,9 +261,7 @@ class Grammar:
                     found.append((f"{match.word} {more[0]}", more[1]))
         return max(found, key=lambda each: each[1], default=None)
 
-    def _relation(
-        self, words: Sequence[str], predicate: str, at: int, subject: Literal["last", "first", "which"]
-    ) -> tuple[Relates, int]:
+    def _relation(self, words: Sequence[str], predicate: str, at: int, subject: Subject) -> tuple[Relates, int]:
         """The objects of a relation: *and* adds to them, unless it has one only or another relation follows."""
         if tuple(words[at : at + 2]) in phrases.EACH_OTHER:
             return Relates(predicate, (), subject), at + 2
@@ -264,7 +270,9 @@ class Grammar:
         between = predicate.endswith("between")
         while at < len(words) and words[at] in self._joins and self._starts(words, at + 1):
             phrase, end = self._phrase(words, at + 1)
-            if not (between and len(found) == 1) and (_supports(predicate) or not self._ends(words, end)):
+            worn = predicate in phrases.WORN and CATEGORIES.nearest(root(phrase.category), ("clothes",)) is not None
+            alone = not worn and (_supports(predicate) or not self._ends(words, end))
+            if alone and not (between and len(found) == 1):
                 break
             found.append(phrase)
             at = end

@@ -27,8 +27,9 @@ class Meaning:
 class Lexicon:
     """A table of words.
 
-    Kinds of categories: ``region`` (sky, grass), ``living``, and ``part`` (of a thing, which is drawn with it). Kinds
-    of predicates: ``living`` (its subject lives), ``support`` (its object is one, such as what something stands on),
+    Kinds of categories: ``region`` (sky, grass), ``living``, ``male`` and ``female`` (whom *he* and *she* may be),
+    ``garment`` (its color is that of who wears it), and ``part`` (of a thing, which is drawn with it). Kinds of
+    predicates: ``living`` (its subject lives), ``support`` (its object is one, such as what something stands on),
     ``verb`` (it may stand alone: *a bird flying*) and ``inverse`` (subject and object change places).
     """
 

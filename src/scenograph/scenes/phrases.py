@@ -11,6 +11,9 @@ OTHERS = frozenset(("another", "other", "different"))
 """Words for an object that is not the one before."""
 PRONOUNS = {"it": 1, "he": 1, "she": 1, "him": 1, "her": 1, "they": 2, "them": 2}
 """Each with the fewest objects that it stands for."""
+GENDERS = {"he": "male", "him": "male", "she": "female", "her": "female"}
+WORN = frozenset(("in", "with", "wearing", "wears", "wear", "dressed in"))
+"""What stands between people and their clothes, or the colors of these."""
 EACH_OTHER = (("each", "other"), ("one", "another"))
 RELATIVE = frozenset(("that", "which", "who"))
 COPULAS = frozenset(("is", "are", "was", "were", "be", "being", "that's", "who's", "it's", "'s"))

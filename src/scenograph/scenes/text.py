@@ -19,12 +19,11 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
 
 from scenograph.errors import UserError, check_text
-from scenograph.scenes.grammar import Describes, Grammar, Phrase, Relates, Things, clauses, known_names
+from scenograph.scenes.grammar import Describes, Grammar, Phrase, Relates, Subject, Things, clauses, known_names
 from scenograph.scenes.lexicon import ATTRIBUTES, CATEGORIES, PREDICATES, UNCHANGED, plural, root
-from scenograph.scenes.phrases import PRONOUNS
+from scenograph.scenes.phrases import GENDERS, PRONOUNS, WORN
 from scenograph.scenes.scene import MAX_OBJECTS, Relation, Scene, SceneObject
 from scenograph.scenes.synonyms import UnknownWordError, name_for, nearest_names, with_known_names
 from scenograph.scenes.vocabulary import Vocabulary
@@ -32,6 +31,8 @@ from scenograph.scenes.vocabulary import Vocabulary
 log = logging.getLogger(__name__)
 
 MAX_RELATIONS = MAX_OBJECTS**2
+HELD = ("holding", "wearing", "with", "eating")
+"""What these reach stays with who does it."""
 
 
 def scene_from_text(text: str, vocabulary: Vocabulary, where: str = "text") -> Scene:
@@ -139,6 +140,8 @@ class _Reader:
         self._before: dict[tuple[int, ...], _Group] = {}
         """What the clause before named, in groups of phrases, by their objects; its subject comes first."""
         self._now: dict[tuple[int, ...], _Group] = {}
+        self._held: set[int] = set()
+        """What living things hold, wear or have with them."""
         self._taken: set[int] = set()
         """The objects that this clause named."""
         self._where = ""
@@ -155,7 +158,7 @@ class _Reader:
             elif isinstance(said, Relates):
                 chain = self._relate(said, chain)
             elif isinstance(said, Describes):
-                chain = _said_of(said.subject, chain)
+                chain = self._said_of(said.subject, chain)
                 self._describe(said.attributes, _flat(chain[-1]))
             else:
                 self.idle.append(said.verb)
@@ -163,8 +166,12 @@ class _Reader:
 
     def _relate(self, said: Relates, chain: list[_Group]) -> list[_Group]:
         """Add the relations between a subject of the chain and things; returns the chain that goes on from these."""
-        chain = _said_of(said.subject, chain)
+        chain = self._said_of(said.subject, chain, said)
         subject = self._subject_of(said, chain)
+        worn = self._worn(said, chain)
+        if worn and len(worn) == len(said.objects):
+            return chain
+        said = said._replace(objects=tuple(each for each in said.objects if each not in worn))
         if not said.objects:  # each other
             if len(rows := _flat(subject)) < 2:
                 raise UserError(f"{self._where}: 'each other' needs two things, and there is one")
@@ -176,21 +183,60 @@ class _Reader:
             subject = subject[-1:]
         for phrase, rows in zip(said.objects, targets, strict=True):
             self._add(_pairs(_flat(subject), rows, phrase, said.predicate), said.predicate)
+        if self._are(subject, "living") and PREDICATES.nearest(said.predicate, HELD) is not None:
+            self._held |= {row for row in _flat(targets) if not self._are([[row]], "living")}
         return [*chain, targets]
 
     def _subject_of(self, said: Relates, chain: list[_Group]) -> _Group:
         """The last group of a chain that can be a relation's subject.
 
-        Living things ride and hold. A ground or the sky is where things are: what is beside one is said of these.
+        Living things ride and hold. A ground or the sky is where things are: what is beside one is said of these. On
+        the ground are those who hold something, not what they hold.
         """
+        ground = all(CATEGORIES.nearest(root(p.category), ("sky",)) is None for p in said.objects)
         to_region = all(p.pronoun or CATEGORIES.has_kind(root(p.category), "region") for p in said.objects)
         verb = said.predicate.partition(" ")[0]
         living = any(PREDICATES.has_kind(each, "living") for each in (verb, said.predicate))
         for group in reversed(chain):
             able = not living or self._are(group, "living")
-            if able and (to_region or not self._are(group, "region")):
+            held = to_region and ground and self._held.issuperset(_flat(group))
+            if able and not held and (to_region or not self._are(group, "region")):
                 return group
         return chain[-1]
+
+    def _said_of(self, subject: Subject, chain: list[_Group], said: Relates | None = None) -> list[_Group]:
+        """The part of a chain that a statement goes on from, which may relate its subject to things."""
+        if subject == "first":
+            return chain[:1]
+        if subject == "last":
+            return chain
+        if subject == "who":
+            chain = [group for group in chain if self._are(group[-1:], "living")] or chain
+        group = self._subject_of(said, chain) if said is not None else chain[-1]
+        return [group[-1:]]
+
+    def _worn(self, said: Relates, chain: list[_Group]) -> list[Phrase]:
+        """The clothes among a relation's objects, which are no objects: who wears them has their color."""
+        if said.predicate not in WORN or "color" not in self._vocabulary.attributes:
+            return []
+        worn = [each for each in said.objects if CATEGORIES.has_kind(root(each.category), "garment")]
+        wearers = next((group for group in reversed(chain) if self._are(group, "living")), None)
+        if wearers is None or not worn:
+            return []
+        found = [word for each in worn for word in each.attributes if self._group(word) == "color"]
+        rows = [
+            row for row in _flat(wearers) if not any(self._group(a) == "color" for a in self.objects[row].attributes)
+        ]
+        self._describe(found[:1], rows)
+        if found[1:] or (found and not rows):
+            left = ", ".join(found[1:] if rows else found)
+            log.warning("leaving out %s: a person has one color, that of the clothes named first", left)
+        return worn
+
+    def _group(self, attribute: str) -> str:
+        """The name of the group of an attribute."""
+        known = self._vocabulary.attribute_index
+        return list(self._vocabulary.attributes)[known[name_for(attribute, ATTRIBUTES, known) or attribute][0]]
 
     def _are(self, group: _Group, kind: str) -> bool:
         return all(CATEGORIES.has_kind(root(self.objects[row].category), kind) for row in _flat(group))
@@ -277,12 +323,17 @@ class _Reader:
         """What a pronoun refers to: the subject of the clause before, or the only thing that it can be."""
         many = PRONOUNS[pronoun] > 1
         named = [group for rows, group in (self._before | self._now).items() if not {*rows} & {*avoid}]
-        if not self._now:  # the subject
+        gender = GENDERS.get(pronoun)
+        if not self._now and gender is None:  # the subject
             named = named[:1]
         fitting = [_flat(group) for group in named] if many else [rows for group in named for rows in group]
         fitting = [rows for rows in fitting if (len(rows) > 1) == many]
-        if pronoun in ("he", "she", "him", "her"):
-            fitting = [rows for rows in fitting if self._are([rows], "living")]
+        if gender is not None:
+            other = {"male": "female", "female": "male"}[gender]
+            fitting = [rows for rows in fitting if self._are([rows], "living") and not self._are([rows], other)]
+            fitting = [rows for rows in fitting if self._are([rows], gender)] or fitting
+            if not self._now:
+                fitting = [rows for rows in fitting if rows in named[0]] or fitting
         found = [rows for rows in fitting if not self._are([rows], "region")] or fitting
         if len(found) == 1:
             return found[0]
@@ -325,19 +376,12 @@ class _Reader:
             name = name_for(word, ATTRIBUTES, known) or word
             first = taken.setdefault(known[name][0], word)
             if name_for(first, ATTRIBUTES, known) != name:
-                kind = list(self._vocabulary.attributes)[known[name][0]]
-                raise UserError(f"{self._where}: {first!r} and {word!r} are both a {kind}; keep one")
+                remedy = f"keep one, or name two things, as in 'a {first} and a {word} cat'"
+                raise UserError(f"{self._where}: {first!r} and {word!r} are both a {self._group(word)}; {remedy}")
 
 
 def _flat(group: _Group) -> list[int]:
     return [row for rows in group for row in rows]
-
-
-def _said_of(subject: Literal["last", "first", "which"], chain: list[_Group]) -> list[_Group]:
-    """The part of a chain that a statement goes on from."""
-    if subject == "which":
-        return [chain[-1][-1:]]
-    return chain[:1] if subject == "first" else chain
 
 
 def _pairs(subjects: Sequence[int], objects: Sequence[int], phrase: Phrase, predicate: str) -> list[tuple[int, int]]:

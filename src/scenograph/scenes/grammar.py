@@ -16,6 +16,7 @@ from scenograph.scenes.synonyms import UnknownWordError, is_verb, name_for, near
 from scenograph.scenes.vocabulary import Vocabulary
 
 SIDES = re.compile(r"\b(?:to|on|at) (?:the |its )?(left|right)(?:[- ]hand)?(?: side)? of\b")
+WORN_GLASSES = re.compile(r"\b(wear(?:ing|s)?(?: \S+){0,2}?) glasses\b")
 JOINS = frozenset(("and", "&", "plus", "while", "but"))
 DEPTH = 4
 """Predicates in a row, as in *sitting down on*, and things in a row that share a name: *a red and a blue cube*."""
@@ -91,7 +92,8 @@ def clauses(text: str) -> Iterator[tuple[int, list[str]]]:
     """The words of each clause that has any, with its number from 1; commas are words."""
     for number, clause in enumerate(re.split(r"[;.:!?\n]", text.casefold().replace("’", "'")), start=1):
         plain = " ".join(re.findall(r"[^\s,()\"“”]+|,", clause))
-        words = SIDES.sub(r"\1 of", phrases.OPENING.sub("", plain)).split()
+        plain = WORN_GLASSES.sub(r"\1 eyeglasses", SIDES.sub(r"\1 of", phrases.OPENING.sub("", plain)))
+        words = plain.split()
         if set(words) - {","}:
             yield number, words
 
@@ -297,16 +299,38 @@ class Grammar:
         names = [self._categories.match(words, place) for place in places]
         # The last of them, which may look like an attribute, as that of an orange does.
         count = max((number for number, name in enumerate(names) if name is not None), default=len(found))
-        phrase = replace(phrase, attributes=tuple(each.word for each in found[:count]))
+        phrase = replace(phrase, attributes=tuple(dict.fromkeys(each.word for each in found[:count])))
         name = names[count]
         if name is None:
             return self._borrowing(words, phrase, places[-1], depth)
+        whole = self._whole(words, phrase, name, depth) if words[name.end : name.end + 1] == ["of"] and depth else None
+        if whole is not None:
+            return whole
         paired = phrase.count == 2 and "pair" in words[start - 2 : start]
         if paired and not name.plural and name.word.endswith("s"):  # a pair of scissors
             phrase = replace(phrase, count=None)
         if some and phrase.count is None and (name.plural or name.word in UNCHANGED):
             phrase = replace(phrase, count=phrases.SEVERAL)
         return _numbered(replace(phrase, category=name.word, plural=name.plural), words, name.end)
+
+    def _whole(self, words: Sequence[str], phrase: Phrase, name: _Match, depth: int) -> tuple[Phrase, int] | None:
+        """What *the head of a cow*, *a glass of wine* and *a bowl of apples* stand for: a cow, a glass and apples."""
+        known = self._vocabulary.category_index
+        if "of" in self._vocabulary.predicate_index:
+            return None
+        if CATEGORIES.has_kind(name.word, "part") and name_for(name.word, CATEGORIES, known) is None:
+            return self._phrase(words, name.end + 1, depth - 1) if self._starts(words, name.end + 1) else None
+        if not CATEGORIES.has_kind(root(name.word), "container"):
+            return None
+        if self._starts(words, name.end + 1):
+            content, end = self._phrase(words, name.end + 1, depth - 1)
+            if content.count is not None or content.plural:
+                return replace(content, count=content.count or phrases.SEVERAL), end
+        elif (stuff := known_names(CATEGORIES, tuple(CATEGORIES.meanings)).match(words, name.end + 1)) is not None:
+            end = stuff.end
+        else:
+            return None
+        return replace(phrase, category=name.word, plural=name.plural), end
 
     def _borrowing(self, words: Sequence[str], phrase: Phrase, at: int, depth: int) -> tuple[Phrase, int]:
         """A phrase without a name, which has that of the next: *a red and a blue cube*."""
@@ -386,12 +410,16 @@ def _refuse_negation(words: Sequence[str], at: int, where: str) -> None:
 
 def _determiners(words: Sequence[str], at: int) -> tuple[Phrase, int, bool]:
     """Articles, numbers and the like before a name, where they end, and whether *some* is among them."""
-    phrase, some = Phrase(""), False
+    phrase, some, start = Phrase(""), False, at
     while at < len(words):
         word = words[at]
         count, end = phrases.number_at(words, at)
-        if count is not None and phrase.count is None:
+        grouped = at >= 2 and " ".join(words[at - 2 : at]) in phrases.GROUPS  # "a herd of ten cows"
+        if count is not None and (phrase.count is None or grouped):
             phrase, at = replace(phrase, count=count), end
+            continue
+        if count is not None and "of" in words[start:at]:  # "one of the two cubes"
+            at = end
             continue
         if word in phrases.DEFINITE:
             count = 2 if word == "both" else phrase.count

@@ -27,10 +27,11 @@ class Meaning:
 class Lexicon:
     """A table of words.
 
-    Kinds of categories: ``region`` (sky, grass), ``living``, ``male`` and ``female`` (whom *he* and *she* may be),
-    ``garment`` (its color is that of who wears it), and ``part`` (of a thing, which is drawn with it). Kinds of
-    predicates: ``living`` (its subject lives), ``support`` (its object is one, such as what something stands on),
-    ``verb`` (it may stand alone: *a bird flying*) and ``inverse`` (subject and object change places).
+    Kinds of categories: ``region`` (sky, grass), ``raised`` (a region that things stand beside: mountains),
+    ``living``, ``male`` and ``female`` (whom *he* and *she* may be), ``garment`` (its color is that of who wears it),
+    ``container`` (it stands for what is in it, as in *a glass of wine*), and ``part`` (of a thing, which is drawn with
+    it). Kinds of predicates: ``living`` (its subject lives), ``support`` (its object is one, such as what something
+    stands on), ``verb`` (it may stand alone: *a bird flying*) and ``inverse`` (subject and object change places).
     """
 
     def __init__(self, table: str) -> None:

@@ -33,14 +33,19 @@ UNITS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven"
 TENS = {"twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90}
 ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8,
             "ninth": 9, "tenth": 10}  # fmt: skip
+GROUPS = frozenset(f"{group} of" for group in ("group", "herd", "flock", "bunch", "crowd", "pack", "row", "number",
+                                               "set", "team", "pile", "line", "family", "swarm", "cluster", "stack",
+                                               "heap", "collection", "school", "litter", "total"))  # fmt: skip
 QUANTITIES = {
     **dict.fromkeys(("pair of", "couple of", "couple"), 2),
     **dict.fromkeys(("few", "several", "some of"), SEVERAL),
-    **{f"{group} of": SEVERAL for group in ("group", "herd", "flock", "bunch", "crowd", "pack", "row", "number",
-                                            "set", "team", "pile", "line", "family", "swarm", "cluster")},
+    **dict.fromkeys(GROUPS, SEVERAL),
     **dict.fromkeys(("many", "lots of", "lot of", "plenty of", "numerous", "multiple"), MANY),
     **dict.fromkeys(("half a dozen", "half dozen", "half-dozen"), 6),
     **dict.fromkeys(("dozen", "dozen of"), 12),
+    "dozens of": 24,
+    "hundred": 100,
+    "thousand": 1000,
     **dict.fromkeys(("piece of", "slice of", "sheet of", "patch of", "stretch of", "expanse of"), 1),
 }  # fmt: skip
 """How many are meant."""
@@ -70,10 +75,12 @@ def number_at(words: Sequence[str], at: int) -> tuple[int | None, int]:
         if word in UNITS:
             number = UNITS[word]
         elif tens in TENS and (not units or UNITS.get(units, 10) < 10):
+            if word in TENS and at + 1 < len(words) and UNITS.get(words[at + 1], 10) < 10:  # "twenty one"
+                units, at = words[at + 1], at + 1
             number = TENS[tens] + UNITS.get(units, 0)
         else:
             return None, at
         at += 1
-    if at < len(words) and words[at] in ("dozen", "hundred"):
-        number, at = number * (12 if words[at] == "dozen" else 100), at + 1
+    if at < len(words) and words[at] in ("dozen", "hundred", "thousand"):
+        number, at = number * QUANTITIES[words[at]], at + 1
     return number, at

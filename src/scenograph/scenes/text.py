@@ -25,7 +25,7 @@ from scenograph.scenes.grammar import Describes, Grammar, Phrase, Relates, Subje
 from scenograph.scenes.lexicon import ATTRIBUTES, CATEGORIES, PREDICATES, UNCHANGED, plural, root
 from scenograph.scenes.phrases import GENDERS, PRONOUNS, WORN
 from scenograph.scenes.scene import MAX_OBJECTS, Relation, Scene, SceneObject
-from scenograph.scenes.synonyms import UnknownWordError, name_for, nearest_names, with_known_names
+from scenograph.scenes.synonyms import UnknownWordError, name_for, nearest_names, predicate_for, with_known_names
 from scenograph.scenes.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
@@ -182,7 +182,7 @@ class _Reader:
         if len(subject) > 1 and set(_flat(subject)) & set(_flat(targets)):  # "a cube and a sphere left of the cube"
             subject = subject[-1:]
         for phrase, rows in zip(said.objects, targets, strict=True):
-            self._add(_pairs(_flat(subject), rows, phrase, said.predicate), said.predicate)
+            self._add(_pairs(_flat(subject), rows, phrase, said.predicate), self._ridden(said.predicate, rows))
         if self._are(subject, "living") and PREDICATES.nearest(said.predicate, HELD) is not None:
             self._held |= {row for row in _flat(targets) if not self._are([[row]], "living")}
         return [*chain, targets]
@@ -194,7 +194,7 @@ class _Reader:
         the ground are those who hold something, not what they hold.
         """
         ground = all(CATEGORIES.nearest(root(p.category), ("sky",)) is None for p in said.objects)
-        to_region = all(p.pronoun or CATEGORIES.has_kind(root(p.category), "region") for p in said.objects)
+        to_region = all(p.pronoun or self._is_ground(p.category) for p in said.objects)
         verb = said.predicate.partition(" ")[0]
         living = any(PREDICATES.has_kind(each, "living") for each in (verb, said.predicate))
         for group in reversed(chain):
@@ -203,6 +203,11 @@ class _Reader:
             if able and not held and (to_region or not self._are(group, "region")):
                 return group
         return chain[-1]
+
+    def _is_ground(self, category: str) -> bool:
+        """Whether a category is a ground or the sky: beside mountains are things, not the ground that these are on."""
+        word = root(category)
+        return CATEGORIES.has_kind(word, "region") and not CATEGORIES.has_kind(word, "raised")
 
     def _said_of(self, subject: Subject, chain: list[_Group], said: Relates | None = None) -> list[_Group]:
         """The part of a chain that a statement goes on from, which may relate its subject to things."""
@@ -224,9 +229,8 @@ class _Reader:
         if wearers is None or not worn:
             return []
         found = [word for each in worn for word in each.attributes if self._group(word) == "color"]
-        rows = [
-            row for row in _flat(wearers) if not any(self._group(a) == "color" for a in self.objects[row].attributes)
-        ]
+        colored = {row for row in _flat(wearers) if "color" in map(self._group, self.objects[row].attributes)}
+        rows = [row for row in _flat(wearers) if row not in colored]
         self._describe(found[:1], rows)
         if found[1:] or (found and not rows):
             left = ", ".join(found[1:] if rows else found)
@@ -240,6 +244,13 @@ class _Reader:
 
     def _are(self, group: _Group, kind: str) -> bool:
         return all(CATEGORIES.has_kind(root(self.objects[row].category), kind) for row in _flat(group))
+
+    def _ridden(self, predicate: str, rows: list[int]) -> str:
+        """A predicate for these objects: things are ridden, and who skis or rides on a ground is on it."""
+        known = self._vocabulary.predicate_index
+        given = predicate in known and predicate != "riding"
+        rides = PREDICATES.same(predicate_for(predicate, known) or predicate, "riding")
+        return "on" if rides and not given and self._are([rows], "region") else predicate
 
     def _add(self, pairs: Iterable[tuple[int, int]], predicate: str) -> None:
         pairs = list(pairs)
@@ -276,9 +287,15 @@ class _Reader:
             return self._antecedent(phrase.pronoun, avoid)
         self._check(phrase.attributes)
         if phrase.number is not None:
+            if phrase.count is not None or phrase.plural:
+                which, many = f"{phrase.category} {phrase.number}", f"{phrase.count or phrase.number} {phrase.category}"
+                remedy = f"say {which!r} or {plural(many)!r}"
+                raise UserError(f"{self._where}: a number before a name says how many, one after it which; {remedy}")
             return [self._row(phrase, phrase.number)]
         if (phrase.definite or phrase.other == "other") and (known := self._known(phrase, avoid)):
             return known
+        if phrase.definite and not phrase.other:
+            self._refuse_unheard(phrase, avoid)
         wanted = phrase.count
         if wanted is None:
             wanted = max(several, 2) if phrase.plural else 1
@@ -318,6 +335,17 @@ class _Reader:
             several = " or ".join(f"the {self._label(row)}" for row in exact[:3])
             raise UserError(f"{self._where}: 'the {phrase.category}' may be {several}; say which")
         return exact[:1]
+
+    def _refuse_unheard(self, phrase: Phrase, avoid: Collection[int]) -> None:
+        """Refuse *the black cat* where cats are named of which none is black, but one might be."""
+        wanted, kept = self._key(phrase.category, phrase.attributes)
+        groups = {self._group(word) for word in wanted}
+        for (has, category, _), row in self._rows.items():
+            free = groups.isdisjoint(self._group(word) for word in has - wanted)
+            if category == kept and not has >= wanted and free and row not in avoid:
+                said, known = " ".join((*phrase.attributes, phrase.category)), self._label(row)
+                remedy = f"say 'another {said}', or 'the {phrase.category} is {' '.join(phrase.attributes)}' first"
+                raise UserError(f"{self._where}: 'the {said}' is not named before, and the {known} is; {remedy}")
 
     def _antecedent(self, pronoun: str, avoid: Collection[int]) -> list[int]:
         """What a pronoun refers to: the subject of the clause before, or the only thing that it can be."""

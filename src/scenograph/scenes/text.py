@@ -224,7 +224,12 @@ class _Reader:
         """The clothes among a relation's objects, which are no objects: who wears them has their color."""
         if said.predicate not in WORN or "color" not in self._vocabulary.attributes:
             return []
-        worn = [each for each in said.objects if CATEGORIES.has_kind(root(each.category), "garment")]
+        named = self._vocabulary.category_index if said.predicate in self._vocabulary.predicate_index else ()
+        worn = [
+            each
+            for each in said.objects  # the vocabulary may hold all words of "person in clothes"
+            if CATEGORIES.has_kind(root(each.category), "garment") and each.category not in named
+        ]
         wearers = next((group for group in reversed(chain) if self._are(group, "living")), None)
         if wearers is None or not worn:
             return []
@@ -248,7 +253,8 @@ class _Reader:
     def _ridden(self, predicate: str, rows: list[int]) -> str:
         """A predicate for these objects: things are ridden, and who skis or rides on a ground is on it."""
         known = self._vocabulary.predicate_index
-        given = predicate in known and predicate != "riding"
+        names = all(self.objects[row].category in self._vocabulary.category_index for row in rows)
+        given = predicate in known and (names or predicate != "riding")
         rides = PREDICATES.same(predicate_for(predicate, known) or predicate, "riding")
         return "on" if rides and not given and self._are([rows], "region") else predicate
 

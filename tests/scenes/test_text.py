@@ -183,6 +183,15 @@ SENTENCES = {
     "twenty one birds": "21 birds",
     "a hundred sheep": "100 sheep",
     "one of the two cubes": "cube",
+    "on the bench sits a cat": "cat, bench: cat on bench",
+    "behind the house is a tree": "tree, house: tree behind house",
+    "in the sky, two birds": "2 birds, sky-other: bird 1 in sky-other; bird 2 in sky-other",
+    "on a beach a man rides a horse": "person, sand, horse: person on sand; person riding horse",
+    "a dog; on the bench sits a cat next to the dog": "dog, cat, bench: cat on bench; cat next to dog",
+    "a red car and a bus behind it": "red car, bus: bus behind red car",
+    "a table with a cup and a plate on it": "table, cup, bowl: cup on table; bowl on table",
+    "a table. a cup and a plate on it": "table, cup, bowl: cup on table; bowl on table",
+    "a cat on a chair and a dog next to it": "cat, chair, dog: cat on chair; dog next to cat",
     "two people on a beach. They are holding kites.": "2 people, sand, 2 kites: person 1 on sand; person 2 on sand; person 1 holding kite 1; person 2 holding kite 2",
 }
 
@@ -221,6 +230,13 @@ REFUSED = {
     "dogs 3": "clause 1: a number before a name says how many, one after it which; say 'dog 3' or '3 dogs'",
     "two cats; the black cat on a chair": "clause 2: 'the black cat' is not named before, and the cat is; say 'another black cat', or 'the cat is black' first",
     "three hundred sheep": "clause 1: more than 256 objects in one scene; tell it in several",
+    "a car, a tree and a bus behind it": "clause 1: 'it' may be the car or the tree; name it again",
+    "a dog in a kitchen": "clause 1: 'kitchen' is a place, not an object: name what is in it, such as oven, sink, refrigerator",
+    "a road at night": "clause 1: 'night' is a time, not an object: name what is seen then, such as sky",
+    "a man at a birthday party": "clause 1: 'birthday party' is an event, not an object: name what is seen there, such as cake, person, table",
+    "a storm": "clause 1: 'storm' is weather, not an object: name what is seen then",
+    "a grass-blorb on a dog; a cat near a quux": "clause 1: unknown word 'grass-blorb' (`scenograph models info MODEL` lists the words of a model); unknown, too: 'quux'",
+    "a happy dog on a frumious mat": "clause 1: unknown word 'happy' before 'dog' (choose from: large, small, red, orange, yellow, green, blue, purple, ...); unknown, too: 'frumious'",
     "a dog next to a cat and it": "clause 1: 'it' has nothing that it can stand for; name it again",
 }
 

@@ -147,6 +147,7 @@ class Grammar:
         Raises:
             UserError: Beginning with ``where``, for a word that is not understood.
         """
+        words = self._straight(words)
         try:
             things, at = self._things(words, 0)
             yield things
@@ -164,6 +165,37 @@ class Grammar:
                     yield said
         except _UnreadError as unread:
             raise self._not_understood(words, unread.at, where) from None
+
+    def _straight(self, words: Sequence[str]) -> Sequence[str]:
+        """A clause that begins with a place, *behind the house is a tree*, in the usual order."""
+        found = None if self._starts(words, 0) else self._predicate(words, 0)
+        if found is None or not self._starts(words, found[1]):
+            return words
+        place = self._phrase(words, found[1])[1]
+        at = self._without(words, place, {",", "there"} | phrases.COPULAS)
+        verb = self._predicates.match(words, at)
+        if verb is not None and PREDICATES.has_kind(verb.word, "verb"):
+            at = self._without(words, verb.end, phrases.COPULAS)
+        if not self._starts(words, at):
+            return words
+        end = self._things(words, at)[1]
+        return [*words[at:end], *words[:place], ",", *words[end:]]  # the rest is said of the things
+
+    def unknown(self, words: Sequence[str]) -> Iterator[str]:
+        """The words of a clause that nothing is known by."""
+        every = [known_names(lexicon, tuple(lexicon.meanings)) for lexicon in (CATEGORIES, ATTRIBUTES, PREDICATES)]
+        every.append(known_names(CATEGORIES, tuple(phrases.SETTINGS)))
+        at = 0
+        while at < len(words):
+            known = [names.match(words, at) for names in (self._categories, self._attributes, self._predicates)]
+            end = max((each.end for each in known if each is not None), default=at)
+            end = max(end, phrases.number_at(words, at)[1])
+            if end == at:
+                meant = [each for each in (names.match(words, at) for names in every) if each is not None]
+                end = max((each.end for each in meant), default=at + 1)
+                if words[at] not in phrases.SMALL and words[at] not in JOINS:
+                    yield " ".join(words[at:end])
+            at = end
 
     def _separator(self, words: Sequence[str], at: int) -> tuple[str, int]:
         """Commas and *and* that stand here: the last of them, and their end."""
@@ -189,7 +221,7 @@ class Grammar:
         """Whether *with* begins something new here, as in *with a tree behind it*."""
         if words[at] != "with" or not self._starts(words, at + 1):
             return False
-        _, end = self._phrase(words, at + 1)
+        _, end = self._things(words, at + 1)
         predicate = self._predicate(words, end)
         return predicate is not None and words[predicate[1]] in phrases.PRONOUNS
 
@@ -358,6 +390,8 @@ class Grammar:
         """What to say of a word where a relation was expected."""
         if at >= len(words):
             return _UnreadError(at)
+        if (setting := self._setting(words, at, where)) is not None:
+            return setting
         phrase = " ".join(words[at : at + 2])
         if self._starts(words, at):
             remedy = "(put 'and', a comma or a semicolon between two things)"
@@ -367,6 +401,16 @@ class Grammar:
             names = dict.fromkeys((*self._vocabulary.predicate_index, *CONVERSES))
             remedy = nearest_names(phrase, PREDICATES, names)
         return UserError(f"{where}: expected a relation at {phrase!r} {remedy}")
+
+    def _setting(self, words: Sequence[str], at: int, where: str) -> UserError | None:
+        """What to say of a place, a time or weather, which are no objects."""
+        match = known_names(CATEGORIES, tuple(phrases.SETTINGS)).match(words, at)
+        if match is None or match.word not in phrases.SETTINGS:
+            return None
+        kind, things = phrases.SETTINGS[match.word]
+        shown = [thing for thing in things if name_for(thing, CATEGORIES, self._vocabulary.category_index)]
+        such = f", such as {', '.join(shown)}" if shown else ""
+        return UserError(f"{where}: {match.word!r} is {phrases.SEEN[kind]}{such}")
 
     def _not_understood(self, words: Sequence[str], at: int, where: str) -> UserError:
         """What to say of a word where a thing was expected."""
@@ -383,6 +427,8 @@ class Grammar:
         if word in phrases.PLACES:
             remedy = "say where things are by each other, as in 'left of the tree', or give boxes in a scene file"
             return UserError(f"{where}: {word!r} is a place in the picture; {remedy}")
+        if (setting := self._setting(words, at, where)) is not None:
+            return setting
         meant = known_names(CATEGORIES, tuple(CATEGORIES.meanings)).match(words, at)
         word = word if meant is None else " ".join(words[at : meant.end])
         if meant is None and self._starts(words, at + 1):

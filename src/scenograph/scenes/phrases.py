@@ -26,6 +26,32 @@ PLACES = frozenset(("left", "right", "top", "bottom", "middle", "center", "centr
                     "background", "side", "front", "back", "distance"))  # fmt: skip
 """Places in a picture, which scenes have no words for."""
 
+SETTINGS = {
+    **dict.fromkeys(("kitchen", "restaurant"), ("place", ("oven", "sink", "refrigerator"))),
+    **dict.fromkeys(("bedroom",), ("place", ("bed", "lamp", "wardrobe"))),
+    **dict.fromkeys(("bathroom",), ("place", ("toilet", "sink", "mirror"))),
+    **dict.fromkeys(("room", "living room", "dining room", "indoors", "inside"), ("place", ("couch", "table", "tv"))),
+    **dict.fromkeys(("office", "classroom", "library"), ("place", ("desk", "laptop", "book"))),
+    **dict.fromkeys(("city", "town", "village", "downtown"), ("place", ("building", "road", "car"))),
+    **dict.fromkeys(("farm", "zoo", "countryside", "country", "landscape", "nature", "outdoors", "outside", "world"),
+                    ("place", ("grass", "tree", "sky"))),
+    **dict.fromkeys(("airport", "harbor", "harbour", "market"), ("place", ("airplane", "boat", "fruit"))),
+    **dict.fromkeys(("night", "midnight", "nighttime", "day", "daytime", "morning", "noon", "afternoon", "evening",
+                     "dawn", "dusk", "sunset", "sunrise", "summer", "winter", "spring", "autumn"),
+                    ("time", ("moon", "sky"))),
+    **dict.fromkeys(("rain", "storm", "thunderstorm", "wind", "weather", "sunshine", "lightning"),
+                    ("weather", ("clouds", "umbrella", "sky"))),
+    **dict.fromkeys(("party", "birthday", "birthday party", "wedding", "picnic", "concert", "game", "match", "race",
+                     "dinner", "lunch", "breakfast"), ("event", ("cake", "person", "table"))),
+}  # fmt: skip
+"""Words for what is no object, but all of a scene or when it is: of what kind, and things to name for it."""
+SEEN = {
+    "place": "a place, not an object: name what is in it",
+    "time": "a time, not an object: name what is seen then",
+    "weather": "weather, not an object: name what is seen then",
+    "event": "an event, not an object: name what is seen there",
+}
+
 SEVERAL, MANY = 3, 5
 UNITS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
          "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16, "seventeen": 17,
@@ -49,6 +75,11 @@ QUANTITIES = {
     **dict.fromkeys(("piece of", "slice of", "sheet of", "patch of", "stretch of", "expanse of"), 1),
 }  # fmt: skip
 """How many are meant."""
+
+SMALL = frozenset((*INDEFINITE, *DEFINITE, *OTHERS, *PRONOUNS, *RELATIVE, *COPULAS, *ADVERBS, *PARTICLES, *NEGATIONS,
+                   *PLACES, *ORDINALS, "of", "some", "each", "other", "another", ",", "and", "with", "to", "at",
+                   "as"))  # fmt: skip
+"""Words that are no names."""
 
 _PICTURE = r"(?:(?:a|an|the|this)\s+)?(?:picture|photo|photograph|image|drawing|painting|illustration|scene|view)"
 OPENING = re.compile(

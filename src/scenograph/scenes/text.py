@@ -51,8 +51,11 @@ def scene_from_text(text: str, vocabulary: Vocabulary, where: str = "text") -> S
     """
     check_text(text, where)
     reader = _Reader(vocabulary)
-    for number, words in clauses(text):
-        reader.clause(words, f"{where}, clause {number}")
+    try:
+        for number, words in clauses(text):
+            reader.clause(words, f"{where}, clause {number}")
+    except UserError as error:
+        raise _with_all_unknown(error, text, vocabulary) from None
     if not reader.objects:
         raise UserError(f"{where}: the scene is empty; name at least one object")
     if reader.idle:
@@ -64,6 +67,17 @@ def scene_from_text(text: str, vocabulary: Vocabulary, where: str = "text") -> S
             remedy = nearest_names(thing.category, CATEGORIES, vocabulary.category_index)
             raise UnknownWordError(f"{where}: unknown word {thing.category!r} {remedy}", thing.category)
     return scene
+
+
+def _with_all_unknown(error: UserError, text: str, vocabulary: Vocabulary) -> UserError:
+    """The error, with all other words of the text that nothing is known by, so that they can be mended at once."""
+    grammar = Grammar(vocabulary)
+    unknown = dict.fromkeys(word for _, words in clauses(text) for word in grammar.unknown(words))
+    more = [word for word in unknown if repr(word) not in str(error)]
+    if not more:
+        return error
+    message = f"{error}; unknown, too: {', '.join(map(repr, more))}"
+    return UnknownWordError(message, *error.words, *more) if isinstance(error, UnknownWordError) else UserError(message)
 
 
 def names_in_text(text: str, vocabulary: Vocabulary) -> int:
@@ -177,7 +191,12 @@ class _Reader:
                 raise UserError(f"{self._where}: 'each other' needs two things, and there is one")
             self._add(pairwise(rows), said.predicate)
             return chain
-        avoid = subject[0] if len(subject) == 1 else ()
+        if len(subject) > 1 and any(p.pronoun and PRONOUNS[p.pronoun] == 1 for p in said.objects):
+            own = {*_flat(subject)}
+            if all(own & {*rows} for rows in (*self._before, *self._now)):  # "a car and a bus behind it"
+                subject = subject[-1:]
+        several = any(p.pronoun for p in said.objects) or len(subject) == 1
+        avoid = _flat(subject) if several else ()
         targets = self._mention(said.objects, avoid, len(_flat(subject)))
         if len(subject) > 1 and set(_flat(subject)) & set(_flat(targets)):  # "a cube and a sphere left of the cube"
             subject = subject[-1:]
@@ -356,7 +375,8 @@ class _Reader:
     def _antecedent(self, pronoun: str, avoid: Collection[int]) -> list[int]:
         """What a pronoun refers to: the subject of the clause before, or the only thing that it can be."""
         many = PRONOUNS[pronoun] > 1
-        named = [group for rows, group in (self._before | self._now).items() if not {*rows} & {*avoid}]
+        groups = (self._before | self._now).values()
+        named = [group for group in ([rows for rows in each if not {*rows} & {*avoid}] for each in groups) if group]
         gender = GENDERS.get(pronoun)
         if not self._now and gender is None:  # the subject
             named = named[:1]
@@ -369,6 +389,9 @@ class _Reader:
             if not self._now:
                 fitting = [rows for rows in fitting if rows in named[0]] or fitting
         found = [rows for rows in fitting if not self._are([rows], "region")] or fitting
+        first = next(iter(self._now.values()), [])
+        if len(found) > 1 and not many and len(first) == 1:  # what this clause is about
+            found = [rows for rows in found if rows == first[0]] or found
         if len(found) == 1:
             return found[0]
         several = [" and ".join(f"the {self._label(row)}" for row in rows) for rows in found[:3]]

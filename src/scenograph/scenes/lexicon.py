@@ -11,7 +11,7 @@ import csv
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.resources import files
 
 
@@ -108,6 +108,7 @@ def singulars(word: str) -> Iterator[str]:
         yield word[:-1]
 
 
+@lru_cache(maxsize=4096)
 def root(word: str) -> str:
     """A category as the table of them has it, which a plural may not be."""
     return next((form for form in (word, *singulars(word)) if form in CATEGORIES.meanings), word)

@@ -31,6 +31,8 @@ from scenograph.scenes.vocabulary import Vocabulary
 log = logging.getLogger(__name__)
 
 MAX_RELATIONS = MAX_OBJECTS**2
+SEARCHED = 10_000
+"""So many characters of a text are searched for all unknown words when one is found."""
 HELD = ("holding", "wearing", "with", "eating")
 """What these reach stays with who does it."""
 
@@ -72,6 +74,7 @@ def scene_from_text(text: str, vocabulary: Vocabulary, where: str = "text") -> S
 def _with_all_unknown(error: UserError, text: str, vocabulary: Vocabulary) -> UserError:
     """The error, with all other words of the text that nothing is known by, so that they can be mended at once."""
     grammar = Grammar(vocabulary)
+    text = text if len(text) <= SEARCHED else text[:SEARCHED].rpartition(" ")[0]
     unknown = dict.fromkeys(word for _, words in clauses(text) for word in grammar.unknown(words))
     more = [word for word in unknown if repr(word) not in str(error)]
     if not more:

@@ -156,6 +156,8 @@ SENTENCES = {
     "a boy flying a kite in the sky": "person, kite, sky-other: person holding kite; kite in sky-other",
     "a man with a dog on a beach": "person, dog, sand: person next to dog; dog on sand",
     "a red dress on a bed": "red clothes, bed: red clothes on bed",
+    "a person in white and a person in black": "white person, black person",
+    "a dog wearing a red shirt": "dog, red clothes: dog holding red clothes",
     "a man next to a woman; she is holding a kite": "2 people, kite: person 1 next to person 2; person 2 holding kite",
     "a man next to a woman; he is holding a kite": "2 people, kite: person 1 next to person 2; person 1 holding kite",
     "a man and a woman on a bench. He is holding a book.": "2 people, bench, book: person 1 on bench; person 2 on bench; person 1 holding book",

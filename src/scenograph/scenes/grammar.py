@@ -262,7 +262,8 @@ class Grammar:
         worn = next((each for each in self._predicates.matches(words, at) if each.word in phrases.WORN), None)
         if worn is not None:  # "a woman in red"
             found = self._adjectives(words, worn.end)
-            if found and not self._starts(words, worn.end):
+            places = [*(each.start for each in found), *(each.end for each in found[-1:])]
+            if found and all(self._categories.match(words, place) is None for place in places):
                 return Describes(tuple(each.word for each in found), of), found[-1].end
         _refuse_negation(words, at, where)
         predicate, end = self._predicate(words, at) or (None, at)

@@ -253,7 +253,10 @@ class _Reader:
             if CATEGORIES.has_kind(root(each.category), "garment") and each.category not in named
         ]
         wearers = next((group for group in reversed(chain) if self._are(group, "living")), None)
-        if wearers is None or not worn:
+        people = wearers and all(
+            CATEGORIES.nearest(root(self.objects[row].category), ("person",)) for row in _flat(wearers)
+        )
+        if wearers is None or not people or not worn:
             return []
         found = [word for each in worn for word in each.attributes if self._group(word) == "color"]
         colored = {row for row in _flat(wearers) if "color" in map(self._group, self.objects[row].attributes)}

@@ -16,6 +16,7 @@ from helpers import TEXT, succeed
 from scenograph import Pipeline
 from scenograph.cli import console
 from scenograph.data.clevr import VOCABULARY
+from scenograph.errors import NOTE
 from scenograph.models.lama import Lama, LamaConfig
 from scenograph.models.spade import Spade, SpadeConfig
 from scenograph.pipelines.outputs import SHEET_GAP, SHEET_SIDE
@@ -299,3 +300,12 @@ def test_layers_are_written_beside_the_pictures(scenograph, tmp_path):
     code, _, error = scenograph("generate", "red cube", "--layers", "--out", "q")
     assert (code, (tmp_path / "q").exists()) == (2, False)
     assert "mise-rendered-64: its pictures have no layers" in error
+
+
+def test_what_was_read_otherwise_is_said_once(scenograph, caplog):
+    caplog.set_level(NOTE)
+    succeed(scenograph("generate", "a crimson cube by a sphere, standing", "--dry-run"))
+    assert caplog.messages == [
+        "leaving out standing: nothing is named that it relates to",
+        "crimson is taken as red, by is taken as left of",
+    ]

@@ -60,7 +60,9 @@ def test_what_was_understood_is_shown(scenograph, tmp_path, caplog):
     assert code == 0 and said == understood and output == "wrote s.json\n"
     code, _, said = scenograph("scene", "new", text, "--out", "t.json", "--model", "mise-rendered-64")
     assert code == 2 and not (tmp_path / "t.json").exists()
-    assert "unknown word 'sheep' (choose from: cube, sphere, cylinder); known by mise-l" in said
+    said = " ".join(said.split())
+    assert "unknown word 'sheep' (choose from: cube, sphere, cylinder); unknown, too: 'grass', 'tree', 'boat'," in said
+    assert "'ocean'; known by mise-l" in said and "--knows sheep,grass,tree,boat,ocean)" in said
 
 
 def test_who_knows_an_unknown_name_is_said(scenograph, tmp_path):

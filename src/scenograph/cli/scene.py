@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -290,7 +291,12 @@ def roomy_pair_for(source: str) -> Pair:
     from scenograph.pipelines.defaults import with_room
 
     pair = pair_for(source)
-    return with_room(pair, read_source(source, pair.vocabulary)[0])
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # notes on the text are for its reading with the names of the model that is chosen
+    try:
+        return with_room(pair, read_source(source, pair.vocabulary)[0])
+    finally:
+        logging.disable(before)
 
 
 def _slug(text: str) -> str:

@@ -101,9 +101,10 @@ def naming_who_knows() -> Iterator[None]:
             cause = cause.__cause__
         if cause is None or "did you mean" in str(error):
             raise
-        known = models_that_know(cause.word)
-        here = f"known by {', '.join(known)} (scenograph models list --knows {shlex.quote(cause.word)})"
-        raise UserError(f"{error}; {here if known else f'no model here knows it; {PUBLISHED}'}") from error
+        known = models_that_know(*cause.words)
+        here = f"known by {', '.join(known)} (scenograph models list --knows {shlex.quote(','.join(cause.words))})"
+        them = "all of them" if len(cause.words) > 1 else "it"
+        raise UserError(f"{error}; {here if known else f'no model here knows {them}; {PUBLISHED}'}") from error
 
 
 def with_room(pair: Pair, scenes: Sequence[Scene]) -> Pair:

@@ -11,14 +11,16 @@ from typing import Literal, NamedTuple
 from scenograph.errors import UserError, suggest
 from scenograph.scenes import phrases
 from scenograph.scenes.geometry import CONVERSES
-from scenograph.scenes.lexicon import ATTRIBUTES, CATEGORIES, PREDICATES, UNCHANGED, Lexicon, singulars
+from scenograph.scenes.lexicon import ATTRIBUTES, CATEGORIES, PREDICATES, UNCHANGED, Lexicon, root, singulars
 from scenograph.scenes.synonyms import UnknownWordError, is_verb, name_for, nearest_names, synonyms
 from scenograph.scenes.vocabulary import Vocabulary
 
 SIDES = re.compile(r"\b(?:to|on|at) (?:the |its )?(left|right)(?:[- ]hand)?(?: side)? of\b")
+WORN_GLASSES = re.compile(r"\b(wear(?:ing|s)?(?: \S+){0,2}?) glasses\b")
 JOINS = frozenset(("and", "&", "plus", "while", "but"))
 DEPTH = 4
 """Predicates in a row, as in *sitting down on*, and things in a row that share a name: *a red and a blue cube*."""
+Subject = Literal["last", "first", "which", "who"]
 
 
 @dataclass(frozen=True)
@@ -47,19 +49,20 @@ class Things(NamedTuple):
 class Relates(NamedTuple):
     """A relation to things, or to each other, if there are none.
 
-    Its subject is what was named last, what the statement began with, or, in a relative clause, the last thing alone.
+    Its subject is what was named last, what the statement began with, or, in a relative clause, the last thing alone,
+    which lives, if it is *who*.
     """
 
     predicate: str
     objects: tuple[Phrase, ...]
-    subject: Literal["last", "first", "which"]
+    subject: Subject
 
 
 class Describes(NamedTuple):
     """Attributes of what was named."""
 
     attributes: tuple[str, ...]
-    subject: Literal["last", "first", "which"]
+    subject: Subject
 
 
 class Idles(NamedTuple):
@@ -89,7 +92,8 @@ def clauses(text: str) -> Iterator[tuple[int, list[str]]]:
     """The words of each clause that has any, with its number from 1; commas are words."""
     for number, clause in enumerate(re.split(r"[;.:!?\n]", text.casefold().replace("’", "'")), start=1):
         plain = " ".join(re.findall(r"[^\s,()\"“”]+|,", clause))
-        words = SIDES.sub(r"\1 of", phrases.OPENING.sub("", plain)).split()
+        plain = WORN_GLASSES.sub(r"\1 eyeglasses", SIDES.sub(r"\1 of", phrases.OPENING.sub("", plain)))
+        words = plain.split()
         if set(words) - {","}:
             yield number, words
 
@@ -143,6 +147,7 @@ class Grammar:
         Raises:
             UserError: Beginning with ``where``, for a word that is not understood.
         """
+        words = self._straight(words)
         try:
             things, at = self._things(words, 0)
             yield things
@@ -160,6 +165,37 @@ class Grammar:
                     yield said
         except _UnreadError as unread:
             raise self._not_understood(words, unread.at, where) from None
+
+    def _straight(self, words: Sequence[str]) -> Sequence[str]:
+        """A clause that begins with a place, *behind the house is a tree*, in the usual order."""
+        found = None if self._starts(words, 0) else self._predicate(words, 0)
+        if found is None or not self._starts(words, found[1]):
+            return words
+        place = self._phrase(words, found[1])[1]
+        at = self._without(words, place, {",", "there"} | phrases.COPULAS)
+        verb = self._predicates.match(words, at)
+        if verb is not None and PREDICATES.has_kind(verb.word, "verb"):
+            at = self._without(words, verb.end, phrases.COPULAS)
+        if not self._starts(words, at):
+            return words
+        end = self._things(words, at)[1]
+        return [*words[at:end], *words[:place], ",", *words[end:]]  # the rest is said of the things
+
+    def unknown(self, words: Sequence[str]) -> Iterator[str]:
+        """The words of a clause that nothing is known by."""
+        every = [known_names(lexicon, tuple(lexicon.meanings)) for lexicon in (CATEGORIES, ATTRIBUTES, PREDICATES)]
+        every.append(known_names(CATEGORIES, tuple(phrases.SETTINGS)))
+        at = 0
+        while at < len(words):
+            known = [names.match(words, at) for names in (self._categories, self._attributes, self._predicates)]
+            end = max((each.end for each in known if each is not None), default=at)
+            end = max(end, phrases.number_at(words, at)[1])
+            if end == at:
+                meant = [each for each in (names.match(words, at) for names in every) if each is not None]
+                end = max((each.end for each in meant), default=at + 1)
+                if words[at] not in phrases.SMALL and words[at] not in JOINS:
+                    yield " ".join(words[at:end])
+            at = end
 
     def _separator(self, words: Sequence[str], at: int) -> tuple[str, int]:
         """Commas and *and* that stand here: the last of them, and their end."""
@@ -185,7 +221,7 @@ class Grammar:
         """Whether *with* begins something new here, as in *with a tree behind it*."""
         if words[at] != "with" or not self._starts(words, at + 1):
             return False
-        _, end = self._phrase(words, at + 1)
+        _, end = self._things(words, at + 1)
         predicate = self._predicate(words, end)
         return predicate is not None and words[predicate[1]] in phrases.PRONOUNS
 
@@ -217,10 +253,17 @@ class Grammar:
             at += 1
         # In "a man and a woman who are ..." both are meant.
         one = not phrases.RELATIVE.isdisjoint(words[start:at]) and "are" not in words[start:at]
-        of: Literal["last", "first", "which"] = "which" if one else subject
+        who = not {"who", "who's"}.isdisjoint(words[start:at])
+        of: Subject = ("who" if who else "which") if one else subject
         if not phrases.COPULAS.isdisjoint(words[start:at]):
             found = self._adjectives(words, at)
             if found and self._categories.match(words, found[-1].end) is None:
+                return Describes(tuple(each.word for each in found), of), found[-1].end
+        worn = next((each for each in self._predicates.matches(words, at) if each.word in phrases.WORN), None)
+        if worn is not None:  # "a woman in red"
+            found = self._adjectives(words, worn.end)
+            places = [*(each.start for each in found), *(each.end for each in found[-1:])]
+            if found and all(self._categories.match(words, place) is None for place in places):
                 return Describes(tuple(each.word for each in found), of), found[-1].end
         _refuse_negation(words, at, where)
         predicate, end = self._predicate(words, at) or (None, at)
@@ -253,9 +296,7 @@ class Grammar:
                     found.append((f"{match.word} {more[0]}", more[1]))
         return max(found, key=lambda each: each[1], default=None)
 
-    def _relation(
-        self, words: Sequence[str], predicate: str, at: int, subject: Literal["last", "first", "which"]
-    ) -> tuple[Relates, int]:
+    def _relation(self, words: Sequence[str], predicate: str, at: int, subject: Subject) -> tuple[Relates, int]:
         """The objects of a relation: *and* adds to them, unless it has one only or another relation follows."""
         if tuple(words[at : at + 2]) in phrases.EACH_OTHER:
             return Relates(predicate, (), subject), at + 2
@@ -264,7 +305,9 @@ class Grammar:
         between = predicate.endswith("between")
         while at < len(words) and words[at] in self._joins and self._starts(words, at + 1):
             phrase, end = self._phrase(words, at + 1)
-            if not (between and len(found) == 1) and (_supports(predicate) or not self._ends(words, end)):
+            worn = predicate in phrases.WORN and CATEGORIES.nearest(root(phrase.category), ("clothes",)) is not None
+            alone = not worn and (_supports(predicate) or not self._ends(words, end))
+            if alone and not (between and len(found) == 1):
                 break
             found.append(phrase)
             at = end
@@ -289,16 +332,38 @@ class Grammar:
         names = [self._categories.match(words, place) for place in places]
         # The last of them, which may look like an attribute, as that of an orange does.
         count = max((number for number, name in enumerate(names) if name is not None), default=len(found))
-        phrase = replace(phrase, attributes=tuple(each.word for each in found[:count]))
+        phrase = replace(phrase, attributes=tuple(dict.fromkeys(each.word for each in found[:count])))
         name = names[count]
         if name is None:
             return self._borrowing(words, phrase, places[-1], depth)
+        whole = self._whole(words, phrase, name, depth) if words[name.end : name.end + 1] == ["of"] and depth else None
+        if whole is not None:
+            return whole
         paired = phrase.count == 2 and "pair" in words[start - 2 : start]
         if paired and not name.plural and name.word.endswith("s"):  # a pair of scissors
             phrase = replace(phrase, count=None)
         if some and phrase.count is None and (name.plural or name.word in UNCHANGED):
             phrase = replace(phrase, count=phrases.SEVERAL)
         return _numbered(replace(phrase, category=name.word, plural=name.plural), words, name.end)
+
+    def _whole(self, words: Sequence[str], phrase: Phrase, name: _Match, depth: int) -> tuple[Phrase, int] | None:
+        """What *the head of a cow*, *a glass of wine* and *a bowl of apples* stand for: a cow, a glass and apples."""
+        known = self._vocabulary.category_index
+        if "of" in self._vocabulary.predicate_index:
+            return None
+        if CATEGORIES.has_kind(name.word, "part") and name_for(name.word, CATEGORIES, known) is None:
+            return self._phrase(words, name.end + 1, depth - 1) if self._starts(words, name.end + 1) else None
+        if not CATEGORIES.has_kind(root(name.word), "container"):
+            return None
+        if self._starts(words, name.end + 1):
+            content, end = self._phrase(words, name.end + 1, depth - 1)
+            if content.count is not None or content.plural:
+                return replace(content, count=content.count or phrases.SEVERAL), end
+        elif (stuff := known_names(CATEGORIES, tuple(CATEGORIES.meanings)).match(words, name.end + 1)) is not None:
+            end = stuff.end
+        else:
+            return None
+        return replace(phrase, category=name.word, plural=name.plural), end
 
     def _borrowing(self, words: Sequence[str], phrase: Phrase, at: int, depth: int) -> tuple[Phrase, int]:
         """A phrase without a name, which has that of the next: *a red and a blue cube*."""
@@ -326,6 +391,8 @@ class Grammar:
         """What to say of a word where a relation was expected."""
         if at >= len(words):
             return _UnreadError(at)
+        if (setting := self._setting(words, at, where)) is not None:
+            return setting
         phrase = " ".join(words[at : at + 2])
         if self._starts(words, at):
             remedy = "(put 'and', a comma or a semicolon between two things)"
@@ -335,6 +402,16 @@ class Grammar:
             names = dict.fromkeys((*self._vocabulary.predicate_index, *CONVERSES))
             remedy = nearest_names(phrase, PREDICATES, names)
         return UserError(f"{where}: expected a relation at {phrase!r} {remedy}")
+
+    def _setting(self, words: Sequence[str], at: int, where: str) -> UserError | None:
+        """What to say of a place, a time or weather, which are no objects."""
+        match = known_names(CATEGORIES, tuple(phrases.SETTINGS)).match(words, at)
+        if match is None or match.word not in phrases.SETTINGS:
+            return None
+        kind, things = phrases.SETTINGS[match.word]
+        shown = [thing for thing in things if name_for(thing, CATEGORIES, self._vocabulary.category_index)]
+        such = f", such as {', '.join(shown)}" if shown else ""
+        return UserError(f"{where}: {match.word!r} is {phrases.SEEN[kind]}{such}")
 
     def _not_understood(self, words: Sequence[str], at: int, where: str) -> UserError:
         """What to say of a word where a thing was expected."""
@@ -351,6 +428,8 @@ class Grammar:
         if word in phrases.PLACES:
             remedy = "say where things are by each other, as in 'left of the tree', or give boxes in a scene file"
             return UserError(f"{where}: {word!r} is a place in the picture; {remedy}")
+        if (setting := self._setting(words, at, where)) is not None:
+            return setting
         meant = known_names(CATEGORIES, tuple(CATEGORIES.meanings)).match(words, at)
         word = word if meant is None else " ".join(words[at : meant.end])
         if meant is None and self._starts(words, at + 1):
@@ -378,12 +457,16 @@ def _refuse_negation(words: Sequence[str], at: int, where: str) -> None:
 
 def _determiners(words: Sequence[str], at: int) -> tuple[Phrase, int, bool]:
     """Articles, numbers and the like before a name, where they end, and whether *some* is among them."""
-    phrase, some = Phrase(""), False
+    phrase, some, start = Phrase(""), False, at
     while at < len(words):
         word = words[at]
         count, end = phrases.number_at(words, at)
-        if count is not None and phrase.count is None:
+        grouped = at >= 2 and " ".join(words[at - 2 : at]) in phrases.GROUPS  # "a herd of ten cows"
+        if count is not None and (phrase.count is None or grouped):
             phrase, at = replace(phrase, count=count), end
+            continue
+        if count is not None and "of" in words[start:at]:  # "one of the two cubes"
+            at = end
             continue
         if word in phrases.DEFINITE:
             count = 2 if word == "both" else phrase.count

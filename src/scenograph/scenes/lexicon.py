@@ -11,7 +11,7 @@ import csv
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.resources import files
 
 
@@ -27,9 +27,11 @@ class Meaning:
 class Lexicon:
     """A table of words.
 
-    Kinds of categories: ``region`` (sky, grass), ``living``, and ``part`` (of a thing, which is drawn with it). Kinds
-    of predicates: ``living`` (its subject lives), ``support`` (its object is one, such as what something stands on),
-    ``verb`` (it may stand alone: *a bird flying*) and ``inverse`` (subject and object change places).
+    Kinds of categories: ``region`` (sky, grass), ``raised`` (a region that things stand beside: mountains),
+    ``living``, ``male`` and ``female`` (whom *he* and *she* may be), ``garment`` (its color is that of who wears it),
+    ``container`` (it stands for what is in it, as in *a glass of wine*), and ``part`` (of a thing, which is drawn with
+    it). Kinds of predicates: ``living`` (its subject lives), ``support`` (its object is one, such as what something
+    stands on), ``verb`` (it may stand alone: *a bird flying*) and ``inverse`` (subject and object change places).
     """
 
     def __init__(self, table: str) -> None:
@@ -106,6 +108,7 @@ def singulars(word: str) -> Iterator[str]:
         yield word[:-1]
 
 
+@lru_cache(maxsize=4096)
 def root(word: str) -> str:
     """A category as the table of them has it, which a plural may not be."""
     return next((form for form in (word, *singulars(word)) if form in CATEGORIES.meanings), word)

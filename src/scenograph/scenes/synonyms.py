@@ -22,16 +22,20 @@ log = logging.getLogger(__name__)
 
 SHOWN = 6
 """Names of the same kind that a message lists."""
+LISTED = 16
+"""As many names or fewer are listed where none is near."""
+ALIKE = 0.7
+"""From this ratio, a name looks like a word."""
 NEARLY = 0.85
 """From this ratio of ``difflib``, a word is another with an error of spelling."""
 
 
 class UnknownWordError(UserError):
-    """A word that a vocabulary has no name for; ``word`` is as it was said."""
+    """Words that a vocabulary has no names for; ``words`` are as they were said."""
 
-    def __init__(self, message: str, word: str) -> None:
+    def __init__(self, message: str, *words: str) -> None:
         super().__init__(message)
-        self.word = word
+        self.words = words
 
 
 def synonyms(lexicon: Lexicon, names: Iterable[str]) -> Mapping[str, str]:
@@ -84,13 +88,22 @@ def nearest_names(word: str, lexicon: Lexicon, names: Iterable[str]) -> str:
         related = lexicon.relatives(known, allowed)
         if related:
             return f"(nearest in meaning: {', '.join(related[:SHOWN])}{', ...' if len(related) > SHOWN else ''})"
-        return suggest("", allowed)
+        return _listed(allowed)
     # A word that is nearly spelt so is meant, be it a name or not; then a name that looks alike.
     for words in ({name.casefold(): name for name in allowed}, {each: each for each in lexicon.meanings}):
         spelled = get_close_matches(word.casefold(), words, n=1, cutoff=NEARLY)
         if spelled:
             return f"(did you mean {words[spelled[0]]!r}?)"
-    return suggest(word, allowed)
+    folded = {name.casefold(): name for name in allowed}
+    near = [repr(folded[each]) for each in get_close_matches(word.casefold(), folded, n=3, cutoff=ALIKE)]
+    return f"(did you mean {' or '.join(near)}?)" if near else _listed(allowed)
+
+
+def _listed(allowed: Sequence[str]) -> str:
+    """The names if they are few, or where they are listed: the first of many help nobody."""
+    if len(allowed) > LISTED:
+        return "(`scenograph models info MODEL` lists the words of a model)"
+    return suggest("", allowed)
 
 
 def say_read(read: Mapping[str, str]) -> None:

@@ -19,19 +19,22 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
 
 from scenograph.errors import UserError, check_text
-from scenograph.scenes.grammar import Describes, Grammar, Phrase, Relates, Things, clauses, known_names
+from scenograph.scenes.grammar import Describes, Grammar, Phrase, Relates, Subject, Things, clauses, known_names
 from scenograph.scenes.lexicon import ATTRIBUTES, CATEGORIES, PREDICATES, UNCHANGED, plural, root
-from scenograph.scenes.phrases import PRONOUNS
+from scenograph.scenes.phrases import GENDERS, PRONOUNS, WORN
 from scenograph.scenes.scene import MAX_OBJECTS, Relation, Scene, SceneObject
-from scenograph.scenes.synonyms import UnknownWordError, name_for, nearest_names, with_known_names
+from scenograph.scenes.synonyms import UnknownWordError, name_for, nearest_names, predicate_for, with_known_names
 from scenograph.scenes.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 
 MAX_RELATIONS = MAX_OBJECTS**2
+SEARCHED = 10_000
+"""So many characters of a text are searched for all unknown words when one is found."""
+HELD = ("holding", "wearing", "with", "eating")
+"""What these reach stays with who does it."""
 
 
 def scene_from_text(text: str, vocabulary: Vocabulary, where: str = "text") -> Scene:
@@ -50,8 +53,11 @@ def scene_from_text(text: str, vocabulary: Vocabulary, where: str = "text") -> S
     """
     check_text(text, where)
     reader = _Reader(vocabulary)
-    for number, words in clauses(text):
-        reader.clause(words, f"{where}, clause {number}")
+    try:
+        for number, words in clauses(text):
+            reader.clause(words, f"{where}, clause {number}")
+    except UserError as error:
+        raise _with_all_unknown(error, text, vocabulary) from None
     if not reader.objects:
         raise UserError(f"{where}: the scene is empty; name at least one object")
     if reader.idle:
@@ -63,6 +69,18 @@ def scene_from_text(text: str, vocabulary: Vocabulary, where: str = "text") -> S
             remedy = nearest_names(thing.category, CATEGORIES, vocabulary.category_index)
             raise UnknownWordError(f"{where}: unknown word {thing.category!r} {remedy}", thing.category)
     return scene
+
+
+def _with_all_unknown(error: UserError, text: str, vocabulary: Vocabulary) -> UserError:
+    """The error, with all other words of the text that nothing is known by, so that they can be mended at once."""
+    grammar = Grammar(vocabulary)
+    text = text if len(text) <= SEARCHED else text[:SEARCHED].rpartition(" ")[0]
+    unknown = dict.fromkeys(word for _, words in clauses(text) for word in grammar.unknown(words))
+    more = [word for word in unknown if repr(word) not in str(error)]
+    if not more:
+        return error
+    message = f"{error}; unknown, too: {', '.join(map(repr, more))}"
+    return UnknownWordError(message, *error.words, *more) if isinstance(error, UnknownWordError) else UserError(message)
 
 
 def names_in_text(text: str, vocabulary: Vocabulary) -> int:
@@ -139,6 +157,8 @@ class _Reader:
         self._before: dict[tuple[int, ...], _Group] = {}
         """What the clause before named, in groups of phrases, by their objects; its subject comes first."""
         self._now: dict[tuple[int, ...], _Group] = {}
+        self._held: set[int] = set()
+        """What living things hold, wear or have with them."""
         self._taken: set[int] = set()
         """The objects that this clause named."""
         self._where = ""
@@ -155,7 +175,7 @@ class _Reader:
             elif isinstance(said, Relates):
                 chain = self._relate(said, chain)
             elif isinstance(said, Describes):
-                chain = _said_of(said.subject, chain)
+                chain = self._said_of(said.subject, chain)
                 self._describe(said.attributes, _flat(chain[-1]))
             else:
                 self.idle.append(said.verb)
@@ -163,37 +183,105 @@ class _Reader:
 
     def _relate(self, said: Relates, chain: list[_Group]) -> list[_Group]:
         """Add the relations between a subject of the chain and things; returns the chain that goes on from these."""
-        chain = _said_of(said.subject, chain)
+        chain = self._said_of(said.subject, chain, said)
         subject = self._subject_of(said, chain)
+        worn = self._worn(said, chain)
+        if worn and len(worn) == len(said.objects):
+            return chain
+        said = said._replace(objects=tuple(each for each in said.objects if each not in worn))
         if not said.objects:  # each other
             if len(rows := _flat(subject)) < 2:
                 raise UserError(f"{self._where}: 'each other' needs two things, and there is one")
             self._add(pairwise(rows), said.predicate)
             return chain
-        avoid = subject[0] if len(subject) == 1 else ()
+        if len(subject) > 1 and any(p.pronoun and PRONOUNS[p.pronoun] == 1 for p in said.objects):
+            own = {*_flat(subject)}
+            if all(own & {*rows} for rows in (*self._before, *self._now)):  # "a car and a bus behind it"
+                subject = subject[-1:]
+        several = any(p.pronoun for p in said.objects) or len(subject) == 1
+        avoid = _flat(subject) if several else ()
         targets = self._mention(said.objects, avoid, len(_flat(subject)))
         if len(subject) > 1 and set(_flat(subject)) & set(_flat(targets)):  # "a cube and a sphere left of the cube"
             subject = subject[-1:]
         for phrase, rows in zip(said.objects, targets, strict=True):
-            self._add(_pairs(_flat(subject), rows, phrase, said.predicate), said.predicate)
+            self._add(_pairs(_flat(subject), rows, phrase, said.predicate), self._ridden(said.predicate, rows))
+        if self._are(subject, "living") and PREDICATES.nearest(said.predicate, HELD) is not None:
+            self._held |= {row for row in _flat(targets) if not self._are([[row]], "living")}
         return [*chain, targets]
 
     def _subject_of(self, said: Relates, chain: list[_Group]) -> _Group:
         """The last group of a chain that can be a relation's subject.
 
-        Living things ride and hold. A ground or the sky is where things are: what is beside one is said of these.
+        Living things ride and hold. A ground or the sky is where things are: what is beside one is said of these. On
+        the ground are those who hold something, not what they hold.
         """
-        to_region = all(p.pronoun or CATEGORIES.has_kind(root(p.category), "region") for p in said.objects)
+        ground = all(CATEGORIES.nearest(root(p.category), ("sky",)) is None for p in said.objects)
+        to_region = all(p.pronoun or self._is_ground(p.category) for p in said.objects)
         verb = said.predicate.partition(" ")[0]
         living = any(PREDICATES.has_kind(each, "living") for each in (verb, said.predicate))
         for group in reversed(chain):
             able = not living or self._are(group, "living")
-            if able and (to_region or not self._are(group, "region")):
+            held = to_region and ground and self._held.issuperset(_flat(group))
+            if able and not held and (to_region or not self._are(group, "region")):
                 return group
         return chain[-1]
 
+    def _is_ground(self, category: str) -> bool:
+        """Whether a category is a ground or the sky: beside mountains are things, not the ground that these are on."""
+        word = root(category)
+        return CATEGORIES.has_kind(word, "region") and not CATEGORIES.has_kind(word, "raised")
+
+    def _said_of(self, subject: Subject, chain: list[_Group], said: Relates | None = None) -> list[_Group]:
+        """The part of a chain that a statement goes on from, which may relate its subject to things."""
+        if subject == "first":
+            return chain[:1]
+        if subject == "last":
+            return chain
+        if subject == "who":
+            chain = [group for group in chain if self._are(group[-1:], "living")] or chain
+        group = self._subject_of(said, chain) if said is not None else chain[-1]
+        return [group[-1:]]
+
+    def _worn(self, said: Relates, chain: list[_Group]) -> list[Phrase]:
+        """The clothes among a relation's objects, which are no objects: who wears them has their color."""
+        if said.predicate not in WORN or "color" not in self._vocabulary.attributes:
+            return []
+        named = self._vocabulary.category_index if said.predicate in self._vocabulary.predicate_index else ()
+        worn = [
+            each
+            for each in said.objects  # the vocabulary may hold all words of "person in clothes"
+            if CATEGORIES.has_kind(root(each.category), "garment") and each.category not in named
+        ]
+        wearers = next((group for group in reversed(chain) if self._are(group, "living")), None)
+        people = wearers and all(
+            CATEGORIES.nearest(root(self.objects[row].category), ("person",)) for row in _flat(wearers)
+        )
+        if wearers is None or not people or not worn:
+            return []
+        found = [word for each in worn for word in each.attributes if self._group(word) == "color"]
+        colored = {row for row in _flat(wearers) if "color" in map(self._group, self.objects[row].attributes)}
+        rows = [row for row in _flat(wearers) if row not in colored]
+        self._describe(found[:1], rows)
+        if found[1:] or (found and not rows):
+            left = ", ".join(found[1:] if rows else found)
+            log.warning("leaving out %s: a person has one color, that of the clothes named first", left)
+        return worn
+
+    def _group(self, attribute: str) -> str:
+        """The name of the group of an attribute."""
+        known = self._vocabulary.attribute_index
+        return list(self._vocabulary.attributes)[known[name_for(attribute, ATTRIBUTES, known) or attribute][0]]
+
     def _are(self, group: _Group, kind: str) -> bool:
         return all(CATEGORIES.has_kind(root(self.objects[row].category), kind) for row in _flat(group))
+
+    def _ridden(self, predicate: str, rows: list[int]) -> str:
+        """A predicate for these objects: things are ridden, and who skis or rides on a ground is on it."""
+        known = self._vocabulary.predicate_index
+        names = all(self.objects[row].category in self._vocabulary.category_index for row in rows)
+        given = predicate in known and (names or predicate != "riding")
+        rides = PREDICATES.same(predicate_for(predicate, known) or predicate, "riding")
+        return "on" if rides and not given and self._are([rows], "region") else predicate
 
     def _add(self, pairs: Iterable[tuple[int, int]], predicate: str) -> None:
         pairs = list(pairs)
@@ -230,9 +318,15 @@ class _Reader:
             return self._antecedent(phrase.pronoun, avoid)
         self._check(phrase.attributes)
         if phrase.number is not None:
+            if phrase.count is not None or phrase.plural:
+                which, many = f"{phrase.category} {phrase.number}", f"{phrase.count or phrase.number} {phrase.category}"
+                remedy = f"say {which!r} or {plural(many)!r}"
+                raise UserError(f"{self._where}: a number before a name says how many, one after it which; {remedy}")
             return [self._row(phrase, phrase.number)]
         if (phrase.definite or phrase.other == "other") and (known := self._known(phrase, avoid)):
             return known
+        if phrase.definite and not phrase.other:
+            self._refuse_unheard(phrase, avoid)
         wanted = phrase.count
         if wanted is None:
             wanted = max(several, 2) if phrase.plural else 1
@@ -273,17 +367,37 @@ class _Reader:
             raise UserError(f"{self._where}: 'the {phrase.category}' may be {several}; say which")
         return exact[:1]
 
+    def _refuse_unheard(self, phrase: Phrase, avoid: Collection[int]) -> None:
+        """Refuse *the black cat* where cats are named of which none is black, but one might be."""
+        wanted, kept = self._key(phrase.category, phrase.attributes)
+        groups = {self._group(word) for word in wanted}
+        for (has, category, _), row in self._rows.items():
+            free = groups.isdisjoint(self._group(word) for word in has - wanted)
+            if category == kept and not has >= wanted and free and row not in avoid:
+                said, known = " ".join((*phrase.attributes, phrase.category)), self._label(row)
+                remedy = f"say 'another {said}', or 'the {phrase.category} is {' '.join(phrase.attributes)}' first"
+                raise UserError(f"{self._where}: 'the {said}' is not named before, and the {known} is; {remedy}")
+
     def _antecedent(self, pronoun: str, avoid: Collection[int]) -> list[int]:
         """What a pronoun refers to: the subject of the clause before, or the only thing that it can be."""
         many = PRONOUNS[pronoun] > 1
-        named = [group for rows, group in (self._before | self._now).items() if not {*rows} & {*avoid}]
-        if not self._now:  # the subject
+        groups = (self._before | self._now).values()
+        named = [group for group in ([rows for rows in each if not {*rows} & {*avoid}] for each in groups) if group]
+        gender = GENDERS.get(pronoun)
+        if not self._now and gender is None:  # the subject
             named = named[:1]
         fitting = [_flat(group) for group in named] if many else [rows for group in named for rows in group]
         fitting = [rows for rows in fitting if (len(rows) > 1) == many]
-        if pronoun in ("he", "she", "him", "her"):
-            fitting = [rows for rows in fitting if self._are([rows], "living")]
+        if gender is not None:
+            other = {"male": "female", "female": "male"}[gender]
+            fitting = [rows for rows in fitting if self._are([rows], "living") and not self._are([rows], other)]
+            fitting = [rows for rows in fitting if self._are([rows], gender)] or fitting
+            if not self._now:
+                fitting = [rows for rows in fitting if rows in named[0]] or fitting
         found = [rows for rows in fitting if not self._are([rows], "region")] or fitting
+        first = next(iter(self._now.values()), [])
+        if len(found) > 1 and not many and len(first) == 1:  # what this clause is about
+            found = [rows for rows in found if rows == first[0]] or found
         if len(found) == 1:
             return found[0]
         several = [" and ".join(f"the {self._label(row)}" for row in rows) for rows in found[:3]]
@@ -325,19 +439,12 @@ class _Reader:
             name = name_for(word, ATTRIBUTES, known) or word
             first = taken.setdefault(known[name][0], word)
             if name_for(first, ATTRIBUTES, known) != name:
-                kind = list(self._vocabulary.attributes)[known[name][0]]
-                raise UserError(f"{self._where}: {first!r} and {word!r} are both a {kind}; keep one")
+                remedy = f"keep one, or name two things, as in 'a {first} and a {word} cat'"
+                raise UserError(f"{self._where}: {first!r} and {word!r} are both a {self._group(word)}; {remedy}")
 
 
 def _flat(group: _Group) -> list[int]:
     return [row for rows in group for row in rows]
-
-
-def _said_of(subject: Literal["last", "first", "which"], chain: list[_Group]) -> list[_Group]:
-    """The part of a chain that a statement goes on from."""
-    if subject == "which":
-        return [chain[-1][-1:]]
-    return chain[:1] if subject == "first" else chain
 
 
 def _pairs(subjects: Sequence[int], objects: Sequence[int], phrase: Phrase, predicate: str) -> list[tuple[int, int]]:

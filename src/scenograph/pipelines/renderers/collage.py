@@ -24,11 +24,12 @@ from scenograph.pipelines.renderers.crops import CropPasting, CropSource, GivenC
 from scenograph.scenes.batch import pixels_to_tensor
 from scenograph.scenes.depth import STEP, depth_order
 from scenograph.scenes.fields import Box
-from scenograph.scenes.geometry import relation_holds, to_edges
+from scenograph.scenes.geometry import to_edges
 from scenograph.scenes.openraster import Layer, merged, window
 from scenograph.scenes.origin import Origin
 from scenograph.scenes.png import scaled
 from scenograph.scenes.scene import Scene, SceneObject, with_places
+from scenograph.scenes.settling import broken
 from scenograph.scenes.vocabulary import Vocabulary
 
 SIDE = 256
@@ -133,7 +134,7 @@ class CollageRenderer(Renderer):
                 moved = _moved(moved, seat.host, self._lying(moved, shown, seat.host, _box(moved.objects[guest])))
             if movable[guest]:
                 moved = _moved(moved, guest, self._seat(moved, shown, guest))
-            scene = scene if _broken(moved) - _broken(scene) else moved
+            scene = scene if broken(moved) - broken(scene) else moved
         return scene
 
     def _lying(self, scene: Scene, shown: Cast, host: int, guest: Box) -> Box:
@@ -178,13 +179,6 @@ def _moved(scene: Scene, number: int, box: Box) -> Scene:
     objects = list(scene.objects)
     objects[number] = replace(objects[number], box=box, mask=None)
     return replace(scene, objects=tuple(objects))
-
-
-def _broken(scene: Scene) -> set[int]:
-    """The numbers of the relations that the boxes do not show."""
-    boxes = np.array([_box(thing) for thing in scene.objects])
-    found = [relation_holds(one.predicate, boxes[[one.subject]], boxes[[one.object]]) for one in scene.relations]
-    return {number for number, holds in enumerate(found) if holds is not None and not holds[0]}
 
 
 def _depths(scene: Scene, shown: Cast) -> list[float]:

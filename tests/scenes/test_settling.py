@@ -25,7 +25,7 @@ def test_a_meadow_begins_below_the_boat():
 
 def test_the_sea_reaches_to_the_meadow():
     small = Scene((replace(SEA, box=(0, 0.3, 1, 0.45)), *SCENE.objects[1:]), SCENE.relations)
-    assert boxes(settle_regions(small, [True] * 4))[:2] == [(0, 0.3, 1, 0.5 + MARGIN), (0, 0.5 + MARGIN, 1, 1)]
+    assert boxes(settle_regions(small, [True] * 4))[:2] == [(0, 0.3, 1, 0.5 + 2 * MARGIN), (0, 0.5 + MARGIN, 1, 1)]
 
 
 def test_a_boat_that_is_lower_than_the_sheep_comes_up():

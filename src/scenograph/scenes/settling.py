@@ -51,7 +51,7 @@ def settle_regions(scene: Scene, movable: Sequence[bool]) -> Scene:
             continue
         met = with_box(scene, near, (one[0], edge, one[2], one[3]))
         if edge > other[3]:
-            met = with_box(met, far, (*other[:3], edge))
+            met = with_box(met, far, (*other[:3], min(edge + MARGIN, 1.0)))  # no gap under a wavy shore
         scene = scene if broken(met) - broken(scene) else met
     return scene
 

@@ -69,7 +69,7 @@ def in_sight(scene: Scene, shown: Cast, movable: Sequence[bool], silhouettes: Si
         over = list(covered)[list(covered).index(number) + 1 :]
         hiding = [other for other in over if (covered[other] & covered[number]).any()]
         for moving in (one for one in (number, *hiding) if free[one]):
-            found = _aside(scene, shown, moving, number, shares, near, silhouettes)
+            found = _aside(scene, covered, moving, number, near)
             if found is not None:
                 scene, covered = found, silhouettes(found, shown)
                 shares = _seen(covered, near)
@@ -78,24 +78,20 @@ def in_sight(scene: Scene, shown: Cast, movable: Sequence[bool], silhouettes: Si
 
 
 def _aside(
-    scene: Scene,
-    shown: Cast,
-    moving: int,
-    hidden: int,
-    shares: Mapping[int, float],
-    near: set[frozenset[int]],
-    silhouettes: Silhouettes,
+    scene: Scene, covered: Mapping[int, np.ndarray], moving: int, hidden: int, near: set[frozenset[int]]
 ) -> Scene | None:
     """The scene with an object moved so far to the side that a hidden one is seen, and no other becomes hidden."""
     x0, y0, x1, y1 = box_of(scene.objects[moving])
+    shares, wrong = _seen(covered, near), broken(scene)
     for step in STEPS:
         if x0 + step < 0 or x1 + step > 1:
             continue
-        moved = moved_to(scene, moving, (x0 + step, y0, x1 + step, y1))
-        if broken(moved) - broken(scene):
+        shifted = np.roll(covered[moving], round(step * covered[moving].shape[1]), axis=1)
+        seen = _seen({**covered, moving: shifted}, near)
+        if seen[hidden] < SEEN or any(seen[one] < min(shares[one], SEEN) for one in seen):
             continue
-        seen = _seen(silhouettes(moved, shown), near)
-        if seen[hidden] >= SEEN and all(seen[one] >= min(shares[one], SEEN) for one in seen):
+        moved = moved_to(scene, moving, (x0 + step, y0, x1 + step, y1))
+        if not broken(moved) - wrong:
             return moved
     return None
 

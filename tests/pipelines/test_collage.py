@@ -199,3 +199,11 @@ def test_trees_do_not_stand_in_the_sea():
     scene = Scene((*things, SceneObject("tree", box=(0.1, 0.3, 0.3, 0.6))))
     (settled,) = CollageRenderer().settle([scene], [0], [[True] * 3])
     assert settled.objects[2].box[3] > 0.7
+
+
+def test_things_far_too_large_shrink_unless_they_are_said_to_be_large():
+    cup, bear = SceneObject("cup", box=(0.1, 0.1, 0.5, 0.9)), SceneObject("bear", box=(0.6, 0.5, 0.9, 0.9))
+    (settled,) = CollageRenderer().settle([Scene((cup, bear))], [0], [[True, False]])
+    assert settled.objects[0].box[1] > 0.3 and settled.objects[0].box[3] == 0.9
+    large = Scene((replace(cup, attributes=("large",)), bear))
+    assert CollageRenderer().settle([large], [0], [[True, False]]) == [large]

@@ -22,7 +22,7 @@ from scenograph.pipelines.renderers.backdrops import backdrop, box_of, setting
 from scenograph.pipelines.renderers.base import ConditionedScenes, Renderer
 from scenograph.pipelines.renderers.casting import Cast, cast, colour_of
 from scenograph.pipelines.renderers.crops import CropPasting, CropSource, GivenCrop, with_origins
-from scenograph.pipelines.renderers.sight import ashore, in_sight, moved_to
+from scenograph.pipelines.renderers.sight import ashore, in_sight, in_size, moved_to
 from scenograph.scenes.batch import pixels_to_tensor
 from scenograph.scenes.depth import STEP, depth_order
 from scenograph.scenes.fields import Box
@@ -138,7 +138,8 @@ class CollageRenderer(Renderer):
     def _settled(self, scene: Scene, seed: int, movable: Sequence[bool]) -> Scene:
         """The scene with guests on their hosts, hosts first, unless a relation that held would not hold any more."""
         shown = cast(scene, seed, self.drawn)
-        scene = in_sight(ashore(scene, shown, movable), shown, movable, self._silhouettes)
+        scene = ashore(in_size(scene, shown, movable), shown, movable)
+        scene = in_sight(scene, shown, movable, self._silhouettes)
         for guest, seat in shown.seats.items():
             moved = scene
             if seat.pair.turned and movable[seat.host]:

@@ -21,6 +21,9 @@ SEEN = 0.4
 STEPS = tuple(sign * step / 20 for step in range(1, 15) for sign in (1, -1))
 """How far a thing is moved sideways to be seen, the nearest first, as fractions of the canvas."""
 
+LARGEST = 2.5
+"""How many times as large as the others, against nature, a thing may be: nearer things are larger."""
+
 Silhouettes = Callable[[Scene, Cast], dict[int, np.ndarray]]
 
 
@@ -29,6 +32,26 @@ def moved_to(scene: Scene, number: int, box: Box) -> Scene:
     objects = list(scene.objects)
     objects[number] = replace(objects[number], box=box, mask=None)
     return replace(scene, objects=tuple(objects))
+
+
+def in_size(scene: Scene, shown: Cast, movable: Sequence[bool]) -> Scene:
+    """Things that are far too large beside the others shrink, on their feet, unless they are said to be large."""
+    scales = {
+        number: (box_of(thing)[3] - box_of(thing)[1]) / entry.drawing.told
+        for number, (thing, entry) in enumerate(zip(scene.objects, shown.entries, strict=True))
+        if entry is not None
+    }
+    for number, scale in scales.items():
+        others = [other for one, other in scales.items() if one != number]
+        if not movable[number] or number in shown.seats or not others or "large" in scene.objects[number].attributes:
+            continue
+        smaller = LARGEST * float(np.median(others)) / scale
+        if smaller < 1:
+            x0, y0, x1, y1 = box_of(scene.objects[number])
+            half, middle = smaller * (x1 - x0) / 2, (x0 + x1) / 2
+            moved = moved_to(scene, number, (middle - half, y1 - smaller * (y1 - y0), middle + half, y1))
+            scene = scene if broken(moved) - broken(scene) else moved
+    return scene
 
 
 def ashore(scene: Scene, shown: Cast, movable: Sequence[bool]) -> Scene:
@@ -59,7 +82,8 @@ def in_sight(scene: Scene, shown: Cast, movable: Sequence[bool], silhouettes: Si
     Guests stay with their hosts, and things in contact may hide each other.
     """
     free = [is_free and number not in shown.seats for number, is_free in enumerate(movable)]
-    near = {frozenset((one.subject, one.object)) for one in scene.relations if one.predicate in CONTACTS}
+    touching = CONTACTS.keys() - {"next to"}
+    near = {frozenset((one.subject, one.object)) for one in scene.relations if one.predicate in touching}
     near |= {frozenset((guest, seat.host)) for guest, seat in shown.seats.items()}
     covered = silhouettes(scene, shown)
     shares = _seen(covered, near)

@@ -21,7 +21,7 @@ SEEN = 0.4
 STEPS = tuple(sign * step / 20 for step in range(1, 15) for sign in (1, -1))
 """How far a thing is moved sideways to be seen, the nearest first, as fractions of the canvas."""
 
-LARGEST = 2.5
+LARGEST = 4.0
 """How many times as large as the others, against nature, a thing may be: nearer things are larger."""
 
 Silhouettes = Callable[[Scene, Cast], dict[int, np.ndarray]]

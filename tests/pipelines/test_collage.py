@@ -158,3 +158,52 @@ def test_a_colour_is_that_of_the_body(pipe):
         changed = np.abs(blue - red).sum(axis=2) > 60
         reddish = (red[..., 0] > 120) & (red[..., 1] < 0.6 * red[..., 0])
         assert changed[red[..., 3] > 128].mean() > 0.15 and reddish[changed].mean() > 0.5
+
+
+@pytest.mark.parametrize(("category", "named"), [("sheep", "grass"), ("boat", "sea"), ("couch", "floor-wood")])
+def test_what_a_scene_leaves_open_is_painted_by_what_it_tells(category, named):
+    thing = SceneObject(category, box=(0.4, 0.5, 0.6, 0.7))
+    back, ground = CollageRenderer()._setting(Scene((thing,)), ())
+    assert back.category == ("wall-other" if category == "couch" else "sky-other") and ground.category == named
+    assert ground.box[1] < 0.7
+    everything = [SceneObject(one.category, box=(0.0, 0.0, 1.0, 1.0)) for one in (back, ground)]
+    assert CollageRenderer()._setting(Scene((thing, *everything)), everything) == []
+
+
+def test_a_lake_lies_in_a_meadow(pipe):
+    pool, house = SceneObject("water-other", box=(0.1, 0.5, 0.5, 0.7)), SceneObject("house", box=(0.6, 0.4, 0.9, 0.7))
+    shown = pixels(pipe, Scene((pool, house)), size=64)
+    water, meadow = shown[38, 19], shown[55, 19]
+    assert water[2] > water[1] - 10 > water[0] and meadow[1] > meadow[2]
+
+
+def test_things_make_room_for_each_other_where_their_boxes_are_free():
+    cat, car = SceneObject("cat", box=(0.45, 0.5, 0.55, 0.6)), SceneObject("car", box=(0.3, 0.4, 0.7, 0.7))
+    scene = Scene((cat, car), (Relation(0, "behind", 1),))
+    renderer = CollageRenderer()
+    (free,) = renderer.settle([scene], [0], [[True, False]])
+    assert free.objects[0].box[0] != 0.45 and free.objects[1] == car
+    assert renderer.settle([scene], [0], [[False, False]]) == [scene]
+    told = replace(scene, relations=(*scene.relations, Relation(0, "inside", 1)))
+    assert renderer.settle([told], [0], [[True, True]]) == [told]
+
+
+def test_a_cow_in_a_tree_is_seen(pipe):
+    tree, cow = SceneObject("tree", box=(0.2, 0.1, 0.8, 0.9)), SceneObject("cow", ("purple",), (0.4, 0.4, 0.6, 0.6))
+    scene = Scene((tree, cow), (Relation(1, "in", 0),))
+    assert pipe.layers(pipe.encode(scene))[0][-1].name == "cow"
+
+
+def test_trees_do_not_stand_in_the_sea():
+    things = (SceneObject("sea", box=(0, 0.4, 1, 0.7)), SceneObject("grass", box=(0, 0.7, 1, 1)))
+    scene = Scene((*things, SceneObject("tree", box=(0.1, 0.3, 0.3, 0.6))))
+    (settled,) = CollageRenderer().settle([scene], [0], [[True] * 3])
+    assert settled.objects[2].box[3] > 0.7
+
+
+def test_things_far_too_large_shrink_unless_they_are_said_to_be_large():
+    cup, bear = SceneObject("cup", box=(0.1, 0.1, 0.5, 0.9)), SceneObject("bear", box=(0.6, 0.5, 0.9, 0.9))
+    (settled,) = CollageRenderer().settle([Scene((cup, bear))], [0], [[True, False]])
+    assert settled.objects[0].box[1] > 0.3 and settled.objects[0].box[3] == 0.9
+    large = Scene((replace(cup, attributes=("large",)), bear))
+    assert CollageRenderer().settle([large], [0], [[True, False]]) == [large]

@@ -163,3 +163,16 @@ def test_pictures_reopen_as_scenes(tmp_path):
 def test_names_of_files_are_safe_and_unlike():
     names = safe_names(["a/b", "a b", "A_B", "../..", "", "x" * 300, "train_000", "été"])
     assert names == ["a_b", "a_b-2", "A_B-3", "_", "_-2", "x" * 120, "train_000", "été"]
+
+
+def test_drawings_use_plain_words_where_they_are_clear():
+    things = tuple(map(SceneObject, ("sky-other", "desk-stuff", "window-other", "window", "sheep", "sheep")))
+    texts = {shape.text for shape in draw_graph(Scene(things)).shapes if isinstance(shape, Label)}
+    assert texts == {"sky", "desk", "window-other", "window", "sheep 1", "sheep 2"}
+
+
+def test_long_titles_of_sheets_are_wrapped():
+    picture = Image.new("RGB", (200, 40))
+    heights = [contact_sheet([picture], 1, title=" ".join(["word"] * count)).height for count in (1, 9, 20, 99)]
+    lines = [(height - heights[0]) / (CAPTION + 7) for height in heights]
+    assert lines == [0, 1, 2, 2]

@@ -394,7 +394,7 @@ def test_names_stand_at_boxes_where_they_fit():
     flags = [shape for shape in drawing.shapes if isinstance(shape, Rectangle) and shape.stroke is None][1:]
     assert [(round(flag.x0), round(flag.y0)) for flag in flags] == [(48, 30), (144, 240), (144, 203)]
     texts = [shape.text for shape in drawing.shapes if isinstance(shape, Label)]
-    assert texts == ["large green cube (0)", "large green cube (2)", "large green cube (1)"]
+    assert texts == ["large green cube 1", "large green cube 3", "large green cube 2"]
 
 
 def test_crowded_layouts_have_numbers_and_a_key():

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from scenograph.scenes.scene import Relation, Scene, SceneObject
 from scenograph.scenes.settling import MARGIN, settle_regions
 
@@ -19,7 +23,19 @@ def test_a_meadow_begins_below_the_boat():
     assert settled == [SEA.box, (0, 0.5 + MARGIN, 1, 1), BOAT.box, SHEEP.box]
 
 
-def test_given_boxes_and_feet_that_cross_stay():
+def test_the_sea_reaches_to_the_meadow():
+    small = Scene((replace(SEA, box=(0, 0.3, 1, 0.45)), *SCENE.objects[1:]), SCENE.relations)
+    assert boxes(settle_regions(small, [True] * 4))[:2] == [(0, 0.3, 1, 0.5 + 2 * MARGIN), (0, 0.5 + MARGIN, 1, 1)]
+
+
+def test_a_boat_that_is_lower_than_the_sheep_comes_up():
+    low = Scene((SEA, GRASS, replace(BOAT, box=(0.2, 0.5, 0.4, 0.75)), SHEEP), SCENE.relations)
+    _, grass, boat, sheep = boxes(settle_regions(low, [True] * 4))
+    assert boat[3] < grass[1] < sheep[3] and boat[3] - boat[1] == pytest.approx(0.25)
+    assert boxes(settle_regions(low, [True, True, False, True])) == boxes(low)
+    told = replace(low, relations=(*low.relations, Relation(2, "below", 3)))
+    assert boxes(settle_regions(told, [True] * 4)) == boxes(told)
+
+
+def test_given_boxes_stay():
     assert boxes(settle_regions(SCENE, [True, False, True, True])) == boxes(SCENE)
-    crossing = Scene((SEA, GRASS, SceneObject("boat", box=(0.2, 0.5, 0.4, 0.75)), SHEEP), SCENE.relations)
-    assert boxes(settle_regions(crossing, [True] * 4)) == boxes(crossing)

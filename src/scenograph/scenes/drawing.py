@@ -8,7 +8,7 @@ from __future__ import annotations
 import colorsys
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 
 import numpy as np
@@ -29,6 +29,7 @@ from scenograph.scenes.shapes import (
     font,
     text_width,
 )
+from scenograph.scenes.text import numbered
 
 READABLE = 40
 """Most relations that a graph is drawn with; of more, only those that imply the others are drawn."""
@@ -37,6 +38,9 @@ GREY: Color = (120, 125, 135)
 """Of arrows."""
 CAPTION = 13
 """Font size of what stands at pictures on sheets."""
+
+TITLE_LINES = 3
+"""Most lines of a sheet's title."""
 
 HIDDEN = 0.4
 """Largest fraction of a box that another object's name may cover."""
@@ -178,7 +182,8 @@ def draw_layout(scene: Scene, side: float = 480.0, key: bool = True, aspect: flo
     if not fitting:
         flags, _ = _flags(boxes, [str(i) for i, _ in boxed], 11, width, height)
         if key:
-            entries = [(i, object_color(scene, i), thing.label) for i, thing in sorted(boxed, key=lambda item: item[0])]
+            words = _words(scene)
+            entries = [(i, object_color(scene, i), words[i]) for i, _ in sorted(boxed, key=lambda item: item[0])]
             beside, width = _key(entries, width, height)
     return Drawing(width, height, (*shapes, *flags, *beside))
 
@@ -230,10 +235,22 @@ def draw_relations(scene: Scene, height: float, color: Color = INK) -> Drawing:
 
 
 def _names(scene: Scene, attributes: bool = True) -> list[str]:
-    """The names of all objects, with numbers where several objects share one, as in messages."""
-    labels = [thing.label if attributes else thing.category for thing in scene.objects]
-    times = Counter(labels)
-    return [f"{label} ({i})" if times[label] > 1 else label for i, label in enumerate(labels)]
+    """The names of all objects, with numbers where several objects share one, as in texts."""
+    return numbered(_words(scene, attributes))
+
+
+def _words(scene: Scene, attributes: bool = True) -> list[str]:
+    """What people call each object."""
+    plain = _plain({thing.category for thing in scene.objects})
+    return [" ".join((*thing.attributes * attributes, plain[thing.category])) for thing in scene.objects]
+
+
+def _plain(categories: Set[str]) -> dict[str, str]:
+    """What people call categories: ``sky-other`` is a sky, unless the scene has a category of that name as well."""
+    endings = ("-other", "-stuff")
+    short = {name: next((name.removesuffix(end) for end in endings if name.endswith(end)), name) for name in categories}
+    times = Counter([*short.values(), *(name for name in categories if short[name] != name)])
+    return {name: word if times[word] == 1 else name for name, word in short.items()}
 
 
 def draw_sketches(scene: Scene, width: int = 480, height: int = 480) -> Image.Image:
@@ -264,27 +281,41 @@ def contact_sheet(
         columns: At most as many as there are pictures are used.
         gap: Between pictures, and with captions or a title around the sheet.
         captions: One below each picture, shortened to the width of a cell.
-        title: Above all of them, shortened to the width of the sheet.
+        title: Above all of them, in up to ``TITLE_LINES`` lines of the sheet's width.
         side: Pictures whose longer side is shorter are enlarged to it.
     """
     shown = [_enlarged(image, side) for image in images]
     width, height = (max(sizes) for sizes in zip(*(image.size for image in shown), strict=True))
     columns = min(columns, len(shown))
     line = CAPTION + 7
-    below, above, margin = line if captions else 0, line if title else 0, gap if captions or title else 0
+    below, margin = line if captions else 0, gap if captions or title else 0
     across, down = width + gap, height + below + gap
     rows = math.ceil(len(shown) / columns)
+    titles = _wrapped(title, columns * across - gap) if title else []
+    above = line * len(titles)
     size = columns * across - gap + 2 * margin, rows * down - gap + above + 2 * margin
     sheet = Image.new("RGB", size, "white")
     painter = ImageDraw.Draw(sheet)
-    if title:
-        write_line(painter, (margin, margin), title, size[0] - 2 * margin)
+    for row, words in enumerate(titles):
+        write_line(painter, (margin, margin + row * line), words, size[0] - 2 * margin)
     for i, image in enumerate(shown):
         left, top = margin + i % columns * across, margin + above + i // columns * down
         sheet.paste(image, (left + (width - image.width) // 2, top + (height - image.height) // 2))
         if captions:
             write_line(painter, (left, top + height + 2), captions[i], width)
     return sheet
+
+
+def _wrapped(text: str, width: float) -> list[str]:
+    """A text in lines that are not wider; the last of ``TITLE_LINES`` holds all that is left."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and (len(lines) == TITLE_LINES or text_width(longer, CAPTION) <= width):
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
 
 
 def _enlarged(image: Image.Image, side: int) -> Image.Image:

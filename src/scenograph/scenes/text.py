@@ -124,12 +124,17 @@ def _in_words(scene: Scene) -> list[str]:
 
 def _numbered(scene: Scene) -> list[str]:
     """The label of each object, with a number where several have the same."""
-    total = Counter(thing.label for thing in scene.objects)
+    return numbered([thing.label for thing in scene.objects])
+
+
+def numbered(labels: Sequence[str]) -> list[str]:
+    """Labels with a number, from 1, after those that there are several of: ``sheep 1``, ``sheep 2``."""
+    total = Counter(labels)
     seen: Counter[str] = Counter()
     names = []
-    for thing in scene.objects:
-        seen[thing.label] += 1
-        names.append(f"{thing.label} {seen[thing.label]}" if total[thing.label] > 1 else thing.label)
+    for label in labels:
+        seen[label] += 1
+        names.append(f"{label} {seen[label]}" if total[label] > 1 else label)
     return names
 
 

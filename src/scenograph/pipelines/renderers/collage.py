@@ -15,37 +15,40 @@ from torch import Tensor
 from scenograph.data.picture_book.atlas import Atlas, Entry
 from scenograph.data.picture_book.layers import Light
 from scenograph.data.picture_book.source import vocabulary
-from scenograph.data.picture_book.textures import GROUNDS, TEXTURES, paint
+from scenograph.data.picture_book.textures import TEXTURES
 from scenograph.errors import UserError
 from scenograph.pipelines.options import GenerateOptions
+from scenograph.pipelines.renderers.backdrops import backdrop, box_of, setting
 from scenograph.pipelines.renderers.base import ConditionedScenes, Renderer
 from scenograph.pipelines.renderers.casting import Cast, cast, colour_of
 from scenograph.pipelines.renderers.crops import CropPasting, CropSource, GivenCrop, with_origins
+from scenograph.pipelines.renderers.sight import ashore, in_sight, in_size, moved_to
 from scenograph.scenes.batch import pixels_to_tensor
 from scenograph.scenes.depth import STEP, depth_order
 from scenograph.scenes.fields import Box
-from scenograph.scenes.geometry import relation_holds, to_edges
 from scenograph.scenes.openraster import Layer, merged, window
 from scenograph.scenes.origin import Origin
 from scenograph.scenes.png import scaled
 from scenograph.scenes.scene import Scene, SceneObject, with_places
+from scenograph.scenes.settling import broken
 from scenograph.scenes.vocabulary import Vocabulary
 
+WATERS = ("water-other",)
+"""Painted, though there are drawings of fountains: a lake is asked for more often."""
 SIDE = 256
 """Side of the pictures in pixels, unless another size is asked for."""
-SKIES = ("sky-other", "clouds", "fog")
 BESIDE = 0.15
 """Half of the room on a host that each of several guests has, in its widths."""
 STRETCH = 1.25
 """How much wider or higher than it is a drawing may become to fill its box."""
 PAINTED = 768
 """Side up to which backgrounds are painted; larger ones are enlarged from it."""
+COARSE_SIDE = 48
+"""Side, in pixels, of the pictures in which is seen what things hide."""
 COARSE, FAINT = 8, 0.02
 """Side, in pixels, of the picture of colours behind holes, and how much of all colours is in each."""
 SHADE, DEPTH = 0.4, 0.16
 """How dark a shadow is in its middle, and its height as a share of its width."""
-PAPER = (0.93, 0.92, 0.88)
-"""What is seen where the scene says nothing."""
 
 
 class CollageRenderer(Renderer):
@@ -57,6 +60,7 @@ class CollageRenderer(Renderer):
     def __init__(self, atlas: Atlas | None = None) -> None:
         self.atlas = atlas or Atlas()
         self.digest = self.atlas.digest
+        self.drawn = {name: entries for name, entries in self.atlas.entries.items() if name not in WATERS}
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -72,7 +76,7 @@ class CollageRenderer(Renderer):
         """As in the base class: which drawing shows each object. Raises ``UserError`` for a style."""
         if options.style is not None:
             raise UserError(f"{self.name}: takes no style; leave --style out")
-        chosen = [cast(scene, seed, self.atlas.entries) for scene, seed in zip(scenes, seeds, strict=True)]
+        chosen = [cast(scene, seed, self.drawn) for scene, seed in zip(scenes, seeds, strict=True)]
         origins = ([None if one is None else Origin.parse(one.origin) for one in shown.entries] for shown in chosen)
         shown = [with_origins(*one) for one in zip(scenes, origins, strict=True)]
         return ConditionedScenes(shown, list(seeds), chosen, options)
@@ -104,12 +108,19 @@ class CollageRenderer(Renderer):
         rng = np.random.default_rng([seed, 1])
         light = Light("day", (1.0, 1.0, 1.0), 0.0)
         regions = [thing for thing, entry in zip(scene.objects, shown.entries, strict=True) if entry is None]
-        backdrop = _backdrop(regions, side, rng, light).clip(0, 1)
-        layers = [Layer("ground", 0, 0, np.concatenate([backdrop, np.ones((side, side, 1), np.float32)], axis=2))]
+        painted = backdrop([*self._setting(scene, regions), *regions], side, rng, light).clip(0, 1)
+        layers = [Layer("ground", 0, 0, np.concatenate([painted, np.ones((side, side, 1), np.float32)], axis=2))]
         for number in depth_order(_depths(scene, shown), shown.order(scene.relations)):
             if shown.entries[number] is not None:
                 layers.append(self._layer(scene, shown, number, side))
         return layers
+
+    def _setting(self, scene: Scene, regions: Sequence[SceneObject]) -> list[SceneObject]:
+        """What is painted beside the regions, by what the scene's categories tell."""
+        habitats = [
+            sorted({one.drawing.habitat for one in self.drawn.get(thing.category, ())}) for thing in scene.objects
+        ]
+        return setting(regions, [(thing, found) for thing, found in zip(scene.objects, habitats, strict=True) if found])
 
     def _layer(self, scene: Scene, shown: Cast, number: int, side: int) -> Layer:
         """A thing in its box."""
@@ -126,26 +137,43 @@ class CollageRenderer(Renderer):
 
     def _settled(self, scene: Scene, seed: int, movable: Sequence[bool]) -> Scene:
         """The scene with guests on their hosts, hosts first, unless a relation that held would not hold any more."""
-        shown = cast(scene, seed, self.atlas.entries)
+        shown = cast(scene, seed, self.drawn)
+        scene = ashore(in_size(scene, shown, movable), shown, movable)
+        scene = in_sight(scene, shown, movable, self._silhouettes)
         for guest, seat in shown.seats.items():
             moved = scene
             if seat.pair.turned and movable[seat.host]:
-                moved = _moved(moved, seat.host, self._lying(moved, shown, seat.host, _box(moved.objects[guest])))
+                moved = moved_to(moved, seat.host, self._lying(moved, shown, seat.host, box_of(moved.objects[guest])))
             if movable[guest]:
-                moved = _moved(moved, guest, self._seat(moved, shown, guest))
-            scene = scene if _broken(moved) - _broken(scene) else moved
+                moved = moved_to(moved, guest, self._seat(moved, shown, guest))
+            scene = scene if broken(moved) - broken(scene) else moved
         return scene
+
+    def _silhouettes(self, scene: Scene, shown: Cast) -> dict[int, np.ndarray]:
+        """What each thing covers of a small picture, (S, S) bool, the farthest first."""
+        covered = {}
+        for number in depth_order(_depths(scene, shown), shown.order(scene.relations)):
+            if shown.entries[number] is not None:
+                layer, canvas = (
+                    self._layer(scene, shown, number, COARSE_SIDE),
+                    np.zeros((COARSE_SIDE, COARSE_SIDE), bool),
+                )
+                height, width = layer.pixels.shape[:2]
+                rows, columns, own_rows, own_columns = window(layer.top, layer.left, height, width, *canvas.shape)
+                canvas[rows, columns] = layer.pixels[own_rows, own_columns, 3] > 0.5
+                covered[number] = canvas
+        return covered
 
     def _lying(self, scene: Scene, shown: Cast, host: int, guest: Box) -> Box:
         """The box of a host that lies on its side: as long as it, or the guest on it, was high."""
-        (x0, y0, x1, y1), sprite = _box(scene.objects[host]), self._sprite(scene, shown, host)
+        (x0, y0, x1, y1), sprite = box_of(scene.objects[host]), self._sprite(scene, shown, host)
         width = min(max(x1 - x0, y1 - y0, guest[3] - guest[1]), 1.0)
         left = min(max((x0 + x1 - width) / 2, 0.0), 1.0 - width)
         return (left, y1 - width * sprite.shape[0] / sprite.shape[1], left + width, y1)
 
     def _seat(self, scene: Scene, shown: Cast, guest: int) -> Box:
         """The box of a guest on its host: as large as it was, and as far to the side, if its host can have it there."""
-        seat, box = shown.seats[guest], _box(scene.objects[guest])
+        seat, box = shown.seats[guest], box_of(scene.objects[guest])
         one, other = shown.entries[guest], shown.entries[seat.host]
         assert one is not None and other is not None, "regions are no guests"
         host, sprite = self._layer(scene, shown, seat.host, SIDE), self._sprite(scene, shown, guest)
@@ -167,24 +195,10 @@ def _reach(scene: Scene, shown: Cast, guest: int) -> tuple[float, float]:
     beside = [number for number, other in shown.seats.items() if other == seat]
     if len(beside) == 1:
         return low, high
-    beside.sort(key=lambda number: _box(scene.objects[number])[0] + _box(scene.objects[number])[2])
+    beside.sort(key=lambda number: box_of(scene.objects[number])[0] + box_of(scene.objects[number])[2])
     half = max((high - low) / 2, min(BESIDE * len(beside), 0.4))
     place = (low + high) / 2 + half * ((2 * beside.index(guest) + 1) / len(beside) - 1)
     return place, place
-
-
-def _moved(scene: Scene, number: int, box: Box) -> Scene:
-    """The scene with another box of an object."""
-    objects = list(scene.objects)
-    objects[number] = replace(objects[number], box=box, mask=None)
-    return replace(scene, objects=tuple(objects))
-
-
-def _broken(scene: Scene) -> set[int]:
-    """The numbers of the relations that the boxes do not show."""
-    boxes = np.array([_box(thing) for thing in scene.objects])
-    found = [relation_holds(one.predicate, boxes[[one.subject]], boxes[[one.object]]) for one in scene.relations]
-    return {number for number, holds in enumerate(found) if holds is not None and not holds[0]}
 
 
 def _depths(scene: Scene, shown: Cast) -> list[float]:
@@ -195,56 +209,16 @@ def _depths(scene: Scene, shown: Cast) -> list[float]:
     depths = []
     for thing, entry in zip(scene.objects, shown.entries, strict=True):
         behind = 4 if entry is None else 2 if entry.drawing.habitat in ("air", "wall") else 0
-        depths.append(_box(thing)[3] - behind)
+        depths.append(box_of(thing)[3] - behind)
     for guest, seat in shown.seats.items():
         if seat.pair.carried:
             depths[guest] = depths[seat.host] + (STEP if seat.pair.nearer else -STEP)
     return depths
 
 
-def _box(thing: SceneObject) -> Box:
-    assert thing.box is not None, "a renderer gets scenes with all boxes"
-    return thing.box
-
-
-def _backdrop(regions: Sequence[SceneObject], side: int, rng: np.random.Generator, light: Light) -> np.ndarray:
-    """The regions of a scene as a picture (S, S, 3): the sky or a wall behind all, then others from the top down."""
-    canvas = np.ones((side, side, 3), np.float32) * np.array(PAPER, np.float32)
-    ordered = sorted(regions, key=lambda thing: (thing.category not in SKIES, _box(thing)[1]))
-    level = [_box(thing)[1] for thing in ordered if thing.category in GROUNDS]
-    horizon = float(np.clip(min(level, default=0.5), 0.05, 0.9))
-    for number, thing in enumerate(ordered):
-        texture = paint(thing.category, side, rng, light, horizon)
-        behind = number == 0 and thing.category not in GROUNDS
-        cover = np.ones((side, side), np.float32) if behind else _cover(thing, side, rng)
-        canvas += (texture - canvas) * cover[..., None]
-    return canvas
-
-
-def _cover(thing: SceneObject, side: int, rng: np.random.Generator) -> np.ndarray:
-    """How much of each pixel a region covers, (S, S) in [0, 1]: its mask, or its box with a soft, wavy upper edge."""
-    masked = thing.mask is not None and not thing.mask.all()
-    x0, y0, x1, y1 = _box(thing) if masked else to_edges(_box(thing))
-    left, right = round(x0 * side), max(round(x1 * side), round(x0 * side) + 1)
-    top, bottom = round(y0 * side), max(round(y1 * side), round(y0 * side) + 1)
-    cover = np.zeros((side, side), np.float32)
-    if thing.mask is not None and masked:
-        mask = Image.fromarray(thing.mask.astype(np.uint8) * 255).resize((right - left, bottom - top))
-        part = np.asarray(mask, dtype=np.float32) / 255
-        rows, columns, own_rows, own_columns = window(top, left, bottom - top, right - left, side, side)
-        cover[rows, columns] = part[own_rows, own_columns]
-        return cover
-    across = np.arange(side) / side
-    wave = 0.006 * np.sin(2 * np.pi * (across * rng.uniform(1, 3) + rng.random()))
-    down = (np.arange(side) + 0.5)[:, None] - (top + wave * side)[None]
-    cover[:, left:right] = np.clip(down[:, left:right], 0, 1)
-    cover[bottom:] = 0
-    return cover
-
-
 def _fitted(sprite: np.ndarray, thing: SceneObject, shown: Entry | GivenCrop, side: int) -> Layer:
     """A drawing fitted into its object's box, on the lower edge if it stands."""
-    x0, y0, x1, y1 = (value * side for value in _box(thing))
+    x0, y0, x1, y1 = (value * side for value in box_of(thing))
     wide, high = (x1 - x0) / sprite.shape[1], (y1 - y0) / sprite.shape[0]
     scale = min(wide, high)
     width = max(round(sprite.shape[1] * min(wide, scale * STRETCH)), 1)
@@ -324,9 +298,9 @@ class CropCollage(CollageRenderer, CropPasting):
     ) -> list[Layer]:
         """The painted regions as one layer, then the crops, far to near."""
         regions = [thing for thing, crop in zip(scene.objects, crops, strict=True) if crop is None]
-        layers = [Layer("ground", 0, 0, _ground(regions, side, seed))]
+        layers = [Layer("ground", 0, 0, _ground([*self._setting(scene, regions), *regions], side, seed))]
         depths = [
-            _box(thing)[3] - (4 if thing.category in TEXTURES or crop is None else 2 if crop.hangs else 0)
+            box_of(thing)[3] - (4 if thing.category in TEXTURES or crop is None else 2 if crop.hangs else 0)
             for thing, crop in zip(scene.objects, crops, strict=True)
         ]
         for number in depth_order(depths, ((r.subject, r.predicate, r.object) for r in scene.relations)):
@@ -344,20 +318,20 @@ class CropCollage(CollageRenderer, CropPasting):
 def _ground(regions: Sequence[SceneObject], side: int, seed: int) -> np.ndarray:
     """The regions as a layer's pixels (S, S, 4)."""
     light = Light("day", (1.0, 1.0, 1.0), 0.0)
-    backdrop = _backdrop(regions, min(side, PAINTED), np.random.default_rng([seed, 1]), light).clip(0, 1)
+    painted = backdrop(regions, min(side, PAINTED), np.random.default_rng([seed, 1]), light).clip(0, 1)
     ground = np.ones((side, side, 4), np.float32)
     if side > PAINTED:
-        small = Image.fromarray((backdrop * 255).round().astype(np.uint8))
+        small = Image.fromarray((painted * 255).round().astype(np.uint8))
         large = np.asarray(small.resize((side, side), Image.Resampling.BILINEAR))
         np.multiply(large, np.float32(1 / 255), out=ground[..., :3])
     else:
-        ground[..., :3] = backdrop
+        ground[..., :3] = painted
     return ground
 
 
 def _filling(pixels: np.ndarray, thing: SceneObject, side: int) -> Layer:
     """A crop of a region, stretched to fill its box; holes, where things stood, get the colours around them."""
-    x0, y0, x1, y1 = (round(value * side) for value in _box(thing))
+    x0, y0, x1, y1 = (round(value * side) for value in box_of(thing))
     size = max(x1 - x0, 1), max(y1 - y0, 1)
     coarse = np.asarray(scaled(pixels, COARSE, COARSE, Image.Resampling.BOX), dtype=np.float32) / 255
     colours = coarse + FAINT * coarse.mean(axis=(0, 1))  # where nothing is visible near, the mean of all

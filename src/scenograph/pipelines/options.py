@@ -44,12 +44,11 @@ class GenerateOptions(BaseModel):
     """Only models whose layouts depend on the seed sample more than one."""
     refine: bool = Field(
         default=False,
-        strict=True,
         description="Move placed boxes so that every relation holds.",
         json_schema_extra={"reason": "boxes that were moved show more relations"},
     )
     keep_contradictions: bool = Field(
-        default=False, strict=True, description="Keep relations that contradict others, as the original models do."
+        default=False, description="Keep relations that contradict others, as the original models do."
     )
     style: Path | Image.Image | None = Field(
         default=None, description="Picture whose style to copy, for models that can."
@@ -58,8 +57,18 @@ class GenerateOptions(BaseModel):
         default=None, max_length=200, description="Crops of a memory under these only, as mit,cc0-1.0."
     )
     temperature: float = Field(default=0.5, ge=0, le=100, description="Variety of crops of a memory; 0 takes the best.")
-    shadow: bool = Field(default=False, strict=True, description="Let things in a collage of crops cast shadows.")
+    shadow: bool = Field(default=False, description="Let things in a collage of crops cast shadows.")
     precision: Precision = Field(default="no", description="bf16 is faster on hardware that supports it.")
+
+    @field_validator("refine", "keep_contradictions", "shadow", mode="before")
+    @classmethod
+    def _switch(cls, value: object) -> bool:
+        """Settings of protocols come as text, of which others than these say neither yes nor no."""
+        if value in ("true", "false"):
+            return value == "true"
+        if not isinstance(value, bool):
+            raise ValueError("expected true or false")
+        return value
 
     @field_validator("size", "steps", "candidates", "truncation", "temperature", mode="before")
     @classmethod

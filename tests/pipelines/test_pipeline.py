@@ -256,7 +256,7 @@ def test_options_are_checked_by_name_and_value(pipe):
         ({"steps": 0}, "steps 0: must be at least 1"),
         ({"steps": True}, "steps: expected a number .found True"),
         ({"candidates": True}, "candidates: expected a number"),
-        ({"refine": "yes"}, "refine: Input should be a valid boolean .found 'yes'"),
+        ({"refine": "yes"}, "refine: expected true or false .found 'yes'"),
         ({"size": 5000}, "size 5000: must be at most 2048"),
         ({"precision": "bf32"}, "unknown precision 'bf32': use no, bf16"),
     ):

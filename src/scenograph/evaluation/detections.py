@@ -53,7 +53,7 @@ def read_detections(
             entries = _in_order(values, len(image_ids), left_out)
             found = _from_darknet(entries, sizes, image_ids, categories, left_out)
         else:
-            read = partial(_detection, set(image_ids), categories)
+            read = partial(_detection, _pictures(values, image_ids, left_out), categories)
             found = read_each(values, read, left_out, path.name, "detection")
             if found and all(max(detection["bbox"][2:]) < 1 for detection in found):  # not a pixel wide or high
                 raise ValueError("each bbox is in fractions of its picture, where COCO's are x, y, w, h in pixels")
@@ -72,11 +72,24 @@ class UnknownPicture(Exception):  # noqa: N818
     """A detection in a picture that is not evaluated, or pictures that are not those that are."""
 
 
-def _detection(pictures: set[int], categories: Mapping[str, int], value: dict[str, Any]) -> dict[str, Any]:
+def _pictures(values: list[Any], image_ids: Sequence[int], left_out: Reasons) -> dict[int, int]:
+    """The pictures' ids, by the ids that detections name them by: the same, or numbers from 1, if those alone fit."""
+    named = {
+        value.get("image_id") for value in values if isinstance(value, dict) and isinstance(value.get("image_id"), int)
+    }
+    counted = dict(enumerate(image_ids, start=1))
+    if named and not named & set(image_ids) and named <= counted.keys():
+        left_out.note("image_id counts the pictures of annotations.json from 1, and is read so", count=len(values))
+        return counted
+    return {number: number for number in image_ids}
+
+
+def _detection(pictures: Mapping[int, int], categories: Mapping[str, int], value: dict[str, Any]) -> dict[str, Any]:
     """A detection with its ids as numbers. Raises ``Skip``."""
     image_id, category, box = identity(value["image_id"]), identity(value["category_id"]), numbers(value["bbox"], 4)
     score = number(value["score"])
-    if image_id not in pictures:
+    picture = pictures.get(image_id) if isinstance(image_id, int) else None
+    if picture is None:
         raise UnknownPicture(f"image_id {value['image_id']!r} is no picture of annotations.json")
     if box is None or score is None:
         raise Skip("detection has no bbox of four numbers and a score")
@@ -85,7 +98,7 @@ def _detection(pictures: set[int], categories: Mapping[str, int], value: dict[st
         known = ", ".join(f"{number} {name}" for name, number in list(categories.items())[:8])
         known += ", ..." if len(categories) > 8 else ""
         raise Skip(f"annotations.json has no such category id ({known})", f"category_id {value['category_id']!r}")
-    return {**value, "image_id": image_id, "category_id": category, "bbox": box, "score": score}
+    return {**value, "image_id": picture, "category_id": category, "bbox": box, "score": score}
 
 
 def _check_box(box: list[float]) -> None:

@@ -16,14 +16,19 @@ class FeatureObjective(Objective):
 
     config: Any
 
+    @property
+    def compares_features(self) -> bool:
+        """Whether any loss needs the network."""
+        return bool(self.config.feature_weight)
+
     @cached_property
     def vgg(self) -> FeatureStack | None:
-        """The network, fetched when it is first asked for; None if the weight is 0."""
-        return load_vgg19(self.config.vgg_file) if self.config.feature_weight else None
+        """The network, fetched when it is first asked for; None if no loss needs it."""
+        return load_vgg19(self.config.vgg_file) if self.compares_features else None
 
     def downloads(self) -> Sequence[Download]:
         """VGG19's weights."""
-        return missing_weights("vgg19") if self.config.feature_weight and self.config.vgg_file is None else []
+        return missing_weights("vgg19") if self.compares_features and self.config.vgg_file is None else []
 
     def load_networks(self) -> None:
         """VGG19."""

@@ -17,18 +17,18 @@ from scenograph.nn.discriminators import ImageDiscriminator, ObjectDiscriminator
 from scenograph.nn.layers import channels_last
 from scenograph.nn.painting import paste_crops
 from scenograph.nn.perceptual import FeatureStack, feature_distance, level_distance
-from scenograph.pretrained.networks import load_vgg19
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.scoring import layout_figures, totals
 from scenograph.training.gan import GanLoss, discriminator_loss, generator_loss
+from scenograph.training.objectives.adversarial import AdversarialObjective
 from scenograph.training.objectives.base import (
     Generators,
-    Objective,
     ObjectiveConfig,
     Probability,
     Totals,
     uniform_per_object,
 )
+from scenograph.training.objectives.features import FeatureObjective
 from scenograph.training.objectives.sg2im import DiscriminatorConfig
 
 BRANCHES = ("", "_own")
@@ -74,7 +74,7 @@ class PasteGanObjectiveConfig(ObjectiveConfig):
         )
 
 
-class PasteGanObjective(Objective):
+class PasteGanObjective(AdversarialObjective, FeatureObjective):
     """Three phases: generator, object discriminator, image discriminator. Those of weight 0 are left out."""
 
     Config = PasteGanObjectiveConfig
@@ -98,17 +98,12 @@ class PasteGanObjective(Objective):
             self.discriminators["image_discriminator"] = discriminator
         for network in self.discriminators.values():
             channels_last(network)
-        compared = config.feature_weight + config.selected_feature_weight + config.object_feature_weight
-        self.vgg: FeatureStack | None = load_vgg19(config.vgg_file) if compared else None
 
     @property
-    def phases(self) -> tuple[str, ...]:
-        """The generator first, then whichever discriminators there are."""
-        return ("generator", *self.discriminators)
-
-    def modules(self) -> dict[str, nn.Module]:
-        """Phase to module."""
-        return {"generator": self.model, **self.discriminators}
+    def compares_features(self) -> bool:
+        """Of the reconstruction, of the picture from selected crops, or of objects."""
+        config = self.config
+        return any((config.feature_weight, config.selected_feature_weight, config.object_feature_weight))
 
     def begin_step(self, step: int) -> tuple[str, ...]:
         """Before step ``eval_mode_after`` the generator changes to eval mode."""
@@ -126,8 +121,7 @@ class PasteGanObjective(Objective):
         self, phase: str, batch: SceneBatch, totals: Totals, generators: Generators, memory: dict[str, Any]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Means over pictures and over objects, ``__image__`` included where discriminators see objects."""
-        for name, discriminator in self.discriminators.items():
-            discriminator.requires_grad_(phase == name)
+        self.let_learn(phase)
         if phase == "generator":
             assert batch.images is not None, "training needs pictures"
             scene = memory["scene"] = add_image_objects(batch, self.model.vocabulary)

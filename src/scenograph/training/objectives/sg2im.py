@@ -16,7 +16,8 @@ from scenograph.nn.layers import Normalization, channels_last
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.scoring import layout_figures, totals
 from scenograph.training.gan import GanLoss, discriminator_loss, generator_loss
-from scenograph.training.objectives.base import Generators, Objective, ObjectiveConfig, Totals
+from scenograph.training.objectives.adversarial import AdversarialObjective
+from scenograph.training.objectives.base import Generators, ObjectiveConfig, Totals
 
 
 class DiscriminatorConfig(BaseModel):
@@ -64,7 +65,7 @@ class Sg2ImObjectiveConfig(ObjectiveConfig):
         )
 
 
-class Sg2ImObjective(Objective):
+class Sg2ImObjective(AdversarialObjective):
     """Three phases: generator, object discriminator, image discriminator. Those of weight 0 are left out."""
 
     Config = Sg2ImObjectiveConfig
@@ -88,15 +89,6 @@ class Sg2ImObjective(Objective):
         for network in self.discriminators.values():
             channels_last(network)
 
-    @property
-    def phases(self) -> tuple[str, ...]:
-        """The generator first, then whichever discriminators there are."""
-        return ("generator", *self.discriminators)
-
-    def modules(self) -> dict[str, nn.Module]:
-        """Phase to module."""
-        return {"generator": self.model, **self.discriminators}
-
     def begin_step(self, step: int) -> tuple[str, ...]:
         """The original counts steps from 1 and switches before step ``eval_mode_after``."""
         if step + 1 != self.config.eval_mode_after:
@@ -113,8 +105,7 @@ class Sg2ImObjective(Objective):
         self, phase: str, batch: SceneBatch, totals: Totals, generators: Generators, memory: dict[str, Any]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Means over pictures and over objects, ``__image__`` included."""
-        for name, discriminator in self.discriminators.items():
-            discriminator.requires_grad_(phase == name)
+        self.let_learn(phase)
         if phase == "generator":
             assert batch.images is not None, "training needs pictures"
             model = cast(Sg2Im, self.model)

@@ -21,6 +21,7 @@ from scenograph.nn.perceptual import feature_distance
 from scenograph.nn.spade import ConditionMap, LabelMap, MultiScaleDiscriminator
 from scenograph.scenes.batch import SceneBatch
 from scenograph.training.gan import GanLoss, discriminator_loss, feature_matching, generator_loss
+from scenograph.training.objectives.adversarial import AdversarialObjective
 from scenograph.training.objectives.base import (
     Betas,
     Generators,
@@ -65,7 +66,7 @@ class SpadeObjectiveConfig(ObjectiveConfig):
         return cls(feature_weight=0.0, discriminator_channels=4)
 
 
-class SpadeObjective(FeatureObjective):
+class SpadeObjective(AdversarialObjective, FeatureObjective):
     """Two phases: the generator with its style encoder, then the discriminator."""
 
     Config: ClassVar[type[ObjectiveConfig]] = SpadeObjectiveConfig
@@ -97,15 +98,6 @@ class SpadeObjective(FeatureObjective):
             config.discriminator_layers,
         )
 
-    @property
-    def phases(self) -> tuple[str, ...]:
-        """The generator first, then whichever discriminators there are."""
-        return ("generator", *self.discriminators)
-
-    def modules(self) -> dict[str, nn.Module]:
-        """Phase to module."""
-        return {"generator": self.model, **self.discriminators}
-
     def rates(self, phase: str) -> dict[str, float]:
         """Factors of the optimizer's learning rate."""
         return {"": self.config.generator_rate if phase == "generator" else self.config.discriminator_rate}
@@ -115,8 +107,7 @@ class SpadeObjective(FeatureObjective):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Means over pictures and over objects; the divergence of styles is a sum."""
         assert batch.images is not None, "training needs pictures"
-        for name, discriminator in self.discriminators.items():
-            discriminator.requires_grad_(phase == name)
+        self.let_learn(phase)
         if phase == "generator":
             batch = memory["batch"] = with_some_masks(batch, self.config.given_masks, generators)
             condition = memory["condition"] = self._generator_condition(batch)

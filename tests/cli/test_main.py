@@ -136,12 +136,17 @@ def test_extras_hold_the_packages_that_messages_name():
 def test_generating_needs_none_of_the_extras(tmp_path):
     program = f"""
 import sys
-sys.modules |= dict.fromkeys({sorted({*EXTRAS, "h5py", "pycocotools", "transformers", "mitsuba", "resvg_py"})})
+sys.modules |= dict.fromkeys({sorted({*EXTRAS, "h5py", "lancedb", "pycocotools", "transformers", "mitsuba", "resvg_py"})})
 from scenograph.cli.main import app
 for options in ([{TEXT!r}, "--steps", "1"], ["sheep on grass", "--draw-graph", "--draw-layout", "--layers"]):
     app(["generate", *options], standalone_mode=False)
-app(["layout", {TEXT!r}], standalone_mode=False)
-app(["models", "list"], standalone_mode=False)
+others = (
+    ["layout", {TEXT!r}], ["scene", "new", {TEXT!r}, "--out", "s.json"], ["scene", "check", "s.json"],
+    ["scene", "draw", "s.json"], ["models", "list"], ["models", "info", "collage"], ["data", "sources"], ["env"],
+    ["credits", "pictures/sheep-on-grass-seed0.png"], ["evaluate", "protocols"],
+)
+for command in others:
+    app(command, standalone_mode=False)
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

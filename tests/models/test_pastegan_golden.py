@@ -160,7 +160,7 @@ def under_test(folder, monkeypatch) -> tuple[PasteGanObjective, SceneBatch, dict
     kinds = ("arch", "normalization", "activation", "padding")
     players = {player: {key: before[f"{player}_kwargs"][key] for key in kinds} for player in ("d_obj", "d_img")}
     vgg = FeatureStack(VGG19, torch.load(folder / "vgg19_sixteenth_width.pt", weights_only=True))
-    monkeypatch.setattr(objectives, "load_vgg19", lambda path: vgg)
+    monkeypatch.setattr("scenograph.training.objectives.features.load_vgg19", lambda path: vgg)
     monkeypatch.setattr(objectives, "add_image_objects", lambda batch, names: batch)
     model = import_pastegan(folder / "before.pt").train()
     model.fuser.batch_maximum = True

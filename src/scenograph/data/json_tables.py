@@ -18,7 +18,6 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-import ijson
 import numpy as np
 
 from scenograph.data.records import Id, Reasons, Skip, identity
@@ -158,6 +157,8 @@ def stream_json(path: Path, prefix: str) -> Iterator[Any]:
     Raises:
         UserError: The file cannot be read, is broken or nested too deeply, or of another encoding than UTF-8.
     """
+    import ijson  # of the extra train; vocabularies of sources are read without it
+
     done = 0
     try:
         with path.open("rb") as stream:
@@ -279,6 +280,8 @@ def _rows(
 
 def _check_list(source: Path, prefix: str) -> None:
     """Raise ``UserError`` if there is no list where the records, of which there are none, should be."""
+    import ijson
+
     outer = prefix.rpartition("item")[0].rstrip(".")
     with source.open("rb") as stream:
         events = ijson.parse(_FiniteJson(_ShallowJson(source, stream)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from helpers import succeed
 from recordings import arrays, close, close_to_largest, settings
 from scenograph.models.published.scene_designer import convert
 from scenograph.models.registry import AutoModel
-from scenograph.models.scene_designer import SceneDesigner, SceneDesignerConfig, mask_network, places, sg2im_predicates
+from scenograph.models.scene_designer import SceneDesigner, SceneDesignerConfig, box_relation, mask_network, places
 from scenograph.nn.crops import crop_boxes
 from scenograph.nn.graph import Edges, GraphTripleConv, GraphTripleConvNet
 from scenograph.nn.mask_discriminator import MaskDiscriminator
@@ -146,10 +147,9 @@ def test_focal_loss(recorded):
 def test_relations_and_places(recorded):
     data = arrays(recorded / "scene_graph.npz")
     boxes, expected = data["boxes"], data["predicate_of_pair"]
-    count = len(boxes)
-    rows, columns = (~torch.eye(count, dtype=torch.bool)).nonzero(as_tuple=True)
-    # The recorded vocabulary has __in_image__ in front.
-    assert torch.equal(sg2im_predicates(boxes[rows], boxes[columns]) + 1, expected[rows, columns])
+    names = ("__in_image__", *SG2IM_PREDICATES)
+    for one, other in permutations(range(len(boxes)), 2):
+        assert names[expected[one, other]] == box_relation(boxes[one].tolist(), boxes[other].tolist())
     assert torch.equal(places(boxes), data["attributes"][:, 10:].argmax(dim=1))
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import accumulate, combinations, pairwise
 from typing import ClassVar, Self
 
 import torch
@@ -27,7 +27,7 @@ from scenograph.nn.mobilenet import MobileNetV2
 from scenograph.nn.normalization import FrozenBatchNorm2d
 from scenograph.nn.scene_transformer import SceneTransformer
 from scenograph.scenes.batch import SceneBatch
-from scenograph.scenes.geometry import SG2IM_PREDICATES
+from scenograph.scenes.geometry import SG2IM_PREDICATES, sg2im_relation
 from scenograph.scenes.vocabulary import IN_IMAGE_PREDICATE, Vocabulary
 
 SLOPE, EPSILON = 0.3, 1e-3
@@ -276,42 +276,33 @@ def with_graph(batch: SceneBatch, predicates: Sequence[str], generators: Generat
     """
     if not batch.known_boxes.all():
         raise UserError("scene-designer needs a box for every object; place them by another layout model first")
-    boxes, counts = batch.boxes.cpu(), torch.bincount(batch.object_to_image, minlength=batch.num_images).tolist()
-    alone, start, pairs, owners = list(predicates).index(IN_IMAGE_PREDICATE), 0, [], []
-    for picture, count in enumerate(counts):
-        ends = torch.combinations(torch.arange(count), 2) if count > 1 else torch.zeros((count, 2), dtype=torch.int64)
-        if generators is not None and count > 1:
+    numbers = {name: number for number, name in enumerate(predicates)}
+    owner, boxes = batch.object_to_image.tolist(), batch.boxes.tolist()
+    triples, pictures = [], []
+    stops = list(accumulate(owner.count(picture) for picture in range(batch.num_images)))
+    for picture, (start, stop) in enumerate(pairwise([0, *stops])):
+        ends = list(combinations(range(start, stop), 2))
+        if generators is not None and ends:
             turned = torch.rand(len(ends), generator=generators[picture]) > 0.5
-            ends[turned] = ends[turned].flip(1)
-        pairs.append(ends + start)
-        owners.append(torch.full((len(ends),), picture))
-        start += count
-    ends, owner = torch.cat(pairs), torch.cat(owners)
-    numbers = torch.tensor([list(predicates).index(name) for name in SG2IM_PREDICATES])
-    found = numbers[sg2im_predicates(boxes[ends[:, 0]], boxes[ends[:, 1]])]
-    middle = torch.where(ends[:, 0] == ends[:, 1], alone, found)
-    triples = torch.stack([ends[:, 0], middle, ends[:, 1]], dim=1)
-    return replace(batch, triples=triples.to(batch.boxes.device), triple_to_image=owner.to(batch.boxes.device))
-
-
-def sg2im_predicates(subjects: Tensor, others: Tensor) -> Tensor:
-    """:func:`scenograph.scenes.geometry.sg2im_relation` of many boxes, by their own centres: (T, 4) twice -> (T,)."""
-    centre, other = (boxes[:, :2] + boxes[:, 2:] for boxes in (subjects, others))
-    theta = torch.atan2(centre[:, 1] - other[:, 1], centre[:, 0] - other[:, 0])
-    low, high = (subjects[:, :2] < others[:, :2]).all(1), (subjects[:, 2:] > others[:, 2:]).all(1)
-    under, over = (subjects[:, :2] > others[:, :2]).all(1), (subjects[:, 2:] < others[:, 2:]).all(1)
-    rules = (
-        ("surrounding", low & high),
-        ("inside", under & over),
-        ("left of", (theta >= 3 * math.pi / 4) | (theta <= -3 * math.pi / 4)),
-        ("above", theta < -math.pi / 4),
-        ("right of", theta < math.pi / 4),
+            ends = [pair[::-1] if turn else pair for pair, turn in zip(ends, turned.tolist(), strict=True)]
+        found = [(one, numbers[box_relation(boxes[one], boxes[other])], other) for one, other in ends]
+        if stop - start == 1:
+            found = [(start, numbers[IN_IMAGE_PREDICATE], start)]
+        triples += found
+        pictures += [picture] * len(found)
+    like = batch.object_to_image
+    return replace(
+        batch,
+        triples=like.new_tensor(triples).view(-1, 3),
+        triple_to_image=like.new_tensor(pictures),
     )
-    names = list(SG2IM_PREDICATES)
-    result = torch.full_like(theta, names.index("below"), dtype=torch.int64)
-    for name, holds in reversed(rules):
-        result = torch.where(holds, names.index(name), result)
-    return result
+
+
+def box_relation(box: Sequence[float], other: Sequence[float]) -> str:
+    """:func:`~scenograph.scenes.geometry.sg2im_relation` by the boxes' own centres."""
+    (x0, y0, x1, y1), (u0, v0, u1, v1) = box, other
+    centres = ((x0 + x1) / 2, (y0 + y1) / 2), ((u0 + u1) / 2, (v0 + v1) / 2)
+    return sg2im_relation((x0, y0, x1, y1), (u0, v0, u1, v1), *centres)
 
 
 def mask_network(channels: int, size: int) -> nn.Sequential:

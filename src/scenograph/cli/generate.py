@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from scenograph.pipelines.outputs import Outputs
     from scenograph.pipelines.pipeline import Pipeline
     from scenograph.pipelines.provenance import Request
+    from scenograph.pipelines.renderers.base import ConditionedScenes
 
 
 @takes_options()
@@ -257,14 +259,10 @@ def _layer_files(pipe: Pipeline, outputs: Outputs) -> list[tuple[Path, bytes]]:
     """The layers of each picture, if they are wanted."""
     from scenograph.scenes.openraster import openraster
 
-    files: list[tuple[Path, bytes]] = []
-    if not outputs.layers:
-        return files
-    for part in batches(list(zip(outputs.layers, outputs.pictures, strict=True)), "composing layers"):
-        scenes, seeds = [one.scene for _, one in part], [one.seed for _, one in part]
-        conditioned = pipe.encode_pairs(scenes, seeds, **outputs.request.options.chosen())
-        files += [(path, openraster(each)) for (path, _), each in zip(part, pipe.layers(conditioned), strict=True)]
-    return files
+    def composed(conditioned: ConditionedScenes) -> list[bytes]:
+        return [openraster(each) for each in pipe.layers(conditioned)]
+
+    return _files_beside(pipe, outputs, outputs.layers, composed, "composing layers")
 
 
 def _crop_files(pipe: Pipeline, outputs: Outputs) -> list[tuple[Path, bytes]]:
@@ -274,17 +272,31 @@ def _crop_files(pipe: Pipeline, outputs: Outputs) -> list[tuple[Path, bytes]]:
     from scenograph.scenes.crop_sheets import CropRow, draw_crop_rows
     from scenograph.scenes.png import encode_png
 
-    files: list[tuple[Path, bytes]] = []
-    if not outputs.crops:
-        return files
-    for part in batches(list(zip(outputs.crops, outputs.pictures, strict=True)), "drawing crops"):
-        pairs, seeds = [one.scene for _, one in part], [one.seed for _, one in part]
-        conditioned = pipe.encode_pairs(pairs, seeds, **outputs.request.options.chosen())
-        for (path, _), scene, crops in zip(part, conditioned.scenes, pipe.crops_shown(conditioned), strict=True):
+    def drawn(conditioned: ConditionedScenes) -> list[bytes]:
+        sheets = []
+        for scene, crops in zip(conditioned.scenes, pipe.crops_shown(conditioned), strict=True):
             rows = [
                 CropRow(f"{number} {thing.label}", [crop.pixels], [crop.origin.crop or crop.origin.source])
                 for number, (thing, crop) in enumerate(zip(scene.objects, crops, strict=True))
                 if crop is not None
             ]
-            files.append((path, encode_png(np.asarray(draw_crop_rows(rows)))))
+            sheets.append(encode_png(np.asarray(draw_crop_rows(rows))))
+        return sheets
+
+    return _files_beside(pipe, outputs, outputs.crops, drawn, "drawing crops")
+
+
+def _files_beside(
+    pipe: Pipeline,
+    outputs: Outputs,
+    paths: Sequence[Path],
+    contents: Callable[[ConditionedScenes], list[bytes]],
+    doing: str,
+) -> list[tuple[Path, bytes]]:
+    """A file beside each picture, made from its conditioned scene; none without paths."""
+    files: list[tuple[Path, bytes]] = []
+    for part in batches(list(zip(paths, outputs.pictures, strict=True)) if paths else [], doing):
+        scenes, seeds = [one.scene for _, one in part], [one.seed for _, one in part]
+        conditioned = pipe.encode_pairs(scenes, seeds, **outputs.request.options.chosen())
+        files += zip((path for path, _ in part), contents(conditioned), strict=True)
     return files

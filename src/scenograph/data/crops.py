@@ -49,7 +49,7 @@ class PackCrops:
         return self.pack.fingerprint
 
     def select(self, scene: Scene, seed: int, exclude: str | None = None) -> Scene:
-        """As :class:`~scenograph.scenes.selection.CropSelector`: objects of the same category, uniformly."""
+        """As :class:`~scenograph.scenes.selection.GivesCrops`: objects of the same category, uniformly."""
         own = self._rows.get(exclude, -1) if exclude is not None else -1
         chosen: dict[int, tuple[int, int]] = {}
         for number, thing in enumerate(scene.objects):

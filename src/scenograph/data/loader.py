@@ -26,7 +26,7 @@ from scenograph.scenes.batch import EncodedScene, SceneBatch, collate, encode_sc
 from scenograph.scenes.fields import Sizes
 from scenograph.scenes.geometry import sg2im_relation
 from scenograph.scenes.scene import Relation, Scene, keep_objects, mirror, view
-from scenograph.scenes.selection import CropSelector
+from scenograph.scenes.selection import GivesCrops
 
 RelationPolicy = Literal["stored", "subset", "balanced", "minimal", "sg2im", "canonical", "none"]
 ObjectPolicy = Literal["random", "related"]
@@ -85,7 +85,7 @@ class PackLoader:
             else None
         )
         self.cache_limit = cache
-        self.selector: CropSelector | None = None
+        self.selector: GivesCrops | None = None
         """Where the crops of the objects come from instead of the pack."""
         self._cache: dict[int, tuple[Scene, np.ndarray | None]] = {}
 

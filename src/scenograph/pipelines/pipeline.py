@@ -49,7 +49,7 @@ from scenograph.scenes.completion import (
 from scenograph.scenes.html import html_table
 from scenograph.scenes.openraster import Layer
 from scenograph.scenes.scene import Scene, with_places
-from scenograph.scenes.selection import CropSelector
+from scenograph.scenes.selection import GivesCrops
 from scenograph.scenes.synonyms import with_known_names
 from scenograph.scenes.text import scene_from_text, scene_to_text
 from scenograph.scenes.vocabulary import Vocabulary
@@ -125,7 +125,7 @@ class Pipeline:
         layout: Model | None = None,
         precision: Precision = "no",
         names: Mapping[str, str | None] | None = None,
-        crops: CropSelector | None = None,
+        crops: GivesCrops | None = None,
     ) -> None:
         if not isinstance(image, Renderer | ImageModel):
             raise UserError(f"{image.called} draws no pictures; give an image model as --image")
@@ -194,7 +194,7 @@ class Pipeline:
         memory: str | Path | None = None,
         device: str | torch.device = "auto",
         precision: Precision = "no",
-        crops: CropSelector | None = None,
+        crops: GivesCrops | None = None,
     ) -> Pipeline:
         """Load models by shipped name, folder or hub id.
 

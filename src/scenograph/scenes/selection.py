@@ -7,7 +7,7 @@ from typing import Protocol
 from scenograph.scenes.scene import Scene
 
 
-class CropSelector(Protocol):
+class GivesCrops(Protocol):
     """A source of crops: the other pictures of a data set, for example, or a memory."""
 
     @property

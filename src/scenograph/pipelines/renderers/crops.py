@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 
 from scenograph.data.picture_book.atlas import Atlas, Entry
-from scenograph.data.picture_book.colours import COLOURS
 from scenograph.errors import UserError, suggest
 from scenograph.pipelines.defaults import DRAWINGS
 from scenograph.pipelines.options import GenerateOptions
 from scenograph.pipelines.renderers.base import ConditionedScenes, Renderer
+from scenograph.pipelines.renderers.casting import cast, colour_of
 from scenograph.retrieval.memory import CropMemory
 from scenograph.retrieval.rows import Crop
 from scenograph.retrieval.selector import CropSelector
 from scenograph.scenes.origin import Origin
-from scenograph.scenes.scene import Scene, SceneObject
+from scenograph.scenes.scene import Scene
 
 SIDE = 256
 """Side of the pictures in pixels, unless another size is asked for."""
@@ -89,22 +89,26 @@ class DrawnCrops(CropSource):
         self, scene: Scene, objects: Sequence[int], seed: int, options: GenerateOptions, where: str = ""
     ) -> list[GivenCrop]:
         """As in the base class."""
-        chosen, licences = [], options.licences
+        licences = options.licences
+        allowed: dict[str, list[Entry]] = {}
         for number in objects:
             thing = scene.objects[number]
             if thing.category not in self.categories:
                 remedy = suggest(thing.category, self.categories)
                 raise UserError(f"{where}objects[{number}]: no drawing of {thing.category!r} ships {remedy}")
             entries = self.atlas.entries[thing.category]
-            allowed = [one for one in entries if not licences or one.drawing.licence.casefold() in licences]
-            if not allowed:
+            allowed[thing.category] = [
+                one for one in entries if not licences or one.drawing.licence.casefold() in licences
+            ]
+            if not allowed[thing.category]:
                 held = ", ".join(sorted({one.drawing.licence for one in entries}))
                 raise UserError(
                     f"{where}objects[{number}]: no drawing of {thing.category!r} is under {options.licence}; "
                     f"those that ship are under {held}"
                 )
-            chosen.append(self._given(drawing_for(thing, allowed, seed), thing.attributes))
-        return chosen
+        shown = cast(scene, seed, {**self.atlas.entries, **allowed}).entries
+        chosen = ((shown[number], colour_of(scene.objects[number])) for number in objects)
+        return [self._given(entry, colour) for entry, colour in chosen if entry is not None]
 
     def named(self, name: str) -> GivenCrop:
         """As in the base class: by set and name, such as ``noto/ewe``."""
@@ -113,8 +117,7 @@ class DrawnCrops(CropSource):
             raise UserError(f"no drawing {name!r} ships {suggest(name, known)}")
         return self._given(known[name])
 
-    def _given(self, entry: Entry, attributes: Sequence[str] = ()) -> GivenCrop:
-        colour = next((name for name in attributes if name in COLOURS), None)
+    def _given(self, entry: Entry, colour: str | None = None) -> GivenCrop:
         return GivenCrop(self.atlas.sprite(entry, colour), Origin.parse(entry.origin), entry.hangs)
 
 
@@ -152,7 +155,7 @@ class MemoryCrops(CropSource):
 
 @dataclass(frozen=True)
 class SourceCrops:
-    """A source's crops for models that draw from crops: a :class:`~scenograph.scenes.selection.CropSelector`."""
+    """A source's crops for models that draw from crops: a :class:`~scenograph.scenes.selection.GivesCrops`."""
 
     source: CropSource
     options: GenerateOptions = field(default_factory=GenerateOptions)
@@ -188,13 +191,6 @@ def pasting(renderer: Renderer) -> CropPasting:
     if not isinstance(renderer, CropPasting):
         raise UserError(f"{renderer.name} composes no crops; add --image collage --memory MEMORY (or drawings)")
     return renderer
-
-
-def drawing_for(thing: SceneObject, entries: Sequence[Entry], seed: int) -> Entry:
-    """The drawing of an object. Its own seed decides it in every picture; else things of one category look alike."""
-    own = thing.seed[0] if isinstance(thing.seed, tuple) else thing.seed
-    rng = np.random.default_rng([seed, len(thing.category)] if own is None else [own])
-    return entries[int(rng.integers(len(entries)))]
 
 
 def with_origins(scene: Scene, origins: Sequence[Origin | None]) -> Scene:

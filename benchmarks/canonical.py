@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from side_by_side import Run, batch_of, compare
+from side_by_side import Run, batch_of, compare, training_step
 
 from scenograph.models.attspade import AttSpade, AttSpadeConfig
 from scenograph.models.wsgc import CanonicalGraph, Wsgc, WsgcConfig
@@ -29,7 +29,6 @@ from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.canonical import location_relations
 from scenograph.scenes.scene import Relation, Scene, SceneObject
 from scenograph.scenes.vocabulary import Vocabulary
-from scenograph.training.objectives.base import Totals
 from scenograph.training.objectives.spade import AttSpadeObjective, AttSpadeObjectiveConfig
 
 CATEGORIES, SIDE = 184, 128
@@ -121,20 +120,7 @@ def our_training_step(count: int, device: torch.device) -> Run:
     """Generator, discriminator of pictures, discriminator of objects: three Adam steps."""
     model = AttSpade(AttSpadeConfig(vocabulary=VOCABULARY.to_dict(), image_size=SIDE)).train()
     objective = AttSpadeObjective(AttSpadeObjectiveConfig(feature_weight=0.0), model)
-    modules = {phase: module.to(device) for phase, module in objective.modules().items()}
-    adams = {phase: torch.optim.Adam(module.parameters(), lr=1e-4, fused=True) for phase, module in modules.items()}
-    batch, generators = scenes(count, 8).to(device), [torch.Generator()] * count
-
-    def run() -> object:
-        memory: dict[str, object] = {}
-        for phase in objective.phases:
-            adams[phase].zero_grad(set_to_none=True)
-            loss, _ = objective.loss(phase, batch, Totals(count, count * 8, 0), generators, memory)
-            loss.backward()
-            adams[phase].step()
-        return loss
-
-    return run
+    return training_step(objective, scenes(count, 8).to(device), 1e-4)
 
 
 def original_modules(checkout: str, device: torch.device) -> tuple[Any, Any, Any]:

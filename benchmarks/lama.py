@@ -16,20 +16,23 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from side_by_side import Run, batch_of, compare
+from side_by_side import Run, batch_of, compare, training_step
 from torch import nn
 
 from scenograph.models.lama import Lama, LamaConfig
 from scenograph.nn.crops import roi_align
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.vocabulary import Vocabulary
-from scenograph.training.objectives.base import Totals
 from scenograph.training.objectives.layout_gan import LamaConfig as LamaObjectiveConfig
 from scenograph.training.objectives.layout_gan import LamaObjective
 
 CATEGORIES, OBJECTS = 184, 8
 VOCABULARY = Vocabulary(("__image__", *(f"category {i}" for i in range(1, CATEGORIES))), ("__in_image__",))
 ROWS = ["inference, batch 1", "inference, batch 8", "training step, batch 4"]
+
+
+RATE, BETAS = 1e-4, (0.0, 0.999)
+"""The published Adam's."""
 
 
 def layouts(count: int, size: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -74,28 +77,14 @@ def our_inference(count: int, size: int, device: str) -> Run:
 
 def our_training_step(count: int, size: int, device: str) -> Run:
     """Discriminator and generator: two Adam steps."""
-    model = Lama(LamaConfig(vocabulary=VOCABULARY.to_dict(), image_size=size)).to(device).train()
+    model = Lama(LamaConfig(vocabulary=VOCABULARY.to_dict(), image_size=size)).train()
     objective = LamaObjective(LamaObjectiveConfig(), model)
-    objective.discriminator.to(device)
-    adams = {phase: adam(module, fused=True) for phase, module in objective.modules().items()}
-    batch = our_batch(count, size, device)
-    generators = [torch.Generator().manual_seed(i) for i in range(count)]
-
-    def run() -> object:
-        memory: dict[str, object] = {}
-        for phase in objective.phases:
-            loss, _ = objective.loss(phase, batch, Totals(count, count * OBJECTS, 0), generators, memory)
-            adams[phase].zero_grad(set_to_none=True)
-            loss.backward()
-            adams[phase].step()
-        return loss
-
-    return run
+    return training_step(objective, our_batch(count, size, device), RATE, BETAS)
 
 
-def adam(module: nn.Module, fused: bool = False) -> torch.optim.Optimizer:
-    """The published one, but for its groups of rates; fused as in the trainer."""
-    return torch.optim.Adam(module.parameters(), lr=1e-4, betas=(0.0, 0.999), fused=fused)
+def adam(module: nn.Module) -> torch.optim.Optimizer:
+    """The published one, but for its groups of rates."""
+    return torch.optim.Adam(module.parameters(), lr=RATE, betas=BETAS)
 
 
 def import_original(checkout: str, device: str) -> tuple[types.ModuleType, types.ModuleType]:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from side_by_side import Run, batch_of, compare
+from side_by_side import Run, batch_of, compare, training_step
 from torch import Tensor, nn
 
 from scenograph.models.pastegan import PasteGan, PasteGanConfig
@@ -26,7 +26,6 @@ from scenograph.models.sg2im import add_image_objects, normalize
 from scenograph.nn.perceptual import LEVEL_WEIGHTS, VGG19
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.vocabulary import Vocabulary
-from scenograph.training.objectives.base import Totals
 from scenograph.training.objectives.pastegan import PasteGanObjective, PasteGanObjectiveConfig
 
 CATEGORIES, PREDICATES, OBJECTS, SIDE, WIDTH = 184, 7, 5, 64, 128
@@ -413,25 +412,10 @@ def our_inference(count: int) -> Run:
 
 def our_training_step(count: int) -> Run:
     """Generator and both discriminators: three forward and backward passes, three Adam steps."""
-    model = our_model().train()
     with tempfile.NamedTemporaryFile(suffix=".pt") as file:
         torch.save(random_vgg(), file.name)
-        objective = PasteGanObjective(PasteGanObjectiveConfig(vgg_file=Path(file.name)), model)
-    adams = {name: torch.optim.Adam(m.parameters(), lr=5e-4, fused=True) for name, m in objective.modules().items()}
-    batch = random_batch(count)
-    totals = Totals(count, len(batch.objects), len(batch.triples))
-    generators = [torch.Generator().manual_seed(i) for i in range(count)]
-
-    def run() -> object:
-        memory: dict[str, object] = {}
-        for phase in objective.phases:
-            adams[phase].zero_grad(set_to_none=True)
-            loss, _ = objective.loss(phase, batch, totals, generators, memory)
-            loss.backward()
-            adams[phase].step()
-        return loss
-
-    return run
+        objective = PasteGanObjective(PasteGanObjectiveConfig(vgg_file=Path(file.name)), our_model().train())
+        return training_step(objective, random_batch(count), 5e-4)
 
 
 def check() -> None:

@@ -12,12 +12,11 @@ import argparse
 import sys
 
 import torch
-from side_by_side import Run, batch_of, compare
+from side_by_side import Run, batch_of, compare, training_step
 
 from scenograph.models.sg2im import Sg2Im, Sg2ImConfig, normalize
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.vocabulary import Vocabulary
-from scenograph.training.objectives.base import Totals
 from scenograph.training.objectives.sg2im import Sg2ImObjective, Sg2ImObjectiveConfig
 
 CATEGORIES, PREDICATES, OBJECTS, RELATIONS = 179, 46, 8, 8
@@ -68,23 +67,7 @@ def our_training_step(count: int) -> Run:
     """Generator and both discriminators: three forward and backward passes, three Adam steps."""
     model = Sg2Im(Sg2ImConfig(vocabulary=VOCABULARY.to_dict())).train()
     objective = Sg2ImObjective(Sg2ImObjectiveConfig(mask_weight=0.1), model)
-    optimizers = {
-        name: torch.optim.Adam(m.parameters(), lr=1e-4, fused=True) for name, m in objective.modules().items()
-    }
-    batch = random_batch(count)
-    totals = Totals(count, len(batch.objects), len(batch.triples))
-    generators = [torch.Generator().manual_seed(i) for i in range(count)]
-
-    def run() -> object:
-        memory: dict[str, object] = {}
-        for phase in objective.phases:
-            optimizers[phase].zero_grad(set_to_none=True)
-            loss, _ = objective.loss(phase, batch, totals, generators, memory)
-            loss.backward()
-            optimizers[phase].step()
-        return loss
-
-    return run
+    return training_step(objective, random_batch(count), 1e-4)
 
 
 def original_inputs(count: int) -> tuple[SceneBatch, dict[str, object]]:

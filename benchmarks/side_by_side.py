@@ -14,6 +14,8 @@ from pathlib import Path
 import torch
 
 from scenograph.devices import keep_freed_memory
+from scenograph.scenes.batch import SceneBatch
+from scenograph.training.objectives.base import Objective, Totals
 
 Run = Callable[[], object]
 Start = Callable[[str, str, argparse.Namespace], Run]
@@ -23,6 +25,31 @@ Start = Callable[[str, str, argparse.Namespace], Run]
 def batch_of(row: str) -> int:
     """The number that a row ends in."""
     return int(row.rsplit(" ", 1)[1])
+
+
+def training_step(
+    objective: Objective, batch: SceneBatch, rate: float, betas: tuple[float, float] = (0.9, 0.999)
+) -> Run:
+    """Every phase of an objective: a forward and a backward pass, and a step of Adam, fused as in the trainer."""
+    objective.load_networks()
+    modules = {phase: module.to(batch.objects.device) for phase, module in objective.modules().items()}
+    adams = {
+        phase: torch.optim.Adam(module.parameters(), lr=rate, betas=betas, fused=True)
+        for phase, module in modules.items()
+    }
+    totals = Totals(batch.num_images, len(batch.objects), len(batch.triples))
+    generators = [torch.Generator().manual_seed(number) for number in range(batch.num_images)]
+
+    def run() -> object:
+        memory: dict[str, object] = {}
+        for phase in objective.phases:
+            adams[phase].zero_grad(set_to_none=True)
+            loss, _ = objective.loss(phase, batch, totals, generators, memory)
+            loss.backward()
+            adams[phase].step()
+        return loss
+
+    return run
 
 
 def compare(

@@ -56,12 +56,12 @@ def test_detections_that_fit_no_category_are_counted_and_named(tmp_path):
 
 
 def test_pictures_may_be_counted_from_one(tmp_path):
-    """Where the published ids are others: said; but not where some of them fit, or a number is too large."""
+    """Where the published ids are others: said; but not where some of them fit, or a picture is not named."""
     path, left_out = detections(tmp_path / "d.json", 18, 18), Reasons()
-    found = read_detections(path, [(64, 64)] * 3, [100, 101, 102], COCO, left_out)
+    found = read_detections(path, [(64, 64)] * 2, [100, 101], COCO, left_out)
     assert [row["image_id"] for row in found] == [100, 101]
     assert left_out == {"image_id counts the pictures of annotations.json from 1, and is read so": 2}
-    for ids in ([1, 101], [7]):
+    for ids in ([1, 101], [7], [100, 101, 102]):
         with pytest.raises(UserError, match="is no picture of annotations.json"):
             read_detections(path, [(64, 64)] * len(ids), ids, COCO)
 

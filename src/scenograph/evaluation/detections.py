@@ -73,12 +73,12 @@ class UnknownPicture(Exception):  # noqa: N818
 
 
 def _pictures(values: list[Any], image_ids: Sequence[int], left_out: Reasons) -> dict[int, int]:
-    """The pictures' ids, by the ids that detections name them by: the same, or numbers from 1, if those alone fit."""
+    """The pictures' ids, by the ids that detections name them by: the same, or all numbers from 1 to their count."""
     named = {
         value.get("image_id") for value in values if isinstance(value, dict) and isinstance(value.get("image_id"), int)
     }
     counted = dict(enumerate(image_ids, start=1))
-    if named and not named & set(image_ids) and named <= counted.keys():
+    if named == counted.keys() and not named & set(image_ids):
         left_out.note("image_id counts the pictures of annotations.json from 1, and is read so", count=len(values))
         return counted
     return {number: number for number in image_ids}

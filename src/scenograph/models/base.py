@@ -330,6 +330,22 @@ class GraphVectors(ABC):
         """Vectors (O, D) of the objects of a batch, from categories, attributes and relations alone."""
 
 
+class EncodesScenes(ABC):
+    """The role of models that turn sketched scenes, and photographs of them, into vectors near each other."""
+
+    @property
+    @abstractmethod
+    def vector_size(self) -> int:
+        """Length of the vector of each scene."""
+
+    @abstractmethod
+    def scene_vectors(self, batch: SceneBatch) -> Tensor:
+        """Vectors (N, D) of the scenes of a batch, to be compared by their Euclidean distance.
+
+        What of the scenes is seen depends on the model: each object's sketch or crop, or the whole picture.
+        """
+
+
 class PictureStyles(ABC):
     """The role of image models that read a style off a picture."""
 

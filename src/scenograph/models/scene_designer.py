@@ -20,7 +20,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from scenograph.errors import UserError
-from scenograph.models.base import Generators, Model, ModelConfig, Placement
+from scenograph.models.base import EncodesScenes, Generators, Model, ModelConfig, Placement
 from scenograph.nn.graph import Edges, GraphTripleConv, GraphTripleConvNet, Pooling, in_float32
 from scenograph.nn.layers import channels_last
 from scenograph.nn.mobilenet import MobileNetV2
@@ -134,7 +134,7 @@ class ObjectEncoder(nn.Module):
         return encoded
 
 
-class SceneDesigner(Model):
+class SceneDesigner(Model, EncodesScenes):
     """Boxes, masks and vectors of scenes whose objects are sketches or crops."""
 
     name: ClassVar[str] = "scene-designer"
@@ -186,6 +186,19 @@ class SceneDesigner(Model):
         graph = with_graph(batch, self.vocabulary.predicates, generators)
         _, masks = self.predict(self.encode_scenes(self.encode(batch), graph).objects)
         return Placement(boxes=batch.boxes, masks=masks.sigmoid())
+
+    @property
+    def vector_size(self) -> int:
+        """Length of the vector of each scene."""
+        return self.config.gconv_dim
+
+    def scene_vectors(self, batch: SceneBatch) -> Tensor:
+        """Vectors (N, D) of scenes whose objects have boxes, each with a sketch or a crop; not normalized.
+
+        Raises:
+            UserError: An object has neither a sketch nor a crop.
+        """
+        return self.encode_scenes(self.encode(batch), with_graph(batch, self.vocabulary.predicates)).scenes
 
     def encode(self, batch: SceneBatch) -> Tensor:
         """Encodings (O, encoding_dim) of objects' sketches, or of their crops where they have no sketch.

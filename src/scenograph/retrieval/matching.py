@@ -41,7 +41,7 @@ def match(query: Scene, scene: Scene, weights: Mapping[str, float], looks: np.nd
         query: Boxes, attributes and relations as far as they are asked for.
         scene: With boxes.
         weights: Of the query's categories, how telling they are; by default 1.
-        looks: How alike their objects look, (Q, S) in [0, 1]; NaN where nobody knows.
+        looks: How alike their objects look, (Q, S) in [0, 1]; NaN where nobody knows, which does not count.
     """
     importance = np.array([weights.get(thing.category, 1.0) for thing in query.objects])
     likeness = alike(query.objects, scene.objects, looks)
@@ -85,13 +85,14 @@ def _changes(places: Mapping[int, int], likeness: np.ndarray) -> Iterator[dict[i
 def alike(query: Sequence[SceneObject], scene: Sequence[SceneObject], looks: np.ndarray | None = None) -> np.ndarray:
     """Likeness of a query's objects and a scene's: (Q, S) in [0, 1], 0 for other categories.
 
-    It is ``SAME`` and, of the rest, the mean of what both say of places, looks and attributes. What the query leaves
-    open, such as a box, does not count.
+    It is ``SAME`` and, of the rest, the mean of how far places, looks and attributes agree. What the query leaves open,
+    such as a box, does not count; what the scene leaves open does not agree.
     """
     same = np.array([[meaning(one.category) == meaning(other.category) for other in scene] for one in query], bool)
     same = same.reshape(len(query), len(scene))
-    apart = _features(query)[:, None] - _features(scene)[None]  # (Q, S, 4)
-    parts = [np.exp(-np.square(apart).sum(axis=2) / 2)]
+    asked = _features(query)[:, None]
+    near = np.exp(-np.square(asked - _features(scene)[None]).sum(axis=2) / 2)  # (Q, 1, 4), (1, S, 4) -> (Q, S)
+    parts = [np.where(np.isnan(asked[..., 0]), np.nan, np.nan_to_num(near))]
     if looks is not None:
         parts.append(looks)
     if any(one.attributes for one in query):

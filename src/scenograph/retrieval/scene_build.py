@@ -33,6 +33,8 @@ from scenograph.version import __version__
 
 SCENES = 64
 """Scenes that are read and encoded at once."""
+EVEN = 1e-4
+"""Of the mean squared length of vectors, the part that their distances are taken to be where they hardly differ."""
 FAR = 8.0
 """In every place of the vectors of scenes in which the model sees nothing: far from all others, which are about 1."""
 UNSEEN = ("masks", "sketches", "seeds", "crops")
@@ -196,8 +198,9 @@ class _Parts:
                 rows = _array(table.column(key), size) if key == LEARNED else _looks(table.column(key), size)
                 rows = rows[~np.isnan(rows).any(axis=1)].astype(np.float64)
                 count, total, squares = count + len(rows), total + rows.sum(axis=0), squares + np.square(rows).sum()
-            spread = 2 * (squares / max(count, 1) - np.square(total / max(count, 1)).sum())
-            found[key] = float(max(spread, 1e-12) ** 0.5)
+            mean = squares / max(count, 1)
+            spread = 2 * (mean - np.square(total / max(count, 1)).sum())
+            found[key] = float(max(spread, EVEN * mean, 1e-12) ** 0.5)
         return found
 
 

@@ -289,8 +289,8 @@ class SceneIndex(StoredScenes):
             if apart is not None:
                 score = (1 - WHOLE) * score + WHOLE * float(np.exp(-apart[place]))
             hits.append(Hit(stored, found, score))
-        hits.sort(key=lambda hit: (-hit.score, hit.id))
-        kept = _folded([hit for hit in hits if hit.score >= threshold], top)
+        hits.sort(key=lambda hit: (-hit.score, hit.stored.number))
+        kept = _folded([hit for hit in hits if hit.score >= threshold and hit.score > 0], top)
         whole = self.whole_scenes([hit.stored.number for hit in kept])
         shown = tuple(replace(hit, stored=stored) for hit, stored in zip(kept, whole, strict=True))
         return Found(query.scene, shown, hits[0] if hits else None)

@@ -114,13 +114,13 @@ def build_index(
             dropped=dict(sorted(tally.dropped.items())),
             examples=dict(sorted(tally.dropped.examples.items())),
         )
-        record = write_index(folder, work / "index", record, _Parts(sorted(work.glob("*.arrow"))), progress)
+        record = write_index(folder, work / "index", record, Parts(sorted(work.glob("*.arrow"))), progress)
         shutil.rmtree(work, ignore_errors=True)
     return record
 
 
 def write_index(
-    folder: Path, temporary: Path, record: SceneIndexRecord, parts: _Parts, progress: Progress = lambda what, done: None
+    folder: Path, temporary: Path, record: SceneIndexRecord, parts: Parts, progress: Progress = lambda what, done: None
 ) -> SceneIndexRecord:
     """Write rows under a temporary name and rename it; an index that is there is replaced.
 
@@ -174,8 +174,8 @@ def write_index(
 
 
 @dataclass(frozen=True)
-class _Parts:
-    """Arrow files of rows, one table each."""
+class Parts:
+    """Arrow files of rows, one table each: those that have any."""
 
     paths: Sequence[Path]
 
@@ -202,6 +202,14 @@ class _Parts:
             spread = 2 * (mean - np.square(total / max(count, 1)).sum())
             found[key] = float(max(spread, EVEN * mean, 1e-12) ** 0.5)
         return found
+
+
+def index_vectors(table: Any, record: SceneIndexRecord) -> None:
+    """Make the indices by which LanceDB finds the nearest vectors of very many scenes."""
+    from lancedb.index import IvfFlat
+
+    for key, kind in ((LAYOUT, "dot"), (LEARNED, "l2"))[: 1 + bool(record.size)]:
+        table.create_index(key, config=IvfFlat(distance_type=kind))
 
 
 def _finished(table: Any, first: int, columns: Any, units: dict[str, float]) -> Any:
@@ -233,15 +241,13 @@ def _looks(column: Any, size: int) -> np.ndarray:
 
 def _index(table: Any, record: SceneIndexRecord) -> None:
     """Look-up of ids, categories and licences; and of vectors, if there are too many to compare with all."""
-    from lancedb.index import Bitmap, BTree, IvfFlat, LabelList
+    from lancedb.index import Bitmap, BTree, LabelList
 
     table.create_index("id", config=BTree())
     table.create_index("categories", config=LabelList())
     table.create_index("licence", config=Bitmap())
     if not record.exact:
-        table.create_index(LAYOUT, config=IvfFlat(distance_type="dot"))
-        if record.size:
-            table.create_index(LEARNED, config=IvfFlat(distance_type="l2"))
+        index_vectors(table, record)
 
 
 def _write_part(path: Path, pack: Path, split: str, indices: range, encoder: str | None, default: Origin) -> Tally:

@@ -28,7 +28,7 @@ from scenograph.retrieval.scene_encoder import SceneEncoder
 from scenograph.retrieval.scene_rows import LAYOUT, LEARNED, SCENE, allowed_licences
 from scenograph.retrieval.scene_vectors import SIZE, settings_digest
 from scenograph.retrieval.store import connect, equals, quoted, reading
-from scenograph.scenes.geometry import CONVERSES
+from scenograph.scenes.geometry import CONTACTS, CONVERSES
 from scenograph.scenes.lexicon import CATEGORIES
 from scenograph.scenes.scene import Scene
 from scenograph.scenes.synonyms import name_for, nearest_names
@@ -151,8 +151,8 @@ class StoredScenes:
     def vocabulary(self) -> Vocabulary:
         """The names that a query may use: categories that occur, and every relation that boxes can show."""
         names = Vocabulary.from_dict(self.record.names)
-        predicates = (*names.predicates, *(name for name in CONVERSES if name not in names.predicate_index))
-        return Vocabulary(tuple(self.record.categories), predicates, names.attributes)
+        predicates = dict.fromkeys((*names.predicates, *CONVERSES, *CONTACTS))
+        return Vocabulary(tuple(self.record.categories), tuple(predicates), names.attributes)
 
     @cached_property
     def weights(self) -> dict[str, float]:
@@ -214,7 +214,9 @@ class StoredScenes:
         """
         with self.reading():
             if key not in self.matrices:
-                search = self.table.search(vector, vector_column_name=key).nprobes(PROBES).select(["number"])
+                search = (
+                    self.table.search(vector, vector_column_name=key).nprobes(PROBES).select(["number", "_distance"])
+                )
                 search = search.distance_type("dot" if key == LAYOUT else "l2")
                 search = search.where(condition, prefilter=True) if condition else search
                 found: np.ndarray = search.limit(count).to_arrow().column("number").to_numpy()

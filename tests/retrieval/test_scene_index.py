@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from helpers import succeed, tiny
 from scenograph import SceneIndex
@@ -21,6 +22,7 @@ from scenograph.retrieval import scene_build, scene_index
 from scenograph.retrieval.rows import cut_from
 from scenograph.retrieval.scene_build import build_index
 from scenograph.retrieval.scene_rows import LAYOUT, LEARNED, differing_bits, picture_hash
+from scenograph.scenes.png import SHOWN
 from scenograph.scenes.scene import Relation, Scene, SceneObject, save_scenes
 from scenograph.scenes.sketch import Sketch
 from scenograph.scenes.vocabulary import Vocabulary
@@ -160,6 +162,10 @@ def test_a_picture_is_known_by_its_id_its_looks_or_its_record(built, tmp_path):
     assert "left" not in ids(index.like("left")) and ids(index.like("left"))[0] == "copy"
     photo(1, (64, 48)).resize((96, 72)).save(tmp_path / "again.jpg", quality=80)
     assert ids(index.like_picture(tmp_path / "again.jpg")) == ids(index.like("right"))
+    info = PngInfo()
+    info.add_itxt(SHOWN, json.dumps(Scene((thing("dog", 0.8), thing("tree", 0.2))).to_dict()))
+    photo(7).save(tmp_path / "made.png", pnginfo=info)
+    assert ids(index.like_picture(tmp_path / "made.png", top=1)) == ["right"]
     with pytest.raises(UserError, match=r"other.png holds no scene, and is no picture of .*give that with --scene"):
         photo(99).save(tmp_path / "other.png")
         index.like_picture(tmp_path / "other.png")
@@ -268,7 +274,7 @@ def test_damage_replacement_and_other_versions_are_told(built, photographs, tmp_
     shutil.rmtree(tmp_path / "i")
     shutil.copytree(built, tmp_path / "i")
     index = SceneIndex.open(tmp_path / "i")
-    build_index(tmp_path / "i", photographs, licence="MIT", overwrite=True)
+    build_index(tmp_path / "i", photographs, overwrite=True)  # of the same
     with pytest.raises(UserError, match="was replaced while it was read; run the command again"):
         index.search("dog")
     for path in (tmp_path / "i" / "scenes.lance" / "data").glob("*"):
@@ -320,6 +326,7 @@ def test_the_commands_build_and_search(scenograph, photographs, tmp_path):
         ((), "give one of --scene, --sketch, --picture and --like"),
         (("--scene", "dog", "--like", "left"), "give one of --scene"),
         (("--like", "left", "--crop", "dog=x.png"), "--like and --crop: a picture has its own looks"),
+        (("--crop", "0=x.png"), "there is no scene yet; give one with --scene, or a name"),
         (("--scene", "dog", "--out", "a.gif"), "expected a file that ends in .png or .json"),
         (("--scene", "dog left of sea", "--threshold", "0.99"), "no scene reaches --threshold 0.99; the best one"),
         (("--scene", "elephant"), "unknown word"),

@@ -177,6 +177,8 @@ def _asked(index: SceneIndex, scene: str | None, sketch: str | None, crops: list
                 asked = Scene((*asked.objects, SceneObject(name)), asked.relations)
             option = f"{number}={file}"  # noqa: PLW2901
         numbered.append(option)
+    if not asked.objects:
+        raise UserError(f"--crop {crops[0]!r}: there is no scene yet; give one with --scene, or a name, as dog=dog.png")
     (asked,) = with_given_crops([asked], numbered)
     if not index.record.encoder and any(thing.crop is not None or thing.sketch is not None for thing in asked.objects):
         console.print(

@@ -25,7 +25,7 @@ from scenograph.files import is_file, read_json, reserved
 from scenograph.models.base import Model
 from scenograph.retrieval.encoder import CropEncoder
 from scenograph.retrieval.rows import Crop, check_area, crop_of
-from scenograph.retrieval.store import cannot_write, connect, equals, quoted, reading
+from scenograph.retrieval.store import cannot_write, connect, equals, quoted, reading, stamp
 from scenograph.scenes.geometry import SG2IM_PREDICATES
 from scenograph.scenes.lexicon import CATEGORIES
 from scenograph.scenes.synonyms import name_for, say_read
@@ -119,6 +119,7 @@ class CropMemory:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._opened = stamp(folder / RECORD)
         self.record = read_memory_record(folder)
         with self.reading():
             self.table = connect(folder).open_table(TABLE)
@@ -333,14 +334,7 @@ class CropMemory:
 
     def reading(self) -> AbstractContextManager[None]:
         """Turn what LanceDB raises inside into a ``UserError`` that names the memory."""
-        return reading(self.folder, self._replaced, BUILD_AGAIN)
-
-    def _replaced(self) -> bool:
-        """Whether another memory has been built in its place since it was opened."""
-        try:
-            return read_memory_record(self.folder) != self.record
-        except UserError:
-            return True
+        return reading(self.folder / RECORD, self._opened, BUILD_AGAIN)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

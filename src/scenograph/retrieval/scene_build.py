@@ -208,8 +208,9 @@ def index_vectors(table: Any, record: SceneIndexRecord) -> None:
     """Make the indices by which LanceDB finds the nearest vectors of very many scenes."""
     from lancedb.index import IvfFlat
 
-    for key, kind in ((LAYOUT, "dot"), (LEARNED, "l2"))[: 1 + bool(record.size)]:
-        table.create_index(key, config=IvfFlat(distance_type=kind))
+    table.create_index(LAYOUT, config=IvfFlat(distance_type="dot"))
+    if record.size:
+        table.create_index(LEARNED, config=IvfFlat(distance_type="l2"))
 
 
 def _finished(table: Any, first: int, columns: Any, units: dict[str, float]) -> Any:

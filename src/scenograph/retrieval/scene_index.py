@@ -27,7 +27,7 @@ from scenograph.files import digest, is_file, read_json
 from scenograph.retrieval.scene_encoder import SceneEncoder
 from scenograph.retrieval.scene_rows import LAYOUT, LEARNED, SCENE, allowed_licences
 from scenograph.retrieval.scene_vectors import SIZE, settings_digest
-from scenograph.retrieval.store import connect, equals, quoted, reading
+from scenograph.retrieval.store import connect, equals, quoted, reading, stamp
 from scenograph.scenes.geometry import CONTACTS, CONVERSES
 from scenograph.scenes.lexicon import CATEGORIES
 from scenograph.scenes.scene import Scene
@@ -114,6 +114,7 @@ class StoredScenes:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._opened = stamp(folder / RECORD)
         self.record = read_index_record(folder)
         if self.record.layout != settings_digest():
             raise UserError(f"{folder} was built by another version of scenograph; {BUILD_AGAIN}")
@@ -258,7 +259,7 @@ class StoredScenes:
 
     def reading(self) -> AbstractContextManager[None]:
         """Turn what LanceDB raises inside into a ``UserError`` that names the index."""
-        return reading(self.folder, self._replaced, BUILD_AGAIN)
+        return reading(self.folder / RECORD, self._opened, BUILD_AGAIN)
 
     def _read(
         self, numbers: Sequence[int], columns: Sequence[str], relations: Collection[str] | None = None
@@ -287,13 +288,6 @@ class StoredScenes:
         if path.stat().st_size != 2 * count:
             raise ValueError(f"{path.name} has {path.stat().st_size} bytes instead of {2 * count}")
         return torch.from_file(str(path), shared=False, size=count, dtype=torch.float16).view(len(self), size)
-
-    def _replaced(self) -> bool:
-        """Whether another index has been built in its place since it was opened."""
-        try:
-            return read_index_record(self.folder) != self.record
-        except UserError:
-            return True
 
 
 def read_index_record(folder: Path) -> SceneIndexRecord:

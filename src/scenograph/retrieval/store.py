@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from scenograph.errors import FULL, UserError, missing_extra, reason, system_error
 from scenograph.files import flush_to_disk, make_folder
+
+Stamp = tuple[int, int] | None
 
 
 def connect(folder: Path) -> Any:
@@ -59,12 +61,12 @@ def replacing(folder: Path, temporary: Path) -> Iterator[None]:
 
 
 @contextmanager
-def reading(folder: Path, replaced: Callable[[], bool], build_again: str) -> Iterator[None]:
+def reading(record: Path, opened: Stamp, build_again: str) -> Iterator[None]:
     """Turn what LanceDB raises inside into a ``UserError`` that names the folder.
 
     Args:
-        folder: What is read.
-        replaced: Whether another one has come in its place since it was opened.
+        record: The file beside the table that is read.
+        opened: The stamp of it when the table was opened: with another one, the folder has been replaced since.
         build_again: What to do if it is damaged.
     """
     try:
@@ -72,9 +74,18 @@ def reading(folder: Path, replaced: Callable[[], bool], build_again: str) -> Ite
     except UserError:
         raise
     except Exception as error:  # LanceDB raises RuntimeError, ValueError, OSError and others for damage
-        if replaced():
-            raise UserError(f"{folder} was replaced while it was read; run the command again") from error
-        raise UserError(f"{folder}: damaged ({reason(error)[:200]}); {build_again}") from error
+        if stamp(record) != opened:
+            raise UserError(f"{record.parent} was replaced while it was read; run the command again") from error
+        raise UserError(f"{record.parent}: damaged ({reason(error)[:200]}); {build_again}") from error
+
+
+def stamp(path: Path) -> Stamp:
+    """What tells a file from another one that replaces it; None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def cannot_write(folder: Path, error: Exception) -> UserError:

@@ -329,7 +329,9 @@ def test_the_commands_build_and_search(scenograph, photographs, tmp_path):
         (("--crop", "0=x.png"), "there is no scene yet; give one with --scene, or a name"),
         (("--scene", "dog", "--out", "a.gif"), "expected a file that ends in .png or .json"),
         (("--scene", "dog left of sea", "--threshold", "0.99"), "no scene reaches --threshold 0.99; the best one"),
-        (("--scene", "elephant"), "unknown word"),
+        (("--scene", "elephant"), "shows 'elephant' (nearest in meaning: dog)"),
+        (("--scene", "dog left of qwertz"), "shows 'qwertz' (choose from: dog, sea, sky-other, tree)"),
+        (("--sketch", "nowhere.json"), "cannot read nowhere.json"),
         (("--sketch", "scene.json"), "scene.json: no object has a sketch"),
         (
             ("--scene", "dog", "--category", "sea", "--licence", "CC0-1.0"),

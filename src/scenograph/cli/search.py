@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from scenograph.cli.console import console, reporting, write_files
 from scenograph.cli.options import Overwrite, Workers
 from scenograph.errors import UserError
+from scenograph.files import is_file
 
 if TYPE_CHECKING:
     from scenograph.retrieval.scene_search import Found, SceneIndex
@@ -155,17 +156,18 @@ def _listed(text: str) -> list[str]:
 
 def _asked(index: SceneIndex, scene: str | None, sketch: str | None, crops: list[str]) -> Scene:
     """The scene of --scene or --sketch, with the crops."""
-    from scenograph.cli.scene import read_source
     from scenograph.pipelines.given_crops import with_given_crops
-    from scenograph.scenes.scene import Scene, SceneObject
+    from scenograph.scenes.scene import Scene, SceneObject, load_scenes
 
     source = scene if sketch is None else sketch
     asked = Scene(())
     if source is not None:
-        scenes, _ = read_source(source, index.vocabulary if sketch is None else None)
-        if len(scenes) > 1:
-            raise UserError(f"{source} holds {len(scenes)} scenes; give a file of one")
-        (asked,) = scenes
+        if sketch is None and not is_file(source) and not source.endswith(".json"):
+            asked = index.read(source)
+        else:
+            asked, *more = load_scenes(Path(source))
+            if more:
+                raise UserError(f"{source} holds {1 + len(more)} scenes; give a file of one")
     if sketch is not None and all(thing.sketch is None for thing in asked.objects):
         raise UserError(f"{sketch}: no object has a sketch; add strokes, or give it with --scene")
     numbered = []

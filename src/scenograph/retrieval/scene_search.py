@@ -23,7 +23,7 @@ from scenograph.retrieval.scene_vectors import encode_layouts
 from scenograph.scenes.png import SHOWN, is_png, read_record
 from scenograph.scenes.scene import Relation, Scene, keep_objects, load_scenes
 from scenograph.scenes.search_sheets import FoundPicture, draw_found
-from scenograph.scenes.synonyms import renamed, say_read
+from scenograph.scenes.synonyms import UnknownWordError, renamed, say_read
 from scenograph.scenes.text import scene_from_text
 
 log = logging.getLogger(__name__)
@@ -191,7 +191,7 @@ class SceneIndex(StoredScenes):
             UserError: The query is empty, a sketch cannot be seen, the index holds nothing of what it names, or it was
                 made with an encoder that is gone.
         """
-        asked = scene_from_text(scene, self.vocabulary) if isinstance(scene, str) else self._known(scene)
+        asked = self.read(scene) if isinstance(scene, str) else self._known(scene)
         check_sketches(asked)
         vectors, looks = {LAYOUT: encode_layouts([asked], self.weights)[0]}, None
         if self.record.encoder and any(thing.sketch is not None or thing.crop is not None for thing in asked.objects):
@@ -201,6 +201,15 @@ class SceneIndex(StoredScenes):
             if encoded.scene is not None:
                 vectors[LEARNED] = encoded.scene / self.record.units[LEARNED]
         return self._search(_Query(asked, vectors, looks), top, categories, licences, threshold)
+
+    def read(self, text: str) -> Scene:
+        """The scene that a line of text describes. Raises ``UserError`` for a word that the index has nothing of."""
+        try:
+            return scene_from_text(text, self.vocabulary)
+        except UnknownWordError as error:
+            for word in error.words:
+                self.known_category(word, "")  # says what there is here, not what models know
+            raise
 
     def like(
         self,

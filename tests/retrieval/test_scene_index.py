@@ -120,6 +120,10 @@ def test_boxes_synonyms_filters_and_thresholds(built, caplog):
     assert set(ids(index.search("dog", categories=["tree"]))) == {"left", "right", "two"}
     none = index.search(Scene((thing("dog", 0.5, 0.1, 0.1),)), threshold=0.99)
     assert not none and none.nearest.score < 0.99
+    with pytest.raises(UserError, match="nothing was found"):
+        _ = none.sheet
+    with pytest.raises(UserError, match=r"small picture of left is damaged \(cannot identify"):
+        _ = replace(index.search("dog chasing tree")[0].stored, jpeg=b"damaged").thumbnail
     with pytest.raises(UserError, match=r"--category: no scene of .* shows 'catt'"):
         index.search("dog", categories=["catt"])
     with pytest.raises(UserError, match=r"under GPL alone; there are CC0-1.0, MIT"):

@@ -21,8 +21,8 @@ import torch
 from PIL import Image
 from pydantic import BaseModel
 
-from scenograph.data.pack import RELATION_COLUMNS, row_to_scene
-from scenograph.errors import UserError, suggest, validate
+from scenograph.data.pack import DAMAGED, RELATION_COLUMNS, row_to_scene
+from scenograph.errors import UserError, reason, suggest, validate
 from scenograph.files import digest, is_file, read_json
 from scenograph.retrieval.scene_encoder import SceneEncoder
 from scenograph.retrieval.scene_rows import LAYOUT, LEARNED, SCENE, allowed_licences
@@ -98,8 +98,11 @@ class StoredScene:
 
     @property
     def thumbnail(self) -> Image.Image | None:
-        """The picture, small."""
-        return Image.open(io.BytesIO(self.jpeg)).convert("RGB") if self.jpeg else None
+        """The picture, small. Raises ``UserError`` if it is damaged."""
+        try:
+            return Image.open(io.BytesIO(self.jpeg)).convert("RGB") if self.jpeg else None
+        except DAMAGED as error:
+            raise UserError(f"the small picture of {self.id} is damaged ({reason(error)}); {BUILD_AGAIN}") from error
 
 
 class StoredScenes:

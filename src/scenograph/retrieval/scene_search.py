@@ -90,7 +90,9 @@ class Found(Sequence[Hit]):
 
     @property
     def sheet(self) -> Image.Image:
-        """Each picture beside the query, with lines between the objects that were matched."""
+        """Each picture beside the query, with lines between matched objects. Raises ``UserError`` without any."""
+        if not self.hits:
+            raise UserError("nothing was found, so that there is nothing to draw")
         pictures = [
             FoundPicture(hit.scene, hit.image, hit.stored.aspect, hit.match.pairs, self._caption(rank, hit))
             for rank, hit in enumerate(self.hits, start=1)

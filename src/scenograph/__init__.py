@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from scenograph.evaluation.evaluate import evaluate
     from scenograph.models.registry import AutoModel
     from scenograph.pipelines import Pipeline
+    from scenograph.retrieval.scene_search import SceneIndex
     from scenograph.scenes.scene import Relation, Scene, SceneObject
     from scenograph.scenes.vocabulary import Vocabulary
 
@@ -23,6 +24,7 @@ __all__ = [
     "Pipeline",
     "Relation",
     "Scene",
+    "SceneIndex",
     "SceneObject",
     "Vocabulary",
     "__version__",
@@ -35,6 +37,7 @@ _HOME = {
     "Pipeline": "scenograph.pipelines",
     "Relation": "scenograph.scenes.scene",
     "Scene": "scenograph.scenes.scene",
+    "SceneIndex": "scenograph.retrieval.scene_search",
     "SceneObject": "scenograph.scenes.scene",
     "Vocabulary": "scenograph.scenes.vocabulary",
     "evaluate": "scenograph.evaluation.evaluate",

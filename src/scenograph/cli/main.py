@@ -12,7 +12,20 @@ import typer
 from pydantic import ValidationError
 from rich.text import Text
 
-from scenograph.cli import bench, credits, data, environment, evaluate, generate, layout, memory, models, scene, train
+from scenograph.cli import (
+    bench,
+    credits,
+    data,
+    environment,
+    evaluate,
+    generate,
+    layout,
+    memory,
+    models,
+    scene,
+    search,
+    train,
+)
 from scenograph.cli.console import console, errors
 from scenograph.errors import EXTRAS, NOTE, UserError, missing_extra, readable, reason, rule_and_value
 from scenograph.version import __version__
@@ -57,6 +70,7 @@ app.add_typer(bench.app, name="bench")
 app.command("import")(models.import_checkpoint)
 app.add_typer(data.app, name="data")
 app.add_typer(memory.app, name="memory")
+app.add_typer(search.app, name="search")
 app.command("credits")(credits.credits_of)
 app.command("env")(environment.env)
 

@@ -20,10 +20,11 @@ from scenograph.data.processes import run_in_processes
 from scenograph.data.records import Skip
 from scenograph.data.source import Progress
 from scenograph.errors import UserError, reason
-from scenograph.files import flush_to_disk, make_folder, reserved, write_atomically
+from scenograph.files import make_folder, reserved, write_atomically
 from scenograph.retrieval.encoder import APPEARANCE, GRAPH, CropEncoder
-from scenograph.retrieval.memory import INDEXED, RECORD, TABLE, MemoryRecord, cannot_write, connect
+from scenograph.retrieval.memory import INDEXED, RECORD, TABLE, MemoryRecord
 from scenograph.retrieval.rows import Candidate, check_area, context_of, cut_from, schema, table_of
+from scenograph.retrieval.store import check_target, connect, replacing
 from scenograph.scenes.origin import Origin
 from scenograph.scenes.scene import Scene
 from scenograph.version import __version__
@@ -66,11 +67,7 @@ def build_memory(
     Raises:
         UserError: ``folder`` exists, the pack is damaged, no object has pixels, or the disk is full.
     """
-    if folder.exists() and not (overwrite and (folder / RECORD).is_file()):
-        raise UserError(f"{folder} exists; choose another --out{', or add --overwrite' if not overwrite else ''}")
-    if not folder.absolute().parent.is_dir():
-        raise UserError(f"cannot write {folder}: there is no folder {folder.parent}")
-    connect(folder.parent)  # fail early without the package
+    check_target(folder, RECORD, overwrite)
     opened = Pack(pack, split)
     names = tuple(encoders) if encoders else ()
     encoder = _encoder(names)
@@ -127,25 +124,11 @@ def write_memory(folder: Path, temporary: Path, record: MemoryRecord, batches: I
     import pyarrow as pa
 
     columns = schema(record.sizes)
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        make_folder(temporary)
+    with replacing(folder, temporary):
         reader = pa.RecordBatchReader.from_batches(columns, batches)
         table = connect(temporary).create_table(TABLE, reader, schema=columns)
         _index(table, record.sizes)
         write_atomically(temporary / RECORD, (record.model_dump_json(indent=1) + "\n").encode(), durable=True)
-        for path in [*temporary.rglob("*"), temporary]:
-            flush_to_disk(path)
-        if folder.exists():
-            aside = temporary.with_name("replaced")
-            shutil.rmtree(aside, ignore_errors=True)
-            folder.rename(aside)
-        temporary.rename(folder)
-        flush_to_disk(folder.absolute().parent)
-    except UserError:
-        raise
-    except Exception as error:  # LanceDB raises RuntimeError for what the operating system refuses
-        raise cannot_write(folder, error) from error
 
 
 def query_scene(row: Mapping[str, Any]) -> Scene:

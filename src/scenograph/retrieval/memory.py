@@ -10,7 +10,7 @@ import hashlib
 import logging
 from collections import Counter, OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,11 +20,12 @@ import numpy as np
 from pydantic import BaseModel
 
 from scenograph.data.source import Progress
-from scenograph.errors import FULL, MALFORMED, UserError, missing_extra, reason, suggest, system_error, validate
+from scenograph.errors import MALFORMED, UserError, reason, suggest, validate
 from scenograph.files import is_file, read_json, reserved
 from scenograph.models.base import Model
 from scenograph.retrieval.encoder import CropEncoder
 from scenograph.retrieval.rows import Crop, check_area, crop_of
+from scenograph.retrieval.store import cannot_write, connect, equals, quoted, reading, stamp
 from scenograph.scenes.geometry import SG2IM_PREDICATES
 from scenograph.scenes.lexicon import CATEGORIES
 from scenograph.scenes.synonyms import name_for, say_read
@@ -118,6 +119,7 @@ class CropMemory:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._opened = stamp(folder / RECORD)
         self.record = read_memory_record(folder)
         with self.reading():
             self.table = connect(folder).open_table(TABLE)
@@ -208,7 +210,7 @@ class CropMemory:
         with self.reading():
             for key, vector in vectors.items():
                 search = self.table.search(vector.astype(np.float32), vector_column_name=key).distance_type("l2")
-                search = search.where(_equals("category", category), prefilter=True).limit(count)
+                search = search.where(equals("category", category), prefilter=True).limit(count)
                 search = search.nprobes(PROBES).select([*self._light, "_distance"])
                 parts.append(search.to_arrow().select(self._light))
         import pyarrow as pa
@@ -230,7 +232,7 @@ class CropMemory:
         columns = ["id", "category", "attributes", "crop", "source", "author", "licence"]
         for start in range(0, len(wanted), 512):
             with self.reading():
-                names = ", ".join(map(_quoted, wanted[start : start + 512]))
+                names = ", ".join(map(quoted, wanted[start : start + 512]))
                 search = self.table.search().where(f"id IN ({names})").select(columns).limit(None)
                 rows = search.to_arrow().to_pylist()
             for row in rows:
@@ -272,9 +274,9 @@ class CropMemory:
         """
         conditions = []
         if source is not None:
-            conditions.append(f"({_equals('source', source)} OR starts_with(source, {_quoted(source + '/')}))")
+            conditions.append(f"({equals('source', source)} OR starts_with(source, {quoted(source + '/')}))")
         if licence is not None:
-            conditions.append(f"lower(licence) = {_quoted(licence.casefold())}")
+            conditions.append(f"lower(licence) = {quoted(licence.casefold())}")
         assert conditions
         with reserved(self.folder), self._writing():
             self.table.checkout_latest()
@@ -304,7 +306,7 @@ class CropMemory:
 
     def _read_rows(self, category: str) -> CategoryRows:
         with self.reading():
-            search = self.table.search().where(_equals("category", category)).select(self._light).limit(None)
+            search = self.table.search().where(equals("category", category)).select(self._light).limit(None)
             table = search.to_arrow().combine_chunks()
         return _category_rows(category, table, list(self.record.sizes))
 
@@ -330,24 +332,9 @@ class CropMemory:
         for name in ("counts", "digest"):
             self.__dict__.pop(name, None)
 
-    @contextmanager
-    def reading(self) -> Iterator[None]:
+    def reading(self) -> AbstractContextManager[None]:
         """Turn what LanceDB raises inside into a ``UserError`` that names the memory."""
-        try:
-            yield
-        except UserError:
-            raise
-        except Exception as error:  # LanceDB raises RuntimeError, ValueError, OSError and others for damage
-            if not is_file(self.folder / RECORD) or self._replaced():
-                raise UserError(f"{self.folder} was replaced while it was read; run the command again") from error
-            raise UserError(f"{self.folder}: damaged ({reason(error)[:200]}); {BUILD_AGAIN}") from error
-
-    def _replaced(self) -> bool:
-        """Whether another memory has been built in its place since it was opened."""
-        try:
-            return read_memory_record(self.folder) != self.record
-        except UserError:
-            return True
+        return reading(self.folder / RECORD, self._opened, BUILD_AGAIN)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -357,27 +344,11 @@ class CropMemory:
             raise cannot_write(self.folder, error) from error
 
 
-def connect(folder: Path) -> Any:
-    """The LanceDB database in a folder. Raises ``UserError`` if the package is missing."""
-    try:
-        import lancedb
-    except ImportError as error:
-        raise missing_extra("lancedb", "search") from error
-    return lancedb.connect(folder)
-
-
 def read_memory_record(folder: Path) -> MemoryRecord:
     """What ``memory.json`` says. Raises ``UserError`` if ``folder`` is no memory."""
     if not is_file(folder / RECORD):
         raise UserError(f"{folder} is not a memory of crops; make one with: scenograph memory build --pack PACK")
     return validate(MemoryRecord, read_json(folder / RECORD), str(folder / RECORD))
-
-
-def cannot_write(folder: Path, error: Exception) -> UserError:
-    """The error for a memory that cannot be written: a full disk says so in LanceDB's messages alone."""
-    refused = system_error(error)
-    full = (refused is not None and refused.errno in FULL) or "No space left" in str(error)
-    return UserError(f"cannot write {folder}: {'No space left on device' if full else reason(error)[:200]}")
 
 
 def _category_rows(category: str, table: Any, keys: Collection[str]) -> CategoryRows:
@@ -415,12 +386,3 @@ def _spread(vectors: np.ndarray) -> float:
     some = vectors[:: len(vectors) // SAMPLED + 1]
     spread = 2 * float(some.var(axis=0, dtype=np.float64).sum()) if len(some) else 0.0
     return spread if spread > 1e-6 else 1.0
-
-
-def _quoted(text: str) -> str:
-    """A text in a condition."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _equals(column: str, text: str) -> str:
-    return f"{column} = {_quoted(text)}"

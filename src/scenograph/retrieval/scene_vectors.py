@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from scenograph.scenes.fields import Box
+from scenograph.scenes.lexicon import CATEGORIES
 from scenograph.scenes.scene import Scene
 
 NAMES, PLACES = 128, 192
@@ -38,24 +38,37 @@ def encode_layouts(scenes: Sequence[Scene], weights: Mapping[str, float] | None 
     Returns:
         (N, SIZE) float32 of length 1; zeros for a scene without objects.
     """
-    return np.stack([_encode(scene, weights or {}) for scene in scenes])
+    vectors = [_encode(scene, weights or {}) for scene in scenes]
+    return np.stack(vectors) if vectors else np.zeros((0, SIZE), np.float32)
 
 
-def place_features(box: Box) -> np.ndarray:
-    """Where a box is and how large: (4,) in units of the Gaussian's standard deviations."""
-    x0, y0, x1, y1 = box
-    sides = np.log(np.maximum([x1 - x0, y1 - y0], SMALLEST))
-    return np.concatenate([np.array([x0 + x1, y0 + y1]) / 2 / NEAR, sides / ALIKE])
+def place_features(boxes: np.ndarray) -> np.ndarray:
+    """Where boxes (..., 4) are and how large: (..., 4) in units of the Gaussian's standard deviations."""
+    low, high = boxes[..., :2], boxes[..., 2:]
+    return np.concatenate([(low + high) / 2 / NEAR, np.log(np.maximum(high - low, SMALLEST)) / ALIKE], axis=-1)
+
+
+@lru_cache(maxsize=4096)
+def meaning(name: str) -> str:
+    """The same name for all categories of one meaning, such as sea and ocean."""
+    known = CATEGORIES.meanings.get(name)
+    return known.words[0] if known is not None else name
+
+
+def settings_digest() -> str:
+    """Of what the vectors depend on: others cannot be compared with these."""
+    settings = (NAMES, PLACES, SHARE, NEAR, ALIKE, SMALLEST)
+    return hashlib.sha256(repr(settings).encode()).hexdigest()
 
 
 def _encode(scene: Scene, weights: Mapping[str, float]) -> np.ndarray:
     names, places = np.zeros(NAMES), np.zeros(PLACES, dtype=np.complex128)
     for thing in scene.objects:
         weight = weights.get(thing.category, 1.0)
-        own, turned = _category(thing.category)
+        own, turned = _category(meaning(thing.category))
         names += weight * own
         if thing.box is not None:
-            places += weight * turned * np.exp(1j * (_frequencies() @ place_features(thing.box)))
+            places += weight * turned * np.exp(1j * (_frequencies() @ place_features(np.array(thing.box))))
     share = SHARE if places.any() else 1.0
     parts = (share**0.5 * _unit(names), (1 - share) ** 0.5 * _unit(np.concatenate([places.real, places.imag])))
     return np.concatenate(parts).astype(np.float32)

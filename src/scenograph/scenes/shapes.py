@@ -81,11 +81,15 @@ class Drawing:
             f'<rect width="100%" height="100%" fill="white"/>\n{body}\n</svg>\n'
         )
 
-    def to_image(self, scale: float = SCALE) -> Image.Image:
-        """As a picture of ``scale`` pixels per unit, or as many as make it ``LARGEST`` pixels long."""
+    def to_image(self, scale: float = SCALE, on: Image.Image | None = None) -> Image.Image:
+        """As a picture of ``scale`` pixels per unit, or as many as make it ``LARGEST`` pixels long.
+
+        It is painted ``on`` a picture in RGB, stretched to its size, if there is one in place of the paper.
+        """
         scale = min(scale, LARGEST / max(self.width, self.height))
         width, height = round(self.width * scale), round(self.height * scale)
-        image = Image.new("RGB", (FINE * width, FINE * height), PAPER)
+        size = FINE * width, FINE * height
+        image = Image.new("RGB", size, PAPER) if on is None else on.resize(size)
         painter = ImageDraw.Draw(image, "RGBA")
         for shape in self.shapes:
             _paint(painter, shape, FINE * scale)

@@ -44,8 +44,8 @@ def training_step(
         memory: dict[str, object] = {}
         for phase in objective.phases:
             adams[phase].zero_grad(set_to_none=True)
-            loss, _ = objective.loss(phase, batch, totals, generators, memory)
-            loss.backward()
+            for loss, _ in objective.losses(phase, batch, totals, generators, memory):
+                loss.backward()
             adams[phase].step()
         return loss
 

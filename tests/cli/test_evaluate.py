@@ -103,6 +103,12 @@ def test_two_evaluations_are_drawn_side_by_side(scenograph, tmp_path, painted):
     sheet = Image.open(tmp_path / "beside.png")
     assert sheet.size == (6 * 34 - 2, 32)
     assert [sheet.getpixel((34 * place + 16, 16)) for place in range(6)] == [(255, 0, 0), (0, 0, 255)] * 3
+    three = ("evaluate", "compare", "of-red", "of-blue", "of-red", "--sheet", "three.png")
+    output = succeed(scenograph(*three))
+    assert "columns of-red, of-blue and of-red" in output and "| | of-red | of-blue | of-red |" in output
+    columns = Image.open(tmp_path / "three.png")
+    assert columns.size == (3 * 26 - 2, 3 * 26 - 2)
+    assert [columns.getpixel((26 * place + 12, 40)) for place in range(3)] == [(255, 0, 0), (0, 0, 255), (255, 0, 0)]
     sheet.rotate(180).save(tmp_path / "beside.png")
     code, _, error = scenograph(*compared)
     assert code == 2 and "beside.png exists and differs; add --overwrite" in error

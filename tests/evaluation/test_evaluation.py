@@ -478,6 +478,7 @@ def test_protocols_do_not_change_silently():
         ("sg2im-vg", 2): "900d6bd535e9",
         ("wsgc", 2): "9ac038cc38da",
         ("rendered", 1): "0b19eb4ee1cc",
+        ("pastegan", 1): "8e9da4481d66",
         ("picture-book", 1): "a82f253cf200",
     }
     for protocol in PROTOCOLS.values():

@@ -9,15 +9,19 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from helpers import PlainCrops, succeed, tiny
+from helpers import PlainCrops, generators, succeed, tiny
 from scenograph import Pipeline
 from scenograph.data.clevr import VOCABULARY
+from scenograph.data.loader import PackLoader
 from scenograph.errors import UserError
 from scenograph.models.pastegan import PasteGan, PasteGanConfig
 from scenograph.models.published.pastegan import NAMES, RENAMED, import_pastegan
 from scenograph.models.sg2im import add_image_objects
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.scene import Relation, Scene, SceneObject, save_scenes
+from scenograph.training.objectives import pastegan as objectives
+from scenograph.training.objectives.base import Totals
+from scenograph.training.objectives.pastegan import PasteGanObjective, PasteGanObjectiveConfig
 
 PLAIN = replace(VOCABULARY, attributes={})
 
@@ -154,6 +158,68 @@ def test_generate_from_the_command_line(scenograph, model, tmp_path):
     code, _, errors = scenograph("generate", "bare.json", "--image", "model", "--layout", "model")
     assert code == 2 and "objects[1]: 'cube' has no crop" in " ".join(errors.split()) and "--memory" in errors
     succeed(scenograph("layout", "bare.json", "--layout", "model"))
+
+
+def test_validation_and_curves_have_the_originals_figures_and_names(painted, tmp_path, monkeypatch, caplog):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    from scenograph.errors import NOTE
+    from scenograph.training.recipe import Recipe
+    from scenograph.training.trainer import Trainer
+
+    sections = {
+        "name": "p",
+        "model": {"name": "pastegan", **tiny("pastegan").config.model_dump(exclude={"vocabulary"})},
+        "objective": {"name": "pastegan", **PasteGanObjectiveConfig.tiny().model_dump()},
+        "data": {"pack": str(painted)},
+        "training": {"steps": 1, "batch_size": 4, "log_every": 1, "validation_scenes": 8, "grid_scenes": 2},
+    }
+    caplog.set_level(NOTE)
+    monkeypatch.setattr(objectives, "missing_weights", lambda *names: ["inception"])
+    Trainer(Recipe.model_validate(sections), tmp_path / "without", torch.device("cpu")).run()
+    assert sum("no val_inception" in message for message in caplog.messages) == 1
+
+    seen = []
+
+    def inception(pixels):  # whose certain classes are the pictures' numbers, in four
+        seen.append(pixels)
+        return pixels, torch.eye(4)[torch.arange(len(pixels)) % 4]
+
+    inception.to = lambda device: inception
+    monkeypatch.setattr(objectives, "missing_weights", lambda *names: [])
+    monkeypatch.setattr(objectives, "load_inception", lambda: inception)
+    trainer = Trainer(Recipe.model_validate(sections), tmp_path / "run", torch.device("cpu"))
+    trainer.run()
+    assert trainer.validation_figures["inception_score"] == pytest.approx(4.0)
+    assert 0 <= trainer.validation_figures["iou"] <= 1
+    assert all(pixels.min() >= 0 and pixels.max() <= 255 and (pixels == pixels.round()).all() for pixels in seen)
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload().Tags()
+    assert {"loss/pixels_own", "loss/matching", "loss/image_gan", "d_loss/object_critic", "d_loss/class_real"} <= {
+        *events["scalars"]
+    }
+    assert {"ckpt/val_iou", "ckpt/val_inception", "ckpt/val_pixels"} <= {*events["scalars"]}
+    rows = "true, canvas_ori, reconstruction, canvas_sel, prediction, prediction with predicted boxes"
+    assert events["images"] == [rows, "scene graphs"]
+
+
+def test_the_summands_of_the_loss_have_its_gradients(painted):
+    loader = PackLoader(painted, "train", (16, 16), 16, crop_size=16)
+    loader.vocabulary = tiny("pastegan").vocabulary
+    batch = loader.fixed_batch(0, 4)
+    found = []
+    for whole in (True, False):
+        torch.manual_seed(0)
+        objective = PasteGanObjective(PasteGanObjectiveConfig.tiny(), tiny("pastegan").train())
+        asked = ("generator", batch, Totals(4, len(batch.objects), len(batch.triples)), generators(0, 1, 2, 3), {})
+        if whole:
+            objective.loss(*asked)[0].backward()
+        else:
+            for summand, _ in objective.losses(*asked):
+                summand.backward()
+        found.append({name: one.grad for name, one in objective.model.named_parameters() if one.grad is not None})
+    assert found[0].keys() == found[1].keys() and len(found[0]) > 50
+    for name, gradient in found[0].items():
+        torch.testing.assert_close(found[1][name], gradient, rtol=1e-3, atol=1e-6)
 
 
 # Published checkpoints, as strangers make them.

@@ -80,6 +80,16 @@ def test_a_build_that_is_killed_goes_on_and_workers_change_nothing(
     assert whole.column("category") == sorted(whole.column("category"))
 
 
+def test_a_memory_of_the_first_scenes_alone(painted, crop_encoders, tmp_path):
+    record = build_memory(tmp_path / "m", painted, "train", crop_encoders, scenes=3)
+    memory = CropMemory(tmp_path / "m")
+    objects = sum(len(Pack(painted, "train")[number][0].objects) for number in range(3))
+    assert len(memory) == objects and record.source.endswith("split train, the first 3 scenes")
+    assert memory.has("cube") and not memory.has("zebra")
+    rows = memory.rows("cube")
+    assert memory.has("cube", rows.pictures[0]) == (len(set(rows.pictures)) > 1)
+
+
 def test_crops_are_cut_from_pictures_where_objects_have_none(crop_encoders, tmp_path):
     canvas = Image.new("RGB", (40, 20), "white")
     canvas.paste((255, 0, 0), (10, 5, 20, 15))

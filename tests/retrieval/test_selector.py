@@ -13,10 +13,12 @@ import pytest
 from scenograph.data.pack import Pack
 from scenograph.errors import UserError
 from scenograph.retrieval import memory as stored
-from scenograph.retrieval.build import index_vectors, query_scene
+from scenograph.retrieval.build import build_memory, index_vectors, query_scene
 from scenograph.retrieval.encoder import GRAPH
 from scenograph.retrieval.memory import CropMemory
+from scenograph.retrieval.nearest import NearestInMemory
 from scenograph.retrieval.published import (
+    DRAWN,
     NearestCrops,
     export,
     read_bank,
@@ -30,6 +32,7 @@ from scenograph.retrieval.selector import (
     Weights,
     fit_together,
 )
+from scenograph.scenes.origin import Origin
 from scenograph.scenes.scene import Relation, Scene, SceneObject
 
 BOXES = ((0.1, 0.1, 0.4, 0.4), (0.5, 0.1, 0.8, 0.4), (0.1, 0.5, 0.4, 0.8))
@@ -64,6 +67,28 @@ def test_the_own_picture_is_left_out_unless_it_is_allowed(opened, painted):
     assert [ranking.ids[0] for ranking in leaking] == [f"{name}/{number}" for number in range(len(scene.objects))]
     fair = CropSelector(opened, PUBLISHED).rank(scene, picture=name)
     assert not any(one.startswith(f"{name}/") for ranking in fair for one in ranking.ids)
+
+
+def test_the_published_selector_needs_graph_vectors(painted, crop_encoders, tmp_path):
+    build_memory(tmp_path / "m", painted, "train", crop_encoders[1:])
+    with pytest.raises(UserError, match="no encoder of it encodes graphs.* --encoder and a sg2im or mise-layout model"):
+        CropSelector(CropMemory(tmp_path / "m"), PUBLISHED)
+
+
+def test_scenes_are_learned_from_with_the_nearest_crops_of_other_pictures(opened, painted):
+    row = Pack(painted, "train").rows([5])[0]
+    scene, name = query_scene(row), row["id"]
+    scene = replace(scene, objects=tuple(replace(thing, crop=None) for thing in scene.objects))
+    source = NearestInMemory(opened.folder, 64)
+    rankings = CropSelector(opened, PUBLISHED, DRAWN).rank(scene, picture=name)
+    seen = [set() for _ in scene.objects]
+    for seed in range(30):
+        for chosen, thing in zip(seen, source.select(scene, seed, name).objects, strict=True):
+            assert thing.crop is not None
+            chosen.add(Origin.parse(thing.origin).crop)
+    assert [chosen == set(ranking.ids) for chosen, ranking in zip(seen, rankings, strict=True)] == [True] * len(seen)
+    lacking = replace(scene, objects=(*scene.objects, SceneObject("zebra", box=BOXES[0])))
+    assert source.select(lacking, 0, name).objects[-1].crop is None and source.digest == opened.digest
 
 
 def test_attributes_shape_pixels_and_size_count_as_far_as_they_are_there(opened, painted):

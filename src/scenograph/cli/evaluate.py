@@ -150,34 +150,42 @@ def evaluate(
 @app.command("compare")
 def compare_reports(
     first: Annotated[Path, typer.Argument(metavar="FIRST", help="Folder of an evaluation, or its report.json.")],
-    second: Annotated[Path, typer.Argument(metavar="SECOND", help="The evaluation to compare it with.")],
+    others: Annotated[list[Path], typer.Argument(metavar="OTHERS", help="The evaluations to compare it with.")],
     sheet: Annotated[
         Path | None,
-        typer.Option("--sheet", metavar="FILE", help="Sheet of both, side by side, to write (.png)."),
+        typer.Option("--sheet", metavar="FILE", help="Sheet of all, side by side, to write (.png)."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Compare even if protocols or data differ.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Compare two evaluations that were measured alike."""
-    from scenograph.evaluation.report import compare, differences, read_report
-    from scenograph.evaluation.sheets import sheet_of_two
+    """Compare evaluations that were measured alike.
 
-    reports = read_report(first), read_report(second)
-    reasons = differences(*reports)
-    if reasons and not force:
-        raise UserError(
-            f"{first} and {second} were not measured alike: {'; '.join(reasons)}. Measure one again by the other's "
-            "protocol, or add --force"
-        )
-    for reason in reasons:
-        print_wrapped(reason, "unlike: ")
-    console.print(compare(*reports, (str(first), str(second))), markup=False, end="")
+    Of two, the table says which differences are clear.
+    """
+    from scenograph.evaluation.report import compare, compare_all, differences, read_report
+    from scenograph.evaluation.sheets import sheet_of_all
+
+    paths = [first, *others]
+    reports, names = [read_report(path) for path in paths], [str(path) for path in paths]
+    for path, report in zip(others, reports[1:], strict=True):
+        reasons = differences(reports[0], report)
+        if reasons and not force:
+            raise UserError(
+                f"{first} and {path} were not measured alike: {'; '.join(reasons)}. Measure one again by the other's "
+                "protocol, or add --force"
+            )
+        for reason in reasons:
+            print_wrapped(reason, "unlike: ")
+    table = compare(reports[0], reports[1], (names[0], names[1])) if len(reports) == 2 else compare_all(reports, names)
+    console.print(table, markup=False, end="")
     if sheet is not None:
-        folders = [path if path.is_dir() else path.parent for path in (first, second)]
+        folders = [path if path.is_dir() else path.parent for path in paths]
         stream = io.BytesIO()
-        sheet_of_two(folders, reports).save(stream, "PNG")
+        sheet_of_all(folders, reports).save(stream, "PNG")
         write_files([(sheet, stream.getvalue())], overwrite)
-        console.print(f"wrote {sheet}: pairs of {first} and {second}")
+        *before, last = names
+        shown = f"pairs of {names[0]} and {last}" if len(names) == 2 else f"columns {', '.join(before)} and {last}"
+        console.print(f"wrote {sheet}: {shown}")
 
 
 @app.command("protocols")

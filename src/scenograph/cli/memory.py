@@ -49,6 +49,9 @@ def build(
             help="sg2im or mise-layout model, or object classifier. Repeatable. (default: shipped ones)",
         ),
     ] = None,
+    scenes: Annotated[
+        int | None, typer.Option("--scenes", metavar="N", min=1, help="Only the first N scenes of the split.")
+    ] = None,
     author: Author = "",
     licence: Licence = "",
     workers: Workers = None,
@@ -63,7 +66,7 @@ def build(
 
     with reporting() as progress:
         record = build_memory(
-            out, pack, split, encoder, licence, author, workers or os.cpu_count() or 1, overwrite, progress
+            out, pack, split, encoder, licence, author, workers or os.cpu_count() or 1, overwrite, progress, scenes
         )
     console.print(f"wrote {out}")
     _print_memory(CropMemory(out), record)

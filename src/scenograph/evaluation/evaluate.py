@@ -191,14 +191,20 @@ def _prepare(
         return layouts, pictures_subject(Path(subject))
     if isinstance(subject, Pipeline):
         check_scenes(layouts, subject.renderer, subject.layout)
-        if subject.crops is None and (side := subject.renderer.crop_side):
-            subject = copy(subject)
-            subject.crops = PackCrops(Path(pack), TRAINING, side)
-        return layouts, pipeline_subject(subject, protocol, names, steps)
+        return layouts, pipeline_subject(with_pack_crops(subject, Path(pack)), protocol, names, steps)
     if isinstance(subject, LayoutModel):
         check_scenes(layouts, None, subject)
         return layouts, layout_subject(subject, protocol, names.get("layout") or subject.name, precision)
     raise UserError(f"cannot measure a {type(subject).__name__}: give a Pipeline, a layout model or a folder")
+
+
+def with_pack_crops(pipe: Pipeline, pack: Path) -> Pipeline:
+    """The pipeline; if its model draws from crops and it has no source of them, with the pack's training split."""
+    if pipe.crops is not None or not (side := pipe.renderer.crop_side):
+        return pipe
+    equipped = copy(pipe)
+    equipped.crops = PackCrops(pack, TRAINING, side)
+    return equipped
 
 
 def _curves(run: Path | None, subject: Subject) -> dict[str, list[tuple[float, float]]]:

@@ -26,7 +26,10 @@ CHUNK = 16
 
 @dataclass
 class Layouts:
-    """The scenes that a protocol asks for, with their real pictures. Raises ``UserError`` for a missing split."""
+    """The scenes that a protocol asks for, with their real pictures. Raises ``UserError`` for a missing split.
+
+    Where the data's own graphs are asked for and it stores no relations, they are sg2im's, derived from boxes.
+    """
 
     pack: Path
     protocol: Protocol
@@ -40,6 +43,10 @@ class Layouts:
                 f"{self.pack}: no split {missing[0]!r}, which protocol {self.protocol.name} measures; --split: "
                 + ", ".join(splits)
             )
+        stored = read_record(self.pack)["splits"]
+        wanted = self.protocol.given == "graph" and self.protocol.relations == "stored"
+        if wanted and all(stored[split].get("relations") == 0 for split in self.protocol.splits):
+            self.protocol = self.protocol.model_copy(update={"relations": "sg2im"})
         self.parts = [
             PackLoader(self.pack, split, (64, 64), 32, relations=self.protocol.relations, cache=0)
             for split in self.protocol.splits
@@ -82,8 +89,8 @@ class Layouts:
                 row -= len(part)
 
     def scenes(self, chunk: int) -> list[Scene]:
-        """True scenes, with the relations that are asked for."""
-        return [part.scenes(row, 1)[0] for part, row in self.rows(chunk)]
+        """True scenes, with the relations that are asked for; each knows whose picture it describes."""
+        return [replace(part.scenes(row, 1)[0], picture=part.pack.ids[row]) for part, row in self.rows(chunk)]
 
     def chunks_of(self, count: int) -> int:
         """How many chunks hold the first ``count`` layouts."""

@@ -20,7 +20,7 @@ from scenograph.evaluation.pictures import to_bytes
 from scenograph.evaluation.session import Evaluation, Progress
 from scenograph.scenes.fields import Box
 from scenograph.scenes.geometry import box_iou
-from scenograph.scenes.scene import Scene, SceneObject, mirror
+from scenograph.scenes.scene import Scene, SceneObject, keep_objects, mirror
 from scenograph.scenes.vocabulary import Vocabulary
 
 RenderPictures = Callable[[Sequence[Scene], Sequence[int]], Sequence[Image.Image]]
@@ -124,7 +124,8 @@ def _probe(render: RenderPictures, number: int, scene: Scene, other: Scene, voca
 
 def _fixed(scene: Scene) -> Scene:
     """Boxes say where things are, so relations go; looks of one's own stay with an object when another goes."""
-    return Scene(tuple(replace(thing, seed=place) for place, thing in enumerate(scene.objects)))
+    objects = tuple(replace(thing, seed=place) for place, thing in enumerate(scene.objects))
+    return replace(scene, objects=objects, relations=())
 
 
 def _changes(
@@ -140,7 +141,7 @@ def _changes(
     place = _free_place(scene, thing.box, rng)
     if place is not None:
         copy = replace(thing, box=place)
-        added = Scene((*scene.objects, copy))
+        added = replace(scene, objects=(*scene.objects, copy))
         changes.append(("duplicate", added, (len(scene.objects), [place])))
         changes.append(("move", _with_object(scene, chosen, copy), (chosen, [thing.box, place])))
     changed = _recoloured(thing, vocabulary, rng)
@@ -227,7 +228,7 @@ def _left_out(scene: Scene, rng: np.random.Generator) -> list[Scene]:
     """The scene without one, two, ... objects, down to the last."""
     order = rng.permutation(len(scene.objects))
     kept = [sorted(order[count:].tolist()) for count in range(1, len(scene.objects))]
-    return [Scene(tuple(scene.objects[i] for i in rows)) for rows in kept]
+    return [keep_objects(scene, rows) for rows in kept]
 
 
 def _count_score(before: np.ndarray, fewer: Sequence[np.ndarray]) -> float:
@@ -240,8 +241,8 @@ def _count_score(before: np.ndarray, fewer: Sequence[np.ndarray]) -> float:
 
 
 def _without(scene: Scene, chosen: int) -> Scene:
-    return Scene(tuple(thing for number, thing in enumerate(scene.objects) if number != chosen))
+    return keep_objects(scene, [number for number in range(len(scene.objects)) if number != chosen])
 
 
 def _with_object(scene: Scene, chosen: int, thing: SceneObject) -> Scene:
-    return Scene(tuple(thing if number == chosen else kept for number, kept in enumerate(scene.objects)))
+    return replace(scene, objects=(*scene.objects[:chosen], thing, *scene.objects[chosen + 1 :]))

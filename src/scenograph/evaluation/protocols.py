@@ -193,6 +193,21 @@ PROTOCOLS: dict[str, Protocol] = {
             encoder="inception",
         ),
         Protocol(
+            name="pastegan",
+            about="PasteGAN's, without its leak: pictures from graphs and from crops sampled among the ten that suit "
+            "an object best, none of them from the scene's own picture; two pictures per scene. Inception Score in "
+            "three splits, FID, LPIPS between the two, overlap with true boxes.",
+            metrics=("quality", "diversity", "layout"),
+            splits=("validation",),
+            repeats=2,
+            given="graph",
+            candidates=1,
+            temperature=100.0,
+            rounding="down",
+            encoder="inception",
+            inception_splits=3,
+        ),
+        Protocol(
             name="rendered",
             about="For data with a classifier of its own, rendered scenes above all; needs no download. What the "
             "classifier recognises, whether relations hold, distances in its features, obedience probes.",

@@ -144,6 +144,15 @@ def compare(first: dict[str, Any], second: dict[str, Any], names: tuple[str, str
     return "\n".join(lines) + "\n"
 
 
+def compare_all(reports: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
+    """The figures of any number of reports side by side as a Markdown table."""
+    tables = [{row["name"]: row for row in report["figures"]} for report in reports]
+    lines = [f"| | {' | '.join(map(_cell, names))} |", "|---" * (len(names) + 1) + "|"]
+    for name in dict.fromkeys(name for table in tables for name in table):
+        lines.append(f"| {_cell(name)} | {' | '.join(_both(table.get(name)) for table in tables)} |")
+    return "\n".join(lines) + "\n"
+
+
 def as_markdown(report: dict[str, Any]) -> str:
     """A report as text with tables."""
     protocol, head = report["protocol"], summary.headline(report)

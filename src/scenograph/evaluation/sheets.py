@@ -20,8 +20,10 @@ EXAMPLES = 12
 """Scenes that a report shows."""
 PAIRS = 24
 """Pictures, or layouts, of two evaluations that are shown side by side."""
+ROWS = 8
+"""Scenes of which several evaluations are shown side by side."""
 COLUMNS = 12
-"""Scenes of a sheet of several evaluations."""
+"""Scenes of a sheet of several evaluations, below real pictures."""
 EXAMPLE_SIDE, SHEET_SIDE = 256, 240
 """Of layouts in reports and on sheets, in pixels."""
 
@@ -65,8 +67,10 @@ def _drawn(scene: Scene, side: int) -> Image.Image:
     return draw_layout(scene, key=False).to_image().resize((side, side))
 
 
-def sheet_of_two(folders: Sequence[Path], reports: Sequence[dict[str, Any]]) -> Image.Image:
-    """What two evaluations rendered of the same scenes, or how they placed them if one has no pictures, side by side.
+def sheet_of_all(folders: Sequence[Path], reports: Sequence[dict[str, Any]]) -> Image.Image:
+    """What evaluations rendered of the same scenes, or how they placed them if one has no pictures, side by side.
+
+    Of two, several pairs are in a row; of more, each scene is a row.
 
     Raises ``UserError`` if they were asked for other scenes, or if files are missing.
     """
@@ -74,16 +78,19 @@ def sheet_of_two(folders: Sequence[Path], reports: Sequence[dict[str, Any]]) -> 
         raise UserError("--sheet: the evaluations are of other scenes; measure both on one pack")
     sources = [_pictures_of(folder, report) for folder, report in zip(folders, reports, strict=True)]
     repeats = [report["protocol"]["repeats"] for report in reports]
-    count = min(PAIRS, *(report["data"]["layouts"] for report in reports))
+    two = len(folders) == 2
+    count = min(PAIRS if two else ROWS, *(report["data"]["layouts"] for report in reports))
     if not all(source.is_dir() for source in sources):
-        placed = (load_scenes(scenes_file(folder, 0))[::n] for folder, n in zip(folders, repeats, strict=True))
-        return _layout_pairs(*(scenes[:count] for scenes in placed))
-    return _picture_pairs(
-        *(
-            [read_picture(picture_file(source, number, 0, n)) for number in range(count)]
-            for source, n in zip(sources, repeats, strict=True)
-        )
-    )
+        count = min(count, PAIRS // 2)
+        placed = [load_scenes(scenes_file(folder, 0))[::n] for folder, n in zip(folders, repeats, strict=True)]
+        columns = [[_drawn(scene, SHEET_SIDE) for scene in scenes[:count]] for scenes in placed]
+        return _side_by_side(columns, 2 if two else 1)
+    columns = [
+        [read_picture(picture_file(source, number, 0, n)) for number in range(count)]
+        for source, n in zip(sources, repeats, strict=True)
+    ]
+    size = columns[-1][0].size
+    return _side_by_side([[one.resize(size) for one in pictures] for pictures in columns], 4 if two else 1)
 
 
 def sheet_of_many(layouts: Layouts, folders: Sequence[Path]) -> Image.Image:
@@ -105,12 +112,7 @@ def _pictures_of(folder: Path, report: dict[str, Any]) -> Path:
     return folder / "pictures" if elsewhere is None else Path(elsewhere["name"])
 
 
-def _picture_pairs(first: Sequence[Image.Image], second: Sequence[Image.Image]) -> Image.Image:
-    """All at the size of the second ones."""
-    pairs = [one for pair in zip(first, second, strict=True) for one in pair]
-    return contact_sheet([one.resize(second[0].size) for one in pairs], columns=8)
-
-
-def _layout_pairs(first: Sequence[Scene], second: Sequence[Scene]) -> Image.Image:
-    pairs = [scene for pair in zip(first[: PAIRS // 2], second[: PAIRS // 2], strict=True) for scene in pair]
-    return contact_sheet([_drawn(scene, SHEET_SIDE) for scene in pairs], columns=4)
+def _side_by_side(columns: Sequence[Sequence[Image.Image]], across: int) -> Image.Image:
+    """Pictures of the same scenes beside each other, so many scenes in a row."""
+    pictures = [one for row in zip(*columns, strict=True) for one in row]
+    return contact_sheet(pictures, columns=across * len(columns))

@@ -215,8 +215,11 @@ class PasteGan(DrawsFromCrops, ImageModel[Tensor], LayoutModel):
     def branch(self, scene: SceneBatch, graph: GraphFeatures, crops: Tensor) -> Branch:
         """From crops (O, 3, S, S) in normalized units to pictures. The scene must hold the image objects."""
         features = self.crop_encoder(crops)
-        canvas = self.fuse(scene, graph, features, self.config.image_size)
-        return Branch(features=features, images=self.render_normalized(canvas))
+        return Branch(features=features, images=self.paint(scene, graph, features))
+
+    def paint(self, scene: SceneBatch, graph: GraphFeatures, features: Tensor) -> Tensor:
+        """From encoded crops (O, D, h, w) to pictures (N, 3, H, W) in normalized units."""
+        return self.render_normalized(self.fuse(scene, graph, features, self.config.image_size))
 
     def crops(self, scene: SceneBatch) -> Tensor:
         """The crops of a batch (O, 3, S, S) in normalized units; what is transparent is 0, a mean colour."""

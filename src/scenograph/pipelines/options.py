@@ -56,11 +56,27 @@ class GenerateOptions(BaseModel):
     licence: str | None = Field(
         default=None, max_length=200, description="Crops of a memory under these only, as mit,cc0-1.0."
     )
-    temperature: float = Field(default=0.5, ge=0, le=100, description="Variety of crops of a memory; 0 takes the best.")
+    temperature: float = Field(
+        default=0.5,
+        ge=0,
+        le=100,
+        description="Variety of crops of a memory; 0 takes the best.",
+        json_schema_extra={"reason": "crops farther from the best give more variety and fit less"},
+    )
+    published: bool = Field(
+        default=False,
+        description="Choose crops by graph vectors alone, as PasteGAN does.",
+        json_schema_extra={"reason": "other crops are chosen"},
+    )
+    own_picture: bool = Field(
+        default=False,
+        description="Allow crops of the picture that a scene of a pack is of.",
+        json_schema_extra={"reason": "an object's own crop shows what the picture is compared with"},
+    )
     shadow: bool = Field(default=False, description="Let things in a collage of crops cast shadows.")
     precision: Precision = Field(default="no", description="bf16 is faster on hardware that supports it.")
 
-    @field_validator("refine", "keep_contradictions", "shadow", mode="before")
+    @field_validator("refine", "keep_contradictions", "shadow", "published", "own_picture", mode="before")
     @classmethod
     def _switch(cls, value: object) -> bool:
         """Settings of protocols come as text, of which others than these say neither yes nor no."""
@@ -87,7 +103,7 @@ class GenerateOptions(BaseModel):
     @property
     def of_crops(self) -> bool:
         """Whether an option was given that only pictures composed from crops have."""
-        return bool({"licence", "temperature", "shadow"} & self.recorded().keys())
+        return bool({"licence", "temperature", "shadow", "published", "own_picture"} & self.recorded().keys())
 
     def chosen(self) -> dict[str, Any]:
         """The options that were given, by name."""

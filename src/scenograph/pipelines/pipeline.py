@@ -302,7 +302,10 @@ class Pipeline:
             complete = self.renderer.settle(complete, seeds, movable)
         if self.crops is not None and self.renderer.crop_side:
             selector = self.crops.under(chosen) if isinstance(self.crops, SourceCrops) else self.crops
-            complete = [selector.select(scene, seed) for scene, seed in zip(complete, seeds, strict=True)]
+            complete = [
+                selector.select(scene, seed, None if chosen.own_picture else scene.picture)
+                for scene, seed in zip(complete, seeds, strict=True)
+            ]
         return replace(self.renderer.condition(complete, seeds, chosen), renderer=self.renderer)
 
     def render(self, conditioned: ConditionedScenes, steps: int | None = None) -> list[Image.Image]:

@@ -47,6 +47,7 @@ def build_memory(
     workers: int = 1,
     overwrite: bool = False,
     progress: Progress = lambda what, done: None,
+    scenes: int | None = None,
 ) -> MemoryRecord:
     """Put every object of a pack into a memory: its own pixels where the pack has such, else what its box shows.
 
@@ -60,6 +61,7 @@ def build_memory(
         workers: Processes.
         overwrite: Replace a memory that is there. Who reads it meanwhile is told to begin again.
         progress: Called with what is done and how many scenes so far.
+        scenes: Only the first so many.
 
     Returns:
         What ``memory.json`` says.
@@ -71,24 +73,24 @@ def build_memory(
     opened = Pack(pack, split)
     names = tuple(encoders) if encoders else ()
     encoder = _encoder(names)
-    own = opened.has_cells("crops")
+    own, count = opened.has_cells("crops"), min(len(opened), scenes or len(opened))
     if not own:
         opened.check_pictures("to cut crops from")
     source = str(read_record(pack)["source"])
     state = hashlib.sha256(
-        json.dumps([opened.fingerprint, split, encoder.digest, licence, author, PART, __version__]).encode()
+        json.dumps([opened.fingerprint, split, count, encoder.digest, licence, author, PART, __version__]).encode()
     ).hexdigest()
     work = make_folder(folder.absolute().parent / f".{folder.name}.{state[:12]}.partial")
     defaults = Origin(source, author, licence)
     with reserved(work):
         tally = Tally()
         tasks = []
-        for start in range(0, len(opened), PART):
+        for start in range(0, count, PART):
             path = work / f"{start // PART:06d}.arrow"
             if path.with_suffix(".json").is_file():
                 tally.add(Tally.from_json(path.with_suffix(".json").read_text()))
             else:
-                tasks.append((path, pack, split, range(start, min(start + PART, len(opened))), own, names, defaults))
+                tasks.append((path, pack, split, range(start, min(start + PART, count)), own, names, defaults))
         for part in run_in_processes(_write_part, tasks, workers):
             tally.add(part)
             progress("encoding scenes", tally.kept["scenes"])
@@ -96,7 +98,7 @@ def build_memory(
             shutil.rmtree(work, ignore_errors=True)
             raise UserError(f"{pack}: no crop can be taken from split {split!r} ({_reasons(tally)})")
         record = MemoryRecord(
-            source=f"{source}, split {split}",
+            source=f"{source}, split {split}" + (f", the first {count} scenes" if count < len(opened) else ""),
             state=state,
             encoders=list(encoder.names),
             encoder=encoder.digest,

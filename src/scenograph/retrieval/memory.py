@@ -190,6 +190,12 @@ class CropMemory:
             f"add some with: scenograph memory add {self.folder} FILES --category '{name}'"
         )
 
+    def has(self, category: str, besides: str | None = None) -> bool:
+        """Whether there is a crop of this very category, of another picture than one if that is given."""
+        if category not in self.counts:
+            return False
+        return besides is None or bool((self.rows(category).pictures != besides).any())
+
     def rows(self, category: str) -> CategoryRows:
         """The rows of a category; those of the last categories asked for stay in memory."""
         if category not in self._rows:

@@ -84,6 +84,9 @@ class CropSelector:
         own: Whether crops of a scene's own picture may be chosen.
         licences: Only crops under these; all of them if there are none.
         side: Of the pictures that the crops are for, in pixels.
+
+    Raises:
+        UserError: Only graph vectors count, and the memory has none.
     """
 
     def __init__(
@@ -98,6 +101,11 @@ class CropSelector:
     ) -> None:
         self.memory, self.weights, self.top, self.temperature, self.own = memory, weights, top, temperature, own
         self.side = side
+        if weights == PUBLISHED and GRAPH not in memory.record.sizes:
+            raise UserError(
+                f"{memory.folder}: no encoder of it encodes graphs, by which the published selector chooses; build it "
+                "with --encoder and a sg2im or mise-layout model"
+            )
         self.licences = frozenset(name.casefold() for name in licences)
 
     def rank(

@@ -16,6 +16,8 @@ of x and y coordinates from 0 to 1, or ``{"png": base64}``.
 
 A crop is the object's own pixels with their alpha, ``{"png": base64}``; it fills the box. Its ``origin`` is a text.
 
+A scene's ``"picture"`` is the id of the picture in a data set that it describes: crops from it are not chosen for it.
+
 ``"seed": 7`` fixes an object's looks, whatever the picture's seed, in models whose objects have looks of their own;
 ``"seed": [7, 9, 0.5]`` is half way from those of 7 to those of 9.
 """
@@ -101,6 +103,8 @@ class Scene:
 
     objects: tuple[SceneObject, ...]
     relations: tuple[Relation, ...] = ()
+    picture: str | None = None
+    """The id of the picture in a data set that it describes."""
 
     def replace_object(self, index: int, **changes: Any) -> Scene:
         """The scene with fields of an object changed, such as ``box=(0.1, 0.2, 0.4, 0.5)``; None takes a field away.
@@ -207,9 +211,9 @@ class Scene:
         """
         if not isinstance(value, dict):
             raise UserError(f"{where}: expected an object with 'objects', found {shortened(value)}")
-        unknown = set(value) - {"objects", "relationships"}
+        unknown = set(value) - {"objects", "relationships", "picture"}
         if unknown:
-            raise UserError(f"{where}: unknown field {sorted(unknown)[0]!r} (allowed: objects, relationships)")
+            raise UserError(f"{where}: unknown field {sorted(unknown)[0]!r} (allowed: objects, relationships, picture)")
         objects = value.get("objects")
         if not isinstance(objects, list):
             raise UserError(f"{where}.objects: expected a list of names or objects, found {shortened(objects)}")
@@ -220,6 +224,9 @@ class Scene:
         relations = value.get("relationships", [])
         if not isinstance(relations, list):
             raise UserError(f"{where}.relationships: expected a list, found {shortened(relations)}")
+        picture = value.get("picture")
+        if picture is not None and not isinstance(picture, str):
+            raise UserError(f"{where}.picture: expected the id of a picture, found {shortened(picture)}")
         parsed: list[SceneObject] = []
         pixels = 0
         for i, item in enumerate(objects):
@@ -233,11 +240,14 @@ class Scene:
             tuple(
                 _parse_relation(item, len(parsed), f"{where}.relationships[{i}]") for i, item in enumerate(relations)
             ),
+            None if picture is None else check_text(picture, f"{where}.picture"),
         )
 
     def to_dict(self) -> dict[str, Any]:
         """The shortest form that says everything: plain names where an object is only a name."""
+        of_picture = {} if self.picture is None else {"picture": self.picture}
         return {
+            **of_picture,
             "objects": [_object_to_json(thing) for thing in self.objects],
             "relationships": [[r.subject, r.predicate, r.object] for r in self.relations],
         }
@@ -282,7 +292,9 @@ def scenes_to_json(scenes: list[Scene]) -> str:
     return (texts[0] if len(texts) == 1 else "[\n" + ",\n".join(texts) + "\n]") + "\n"
 
 
-def _lines(values: list[Any]) -> str:
+def _lines(values: list[Any] | str) -> str:
+    if isinstance(values, str):
+        return json.dumps(values)
     return "[" + ",".join(f"\n  {json.dumps(value)}" for value in values) + "]"
 
 
@@ -304,7 +316,7 @@ def mirror(scene: Scene) -> Scene:
         for thing in scene.objects
     )
     relations = tuple(replace(r, predicate=MIRRORED.get(r.predicate, r.predicate)) for r in scene.relations)
-    return Scene(objects, relations)
+    return replace(scene, objects=objects, relations=relations)
 
 
 def view(scene: Scene, window: Box) -> Scene:
@@ -346,7 +358,7 @@ def keep_objects(scene: Scene, kept: Sequence[int]) -> Scene:
         for r in scene.relations
         if r.subject in position and r.object in position
     ]
-    return Scene(tuple(scene.objects[i] for i in kept), tuple(relations))
+    return replace(scene, objects=tuple(scene.objects[i] for i in kept), relations=tuple(relations))
 
 
 def _parse_object(value: object, where: str) -> SceneObject:

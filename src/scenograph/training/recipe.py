@@ -56,6 +56,8 @@ class DataRecipe(_Section):
     """Where scenes come from; see :class:`scenograph.data.loader.PackLoader`."""
 
     pack: Path
+    memory: Path | None = None
+    """Models that draw from crops learn from the nearest crops of this memory instead of random ones of the pack."""
     train_split: str = "train"
     validation_split: str = "validation"
     relations: RelationPolicy = "stored"

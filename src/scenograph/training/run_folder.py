@@ -7,9 +7,10 @@ import logging
 import math
 import platform
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -28,6 +29,8 @@ from scenograph.version import __version__
 
 log = logging.getLogger(__name__)
 
+Kind = Literal["train", "validation"]
+"""Of figures."""
 GRAPH_SIDES = (800, 600)
 """Of a drawn scene graph in the sheet of them, in pixels."""
 
@@ -88,12 +91,14 @@ class RunFolder:
         with SummaryWriter(self.folder / "tensorboard", purge_step=step + 1) as self._tensorboard:
             yield
 
-    def log(self, step: int, kind: str, figures: dict[str, float]) -> None:
-        """Add a point to each curve."""
+    def log(
+        self, step: int, kind: Kind, figures: dict[str, float], tag: Callable[[Kind, str], str] = "{}/{}".format
+    ) -> None:
+        """Add a point to each curve, whose name in TensorBoard is the ``tag`` of its kind and name."""
         if self._tensorboard is None:
             return
         for name, value in figures.items():
-            self._tensorboard.add_scalar(f"{kind}/{name}", value, step)
+            self._tensorboard.add_scalar(tag(kind, name), value, step)
         path = self.folder / "metrics.jsonl"
         try:
             with path.open("a") as stream:

@@ -19,7 +19,9 @@ from scenograph.devices import keep_freed_memory, warn_if_bf16_emulated
 from scenograph.errors import UserError, suggest
 from scenograph.models.base import DrawsFromCrops, Model, ModelConfig, load_state
 from scenograph.models.registry import AutoModel
+from scenograph.retrieval.nearest import NearestInMemory
 from scenograph.scenes.geometry import SG2IM_PREDICATES
+from scenograph.scenes.selection import GivesCrops
 from scenograph.scenes.vocabulary import Vocabulary
 from scenograph.training.checkpoints import has_checkpoint, load_checkpoint
 from scenograph.training.objectives.base import Objective
@@ -137,12 +139,12 @@ def open_pack(
         "train": opened(data.train_split, data.flip, data.crop),
         "validation": opened(data.validation_split, flip=False, crop=1.0),
     }
+    crops = _crop_source(data, kind, config)
     for loader in loaders.values():
         if kind.roles != ("layout",) or sketch_size:
             loader.pack.check_pictures(f"for {kind.name} to learn from; take a pack with pictures")
-        if issubclass(kind, DrawsFromCrops) and crop_size:
-            # Crops of the pictures that are learned from, also for those that are not.
-            loader.selector = PackCrops(data.pack, data.train_split, crop_size)
+        if crops is not None:
+            loader.selector = crops
         elif crop_size:
             wanted = f"has pixels of its own for {kind.name} to learn from; take a picture-book pack, with crops=true"
             loader.pack.check_objects("crops", wanted)
@@ -152,6 +154,19 @@ def open_pack(
         loader.vocabulary = vocabulary
     _warn_without_relations(data, kind, vocabulary)
     return loaders
+
+
+def _crop_source(data: DataRecipe, kind: type[Model], config: ModelConfig) -> GivesCrops | None:
+    """Where crops come from, for models that draw from them: those of pictures that are learned from, for all."""
+    if issubclass(kind, DrawsFromCrops) and config.crop_side:
+        if data.memory is None:
+            return PackCrops(data.pack, data.train_split, config.crop_side)
+        if data.workers:
+            raise UserError(f"data.workers={data.workers}: crops of data.memory are chosen by one process; take 0")
+        return NearestInMemory(data.memory, max(config.picture_sides))
+    if data.memory is not None:
+        raise UserError(f"data.memory={data.memory}: {kind.name} does not draw from crops; leave it out")
+    return None
 
 
 def _warn_without_relations(data: DataRecipe, kind: type[Model], vocabulary: Vocabulary) -> None:

@@ -44,6 +44,8 @@ log = logging.getLogger(__name__)
 Listener = Callable[[int, dict[str, float]], None]
 Part = tuple[SceneBatch, list[torch.Generator]]
 """A process's share of a batch, or a part of it, with one generator per picture."""
+Loss = tuple[Tensor, dict[str, Tensor]]
+"""A loss with its terms."""
 
 TRAINING, VALIDATION, GRID = 3, 4, 5
 """Purposes of random numbers, each with a stream of its own."""
@@ -147,10 +149,10 @@ class Trainer:
                 listener(self.step, figures)
                 last = self.step == training.steps
                 if self.step % training.log_every == 0:
-                    self.run_folder.log(self.step, "train", figures)
+                    self.run_folder.log(self.step, "train", figures, self.objective.tag)
                 if self.step % training.validate_every == 0 or last:
                     self.validation_figures = self._validate()
-                    self.run_folder.log(self.step, "validation", self.validation_figures)
+                    self.run_folder.log(self.step, "validation", self.validation_figures, self.objective.tag)
                 if self.step % training.checkpoint_every == 0 or last:
                     self._save()
         if self.step < training.steps:
@@ -184,14 +186,20 @@ class Trainer:
         """Add up this process's gradients; returns the loss of the whole batch, and its terms."""
         sums: dict[str, Tensor] = {}
         for (batch, generators), memory in zip(parts, memories, strict=True):
-            with self.accelerator.autocast():
-                loss, terms = self.objective.loss(phase, batch, totals, generators, memory)
-            self.accelerator.backward(loss)
-            for name, value in {"": loss.detach(), **terms}.items():
-                sums[name] = sums.get(name, torch.zeros_like(value, dtype=torch.float32)) + value.float()
+            losses = self.objective.losses(phase, batch, totals, generators, memory)
+            while found := self._next_loss(losses):
+                loss, terms = found
+                self.accelerator.backward(loss)
+                for name, value in {"": loss.detach(), **terms}.items():
+                    sums[name] = sums.get(name, torch.zeros_like(value, dtype=torch.float32)) + value.float()
         # All at once: every figure that is read waits for the device.
         figures = dict(zip(sums, self._sum(torch.stack([*sums.values()])).tolist(), strict=True))
         return figures.pop(""), figures
+
+    def _next_loss(self, losses: Iterator[Loss]) -> Loss | None:
+        """The next summand, computed in the precision of the run; None after the last."""
+        with self.accelerator.autocast():
+            return next(losses, None)
 
     def _average_and_step(self, phase: str) -> None:
         """Sum gradients over processes, clip them, and let the phase's optimizer step at the scheduled rate."""
@@ -267,7 +275,7 @@ class Trainer:
     def _validate(self) -> dict[str, float]:
         """Figures over the validation scenes, divided among processes, and the picture grid."""
         training, loader, model = self.recipe.training, self.loaders["validation"], self.best_model
-        sums: dict[str, list[float]] = {}
+        sums: dict[str, list[Any]] = {}
         count, size = min(training.validation_scenes, len(loader)), training.batch_size
         with evaluating(model), torch.no_grad(), self.accelerator.autocast():
             for number, start in enumerate(range(0, count, size)):
@@ -286,7 +294,7 @@ class Trainer:
             total, weight = (sum(part[name][i] for part in gathered if name in part) for i in (0, 1))
             if weight:  # a figure over nothing, such as the share of relations in scenes without any, is left out
                 figures[name] = total / weight
-        return figures
+        return self.objective.conclude(figures)
 
     def _add_grid(self, model: Model, loader: PackLoader) -> None:
         """Each scene's true picture beside the generated ones."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,9 +19,11 @@ from scenograph.pipelines.renderers.base import ConditionedScenes, Renderer
 from scenograph.pipelines.renderers.casting import cast, colour_of
 from scenograph.retrieval.memory import CropMemory
 from scenograph.retrieval.rows import Crop
-from scenograph.retrieval.selector import CropSelector
+from scenograph.retrieval.selector import OURS, PUBLISHED, CropSelector
 from scenograph.scenes.origin import Origin
 from scenograph.scenes.scene import Scene
+
+log = logging.getLogger(__name__)
 
 SIDE = 256
 """Side of the pictures in pixels, unless another size is asked for."""
@@ -52,7 +55,8 @@ class CropSource(ABC):
         """A crop for each of some objects, chosen together.
 
         Args:
-            scene: Complete, with all boxes.
+            scene: Complete, with all boxes. Crops of its own picture, if it has one, are left out unless options allow
+                them.
             objects: The numbers of those that need a crop.
             seed: Of the picture: the same scene and seed get the same crops, in any batch.
             options: Those of generation.
@@ -61,6 +65,10 @@ class CropSource(ABC):
         Raises:
             UserError: It has no crop of a category, or none that the options allow.
         """
+
+    def has(self, category: str, besides: str | None = None) -> bool:
+        """Whether it has a crop of this very category, of another picture than one if that is given."""
+        return category in self.categories
 
     @abstractmethod
     def named(self, name: str) -> GivenCrop:
@@ -140,9 +148,18 @@ class MemoryCrops(CropSource):
     ) -> list[GivenCrop]:
         """As in the base class."""
         selector = CropSelector(
-            self.memory, temperature=options.temperature, licences=options.licences, side=options.size or SIDE
+            self.memory,
+            PUBLISHED if options.published else OURS,
+            temperature=options.temperature,
+            own="allowed" if options.own_picture else "excluded",
+            licences=options.licences,
+            side=options.size or SIDE,
         )
-        return [self._given(crop) for crop in selector.choose(scene, seed, objects, where=where)]
+        return [self._given(crop) for crop in selector.choose(scene, seed, objects, scene.picture or "", where)]
+
+    def has(self, category: str, besides: str | None = None) -> bool:
+        """As in the base class."""
+        return self.memory.has(category, besides)
 
     def named(self, name: str) -> GivenCrop:
         """As in the base class."""
@@ -159,6 +176,8 @@ class SourceCrops:
 
     source: CropSource
     options: GenerateOptions = field(default_factory=GenerateOptions)
+    lacking: set[str] = field(default_factory=set, compare=False)
+    """Categories of which it was said that there is no crop."""
 
     @property
     def digest(self) -> str:
@@ -170,11 +189,19 @@ class SourceCrops:
         return replace(self, options=options)
 
     def select(self, scene: Scene, seed: int, exclude: str | None = None) -> Scene:
-        """A crop for each object that has none; a source knows no picture to leave out.
+        """A crop for each object that has none and of whose category the source has one, else a warning.
 
         Raises ``UserError`` as :meth:`CropSource.choose`.
         """
-        wanted = [number for number, thing in enumerate(scene.objects) if thing.crop is None]
+        scene = scene if exclude is None else replace(scene, picture=exclude)
+        wanted = []
+        for number, thing in enumerate(scene.objects):
+            if thing.crop is None:
+                if self.source.has(thing.category, None if self.options.own_picture else scene.picture):
+                    wanted.append(number)
+                elif thing.category not in self.lacking:
+                    self.lacking.add(thing.category)
+                    log.warning("there is no crop of %r: it is drawn without one", thing.category)
         objects = list(scene.objects)
         for number, crop in zip(wanted, self.source.choose(scene, wanted, seed, self.options), strict=True):
             objects[number] = replace(objects[number], crop=crop.pixels, origin=crop.origin.text)

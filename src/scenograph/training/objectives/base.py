@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
+import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
@@ -100,6 +101,15 @@ class Objective(ABC):
             The loss, a scalar, and its detached terms for the log. Both add up over parts to the whole batch's.
         """
 
+    def losses(
+        self, phase: str, batch: SceneBatch, totals: Totals, generators: Generators, memory: dict[str, Any]
+    ) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+        """As :meth:`loss`, in summands: the gradient of each is computed before the next is asked for.
+
+        An objective whose loss has summands without a common graph keeps one graph at a time in memory that way.
+        """
+        yield self.loss(phase, batch, totals, generators, memory)
+
     def downloads(self) -> Sequence[Download]:
         """Published networks that :meth:`load_networks` would fetch, because they are not on this machine."""
         return ()
@@ -115,7 +125,9 @@ class Objective(ABC):
         """Prepare for a run that continues with update ``step`` (from 0)."""
 
     @abstractmethod
-    def validate(self, model: Model, batch: SceneBatch, generators: Generators) -> dict[str, tuple[float, float]]:
+    def validate(
+        self, model: Model, batch: SceneBatch, generators: Generators
+    ) -> Mapping[str, tuple[float | np.ndarray, float]]:
         """Measure a model on some validation scenes.
 
         Args:
@@ -126,6 +138,14 @@ class Objective(ABC):
         Returns:
             Each figure as a sum and the number of things it is over, which the trainer divides after the last batch.
         """
+
+    def conclude(self, figures: Mapping[str, Any]) -> dict[str, float]:
+        """The figures of a validation, from the means of what :meth:`validate` sums: by default, these themselves."""
+        return dict(figures)
+
+    def tag(self, kind: Literal["train", "validation"], figure: str) -> str:
+        """The name of a figure's curve in TensorBoard."""
+        return f"{kind}/{figure}"
 
     def render_grid(self, model: Model, batch: SceneBatch, generators: Generators) -> dict[str, Tensor]:
         """Render fixed validation scenes, in one or more ways, for the grid that shows the progress of a run.

@@ -71,6 +71,11 @@ class ModelConfig(BaseModel, ABC):
         """Side of the objects' sketches, and of the crops of those without, for models that read both."""
         return None
 
+    @property
+    def reads_pictures(self) -> bool:
+        """Whether the model learns from the pictures of scenes, unless it is a layout model alone."""
+        return True
+
     @model_validator(mode="after")
     def _within_reason(self) -> Self:
         check_numbers(self)

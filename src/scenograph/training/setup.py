@@ -138,7 +138,8 @@ def open_pack(
         "validation": opened(data.validation_split, flip=False, crop=1.0),
     }
     for loader in loaders.values():
-        if kind.roles != ("layout",) or sketch_size:
+        loader.pictures = config.reads_pictures
+        if loader.pictures and (kind.roles != ("layout",) or sketch_size):
             loader.pack.check_pictures(f"for {kind.name} to learn from; take a pack with pictures")
         if issubclass(kind, DrawsFromCrops) and crop_size:
             # Crops of the pictures that are learned from, also for those that are not.

@@ -638,7 +638,7 @@ def test_strokes_of_all_files_can_be_drawn_as_scene_designer_does(tmp_path):
     assert sum(record["dropped"].values()) == 1  # bitmaps have no strokes
     (scene,) = scenes_of(tmp_path / "pack", "train").values()
     ink = np.argwhere(scene.objects[0].sketch.picture == 0)
-    assert ink.min() == 23 and ink.max() == 72  # half the canvas, two pixels wide
+    assert ink.min() == 24 and ink.max() == 73  # half the canvas, two pixels wide
 
 
 def test_strokes_are_drawn_smoothly_at_any_size():

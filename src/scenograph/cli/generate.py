@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def generate(
     source: Annotated[
         str | None,
-        typer.Argument(metavar="SCENE", help="Scene file (.json), line of text, or generated PNG."),
+        typer.Argument(metavar="SCENE", help="Scene (.json), drawing (.svg, .ndjson), line of text, or generated PNG."),
     ] = None,
     *,
     model: ModelName = None,

@@ -351,6 +351,17 @@ class EncodesScenes(ABC):
         """
 
 
+class ShapesObjects(ABC):
+    """The role of models that predict masks of objects in given boxes from the objects' sketches or crops."""
+
+    @abstractmethod
+    def complete(self, batch: SceneBatch, generators: Generators = None) -> Placement:
+        """Masks for the objects of a batch, which have boxes, and each a sketch or a crop.
+
+        Raises ``UserError`` if one lacks them.
+        """
+
+
 class PictureStyles(ABC):
     """The role of image models that read a style off a picture."""
 

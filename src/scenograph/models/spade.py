@@ -155,7 +155,7 @@ class Spade(PictureStyles, ImageModel[LabelMap]):
         return labels, instances
 
     def _composed(self, batch: SceneBatch, height: int, width: int) -> tuple[Tensor, Tensor]:
-        """Labels and instances (N, H, W) as Scene Designer's: of objects that show one through the other in training."""
+        """Labels and instances (N, H, W) as Scene Designer makes them; in training, objects show through each other."""
         owner, count = batch.object_to_image, batch.num_images
         planes = composed(batch.masks, batch.boxes, owner, count, height, width, occlude=not self.training)
         return label_maps(planes, batch.objects, len(self.vocabulary.categories), owner, count)

@@ -156,10 +156,17 @@ def draw(
     scene: SceneArgument,
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for the drawings.")] = Path("drawings"),
     file_format: Annotated[Literal["png", "svg"], typer.Option("--format", help="File format.")] = "png",
+    sketches: Annotated[
+        Literal["smooth", "published", "spread"],
+        typer.Option("--sketches", help="Sketches in smooth lines, as Scene Designer draws them, or so and apart."),
+    ] = "smooth",
     model: VocabularySource = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Draw the graph of each scene, and its layout if it has boxes."""
+    """Draw the graph of each scene, its layout if it has boxes, and its sketches.
+
+    Sketches are drawn as PNG.
+    """
     from scenograph.scenes.drawing import draw_graph, draw_layout
 
     scenes, stem = read_source(scene, None if _is_file_of_scenes(scene) else vocabulary_of(model, scene))
@@ -170,6 +177,8 @@ def draw(
         files.append((out / f"{name}-graph.{file_format}", encoded(draw_graph(item), file_format)))
         if any(thing.box is not None for thing in item.objects):
             files.append((out / f"{name}-layout.{file_format}", encoded(draw_layout(item), file_format)))
+        if any(thing.sketch is not None and thing.box is not None for thing in item.objects):
+            files.append((out / f"{name}-sketch.png", _sketch_picture(item, sketches)))
     write_files(files, overwrite)
     say_written([path for path, _ in files])
 
@@ -275,6 +284,20 @@ def from_sketch(
     path = out or Path(f"{file.stem}.json")
     write_files([(path, scenes_to_json([scene]).encode())], overwrite)
     console.print(f"wrote {path}: {scene_to_text(scene)}")
+
+
+def _sketch_picture(scene: Scene, lines: Literal["smooth", "published", "spread"]) -> bytes:
+    """A PNG of a scene's sketches."""
+    import numpy as np
+
+    from scenograph.scenes.drawing import draw_sketches
+    from scenograph.scenes.png import encode_png
+
+    if lines == "smooth":
+        return encode_png(np.asarray(draw_sketches(scene)))
+    from scenograph.pipelines.sketched import draw_as_published
+
+    return encode_png(draw_as_published(scene, spread=lines == "spread"))
 
 
 def parse_names(text: str) -> dict[int, str]:

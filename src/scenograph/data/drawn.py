@@ -82,7 +82,7 @@ def read_lines(path: Path) -> list[Drawn]:
                 where = f"{path}, line {number}"
                 try:
                     word, strokes = strokes_of_line(line.removeprefix(b"\xef\xbb\xbf"), where)
-                    sketch = sketch_from_points(check_strokes(strokes, where))
+                    sketch = sketch_from_points(check_strokes(strokes, where), where)
                 except UserError as error:
                     damaged.append(str(error))
                     continue
@@ -115,7 +115,7 @@ def placed(strokes: Sequence[np.ndarray], name: str | None, where: str) -> Drawn
     if not all(np.isfinite(stroke).all() and (np.abs(stroke) <= LARGEST).all() for stroke in kept):
         raise UserError(f"{where}: a coordinate is not finite, or larger than {LARGEST:g}")
     points = np.concatenate(kept) if kept else np.zeros((0, 2))
-    if not len(points) or (points.max(0) <= 0).any() or (points.min(0) >= 1).any():
+    if not len(points) or (points.max(0) < 0).any() or (points.min(0) > 1).any():
         log.warning("%s: lies beside the canvas and is left out", where)
         return None
     low, high = points.min(0).clip(0, 1), points.max(0).clip(0, 1)

@@ -9,18 +9,22 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from scenograph.data.drawn import VECTORS, Drawn, read_vectors, with_names
 from scenograph.errors import NOTE, UserError, check_text
 from scenograph.models.object_classifier import ObjectClassifier
 from scenograph.models.registry import AutoModel, shipped_models
+from scenograph.nn.composition import compose_sketches, spread_boxes
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.scene import Scene, SceneObject, load_scenes
 from scenograph.scenes.sketch import Sketch
 
 CLASSIFIER = "sketch-classifier-picture-book"
 """The classifier that names sketches when none is given."""
+SKETCH_SIDE, PICTURE_SIDE = 96, 256
+"""Pixels of sketches, and of pictures of them, in Scene Designer."""
 SURE = 0.4
 """From this probability, a sketch is what it is recognised as."""
 
@@ -102,6 +106,20 @@ def _scanned(path: Path, like: Scene | None) -> list[Drawn]:
         raise UserError(f"objects[{number}]: has no box, by which it is found on {path}")
     found = read_scan(path, boxes)
     return [replace(each, name=thing.category) for each, thing in zip(found, like.objects, strict=True)]
+
+
+def draw_as_published(scene: Scene, spread: bool) -> np.ndarray:
+    """A picture of a scene's sketches in their boxes as Scene Designer draws it, (256, 256) uint8.
+
+    With ``spread``, sketches that lie on each other are moved apart.
+    """
+    things = [thing for thing in scene.objects if thing.sketch is not None and thing.box is not None]
+    drawn = np.stack([thing.sketch.rasterise(SKETCH_SIDE, SKETCH_SIDE) for thing in things if thing.sketch is not None])
+    boxes, owner = torch.tensor([thing.box for thing in things]), torch.zeros(len(things), dtype=torch.int64)
+    if spread:
+        boxes = spread_boxes(boxes, owner, 1)
+    picture = compose_sketches(torch.from_numpy(drawn), boxes, owner, 1, PICTURE_SIDE, PICTURE_SIDE)[0]
+    return (picture * 255).round().to(torch.uint8).numpy()
 
 
 def recognise(

@@ -117,16 +117,17 @@ class Sketch:
         return Sketch(tuple(_parse_stroke(stroke, f"{where}.strokes[{i}]") for i, stroke in enumerate(strokes)))
 
 
-def sketch_from_points(strokes: Sequence[np.ndarray]) -> Sketch:
+def sketch_from_points(strokes: Sequence[np.ndarray], where: str = "sketch") -> Sketch:
     """Strokes in any units as a sketch that fills its box; each (n, 2) or wider, further columns ignored.
 
-    Raises ``UserError`` if there is no point, or one that is farther away than any unit explains.
+    Raises ``UserError``, which begins with ``where``, if there is no point, or one that is farther away than any unit
+    explains.
     """
     kept = [np.asarray(stroke, dtype=np.float64)[:, :2] for stroke in strokes if len(stroke)]
     if not kept:
-        raise UserError("sketch: no stroke with a point")
+        raise UserError(f"{where}: no stroke with a point")
     if not all((np.abs(stroke) <= LARGEST).all() for stroke in kept):
-        raise UserError(f"sketch: a coordinate is not finite, or larger than {LARGEST:g}")
+        raise UserError(f"{where}: a coordinate is not finite, or larger than {LARGEST:g}")
     points = np.concatenate(kept)
     low, high = points.min(0), points.max(0)
     extent = np.where(high > low, high - low, 1)

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from scenograph import Pipeline
 from scenograph.data.loader import PackLoader
 from scenograph.data.picture_book.source import vocabulary
 from scenograph.errors import UserError
+from scenograph.evaluation.layouts import given_part
+from scenograph.evaluation.protocols import Given
 from scenograph.models.registry import shipped_models
 from scenograph.pipelines.renderers.collage import CollageRenderer
 from scenograph.pipelines.shaping import with_shapes
@@ -163,6 +166,16 @@ def test_scene_designer_shapes_what_it_sees_and_knows(tmp_path, caplog):
     assert sketched.mask.shape == (8, 8) and sketched.box == box and cropped.mask.shape == (8, 8)
     assert named.mask is None and named.box is not None and other.mask.shape == (64, 64)
     assert "objects 2, 3 have no sketch or crop whose category scene-designer knows" in caplog.text
+
+
+def test_evaluations_give_sketches_only_where_they_say_so():
+    scene = Scene((SceneObject("sheep", box=(0.0, 0.0, 0.5, 0.5), mask=np.ones((2, 2), bool), sketch=RING),))
+    for what in get_args(Given):
+        thing = given_part(scene, what).objects[0]
+        given = {name for name in ("box", "mask", "sketch") if getattr(thing, name) is not None}
+        assert (
+            given == {"graph": set(), "boxes": {"box"}, "masks": {"box", "mask"}, "sketches": {"box", "sketch"}}[what]
+        )
 
 
 def test_a_sketch_whose_box_is_cut_goes_on_beyond_the_canvas():

@@ -68,7 +68,7 @@ def test_what_nothing_names_is_recognised_or_asked_for(tmp_path, caplog, reader)
     tree, sheep = scene_of_drawing(path, classifier=reader(True)).objects
     assert (tree.category, sheep.category) == ("tree", "sheep") and sheep.box == (0.1, 0.1, 0.4, 0.4)
     assert "object 1 is recognised as sheep (96%; next: " in caplog.text
-    with pytest.raises(UserError, match=r"object 1 may be sheep \(3.%; next: .*from-sketch FILE --names 1=sheep"):
+    with pytest.raises(UserError, match=r"object 1 may be sheep \(3.%; next: .*from-sketch FILE --names '1=sheep'"):
         scene_of_drawing(path, classifier=reader(False))
     assert scene_of_drawing(path, {1: "cow"}).objects[1].category == "cow"
     with pytest.raises(UserError, match="that does not look at sketches"):

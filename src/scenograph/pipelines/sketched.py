@@ -136,9 +136,9 @@ def recognise(
     Raises:
         UserError: There is no classifier, it reads no sketches, or it is not sure; the message says how to name them.
     """
-    remedy = f"name it: scenograph scene from-sketch FILE --names {numbers[0]}=NAME"
     if classifier is None and CLASSIFIER not in shipped_models():
-        raise UserError(f"{where}: nothing says what object {numbers[0]} is, and no classifier ships; {remedy}")
+        what = f"nothing says what object {numbers[0]} is, and no classifier of sketches is here"
+        raise UserError(f"{where}: {what}; {_remedy(dict.fromkeys(numbers, 'NAME'))}")
     model = AutoModel.from_pretrained(classifier or CLASSIFIER)
     if not isinstance(model, ObjectClassifier) or model.config.input != "sketch":
         raise UserError(f"--classifier {classifier}: is a {model.name} that does not look at sketches")
@@ -152,8 +152,13 @@ def recognise(
         Recognised(names[first], one, names[second], other)
         for (first, second), (one, other) in zip(best.indices.tolist(), best.values.tolist(), strict=True)
     ]
-    for number, guess in zip(numbers, found, strict=True):
-        if guess.probability < SURE:
-            remedy = f"name it: scenograph scene from-sketch FILE --names {number}={guess.name}"
-            raise UserError(f"{where}: object {number} may be {guess}; {remedy}")
+    unsure = {number: guess for number, guess in zip(numbers, found, strict=True) if guess.probability < SURE}
+    if unsure:
+        told = ", ".join(f"object {number} may be {guess}" for number, guess in unsure.items())
+        raise UserError(f"{where}: {told}; {_remedy({number: guess.name for number, guess in unsure.items()})}")
     return found
+
+
+def _remedy(names: Mapping[int, str]) -> str:
+    given = ",".join(f"{number}={name}" for number, name in names.items())
+    return f"name them: scenograph scene from-sketch FILE --names '{given}'"

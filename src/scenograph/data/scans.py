@@ -78,7 +78,7 @@ def ink_of(picture: Image.Image, where: str) -> np.ndarray:
     if np.median(level) < DARKEST * 255 or (bright.any() and np.median(saturation[bright]) > MOST_COLOUR):
         raise UserError(f"{where}: shows no light paper; {remedy}")
     if ink.mean() > MOST_INK or bright.mean() < LEAST_PAPER:
-        raise UserError(f"{where}: is no drawing on paper: {ink.mean():.0%} of it are dark, in all shades; {remedy}")
+        raise UserError(f"{where}: is no drawing on paper: {ink.mean():.0%} of it is dark, in many shades; {remedy}")
     if not ink.any():
         raise UserError(f"{where}: is blank: no ink on the paper")
     return ink

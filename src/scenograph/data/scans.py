@@ -43,16 +43,13 @@ def read_scan(path: Path, boxes: Sequence[Box] | None = None) -> list[Drawn]:
     """
     ink = ink_of(read_rgb(path), str(path))
     height, width = ink.shape
-    if boxes is None:
-        patches = _patches(ink, str(path))
-        edges = [(rows.start, rows.stop, columns.start, columns.stop) for (rows, columns), _ in patches]
-        found = [(edge, patch) for edge, (_, patch) in zip(edges, patches, strict=True)]
-    else:
-        found = [_inside(ink, box, f"{path}, objects[{number}].box") for number, box in enumerate(boxes)]
+    if boxes is not None:
+        parts = [_inside(ink, box, f"{path}, objects[{number}].box") for number, box in enumerate(boxes)]
+        return [Drawn(Sketch(picture=_redrawn(part)), box=box) for part, box in zip(parts, boxes, strict=True)]
     drawn = []
-    for number, ((top, bottom, left, right), patch) in enumerate(found):
-        sides = (left / width, top / height, right / width, bottom / height)
-        x0, y0, x1, y1 = boxes[number] if boxes is not None else (round(side, BOX_DECIMALS) for side in sides)
+    for (rows, columns), patch in _patches(ink, str(path)):
+        sides = columns.start / width, rows.start / height, columns.stop / width, rows.stop / height
+        x0, y0, x1, y1 = (round(side, BOX_DECIMALS) for side in sides)
         drawn.append(Drawn(Sketch(picture=_redrawn(patch)), box=(x0, y0, x1, y1)))
     return drawn
 
@@ -107,8 +104,8 @@ def _patches(ink: np.ndarray, where: str) -> list[tuple[tuple[slice, slice], np.
     return sorted(found, key=lambda each: (int(each[0][0].start / row), each[0][1].start))
 
 
-def _inside(ink: np.ndarray, box: Box, where: str) -> tuple[tuple[int, int, int, int], np.ndarray]:
-    """Top, bottom, left, right and the ink of a box on the canvas; ``UserError`` if there is none in it."""
+def _inside(ink: np.ndarray, box: Box, where: str) -> np.ndarray:
+    """The ink in a box. Raises ``UserError``, which begins with ``where``, if there is none."""
     height, width = ink.shape
     x0, y0, x1, y1 = (min(max(side, 0.0), 1.0) for side in box)
     top, left = min(int(y0 * height), height - 1), min(int(x0 * width), width - 1)
@@ -116,7 +113,7 @@ def _inside(ink: np.ndarray, box: Box, where: str) -> tuple[tuple[int, int, int,
     part = ink[top:bottom, left:right]
     if not part.any():
         raise UserError(f"{where}: no ink lies in it; move the box, or leave the object out")
-    return (top, bottom, left, right), part
+    return part
 
 
 def _redrawn(ink: np.ndarray) -> np.ndarray:

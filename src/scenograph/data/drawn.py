@@ -126,7 +126,7 @@ def placed(strokes: Sequence[np.ndarray], name: str | None, where: str) -> Drawn
     if any(np.abs(stroke).max() > FARTHEST for stroke in relative):
         log.warning("%s: reaches far beyond the canvas; its strokes end %d sides of its box away", where, FARTHEST)
     sketch = Sketch(tuple(stroke.clip(-FARTHEST, FARTHEST).astype(np.float32) for stroke in relative))
-    x0, y0, x1, y1 = (*low.tolist(), *high.tolist())
+    x0, y0, x1, y1 = np.concatenate([low, high]).tolist()
     return Drawn(sketch, name, (x0, y0, x1, y1))
 
 

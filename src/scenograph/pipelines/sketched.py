@@ -25,7 +25,7 @@ CLASSIFIER = "sketch-classifier-picture-book"
 """The classifier that names sketches when none is given."""
 SKETCH_SIDE, PICTURE_SIDE = 96, 256
 """Pixels of sketches, and of pictures of them, in Scene Designer."""
-SURE = 0.4
+SURE = 0.8
 """From this probability, a sketch is what it is recognised as."""
 
 log = logging.getLogger(__name__)

@@ -150,6 +150,7 @@ def scan(folder, draw, paper=(250, 246, 235), shade: float = 0.4):
 
 def two_things(pen) -> None:
     pen.ellipse((60, 100, 200, 220), outline=(40, 40, 90), width=4)
+    pen.rectangle((110, 140, 150, 180), outline=(40, 40, 90), width=3)  # within the outline
     pen.line((204, 150, 240, 130), fill=(40, 40, 90), width=4)  # a gap of a few pixels
     pen.polygon([(400, 300), (500, 120), (600, 300)], outline=(30, 30, 30), width=9)
     pen.point((10, 10), fill=0)
@@ -165,6 +166,16 @@ def test_connected_ink_is_an_object(tmp_path):
         ink = each.sketch.picture == 0
         assert 2 < ink.sum() / thinned(np.pad(ink, 1)).sum() < 4
         assert each.sketch.silhouette().mean() > 0.3
+
+
+def test_a_frame_is_no_object(tmp_path):
+    pytest.importorskip("scipy")
+
+    def framed(pen) -> None:
+        two_things(pen)
+        pen.rectangle((15, 15, 625, 465), outline=0, width=4)
+
+    assert len(read_scan(scan(tmp_path, framed))) == 2
 
 
 def test_boxes_may_be_given(tmp_path):

@@ -163,7 +163,7 @@ def test_scene_designer_shapes_what_it_sees_and_knows(tmp_path, caplog):
     sketched, cropped, named, other = encoded.scenes[0].objects
     assert sketched.mask.shape == (8, 8) and sketched.box == box and cropped.mask.shape == (8, 8)
     assert named.mask is None and named.box is not None and other.mask.shape == (64, 64)
-    assert "objects 2, 3 have no sketch or crop whose category scene-designer knows" in caplog.text
+    assert "objects 2, 3: scene-designer gives no mask, for want of a sketch or crop" in caplog.text
 
 
 def test_evaluations_give_sketches_only_where_they_say_so():

@@ -158,7 +158,7 @@ def draw(
     file_format: Annotated[Literal["png", "svg"], typer.Option("--format", help="File format.")] = "png",
     sketches: Annotated[
         Literal["smooth", "published", "spread"],
-        typer.Option("--sketches", help="Sketches in smooth lines, as Scene Designer draws them, or so and apart."),
+        typer.Option("--sketches", help="Lines of sketches; published: Scene Designer's; spread: these, moved apart."),
     ] = "smooth",
     model: VocabularySource = None,
     overwrite: Overwrite = False,

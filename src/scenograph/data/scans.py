@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,6 +26,8 @@ DARKEST, MOST_COLOUR = 0.3, 0.35
 """Of paper: its brightness is more than this, its saturation less."""
 GAP = 0.02
 """Ink is one object across gaps of this part of the longer side."""
+FRAMED = 0.6
+"""What encloses more than this part of the picture is a frame, and no object."""
 SPECK = 0.02
 """Of the longer side: what is smaller in both directions is dirt."""
 DRAWN_SIDE = 160
@@ -82,13 +85,19 @@ def ink_of(picture: Image.Image, where: str) -> np.ndarray:
 
 
 def _patches(ink: np.ndarray, where: str) -> list[tuple[tuple[slice, slice], np.ndarray]]:
-    """Rows, columns and ink of each patch of ink that is connected across gaps, in reading order; specks left out."""
+    """Rows, columns and ink of each patch of ink, with what it encloses, in reading order; specks are left out.
+
+    A patch is connected across gaps.
+    """
     from scipy import ndimage  # an extra
 
     longer = max(ink.shape)
     reach = max(round(GAP * longer / 2), 1)
     joined = np.asarray(Image.fromarray(ink).convert("L").filter(ImageFilter.MaxFilter(2 * reach + 1))) > 0
-    numbers, _ = ndimage.label(joined, np.ones((3, 3)))
+    if ndimage.binary_fill_holes(joined).mean() > FRAMED:
+        joined = _without_frames(joined)
+    filled = ndimage.binary_fill_holes(joined)  # windows are part of their house
+    numbers, _ = ndimage.label(filled, np.ones((3, 3)))
     numbers *= ink
     found = []
     for number, place in enumerate(ndimage.find_objects(numbers), start=1):
@@ -102,6 +111,18 @@ def _patches(ink: np.ndarray, where: str) -> list[tuple[tuple[slice, slice], np.
         )
     row = longer / 8  # what starts within such a band is read from left to right
     return sorted(found, key=lambda each: (int(each[0][0].start / row), each[0][1].start))
+
+
+def _without_frames(joined: np.ndarray) -> np.ndarray:
+    """Ink (h, w) bool without the patches that enclose most of the picture."""
+    from scipy import ndimage
+
+    numbers, _ = ndimage.label(joined, np.ones((3, 3)))
+    sides = ([side.stop - side.start for side in place] for place in ndimage.find_objects(numbers))
+    large = [number for number, area in enumerate(map(math.prod, sides), start=1) if area > FRAMED * joined.size]
+    patches = (numbers == number for number in large)
+    frames = [patch for patch in patches if ndimage.binary_fill_holes(patch).mean() > FRAMED]
+    return joined & ~np.any(frames, axis=0) if frames else joined
 
 
 def _inside(ink: np.ndarray, box: Box, where: str) -> np.ndarray:

@@ -38,11 +38,15 @@ def say_shapes(scenes: Sequence[Scene], model: ShapesObjects | None) -> None:
         if model is not None:
             told = [number for number in open_ones if not _is_seen(scene.objects[number], model)]
             if told:
-                what = "%sobjects %s have no sketch or crop whose category scene-designer knows: it gives them no mask"
-                log.log(NOTE, what, where, ", ".join(map(str, told)))
+                what = "%s%s: scene-designer gives no mask, for want of a sketch or crop of a category that it knows"
+                log.log(NOTE, what, where, _numbered(told))
         elif sketched:
-            what = "%sobjects %s: what the sketch's outline encloses is the mask, where the renderer uses masks"
-            log.log(NOTE, what, where, ", ".join(map(str, sketched)))
+            what = "%s%s: what the sketch's outline encloses is the mask, where the renderer uses masks"
+            log.log(NOTE, what, where, _numbered(sketched))
+
+
+def _numbered(numbers: Sequence[int]) -> str:
+    return f"object{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
 
 
 def _is_seen(thing: SceneObject, model: ShapesObjects) -> bool:

@@ -36,7 +36,7 @@ from scenograph.data.quickdraw import (
     rasterise_stroke3,
     read_drawing,
     rows_of,
-    sketch_from_stroke3,
+    strokes_of_stroke3,
 )
 from scenograph.data.records import Reasons
 from scenograph.data.sketchycoco import (
@@ -618,6 +618,29 @@ def test_rasterising_matches_scene_designer(golden):
         assert np.array_equal(rasterise_stroke3(data[f"stroke3_{i}"]), expected), i
 
 
+@pytest.mark.golden
+def test_packs_of_drawings_have_the_pixels_that_scene_designer_trains_on(golden, tmp_path):
+    data = np.load(golden / "scene_designer" / "raster.npz")
+    drawings = np.empty(3, dtype=object)
+    drawings[:] = [data[f"stroke3_{i}"] for i in range(3)]
+    np.savez(tmp_path / "sheep.npz", train=drawings)
+    options = QuickDrawOptions(raster="scene-designer", side=96)
+    pack(QuickDraw(tmp_path, options, tmp_path), tmp_path / "pack")
+    loader = PackLoader(tmp_path / "pack", "train", (96, 96), 16, sketch_size=96)
+    assert np.array_equal(loader.fixed_batch(0, 3).sketches.numpy(), data["images"][:3])
+
+
+def test_strokes_of_all_files_can_be_drawn_as_scene_designer_does(tmp_path):
+    line = {"word": "cat", "recognized": True, "drawing": [[[10, 110], [20, 20]], [[110, 110], [20, 120]]]}
+    (tmp_path / "cat.ndjson").write_text(json.dumps(line))
+    np.save(tmp_path / "dog.npy", np.zeros((1, 784), np.uint8))
+    record = pack(QuickDraw(tmp_path, QuickDrawOptions(raster="scene-designer", side=96), tmp_path), tmp_path / "pack")
+    assert sum(record["dropped"].values()) == 1  # bitmaps have no strokes
+    (scene,) = scenes_of(tmp_path / "pack", "train").values()
+    ink = np.argwhere(scene.objects[0].sketch.picture == 0)
+    assert ink.min() == 24 and ink.max() == 73  # half the canvas, two pixels wide
+
+
 def test_strokes_are_drawn_smoothly_at_any_size():
     square = Sketch((np.array([[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]], np.float32),))
     for side in (28, 96, 300):
@@ -778,7 +801,7 @@ def test_real_quickdraw(real_data, tmp_path):
 
 def test_sketch_rnn_strokes_end_where_the_pen_lifts():
     steps = np.array([[1, 0, 0], [0, 1, 1], [1, 0, 0], [1, 0, 1]])
-    assert [len(stroke) for stroke in sketch_from_stroke3(steps).strokes] == [2, 2]
+    assert [len(stroke) for stroke in strokes_of_stroke3(steps)] == [2, 2]
 
 
 def sketchycoco_tree(tmp_path: Path, nested: str = "") -> Path:

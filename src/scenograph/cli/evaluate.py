@@ -58,7 +58,7 @@ def evaluate(
         str | None, typer.Option("--split", metavar="NAME", help="Split to measure. (default: the protocol's)")
     ] = None,
     given: Annotated[
-        str | None, typer.Option("--given", metavar="NAME", help="Model input: graph, boxes or masks.")
+        str | None, typer.Option("--given", metavar="NAME", help="Model input: graph, boxes, masks or sketches.")
     ] = None,
     repeats: Annotated[int | None, typer.Option("--repeats", metavar="N", min=1, help="Pictures per layout.")] = None,
     encoder: Annotated[

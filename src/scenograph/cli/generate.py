@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def generate(
     source: Annotated[
         str | None,
-        typer.Argument(metavar="SCENE", help="Scene file (.json), line of text, or generated PNG."),
+        typer.Argument(metavar="SCENE", help="Scene (.json), drawing (.svg, .ndjson), line of text, or generated PNG."),
     ] = None,
     *,
     model: ModelName = None,
@@ -45,7 +45,7 @@ def generate(
         int | None, typer.Option("--scenes", metavar="N", min=1, help="Only the first N scenes of the split.")
     ] = None,
     given: Annotated[
-        Literal["graph", "boxes", "masks"] | None,
+        Literal["graph", "boxes", "masks", "sketches"] | None,
         typer.Option("--given", help="What models are given of the pack's scenes. (default: graph)"),
     ] = None,
     seeds: Annotated[
@@ -153,7 +153,7 @@ def _read_pack(
     pack: Path,
     split: str | None,
     count: int | None,
-    given: Literal["graph", "boxes", "masks"] | None,
+    given: Literal["graph", "boxes", "masks", "sketches"] | None,
     models: dict[str, str | None],
     seeds: str | None,
     options: GenerateOptions,

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Make, check, change and draw scene files.")
 
+DRAWINGS = (".ndjson", ".svg")
+"""Kinds of drawings that commands take as scenes; a picture is made again instead."""
 VocabularySource = Annotated[
     str | None,
     typer.Option(
@@ -102,7 +104,7 @@ def canonical(
     from scenograph.scenes.geometry import CONVERSES
     from scenograph.scenes.scene import scenes_to_json
 
-    vocabulary = None if model is None and scene.endswith(".json") else vocabulary_of(model, scene)
+    vocabulary = None if model is None and _is_file_of_scenes(scene) else vocabulary_of(model, scene)
     scenes, _ = read_source(scene, vocabulary)
     predicates: Collection[str] = CONVERSES
     if model is not None and vocabulary is not None:
@@ -154,13 +156,20 @@ def draw(
     scene: SceneArgument,
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for the drawings.")] = Path("drawings"),
     file_format: Annotated[Literal["png", "svg"], typer.Option("--format", help="File format.")] = "png",
+    sketches: Annotated[
+        Literal["smooth", "published", "spread"],
+        typer.Option("--sketches", help="Lines of sketches; published: Scene Designer's; spread: these, moved apart."),
+    ] = "smooth",
     model: VocabularySource = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Draw the graph of each scene, and its layout if it has boxes."""
+    """Draw the graph of each scene, its layout if it has boxes, and its sketches.
+
+    Sketches are drawn as PNG.
+    """
     from scenograph.scenes.drawing import draw_graph, draw_layout
 
-    scenes, stem = read_source(scene, None if scene.endswith(".json") else vocabulary_of(model, scene))
+    scenes, stem = read_source(scene, None if _is_file_of_scenes(scene) else vocabulary_of(model, scene))
     make_folder(out)
     files = []
     for number, item in enumerate(scenes):
@@ -168,6 +177,8 @@ def draw(
         files.append((out / f"{name}-graph.{file_format}", encoded(draw_graph(item), file_format)))
         if any(thing.box is not None for thing in item.objects):
             files.append((out / f"{name}-layout.{file_format}", encoded(draw_layout(item), file_format)))
+        if any(thing.sketch is not None and thing.box is not None for thing in item.objects):
+            files.append((out / f"{name}-sketch.png", _sketch_picture(item, sketches)))
     write_files(files, overwrite)
     say_written([path for path, _ in files])
 
@@ -233,6 +244,75 @@ def from_labels(
     console.print(f"wrote {path} ({len(scene.objects)} objects)")
 
 
+@app.command("from-sketch")
+def from_sketch(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Drawing: .svg, .ndjson of Quick, Draw!, or a scan (.png, .jpg).")
+    ],
+    names: Annotated[
+        str | None,
+        typer.Option("--names", metavar="NUMBER=NAME,...", help="What objects are, such as 0=sheep,1=tree."),
+    ] = None,
+    boxes: Annotated[
+        Path | None,
+        typer.Option("--boxes", metavar="SCENE", help="Scene file that says where and what the objects of a scan are."),
+    ] = None,
+    classifier: Annotated[
+        str | None,
+        typer.Option("--classifier", metavar="MODEL", help="Classifier of sketches. (default: the shipped one)"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="File to write. (default: STEM.json)")
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Turn a drawing into a scene of objects with sketches.
+
+    In a scan, each connected patch of ink is an object. Objects that nothing
+    names are recognised.
+    """
+    from scenograph.pipelines.sketched import scene_of_drawing
+    from scenograph.scenes.scene import load_scenes, scenes_to_json
+    from scenograph.scenes.text import scene_to_text
+
+    like = None
+    if boxes is not None:
+        like, *others = load_scenes(boxes)
+        if others:
+            raise UserError(f"--boxes {boxes}: holds {len(others) + 1} scenes; give one with a single scene")
+    scene = scene_of_drawing(file, parse_names(names or ""), like, classifier)
+    path = out or Path(f"{file.stem}.json")
+    write_files([(path, scenes_to_json([scene]).encode())], overwrite)
+    console.print(f"wrote {path}: {scene_to_text(scene)}")
+
+
+def _sketch_picture(scene: Scene, lines: Literal["smooth", "published", "spread"]) -> bytes:
+    """A PNG of a scene's sketches."""
+    import numpy as np
+
+    from scenograph.scenes.drawing import draw_sketches
+    from scenograph.scenes.png import encode_png
+
+    if lines == "smooth":
+        return encode_png(np.asarray(draw_sketches(scene)))
+    from scenograph.pipelines.sketched import draw_as_published
+
+    return encode_png(draw_as_published(scene, spread=lines == "spread"))
+
+
+def parse_names(text: str) -> dict[int, str]:
+    """``0=sheep,1=tree`` as names by number."""
+    found: dict[int, str] = {}
+    for part in filter(None, map(str.strip, text.split(","))):
+        number, mark, name = part.partition("=")
+        if not mark or not re.fullmatch(r"[0-9]{1,3}", number.strip()) or not name.strip():
+            raise UserError(f"--names {part!r}: expected an object's number and its name, such as 0=sheep,1=tree")
+        if int(number) in found:
+            raise UserError(f"--names {part!r}: object {int(number)} has a name already, {found[int(number)]!r}")
+        found[int(number)] = name.strip()
+    return found
+
+
 def encoded(drawing: Drawing, file_format: str = "png") -> bytes:
     """A drawing as the content of a file."""
     return drawing.to_svg().encode() if file_format == "svg" else drawing.to_png()
@@ -254,14 +334,13 @@ def vocabulary_of(model: str | None, source: str) -> Vocabulary:
 
 
 def read_source(source: str, vocabulary: Vocabulary | None) -> tuple[list[Scene], str]:
-    """Scenes and a stem for file names, from a JSON file or one line of text."""
+    """Scenes and a stem for file names, from a file or one line of text."""
     from scenograph.pipelines.defaults import naming_who_knows
     from scenograph.pipelines.folders import what_folder
-    from scenograph.scenes.scene import load_scenes
     from scenograph.scenes.text import scene_from_text
 
-    if source.endswith(".json") or is_file(source):
-        return load_scenes(Path(source)), Path(source).stem
+    if _is_file_of_scenes(source):
+        return load_file(source), Path(source).stem
     if is_folder(source):
         raise UserError(what_folder(Path(source)))
     if vocabulary is None:
@@ -279,11 +358,25 @@ def offer_to_keep(asked: Sequence[Scene], read: Sequence[Scene]) -> None:
 def pair_for(source: str) -> Pair:
     """The models that know most names of a scene file or a text."""
     from scenograph.pipelines.defaults import choose_pair
+
+    if _is_file_of_scenes(source):
+        return choose_pair("; ".join(thing.category for scene in load_file(source) for thing in scene.objects))
+    return choose_pair(source)
+
+
+def load_file(source: str) -> list[Scene]:
+    """The scenes of a file, without what reads drawings, which takes seconds to import, if it is none."""
     from scenograph.scenes.scene import load_scenes
 
-    if source.endswith(".json") or is_file(source):
-        return choose_pair("; ".join(thing.category for scene in load_scenes(Path(source)) for thing in scene.objects))
-    return choose_pair(source)
+    if not source.lower().endswith(DRAWINGS):
+        return load_scenes(Path(source))
+    from scenograph.pipelines.sketched import load_any_scenes
+
+    return load_any_scenes(Path(source))
+
+
+def _is_file_of_scenes(source: str) -> bool:
+    return source.lower().endswith((".json", *DRAWINGS)) or is_file(source)
 
 
 def roomy_pair_for(source: str) -> Pair:

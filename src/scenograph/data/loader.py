@@ -87,6 +87,8 @@ class PackLoader:
         self.cache_limit = cache
         self.selector: GivesCrops | None = None
         """Where the crops of the objects come from instead of the pack."""
+        self.pictures = True
+        """Whether batches have pictures."""
         self._cache: dict[int, tuple[Scene, np.ndarray | None]] = {}
 
     @property
@@ -94,7 +96,7 @@ class PackLoader:
         """Columns that are not needed: pixels of objects, and many relations, take longer to read than all else."""
         # A selector finds the crops of scenes that have none of their own.
         sides = {"sketches": self.sizes.sketch, "crops": self.sizes.crop if self.selector is None else None}
-        unread = tuple(column for column, side in sides.items() if side is None)
+        unread = tuple(column for column, side in sides.items() if side is None) + ("image",) * (not self.pictures)
         if self.relations == "minimal":
             needed = self.max_objects < sys.maxsize  # scenes that lose objects get a graph from them
         else:
@@ -211,7 +213,7 @@ class PackLoader:
         fresh: dict[int, tuple[Scene, np.ndarray | None]] = {}
         for index, row in zip(missing, self.pack.rows(missing, self._unread), strict=True):
             with self.pack.reading(index):
-                picture = open_picture(row)
+                picture = open_picture(row) if self.pictures else None
                 image = None if picture is None else picture_to_pixels(picture, *self.load_size)
                 scene = row_to_scene(row, self.sizes)
             if self.graphs and len(scene.objects) <= self.max_objects:  # larger scenes lose random objects first

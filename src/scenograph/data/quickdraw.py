@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -73,6 +73,9 @@ class QuickDrawOptions(Options):
     per_class: int | None = Field(None, ge=1, description="only the first drawings of each class")
     recognized: bool = Field(True, description="only drawings that Google's game recognized")
     side: int = Field(128, ge=16, le=2048, description="side of the drawn pictures in pixels")
+    raster: Literal["smooth", "scene-designer"] = Field(
+        "smooth", description="how they are drawn; scene-designer: as its training data (side=96), kept as the sketches"
+    )
     validation_count: int = Field(0, ge=0, description="drawings to set aside, where the files have no splits")
 
 
@@ -110,13 +113,17 @@ class QuickDraw(Source):
     def read(self, item: tuple[str, str, int]) -> Sample:  # noqa: D102
         path, split, row = Path(item[0]), item[1], item[2]
         remarks: list[str] = []
+        side = self.options.side
         try:
-            sketch = read_drawing(path, split, row, remarks)
+            if self.options.raster == "scene-designer":
+                pixels = _inked(rasterise_stroke3(_read_stroke3(path, split, row, remarks), side))
+                sketch = Sketch(picture=pixels)
+            else:
+                sketch = read_drawing(path, split, row, remarks)
+                pixels = _inked(sketch.rasterise(side, side))
         except UserError as error:
             raise Skip(DAMAGED, str(error)) from None
-        side = self.options.side
         stream = io.BytesIO()
-        pixels = (sketch.rasterise(side, side) * 255).round().astype(np.uint8)
         Image.fromarray(pixels).convert("RGB").save(stream, "PNG")
         thing = SceneObject(class_of(path), (), (0.0, 0.0, 1.0, 1.0), sketch=sketch)
         name = f"{class_of(path)}-{path.suffix[1:]}-{split}-{row}"
@@ -167,33 +174,66 @@ def read_drawing(path: Path, split: str, row: int, remarks: list[str] | None = N
     Raises:
         UserError: It is damaged.
     """
+    if path.suffix == ".npy":
+        bitmap = _bitmaps(path)[0][row].reshape(BITMAP, BITMAP)
+        return Sketch(picture=255 - np.asarray(bitmap, dtype=np.uint8))
+    return sketch_from_points(read_strokes(path, split, row, remarks))
+
+
+def read_strokes(path: Path, split: str, row: int, remarks: list[str] | None = None) -> list[np.ndarray]:
+    """The strokes (n, 2) of one drawing, in the file's own units; arguments and errors as of :func:`read_drawing`.
+
+    Bitmaps have none, which is an error.
+    """
     if path.suffix == ".ndjson":
         with path.open("rb") as stream:
             stream.seek(row)
             line = stream.readline()
-        try:
-            strokes = parse_json(line.decode(), f"{path}, byte {row}")["drawing"]
-            sketch = sketch_from_points([np.array(stroke[:2], dtype=np.float64).T for stroke in strokes])
-        except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise UserError(f"{path}, byte {row}: not a drawing: {reason(error)}") from error
         if remarks is not None:
             remarks += _remarks_on(line, class_of(path))
-        return sketch
+        return strokes_of_line(line, f"{path}, byte {row}")[1]
     if path.suffix == ".bin":
         with path.open("rb") as stream:
             stream.seek(row)
-            return sketch_from_points(_read_binary(stream)[1])
+            return _read_binary(stream)[1]
     if path.suffix == ".npy":
-        bitmap = _bitmaps(path)[0][row].reshape(BITMAP, BITMAP)
-        return Sketch(picture=255 - np.asarray(bitmap, dtype=np.uint8))
-    return sketch_from_stroke3(_stroke3(path)[0][split][row])
+        raise UserError(f"{path}: bitmaps, which have no strokes; take a file that has, or raster=smooth")
+    return strokes_of_stroke3(_stroke3(path)[0][split][row])
 
 
-def sketch_from_stroke3(steps: np.ndarray) -> Sketch:
-    """sketch-rnn's (n, 3) rows of dx, dy, pen lifted after this point, as a sketch."""
+def strokes_of_stroke3(steps: np.ndarray) -> list[np.ndarray]:
+    """sketch-rnn's (n, 3) rows of dx, dy, pen lifted after this point, as strokes (n, 2)."""
     positions = steps[:, :2].astype(np.float64).cumsum(0)
-    ends = np.flatnonzero(steps[:, 2] > 0) + 1
-    return sketch_from_points([stroke for stroke in np.split(positions, ends) if len(stroke)])
+    return [stroke for stroke in np.split(positions, np.flatnonzero(steps[:, 2] > 0) + 1) if len(stroke)]
+
+
+def _read_stroke3(path: Path, split: str, row: int, remarks: list[str]) -> np.ndarray:
+    """One drawing in stroke-3: that of the file, or strokes as steps from their first point, which is the origin."""
+    if path.suffix == ".npz":
+        return _stroke3(path)[0][split][row]
+    strokes = [stroke for stroke in read_strokes(path, split, row, remarks) if len(stroke)]
+    if not strokes:
+        raise UserError(f"{path}: a drawing without a point")
+    points = np.concatenate(strokes).astype(np.float64)
+    lifted = np.zeros((len(points), 1))
+    lifted[np.cumsum([len(stroke) for stroke in strokes]) - 1] = 1
+    return np.hstack([np.diff(points, axis=0, prepend=points[:1]), lifted])
+
+
+def strokes_of_line(line: bytes, where: str) -> tuple[str | None, list[np.ndarray]]:
+    """The word, if there is one, and the strokes (n, 2) of a line of an ndjson file, simplified or raw.
+
+    Raises ``UserError``, which begins with ``where``, for what is no drawing.
+    """
+    try:
+        value = parse_json(line.decode(), where)
+        strokes = [np.array(stroke[:2], dtype=np.float64).T for stroke in value["drawing"]]
+        if any(stroke.ndim != 2 for stroke in strokes):
+            raise ValueError("a stroke is no pair of lists")
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise UserError(f"{where}: not a drawing: {reason(error)}") from error
+    word = value.get("word")
+    return (word if isinstance(word, str) and word.strip() else None), strokes
 
 
 def rasterise_stroke3(steps: np.ndarray, side: int = 96) -> np.ndarray:
@@ -203,7 +243,7 @@ def rasterise_stroke3(steps: np.ndarray, side: int = 96) -> np.ndarray:
     at its origin, and what follows the last pen lift is lost (Ribeiro et al. 2021, data preparation).
     """
     moves = np.clip(steps[:, :2], -1000, 1000)
-    bounds = np.concatenate([np.zeros((1, 2), np.int64), moves.cumsum(0, dtype=np.int64)])
+    bounds = np.concatenate([np.zeros((1, 2)), moves.cumsum(0, dtype=np.float64)])
     # Steps in single, positions in double precision: some coordinates lie on whole pixels, where it shows.
     longest = np.float32(max(*(bounds.max(0) - bounds.min(0)).tolist(), 1))
     scaled = moves.astype(np.float32) / longest * np.float32(side / 2)
@@ -216,6 +256,11 @@ def rasterise_stroke3(steps: np.ndarray, side: int = 96) -> np.ndarray:
     for line in lines:
         pen.line([tuple(point) for point in line.tolist()], fill=0.0, width=2)
     return np.asarray(canvas, dtype=np.float32)
+
+
+def _inked(drawn: np.ndarray) -> np.ndarray:
+    """A drawing in [0, 1] as uint8."""
+    return (drawn * 255).round().astype(np.uint8)
 
 
 def rows_of(path: Path, left_out: Reasons) -> Iterator[tuple[str, int, bool]]:

@@ -130,16 +130,20 @@ class Layouts:
 
 
 def given_part(scene: Scene, what: str) -> Scene:
-    """A true scene without what the model is not given (``what``: graph, boxes or masks)."""
+    """A true scene without what the model is not given (``what``: graph, boxes, masks or sketches)."""
     if what == "graph":
         return without_layout(scene)
-    kept = what == "masks"
-    return replace(scene, objects=tuple(replace(t, mask=t.mask if kept else None) for t in scene.objects))
+    masks, sketches = what == "masks", what == "sketches"
+    things = (
+        replace(thing, mask=thing.mask if masks else None, sketch=thing.sketch if sketches else None)
+        for thing in scene.objects
+    )
+    return replace(scene, objects=tuple(things))
 
 
 def without_layout(scene: Scene) -> Scene:
     """The graph alone."""
-    return replace(scene, objects=tuple(replace(thing, box=None, mask=None) for thing in scene.objects))
+    return replace(scene, objects=tuple(replace(thing, box=None, mask=None, sketch=None) for thing in scene.objects))
 
 
 def without_attributes(scenes: Sequence[Scene]) -> list[Scene]:

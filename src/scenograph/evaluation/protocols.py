@@ -21,7 +21,14 @@ from scenograph.evaluation.crops import Rounding
 from scenograph.evaluation.metrics import METRICS, metric_class
 from scenograph.pipelines.options import GenerateOptions
 
-Given = Literal["graph", "boxes", "masks"]
+Given = Literal["graph", "boxes", "masks", "sketches"]
+TOLD: dict[str, str] = {
+    "graph": "scene graphs",
+    "boxes": "true boxes",
+    "masks": "true boxes and masks",
+    "sketches": "true boxes and sketches",
+}
+"""What models are given, for messages."""
 FileForm = Literal["png", "jpeg", "stretched-jpeg"]
 
 
@@ -62,7 +69,7 @@ class Protocol(GenerateOptions):
     """How many the published evaluation has."""
     repeats: PositiveInt = 1
     given: Given
-    """What the model is given: the graph alone, the true boxes, or boxes and masks."""
+    """What the model is given: the graph alone, the true boxes, boxes and masks, or boxes and sketches."""
     relations: RelationPolicy = "stored"
     rounding: Literal["nearest", "down"] = "nearest"
     """How the model's numbers become bytes."""
@@ -240,7 +247,7 @@ EXPLANATIONS = {
     "splits": "other pictures are compared with",
     "layouts": "FID falls with the number of pictures",
     "repeats": "FID falls with the number of pictures, and the same layouts count several times",
-    "given": "a model that is told boxes or masks has less to decide",
+    "given": "a model that is told boxes, masks or sketches has less to decide",
     "relations": "other graphs are asked for",
     **REASONS,
     "rounding": "bytes differ by one",

@@ -8,7 +8,7 @@ from pathlib import Path
 from scenograph.data.pack import read_record
 from scenograph.errors import UserError, counted
 from scenograph.evaluation.layouts import Layouts, given_part
-from scenograph.evaluation.protocols import Given, default_protocol, find_protocol
+from scenograph.evaluation.protocols import TOLD, Given, default_protocol, find_protocol
 from scenograph.evaluation.session import SEED_STEP
 from scenograph.evaluation.subject import check_scenes
 from scenograph.files import safe_names
@@ -55,7 +55,7 @@ class Split:
 
     def __str__(self) -> str:
         derived = ", relations derived from boxes" if self.layouts.protocol.relations == "sg2im" else ""
-        told = {"graph": f"graphs{derived}", "boxes": "true boxes", "masks": "true boxes and masks"}[self.given]
+        told = f"graphs{derived}" if self.given == "graph" else TOLD[self.given]
         return f"{counted(self.layouts.count, 'scene')} of split {self.name}; the models are given {told}"
 
     def scenes(self) -> list[Scene]:

@@ -15,7 +15,7 @@ from scenograph.devices import Precision
 from scenograph.errors import UserError
 from scenograph.evaluation.layouts import Layouts, given_part
 from scenograph.evaluation.protocols import Protocol
-from scenograph.models.base import LayoutModel
+from scenograph.models.base import LayoutModel, Model
 from scenograph.pipelines.checks import check_contradictions, check_names
 from scenograph.pipelines.defaults import layout_for
 from scenograph.pipelines.pipeline import DEFAULT_IMAGE, Pipeline
@@ -61,7 +61,10 @@ def pipeline_subject(
 
     models = {}
     if pipe.layout is not None and protocol.given == "graph":
-        models["layout"] = _identity(pipe.layout, names.get("layout") or layout_for(pipe.vocabulary))
+        placer = None if pipe.shapes is not None else names.get("layout")
+        models["layout"] = _identity(pipe.layout, placer or layout_for(pipe.vocabulary))
+    if isinstance(pipe.shapes, Model):
+        models["masks"] = {"name": names.get("layout") or pipe.shapes.called, "digest": pipe.shapes.digest}
     models["image"] = _identity(pipe.renderer, names.get("image") or DEFAULT_IMAGE, pipe.precision)
     if pipe.crops is not None and pipe.renderer.crop_side:
         models["crops"] = {"name": type(pipe.crops).__name__, "digest": pipe.crops.digest}

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scenograph.evaluation.metrics import METRICS, metric_class
+from scenograph.evaluation.protocols import TOLD
 
 HEADLINES = 4
 """Figures at the head of a report."""
@@ -22,7 +23,7 @@ def title(report: Mapping[str, Any]) -> str:
 def sentence(report: Mapping[str, Any]) -> str:
     """What was measured, on what, in a sentence."""
     protocol, count = report["protocol"], report["data"]["layouts"]
-    given = {"graph": "scene graphs", "boxes": "true boxes", "masks": "true boxes and masks"}[protocol["given"]]
+    given = TOLD[protocol["given"]]
     roles, repeats = report["models"].keys(), protocol["repeats"]
     if "pictures" in roles:
         what = "Pictures made elsewhere"

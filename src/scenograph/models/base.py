@@ -71,6 +71,11 @@ class ModelConfig(BaseModel, ABC):
         """Side of the objects' sketches, and of the crops of those without, for models that read both."""
         return None
 
+    @property
+    def reads_pictures(self) -> bool:
+        """Whether the model learns from the pictures of scenes, unless it is a layout model alone."""
+        return True
+
     @model_validator(mode="after")
     def _within_reason(self) -> Self:
         check_numbers(self)
@@ -343,6 +348,17 @@ class EncodesScenes(ABC):
         """Vectors (N, D) of the scenes of a batch, to be compared by their Euclidean distance.
 
         What of the scenes is seen depends on the model: each object's sketch or crop, or the whole picture.
+        """
+
+
+class ShapesObjects(ABC):
+    """The role of models that predict masks of objects in given boxes from the objects' sketches or crops."""
+
+    @abstractmethod
+    def complete(self, batch: SceneBatch, generators: Generators = None) -> Placement:
+        """Masks for the objects of a batch, which have boxes, and each a sketch or a crop.
+
+        Raises ``UserError`` if one lacks them.
         """
 
 

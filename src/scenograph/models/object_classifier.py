@@ -1,12 +1,13 @@
-"""A small classifier of crops: the category and attributes of the object in a box.
+"""A small classifier of crops or sketches: the category and attributes of an object.
 
 It is trained on real crops and applied to generated ones (see :mod:`scenograph.evaluation.agreement`), like the
-classification accuracy score of the layout-to-image literature (Ravuri & Vinyals 2019).
+classification accuracy score of the layout-to-image literature (Ravuri & Vinyals 2019). One that is trained on
+sketches names what somebody drew (see :mod:`scenograph.pipelines.recognising`).
 """
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 import torch
 from pydantic import Field, NonNegativeFloat, model_validator
@@ -17,15 +18,18 @@ from scenograph.models.base import Model, ModelConfig, Widths
 from scenograph.models.sizes import Side
 from scenograph.nn.crops import crop_boxes
 from scenograph.nn.normalization import BatchNorm2d
+from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.vocabulary import Vocabulary
 
 
 class ObjectClassifierConfig(ModelConfig):
     """``groups``: the attribute groups it classifies; ``margin``: by what part of its sides a box grows.
 
-    ``residual``: residual blocks on features of half the crop's size, for data of many categories.
+    ``residual``: residual blocks on features of half the crop's size, for data of many categories. ``input``: whether
+    it looks at crops of pictures or at the objects' sketches, ink alone.
     """
 
+    input: Literal["picture", "sketch"] = "picture"
     groups: tuple[str, ...] = ()
     image_size: Side = 64
     crop_size: int = Field(default=32, ge=16)
@@ -44,6 +48,16 @@ class ObjectClassifierConfig(ModelConfig):
             channels=(8, 8),
             residual=True,
         )
+
+    @property
+    def sketch_side(self) -> int | None:
+        """That of crops, for one that looks at sketches."""
+        return self.crop_size if self.input == "sketch" else None
+
+    @property
+    def reads_pictures(self) -> bool:
+        """Whether it does not look at sketches."""
+        return self.input == "picture"
 
     @model_validator(mode="after")
     def _known_groups(self) -> Self:
@@ -67,14 +81,22 @@ class ObjectClassifier(Model):
     def __init__(self, config: ObjectClassifierConfig) -> None:
         super().__init__(config)
         self.config = config
-        self.features = nn.Sequential(*(_residual if config.residual else _plain)(config.channels))
+        self.features = nn.Sequential(
+            *(_residual if config.residual else _plain)(config.channels, 1 if config.input == "sketch" else 3)
+        )
         before = config.channels[-1]
         names = [self.vocabulary.categories, *(self.vocabulary.attributes[group] for group in config.groups)]
         self.heads = nn.ModuleList(nn.Linear(before, len(choices)) for choices in names)
         self.places = [list(self.vocabulary.attributes).index(group) for group in config.groups]
 
     def forward(self, images: Tensor, boxes: Tensor, object_to_image: Tensor) -> list[Tensor]:
-        """Pictures (N, 3, H, W) in [-1, 1], boxes (O, 4) -> logits (O, names) per head: category, then the groups."""
+        """Logits (O, names) per head: category, then the groups.
+
+        Args:
+            images: Pictures (N, 3, H, W) in [-1, 1], or the ink (N, 1, S, S) in [0, 1] of sketches.
+            boxes: (O, 4), in fractions of these.
+            object_to_image: (O,), which of them each object is in.
+        """
         grow = (boxes[:, 2:] - boxes[:, :2]) * self.config.margin
         boxes = torch.cat([boxes[:, :2] - grow, boxes[:, 2:] + grow], dim=1)
         hidden = self._crop_features(images, boxes, object_to_image)
@@ -90,15 +112,24 @@ class ObjectClassifier(Model):
         features: Tensor = self.features(crop_boxes(images, boxes, object_to_image, size, size)).mean(dim=(2, 3))
         return features
 
+    def seen(self, batch: SceneBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """What of the objects of a batch it looks at: the arguments of :meth:`forward`."""
+        if self.config.input == "picture":
+            assert batch.images is not None
+            return batch.images, batch.boxes, batch.object_to_image
+        assert batch.sketches is not None
+        whole = batch.boxes.new_tensor([[0.0, 0.0, 1.0, 1.0]]).expand(len(batch.sketches), 4)
+        # (O, S, S), paper 1 -> (O, 1, S, S), paper 0
+        return 1 - batch.sketches[:, None], whole, torch.arange(len(whole), device=whole.device)
+
     def targets(self, objects: Tensor, attributes: Tensor) -> list[Tensor]:
         """The target of each head: category indices (O,), and attribute indices (O,), -1 where open."""
         return [objects, *(attributes[:, place] for place in self.places)]
 
 
-def _plain(channels: Widths) -> list[nn.Module]:
-    """Two convolutions per width, the second of stride 2."""
+def _plain(channels: Widths, before: int) -> list[nn.Module]:
+    """Two convolutions per width, the second of stride 2, on ``before`` channels."""
     layers: list[nn.Module] = []
-    before = 3
     for width in channels:
         for stride, size in ((1, before), (2, width)):
             layers += [nn.Conv2d(size, width, 3, stride, 1), BatchNorm2d(width), nn.ReLU()]
@@ -106,10 +137,10 @@ def _plain(channels: Widths) -> list[nn.Module]:
     return layers
 
 
-def _residual(channels: Widths) -> list[nn.Module]:
-    """A convolution of stride 2, then one residual block per width; each after the first halves the map."""
+def _residual(channels: Widths, seen: int) -> list[nn.Module]:
+    """A convolution of stride 2 on ``seen`` channels, then a residual block per width, which halves the map again."""
     before = channels[0]
-    layers: list[nn.Module] = [nn.Conv2d(3, before, 4, 2, 1, bias=False), BatchNorm2d(before), nn.ReLU()]
+    layers: list[nn.Module] = [nn.Conv2d(seen, before, 4, 2, 1, bias=False), BatchNorm2d(before), nn.ReLU()]
     for number, width in enumerate(channels):
         layers.append(_Residual(before, width, stride=2 if number else 1))
         before = width

@@ -20,7 +20,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from scenograph.errors import UserError
-from scenograph.models.base import EncodesScenes, Generators, Model, ModelConfig, Placement
+from scenograph.models.base import EncodesScenes, Generators, Model, ModelConfig, Placement, ShapesObjects
 from scenograph.nn.graph import Edges, GraphTripleConv, GraphTripleConvNet, Pooling, in_float32
 from scenograph.nn.layers import channels_last
 from scenograph.nn.mobilenet import MobileNetV2
@@ -134,7 +134,7 @@ class ObjectEncoder(nn.Module):
         return encoded
 
 
-class SceneDesigner(Model, EncodesScenes):
+class SceneDesigner(Model, EncodesScenes, ShapesObjects):
     """Boxes, masks and vectors of scenes whose objects are sketches or crops."""
 
     name: ClassVar[str] = "scene-designer"

@@ -15,9 +15,10 @@ from PIL import Image
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from torch import Tensor
 
-from scenograph.errors import UserError
+from scenograph.errors import UserError, suggest
 from scenograph.models.base import NO_STYLE, Conditioned, Generators, ImageModel, ModelConfig, PictureStyles, noise
 from scenograph.models.sizes import Sides
+from scenograph.nn.composition import composed, label_maps, without_holes
 from scenograph.nn.layers import channels_last, small_xavier_
 from scenograph.nn.painting import sample_planes
 from scenograph.nn.spade import (
@@ -57,6 +58,10 @@ class SpadeConfig(ModelConfig):
     norm_channels: PositiveInt = 128
     """Between the label map and the gains and shifts of each norm."""
     spectral: bool = True
+    composition: Literal["smaller", "scene-designer"] = "smaller"
+    """How objects become a label map: smaller ones cover larger ones, or exactly as Scene Designer composes them."""
+    backgrounds: tuple[str, ...] = ()
+    """Categories that spread into holes of the label map: each shows the last of them before it, in reading order."""
     mask_size: PositiveInt = Field(default_factory=lambda settings: max(settings["image_size"]))
     """Side of the masks through which objects are painted: by default fine enough to keep label maps unchanged."""
 
@@ -73,6 +78,14 @@ class SpadeConfig(ModelConfig):
     @model_validator(mode="after")
     def _whole_pixels(self) -> Self:
         check_sides(*self.image_size, self.upsampling, self.norm)
+        return self
+
+    @model_validator(mode="after")
+    def _known_backgrounds(self) -> Self:
+        names = self.vocabulary["categories"]
+        for name in self.backgrounds:
+            if name not in names:
+                raise ValueError(f"backgrounds {name!r}: the vocabulary has no such category {suggest(name, names)}")
         return self
 
 
@@ -116,12 +129,21 @@ class Spade(PictureStyles, ImageModel[LabelMap]):
     def condition(
         self, batch: SceneBatch, generators: Generators = None, size: int | None = None
     ) -> Conditioned[LabelMap]:
-        """The label map. Every object needs a box; where objects overlap, the smaller one shows."""
+        """The label map, by the configured composition. Every object needs a box."""
         if size is not None and not self.draws(size):
             raise UserError(f"picture size {size}: this model does not draw it; leave the size out")
         height, width = self._sides(size or max(self.config.image_size))
         if not bool(batch.known_boxes.all()):
             raise UserError(f"{self.name} needs a box for every object")
+        draw = self._composed if self.config.composition == "scene-designer" else self._covered
+        labels, instances = draw(batch, height, width)
+        if self.config.backgrounds:
+            numbers = [self.vocabulary.category_index[name] for name in self.config.backgrounds]
+            labels = without_holes(labels, labels.new_tensor(numbers))
+        return Conditioned(boxes=batch.boxes, condition=self.label_map(labels, instances, batch.picture_latents))
+
+    def _covered(self, batch: SceneBatch, height: int, width: int) -> tuple[Tensor, Tensor]:
+        """Labels and instances (N, H, W), -1 where nothing is; smaller objects cover larger ones."""
         shown = sample_planes(batch.boxes, batch.masks, batch.known_masks, height, width) > 0.5
         # Larger objects first, so that smaller ones cover them.
         labels = torch.full((batch.num_images, height, width), -1, device=shown.device)
@@ -130,7 +152,13 @@ class Spade(PictureStyles, ImageModel[LabelMap]):
             picture = batch.object_to_image[row]
             labels[picture][shown[row]] = batch.objects[row]
             instances[picture][shown[row]] = row
-        return Conditioned(boxes=batch.boxes, condition=self.label_map(labels, instances, batch.picture_latents))
+        return labels, instances
+
+    def _composed(self, batch: SceneBatch, height: int, width: int) -> tuple[Tensor, Tensor]:
+        """Labels and instances (N, H, W) as Scene Designer makes them; in training, objects show through each other."""
+        owner, count = batch.object_to_image, batch.num_images
+        planes = composed(batch.masks, batch.boxes, owner, count, height, width, occlude=not self.training)
+        return label_maps(planes, batch.objects, len(self.vocabulary.categories), owner, count)
 
     def _sides(self, size: int) -> tuple[int, int]:
         """Height and width of pictures whose longer side is ``size``."""

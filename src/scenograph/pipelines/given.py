@@ -8,13 +8,17 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from scenograph.data.drawn import VECTORS
 from scenograph.errors import UserError, shortened
 from scenograph.files import is_file
-from scenograph.scenes.scene import Relation, Scene, SceneObject, load_scenes
+from scenograph.pipelines.sketched import load_any_scenes
+from scenograph.scenes.scene import Relation, Scene, SceneObject
 
 MOST_SEEDS = 10_000
 """Seeds of a call."""
-_SCENE_FORMS = "give a Scene, a dictionary, one line of text, or the pathlib.Path of a scene file or generated picture"
+_SCENE_FORMS = (
+    "give a Scene, a dictionary, one line of text, or the pathlib.Path of a scene file, drawing or generated picture"
+)
 
 SceneLike = Scene | dict | str | Path  # type: ignore[type-arg]
 
@@ -32,9 +36,9 @@ def given_scenes(scenes: SceneLike | Iterable[SceneLike]) -> list[str | Scene]:
     for number, item in enumerate(items):
         where = "scene" if alone else f"scene {number}"
         if isinstance(item, Path):
-            found += load_scenes(item)
+            found += load_any_scenes(item)
         elif isinstance(item, str):
-            if item.endswith((".json", ".png")) and is_file(item):
+            if item.endswith((".json", ".png", *VECTORS)) and is_file(item):
                 raise UserError(f"{item!r} is a file, and a text is read as a scene: give pathlib.Path({item!r})")
             found.append(item)
         elif isinstance(item, Scene):

@@ -19,15 +19,15 @@ from torch import Tensor
 from scenograph.devices import Precision, keep_freed_memory, pick_device, warn_if_bf16_emulated
 from scenograph.errors import UserError, counted
 from scenograph.files import digest, is_file, make_folder, write_atomically
-from scenograph.models.base import DrawsFromCrops, ImageModel, LayoutModel, Model
+from scenograph.models.base import DrawsFromCrops, ImageModel, LayoutModel, Model, ShapesObjects
 from scenograph.models.registry import AutoModel
 from scenograph.pipelines.checks import check_crops, check_names, warn_about_crowds, without_contradictions
-from scenograph.pipelines.defaults import CLASSIFIERS, COLLAGE, DEFAULT, layout_for, naming_who_knows
+from scenograph.pipelines.defaults import CLASSIFIERS, COLLAGE, DEFAULT, naming_who_knows
 from scenograph.pipelines.given import SceneLike, given_scenes, given_seeds
 from scenograph.pipelines.given_crops import with_given_crops
 from scenograph.pipelines.options import GenerateOptions
 from scenograph.pipelines.outputs import pictures_sheet
-from scenograph.pipelines.placing import place_objects
+from scenograph.pipelines.placing import load_placers, place_objects
 from scenograph.pipelines.provenance import (
     MEMORY,
     MODELS,
@@ -40,6 +40,7 @@ from scenograph.pipelines.provenance import (
 from scenograph.pipelines.renderers.base import ConditionedScenes, Renderer
 from scenograph.pipelines.renderers.crops import CropPasting, GivenCrop, SourceCrops, crop_source, pasting
 from scenograph.pipelines.renderers.network import NetworkRenderer
+from scenograph.pipelines.shaping import say_shapes, with_shapes
 from scenograph.scenes.batch import images_to_uint8
 from scenograph.scenes.completion import (
     complete_attributes,
@@ -126,6 +127,7 @@ class Pipeline:
         precision: Precision = "no",
         names: Mapping[str, str | None] | None = None,
         crops: GivesCrops | None = None,
+        shapes: ShapesObjects | None = None,
     ) -> None:
         if not isinstance(image, Renderer | ImageModel):
             raise UserError(f"{image.called} draws no pictures; give an image model as --image")
@@ -138,6 +140,8 @@ class Pipeline:
         """How its models were named when they were loaded; None for the default ones."""
         self.crops = crops
         """Where crops come from that scenes lack, for models that draw from them."""
+        self.shapes = shapes
+        """What predicts masks of objects that are sketches; without it, what their outlines enclose are the masks."""
         warn_if_bf16_emulated(self.renderer.device, precision)
         keep_freed_memory(self.renderer.device)
 
@@ -176,6 +180,8 @@ class Pipeline:
         found = {"memory of crops" if collage else "image model": self.renderer.digest}
         if self.layout is not None:
             found["layout model"] = self.layout.digest
+        if isinstance(self.shapes, Model):
+            found["mask model"] = self.shapes.digest
         if self.crops is not None:
             found["source of crops"] = self.crops.digest
         if isinstance(style, Path) and is_file(style):
@@ -201,8 +207,9 @@ class Pipeline:
         Without a name, every call chooses the shipped models that know the names in its scenes, as the command line
         does (:class:`~scenograph.pipelines.by_names.ByNames`). ``model`` is one that does both, such as sg2im;
         ``layout`` and ``image`` replace one half each. An image model alone gets the layout model that knows most of
-        its names. The image model ``collage`` takes its crops from a ``memory``, a folder or ``drawings``, those that
-        ship; so do models that draw from crops, unless ``crops`` says where else to find those that a scene lacks.
+        its names, and so does a ``layout`` that predicts masks of sketches, such as scene-designer, beside it. The
+        image model ``collage`` takes its crops from a ``memory``, a folder or ``drawings``, those that ship; so do
+        models that draw from crops, unless ``crops`` says where else to find those that a scene lacks.
         """
         where = pick_device(str(device))
         if all(one is None for one in (model, layout, image, memory, crops)):
@@ -215,30 +222,26 @@ class Pipeline:
             if image is not None:
                 raise UserError(f"give either a model ({model}) or an image model ({image}), not both")
             drawer = AutoModel.from_pretrained(model)
-            placer = AutoModel.from_pretrained(layout) if layout is not None else None
-            if placer is None and not isinstance(drawer, LayoutModel):
-                placer = AutoModel.from_pretrained(layout_for(drawer.vocabulary))
+            placer, shapes = None, None
+            if layout is not None or not isinstance(drawer, LayoutModel):
+                placer, shapes = load_placers(layout, drawer.vocabulary, where)
         elif image == COLLAGE:
             from scenograph.pipelines.renderers.collage import CollageRenderer, CropCollage  # reads its drawings
 
             collage = CollageRenderer() if memory is None else CropCollage(crop_source(memory))
-            placer = AutoModel.from_pretrained(layout or layout_for(collage.vocabulary))
+            placer, shapes = load_placers(layout, collage.vocabulary, where)
             roles = {"layout": _text(layout), "image": COLLAGE, MEMORY: _text(memory)}
-            return Pipeline(collage, placer.to(where), names=roles)
+            return Pipeline(collage, placer, names=roles, shapes=shapes)
         else:
             drawer = AutoModel.from_pretrained(image or DEFAULT_IMAGE, others=(COLLAGE,))
-            placer = AutoModel.from_pretrained(layout or layout_for(drawer.vocabulary))
+            placer, shapes = load_placers(layout, drawer.vocabulary, where)
         if memory is not None:
             if not isinstance(drawer, DrawsFromCrops):
                 raise UserError(f"{model or image or DEFAULT_IMAGE} takes no crops of a memory; add --image {COLLAGE}")
             crops = SourceCrops(crop_source(memory))
         names = {"model": model, "layout": layout, "image": image, MEMORY: memory}
         return Pipeline(
-            drawer.to(where),
-            None if placer is None else placer.to(where),
-            precision,
-            {role: _text(name) for role, name in names.items()},
-            crops,
+            drawer.to(where), placer, precision, {role: _text(name) for role, name in names.items()}, crops, shapes
         )
 
     @property
@@ -300,6 +303,7 @@ class Pipeline:
             movable = [[thing.box is None for thing in scene.objects] for scene in complete]
             complete = place_objects(self.layout, complete, seeds, chosen.refine, chosen.candidates)
             complete = self.renderer.settle(complete, seeds, movable)
+        complete = with_shapes(complete, self.shapes)
         if self.crops is not None and self.renderer.crop_side:
             selector = self.crops.under(chosen) if isinstance(self.crops, SourceCrops) else self.crops
             complete = [
@@ -370,6 +374,7 @@ class Pipeline:
         result = [cut_to_canvas(scene, where) for scene, where in with_places(result)]
         result = without_contradictions(result, refine, keep_contradictions)
         self.renderer.check(result)
+        say_shapes(result, self.shapes)
         if self.crops is None and self.renderer.crop_side:
             check_crops(result, self.renderer.name)
         if self.layout is not None:

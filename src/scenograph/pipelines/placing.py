@@ -10,9 +10,10 @@ import torch
 
 from scenograph.devices import Precision, half_precision, keep_freed_memory, warn_if_bf16_emulated
 from scenograph.errors import UserError
-from scenograph.models.base import DrawsFromCrops, LayoutModel, Model
+from scenograph.models.base import DrawsFromCrops, LayoutModel, Model, ShapesObjects
 from scenograph.models.registry import AutoModel
 from scenograph.pipelines.checks import check_model_names, for_placing, warn_about_crowds, without_contradictions
+from scenograph.pipelines.defaults import layout_for
 from scenograph.pipelines.latents import seeded_generators
 from scenograph.pipelines.options import GenerateOptions
 from scenograph.scenes.batch import SceneBatch
@@ -20,6 +21,7 @@ from scenograph.scenes.completion import is_open, with_layout, without_unknown_s
 from scenograph.scenes.scene import Scene
 from scenograph.scenes.scoring import layout_costs
 from scenograph.scenes.settling import settle_regions
+from scenograph.scenes.vocabulary import Vocabulary
 
 CANDIDATES: int = GenerateOptions.model_fields["candidates"].default
 
@@ -32,6 +34,22 @@ def load_layout_model(name: str | Path, device: torch.device, precision: Precisi
     warn_if_bf16_emulated(device, precision)
     keep_freed_memory(device)
     return model.for_inference().to(device)
+
+
+def load_placers(
+    name: str | Path | None, vocabulary: Vocabulary, device: torch.device
+) -> tuple[Model, ShapesObjects | None]:
+    """What places objects for a renderer, and what predicts masks of sketches, if that is what was named.
+
+    Args:
+        name: A model; one that predicts masks gets the shipped one that places. None stands for that one alone.
+        vocabulary: The renderer's.
+        device: Of both.
+    """
+    model = AutoModel.from_pretrained(name or layout_for(vocabulary)).to(device)
+    if not isinstance(model, ShapesObjects):
+        return model, None
+    return AutoModel.from_pretrained(layout_for(vocabulary)).to(device), model
 
 
 def read_to_place(

@@ -14,7 +14,8 @@ from torch import Tensor
 from scenograph.errors import UserError
 from scenograph.scenes.fields import BOX_DECIMALS, CANVAS, Box
 from scenograph.scenes.geometry import CONVERSES
-from scenograph.scenes.scene import Scene, cut
+from scenograph.scenes.scene import Scene, SceneObject, cut
+from scenograph.scenes.sketch import Sketch
 from scenograph.scenes.vocabulary import Vocabulary
 
 SMALLEST = 1 / 128
@@ -86,7 +87,7 @@ def with_layout(scenes: Sequence[Scene], boxes: Tensor, masks: Tensor | None) ->
 
 
 def cut_to_canvas(scene: Scene, where: str = "") -> Scene:
-    """The scene with boxes, and their masks, cut to the canvas; a warning names each box that is cut.
+    """The scene with boxes, and their masks and sketches, cut to the canvas; a warning names each box that is cut.
 
     Raises ``UserError``, beginning with ``where``, for a box that lies outside the canvas.
     """
@@ -100,8 +101,17 @@ def cut_to_canvas(scene: Scene, where: str = "") -> Scene:
         seen = cut(thing, CANVAS) or cut(replace(thing, mask=None), CANVAS)  # nothing of its mask may be left
         if seen is None:
             raise UserError(f"{where}objects[{number}].box: {shown} lies outside the canvas")
-        objects.append(seen)
+        objects.append(seen if thing.sketch is None else replace(seen, sketch=_cut_sketch(thing, seen)))
     return replace(scene, objects=tuple(objects))
+
+
+def _cut_sketch(thing: SceneObject, seen: SceneObject) -> Sketch | None:
+    """The sketch of an object relative to what is seen of its box."""
+    assert thing.box is not None and seen.box is not None
+    (x0, y0, x1, y1), (left, top, right, bottom) = thing.box, seen.box
+    across, down = ((end - x0) / (x1 - x0) for end in (left, right)), ((end - y0) / (y1 - y0) for end in (top, bottom))
+    (u0, u1), (v0, v1) = across, down
+    return thing.sketch and thing.sketch.part(u0, v0, u1, v1)
 
 
 def without_unknown_attributes(scene: Scene, vocabulary: Vocabulary) -> Scene:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from scenograph.errors import UserError, shortened
 from scenograph.files import parse_json
@@ -19,6 +20,12 @@ FARTHEST = 10
 """Strokes may leave their box, but no farther than this many of its sides."""
 LARGEST = 1e9
 """The largest coordinate of a drawing in any units: beside a larger one, by mistake, all others are one point."""
+SILHOUETTE = 64
+"""Side in pixels at which outlines are filled."""
+GAPS = (0, 1, 2, 4)
+"""Half widths, in pixels of that, of the gaps in an outline that are closed, the narrowest that will do."""
+ENCLOSED = 0.5
+"""What an outline encloses is at least this part of its ink, or it is open."""
 SUPERSAMPLING = 4
 """Lines are drawn this many times larger and averaged down, which makes their edges smooth."""
 
@@ -58,6 +65,28 @@ class Sketch:
             return Sketch(picture=np.ascontiguousarray(self.picture[:, ::-1]))
         return Sketch(tuple(stroke * [-1, 1] + [1, 0] for stroke in self.strokes))
 
+    def part(self, x0: float, y0: float, x1: float, y1: float) -> Sketch:
+        """The same sketch relative to a part of its box; strokes go on outside it, ``FARTHEST`` at most."""
+        if self.picture is not None:
+            height, width = self.picture.shape
+            rows = slice(int(y0 * height), max(math.ceil(y1 * height), int(y0 * height) + 1))
+            columns = slice(int(x0 * width), max(math.ceil(x1 * width), int(x0 * width) + 1))
+            return Sketch(picture=np.ascontiguousarray(self.picture[rows, columns]))
+        low, extent = np.array([x0, y0]), np.array([x1 - x0, y1 - y0])
+        moved = (((stroke - low) / extent).clip(-FARTHEST, FARTHEST) for stroke in self.strokes)
+        return Sketch(tuple(stroke.astype(np.float32) for stroke in moved))
+
+    def silhouette(self) -> np.ndarray | None:
+        """What its outline encloses, ink included, (64, 64) bool; None if it is too open to enclose anything."""
+        ink = self.rasterise(SILHOUETTE, SILHOUETTE) < 0.7
+        for gap in GAPS:
+            filled = ~_reached(_grown(np.pad(ink, gap + 1), gap))
+            solid = ~_grown(~filled, gap) | np.pad(ink, gap + 1)
+            solid = solid[gap + 1 : -gap - 1, gap + 1 : -gap - 1]
+            if (solid & ~ink).sum() >= ENCLOSED * max(ink.sum(), 1):
+                return solid
+        return None
+
     def to_dict(self) -> dict[str, Any]:
         """``{"strokes": [[[x, ...], [y, ...]], ...]}``, as Quick, Draw! nests them, or ``{"png": base64}``."""
         if self.picture is not None:
@@ -81,25 +110,52 @@ class Sketch:
         if isinstance(value, dict) and set(value) == {"png"}:
             return Sketch(picture=png_from_text(value["png"], "L", f"{where}.png"))
         strokes = value.get("strokes") if isinstance(value, dict) and set(value) == {"strokes"} else None
+        if strokes == []:
+            raise UserError(f"{where}.strokes: the sketch is empty; draw something, or leave the sketch out")
         if not isinstance(strokes, list):
             raise UserError(f"{where}: expected {{'strokes': [[[x, ...], [y, ...]], ...]}} or {{'png': base64}}")
         return Sketch(tuple(_parse_stroke(stroke, f"{where}.strokes[{i}]") for i, stroke in enumerate(strokes)))
 
 
-def sketch_from_points(strokes: Sequence[np.ndarray]) -> Sketch:
+def sketch_from_points(strokes: Sequence[np.ndarray], where: str = "sketch") -> Sketch:
     """Strokes in any units as a sketch that fills its box; each (n, 2) or wider, further columns ignored.
 
-    Raises ``UserError`` if there is no point, or one that is farther away than any unit explains.
+    Raises ``UserError``, which begins with ``where``, if there is no point, or one that is farther away than any unit
+    explains.
     """
     kept = [np.asarray(stroke, dtype=np.float64)[:, :2] for stroke in strokes if len(stroke)]
     if not kept:
-        raise UserError("sketch: no stroke with a point")
+        raise UserError(f"{where}: no stroke with a point")
     if not all((np.abs(stroke) <= LARGEST).all() for stroke in kept):
-        raise UserError(f"sketch: a coordinate is not finite, or larger than {LARGEST:g}")
+        raise UserError(f"{where}: a coordinate is not finite, or larger than {LARGEST:g}")
     points = np.concatenate(kept)
     low, high = points.min(0), points.max(0)
     extent = np.where(high > low, high - low, 1)
     return Sketch(tuple(((stroke - low) / extent).astype(np.float32) for stroke in kept))
+
+
+def _grown(mask: np.ndarray, reach: int) -> np.ndarray:
+    """A mask (h, w) grown by so many pixels to all eight sides."""
+    if not reach:
+        return mask
+    return np.asarray(Image.fromarray(mask).convert("L").filter(ImageFilter.MaxFilter(2 * reach + 1))) > 0
+
+
+def _reached(walls: np.ndarray) -> np.ndarray:
+    """What of a mask's complement (h, w) can be reached from its border, step by step to four sides."""
+    free = ~walls
+    reached = np.zeros_like(free)
+    reached[[0, -1]], reached[:, [0, -1]] = free[[0, -1]], free[:, [0, -1]]
+    while True:
+        wider = reached.copy()
+        wider[1:] |= reached[:-1]
+        wider[:-1] |= reached[1:]
+        wider[:, 1:] |= reached[:, :-1]
+        wider[:, :-1] |= reached[:, 1:]
+        wider &= free
+        if (wider == reached).all():
+            return reached
+        reached = wider
 
 
 def _parse_stroke(value: object, where: str) -> np.ndarray:

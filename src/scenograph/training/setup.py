@@ -141,7 +141,8 @@ def open_pack(
     }
     crops = _crop_source(data, kind, config)
     for loader in loaders.values():
-        if kind.roles != ("layout",) or sketch_size:
+        loader.pictures = config.reads_pictures
+        if loader.pictures and (kind.roles != ("layout",) or sketch_size):
             loader.pack.check_pictures(f"for {kind.name} to learn from; take a pack with pictures")
         if crops is not None:
             loader.selector = crops

@@ -311,7 +311,7 @@ def test_the_commands_build_and_search(scenograph, photographs, tmp_path):
     output = succeed(
         scenograph("search", "photos.index", "--scene", "dog left of tree", "--out", "a.png", "--out", "a.json")
     )
-    assert "left  CC0-1.0, 1 near-duplicates folded" in output and "dog = dog (0) 1.00, tree = tree (1) 1.00" in output
+    assert "left  CC0-1.0, 1 near-duplicate folded" in output and "dog = dog (0) 1.00, tree = tree (1) 1.00" in output
     results = json.loads((tmp_path / "a.json").read_text())
     assert [one["id"] for one in results["results"]] == ["left", "two", "right", "alone"]
     assert results["results"][0]["copies"] == ["copy"] and results["results"][0]["matched"][0]["likeness"] == 1
@@ -319,6 +319,12 @@ def test_the_commands_build_and_search(scenograph, photographs, tmp_path):
     save_scenes(tmp_path / "sketch.json", [Scene((thing("dog", 0.8, sketch=STROKE), thing("tree", 0.2)))])
     output = succeed(scenograph("search", "photos.index", "--sketch", "sketch.json", "--top", "1"))
     assert "right" in output and "note: the index has no encoder" in output
+    (tmp_path / "drawing.svg").write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100"><path id="dog" d="M70 50 L90 70 L90 50"/>'
+        '<path id="tree" d="M10 50 L30 70 L30 50"/></svg>'
+    )
+    output = succeed(scenograph("search", "photos.index", "--sketch", "drawing.svg", "--top", "1"))
+    assert "  right" in output.splitlines()[1]
     photo(5).save(tmp_path / "crop.png")
     assert "sea" in succeed(scenograph("search", "photos.index", "--crop", "sea=crop.png", "--top", "1"))
     assert "copy" in succeed(scenograph("search", "photos.index", "--like", "left", "--top", "1"))

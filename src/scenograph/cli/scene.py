@@ -104,7 +104,7 @@ def canonical(
     from scenograph.scenes.geometry import CONVERSES
     from scenograph.scenes.scene import scenes_to_json
 
-    vocabulary = None if model is None and _is_file_of_scenes(scene) else vocabulary_of(model, scene)
+    vocabulary = None if model is None and is_file_of_scenes(scene) else vocabulary_of(model, scene)
     scenes, _ = read_source(scene, vocabulary)
     predicates: Collection[str] = CONVERSES
     if model is not None and vocabulary is not None:
@@ -169,7 +169,7 @@ def draw(
     """
     from scenograph.scenes.drawing import draw_graph, draw_layout
 
-    scenes, stem = read_source(scene, None if _is_file_of_scenes(scene) else vocabulary_of(model, scene))
+    scenes, stem = read_source(scene, None if is_file_of_scenes(scene) else vocabulary_of(model, scene))
     make_folder(out)
     files = []
     for number, item in enumerate(scenes):
@@ -339,7 +339,7 @@ def read_source(source: str, vocabulary: Vocabulary | None) -> tuple[list[Scene]
     from scenograph.pipelines.folders import what_folder
     from scenograph.scenes.text import scene_from_text
 
-    if _is_file_of_scenes(source):
+    if is_file_of_scenes(source):
         return load_file(source), Path(source).stem
     if is_folder(source):
         raise UserError(what_folder(Path(source)))
@@ -359,7 +359,7 @@ def pair_for(source: str) -> Pair:
     """The models that know most names of a scene file or a text."""
     from scenograph.pipelines.defaults import choose_pair
 
-    if _is_file_of_scenes(source):
+    if is_file_of_scenes(source):
         return choose_pair("; ".join(thing.category for scene in load_file(source) for thing in scene.objects))
     return choose_pair(source)
 
@@ -375,7 +375,8 @@ def load_file(source: str) -> list[Scene]:
     return load_any_scenes(Path(source))
 
 
-def _is_file_of_scenes(source: str) -> bool:
+def is_file_of_scenes(source: str) -> bool:
+    """Whether a source of scenes is a file rather than text."""
     return source.lower().endswith((".json", *DRAWINGS)) or is_file(source)
 
 

@@ -14,8 +14,8 @@ from typer.core import TyperGroup
 
 from scenograph.cli.console import console, reporting, write_files
 from scenograph.cli.options import Overwrite, Workers
-from scenograph.errors import UserError
-from scenograph.files import is_file
+from scenograph.cli.scene import is_file_of_scenes, load_file
+from scenograph.errors import UserError, counted
 
 if TYPE_CHECKING:
     from scenograph.retrieval.scene_search import Found, SceneIndex
@@ -92,7 +92,8 @@ def find(
         str | None, typer.Option("--scene", metavar="SCENE", help='Scene file (.json), or text as "dog left of tree".')
     ] = None,
     sketch: Annotated[
-        str | None, typer.Option("--sketch", metavar="FILE", help="Scene file (.json) with sketches in boxes.")
+        str | None,
+        typer.Option("--sketch", metavar="FILE", help="Drawing (.svg, .ndjson), or scene file with sketches."),
     ] = None,
     picture: Annotated[
         str | None, typer.Option("--picture", metavar="FILE", help="Picture of the pack, or one made by scenograph.")
@@ -157,15 +158,15 @@ def _listed(text: str) -> list[str]:
 def _asked(index: SceneIndex, scene: str | None, sketch: str | None, crops: list[str]) -> Scene:
     """The scene of --scene or --sketch, with the crops."""
     from scenograph.pipelines.given_crops import with_given_crops
-    from scenograph.scenes.scene import Scene, SceneObject, load_scenes
+    from scenograph.scenes.scene import Scene, SceneObject
 
     source = scene if sketch is None else sketch
     asked = Scene(())
     if source is not None:
-        if sketch is None and not is_file(source) and not source.endswith(".json"):
+        if sketch is None and not is_file_of_scenes(source):
             asked = index.read(source)
         else:
-            asked, *more = load_scenes(Path(source))
+            asked, *more = load_file(source)
             if more:
                 raise UserError(f"{source} holds {1 + len(more)} scenes; give a file of one")
     if sketch is not None and all(thing.sketch is None for thing in asked.objects):
@@ -202,7 +203,7 @@ def _nothing(found: Found, folder: Path, threshold: float) -> str:
 def _print(found: Found) -> None:
     """A line for each scene, and why it was found."""
     for rank, hit in enumerate(found, start=1):
-        copies = f", {len(hit.copies)} near-duplicates folded" if hit.copies else ""
+        copies = f", {counted(len(hit.copies), 'near-duplicate')} folded" if hit.copies else ""
         licence = f"  {hit.stored.licence}" if hit.stored.licence else ""
         console.print(Text(f"{rank:3}  {hit.score:.3f}  {hit.id}{licence}{copies}", "bold"))
         console.print(f"     {found.why(hit)}")

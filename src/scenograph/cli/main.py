@@ -12,7 +12,19 @@ import typer
 from pydantic import ValidationError
 from rich.text import Text
 
-from scenograph.cli import bench, credits, data, environment, evaluate, generate, layout, memory, models, scene, train
+from scenograph.cli import (
+    bench,
+    credits,
+    data,
+    environment,
+    evaluate_search,
+    generate,
+    layout,
+    memory,
+    models,
+    scene,
+    train,
+)
 from scenograph.cli.console import console, errors
 from scenograph.errors import EXTRAS, NOTE, UserError, missing_extra, readable, reason, rule_and_value
 from scenograph.version import __version__
@@ -52,7 +64,7 @@ app.command("layout")(layout.layout)
 app.add_typer(scene.app, name="scene")
 app.add_typer(models.app, name="models")
 app.command("train")(train.train)
-app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(evaluate_search.app, name="evaluate")  # with the commands of evaluate.py
 app.add_typer(bench.app, name="bench")
 app.command("import")(models.import_checkpoint)
 app.add_typer(data.app, name="data")

@@ -89,5 +89,6 @@ class HalvingBlock(nn.Module):
             self.skip = nn.Sequential(nn.AvgPool2d(stride, ceil_mode=True), nn.Conv2d(before, width, 1, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, before, H, W) -> (N, width, H / stride, W / stride), rounded up."""
         result: Tensor = (self.net(x) + self.skip(x)).relu()
         return result

@@ -1,8 +1,8 @@
 """A contrastive loss of sketches and photographs of scenes, on sketches that are varied as hands vary them.
 
-The sketch of each scene should tell its photograph among those of the batch, and the photograph its sketch: CLIP's loss
-(Radford et al., ICML 2021), with targets that leave a little to the others, as sketches are ambiguous (the loss of Demić
-& Čehovin Zajc 2025, whose targets are softened likewise).
+The sketch of each scene should tell its photograph among those of the batch, and the photograph its sketch: CLIP's
+loss (Radford et al., ICML 2021). Sketches are ambiguous, so the targets leave a little to all others; that follows the
+idea, not the code, of Demić & Čehovin Zajc (2025, "SketchScape"), a secondary source.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class SceneEncoderObjective(Objective):
         return (1 - 2 * ink).expand(-1, 3, -1, -1)
 
     def validate(self, model: Model, batch: SceneBatch, generators: Generators) -> dict[str, tuple[float, float]]:
-        """How often a sketch, as it is, finds its scene in a batch, and the reciprocal of the place at which it does."""
+        """How often a sketch, as it is, finds its scene in a batch, and the reciprocal of its place."""
         (batch, _), encoder = sketched(batch), cast(SceneEncoder, model)
         assert batch.images is not None
         drawn, seen = encoder(encoder.compose(batch)), encoder(batch.images)

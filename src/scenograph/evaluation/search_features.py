@@ -64,9 +64,8 @@ def measure_features(path: Path) -> tuple[dict[str, list[Figure]], list[str]]:
         raise UserError(f"{path}: no array {missing[0]!r}; it holds {', '.join(arrays) or 'nothing'}")
     pictures, sketches = (_rows(arrays[name], f"{path}, {name}") for name in ("img_reps", "skt_reps"))
     if pictures.shape != sketches.shape:
-        raise UserError(
-            f"{path}: {sketches.shape} vectors of sketches for {pictures.shape} of pictures; expected pairs"
-        )
+        shapes = f"{sketches.shape} vectors of sketches for {pictures.shape} of pictures"
+        raise UserError(f"{path}: {shapes}; expected one of each for every scene")
     counts = _counts(arrays, len(pictures))
     notes = [] if counts is not None else [f"{path} does not say how many objects its scenes have"]
     known = np.zeros(len(pictures), dtype=int) if counts is None else counts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -175,7 +176,8 @@ def test_features_of_the_original_are_read_without_running_code(tmp_path):
 def test_protocols_say_what_data_they_need(painted, tmp_path):
     assert find_search_protocol(None, painted, {}).name == "sketched-scenes"
     changed = find_search_protocol(None, painted, {"split": "train", "scenes": None})
-    assert changed.name == "sketched-scenes (changed)" and changed.fingerprint != PLAIN.fingerprint[::-1]
+    assert changed.name == "sketched-scenes (changed)" and changed.fingerprint == PLAIN.fingerprint
+    assert changed.fingerprint != SEARCH_PROTOCOLS["sketched-scenes"].fingerprint
     for name, needs in (("sketchycoco-sl", "pack sketchycoco"), ("quickdraw-coco-92c", "pack quickdraw-coco")):
         with pytest.raises(UserError, match=f"protocol {name} needs .*{needs}"):
             find_search_protocol(name, painted, {})
@@ -183,6 +185,18 @@ def test_protocols_say_what_data_they_need(painted, tmp_path):
         find_search_protocol("sketchy", painted, {})
     with pytest.raises(UserError, match="queries"):
         find_search_protocol(None, painted, {"queries": "doodles"})
+    with pytest.raises(UserError, match="24 scenes of split 'train', where protocol sketched-scenes has 210; .*--ids"):
+        Gallery.of(painted, PLAIN.model_copy(update={"expected": 210}))
+    assert len(Gallery.of(painted, PLAIN.model_copy(update={"expected": 210, "scenes": 12}))) == 12
+    shutil.copytree(painted, tmp_path / "book")
+    record = json.loads((painted / "pack.json").read_text())
+    for options, expected in (({"hand": "loose"}, "picture-book-sketch"), ({}, "sketched-scenes")):
+        (tmp_path / "book" / "pack.json").write_text(
+            json.dumps(record | {"source": "picture-book", "options": options})
+        )
+        assert find_search_protocol(None, tmp_path / "book", {}).name == expected
+    with pytest.raises(UserError, match="made from picture-book, is other data; .* needs .*hand=loose"):
+        find_search_protocol("picture-book-sketch", tmp_path / "book", {})
     (tmp_path / "ids.txt").write_text("000000000139.png\n\n000000000285\n")
     assert read_ids(tmp_path / "ids.txt") == ["000000000139", "000000000285"]
 

@@ -15,7 +15,7 @@ from scenograph.cli.options import Device, Overwrite
 from scenograph.errors import UserError
 from scenograph.files import would_replace
 
-PackOption = Annotated[Path | None, typer.Option("--pack", metavar="PACK", help="Pack whose objects have sketches.")]
+NeededPack = Annotated[Path, typer.Option("--pack", metavar="PACK", help="Pack whose objects have sketches.")]
 ProtocolOption = Annotated[
     str | None, typer.Option("--protocol", metavar="NAME", help="Protocol. (default: by the data)")
 ]
@@ -32,7 +32,9 @@ QueriesOption = Annotated[
 
 @app.command("search")
 def evaluate_search(
-    pack: PackOption = None,
+    pack: Annotated[
+        Path | None, typer.Option("--pack", metavar="PACK", help="Pack whose objects have sketches.")
+    ] = None,
     encoder: Annotated[
         list[str] | None,
         typer.Option(
@@ -84,10 +86,6 @@ def evaluate_search(
     where, names = pick_device(device), list(dict.fromkeys(encoder or WITHOUT_LEARNING))
     methods = [searcher(name, where) for name in names]
     gallery = Gallery.of(pack, chosen, None if ids is None else read_ids(ids))
-    if chosen.expected is not None and len(gallery) != chosen.expected:
-        print_wrapped(
-            f"{len(gallery)} scenes, where {chosen.name} has {chosen.expected}; name them by --ids FILE", "note: "
-        )
     with progress_reports() as progress:
         searched = [search_scenes(method, gallery, chosen, progress) for method in methods]
     record = {key: read_record(pack)[key] for key in ("source", "options")}
@@ -113,8 +111,8 @@ def _print_features(path: Path) -> None:
 @app.command("features")
 def extract_features(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File to write (.npz).")],
-    pack: PackOption = None,
-    encoder: Annotated[str, typer.Option("--encoder", metavar="NAME", help="Model, or layouts.")] = "layouts",
+    pack: NeededPack,
+    encoder: Annotated[str, typer.Option("--encoder", metavar="NAME", help="Model, or layouts.")],
     protocol: ProtocolOption = None,
     split: SplitOption = None,
     scenes: ScenesOption = None,
@@ -132,8 +130,6 @@ def extract_features(
     from scenograph.evaluation.search_features import write_features
     from scenograph.evaluation.search_protocols import find_search_protocol, read_ids
 
-    if pack is None:
-        raise UserError("give the data: scenograph evaluate features --pack PACK --out FILE")
     if out.exists() and not overwrite:
         raise would_replace(out)
     changes = {"split": split, "scenes": scenes, "queries": queries, "shift": 0.0, "missing": 0.0}
@@ -150,7 +146,7 @@ def extract_features(
 @app.command("designs")
 def evaluate_designs(
     layout: Annotated[str, typer.Option("--layout", metavar="MODEL", help="A scene-designer.")],
-    pack: PackOption = None,
+    pack: NeededPack,
     image: Annotated[
         str | None,
         typer.Option("--image", metavar="MODEL", help="Model that renders the layouts. (default: they are drawn)"),
@@ -177,8 +173,6 @@ def evaluate_designs(
     from scenograph.evaluation.search_protocols import find_search_protocol, read_ids
     from scenograph.pipelines.pipeline import Pipeline
 
-    if pack is None:
-        raise UserError("give the data: scenograph evaluate designs --pack PACK --layout MODEL")
     changes = {"split": split, "scenes": scenes, "shift": 0.0, "missing": 0.0}
     chosen, where = find_search_protocol(protocol, pack, changes), pick_device(device)
     designer = Learned(layout, where)

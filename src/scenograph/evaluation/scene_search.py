@@ -83,6 +83,11 @@ class Gallery:
                 f"{folder}: {counted(len(rows), 'scene')} of split {protocol.split!r} with sketches; search is "
                 f"measured on at least {FIRST[-1]}: protocol {protocol.name} needs {protocol.needs}"
             )
+        if protocol.expected not in (None, len(rows)) and protocol.scenes is None:
+            found = f"{counted(len(rows), 'scene')} of split {protocol.split!r}"
+            raise UserError(
+                f"{folder}: {found}, where protocol {protocol.name} has {protocol.expected}; name these by --ids FILE, or measure all by --protocol sketched-scenes"
+            )
         return Gallery(pack, rows, scenes)
 
     def __len__(self) -> int:

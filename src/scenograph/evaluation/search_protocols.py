@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
@@ -29,6 +29,8 @@ class SearchProtocol(BaseModel):
     about: str
     source: str
     """How the name of the pack's source begins; empty for any."""
+    options: dict[str, str] = {}
+    """With which the pack must have been made."""
     needs: str
     """How to get the data."""
     split: str
@@ -50,13 +52,12 @@ class SearchProtocol(BaseModel):
 
     def settings(self) -> dict[str, object]:
         """What moves numbers."""
-        return self.model_dump(mode="json", exclude={"name", "version", "about", "source", "needs", "expected"})
+        return self.model_dump(mode="json", exclude={"name", "version", "about", "needs", "expected"})
 
-    def check(self, pack: Path) -> None:
-        """Raise ``UserError`` if a pack is not of the data that this is a protocol for."""
-        source = str(read_record(pack)["source"])
-        if not source.startswith(self.source):
-            raise UserError(f"{pack} is made from {source}; protocol {self.name} needs {self.needs}")
+    def fits(self, record: Mapping[str, Any]) -> bool:
+        """Whether a pack, by what its ``pack.json`` records, is of the data that this is a protocol for."""
+        made = {key: record["options"].get(key) for key in self.options}
+        return str(record["source"]).startswith(self.source) and made == self.options
 
 
 SEARCH_PROTOCOLS: dict[str, SearchProtocol] = {
@@ -67,6 +68,7 @@ SEARCH_PROTOCOLS: dict[str, SearchProtocol] = {
             about="Picture-book scenes by sketches of a hand that no model has learned from, a little out of place "
             "and one object in ten left out.",
             source="picture-book",
+            options={"hand": "loose"},
             needs="scenograph data pack picture-book hand=loose, of scenes rendered with --split test",
             split="test",
             shift=0.03,
@@ -108,13 +110,14 @@ def find_search_protocol(name: str | None, pack: Path, changes: Mapping[str, obj
     Raises:
         UserError: There is no such protocol, a value is wrong, or the pack is of other data.
     """
+    record = read_record(pack)
     if name is None:
-        source = str(read_record(pack)["source"])
-        name = next(n for n, one in SEARCH_PROTOCOLS.items() if source.startswith(one.source))
+        name = next(n for n, one in SEARCH_PROTOCOLS.items() if one.fits(record))
     if name not in SEARCH_PROTOCOLS:
         raise UserError(f"no protocol {name!r} {suggest(name, SEARCH_PROTOCOLS)}")
     protocol = SEARCH_PROTOCOLS[name]
-    protocol.check(pack)
+    if not protocol.fits(record):
+        raise UserError(f"{pack}, made from {record['source']}, is other data; protocol {name} needs {protocol.needs}")
     real = {key: value for key, value in changes.items() if value is not None}
     changed = validate(SearchProtocol, protocol.model_dump() | real, "protocol")
     moved = changed.settings() != protocol.settings()

@@ -86,7 +86,8 @@ class Gallery:
         if protocol.expected not in (None, len(rows)) and protocol.scenes is None:
             found = f"{counted(len(rows), 'scene')} of split {protocol.split!r}"
             raise UserError(
-                f"{folder}: {found}, where protocol {protocol.name} has {protocol.expected}; name these by --ids FILE, or measure all by --protocol sketched-scenes"
+                f"{folder}: {found}, where protocol {protocol.name} has {protocol.expected}; name these by --ids FILE, "
+                "or measure all by --protocol sketched-scenes"
             )
         return Gallery(pack, rows, scenes)
 

@@ -237,14 +237,22 @@ def test_the_commands(scenograph, painted, folders, tmp_path):
 
 def test_designs_side_by_side(scenograph, painted, folders, tmp_path):
     designer = str(folders["scene-designer"])
+    torch.manual_seed(0)
+    tiny("spade", read_vocabulary(painted)).save_pretrained(tmp_path / "spade")
     options = ("--pack", painted, "--split", "train", "--scenes", "10", "--layout", designer, "--label-maps")
+    options += ("--image", tmp_path / "spade")
     output = succeed(scenograph("evaluate", "designs", *options, "--out", "d"))
     assert all(name in output for name in ("sketch_category", "crop_category", "sketch_mask_iou", "crop_mask_iou"))
     folder = tmp_path / "d"
-    assert Image.open(folder / "masks.png").width > 5 * 96 and Image.open(folder / "pictures.png").width > 7 * 160
+    assert Image.open(folder / "masks.png").width > 5 * 96 and Image.open(folder / "pictures.png").width > 7 * 32
+    for way in ("sketch", "image", "flipped", "mixed_domains", "gt"):
+        assert len(list((folder / f"generated_from_{way}").glob("*.png"))) == 10
     for way in ("sketch", "image", "gt"):
         labels, instances = (
             np.asarray(Image.open(folder / f"train_{way}_{kind}" / "painted-0.png")) for kind in ("label", "inst")
         )
-        assert labels.shape == instances.shape == (160, 160) and 255 in labels and instances.max() >= 1
+        assert labels.shape == instances.shape == (256, 256) and 255 in labels and instances.max() >= 1
     assert json.loads((folder / "classes.json").read_text())[0] == read_vocabulary(painted).categories[0]
+    bare = ("evaluate", "designs", "--pack", painted, "--split", "train", "--scenes", "10", "--layout", designer)
+    succeed(scenograph(*bare, "--out", "bare"))
+    assert {path.name for path in (tmp_path / "bare").iterdir()} == {"results.json", "masks.png", "pictures.png"}

@@ -38,12 +38,22 @@ from scenograph.scenes.labels import NOTHING
 from scenograph.scenes.png import encode_png
 from scenograph.scenes.scene import Scene, SceneObject
 
-WAYS = ("sketches", "crops", "mirrored", "mixed", "true")
-"""What layouts come from; ``true`` are the data's own."""
+WAYS = {
+    "sketches": ("from sketches", "sketch"),
+    "crops": ("from crops", "image"),
+    "mirrored": ("sketches turned", "flipped"),
+    "mixed": ("half of each", "mixed_domains"),
+    "true": ("true layout", "gt"),
+}
+"""What layouts come from, with the captions and the names of folders; ``true`` are the data's own."""
+MAPPED = ("sketches", "crops", "true")
+"""Those whose label maps are written."""
 OBJECTS, CELL = 16, 96
 """Objects on the sheet of masks, as in the original, and the side of their pictures."""
 ON_SHEET, SIDE = 12, 160
 """Scenes on the sheet of pictures, and their side where nothing renders them."""
+LABEL_SIDE = 256
+"""Of label and instance maps, in pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,20 +144,26 @@ def _figures(masks: dict[str, list[np.ndarray]], right: dict[str, list[float]]) 
 
 
 def write_designs(folder: Path, gallery: Gallery, designs: Designs, pipe: Pipeline | None, maps: bool) -> list[Path]:
-    """Write ``results.json``, ``masks.png``, ``pictures.png`` and, if they are wanted, label maps.
+    """Write ``results.json``, ``masks.png``, ``pictures.png``, and pictures and label maps if they are wanted.
 
     Args:
         folder: Made if it is missing; files in it are replaced.
         gallery: The scenes.
         designs: What was made of them.
-        pipe: Renders the layouts; without it, ``pictures.png`` shows label maps.
+        pipe: Renders the layouts into folders ``generated_from_WAY``; without it, ``pictures.png`` shows maps.
         maps: Whether to write folders ``SPLIT_WAY_label`` and ``SPLIT_WAY_inst``, as SPADE's tools read them.
     """
     make_folder(folder)
     report = {"scenes": len(gallery), "figures": [asdict(figure) for figure in designs.figures]}
     written = [write_atomically(folder / "results.json", (json.dumps(report, indent=1) + "\n").encode())]
-    for name, sheet in (("masks", mask_sheet(gallery, designs)), ("pictures", picture_sheet(gallery, designs, pipe))):
+    drawn = {way: _rendered(scenes, pipe) for way, scenes in designs.scenes.items()}
+    for name, sheet in (("masks", mask_sheet(gallery, designs)), ("pictures", picture_sheet(gallery, drawn))):
         written.append(write_atomically(folder / f"{name}.png", encode_png(np.asarray(sheet))))
+    if pipe is not None:
+        for way, pictures in drawn.items():
+            written.append(make_folder(folder / f"generated_from_{WAYS[way][1]}"))
+            for file, picture in zip(_files(gallery), pictures, strict=True):
+                write_atomically(written[-1] / f"{file}.png", encode_png(np.asarray(picture)))
     if maps:
         written += write_label_maps(folder, gallery, designs)
     return written
@@ -174,18 +190,22 @@ def _gray(mask: np.ndarray) -> Image.Image:
     return Image.fromarray((mask * 255).round().astype(np.uint8)).resize((CELL, CELL), Image.Resampling.NEAREST)
 
 
-def picture_sheet(gallery: Gallery, designs: Designs, pipe: Pipeline | None) -> Image.Image:
-    """The first scenes in rows: the picture, the sketch, and what is rendered of the layout of each way."""
+def _rendered(scenes: Sequence[Scene], pipe: Pipeline | None) -> list[Image.Image]:
+    """Pictures of all scenes; without a pipeline, maps of the objects of the first ones."""
+    if pipe is None:
+        return [_coloured(scene, SIDE) for scene in scenes[:ON_SHEET]]
+    return [one for start in range(0, len(scenes), CHUNK) for one in pipe(scenes[start : start + CHUNK]).images]
+
+
+def picture_sheet(gallery: Gallery, drawn: dict[str, list[Image.Image]]) -> Image.Image:
+    """The first scenes in rows: the picture, the sketch, and what was ``drawn`` of the layout of each way."""
     count = min(ON_SHEET, len(gallery))
-    columns: list[list[Image.Image]] = []
-    for way in WAYS:
-        scenes = designs.scenes[way][:count]
-        columns.append([_coloured(scene, SIDE) for scene in scenes] if pipe is None else list(pipe(scenes).images))
+    columns = [drawn[way][:count] for way in WAYS]
     size = columns[0][0].size
     real = [Image.fromarray(one) for one in gallery.pictures(range(count), size[::-1])]
     sketches = [draw_sketches(scene, *size) for scene in gallery.scenes[:count]]
     cells = [one for row in zip(real, sketches, *columns, strict=True) for one in row]
-    names = ("picture", "sketch", *(f"from {way}" if way != "true" else "true layout" for way in WAYS))
+    names = ("picture", "sketch", *(caption for caption, _ in WAYS.values()))
     return contact_sheet(cells, len(names), gap=4, captions=names * count)
 
 
@@ -214,24 +234,23 @@ def write_label_maps(folder: Path, gallery: Gallery, designs: Designs) -> list[P
     classes = {number: name for name, number in numbers.items()}
     listed = [classes.get(number, "NONE") for number in range(max(classes) + 1)]
     write_atomically(folder / "classes.json", (json.dumps(listed, indent=1) + "\n").encode())
-    files = safe_names(gallery.pack.ids[row] for row in gallery.rows)
-    called = {"sketches": "sketch", "crops": "image", "true": "gt"}
-    folders = [
-        make_folder(folder / f"{gallery.pack.split}_{name}_{kind}")
-        for name in called.values()
-        for kind in ("label", "inst")
-    ]
-    for way, name in called.items():
-        for place, (scene, file) in enumerate(zip(designs.scenes[way], files, strict=True)):
-            (pixels,) = gallery.pictures([place], (SIDE, SIDE))
-            sides = pixels.shape[0], pixels.shape[1]
-            drawn = set(sketched_objects(scene))
-            labels = paint_objects(scene, [numbers[thing.category] for thing in scene.objects], sides, NOTHING)
-            own = [n + 1 if n in drawn else 0 for n in range(len(scene.objects))]
-            for kind, values in (("label", labels), ("inst", paint_objects(scene, own, sides, 0))):
-                content = encode_png(values.astype(np.uint8))
-                write_atomically(folder / f"{gallery.pack.split}_{name}_{kind}" / f"{file}.png", content)
+    folders = []
+    for way in MAPPED:
+        for kind in ("label", "inst"):
+            folders.append(make_folder(folder / f"{gallery.pack.split}_{WAYS[way][1]}_{kind}"))
+            for scene, file in zip(designs.scenes[way], _files(gallery), strict=True):
+                drawn = set(sketched_objects(scene))
+                values, nothing = [numbers[thing.category] for thing in scene.objects], NOTHING
+                if kind == "inst":
+                    values, nothing = [n + 1 if n in drawn else 0 for n in range(len(scene.objects))], 0
+                content = encode_png(paint_objects(scene, values, (LABEL_SIDE, LABEL_SIDE), nothing).astype(np.uint8))
+                write_atomically(folders[-1] / f"{file}.png", content)
     return folders
+
+
+def _files(gallery: Gallery) -> list[str]:
+    """Names for the files of scenes: their ids."""
+    return safe_names(gallery.pack.ids[row] for row in gallery.rows)
 
 
 def paint_objects(scene: Scene, numbers: Sequence[int], sides: tuple[int, int], nothing: int) -> np.ndarray:

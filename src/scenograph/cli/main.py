@@ -17,7 +17,8 @@ from scenograph.cli import (
     credits,
     data,
     environment,
-    evaluate_search,
+    evaluate,
+    evaluate_search,  # noqa: F401 (adds commands to evaluate)
     generate,
     layout,
     memory,
@@ -64,7 +65,7 @@ app.command("layout")(layout.layout)
 app.add_typer(scene.app, name="scene")
 app.add_typer(models.app, name="models")
 app.command("train")(train.train)
-app.add_typer(evaluate_search.app, name="evaluate")  # with the commands of evaluate.py
+app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(bench.app, name="bench")
 app.command("import")(models.import_checkpoint)
 app.add_typer(data.app, name="data")

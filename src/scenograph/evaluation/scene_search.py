@@ -139,7 +139,8 @@ def queries_of(gallery: Gallery, protocol: SearchProtocol) -> list[Scene]:
 def _query(scene: Scene, protocol: SearchProtocol, rng: np.random.Generator) -> Scene:
     kept = rng.random(len(scene.objects)) >= protocol.missing
     kept[int(rng.integers(len(kept)))] = True
-    objects = [_shifted(thing, rng, protocol.shift) for thing in keep_objects(scene, np.flatnonzero(kept)).objects]
+    left = keep_objects(scene, np.flatnonzero(kept).tolist())
+    objects = [_shifted(thing, rng, protocol.shift) for thing in left.objects]
     if protocol.queries == "mirrored":
         objects = [replace(one, sketch=one.sketch.mirrored() if one.sketch else None) for one in objects]
     return Scene(tuple(objects))

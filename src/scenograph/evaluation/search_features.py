@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +87,7 @@ def _counts(arrays: dict[str, np.ndarray], scenes: int) -> np.ndarray | None:
     owners: Any = arrays.get("obj_to_img")
     if owners is not None and owners.ndim == 1 and np.issubdtype(owners.dtype, np.integer):
         return np.bincount(owners, minlength=scenes)[:scenes]
-    objects: Sequence[Any] | None = arrays.get("objs")
+    objects: Any = arrays.get("objs")
     if objects is not None and len(objects) == scenes:
         return np.array([np.size(one) for one in objects])
     return None

@@ -17,7 +17,7 @@ from scenograph.data.pack import read_vocabulary, write_pack
 from scenograph.data.source import Sample, Samples
 from scenograph.errors import UserError
 from scenograph.evaluation.designs import paint_objects
-from scenograph.evaluation.scene_search import Gallery, grouped_figures, queries_of, search_scenes, searcher
+from scenograph.evaluation.scene_search import Gallery, grouped_figures, queries_of, search_scenes, searcher, searchers
 from scenograph.evaluation.search_features import measure_features, write_features
 from scenograph.evaluation.search_protocols import SEARCH_PROTOCOLS, find_search_protocol, read_ids
 from scenograph.scenes.scene import Scene, SceneObject, mirror
@@ -101,6 +101,13 @@ def test_a_mirrored_picture_has_the_vector_of_the_mirrored_scene(gallery, folder
     np.testing.assert_allclose(method.encode(batch), found.vectors.mirrored[:3], atol=1e-5)
 
 
+def test_no_two_methods_are_called_alike(folders, tmp_path):
+    for run in ("a", "b"):
+        shutil.copytree(folders["scene-encoder"], tmp_path / run / "encoder" / "model")
+    names = [str(tmp_path / run / "encoder" / "model") for run in ("a", "b")]
+    assert [one.name for one in searchers(["layouts", *names], CPU)] == ["layouts", "encoder", "encoder-2"]
+
+
 def test_figures_by_number_of_objects():
     order = np.stack([np.roll(np.arange(20), -row) for row in range(20)])  # all at once,
     order[:5] = order[:5, [1, 0, *range(2, 20)]]  # but for five in second place
@@ -167,6 +174,9 @@ def test_features_of_the_original_are_read_without_running_code(tmp_path):
         ({"img_reps": rows}, "no array 'skt_reps'; it holds img_reps"),
         ({"img_reps": rows, "skt_reps": rows[:9]}, "expected one of each"),
         ({"img_reps": rows * np.nan, "skt_reps": rows}, "not finite"),
+        ({"img_reps": rows, "skt_reps": rows, "obj_to_img": np.array([0, 99])}, "not among its 12"),
+        ({"img_reps": rows, "skt_reps": rows[:, 0]}, "expected one of each"),
+        ({"img_reps": np.array("x"), "skt_reps": rows}, "expected vectors of one length"),
     ):
         np.savez(tmp_path / "bad.npz", **arrays)
         with pytest.raises(UserError, match=message):

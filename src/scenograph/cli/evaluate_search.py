@@ -75,7 +75,7 @@ def evaluate_search(
         return
     from scenograph.data.pack import read_record
     from scenograph.devices import pick_device
-    from scenograph.evaluation.scene_search import WITHOUT_LEARNING, Gallery, search_scenes, searcher
+    from scenograph.evaluation.scene_search import WITHOUT_LEARNING, Gallery, search_scenes, searchers
     from scenograph.evaluation.search_protocols import find_search_protocol, read_ids
     from scenograph.evaluation.search_report import table, write_report
 
@@ -84,7 +84,7 @@ def evaluate_search(
     changes = {"split": split, "scenes": scenes, "queries": queries, "shift": shift, "missing": missing}
     chosen = find_search_protocol(protocol, pack, changes)
     where, names = pick_device(device), list(dict.fromkeys(encoder or WITHOUT_LEARNING))
-    methods = [searcher(name, where) for name in names]
+    methods = searchers(names, where)
     gallery = Gallery.of(pack, chosen, None if ids is None else read_ids(ids))
     with progress_reports() as progress:
         searched = [search_scenes(method, gallery, chosen, progress) for method in methods]

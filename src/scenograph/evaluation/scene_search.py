@@ -22,6 +22,7 @@ from scenograph.errors import UserError, counted
 from scenograph.evaluation.figure import Figure, mean_figure
 from scenograph.evaluation.ranking import FIRST, check_gallery, rank, ranked_figures
 from scenograph.evaluation.search_protocols import Queries, SearchProtocol
+from scenograph.files import safe_names
 from scenograph.models.base import EncodesScenes, Model
 from scenograph.models.registry import AutoModel
 from scenograph.retrieval.matching import match
@@ -293,6 +294,14 @@ class MatchingSearcher(LayoutSearcher):
             for query, true in zip(queries, gallery.scenes, strict=True)
         ]
         return (np.sign(-np.diff(scores, axis=1)[:, 0]) + 1) / 2
+
+
+def searchers(names: Sequence[str], device: torch.device) -> list[Searcher]:
+    """Several methods as :func:`searcher` makes them, no two of them called alike."""
+    made = [searcher(name, device) for name in names]
+    for one, label in zip(made, safe_names(one.name for one in made), strict=True):
+        one.name = label
+    return made
 
 
 def searcher(name: str, device: torch.device) -> Searcher:

@@ -65,7 +65,7 @@ def measure_features(path: Path) -> tuple[dict[str, list[Figure]], list[str]]:
     if pictures.shape != sketches.shape:
         shapes = f"{sketches.shape} vectors of sketches for {pictures.shape} of pictures"
         raise UserError(f"{path}: {shapes}; expected one of each for every scene")
-    counts = _counts(arrays, len(pictures))
+    counts = _counts(arrays, len(pictures), str(path))
     notes = [] if counts is not None else [f"{path} does not say how many objects its scenes have"]
     known = np.zeros(len(pictures), dtype=int) if counts is None else counts
     return grouped_figures(rank(sketches, pictures), known), notes
@@ -82,11 +82,13 @@ def _rows(values: np.ndarray, where: str) -> np.ndarray:
     return rows
 
 
-def _counts(arrays: dict[str, np.ndarray], scenes: int) -> np.ndarray | None:
+def _counts(arrays: dict[str, np.ndarray], scenes: int, where: str) -> np.ndarray | None:
     """Objects of each scene (N,), if the file says so: by the scene of each object, or by objects of each scene."""
     owners: Any = arrays.get("obj_to_img")
     if owners is not None and owners.ndim == 1 and np.issubdtype(owners.dtype, np.integer):
-        return np.bincount(owners, minlength=scenes)[:scenes]
+        if ((owners < 0) | (owners >= scenes)).any():
+            raise UserError(f"{where}, obj_to_img: names scenes that are not among its {scenes}")
+        return np.bincount(owners, minlength=scenes)
     objects: Any = arrays.get("objs")
     if objects is not None and len(objects) == scenes:
         return np.array([np.size(one) for one in objects])

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from scenograph.evaluation.figure import Figure
 from scenograph.evaluation.scene_search import Gallery, Searched, queries_of
 from scenograph.evaluation.search_protocols import SearchProtocol
-from scenograph.files import make_folder, safe_names, write_atomically
+from scenograph.files import make_folder, write_atomically
 from scenograph.scenes.drawing import contact_sheet, draw_sketches, write_line
 from scenograph.scenes.png import encode_png
 
@@ -49,9 +49,9 @@ def write_report(
     files = {"results.json": content.encode(), "results.md": (table(searched) + "\n").encode()}
     queries = queries_of(gallery, protocol)
     drawn = [np.asarray(draw_sketches(queries[number], SIDE, SIDE)) for number in _spread(len(gallery))]
-    for one, name in zip(searched, safe_names(one.name for one in searched), strict=True):
-        files[f"strips-{name}.png"] = encode_png(np.asarray(strips(gallery, one, drawn)))
-        files[f"map-{name}.png"] = encode_png(np.asarray(vector_map(one)))
+    for one in searched:
+        files[f"strips-{one.name}.png"] = encode_png(np.asarray(strips(gallery, one, drawn)))
+        files[f"map-{one.name}.png"] = encode_png(np.asarray(vector_map(one)))
     return [write_atomically(folder / name, written) for name, written in files.items()]
 
 

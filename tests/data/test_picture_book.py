@@ -227,6 +227,12 @@ def test_a_rendered_set_becomes_a_pack(tmp_path):
     plain = PictureBook(tmp_path / "set", PictureBookOptions(crops=False, sketches=False), tmp_path)
     scene = plain.read("train_000000").scene
     assert all(thing.crop is None and thing.sketch is None for thing in scene.objects)
+    loose = PictureBook(tmp_path / "set", PictureBookOptions(crops=False, hand="loose"), tmp_path)
+    redrawn, again = (loose.read("train_000000").scene for _ in range(2))
+    original = source.read("train_000000").scene
+    assert redrawn.to_dict() == again.to_dict() and all(thing.crop is None for thing in redrawn.objects)
+    hands = [(a.sketch, b.sketch) for a, b in zip(original.objects, redrawn.objects, strict=True) if a.crop is not None]
+    assert hands and all(before.to_dict() != after.to_dict() for before, after in hands)
     render(tmp_path / "layouts", 2, size=64, pictures=False)
     write_pack(tmp_path / "unpictured", PictureBook(tmp_path / "layouts", PictureBookOptions(), tmp_path))
     scene, picture = Pack(tmp_path / "unpictured", "train")[0]

@@ -1,4 +1,4 @@
-"""Sketches traced from drawings by two hands."""
+"""Sketches traced from drawings by several hands."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def _noise():
     return sprite
 
 
-@pytest.mark.parametrize("hand", ["careful", "quick"])
+@pytest.mark.parametrize("hand", ["careful", "quick", "loose"])
 @pytest.mark.parametrize("sprite", [_house(), _house(40, 120), _house(256, 128), _disc(), _noise(), _house(12, 12)])
 def test_strokes_are_few_and_inside(sprite, hand):
     for seed in range(4):
@@ -59,7 +59,7 @@ def test_hands_differ():
     assert len(careful.strokes) > len(quick.strokes)
 
 
-@pytest.mark.parametrize(("hand", "reach"), [("careful", 0.025), ("quick", 0.1)])
+@pytest.mark.parametrize(("hand", "reach"), [("careful", 0.025), ("quick", 0.1), ("loose", 0.1)])
 def test_ink_lies_near_the_outline(hand, reach):
     for seed in range(5):
         sketch = sketch_of(_disc(), hand, np.random.default_rng(seed))

@@ -192,6 +192,7 @@ def compare_reports(
 def list_protocols() -> None:
     """List the protocols with their settings and metrics."""
     from scenograph.evaluation.protocols import PROTOCOLS
+    from scenograph.evaluation.search_protocols import SEARCH_PROTOCOLS
     from scenograph.evaluation.summary import setting
 
     for protocol in PROTOCOLS.values():
@@ -200,6 +201,13 @@ def list_protocols() -> None:
         print_wrapped(protocol.about, "  ")
         print_wrapped(f"metrics: {', '.join(protocol.metrics)}", "  ")
         print_wrapped(f"settings: {', '.join(f'{key} {value}' for key, value in settings.items() if value)}", "  ")
+    for one in SEARCH_PROTOCOLS.values():
+        console.print(Text(one.name, "bold"), f"{one.version} ({one.fingerprint}), of scenograph evaluate search")
+        print_wrapped(one.about, "  ")
+        print_wrapped(f"needs: {one.needs}", "  ")
+        print_wrapped(
+            f"settings: {', '.join(f'{key} {value}' for key, value in one.settings().items() if value)}", "  "
+        )
 
 
 @app.command("folders")

@@ -18,6 +18,7 @@ from scenograph.cli import (
     data,
     environment,
     evaluate,
+    evaluate_search,  # noqa: F401 (adds commands to evaluate)
     generate,
     layout,
     memory,

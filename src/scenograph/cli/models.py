@@ -154,9 +154,11 @@ def _names_of(folder: Path | None) -> Vocabulary:
 
 
 def _roles(folder: Path) -> str:
+    from scenograph.models.base import EncodesScenes
     from scenograph.models.registry import MODELS, read_config
 
-    return " + ".join(MODELS[read_config(folder)[0]].roles) or "measuring"
+    kind = MODELS[read_config(folder)[0]]
+    return " + ".join(kind.roles) or ("search" if issubclass(kind, EncodesScenes) else "measuring")
 
 
 def _size(file: Path) -> str:

@@ -18,6 +18,7 @@ from scenograph.models.base import Model, ModelConfig, Widths
 from scenograph.models.sizes import Side
 from scenograph.nn.crops import crop_boxes
 from scenograph.nn.normalization import BatchNorm2d
+from scenograph.nn.resnet import halving_blocks
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -82,7 +83,7 @@ class ObjectClassifier(Model):
         super().__init__(config)
         self.config = config
         self.features = nn.Sequential(
-            *(_residual if config.residual else _plain)(config.channels, 1 if config.input == "sketch" else 3)
+            *(halving_blocks if config.residual else _plain)(config.channels, 1 if config.input == "sketch" else 3)
         )
         before = config.channels[-1]
         names = [self.vocabulary.categories, *(self.vocabulary.attributes[group] for group in config.groups)]
@@ -135,34 +136,3 @@ def _plain(channels: Widths, before: int) -> list[nn.Module]:
             layers += [nn.Conv2d(size, width, 3, stride, 1), BatchNorm2d(width), nn.ReLU()]
         before = width
     return layers
-
-
-def _residual(channels: Widths, seen: int) -> list[nn.Module]:
-    """A convolution of stride 2 on ``seen`` channels, then a residual block per width, which halves the map again."""
-    before = channels[0]
-    layers: list[nn.Module] = [nn.Conv2d(seen, before, 4, 2, 1, bias=False), BatchNorm2d(before), nn.ReLU()]
-    for number, width in enumerate(channels):
-        layers.append(_Residual(before, width, stride=2 if number else 1))
-        before = width
-    return layers
-
-
-class _Residual(nn.Module):
-    """Two convolutions beside a skip (He et al. 2016), which averages what it halves (He et al. 2019, ResNet-D)."""
-
-    def __init__(self, before: int, width: int, stride: int) -> None:
-        super().__init__()
-        self.net = nn.Sequential(
-            nn.Conv2d(before, width, 3, stride, 1, bias=False),
-            BatchNorm2d(width),
-            nn.ReLU(),
-            nn.Conv2d(width, width, 3, 1, 1, bias=False),
-            BatchNorm2d(width),
-        )
-        self.skip: nn.Module = nn.Identity()
-        if stride > 1 or before != width:
-            self.skip = nn.Sequential(nn.AvgPool2d(stride, ceil_mode=True), nn.Conv2d(before, width, 1, bias=False))
-
-    def forward(self, x: Tensor) -> Tensor:
-        result: Tensor = (self.net(x) + self.skip(x)).relu()
-        return result

@@ -20,6 +20,7 @@ from scenograph.models.mise_layout import MiseLayout
 from scenograph.models.object_classifier import ObjectClassifier
 from scenograph.models.pastegan import PasteGan
 from scenograph.models.scene_designer import SceneDesigner
+from scenograph.models.scene_encoder import SceneEncoder
 from scenograph.models.sg2im import Sg2Im
 from scenograph.models.spade import Spade
 from scenograph.models.wsgc import Wsgc
@@ -37,6 +38,7 @@ MODELS: dict[str, type[Model]] = {
         ObjectClassifier,
         PasteGan,
         SceneDesigner,
+        SceneEncoder,
         Sg2Im,
         Spade,
         Wsgc,

@@ -1,9 +1,13 @@
-"""Residual networks for crops of 32 pixels (He, Zhang, Ren, Sun; CVPR 2016)."""
+"""Residual networks (He, Zhang, Ren, Sun; CVPR 2016): published ones for crops of 32 pixels, and blocks of our own."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from scenograph.nn.normalization import BatchNorm2d
 
 DEPTHS = {20: (3, 3, 3), 110: (18, 18, 18), 101: (3, 4, 23, 3)}
 """Blocks per stage: three stages of two convolutions for CIFAR (depth 6 n + 2), four of bottlenecks for ImageNet."""
@@ -56,3 +60,35 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.shortcut(x) + self.residual(x))
+
+
+def halving_blocks(channels: Sequence[int], seen: int = 3) -> list[nn.Module]:
+    """A convolution of stride 2 on ``seen`` channels, then a residual block per width; all but the first halve the map."""
+    before = channels[0]
+    layers: list[nn.Module] = [nn.Conv2d(seen, before, 4, 2, 1, bias=False), BatchNorm2d(before), nn.ReLU()]
+    for number, width in enumerate(channels):
+        layers.append(HalvingBlock(before, width, stride=2 if number else 1))
+        before = width
+    return layers
+
+
+class HalvingBlock(nn.Module):
+    """Two convolutions beside a skip (He et al. 2016), which averages what it halves (He et al. 2019, ResNet-D)."""
+
+    def __init__(self, before: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.net = nn.Sequential(
+            nn.Conv2d(before, width, 3, stride, 1, bias=False),
+            BatchNorm2d(width),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, 1, 1, bias=False),
+            BatchNorm2d(width),
+        )
+        self.skip: nn.Module = nn.Identity()
+        if stride > 1 or before != width:
+            self.skip = nn.Sequential(nn.AvgPool2d(stride, ceil_mode=True), nn.Conv2d(before, width, 1, bias=False))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, before, H, W) -> (N, width, H / stride, W / stride), rounded up."""
+        result: Tensor = (self.net(x) + self.skip(x)).relu()
+        return result

@@ -1,4 +1,4 @@
-"""Free-hand sketches of drawings: outline and inner edges as strokes, by a careful or a quick hand."""
+"""Free-hand sketches of drawings: outline and inner edges as strokes, by a careful, a quick or a loose hand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from PIL import Image
 
 from scenograph.scenes.sketch import Sketch
 
-Hand = Literal["careful", "quick"]
+Hand = Literal["careful", "quick", "loose"]
+"""Rendered scenes are sketched by the first two; the third is one that nothing has learned from."""
 
 WORKING_SIDE = 80
 """Longer side in pixels at which outlines are traced."""
@@ -45,6 +46,7 @@ class _Style:
 _STYLES: dict[str, _Style] = {
     "careful": _Style(1.2, 0.4, 5, 5, 9, 0.1, 0.004, 0.002, 0.0),
     "quick": _Style(3.5, 0.9, 2, 2, 3, 0.22, 0.016, 0.01, 0.05),
+    "loose": _Style(2.5, 0.7, 4, 3, 2, 0.3, 0.026, 0.018, 0.08),
 }
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+import zlib
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import Field
 
 from scenograph.data.picture_book.colours import COLOURS
 from scenograph.data.picture_book.drawings import read_table
 from scenograph.data.picture_book.relations import PREDICATES
 from scenograph.data.picture_book.shapes import SHAPES
+from scenograph.data.picture_book.sketches import Hand, sketch_of
 from scenograph.data.picture_book.textures import TEXTURES
 from scenograph.data.source import Options, Plan, Progress, Sample, Source
 from scenograph.errors import UserError
@@ -31,6 +35,9 @@ class PictureBookOptions(Options):
 
     crops: bool = Field(True, description="keep the pixels of each object")
     sketches: bool = Field(True, description="keep a sketch of each object")
+    hand: Hand | None = Field(
+        None, description="sketch all objects anew by one hand: careful, quick, or loose, which rendering never uses"
+    )
 
 
 class PictureBook(Source):
@@ -69,14 +76,25 @@ class PictureBook(Source):
         if self._pictured:
             picture = self.pictures.find(f"{item}.png", self.root / "images", search=False)
         value = _record(self.root / "scenes" / f"{item}.json")["scene"]
-        left_out = {
-            name for name, kept in (("crop", self.options.crops), ("sketch", self.options.sketches)) if not kept
-        }
+        redrawn = self.options.sketches and self.options.hand is not None
+        needed = {"crop": self.options.crops or redrawn, "sketch": self.options.sketches and not redrawn}
         for thing in value["objects"]:
             if isinstance(thing, dict):
-                for name in left_out:
+                for name in (name for name, kept in needed.items() if not kept):
                     thing.pop(name, None)
-        return Sample(item, Scene.from_dict(value, item), picture)
+        scene = Scene.from_dict(value, item)
+        return Sample(item, self._redrawn(scene, item) if redrawn else scene, picture)
+
+    def _redrawn(self, scene: Scene, item: str) -> Scene:
+        """The scene with sketches by the hand that is asked for."""
+        hand, objects = self.options.hand, []
+        for number, thing in enumerate(scene.objects):
+            changed = thing
+            if thing.crop is not None and hand is not None:
+                rng = np.random.default_rng([zlib.crc32(item.encode()), number])
+                changed = replace(thing, sketch=sketch_of(thing.crop, hand, rng))
+            objects.append(changed if self.options.crops else replace(changed, crop=None))
+        return replace(scene, objects=tuple(objects))
 
 
 def vocabulary() -> Vocabulary:

@@ -10,6 +10,7 @@ from scenograph.training.objectives.mise_layout import MiseLayoutObjective
 from scenograph.training.objectives.object_classifier import ObjectClassifierObjective
 from scenograph.training.objectives.pastegan import PasteGanObjective
 from scenograph.training.objectives.scene_designer import SceneDesignerObjective
+from scenograph.training.objectives.scene_encoder import SceneEncoderObjective
 from scenograph.training.objectives.sg2im import Sg2ImObjective
 from scenograph.training.objectives.spade import AttSpadeObjective, SpadeObjective
 from scenograph.training.objectives.wsgc import WsgcObjective
@@ -24,6 +25,7 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "object-classifier": ObjectClassifierObjective,
     "pastegan": PasteGanObjective,
     "scene-designer": SceneDesignerObjective,
+    "scene-encoder": SceneEncoderObjective,
     "sg2im": Sg2ImObjective,
     "spade": SpadeObjective,
     "wsgc": WsgcObjective,

@@ -63,7 +63,7 @@ class _Block(nn.Module):
 
 
 def halving_blocks(channels: Sequence[int], seen: int = 3) -> list[nn.Module]:
-    """A convolution of stride 2 on ``seen`` channels, then a residual block per width; all but the first halve the map."""
+    """A convolution of stride 2 on ``seen`` channels, then one residual block per width; all but the first halve."""
     before = channels[0]
     layers: list[nn.Module] = [nn.Conv2d(seen, before, 4, 2, 1, bias=False), BatchNorm2d(before), nn.ReLU()]
     for number, width in enumerate(channels):

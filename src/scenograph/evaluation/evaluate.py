@@ -191,7 +191,7 @@ def _prepare(
         return layouts, pictures_subject(Path(subject))
     if isinstance(subject, Pipeline):
         check_scenes(layouts, subject.renderer, subject.layout)
-        if subject.crops is None and (side := subject.renderer.crop_side):
+        if subject.crops is None and subject.renderer.needs_crops and (side := subject.renderer.crop_side):
             subject = copy(subject)
             subject.crops = PackCrops(Path(pack), TRAINING, side)
         return layouts, pipeline_subject(subject, protocol, names, steps)

@@ -140,7 +140,7 @@ def open_pack(
     for loader in loaders.values():
         if kind.roles != ("layout",) or sketch_size:
             loader.pack.check_pictures(f"for {kind.name} to learn from; take a pack with pictures")
-        if issubclass(kind, DrawsFromCrops) and crop_size:
+        if issubclass(kind, DrawsFromCrops) and kind.needs_crops and crop_size:
             # Crops of the pictures that are learned from, also for those that are not.
             loader.selector = PackCrops(data.pack, data.train_split, crop_size)
         elif crop_size:
@@ -204,7 +204,8 @@ def take_over(given: Model, source: str, models: Iterable[Model], modules: Mappi
         own, others = model.config.model_dump(), given.config.model_dump()
         unlike = [f"model.{name}={value}" for name, value in others.items() if value != own[name]]
         where = f"training.start_from {source}" + (f", which has {' '.join(unlike)}" if unlike else "")
-        load_state(model, given.state_dict(), where)
+        added = {key: value for key, value in model.state_dict().items() if model.may_lack(key)}
+        load_state(model, added | given.state_dict(), where)
     state = load_checkpoint(Path(source) / "checkpoints", "modules") or {"modules": {}}
     for phase in state["modules"].keys() & modules.keys():
         load_state(modules[phase], state["modules"][phase], f"{source}, {phase}")

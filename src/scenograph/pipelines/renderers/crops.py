@@ -159,6 +159,8 @@ class SourceCrops:
 
     source: CropSource
     options: GenerateOptions = field(default_factory=GenerateOptions)
+    needed: bool = True
+    """Whether objects of which the source has no crop are an error; if not, they get none."""
 
     @property
     def digest(self) -> str:
@@ -174,7 +176,11 @@ class SourceCrops:
 
         Raises ``UserError`` as :meth:`CropSource.choose`.
         """
-        wanted = [number for number, thing in enumerate(scene.objects) if thing.crop is None]
+        wanted = [
+            number
+            for number, thing in enumerate(scene.objects)
+            if thing.crop is None and (self.needed or thing.category in self.source.categories)
+        ]
         objects = list(scene.objects)
         for number, crop in zip(wanted, self.source.choose(scene, wanted, seed, self.options), strict=True):
             objects[number] = replace(objects[number], crop=crop.pixels, origin=crop.origin.text)

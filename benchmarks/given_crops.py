@@ -7,7 +7,8 @@ Every thing of a split's scenes, in its true box, is given a crop of the same ca
 attributes. A classifier of crops, with which no renderer was trained, compares its features of the part of the picture
 in the box with those of crops on grey paper.
 
-found: things whose own crop is the nearest of 100; the 99 others are of any category, or of the same one.
+found: things whose own crop is the nearest of 100; the 99 others are of any category, or of the same one, as far as
+there are so many.
 drawing: things whose nearest crop of the 100 shows the same drawing as their own.
 recognised: things in which the classifier sees the asked category.
 shape: intersection over union of the silhouettes of the thing's layer and of the crop stretched to its box.

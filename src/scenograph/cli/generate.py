@@ -170,7 +170,7 @@ def _read_pack(
     if models["model"] is None:
         pair = choose_pair("; ".join(read_vocabulary(pack).categories))
         models = {**models, "layout": models["layout"] or pair.layout, "image": models["image"] or pair.image}
-    models = _with_drawings(models) if of_crops else models
+    models = _with_drawings(models, options) if of_crops else models
     pipe = _load(models, device, options)
     console.print(str(chosen))
     return pipe, chosen.request(pipe, parse_seeds("0" if seeds is None else seeds), models, options)
@@ -194,7 +194,7 @@ def _read(
         request = request_from_picture(Path(source), models, wanted, options.chosen(), agreed)
         models, options = request.models, request.options
     if of_crops:
-        models = _with_drawings(models)
+        models = _with_drawings(models, options)
         request = request and replace(request, models=models)
     if request is None and not any(models.values()):
         models = _models_for(source, models)
@@ -242,7 +242,7 @@ def _with_collage(models: dict[str, str | None], source: str) -> dict[str, str |
     return {**models, "image": models["image"] or (None if of_picture else COLLAGE)}
 
 
-def _with_drawings(models: dict[str, str | None]) -> dict[str, str | None]:
+def _with_drawings(models: dict[str, str | None], options: GenerateOptions) -> dict[str, str | None]:
     """The models with a memory: where none is named, the drawings that ship, unless the renderer needs no crops."""
     from scenograph.models.base import DrawsFromCrops
     from scenograph.models.registry import MODELS, read_config
@@ -251,6 +251,11 @@ def _with_drawings(models: dict[str, str | None]) -> dict[str, str | None]:
     name = models["model"] or models["image"]
     kind = None if name in (None, COLLAGE) else MODELS[read_config(name)[0]]
     if kind is not None and issubclass(kind, DrawsFromCrops) and not kind.needs_crops:
+        if options.of_crops and models.get("memory") is None:
+            raise UserError(
+                f"--licence, --temperature and --shadow are of crops, and {name} draws from names without a memory; "
+                "name one with --memory, or add --image collage"
+            )
         return models
     return {**models, "memory": models.get("memory") or DRAWINGS}
 

@@ -211,7 +211,7 @@ class LayerDecoder(nn.Module):
         for level, (first, second) in enumerate(zip(self.first, self.second, strict=True)):
             h = first(F.interpolate(h, scale_factor=2.0) if level else h, modulation)
             if self.details is not None and which is not None and len(which):
-                h = h.index_add(0, which, self.details[level](h[which], seen[-1 - level]))
+                h = h.index_add(0, which, self.details[level](h[which], seen[-1 - level]).to(h.dtype))
             h = second(h, modulation)
         h = F.pixel_shuffle(self.unfold(F.silu(h)), 2)
         layers: Tensor = F.pixel_shuffle(self.output(F.silu(h)), PATCH // 2)

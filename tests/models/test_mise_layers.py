@@ -150,6 +150,11 @@ def test_learning_the_details_of_crops_alone_leaves_all_else_as_it_is():
     assert losses[-1] < 0.95 * losses[0]  # the decoder, frozen as it began, can be told little
     moved = {name for name, value in learning.named_parameters() if not torch.equal(value, before[name])}
     assert moved and all(learning.may_lack(name) for name in moved)
+    none = MiseLayersObjective(MiseLayersObjectiveConfig(given_crops=0.0), learning)
+    assert none.validate(learning, batch, generators(0))["layer"][0] > 0  # no thing is made from a crop
+    plain = type(learning)(learning.config.model_copy(update={"crop_details": False}))
+    with pytest.raises(UserError, match=r"objective.crops_alone: the model takes no details"):
+        MiseLayersObjective(MiseLayersObjectiveConfig(crops_alone=True), plain)
 
 
 def test_wrong_sides_are_refused():

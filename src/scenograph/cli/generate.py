@@ -249,7 +249,7 @@ def _with_drawings(models: dict[str, str | None], options: GenerateOptions) -> d
     from scenograph.pipelines.defaults import COLLAGE, DRAWINGS
 
     name = models["model"] or models["image"]
-    kind = None if name in (None, COLLAGE) else MODELS[read_config(name)[0]]
+    kind = MODELS[read_config(name)[0]] if name and name != COLLAGE else None
     if kind is not None and issubclass(kind, DrawsFromCrops) and not kind.needs_crops:
         if options.of_crops and models.get("memory") is None:
             raise UserError(

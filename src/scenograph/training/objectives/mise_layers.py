@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
+from scenograph.errors import UserError
 from scenograph.models.base import Model, noise_per_object
 from scenograph.models.mise_layers import CodeFlow, MiseLayers, has_pixels, layers_of
 from scenograph.nn.crops import crop_boxes
@@ -65,6 +66,8 @@ class MiseLayersObjective(Objective):
         super().__init__(config, model)
         self.config = config
         if config.crops_alone:
+            if not cast(MiseLayers, model).config.crop_details:
+                raise UserError("objective.crops_alone: the model takes no details from crops; set model.crop_details")
             for name, parameter in model.named_parameters():
                 parameter.requires_grad_("details" in name)
 
@@ -163,9 +166,10 @@ class MiseLayersObjective(Objective):
         noise, disturbance = starts.chunk(2, dim=1)
         style = model.layer_style(categories)
         codes = model.encoder(layers, style).float()
-        shown, seen, which = codes, list[Tensor](), None
-        if crops.shape[1]:
-            which = (crops[:, 0] < (1.0 if self.config.crops_alone else self.config.given_crops)).nonzero()[:, 0]
+        shown, seen = codes, list[Tensor]()
+        share = 1.0 if self.config.crops_alone else self.config.given_crops
+        which = (crops[:, :1] < share).flatten().nonzero()[:, 0]
+        if len(which):
             seen = model.encoder.features(_seen_elsewhere(layers[which], crops[which, 1]), style[which])
             shown = codes.index_copy(0, which, model.encoder.codes(seen[-1]).float())
         made = model.decoder(shown + self.config.code_noise * disturbance, style, seen, which).float()

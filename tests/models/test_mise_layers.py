@@ -77,6 +77,86 @@ def test_an_object_seed_changes_its_layer_alone():
     assert np.abs(first["sphere"].pixels - changed["sphere"].pixels).max() > 1e-3
 
 
+def with_crop(one, number, rgb, alpha=255, **changes):
+    crop = np.full((8, 4, 4), [*rgb, alpha], np.uint8)
+    return one.replace_object(number, crop=crop, origin="mine", **changes)
+
+
+def test_a_given_crop_changes_its_layer_alone_and_an_empty_one_nothing():
+    pipe = Pipeline(model())
+    first = layers_of(pipe, FIRST)
+    empty = layers_of(pipe, with_crop(FIRST, 2, (0, 0, 0), 0))
+    for name, layer in first.items():
+        np.testing.assert_array_equal(layer.pixels, empty[name].pixels)
+    red, blue = (layers_of(pipe, with_crop(FIRST, 2, COLORS[name])) for name in COLORS)
+    assert red["sphere"].pixels.shape == first["sphere"].pixels.shape
+    assert np.abs(red["sphere"].pixels - blue["sphere"].pixels).max() > 1e-3
+    np.testing.assert_allclose(red["cube"].pixels[..., 3], first["cube"].pixels[..., 3], atol=1e-6)
+    # What is given is shown, also of a category that is usually a region.
+    assert "cylinder" in layers_of(pipe, with_crop(FIRST, 0, COLORS["red"]))
+
+
+class RedCrops:
+    digest = "red"
+
+    def select(self, scene, seed, exclude=None):
+        crop = np.full((4, 4, 4), [255, 0, 0, 255], np.uint8)
+        objects = (replace(thing, crop=crop, origin="red") if thing.crop is None else thing for thing in scene.objects)
+        return replace(scene, objects=tuple(objects))
+
+
+def test_crops_are_chosen_for_things_only_and_none_is_needed():
+    pipe = Pipeline(model(), crops=RedCrops())
+    (shown,) = pipe.encode(with_crop(FIRST, 1, COLORS["blue"])).scenes
+    assert [thing.origin for thing in shown.objects] == [None, "mine", "red"]
+    assert [crop and crop.origin.source for crop in pipe.crops_shown(pipe.encode(FIRST))[0]] == [None, "red", "red"]
+    assert pipe.digests()["source of crops"] == "red"
+    assert [thing.origin for thing in Pipeline(model()).encode(FIRST).scenes[0].objects] == [None] * 3
+
+
+def test_details_of_crops_begin_as_nothing_and_older_weights_have_none(tmp_path):
+    learned = model()
+    bare = learned.config.model_copy(update={"crop_details": False})
+    older = type(learned)(bare)
+    state = {key: value for key, value in learned.state_dict().items() if not learned.may_lack(key)}
+    older.load_state_dict(state)
+    one = with_crop(FIRST, 2, COLORS["red"])
+    batch = SceneBatch.from_scenes([one], VOCABULARY, 8, crop_size=16)
+    things, latents = torch.tensor([1, 2]), torch.zeros(2, learned.latent_size)
+    layers = [each.eval().generate_layers(batch, things, latents) for each in (learned, older)]
+    torch.testing.assert_close(*layers, rtol=0, atol=0)
+    torch.nn.init.normal_(learned.decoder.details[0].output.weight)
+    changed = (learned.generate_layers(batch, things, latents) - layers[1]).abs().flatten(1).amax(dim=1)
+    assert changed[0] == 0 and changed[1] > 1e-4
+
+
+def test_learning_the_details_of_crops_alone_leaves_all_else_as_it_is():
+    torch.manual_seed(0)
+    learning = tiny("mise-layers").train()
+    before = {name: value.clone() for name, value in learning.named_parameters()}
+    objective = MiseLayersObjective(MiseLayersObjectiveConfig(crops_alone=True), learning)
+    one = with_crop(scene((0, 0, 1, 1), (0.1, 0.1, 0.9, 0.9), (0.2, 0.2, 0.8, 0.8)), 1, COLORS["red"])
+    batch = SceneBatch.from_scenes([with_crop(one, 2, COLORS["blue"])], VOCABULARY, 8, crop_size=16)
+    batch = replace(batch, images=torch.zeros(1, 3, 16, 16))
+    learned = [parameter for parameter in learning.parameters() if parameter.requires_grad]
+    optimizer, losses = torch.optim.Adam(learned, 3e-3), []
+    for step in range(30):
+        loss, terms = objective.loss("model", batch, Totals(1, 3, 1), generators(step), {})
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert set(terms) == {"layer"}
+    assert losses[-1] < 0.95 * losses[0]  # the decoder, frozen as it began, can be told little
+    moved = {name for name, value in learning.named_parameters() if not torch.equal(value, before[name])}
+    assert moved and all(learning.may_lack(name) for name in moved)
+    none = MiseLayersObjective(MiseLayersObjectiveConfig(given_crops=0.0), learning)
+    assert none.validate(learning, batch, generators(0))["layer"][0] > 0  # no thing is made from a crop
+    plain = type(learning)(learning.config.model_copy(update={"crop_details": False}))
+    with pytest.raises(UserError, match=r"objective.crops_alone: the model takes no details"):
+        MiseLayersObjective(MiseLayersObjectiveConfig(crops_alone=True), plain)
+
+
 def test_wrong_sides_are_refused():
     for changes in ({"image_size": 20}, {"layer_size": 12}, {"ground_channels": (32, 20)}):
         with pytest.raises(ValueError, match=next(iter(changes))):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import succeed
+from helpers import succeed, tiny
 from scenograph.errors import UserError
 from scenograph.pipelines import Pipeline
 from scenograph.pipelines.credits import credit_lines
@@ -177,6 +177,30 @@ def test_generate_composes_from_a_memory_and_credits_tells_of_whom(scenograph, c
     succeed(scenograph("memory", "remove", "memory", "--source", f"samples made in Python/{name.split('/')[0]}"))
     _, _, errors = scenograph("generate", "p/scene-seed1.png", "--memory", "memory", "--out", "later")
     assert errors == "" or "memory of crops" in errors
+
+
+def test_a_model_that_needs_no_crops_shows_those_that_are_given(scenograph, crop_memory, tmp_path):
+    shutil.copytree(crop_memory, tmp_path / "memory")
+    tiny("mise-layers").save_pretrained(tmp_path / "layers")
+    Path("scene.json").write_text(
+        json.dumps(Scene((SceneObject("cylinder", box=(0, 0, 1, 1)), *SCENE.objects[1:])).to_dict())
+    )
+    Image.new("RGB", (9, 9), "navy").save("own.png")
+    name = CropMemory(tmp_path / "memory").rows("cube").ids[0]
+    drawn = ["generate", "scene.json", "--image", "layers", "--size", "32"]
+    succeed(scenograph(*drawn, "--crop", "2=own.png", "--draw-crops", "--out", "p"))
+    assert succeed(scenograph("credits", "p/scene-seed0.png")).splitlines()[1:] == [
+        "- sphere: own.png, author and licence unknown"
+    ]
+    succeed(scenograph(*drawn, "--memory", "memory", "--pin", f"1={name}", "--crop", "2=own.png", "--out", "q"))
+    credits = succeed(scenograph("credits", "q/scene-seed0.png"))
+    assert f"cube: samples made in Python/{name.split('/')[0]} (crop {name}) by A. Painter, licence CC0-1.0" in credits
+    for options, wanted in (
+        (("--pin", f"1={name}"), "there is no memory to take the crop from; name one with --memory"),
+        (("--shadow",), "name one with --memory, or add --image collage"),
+    ):
+        code, _, errors = scenograph(*drawn, *options, "--out", "r")
+        assert code == 2 and wanted in " ".join(errors.split())
 
 
 def test_generate_draws_with_the_drawings_that_ship(scenograph):

@@ -98,15 +98,16 @@ def generate(
 
     models = {"model": model, "layout": layout, "image": image, "memory": memory}
     crops, pins = crop or [], pin or []
-    if memory is not None or crops or pins or draw_crops or options.of_crops:
+    of_crops = memory is not None or bool(crops or pins) or draw_crops or options.of_crops
+    if of_crops:
         models = _with_collage(models, source or "")
     if pack is not None and source is None:
-        pipe, request = _read_pack(pack, split, scenes, given, models, seeds, options, device)
+        pipe, request = _read_pack(pack, split, scenes, given, models, seeds, options, device, of_crops)
         request = _with_object_seeds(request, object_seed or [])
         pipe.renderer.check(request.scenes)
     else:
         _check_alone(source, pack, {"--split": split, "--scenes": scenes, "--given": given})
-        pipe, request = _read(str(source), models, seeds, options, object_seed or [], device)
+        pipe, request = _read(str(source), models, seeds, options, object_seed or [], device, of_crops)
     if crops or pins:
         request = replace(request, scenes=pipe.with_given_crops(request.scenes, crops, pins))
     if layers:
@@ -158,6 +159,7 @@ def _read_pack(
     seeds: str | None,
     options: GenerateOptions,
     device: str,
+    of_crops: bool,
 ) -> tuple[Pipeline, Request]:
     """The request for the scenes of a pack; models that are not named are those of the pair that knows its names."""
     from scenograph.data.pack import read_vocabulary
@@ -168,6 +170,7 @@ def _read_pack(
     if models["model"] is None:
         pair = choose_pair("; ".join(read_vocabulary(pack).categories))
         models = {**models, "layout": models["layout"] or pair.layout, "image": models["image"] or pair.image}
+    models = _with_drawings(models, options) if of_crops else models
     pipe = _load(models, device, options)
     console.print(str(chosen))
     return pipe, chosen.request(pipe, parse_seeds("0" if seeds is None else seeds), models, options)
@@ -180,6 +183,7 @@ def _read(
     options: GenerateOptions,
     object_seeds: list[str],
     device: str,
+    of_crops: bool,
 ) -> tuple[Pipeline, Request]:
     """The request, with every name in it checked, and the pipeline that renders it."""
     from scenograph.pipelines.provenance import Request, request_from_picture
@@ -189,6 +193,9 @@ def _read(
         wanted = parse_seeds(seeds) if seeds is not None else None
         request = request_from_picture(Path(source), models, wanted, options.chosen(), agreed)
         models, options = request.models, request.options
+    if of_crops:
+        models = _with_drawings(models, options)
+        request = request and replace(request, models=models)
     if request is None and not any(models.values()):
         models = _models_for(source, models)
     pipe = _load(models, device, options)
@@ -228,12 +235,29 @@ def _models_for(source: str, models: dict[str, str | None]) -> dict[str, str | N
 
 
 def _with_collage(models: dict[str, str | None], source: str) -> dict[str, str | None]:
-    """The models with what composes pictures from crops: those of a memory, or else the drawings that ship."""
-    from scenograph.pipelines.defaults import COLLAGE, DRAWINGS
+    """The models with what composes pictures from crops, unless others are named, here or by a picture."""
+    from scenograph.pipelines.defaults import COLLAGE
 
     of_picture = source.endswith(".png") or models["model"] is not None
-    image = models["image"] or (None if of_picture else COLLAGE)
-    return {**models, "image": image, "memory": models["memory"] or DRAWINGS}
+    return {**models, "image": models["image"] or (None if of_picture else COLLAGE)}
+
+
+def _with_drawings(models: dict[str, str | None], options: GenerateOptions) -> dict[str, str | None]:
+    """The models with a memory: where none is named, the drawings that ship, unless the renderer needs no crops."""
+    from scenograph.models.base import DrawsFromCrops
+    from scenograph.models.registry import MODELS, read_config
+    from scenograph.pipelines.defaults import COLLAGE, DRAWINGS
+
+    name = models["model"] or models["image"]
+    kind = MODELS[read_config(name)[0]] if name and name != COLLAGE else None
+    if kind is not None and issubclass(kind, DrawsFromCrops) and not kind.needs_crops:
+        if options.of_crops and models.get("memory") is None:
+            raise UserError(
+                f"--licence, --temperature and --shadow are of crops, and {name} draws from names without a memory; "
+                "name one with --memory, or add --image collage"
+            )
+        return models
+    return {**models, "memory": models.get("memory") or DRAWINGS}
 
 
 def _with_object_seeds(request: Request, options: list[str]) -> Request:

@@ -199,8 +199,8 @@ def _prepare(
 
 
 def with_pack_crops(pipe: Pipeline, pack: Path) -> Pipeline:
-    """The pipeline; if its model draws from crops and it has no source of them, with the pack's training split."""
-    if pipe.crops is not None or not (side := pipe.renderer.crop_side):
+    """The pipeline; if its model needs crops and it has no source of them, with the pack's training split."""
+    if pipe.crops is not None or not pipe.renderer.needs_crops or not (side := pipe.renderer.crop_side):
         return pipe
     equipped = copy(pipe)
     equipped.crops = PackCrops(pack, TRAINING, side)

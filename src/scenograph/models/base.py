@@ -151,6 +151,11 @@ class Model(nn.Module):
         """The vocabulary this model needs to be trained on data with the given one."""
         return vocabulary
 
+    @staticmethod
+    def may_lack(key: str) -> bool:
+        """Whether a model to start training from may lack these weights, which then begin as those of a new one."""
+        return False
+
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
@@ -301,6 +306,13 @@ class DrawsFromCrops(ABC):  # noqa: B024  # a role without methods of its own
     Whoever makes the batch chooses the crops, of the side ``config.crop_side``; an object without one is drawn from the
     graph alone.
     """
+
+    needs_crops: ClassVar[bool] = True
+    """Whether every object should have a crop; models that have learned to draw from names alone need none."""
+
+    def wants_crops(self, batch: SceneBatch) -> Tensor:
+        """For which objects (O,) bool of a batch with all boxes a crop is to be chosen; by default, for all."""
+        return torch.ones_like(batch.objects, dtype=torch.bool)
 
 
 class LayeredModel(ImageModel[Condition], ABC):

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from scenograph.models.base import (
     Conditioned,
+    DrawsFromCrops,
     Generators,
     LayeredModel,
     ModelConfig,
@@ -69,6 +70,8 @@ class MiseLayersConfig(ModelConfig):
     """Per level of the encoder and the decoder of layers, from fine to coarse."""
     ground_channels: Widths = (64, 96, 128)
     """Per level of the encoder and the decoder of grounds, from fine to coarse."""
+    crop_details: bool = False
+    """Whether the decoder of layers sees a given crop's features beside its code."""
     flow_width: PositiveInt = 384
     flow_blocks: PositiveInt = 4
     steps: PositiveInt = 16
@@ -88,6 +91,7 @@ class MiseLayersConfig(ModelConfig):
             flow_width=32,
             flow_blocks=1,
             ground_channels=(32, 32),
+            crop_details=True,
             steps=2,
         )
 
@@ -135,14 +139,41 @@ class Encoder(nn.Module):
 
     def forward(self, pictures: Tensor, vector: Tensor, condition: Tensor | None = None) -> Tensor:
         """Pictures (P, channels_in, S, S), vectors (P, embedding_size), maps (P, map_channels, S / 4, S / 4)."""
+        return self.codes(self.features(pictures, vector, condition)[-1])
+
+    def features(self, pictures: Tensor, vector: Tensor, condition: Tensor | None = None) -> list[Tensor]:
+        """Maps (P, C, s, s) of each level, from fine to coarse; arguments as for :meth:`forward`."""
         h = self.input(F.pixel_unshuffle(pictures, PATCH).contiguous(memory_format=torch.channels_last))
-        for level, block in enumerate(self.blocks):
-            if level:
+        levels: list[Tensor] = []
+        for block in self.blocks:
+            if levels:
                 h = F.avg_pool2d(h, 2)
                 condition = None if condition is None else F.avg_pool2d(condition, 2)
             h = block(h, vector, condition)
-        codes: Tensor = self.norm(self.output(F.silu(h).flatten(1)))  # (P, C, s, s) -> (P, C * s * s) -> (P, code_size)
+            levels.append(h)
+        return levels
+
+    def codes(self, coarsest: Tensor) -> Tensor:
+        """The last of the :meth:`features` to codes (P, code_size)."""
+        # (P, C, s, s) -> (P, C * s * s) -> (P, code_size)
+        codes: Tensor = self.norm(self.output(F.silu(coarsest).flatten(1)))
         return codes
+
+
+class Details(nn.Module):
+    """What a level of the decoder takes from the same level of the encoder of a given crop; starts as nothing."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.input = nn.Conv2d(2 * width, width, 3, padding=1)
+        self.output = nn.Conv2d(width, width, 1)
+        nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output.bias)  # type: ignore[arg-type]
+
+    def forward(self, made: Tensor, seen: Tensor) -> Tensor:
+        """Features (L, width, s, s) of the decoder and of the encoder -> what is added to the former."""
+        result: Tensor = self.output(F.silu(self.input(torch.cat([made, seen], dim=1))))
+        return result
 
 
 class LayerDecoder(nn.Module):
@@ -162,18 +193,26 @@ class LayerDecoder(nn.Module):
         pairs = list(pairwise((widths[0], *widths)))
         self.first = nn.ModuleList(ResidualBlock(before, after, style_size) for before, after in pairs)
         self.second = nn.ModuleList(ResidualBlock(after, after, style_size) for _, after in pairs)
+        self.details = nn.ModuleList(map(Details, widths)) if config.crop_details else None
         fine = max(widths[-1] // 4, 16)
         self.unfold = nn.Conv2d(widths[-1], 4 * fine, 3, padding=1)
         self.output = nn.Conv2d(fine, 4 * (PATCH // 2) ** 2, 3, padding=1)
 
-    def forward(self, codes: Tensor, style: Tensor) -> Tensor:
-        """Codes (L, code_size) and vectors of categories (L, embedding_size) -> (L, 4, S, S)."""
+    def forward(self, codes: Tensor, style: Tensor, seen: Sequence[Tensor] = (), which: Tensor | None = None) -> Tensor:
+        """Codes (L, code_size) and vectors of categories (L, embedding_size) -> (L, 4, S, S).
+
+        ``seen`` are the encoder's features (G, C, s, s) of the crops of some layers, ``which`` (G,), from fine to
+        coarse.
+        """
         given = torch.cat([codes, style], dim=1)
         modulation = self.style(given)
         # (L, C * s * s) -> (L, C, s, s)
         h = self.input(given).unflatten(1, (-1, self.side, self.side)).contiguous(memory_format=torch.channels_last)
         for level, (first, second) in enumerate(zip(self.first, self.second, strict=True)):
-            h = second(first(F.interpolate(h, scale_factor=2.0) if level else h, modulation), modulation)
+            h = first(F.interpolate(h, scale_factor=2.0) if level else h, modulation)
+            if self.details is not None and which is not None and len(which):
+                h = h.index_add(0, which, self.details[level](h[which], seen[-1 - level]).to(h.dtype))
+            h = second(h, modulation)
         h = F.pixel_shuffle(self.unfold(F.silu(h)), 2)
         layers: Tensor = F.pixel_shuffle(self.output(F.silu(h)), PATCH // 2)
         return layers
@@ -248,11 +287,12 @@ class Layers:
     """Of the pictures."""
 
 
-class MiseLayers(ObjectLatents, LayeredModel[Layers]):
+class MiseLayers(DrawsFromCrops, ObjectLatents, LayeredModel[Layers]):
     """The image model. Training calls its parts."""
 
     name = "mise-layers"
     completes_attributes = False
+    needs_crops = False
     Config = MiseLayersConfig
     config: MiseLayersConfig
 
@@ -279,6 +319,11 @@ class MiseLayers(ObjectLatents, LayeredModel[Layers]):
         self.ground_flow = CodeFlow(config, size)
         self.light = nn.Sequential(nn.Linear(4 * LIGHT_SIDE**2, 64), nn.SiLU(), nn.Linear(64, 3))
         self.kind = nn.Sequential(nn.Linear(size + 4, 64), nn.SiLU(), nn.Linear(64, 1))
+
+    @staticmethod
+    def may_lack(key: str) -> bool:
+        """As in the base class: the details of crops, which begin as nothing."""
+        return key.startswith("decoder.details.")
 
     @property
     def latent_size(self) -> int:
@@ -312,7 +357,9 @@ class MiseLayers(ObjectLatents, LayeredModel[Layers]):
         """The rows (L,) of the objects that are layers, the farthest of all first."""
         names = self.vocabulary.predicates
         # Nearer things reach lower, and regions are behind all of them, whatever stands on them.
-        is_thing = self.kind_logits(batch) > 0
+        is_thing = self.wants_crops(batch)
+        if batch.crops is not None:
+            is_thing = is_thing | has_pixels(batch.crops)
         relations = [
             (one, names[name], other)
             for one, name, other in batch.triples.tolist()
@@ -330,6 +377,10 @@ class MiseLayers(ObjectLatents, LayeredModel[Layers]):
         boxes = [box if keep else to_edges(tuple(box)) for box, keep in zip(batch.boxes.tolist(), kept, strict=True)]
         return replace(batch, boxes=batch.boxes.new_tensor(boxes).reshape(-1, 4))
 
+    def wants_crops(self, batch: SceneBatch) -> Tensor:
+        """As in the base class: for things, for the ground has no layers. A crop that is given makes a thing of all."""
+        return self.kind_logits(batch) > 0
+
     def kind_logits(self, batch: SceneBatch) -> Tensor:
         """Logits (O,) of whether each object is a thing, which gets a layer, or a region of the ground.
 
@@ -340,9 +391,16 @@ class MiseLayers(ObjectLatents, LayeredModel[Layers]):
         return logits
 
     def generate_layers(self, batch: SceneBatch, things: Tensor, latents: Tensor) -> Tensor:
-        """Layers (L, 4, S, S) in [0, 1] of objects (L,), from noise (L, code_size)."""
+        """Layers (L, 4, S, S) in [0, 1] of objects (L,): from their crops if given, or from noise (L, code_size)."""
+        style = self.layer_style(batch.objects[things])
         codes = self.code_flow.sample(latents, self.code_condition(batch, things), self.config.steps)
-        return self.decoder(codes, self.layer_style(batch.objects[things])).float().clamp(0, 1)
+        given = things.new_zeros(0) if batch.crops is None else has_pixels(batch.crops[things]).nonzero()[:, 0]
+        if not len(given):
+            return self.decoder(codes, style).float().clamp(0, 1)
+        assert batch.crops is not None
+        seen = self.encoder.features(layers_of(batch.crops[things[given]]), style[given])
+        codes = codes.index_copy(0, given, self.encoder.codes(seen[-1]).to(codes.dtype))
+        return self.decoder(codes, style, seen, given).float().clamp(0, 1)
 
     def code_condition(self, batch: SceneBatch, things: Tensor, attributes: Tensor | None = None) -> Tensor:
         """What the codes of objects (L,) depend on: (L, embedding_size + 1)."""
@@ -445,6 +503,17 @@ class MiseLayers(ObjectLatents, LayeredModel[Layers]):
             fitted = F.interpolate(one[None], (height, width), mode="bilinear", antialias=True)[0]
             result[picture].append(Layer(names[category], left, top, _pixels(fitted)))
         return result
+
+
+def has_pixels(crops: Tensor) -> Tensor:
+    """Which crops (O, 4, S, S) in [-1, 1] are not transparent everywhere, (O,) bool: those that there are."""
+    return (crops[:, 3] > -1).flatten(1).any(dim=1)
+
+
+def layers_of(crops: Tensor) -> Tensor:
+    """Crops (L, 4, S, S) in [-1, 1] to layers in [0, 1], whose colours are multiplied by alpha."""
+    straight = (crops + 1) / 2
+    return torch.cat([straight[:, :3] * straight[:, 3:], straight[:, 3:]], dim=1)
 
 
 def _shaded(bare: Tensor, ground: Tensor) -> Tensor:

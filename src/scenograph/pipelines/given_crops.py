@@ -26,10 +26,10 @@ def with_given_crops(
         scenes: Each gets them.
         files: ``OBJECT=FILE`` such as ``2=robot.png``.
         pins: ``OBJECT=CROP`` such as ``2=train_000012/4``: a crop of the source by its id.
-        source: Needed for pins.
+        source: Where pinned crops are looked up.
 
     Raises:
-        UserError: There is no such object, file or crop.
+        UserError: There is no such object, file or crop, or no source.
     """
     given: dict[int, tuple[np.ndarray, Origin]] = {}
     for option in files:
@@ -40,7 +40,8 @@ def with_given_crops(
             raise UserError(f"--crop {option!r}: {skip}{f' ({skip.example})' if skip.example else ''}") from skip
     for option in pins:
         number, name = _parsed(option, "--pin", "2=train_000012/4")
-        assert source is not None, "pins are looked up in a source"
+        if source is None:
+            raise UserError(f"--pin {option!r}: there is no memory to take the crop from; name one with --memory")
         crop = source.named(name)
         given[number] = crop.pixels, crop.origin
     for number in given:

@@ -38,7 +38,14 @@ from scenograph.pipelines.provenance import (
     png_bytes,
 )
 from scenograph.pipelines.renderers.base import ConditionedScenes, Renderer
-from scenograph.pipelines.renderers.crops import CropPasting, GivenCrop, SourceCrops, crop_source, pasting
+from scenograph.pipelines.renderers.crops import (
+    CropPasting,
+    CropSource,
+    GivenCrop,
+    SourceCrops,
+    crop_source,
+    pasting,
+)
 from scenograph.pipelines.renderers.network import NetworkRenderer
 from scenograph.pipelines.shaping import say_shapes, with_shapes
 from scenograph.scenes.batch import images_to_uint8
@@ -49,6 +56,7 @@ from scenograph.scenes.completion import (
 )
 from scenograph.scenes.html import html_table
 from scenograph.scenes.openraster import Layer
+from scenograph.scenes.origin import Origin
 from scenograph.scenes.scene import Scene, with_places
 from scenograph.scenes.selection import GivesCrops
 from scenograph.scenes.synonyms import with_known_names
@@ -238,7 +246,7 @@ class Pipeline:
         if memory is not None:
             if not isinstance(drawer, DrawsFromCrops):
                 raise UserError(f"{model or image or DEFAULT_IMAGE} takes no crops of a memory; add --image {COLLAGE}")
-            crops = SourceCrops(crop_source(memory))
+            crops = SourceCrops(crop_source(memory), needed=drawer.needs_crops)
         names = {"model": model, "layout": layout, "image": image, MEMORY: memory}
         return Pipeline(
             drawer.to(where), placer, precision, {role: _text(name) for role, name in names.items()}, crops, shapes
@@ -305,12 +313,20 @@ class Pipeline:
             complete = self.renderer.settle(complete, seeds, movable)
         complete = with_shapes(complete, self.shapes)
         if self.crops is not None and self.renderer.crop_side:
-            selector = self.crops.under(chosen) if isinstance(self.crops, SourceCrops) else self.crops
-            complete = [
-                selector.select(scene, seed, None if chosen.own_picture else scene.picture)
-                for scene, seed in zip(complete, seeds, strict=True)
-            ]
+            complete = self._with_chosen_crops(self.crops, complete, seeds, chosen)
         return replace(self.renderer.condition(complete, seeds, chosen), renderer=self.renderer)
+
+    def _with_chosen_crops(
+        self, source: GivesCrops, scenes: Sequence[Scene], seeds: Sequence[int], options: GenerateOptions
+    ) -> list[Scene]:
+        """The scenes with a crop for each object that has none and for which the renderer wants one."""
+        selector = source.under(options) if isinstance(source, SourceCrops) else source
+        result = []
+        for scene, seed, wanted in zip(scenes, seeds, self.renderer.wants_crops(scenes), strict=True):
+            filled = selector.select(scene, seed, None if options.own_picture else scene.picture).objects
+            objects = (new if want else old for old, new, want in zip(scene.objects, filled, wanted, strict=True))
+            result.append(replace(scene, objects=tuple(objects)))
+        return result
 
     def render(self, conditioned: ConditionedScenes, steps: int | None = None) -> list[Image.Image]:
         """Pictures of conditioned scenes."""
@@ -329,8 +345,14 @@ class Pipeline:
         return self._renderer_of(conditioned).layers(conditioned)
 
     def crops_shown(self, conditioned: ConditionedScenes) -> list[list[GivenCrop | None]]:
-        """What shows each object of conditioned scenes, from renderers that compose pictures from crops."""
-        return pasting(self._renderer_of(conditioned)).crops(conditioned)
+        """What shows each object of conditioned scenes, from renderers that compose or draw pictures from crops."""
+        renderer = self._renderer_of(conditioned)
+        if renderer.crop_side is None:
+            return pasting(renderer).crops(conditioned)
+        return [
+            [None if t.crop is None else GivenCrop(t.crop, Origin.parse(t.origin)) for t in scene.objects]
+            for scene in conditioned.scenes
+        ]
 
     def _renderer_of(self, conditioned: ConditionedScenes) -> Renderer:
         return conditioned.renderer or self.renderer
@@ -339,7 +361,10 @@ class Pipeline:
         self, scenes: Sequence[Scene], files: Sequence[str] = (), pins: Sequence[str] = ()
     ) -> list[Scene]:
         """The scenes with crops of objects, from files or of the memory, as :func:`with_given_crops` reads them."""
-        source = self.crops.source if isinstance(self.crops, SourceCrops) else pasting(self.renderer).source
+        if self.renderer.crop_side is None:
+            source: CropSource | None = pasting(self.renderer).source
+        else:
+            source = self.crops.source if isinstance(self.crops, SourceCrops) else None
         return with_given_crops(scenes, files, pins, source)
 
     def render_planned(self, pictures: Sequence[PlannedPicture], **options: Any) -> list[Scene]:
@@ -375,7 +400,7 @@ class Pipeline:
         result = without_contradictions(result, refine, keep_contradictions)
         self.renderer.check(result)
         say_shapes(result, self.shapes)
-        if self.crops is None and self.renderer.crop_side:
+        if self.crops is None and self.renderer.needs_crops:
             check_crops(result, self.renderer.name)
         if self.layout is not None:
             warn_about_crowds(self.layout, [scene for scene in result if is_open(scene)])

@@ -158,8 +158,8 @@ def open_pack(
 
 
 def _crop_source(data: DataRecipe, kind: type[Model], config: ModelConfig) -> GivesCrops | None:
-    """Where crops come from, for models that draw from them: those of pictures that are learned from, for all."""
-    if issubclass(kind, DrawsFromCrops) and config.crop_side:
+    """Where crops come from, for models that need them: those of pictures that are learned from, for all."""
+    if issubclass(kind, DrawsFromCrops) and kind.needs_crops and config.crop_side:
         if data.memory is None:
             return PackCrops(data.pack, data.train_split, config.crop_side)
         if data.workers:
@@ -220,7 +220,8 @@ def take_over(given: Model, source: str, models: Iterable[Model], modules: Mappi
         own, others = model.config.model_dump(), given.config.model_dump()
         unlike = [f"model.{name}={value}" for name, value in others.items() if value != own[name]]
         where = f"training.start_from {source}" + (f", which has {' '.join(unlike)}" if unlike else "")
-        load_state(model, given.state_dict(), where)
+        added = {key: value for key, value in model.state_dict().items() if model.may_lack(key)}
+        load_state(model, added | given.state_dict(), where)
     state = load_checkpoint(Path(source) / "checkpoints", "modules") or {"modules": {}}
     for phase in state["modules"].keys() & modules.keys():
         load_state(modules[phase], state["modules"][phase], f"{source}, {phase}")

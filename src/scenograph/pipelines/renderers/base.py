@@ -44,9 +44,15 @@ class Renderer(ABC):
     places: bool
     """Whether it chooses boxes for objects that have none."""
     crop_side: int | None = None
-    """Side of the crop that it wants of every object, which the pipeline chooses where the scene has none; or None."""
+    """Side of the crops that it draws objects from, which the pipeline chooses where the scene has none; or None."""
+    needs_crops: bool = False
+    """Whether it draws no object without a crop."""
     completes_attributes: bool = True
     """Whether every object wants an attribute of every group; if not, those left open stay open."""
+
+    def wants_crops(self, scenes: Sequence[Scene]) -> list[list[bool]]:
+        """For which objects of scenes with all boxes a crop is to be chosen, if it has none; by default, for all."""
+        return [[True] * len(scene.objects) for scene in scenes]
 
     @property
     @abstractmethod

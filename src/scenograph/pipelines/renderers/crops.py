@@ -176,6 +176,8 @@ class SourceCrops:
 
     source: CropSource
     options: GenerateOptions = field(default_factory=GenerateOptions)
+    needed: bool = True
+    """Whether it is said of which categories there is no crop, so that objects get none."""
     lacking: set[str] = field(default_factory=set, compare=False)
     """Categories of which it was said that there is no crop."""
 
@@ -189,7 +191,7 @@ class SourceCrops:
         return replace(self, options=options)
 
     def select(self, scene: Scene, seed: int, exclude: str | None = None) -> Scene:
-        """A crop for each object that has none and of whose category the source has one, else a warning.
+        """A crop for each object that has none and of whose category the source has one.
 
         Raises ``UserError`` as :meth:`CropSource.choose`.
         """
@@ -199,7 +201,7 @@ class SourceCrops:
             if thing.crop is None:
                 if self.source.has(thing.category, None if self.options.own_picture else scene.picture):
                     wanted.append(number)
-                elif thing.category not in self.lacking:
+                elif self.needed and thing.category not in self.lacking:
                     self.lacking.add(thing.category)
                     log.warning("there is no crop of %r: it is drawn without one", thing.category)
         objects = list(scene.objects)

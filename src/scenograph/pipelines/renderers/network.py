@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -45,7 +46,8 @@ class NetworkRenderer(Renderer):
         self.name, self.digest, self.device = model.called, model.digest, model.device
         self._resized: set[int] = set()
         """Sizes whose pictures were said to be resized."""
-        self.crop_side = model.config.crop_side if isinstance(model, DrawsFromCrops) else None
+        if isinstance(model, DrawsFromCrops):
+            self.crop_side, self.needs_crops = model.config.crop_side, model.needs_crops
         self.places, self.completes_attributes = isinstance(model, LayoutModel), model.completes_attributes
 
     @property
@@ -59,6 +61,15 @@ class NetworkRenderer(Renderer):
         seeded = any(thing.seed is not None for scene in scenes for thing in scene.objects)
         if seeded and not isinstance(self.model, ObjectLatents | DrawsFromCrops):
             log.warning("%s gives objects no looks of their own: their seeds change nothing", self.name)
+
+    def wants_crops(self, scenes: Sequence[Scene]) -> list[list[bool]]:
+        """As in the base class."""
+        if self.needs_crops or not isinstance(self.model, DrawsFromCrops):
+            return super().wants_crops(scenes)
+        with torch.inference_mode():
+            flags = self.model.wants_crops(batch_for(self.model, scenes)).tolist()
+        ends = list(accumulate(len(scene.objects) for scene in scenes))
+        return [flags[start:end] for start, end in pairwise([0, *ends])]
 
     def condition(self, scenes: Sequence[Scene], seeds: Sequence[int], options: GenerateOptions) -> ConditionedScenes:
         """As in the base class, without gradients."""

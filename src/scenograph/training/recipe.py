@@ -27,7 +27,7 @@ from yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 from scenograph.data.loader import ObjectPolicy, RelationPolicy
 from scenograph.errors import UserError, reason, suggest, validate
 from scenograph.files import is_file
-from scenograph.training.objectives.base import Betas
+from scenograph.training.objectives.base import Betas, Probability
 
 DEEPEST = 20
 """Levels of the YAML of a recipe."""
@@ -69,16 +69,19 @@ class DataRecipe(_Section):
 class OptimizerRecipe(_Section):
     """Adam (AdamW when ``weight_decay`` is not 0); the rate rises over ``warmup_steps``, then follows the schedule.
 
-    ``constant``; ``linear`` and ``cosine`` fall to 0 from step ``fall_from`` on; ``milestones`` divides it by ten at
-    each of these steps.
+    ``constant``; ``linear`` and ``cosine`` fall from step ``fall_from`` on, to ``fall_to`` of the rate at the last step
+    but never below ``lowest`` of it; ``milestones`` divides it by ten at each of these steps.
     """
 
     lr: PositiveFloat = 1e-4
     betas: Betas = (0.9, 0.999)
+    epsilon: PositiveFloat = 1e-8
     weight_decay: NonNegativeFloat = 0.0
     warmup_steps: NonNegativeInt = 0
     schedule: Literal["constant", "linear", "cosine", "milestones"] = "constant"
     fall_from: NonNegativeInt = 0
+    fall_to: Probability = 0.0
+    lowest: Probability = 0.0
     milestones: tuple[int, ...] = ()
     clip_norm: PositiveFloat | None = None
 

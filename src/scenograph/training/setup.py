@@ -182,9 +182,9 @@ def new_optimizer(
             rate = [factor for part, factor in rates.items() if part in name][-1]
             groups.setdefault(rate, []).append(parameter)
     parameters = [{"params": members, "rate": rate} for rate, members in groups.items()]
-    betas = objective.betas(phase) or options.betas
+    betas, epsilon = objective.betas(phase) or options.betas, objective.epsilon(phase) or options.epsilon
     # The fused kernel passes over each weight once, torch's default ten times.
-    optimizer = kind(parameters, lr=options.lr, betas=betas, weight_decay=options.weight_decay, fused=True)
+    optimizer = kind(parameters, lr=options.lr, betas=betas, eps=epsilon, weight_decay=options.weight_decay, fused=True)
     return accelerator.prepare_optimizer(optimizer)
 
 

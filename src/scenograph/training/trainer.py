@@ -399,4 +399,5 @@ def learning_rate_factor(recipe: Recipe, step: int) -> float:
         return 0.1 ** sum(step >= milestone for milestone in options.milestones)
     start = max(options.fall_from, options.warmup_steps)
     done = min(max(step - start, 0) / max(total - start, 1), 1.0)
-    return 1 - done if options.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done))
+    left = 1 - done if options.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done))
+    return max(options.fall_to + (1 - options.fall_to) * left, options.lowest)

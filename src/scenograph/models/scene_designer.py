@@ -37,6 +37,7 @@ from scenograph.scenes.vocabulary import IN_IMAGE_PREDICATE, Vocabulary
 SLOPE, EPSILON = 0.3, 1e-3
 Backbone = Literal["mobilenet", "inception", "resnet"]
 """MobileNetV2, Inception v3 or ResNet50-V2, as Keras builds them."""
+Features = MobileNetV2 | KerasInception | ResNet50V2
 
 
 class SceneDesignerConfig(ModelConfig):
@@ -156,7 +157,7 @@ class SceneVectors:
 class ObjectEncoder(nn.Module):
     """Pictures of single objects to encodings: a backbone, the mean over its map, and linear layers."""
 
-    def __init__(self, backbone: MobileNetV2 | KerasInception | ResNet50V2, sizes: Sequence[int], categories: int):
+    def __init__(self, backbone: Features, sizes: Sequence[int], categories: int) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = nn.Sequential(*(nn.Linear(a, b) for a, b in pairwise([self.backbone.width, *sizes])))
@@ -342,7 +343,7 @@ def attributes(boxes: Tensor) -> Tensor:
     return torch.cat([F.one_hot(areas(boxes), SIZES), F.one_hot(places(boxes), PLACES)], dim=1)
 
 
-def new_backbone(config: SceneDesignerConfig) -> MobileNetV2 | KerasInception | ResNet50V2:
+def new_backbone(config: SceneDesignerConfig) -> Features:
     """The network of an object encoder."""
     if config.backbone == "mobilenet":
         return MobileNetV2(config.alpha, config.cut)

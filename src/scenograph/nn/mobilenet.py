@@ -63,6 +63,7 @@ class Normalized(nn.Module):
         self.convolution, self.norm = convolution, FrozenBatchNorm2d(convolution.out_channels, eps=EPSILON)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C', H', W')."""
         if self.convolution.stride == (2, 2):
             x = F.pad(x, (0, 1, 0, 1))
         result: Tensor = self.norm(self.convolution(x))

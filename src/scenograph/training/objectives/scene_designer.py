@@ -390,7 +390,7 @@ def mask_error(logits: Tensor, batch: SceneBatch) -> Tensor:
 
 
 def matching_loss(fake: list[Tensor], real: list[Tensor]) -> Tensor:
-    """Mean absolute differences of all maps but the scores, those of real masks being fixed (Wang et al., CVPR 2018)."""
+    """Mean absolute differences of all maps but the scores, the real ones being fixed (Wang et al., CVPR 2018)."""
     differences = [(one - other.detach()).abs().mean() for one, other in zip(fake[:-1], real[:-1], strict=True)]
     return MATCHED / len(fake) * torch.stack(differences).sum()
 

@@ -160,6 +160,7 @@ def test_the_published_stages_follow_each_other(painted, tmp_path, monkeypatch):
     write_pack(tmp_path / "drawings", Samples(Vocabulary(names, ()), {"train": rows, "validation": rows}))
     tiny_model = SceneDesignerConfig.tiny(Vocabulary((), ())).model_dump(exclude={"vocabulary"}, exclude_unset=True)
     sizes = [f"model.{name}={value}" for name, value in tiny_model.items()]
+    sizes += ["objective.discriminator_width=4", "objective.discriminator_layers=1"]
     sizes += ["training.steps=2", "training.batch_size=8", "training.validation_scenes=4", f"data.pack={painted}"]
 
     def run(stage: str) -> Trainer:
@@ -190,6 +191,8 @@ def test_the_published_stages_follow_each_other(painted, tmp_path, monkeypatch):
     for key, value in second.objective.discriminator.state_dict().items():
         assert torch.equal(third.objective.discriminator.state_dict()[key], value), key
     third.run()
+    with pytest.raises(UserError, match="discriminator_layers 3: masks of 8 pixels leave no map; take at most 2"):
+        SceneDesignerObjective(SceneDesignerObjectiveConfig(), third.model)
     made = AutoModel.from_pretrained(tmp_path / "runs" / "scene-designer-sketchycoco" / "model")
     assert isinstance(made, SceneDesigner)
 

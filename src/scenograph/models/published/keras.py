@@ -179,7 +179,7 @@ def _layer_names(layers: Sequence[str], backbone: Features) -> dict[str, str]:
 def _inception_names(layers: Sequence[str], backbone: KerasInception) -> dict[str, str]:
     """Keras numbers its convolutions and norms as it makes them, from any number on."""
     own = {layer: name for name, layer in backbone.named_modules()}
-    names = {}
+    names: dict[str, str] = {}
     for kind, part in (("conv2d", "conv"), ("batch_normalization", "bn")):
         theirs = {layer for layer in layers if re.fullmatch(rf"{kind}(_\d+)?", layer)}
         numbered = sorted(theirs, key=lambda layer: int(layer.rpartition("_")[2]) if layer != kind else 0)

@@ -89,6 +89,13 @@ class SceneDesignerObjective(Objective):
         self.config = config
         self.discriminator: MaskDiscriminator | None = None
         if config.scenes and config.adversarial_weight:
+            side = cast(SceneDesigner, model).config.mask_size
+            most = side.bit_length() - 2  # halvings that leave two pixels, of a power of two
+            if config.discriminator_layers > most:
+                raise UserError(
+                    f"objective.discriminator_layers {config.discriminator_layers}: masks of {side} pixels leave no "
+                    f"map; take at most {most}"
+                )
             self.discriminator = MaskDiscriminator(
                 len(model.vocabulary.categories), config.discriminator_width, config.discriminator_layers
             )

@@ -25,7 +25,7 @@ def train(
     resume: Annotated[
         str,
         typer.Option(
-            "--resume", metavar="latest|none|PATH", help="Newest checkpoint, none, or one of a run to continue from."
+            "--resume", metavar="latest|none|PATH", help="Checkpoint to continue from: the newest, none, or PATH."
         ),
     ] = "latest",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the recipe and the data without training.")] = False,

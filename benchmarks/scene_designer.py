@@ -239,11 +239,11 @@ def plain_step(scenes: bool, batch: SceneBatch) -> Run:
             adam.zero_grad(set_to_none=True)
         loss = torch.stack(terms).sum()
         if critic is not None and objective.discriminator is not None:
-            # Both updates come from one forward pass: gradients of the judge are those of its own loss alone.
-            judged = [*objective.discriminator.parameters()]
-            gradients = torch.autograd.grad(critic, judged, retain_graph=True)
+            # Both updates come from one forward pass: the discriminator's gradients are those of its own loss.
+            critics = [*objective.discriminator.parameters()]
+            gradients = torch.autograd.grad(critic, critics, retain_graph=True)
             loss.backward()
-            for parameter, gradient in zip(judged, gradients, strict=True):
+            for parameter, gradient in zip(critics, gradients, strict=True):
                 parameter.grad = gradient
         else:
             loss.backward()

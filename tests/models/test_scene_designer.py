@@ -17,6 +17,7 @@ from scenograph.nn.distances import distance_maps
 from scenograph.nn.scene_transformer import SceneTransformer, sinusoids
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.scene import Scene, SceneObject
+from scenograph.scenes.sketch import Sketch
 
 BOXES = [(0.0, 0.0, 0.4, 0.4), (0.5, 0.1, 0.9, 0.6), (0.2, 0.6, 0.6, 1.0), (0.1, 0.1, 1.0, 1.0)]
 
@@ -80,6 +81,18 @@ def test_positions_in_the_graph_widen_its_first_layer_alone():
     assert torch.equal(
         plain._joined(encodings_of(plain, moved), moved), plain._joined(encodings_of(plain, moved), batch_of(plain))
     )
+
+
+def test_scenes_in_half_precision():
+    model = model_of().eval()
+    drawn = SceneObject("cube", box=BOXES[0], sketch=Sketch((np.array([[0.0, 0.0], [1.0, 1.0]]),)))
+    seen = SceneObject("sphere", box=BOXES[1], crop=np.full((8, 8, 4), 200, np.uint8))
+    batch = SceneBatch.from_scenes([Scene((drawn, seen))], model.vocabulary, 8, 32, 32)
+    with torch.no_grad():
+        whole = model.scene_vectors(batch)
+        with torch.autocast("cpu", torch.bfloat16):
+            half = model.scene_vectors(batch)
+    torch.testing.assert_close(half.float(), whole, atol=0.05, rtol=0.05)
 
 
 def test_sizes_and_places_of_boxes():

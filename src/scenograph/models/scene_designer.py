@@ -245,11 +245,11 @@ class SceneDesigner(Model, EncodesScenes):
             )
         encoded = batch.boxes.new_zeros((len(batch.objects), self.config.encoding_dim))
         if sketched.any():
-            encoded[sketched] = self.encode_sketches(batch.sketches[sketched])
+            encoded[sketched] = self.encode_sketches(batch.sketches[sketched]).to(encoded)
         if seen.any():
             # What is transparent becomes grey.
             colours, alpha = batch.crops[seen].split([3, 1], dim=1)
-            encoded[seen] = self.encode_photos(colours * (alpha + 1) / 2)
+            encoded[seen] = self.encode_photos(colours * (alpha + 1) / 2).to(encoded)
         return encoded
 
     def encode_photos(self, crops: Tensor) -> Tensor:

@@ -266,6 +266,8 @@ def our_step(scenes: bool, batch: SceneBatch) -> Run:
 def query(kind: type[SceneDesigner], batch: SceneBatch) -> Run:
     """The vectors of sketched scenes, graphs included."""
     model = model_of(kind).eval()
+    if kind is SceneDesigner:
+        model = model.for_inference()
 
     def run() -> object:
         with torch.inference_mode():

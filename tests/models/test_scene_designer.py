@@ -14,6 +14,7 @@ from scenograph.data.clevr import VOCABULARY
 from scenograph.errors import UserError
 from scenograph.models.scene_designer import SceneDesigner, SceneDesignerConfig, areas, attributes, places, with_graph
 from scenograph.nn.distances import distance_maps
+from scenograph.nn.normalization import FrozenBatchNorm2d
 from scenograph.nn.scene_transformer import SceneTransformer, sinusoids
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.scene import Scene, SceneObject
@@ -93,6 +94,19 @@ def test_scenes_in_half_precision():
         with torch.autocast("cpu", torch.bfloat16):
             half = model.scene_vectors(batch)
     torch.testing.assert_close(half.float(), whole, atol=0.05, rtol=0.05)
+
+
+def test_the_copy_for_inference_gives_the_same_vectors():
+    model = model_of().eval()
+    for norm in model.modules():
+        if isinstance(norm, FrozenBatchNorm2d):
+            for values in (norm.running_mean, norm.weight.data, norm.bias.data):
+                values.add_(torch.randn(values.shape, generator=torch.Generator().manual_seed(2)) / 5)
+    copied, pictures = model.for_inference(), torch.rand(3, 3, 32, 32) * 2 - 1
+    with torch.no_grad():
+        torch.testing.assert_close(copied.encode_photos(pictures), model.encode_photos(pictures), atol=1e-5, rtol=1e-4)
+    assert not any(isinstance(layer, FrozenBatchNorm2d) for layer in copied.photo_encoder.modules())
+    assert isinstance(model.photo_encoder.backbone.first.norm, FrozenBatchNorm2d), "the model itself stays as it was"
 
 
 def test_sizes_and_places_of_boxes():

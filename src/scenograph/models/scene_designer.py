@@ -8,6 +8,7 @@ are predicted. An image model such as SPADE renders the layout.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +26,7 @@ from scenograph.nn.distances import distance_maps
 from scenograph.nn.graph import Edges, GraphTripleConv, GraphTripleConvNet, Pooling, in_float32
 from scenograph.nn.inception import SMALLEST, KerasInception
 from scenograph.nn.layers import channels_last
-from scenograph.nn.mobilenet import LAST_BLOCK, MobileNetV2
+from scenograph.nn.mobilenet import LAST_BLOCK, MobileNetV2, Normalized
 from scenograph.nn.normalization import FrozenBatchNorm2d
 from scenograph.nn.resnet_v2 import ResNet50V2
 from scenograph.nn.scene_transformer import PLACES, ROWS, SIZES, SceneDecoder, SceneSum, SceneTransformer
@@ -159,12 +160,13 @@ class ObjectEncoder(nn.Module):
 
     def __init__(self, backbone: Features, sizes: Sequence[int], categories: int) -> None:
         super().__init__()
-        self.backbone = backbone
+        self.backbone = channels_last(backbone)
         self.head = nn.Sequential(*(nn.Linear(a, b) for a, b in pairwise([self.backbone.width, *sizes])))
         self.category = nn.Linear(sizes[-1], categories)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """(O, 3, S, S) -> (O, D)."""
+        pictures = pictures.contiguous(memory_format=torch.channels_last)
         encoded: Tensor = self.head(self.backbone(pictures).mean(dim=(2, 3)))
         return encoded
 
@@ -199,6 +201,14 @@ class SceneDesigner(Model, EncodesScenes):
     def vocabulary_for(vocabulary: Vocabulary) -> Vocabulary:
         """The data's categories, the image object and its relation in front, and sg2im's geometric predicates."""
         return replace(vocabulary, predicates=SG2IM_PREDICATES).with_image_object()
+
+    def for_inference(self) -> Self:
+        """A copy in which the norms of MobileNetV2 are part of its convolutions."""
+        model = copy.deepcopy(self).eval()
+        for layer in model.modules():
+            if isinstance(layer, Normalized):
+                layer.fold()
+        return model
 
     def complete(self, batch: SceneBatch, generators: Generators = None) -> Placement:
         """Masks of objects with boxes, each of which is a sketch or, without one, a crop.

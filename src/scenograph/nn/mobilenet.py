@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scenograph.nn.normalization import FrozenBatchNorm2d
+from scenograph.nn.normalization import FrozenBatchNorm2d, folded
 
 EPSILON = 1e-3
 LAST = 1280
@@ -60,7 +60,13 @@ class Normalized(nn.Module):
 
     def __init__(self, convolution: nn.Conv2d) -> None:
         super().__init__()
-        self.convolution, self.norm = convolution, FrozenBatchNorm2d(convolution.out_channels, eps=EPSILON)
+        self.convolution = convolution
+        self.norm: nn.Module = FrozenBatchNorm2d(convolution.out_channels, eps=EPSILON)
+
+    def fold(self) -> None:
+        """Make one layer of both, for inference."""
+        if isinstance(self.norm, FrozenBatchNorm2d):
+            self.convolution, self.norm = folded(self.convolution, self.norm), nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C', H', W')."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, TypeVar
 
 import torch
@@ -86,6 +87,17 @@ class FrozenBatchNorm2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape."""
         return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+
+
+def folded(convolution: nn.Conv2d, norm: FrozenBatchNorm2d) -> nn.Conv2d:
+    """A convolution, with a bias, that does what one without and its norm do. It cannot be trained."""
+    scale = torch.rsqrt(norm.running_var + norm.eps)
+    if norm.weight is not None:
+        scale = scale * norm.weight
+    result = copy.deepcopy(convolution)
+    result.weight = nn.Parameter(convolution.weight.detach() * scale.detach()[:, None, None, None], requires_grad=False)
+    result.bias = nn.Parameter((norm.bias - norm.running_mean * scale).detach(), requires_grad=False)
+    return result
 
 
 class LayoutNorm(nn.Module):

@@ -35,6 +35,21 @@ def test_widths_of_mobilenet(alpha, cut, width):
     assert network.width == width
     found = network(torch.empty(1, 3, 96, 96, device="meta")).shape
     assert found == ((1, width, 6, 6) if cut == 8 else (1, width, 3, 3))
+    if cut == 8:
+        assert not network.blocks[8].residual and network.blocks[7].residual
+
+
+def test_odd_sides_are_padded_as_by_keras():
+    """The first convolution of MobileNet on both sides, those of the blocks behind alone: 75 -> 38 -> 19."""
+    network, seen = MobileNetV2(0.1), []
+    network.first.convolution.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    network.blocks[3].depthwise.convolution.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    with torch.no_grad():
+        network(torch.ones(1, 3, 75, 75))
+    first, block = seen
+    assert first.shape[2:] == (77, 77) and not first[:, :, [0, -1]].any() and first[:, :, 1:-1, 1:-1].all()
+    assert block.shape[2:] == (20, 20) and not block[:, :, :, -1].any()  # of 19
+    assert block[:, :, 0].any()
 
 
 @pytest.mark.parametrize("name", WHOLE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scenograph.nn.layers import pad_as_tensorflow
 from scenograph.nn.normalization import FrozenBatchNorm2d, folded
 
 EPSILON = 1e-3
@@ -29,13 +30,14 @@ class MobileNetV2(nn.Module):
 
     Args:
         alpha: Factor of all widths but that of the last convolution, which it only widens.
-        cut: The last bottleneck, counted from 0, whose output has no activation; None adds the last convolution.
+        cut: The last bottleneck, counted from 0, whose projection alone is the output: no activation follows, nor is
+            its input added. None takes all, and the last convolution.
     """
 
     def __init__(self, alpha: float = 1.0, cut: int | None = LAST_BLOCK) -> None:
         super().__init__()
         channels = scaled_width(32, alpha)
-        self.first = Normalized(nn.Conv2d(3, channels, 3, 2, bias=False))
+        self.first = Normalized(nn.Conv2d(3, channels, 3, 2, bias=False), same=True)
         blocks = []
         for expansion, wanted, count, stride in STAGES:
             for index in range(count):
@@ -43,6 +45,8 @@ class MobileNetV2(nn.Module):
                 blocks.append(_Bottleneck(channels, width, expansion, stride if index == 0 else 1))
                 channels = width
         self.blocks = nn.Sequential(*blocks[: len(blocks) if cut is None else cut + 1])
+        if cut is not None:
+            blocks[cut].residual = False
         self.last: Normalized | None = None
         self.width = blocks[len(self.blocks) - 1].project.convolution.out_channels
         if cut is None:
@@ -56,10 +60,14 @@ class MobileNetV2(nn.Module):
 
 
 class Normalized(nn.Module):
-    """A convolution without bias and its batch norm; 3 x 3 ones of stride 2 pad to the right and below only."""
+    """A convolution without bias and its batch norm.
 
-    def __init__(self, convolution: nn.Conv2d) -> None:
+    Those of 3 x 3 and stride 2 pad to the right and below only; with ``same``, odd sides on both sides.
+    """
+
+    def __init__(self, convolution: nn.Conv2d, same: bool = False) -> None:
         super().__init__()
+        self.same = same
         self.convolution = convolution
         self.norm: nn.Module = FrozenBatchNorm2d(convolution.out_channels, eps=EPSILON)
 
@@ -71,7 +79,7 @@ class Normalized(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C', H', W')."""
         if self.convolution.stride == (2, 2):
-            x = F.pad(x, (0, 1, 0, 1))
+            x = pad_as_tensorflow(x, 2) if self.same else F.pad(x, (0, 1, 0, 1))
         result: Tensor = self.norm(self.convolution(x))
         return result
 

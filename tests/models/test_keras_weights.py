@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import zlib
 from pathlib import Path
 
 import h5py
@@ -45,8 +45,8 @@ def mobilenet(alpha: float) -> Arrays:
     return layers | {"Conv_1": {"kernel": (1, 1, channels, 1280)}, "Conv_1_bn": norm(1280)}
 
 
-def inception() -> Arrays:
-    """Filters and kernels in the order in which keras.applications makes them."""
+def inception(first: int = 7) -> Arrays:
+    """Filters and kernels in the order in which keras.applications makes them, numbered from ``first``."""
     sizes: list[tuple[int, int, int, int]] = [
         (3, 32, 3, 3),
         (32, 32, 3, 3),
@@ -73,7 +73,7 @@ def inception() -> Arrays:
         sizes += [(before, 320, 1, 1), (before, 384, 1, 1), (384, 384, 1, 3), (384, 384, 3, 1)]
         sizes += [(before, 448, 1, 1), (448, 384, 3, 3), (384, 384, 1, 3), (384, 384, 3, 1), (before, 192, 1, 1)]
     layers: Arrays = {}
-    for number, (before, after, height, width) in reversed([*enumerate(sizes, start=7)]):  # any order, any beginning
+    for number, (before, after, height, width) in reversed([*enumerate(sizes, start=first)]):  # any order
         layers[f"conv2d_{number}"] = {"kernel": (height, width, before, after)}
         layers[f"batch_normalization_{number}"] = norm(after, NORM[1:])
     return layers
@@ -112,8 +112,58 @@ def write(path: Path, layers: Arrays, classifier: bool = False, nested: bool = F
     return numbers
 
 
-def each_convolution(network: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Conv2d]]:
-    return ((name, layer) for name, layer in network.named_modules() if isinstance(layer, torch.nn.Conv2d))
+def filled(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Numbers that depend on the name alone, in the range of trained ones."""
+    rng, last = np.random.default_rng(zlib.crc32(name.encode())), name.rsplit("/", 1)[1]
+    if last in ("gamma", "moving_variance"):
+        values = rng.uniform(0.5, 1.5, shape)
+    elif last == "kernel":
+        values = rng.normal(0, (2 / np.prod(shape[:-1])) ** 0.5, shape)
+    else:
+        values = rng.normal(0, 0.3 if last == "depthwise_kernel" else 0.1, shape)
+    return values.astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("layers", "make", "mean", "first"),
+    [
+        (
+            lambda: mobilenet(0.35),
+            lambda: MobileNetV2(0.35, cut=None),
+            1.0684667,
+            [0.0, 0.778022, 0.0, 1.848145, 0.202861, 5.034264],
+        ),
+        pytest.param(
+            lambda: inception(1),
+            KerasInception,
+            0.17300272,
+            [0.244083, 0.084293, 0.0, 0.302248, 0.0, 0.0],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            resnet,
+            ResNet50V2,
+            636.73969,
+            [0.0, 2270.541992, 225.166626, 2082.33374, 130.986832, 488.845581],
+            marks=pytest.mark.slow,
+        ),
+    ],
+    ids=["mobilenet", "inception", "resnet"],
+)
+def test_outputs_are_those_of_keras(layers, make, mean, first):
+    """Recorded from tf.keras.applications of TensorFlow 2.15, at an odd side: all channels' mean, and six of them."""
+    arrays = {
+        (layer, name): filled(f"{layer}/{name}", shape)
+        for layer, own in layers().items()
+        for name, shape in own.items()
+    }
+    network = make().eval()
+    load_state(network, backbone_state(arrays, network), "numbers")
+    pixels = np.random.default_rng(7).uniform(-1, 1, (1, 75, 75, 3)).astype(np.float32)
+    with torch.no_grad():
+        found = network(torch.from_numpy(pixels).permute(0, 3, 1, 2)).mean(dim=(2, 3))[0]
+    assert float(found.mean()) == pytest.approx(mean, rel=1e-4)
+    np.testing.assert_allclose(found[:6].numpy(), first, rtol=1e-3, atol=1e-4 * max(first))
 
 
 @pytest.mark.parametrize("nested", [True, False])

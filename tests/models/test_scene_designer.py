@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from scenograph.errors import UserError
 from scenograph.models.scene_designer import SceneDesigner, SceneDesignerConfig, areas, attributes, places, with_graph
 from scenograph.nn.distances import distance_maps
 from scenograph.nn.normalization import FrozenBatchNorm2d
-from scenograph.nn.scene_transformer import SceneTransformer, sinusoids
+from scenograph.nn.scene_transformer import SceneDecoder, SceneTransformer, sinusoids
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.scene import Scene, SceneObject
 from scenograph.scenes.sketch import Sketch
@@ -126,6 +127,44 @@ def test_positions_in_three_parts():
     network.layers[0].register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     network(torch.zeros(1, 1, 8), torch.ones(1, 1, dtype=torch.bool), torch.tensor([[13]]), None, torch.tensor([[7]]))
     assert torch.equal(seen[0][0, 0], torch.cat([table[-1] for table in tables]))  # the token
+
+
+def filled(module: torch.nn.Module, tag: str) -> None:
+    """Give a network numbers that depend on the names of its weights alone, in TensorFlow's order of axes."""
+    state = {}
+    for key, value in module.state_dict().items():
+        name = key
+        if ".norm" in key:
+            name = key.replace("weight", "gamma").replace("bias", "beta")
+        state[key] = torch.from_numpy(numbers(f"{tag}.{name}", (*value.shape[::-1],)).transpose())
+    module.load_state_dict(state)
+
+
+def numbers(name: str, shape: tuple[int, ...], scale: float = 0.2) -> np.ndarray:
+    values = np.random.default_rng(zlib.crc32(name.encode())).normal(0, scale, shape) + name.endswith("gamma")
+    return values.astype(np.float32)
+
+
+def test_three_parts_and_the_bottleneck_are_the_originals():
+    """Recorded from its code on TensorFlow 2.15: the first numbers of scenes, of objects, and of decoded objects."""
+    encoder, decoder = SceneTransformer(32, 2, 4, 48, three_parts=True).eval(), SceneDecoder(32, 2, 4, 48, 8).eval()
+    filled(encoder, "transformer")
+    filled(decoder, "decoder")
+    real = torch.arange(8) < torch.tensor([3, 8, 1])[:, None]
+    objects = torch.zeros(3, 8, 32)
+    objects[real] = torch.from_numpy(numbers("objects", (12, 32), 1.0))
+    where, sizes = torch.zeros(3, 8, dtype=torch.int64), torch.zeros(3, 8, dtype=torch.int64)
+    where[real], sizes[real] = torch.arange(12) * 7 % 25, torch.arange(12) * 3 % 10
+    with torch.no_grad():
+        scenes, seen = encoder(objects, real, where, None, sizes)
+        decoded = decoder(scenes, 8)
+    expected = {
+        "scenes": [0.65855, -0.38476, 0.28705],
+        "objects": [0.39418, 1.15104, 1.03349, -0.08842, -0.95919, 0.28794, 0.79695, 0.3405, 1.28491, 0.30398],
+        "decoded": [0.18391, -0.20681, 0.04409, 0.48179, 0.2809, 0.41048, 0.40114, 0.17382, 0.36546, 0.40022],
+    }
+    for name, found in (("scenes", scenes), ("objects", seen[real]), ("decoded", decoded[real])):
+        np.testing.assert_allclose(found[: len(expected[name]), 0].numpy(), expected[name], atol=2e-5)
 
 
 def test_random_positions_are_left_out_in_training_alone():

@@ -320,7 +320,7 @@ def original_step(checkout: str, scenes: bool, batch: SceneBatch) -> Run:
         given = [*(tensors[name] for name in names), None]
         return lambda: model.model_trainer(iter([given]))
     crops, negatives = tensors["crops"], tensors["negatives"]
-    labels = [tensors[name][:, 0] for name in ("objects", "others")]
+    labels = [batch.objects.numpy(), tensors["others"][:, 0].numpy().astype("int64")]
     return lambda: model.multidomain_encoder.model_trainer(tensors["sketches"], crops, negatives, *labels)
 
 
@@ -354,15 +354,14 @@ def original_model(checkout: str, batch: SceneBatch) -> tuple[Any, dict[str, Any
     names = VOCABULARY.predicates
     dataset = SimpleNamespace(
         image_size=(SIDE, SIDE), mask_size=MASK, n_classes=len(VOCABULARY.categories), crop_size=CROP,
-        pred_idx_to_name=names, ccset=SimpleNamespace(crop_size=CROP),
+        sketch_size=CROP, pred_idx_to_name=names, ccset=SimpleNamespace(crop_size=CROP),
     )  # fmt: skip
     folder = tempfile.mkdtemp()
-    base = f"batch_size={batch.num_images},slack_config=''"
-    settings = [
-        dict(kind.parse_hparams(base, None).values()) for kind in (MultidomainMapper, GraphAttentionRepresentation)
-    ]
-    merged = settings[0] | settings[1]
-    model = GraphAttentionRepresentation(merged, dataset, folder, "bench")
+    settings: dict[str, Any] = {}
+    for kind in (MultidomainMapper, GraphAttentionRepresentation):
+        settings |= dict(kind.parse_hparams(None, None).values())
+    settings |= {"batch_size": batch.num_images, "slack_config": ""}
+    model = GraphAttentionRepresentation(settings, dataset, folder, "bench")
     other = others(batch, generators(batch.num_images))
     graph = with_graph(batch, names)
     crops = crops_of(batch, CROP).permute(0, 2, 3, 1)
@@ -372,7 +371,8 @@ def original_model(checkout: str, batch: SceneBatch) -> tuple[Any, dict[str, Any
         "owner": batch.object_to_image, "sketches": batch.sketches[..., None], "crops": crops,
         "negatives": crops[other], "others": batch.objects[other][:, None],
     }  # fmt: skip
-    return model, {name: tf.constant(value.contiguous().numpy()) for name, value in arrays.items()}
+    whole = {name: value if value.is_floating_point() else value.int() for name, value in arrays.items()}
+    return model, {name: tf.constant(value.contiguous().numpy()) for name, value in whole.items()}
 
 
 def start(system: str, row: str, options: argparse.Namespace) -> Run:

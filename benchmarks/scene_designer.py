@@ -317,8 +317,10 @@ def original_step(checkout: str, scenes: bool, batch: SceneBatch) -> Run:
             "negatives",
             "others",
         )
-        given = [*(tensors[name] for name in names), None]
-        return lambda: model.model_trainer(iter([given]))
+        import tensorflow as tf
+
+        scenes_again = iter(tf.data.Dataset.from_tensors((*(tensors[name] for name in names), 0)).repeat())
+        return lambda: model.model_trainer(scenes_again)
     crops, negatives = tensors["crops"], tensors["negatives"]
     labels = [batch.objects.numpy(), tensors["others"][:, 0].numpy().astype("int64")]
     return lambda: model.multidomain_encoder.model_trainer(tensors["sketches"], crops, negatives, *labels)

@@ -12,12 +12,12 @@ pytest.importorskip("uvicorn")
 
 from starlette.testclient import TestClient
 
+from helpers import tiny
+from scenograph.scenes.vocabulary import Vocabulary
 from scenograph.studio.server.app import create_app
 from scenograph.studio.server.offer import Given, Offer
 from scenograph.studio.server.service import Service
 from scenograph.studio.server.work_queue import Ticket, one_by_one
-from helpers import tiny
-from scenograph.scenes.vocabulary import Vocabulary
 
 ADDRESS = "http://127.0.0.1:8765"
 

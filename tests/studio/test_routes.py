@@ -11,8 +11,12 @@ import zipfile
 import numpy as np
 import pytest
 from PIL import Image
+from starlette.testclient import TestClient
 
 from scenograph.pipelines.provenance import request_from_picture
+from scenograph.studio.server.app import create_app
+from scenograph.studio.server.offer import Given, Offer
+from scenograph.studio.server.service import Service
 from studio_scenes import MEADOW, picture_of, pixels_of, png
 
 
@@ -132,16 +136,16 @@ def test_pictures_of_a_memory_name_where_its_crops_are_from(client):
     assert (pixels_of(shown["picture"]) != pixels_of(found["picture"])).any()
 
 
-def test_crops_of_a_memory_suit_an_object(service, client, crop_memory):
-    from scenograph.pipelines.renderers.crops import MemoryCrops
-
-    service.offer.memories = {**service.offer.memories, "mine": MemoryCrops(crop_memory)}
+def test_crops_of_a_memory_suit_an_object(built_memory, monkeypatch):
+    monkeypatch.setattr(Offer, "load_first", lambda self: None)
+    app = create_app(Service(Offer(Given(memories={"mine": built_memory}))))
     scene = {"objects": ["sphere", {"category": "cube", "attributes": ["red"], "box": [0.1, 0.1, 0.3, 0.3]}]}
     asked = {"memory": "mine", "category": "cube", "scene": scene, "object": 1, "top": 3}
-    crops = client.post("/v1/crops", json=asked).json()["crops"]
-    assert 0 < len(crops) <= 3 and crops[0]["author"] == "A. Painter" and crops[0]["licence"] == "CC0-1.0"
-    refused = error_of(client.post("/v1/crops", json={"memory": "mine", "category": "zebra"}))
-    assert str(crop_memory) not in refused["message"]
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        crops = client.post("/v1/crops", json=asked).json()["crops"]
+        assert 0 < len(crops) <= 3 and crops[0]["author"] == "A. Painter" and crops[0]["licence"] == "CC0-1.0"
+        refused = error_of(client.post("/v1/crops", json={"memory": "mine", "category": "zebra"}))
+        assert "mine holds no crop of 'zebra'" in refused["message"] and str(built_memory) not in refused["message"]
 
 
 @pytest.mark.parametrize("kind", ["layers", "openraster", "coco", "graph-svg", "layout-svg", "scene"])
@@ -175,20 +179,17 @@ def test_label_maps_as_scene_designers_client_sends_them(client):
     body = {
         "layout": labels.tolist(),
         "instances": (columns // 16).tolist(),
-        "real_image": np.zeros((8, 8, 3), int).tolist(),
+        "real_image": pixels_of(png(8, 8)).tolist(),
     }
     answer = client.post("/", json=body)
     numbers = np.array(answer.json())
     assert numbers.shape == (1, 3, 256, 256) and numbers.min() >= -1 and numbers.max() <= 1
     picture = ((numbers[0].transpose(1, 2, 0) + 1) / 2 * 255).round()  # the client's step
-    own = client.post("/v1/label-maps", json={"layout": body["layout"], "instances": body["instances"]}).json()
+    asked = {"layout": body["layout"], "instances": body["instances"], "picture": png(8, 8)}
+    own = client.post("/v1/label-maps", json=asked).json()
     assert np.abs(pixels_of(own["picture"]) - picture).max() <= 1
-    large = np.kron(labels, np.ones((4, 4), int))
-    larger = client.post(
-        "/v1/label-maps",
-        json={"layout": large.tolist(), "instances": np.kron(body["instances"], np.ones((4, 4), int)).tolist()},
-    )
-    assert larger.json() == own
+    larger = {name: np.kron(body[name], np.ones((4, 4), int)).tolist() for name in ("layout", "instances")}
+    assert client.post("/v1/label-maps", json=asked | larger).json() == own
 
 
 @pytest.mark.parametrize(
@@ -239,7 +240,7 @@ PICTURE = "/v1/pictures"
         ),
         (
             PICTURE,
-            {"scene": {"objects": ["sheep"], "relationships": [[0, "eats", 0]]}},
+            {"scene": {"objects": ["sheep"], "relationships": [[0, "zaps", 0]]}},
             400,
             "unknown_predicate",
             "relationships[0]",
@@ -253,8 +254,8 @@ PICTURE = "/v1/pictures"
             PICTURE,
             {"scene": MEADOW, "image": "mise-rendered-64", "memory": "drawings"},
             400,
-            "unknown_category",
-            "objects[0]",
+            "takes_no_crops",
+            "memory",
         ),
         (PICTURE, {"scene": MEADOW, "sead": 3}, 422, "schema", "sead"),
         (PICTURE, {"scene": MEADOW, "seed": -1}, 422, "schema", "seed"),

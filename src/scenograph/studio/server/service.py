@@ -66,6 +66,7 @@ class Service:
         self.desk.start()
         self.models.start()
         self._first = self.models.put(Ticket(one_by_one(lambda _: self.offer.load_first()), None))
+        self._first.future.add_done_callback(_say_if_failed)
 
     def close(self, seconds: float = 0.0) -> None:
         """Refuse what waits and what comes, and wait for what has been taken up."""
@@ -195,6 +196,11 @@ class Service:
             gone.cancel()
             if not future.done():
                 queue.cancel(ticket)
+
+
+def _say_if_failed(loaded: Future[Any]) -> None:
+    if not loaded.cancelled() and (error := loaded.exception()) is not None:
+        log.error("the models that the page begins with cannot be loaded", exc_info=error)
 
 
 async def _vanished(request: Request) -> None:

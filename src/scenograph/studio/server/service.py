@@ -199,7 +199,7 @@ class Service:
 
 
 def _say_if_failed(loaded: Future[Any]) -> None:
-    if not loaded.cancelled() and (error := loaded.exception()) is not None:
+    if (error := loaded.exception()) is not None and not isinstance(error, ServiceError):  # which says it is the end
         log.error("the models that the page begins with cannot be loaded", exc_info=error)
 
 

@@ -172,8 +172,11 @@ class Service:
             return  # which who cancelled it told
         if (error := future.exception()) is not None:
             job.say("failed", self.problem(error).body)
-        else:
-            job.say("done", future.result().model_dump())
+            return
+        reply = future.result()
+        if isinstance(reply, PictureReply) and job.ticket is not None:
+            reply.milliseconds.wait = round(1000 * job.ticket.waited)
+        job.say("done", reply.model_dump())
 
     async def _answer(self, queue: WorkQueue, ticket: Ticket, request: Request) -> Any:
         """The result of a ticket; it leaves the queue if the client vanishes, or after :data:`LONGEST`."""

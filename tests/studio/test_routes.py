@@ -35,7 +35,7 @@ def test_models_are_listed_by_ids_that_are_no_paths(client):
     assert by_id["collage"]["composed"] and by_id["collage"]["layers"] and by_id["collage"]["steps"] is None
     assert by_id["mise-rendered-64"]["sizes"] == [64] and by_id["mise-rendered-64"]["steps"] == 8
     assert found["label_maps"] == ["maps"] and found["memory"][0]["id"] == "drawings"
-    assert found["search"] == [] and found["sketches"] is False
+    assert found["search"] == [] and found["sketches"] is True
     assert "/" not in json.dumps([entry["id"] for role in ("layout", "image", "memory") for entry in found[role]])
 
 

@@ -79,6 +79,7 @@ def test_the_client_does_what_the_routes_do(studio, tmp_path):
     assert picture_of(base64.b64encode(picture.png).decode()).size == (40, 40)
     assert studio.record(picture.png)["scene"] == placed
     assert studio.export("graph-svg", scene).startswith(b"<svg")
+    assert studio.recognise([[[0, 50, 100, 0], [0, 90, 0, 0]]])
     assert studio.crops("drawings", "sheep", top=1)[0]["licence"]
     told = list(studio.watch("picture", scene=placed, seed=1, size=40))
     assert told[0][0] == "queued" and base64.b64decode(told[-1][1]["picture"]) == picture.png
@@ -211,6 +212,7 @@ def serve(**changed):
         "layouts": [],
         "images": [],
         "memories": [],
+        "searches": [],
         "token": None,
     }
     run_service(**(given | changed))

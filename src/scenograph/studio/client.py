@@ -116,6 +116,14 @@ class Studio:
         """Crops of a memory."""
         return self._post("/v1/crops", memory=memory, category=category, top=top)["crops"]
 
+    def search(self, search: str, scene: Scene, top: int = 12) -> list[dict[str, Any]]:
+        """Scenes of a collection that are like one, the best first."""
+        return self._post("/v1/search", search=search, scene=scene, top=top)["results"]
+
+    def recognise(self, strokes: list[list[list[float]]]) -> dict[str, float]:
+        """What a sketch may show, with probabilities; strokes are [[x, ...], [y, ...]] in any units."""
+        return {one["category"]: one["probability"] for one in self._post("/v1/sketches", strokes=strokes)["names"]}
+
     def watch(self, kind: str, **request: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         """Begin a job, and yield its events as they happen: ``queued``, ``progress``, ``preview``, then ``done``.
 

@@ -24,6 +24,9 @@ Images = Annotated[
 Memories = Annotated[
     Folders, typer.Option("--memory", metavar="NAME=FOLDER", help="Memory of crops to offer by a name. Repeatable.")
 ]
+Searches = Annotated[
+    Folders, typer.Option("--search", metavar="NAME=FOLDER", help="Index of scenes to offer by a name. Repeatable.")
+]
 Token = Annotated[
     str | None,
     typer.Option(
@@ -43,13 +46,14 @@ def studio(
     layout: Layouts = None,
     image: Images = None,
     memory: Memories = None,
+    search: Searches = None,
     token: Token = None,
 ) -> None:
     """Edit scenes in the browser, and see pictures of them as you edit.
 
     Ends with Ctrl-C.
     """
-    _run(port, host, not no_browser, layout, image, memory, token)
+    _run(port, host, not no_browser, layout, image, memory, search, token)
 
 
 def serve(
@@ -58,18 +62,26 @@ def serve(
     layout: Layouts = None,
     image: Images = None,
     memory: Memories = None,
+    search: Searches = None,
     token: Token = None,
 ) -> None:
     """Serve layouts and pictures of scenes over HTTP.
 
     The page /docs describes all routes. Ends with Ctrl-C.
     """
-    _run(port, host, False, layout, image, memory, token)
+    _run(port, host, False, layout, image, memory, search, token)
 
 
 def _run(
-    port: int, host: str, browser: bool, layouts: Folders, images: Folders, memories: Folders, token: str | None
+    port: int,
+    host: str,
+    browser: bool,
+    layouts: Folders,
+    images: Folders,
+    memories: Folders,
+    searches: Folders,
+    token: str | None,
 ) -> None:
     from scenograph.studio.server.run import run_service  # needs the extra, and torch, which takes a while to import
 
-    run_service(port, host, browser, layouts or [], images or [], memories or [], token)
+    run_service(port, host, browser, layouts or [], images or [], memories or [], searches or [], token)

@@ -39,6 +39,10 @@ from scenograph.studio.server.schemas import (
     RefineAsked,
     SceneAsked,
     SceneReply,
+    SearchAsked,
+    SearchReply,
+    SketchesAsked,
+    SketchesReply,
     TextAsked,
     VocabularyReply,
 )
@@ -164,6 +168,16 @@ def _add_scenes(app: FastAPI, service: Service) -> None:
     async def crops(asked: CropsAsked, request: Request) -> CropsReply:
         """Crops of a memory for an object."""
         return await service.by_model(service.scenes.crops, asked, request)
+
+    @app.post("/v1/search", responses=ERRORS)
+    async def search(asked: SearchAsked, request: Request) -> SearchReply:
+        """Scenes of a collection like one."""
+        return await service.by_model(service.scenes.search, asked, request)
+
+    @app.post("/v1/sketches", responses=ERRORS)
+    async def sketches(asked: SketchesAsked, request: Request) -> SketchesReply:
+        """What a sketch may show."""
+        return await service.by_model(service.sketches.names, asked, request)
 
 
 def _add_pictures(app: FastAPI, service: Service) -> None:

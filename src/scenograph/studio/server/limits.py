@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from PIL import Image
@@ -33,20 +33,25 @@ def read_scene(value: dict[str, Any]) -> Scene:
     objects, relations = value.get("objects"), value.get("relationships")
     _check_count(objects, MOST_OBJECTS, "objects")
     _check_count(relations, MOST_RELATIONS, "relationships")
-    strokes = points = pixels = 0
+    strokes: list[Any] = []
+    pixels = 0
     for number, thing in enumerate(objects if isinstance(objects, list) else ()):
         where = f"objects[{number}]"
-        for stroke in _strokes(thing):
-            strokes, points = strokes + 1, points + len(stroke)
-        if strokes > MOST_STROKES or points > MOST_POINTS:
-            most = f"at most {MOST_STROKES:,} strokes of {MOST_POINTS:,} points are allowed in one scene"
-            raise ServiceError(413, "too_many_strokes", f"{where}.sketch: {most}", f"{where}.sketch")
+        strokes += _strokes(thing)
+        check_strokes(strokes, f"{where}.sketch")
         for place, count in _pictures(thing, where):
             pixels += count
             if pixels > MOST_PIXELS:
                 most = f"its pictures have more than {MOST_PIXELS:,} pixels, at most that many are allowed"
                 raise ServiceError(413, "too_many_pixels", f"{place}: {most}", place)
     return Scene.from_dict(value, "scene")
+
+
+def check_strokes(strokes: Sequence[Any], where: str) -> None:
+    """Raise ``ServiceError`` for too many strokes, or points of them."""
+    if len(strokes) > MOST_STROKES or sum(map(_points, strokes)) > MOST_POINTS:
+        most = f"at most {MOST_STROKES:,} strokes of {MOST_POINTS:,} points in all are allowed"
+        raise ServiceError(413, "too_many_strokes", f"{where}: {most}", where)
 
 
 def read_picture(text: str, where: str) -> bytes:
@@ -75,13 +80,17 @@ def _check_count(values: object, most: int, where: str) -> None:
         raise ServiceError(413, f"too_many_{where}", f"{where}: {len(values)}, at most {most} are allowed", where)
 
 
-def _strokes(thing: object) -> Iterator[list[Any]]:
-    """The lists of x coordinates of an object's strokes, as far as they are such; a longer list of y counts instead."""
+def _strokes(thing: object) -> list[Any]:
+    """The strokes of an object's sketch, as far as it has such."""
     sketch = thing.get("sketch") if isinstance(thing, dict) else None
     strokes = sketch.get("strokes") if isinstance(sketch, dict) else None
-    for stroke in strokes if isinstance(strokes, list) else ():
-        axes = [axis for axis in stroke if isinstance(axis, list)] if isinstance(stroke, list) else []
-        yield max(axes, key=len, default=[])
+    return strokes if isinstance(strokes, list) else []
+
+
+def _points(stroke: object) -> int:
+    """How many points a stroke has: as many as the longer one of its lists of coordinates."""
+    axes = stroke if isinstance(stroke, list) else []
+    return max((len(axis) for axis in axes if isinstance(axis, list)), default=0)
 
 
 def _pictures(thing: object, where: str) -> Iterator[tuple[str, int]]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from scenograph.devices import pick_device
 from scenograph.errors import UserError, suggest
 from scenograph.models.base import LayeredModel, LayoutModel, Model
+from scenograph.models.object_classifier import ObjectClassifier
 from scenograph.models.registry import (
     MODELS,
     AutoModel,
@@ -27,13 +28,22 @@ from scenograph.pipelines.renderers.base import Renderer
 from scenograph.pipelines.renderers.collage import CollageRenderer, CropCollage
 from scenograph.pipelines.renderers.crops import CropSource, DrawnCrops, MemoryCrops, SourceCrops
 from scenograph.pipelines.renderers.network import NetworkRenderer
+from scenograph.pipelines.sketched import CLASSIFIER
+from scenograph.retrieval.scene_search import SceneIndex
 from scenograph.scenes.geometry import CONVERSES
 from scenograph.scenes.lexicon import CATEGORIES
 from scenograph.scenes.scene import Scene
 from scenograph.scenes.synonyms import synonyms
 from scenograph.scenes.vocabulary import Vocabulary
 from scenograph.studio.server.problems import ServiceError
-from scenograph.studio.server.schemas import ImageEntry, LayoutEntry, MemoryEntry, ModelsReply, VocabularyReply
+from scenograph.studio.server.schemas import (
+    ImageEntry,
+    LayoutEntry,
+    MemoryEntry,
+    ModelsReply,
+    SearchEntry,
+    VocabularyReply,
+)
 
 FIRST = PAIRS[1]
 """The pair that the page begins with."""
@@ -58,6 +68,7 @@ class Given:
     layouts: Mapping[str, Path] = field(default_factory=dict)
     images: Mapping[str, Path] = field(default_factory=dict)
     memories: Mapping[str, Path] = field(default_factory=dict)
+    searches: Mapping[str, Path] = field(default_factory=dict)
 
 
 def named_folders(options: Iterable[str], option: str, taken: Collection[str] = ()) -> dict[str, Path]:
@@ -92,6 +103,7 @@ class Offer:
         self._collage = CollageRenderer()
         self.memories: dict[str, CropSource] = {DRAWINGS: DrawnCrops(self._collage.atlas)}
         self.memories |= {name: MemoryCrops(folder) for name, folder in given.memories.items()}
+        self.searches = {name: SceneIndex.open(folder) for name, folder in given.searches.items()}
         self._vocabularies = {name: model_vocabulary(path) for name, path in {**self._layouts, **self._images}.items()}
         self._models: dict[str, Model] = {}
         self._renderers: dict[tuple[str, str | None], Renderer] = {}
@@ -99,7 +111,7 @@ class Offer:
         for name in given.layouts.keys() & given.images.keys():
             if given.layouts[name] != given.images[name]:
                 raise UserError(f"--layout and --image both call a model {name!r}; give one of them another name")
-        folders = {**given.layouts, **given.images, **given.memories}
+        folders = {**given.layouts, **given.images, **given.memories, **given.searches}
         self.paths = {str(path): name for name, path in folders.items()}
         """Names of folders, for messages."""
         for name in (*given.layouts, *given.images):  # which a user waits for, and wants to know of if they are damaged
@@ -177,8 +189,16 @@ class Offer:
         )
         images = [collage, *(self._image_entry(name) for name in self._images)]
         memories = [MemoryEntry(id=name, crops=_crops_in(source)) for name, source in self.memories.items()]
+        searches = [SearchEntry(id=name, scenes=len(index)) for name, index in self.searches.items()]
         maps = [name for name in self._images if issubclass(self._kind(name), Spade)]
-        return ModelsReply(layout=layouts, image=images, memory=memories, search=[], sketches=False, label_maps=maps)
+        return ModelsReply(
+            layout=layouts,
+            image=images,
+            memory=memories,
+            search=searches,
+            sketches=CLASSIFIER in shipped_models(),
+            label_maps=maps,
+        )
 
     def steps(self, image: str) -> int | None:
         """Sampling steps that an image model takes by default; None if it has none."""
@@ -217,6 +237,14 @@ class Offer:
         assert isinstance(renderer, NetworkRenderer) and isinstance(renderer.model, Spade)
         return renderer.model
 
+    def sketch_classifier(self) -> ObjectClassifier:
+        """The model that names sketches. Raises ``ServiceError`` if none ships."""
+        if CLASSIFIER not in shipped_models():
+            raise ServiceError(404, "no_sketch_classifier", "no classifier of sketches is here")
+        model = self._model(CLASSIFIER)
+        assert isinstance(model, ObjectClassifier)
+        return model
+
     def _kind(self, name: str) -> type[Model]:
         return MODELS[read_config(self._images[name])[0]]
 
@@ -241,7 +269,7 @@ class Offer:
 
     def _model(self, name: str) -> Model:
         if name not in self._models:
-            model = AutoModel.from_pretrained({**self._layouts, **self._images}[name])
+            model = AutoModel.from_pretrained({**self._layouts, **self._images}.get(name, name))
             self._models[name] = model.for_inference().to(self._device)
         return self._models[name]
 

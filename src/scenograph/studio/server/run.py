@@ -35,6 +35,7 @@ def run_service(
     layouts: Sequence[str],
     images: Sequence[str],
     memories: Sequence[str],
+    searches: Sequence[str],
     token: str | None,
 ) -> None:
     """Serve until interrupted.
@@ -46,6 +47,7 @@ def run_service(
         layouts: Layout models, ``NAME=FOLDER``.
         images: Image models, likewise.
         memories: Memories of crops, likewise.
+        searches: Indices of scenes to search, likewise.
         token: What clients must know. Beyond loopback one is made if there is none.
 
     Raises:
@@ -61,6 +63,7 @@ def run_service(
         named_folders(layouts, "--layout", taken),
         named_folders(images, "--image", taken),
         named_folders(memories, "--memory", [DRAWINGS]),
+        named_folders(searches, "--search"),
     )
     listening = listen(host, port)
     service = Service(Offer(given))

@@ -32,11 +32,14 @@ from scenograph.studio.server.schemas import (
     CropsAsked,
     CropsReply,
     DescriptionReply,
+    FoundScene,
     RecordAsked,
     RecordReply,
     RefineAsked,
     SceneAsked,
     SceneReply,
+    SearchAsked,
+    SearchReply,
     TextAsked,
     UnknownCategory,
 )
@@ -88,6 +91,27 @@ class SceneWork:
             raise ServiceError(400, "bad_scene", message, "movable")
         with collecting() as notes:
             return SceneReply(scene=refine(scene, asked.movable).to_dict(), notes=notes)
+
+    def search(self, asked: SearchAsked) -> SearchReply:
+        """Scenes of a collection that are like one."""
+        if asked.search not in self.offer.searches:
+            remedy = suggest(asked.search, self.offer.searches)
+            raise ServiceError(404, "unknown_search", f"no collection {asked.search!r} {remedy}", "search")
+        with collecting() as notes:
+            found = self.offer.searches[asked.search].search(read_scene(asked.scene), top=asked.top)
+        results = [
+            FoundScene(
+                id=hit.id,
+                score=round(hit.score, 4),
+                thumbnail="" if hit.image is None else png_to_text(np.asarray(hit.image)),
+                scene=hit.scene.to_dict(),
+                matches=[(one, other) for one, other, _ in hit.match.pairs],
+                author=hit.stored.author,
+                licence=hit.stored.licence,
+            )
+            for hit in found
+        ]
+        return SearchReply(results=results, notes=notes)
 
     def record(self, asked: RecordAsked) -> RecordReply:
         """What a picture was made from. Models that are not offered here are left out, with a note."""

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 MOST_TEXT = 10_000
 """Characters of a text."""
 MOST_BASE64 = 8 * 2**20
-LARGEST_SIZE, MOST_STEPS, MOST_CROPS = 1024, 100, 48
+LARGEST_SIZE, MOST_STEPS, MOST_CROPS, MOST_FOUND = 1024, 100, 48, 48
 LARGEST_SEED = 999_999_999
 
 Id = Annotated[
@@ -120,6 +120,21 @@ class CropsAsked(Asked):
     scene: SceneJson | None = None
     object: int | None = Field(None, ge=0, description="The number of the object in the scene.")
     top: int = Field(12, ge=1, le=MOST_CROPS)
+
+
+class SketchesAsked(Asked):
+    """A sketch of one thing: strokes in any units, or a picture of paper with ink on it."""
+
+    strokes: list[Any] = Field([], description="[[[x, ...], [y, ...]], ...]")
+    picture: Base64 | None = None
+
+
+class SearchAsked(Asked):
+    """A scene, for scenes like it: its objects' boxes, sketches and crops count as far as they are there."""
+
+    search: Id
+    scene: SceneJson
+    top: int = Field(12, ge=1, le=MOST_FOUND)
 
 
 class LabelMapAsked(Asked):
@@ -300,6 +315,41 @@ class CropsReply(BaseModel):
     """Crops, the best first."""
 
     crops: list[CropEntry]
+
+
+class NamedSketch(BaseModel):
+    """What a sketch may show."""
+
+    category: str
+    probability: float
+
+
+class SketchesReply(BaseModel):
+    """What a sketch may show, the most probable first."""
+
+    names: list[NamedSketch]
+
+
+class FoundScene(BaseModel):
+    """A scene that was found."""
+
+    id: str
+    score: float
+    """In [0, 1]."""
+    thumbnail: str
+    """A small PNG file in base64; empty where there is no picture."""
+    scene: dict[str, Any]
+    matches: list[tuple[int, int]]
+    """The number of an object of the query, and that of the one it was matched with."""
+    author: str
+    licence: str
+
+
+class SearchReply(BaseModel):
+    """Scenes, the best first."""
+
+    results: list[FoundScene]
+    notes: list[str]
 
 
 class LabelMapReply(BaseModel):

@@ -31,6 +31,7 @@ from scenograph.studio.server.schemas import (
     RefineAsked,
     SceneReply,
 )
+from scenograph.studio.server.sketch_work import SketchWork
 from scenograph.studio.server.work_queue import Ticket, WorkQueue, one_by_one
 
 log = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ class Service:
         self.offer, self.metrics, self.jobs = offer, Metrics(), Jobs()
         self.desk, self.models = (WorkQueue(name, most_waiting, self.metrics) for name in ("desk", "models"))
         self.scenes, self.drawing, self.label_maps = SceneWork(offer), PictureWork(offer), LabelMapWork(offer)
+        self.sketches = SketchWork(offer)
         self.closing = False
         self._first: Ticket | None = None
 

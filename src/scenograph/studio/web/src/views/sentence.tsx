@@ -1,0 +1,105 @@
+/** The scene as a sentence, to read and to write. */
+
+import { signal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+
+import { ServiceError, api } from "../api";
+import { freshSeed, sentence, vocabulary } from "../live";
+import { replaceScene } from "../model/document";
+import { all, configure } from "../model/edits";
+import { away } from "../live";
+import { document_, edit, select } from "../state";
+import { Icon } from "../ui/icons";
+
+/** What is being typed; undefined while the line follows the scene. */
+const typed = signal<string | undefined>(undefined);
+const notes = signal<readonly string[]>([]);
+const mistake = signal("");
+const reading = signal(false);
+
+export function Sentence() {
+  const line = useRef<HTMLTextAreaElement>(null);
+  const text = typed.value ?? sentence.value;
+
+  useEffect(() => fit(line.current!), [text]);
+  useEffect(() => {
+    const refit = () => fit(line.current!);
+    addEventListener("resize", refit);
+    return () => removeEventListener("resize", refit);
+  }, []);
+  useEffect(() => {
+    if (typed.value === undefined) notes.value = [];
+  }, [vocabulary.value]);
+
+  return (
+    <form
+      class={`sentence ${mistake.value ? "wrong" : ""}`}
+      onSubmit={(event) => {
+        event.preventDefault();
+        void read(text, line.current!);
+      }}
+    >
+      <textarea
+        ref={line}
+        id="sentence"
+        rows={1}
+        aria-label="The scene in words"
+        aria-describedby="sentence-notes"
+        aria-invalid={mistake.value !== ""}
+        placeholder="Describe a scene: two sheep standing on grass; a tree behind one sheep"
+        spellcheck={false}
+        value={text}
+        onInput={(event) => {
+          typed.value = event.currentTarget.value;
+          mistake.value = "";
+        }}
+        onKeyDown={(event) => {
+          if (event.key === "Enter" && !event.shiftKey) (event.preventDefault(), void read(text, line.current!));
+          else if (event.key === "Escape") (forget(), event.currentTarget.blur());
+        }}
+        onBlur={() => typed.value === sentence.value && forget()}
+      />
+      <button type="submit" class="button primary" disabled={typed.value === undefined || !text.trim() || reading.value || away.value}>
+        {reading.value ? "Reading…" : "Draw this"}
+      </button>
+      <div id="sentence-notes" class="notes" role="status">
+        {mistake.value && (
+          <p class="wrong">
+            <Icon name="warning" />
+            {mistake.value}
+          </p>
+        )}
+        {notes.value.map((note) => <p key={note}>{note}</p>)}
+      </div>
+    </form>
+  );
+}
+
+function forget(): void {
+  typed.value = undefined;
+  mistake.value = "";
+}
+
+function fit(line: HTMLTextAreaElement): void {
+  line.style.height = "auto";
+  line.style.height = `${Math.min(line.scrollHeight, 132)}px`;
+}
+
+async function read(text: string, line: HTMLTextAreaElement): Promise<void> {
+  if (!text.trim() || reading.value) return;
+  const { layout, image, locked } = document_.value.settings;
+  reading.value = true;
+  try {
+    const found = await api.read(text, layout, image);
+    select(undefined);
+    edit("Draw the sentence", all((document) => replaceScene(document, found.scene), configure(locked ? {} : { seed: freshSeed() })));
+    notes.value = found.notes;
+    sentence.value = text;
+    forget();
+    line.blur();
+  } catch (error) {
+    mistake.value = error instanceof ServiceError ? error.message : "The service cannot be reached. What you typed stays here.";
+  } finally {
+    reading.value = false;
+  }
+}

@@ -15,6 +15,7 @@ from rich.text import Text
 from scenograph.cli import bench, credits, data, environment, evaluate, generate, layout, memory, models, scene, train
 from scenograph.cli.console import console, errors
 from scenograph.errors import EXTRAS, NOTE, UserError, missing_extra, readable, reason, rule_and_value
+from scenograph.studio import commands as studio
 from scenograph.version import __version__
 
 app = typer.Typer(
@@ -58,6 +59,8 @@ app.command("import")(models.import_checkpoint)
 app.add_typer(data.app, name="data")
 app.add_typer(memory.app, name="memory")
 app.command("credits")(credits.credits_of)
+app.command("studio")(studio.studio)
+app.command("serve")(studio.serve)
 app.command("env")(environment.env)
 
 

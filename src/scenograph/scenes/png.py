@@ -29,7 +29,7 @@ def encode_png(pixels: np.ndarray) -> bytes:
 def decode_png(content: bytes, mode: Literal["L", "RGBA"], where: str) -> np.ndarray:
     """A PNG as (H, W) or (H, W, 4) uint8. Raises ``UserError``, which begins with ``where``, if it is none, or huge."""
     try:
-        image: Image.Image = Image.open(io.BytesIO(content))
+        image: Image.Image = Image.open(io.BytesIO(content), formats=["PNG"])
         if image.width * image.height > MAX_SIDE * MAX_SIDE:
             raise UserError(f"{where}: {image.width} x {image.height} pixels are more than an object needs")
         if image.mode.startswith("I"):  # 16 bits, which Pillow would cut off instead of scaling
@@ -81,7 +81,12 @@ def read_record(path: Path, field: str = RECORD) -> str | None:
     try:
         with Image.open(path) as picture:
             picture.load()
-            text = picture.info.get(field)
+            return record_in(picture, field)
     except Exception as error:  # of damaged chunks Pillow raises almost anything
         raise unreadable(path, error, "not a picture, or cut short") from error
+
+
+def record_in(picture: Image.Image, field: str = RECORD) -> str | None:
+    """A text field of a picture whose pixels were loaded, None without it."""
+    text = picture.info.get(field)
     return text if isinstance(text, str) else None

@@ -2,6 +2,7 @@
 import { deflateSync } from "node:zlib";
 
 const VOCABULARY = {
+  image: "mock",
   categories: ["boat", "dog", "grass", "house", "kite", "person", "sea", "sheep", "sky-other", "tree"],
   predicates: ["left of", "right of", "above", "below", "behind", "in front of", "on", "standing on", "in", "next to"],
   spatial: ["left of", "right of", "above", "below", "behind", "in front of"],

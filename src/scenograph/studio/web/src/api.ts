@@ -1,6 +1,6 @@
 /** The service, as the page speaks with it. */
 
-import type { Scene } from "./model/scene";
+import { readScene, type Scene } from "./model/scene";
 
 export interface LayoutModel {
   readonly id: string;
@@ -26,10 +26,14 @@ export interface Models {
 }
 
 export interface Vocabulary {
+  /** The image model whose names these are. */
+  readonly image: string;
   readonly categories: readonly string[];
   readonly predicates: readonly string[];
   readonly spatial: readonly string[];
   readonly attributes: Readonly<Record<string, readonly string[]>>;
+  /** Words that are read as categories. */
+  readonly synonyms?: Readonly<Record<string, string>>;
 }
 
 export interface Checks {
@@ -43,6 +47,7 @@ export interface PictureRequest {
   readonly seed: number;
   readonly layout?: string | undefined;
   readonly image?: string | undefined;
+  readonly memory?: string | undefined;
   readonly size?: number | undefined;
   readonly steps?: number | undefined;
   readonly session?: string | undefined;
@@ -61,6 +66,8 @@ export interface Crop {
   readonly source: string;
   readonly author: string;
   readonly licence: string;
+  /** All of these in one line, as a scene records it. */
+  readonly origin: string;
 }
 
 export interface SearchResult {
@@ -76,6 +83,9 @@ export interface Recorded {
   readonly seed: number;
   readonly layout?: string | null;
   readonly image?: string | null;
+  readonly memory?: string | null;
+  readonly options: { readonly size?: number };
+  readonly notes: readonly string[];
 }
 
 export type ExportKind = "layers" | "openraster" | "coco" | "graph-svg" | "layout-svg" | "scene";
@@ -137,24 +147,28 @@ async function refusal(response: Response): Promise<ServiceError> {
 const get = async <Reply>(path: string): Promise<Reply> => (await request(path, undefined)).json() as Promise<Reply>;
 const post = async <Reply>(path: string, body: unknown, signal?: AbortSignal): Promise<Reply> => (await request(path, body, signal)).json() as Promise<Reply>;
 
+/** Scenes come in the short form, too, in which an object may be its name alone. */
+const withScene = <Reply extends { scene: Scene }>(reply: Reply): Reply => ({ ...reply, scene: readScene(reply.scene) });
+
 export const api = {
   models: () => get<Models>("v1/models"),
   vocabulary: (layout?: string, image?: string) => {
     const query = new URLSearchParams({ ...(layout && { layout }), ...(image && { image }) }).toString();
     return get<Vocabulary>(`v1/vocabulary${query && `?${query}`}`);
   },
-  read: (text: string, layout?: string, image?: string) => post<{ scene: Scene; notes: string[] }>("v1/texts", { text, layout, image }),
+  read: (text: string, layout?: string, image?: string) => post<{ scene: Scene; notes: string[] }>("v1/texts", { text, layout, image }).then(withScene),
   describe: (scene: Scene, signal?: AbortSignal) => post<{ text: string; lines: string[] }>("v1/descriptions", { scene }, signal),
-  check: (scene: Scene, signal?: AbortSignal) => post<Checks>("v1/checks", { scene }, signal),
-  place: (scene: Scene, seed: number, layout?: string, signal?: AbortSignal) => post<{ scene: Scene; notes: string[] }>("v1/layouts", { scene, seed, layout }, signal),
-  refine: (scene: Scene, movable: readonly boolean[]) => post<{ scene: Scene }>("v1/refine", { scene, movable }),
-  picture: (wanted: PictureRequest, signal?: AbortSignal) => post<PictureReply>("v1/pictures", wanted, signal),
-  record: (png: string) => post<Recorded>("v1/records", { png }),
+  check: (scene: Scene, layout?: string, image?: string, signal?: AbortSignal) => post<Checks>("v1/checks", { scene, layout, image }, signal),
+  place: (scene: Scene, { seed, layout, image, memory }: Omit<PictureRequest, "scene">, signal?: AbortSignal) =>
+    post<{ scene: Scene; notes: string[] }>("v1/layouts", { scene, seed, layout, image, memory }, signal).then(withScene),
+  refine: (scene: Scene, movable: readonly boolean[]) => post<{ scene: Scene }>("v1/refine", { scene, movable }).then(withScene),
+  picture: (wanted: PictureRequest, signal?: AbortSignal) => post<PictureReply>("v1/pictures", wanted, signal).then(withScene),
+  record: (png: string) => post<Recorded>("v1/records", { png }).then(withScene),
   recognise: (strokes: readonly (readonly [readonly number[], readonly number[]])[]) => post<{ names: { category: string; probability: number }[] }>("v1/sketches", { strokes }),
   crops: (memory: string, category: string, scene: Scene, object: number, top: number) => post<{ crops: Crop[] }>("v1/crops", { memory, category, scene, object, top }),
-  search: (search: string, scene: Scene, top: number) => post<{ results: SearchResult[] }>("v1/search", { search, scene, top }),
+  search: (search: string, scene: Scene, top: number) => post<{ results: SearchResult[] }>("v1/search", { search, scene, top }).then(({ results }) => ({ results: results.map(withScene) })),
   /** The file and the name that the service gives it. */
-  export: async (kind: ExportKind, wanted: { scene: Scene; image?: string | undefined; seed: number; size?: number | undefined }): Promise<[Blob, string]> => {
+  export: async (kind: ExportKind, wanted: Omit<PictureRequest, "session" | "steps">): Promise<[Blob, string]> => {
     const response = await request("v1/exports", { kind, ...wanted });
     const name = /filename="?([^";]+)"?/.exec(response.headers.get("Content-Disposition") ?? "")?.[1];
     return [await response.blob(), name ?? `scene-${kind}`];

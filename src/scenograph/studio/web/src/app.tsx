@@ -48,7 +48,7 @@ export function App() {
             {wide && <Tabs shown={shown} views={WORKSPACES} />}
             <div class="panel" role="tabpanel" id="panel" aria-labelledby={`tab-${shown}`}>
               <Workspace shown={shown} />
-              {!wide && picture.value && <img class="peek" src={picture.value.url} alt="" onClick={() => (view.value = "picture")} />}
+              {!wide && picture.value && shown === "graph" && <img class="peek" src={picture.value.url} alt="" onClick={() => (view.value = "picture")} />}
             </div>
           </section>
         )}
@@ -123,7 +123,7 @@ function begin(title: string, scene: Scene): void {
   select(undefined);
   edit(title, all(
     (document) => unpinned(replaceScene(document, scene)),
-    (document) => configure({ layout: undefined, image: undefined, size: undefined, ...(document.settings.locked ? {} : { seed: freshSeed() }) })(document),
+    (document) => configure({ layout: undefined, image: undefined, memory: undefined, size: undefined, ...(document.settings.locked ? {} : { seed: freshSeed() }) })(document),
   ));
 }
 

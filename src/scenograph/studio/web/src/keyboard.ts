@@ -86,7 +86,7 @@ export const GESTURES: readonly { readonly shown: string; readonly does: string;
   { shown: "Alt arrows", does: "Resize the box", group: "Layout" },
   { shown: "Click again", does: "Select what lies behind", group: "Layout" },
   { shown: "Alt drag", does: "Move without snapping", group: "Layout" },
-  { shown: "Alt ↑ ↓ in the list", does: "Bring forward, send back", group: "Objects" },
+  { shown: "Alt ↑ ↓", does: "Bring forward, send back, in the list", group: "Objects" },
   { shown: "Shift click", does: "Select several", group: "Objects" },
 ];
 

@@ -3,7 +3,7 @@
 import { batch, computed, effect, signal } from "@preact/signals";
 
 import { ServiceError, Unreachable, api, type Checks, type ImageModel, type Models, type PictureReply, type Vocabulary } from "./api";
-import { toScene, type Document, type Settings } from "./model/document";
+import { toScene, type Document } from "./model/document";
 import { adoptBoxes, configure, moveTo, unplace } from "./model/edits";
 import { Newest } from "./model/newest";
 import type { Box, Scene } from "./model/scene";
@@ -21,7 +21,8 @@ export interface Picture {
 }
 
 export const models = signal<Models | undefined>(undefined);
-export const vocabulary = signal<Vocabulary | undefined>(undefined);
+/** The names that each image model knows, the first model's first. */
+const vocabularies = signal<readonly Vocabulary[]>([]);
 export const checks = signal<Checks | undefined>(undefined);
 export const sentence = signal("");
 export const picture = signal<Picture | undefined>(undefined);
@@ -39,11 +40,15 @@ const ALBUM = 24;
 const VARIANTS = 4;
 const session = crypto.randomUUID();
 
-export const imageModel = computed<ImageModel | undefined>(() => {
-  const known = models.value?.image ?? [];
-  const wanted = document_.value.settings.image;
-  return known.find((model) => (wanted ? model.id === wanted : model.default)) ?? (wanted ? undefined : known[0]);
+/** The names of the chosen image model, or of the first one that knows those of the scene. */
+export const vocabulary = computed<Vocabulary | undefined>(() => {
+  const { things, settings } = document_.value;
+  if (settings.image) return vocabularies.value.find(({ image }) => image === settings.image);
+  const knows = ({ categories, synonyms = {} }: Vocabulary) => things.every(({ category }) => categories.includes(category) || Object.hasOwn(synonyms, category));
+  return vocabularies.value.find(knows) ?? vocabularies.value[0];
 });
+
+export const imageModel = computed<ImageModel | undefined>(() => models.value?.image.find(({ id }) => id === vocabulary.value?.image));
 
 const scene = computed(() => toScene(document_.value));
 /** What the picture depends on. Edits that leave it as it is, such as moving a node, draw nothing anew. */
@@ -53,10 +58,6 @@ const settingsKey = computed(() => JSON.stringify(document_.value.settings));
 /** Starts to follow the scene. */
 export function follow(): void {
   void connect();
-  effect(() => {
-    void [document_.value.settings.layout, document_.value.settings.image, models.value, away.value];
-    if (models.value && !away.value) names.push(document_.value.settings);
-  });
   effect(() => {
     void [sceneKey.value, settingsKey.value, models.value];
     if (away.value || !models.value) return;
@@ -116,19 +117,11 @@ function retry(error: ServiceError): void {
   });
 }
 
-const names = new Newest<Settings>(({ layout, image }) =>
-  guarded(
-    async () => {
-      vocabulary.value = await api.vocabulary(layout, image);
-    },
-    (error) => notify(error.message, "error"),
-  ),
-);
-
 const checking = new Newest<Scene>((wanted, signal) =>
   guarded(
     async () => {
-      const found = await api.check(wanted, signal);
+      const { layout, image } = document_.peek().settings;
+      const found = await api.check(wanted, layout, image, signal);
       if (wanted === scene.peek()) checks.value = found;
     },
     () => {
@@ -150,7 +143,7 @@ const placing = new Newest<Document>((wanted, signal) =>
   guarded(
     async () => {
       const { settings } = wanted;
-      const placed = await api.place(toScene(wanted), settings.seed, settings.layout, signal);
+      const placed = await api.place(toScene(wanted), settings, signal);
       // Objects that came or went meanwhile are placed by the next request.
       const boxes = new Map(wanted.things.flatMap((thing, at) => {
         const { box, mask } = placed.scene.objects[at] ?? {};
@@ -177,7 +170,7 @@ const picturing = new Newest<{ document: Document; draft: boolean }>((wanted, si
 });
 
 async function render(document: Document, draft: boolean, seed: number, key: string, signal?: AbortSignal): Promise<Picture> {
-  const { layout, image, size } = document.settings;
+  const { layout, image, memory, size } = document.settings;
   const model = imageModel.peek();
   const rough = draft && model;
   const started = performance.now();
@@ -187,6 +180,7 @@ async function render(document: Document, draft: boolean, seed: number, key: str
       seed,
       layout,
       image,
+      memory,
       size: rough && model.sizes.length ? Math.min(...model.sizes) : size,
       steps: rough && model.steps ? Math.max(1, Math.round(model.steps / 4)) : undefined,
       session: key,
@@ -212,7 +206,7 @@ function show(found: Picture): void {
   release();
 }
 
-const toKey = (document: Document): string => JSON.stringify([toScene(document), document.settings.layout, document.settings.image, document.settings.size]);
+const toKey = (document: Document): string => JSON.stringify([toScene(document), document.settings.layout, document.settings.image, document.settings.memory, document.settings.size]);
 const isSamePicture = (one: Picture, other: Picture): boolean => one.seed === other.seed && toKey(one.document) === toKey(other.document);
 
 const shown = new Set<string>();
@@ -302,11 +296,15 @@ async function comeBack(): Promise<void> {
 async function connect(): Promise<void> {
   try {
     const found = await api.models();
+    const first = await api.vocabulary();
+    const others = found.image.filter(({ id }) => id !== first.image);
     batch(() => {
       if (away.value) notify("The service is back.");
       models.value = found;
+      vocabularies.value = [first];
       away.value = false;
     });
+    for (const { id } of others) vocabularies.value = [...vocabularies.value, await api.vocabulary(undefined, id)];
   } catch (error) {
     if (error instanceof Unreachable) lost();
     else notify(error instanceof Error ? error.message : String(error), "error");

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { ranked } from "../src/model/completion";
 import type { Link, Point, Thing } from "../src/model/document";
 import { HANDLES, aligned, boxBetween, cycled, handleAt, handlePoint, moved, placeLabels, resized, snapped } from "../src/model/geometry";
-import { FRAME, arrange, edgePath } from "../src/model/graph";
+import { arrange, edges } from "../src/model/graph";
 import { decodeMask, painted } from "../src/model/mask";
 import { Newest } from "../src/model/newest";
 import type { Box } from "../src/model/scene";
@@ -134,27 +134,30 @@ describe("the graph", () => {
   const things = Array.from({ length: 8 }, (_, at): Thing => ({ id: at + 1, category: "sheep", attributes: [], pinned: false }));
   const links: Link[] = [1, 2, 3, 4, 5].map((subject) => ({ subject, predicate: "on", object: subject + 1 }));
 
+  const frame: Point = [700, 560];
+  const place = (known = {}, some = things) => arrange(some, links, known, () => 60, frame);
+
   it("has nodes that lie apart, on the drawing, always alike", () => {
-    const places = arrange(things, links, {}, () => 60);
-    expect(arrange(things, links, {}, () => 60)).toEqual(places);
-    const all = Object.values(places);
-    for (const [x, y] of all) expect(x > 0 && x < FRAME[0] && y > 0 && y < FRAME[1]).toBe(true);
-    all.forEach((one, at) => all.slice(at + 1).forEach((other) => expect(Math.hypot(one[0] - other[0], one[1] - other[1])).toBeGreaterThan(40)));
+    const places = place();
+    expect(place()).toEqual(places);
+    const pixels = Object.values(places).map(([x, y]): Point => [x * frame[0], y * frame[1]]);
+    for (const [x, y] of pixels) expect(x >= 60 && x <= frame[0] - 60 && y >= 18 && y <= frame[1] - 18).toBe(true);
+    pixels.forEach((one, at) => pixels.slice(at + 1).forEach((other) => expect(Math.abs(one[0] - other[0]) > 120 || Math.abs(one[1] - other[1]) > 36).toBe(true)));
   });
 
   it("leaves nodes where they are when another one comes", () => {
-    const before = arrange(things.slice(0, 6), links, {}, () => 60);
-    const after = arrange(things, links, before, () => 60);
+    const before = place({}, things.slice(0, 6));
+    const after = place(before);
     for (const id of Object.keys(before)) expect(after[Number(id)]).toEqual(before[Number(id)]);
   });
 
-  it("bends arrows there and back to different sides", () => {
-    const [one, other]: Point[] = [[100, 100], [300, 100]];
-    const there = edgePath(one!, other!, 40, 40, 0, 2).label;
-    // The caller counts from the other end for the way back.
-    const back = edgePath(other!, one!, 40, 40, 0, 2).label;
-    expect(there[1]).toBeLessThan(120);
-    expect(Math.abs(there[1] - back[1])).toBeGreaterThan(20);
+  it("bends arrows there and back to different sides, and keeps their names apart", () => {
+    const at = new Map<number, Point>([[1, [100, 100]], [2, [300, 100]]]);
+    const [there, back] = edges([{ subject: 1, predicate: "on", object: 2 }, { subject: 2, predicate: "under", object: 1 }], (id) => at.get(id)!, () => 40, () => 50);
+    expect(Math.abs(there!.label[1] - back!.label[1])).toBeGreaterThan(20);
+    const crossing = new Map<number, Point>([[1, [100, 100]], [2, [300, 300]], [3, [300, 100]], [4, [100, 300]]]);
+    const [one, other] = edges([{ subject: 1, predicate: "on", object: 2 }, { subject: 3, predicate: "on", object: 4 }], (id) => crossing.get(id)!, () => 40, () => 50);
+    expect(Math.hypot(one!.label[0] - other!.label[0], one!.label[1] - other!.label[1])).toBeGreaterThan(10);
   });
 });
 

@@ -15,9 +15,9 @@ export function savePicture(): void {
 }
 
 async function exportAs(kind: ExportKind): Promise<void> {
-  const { image, seed, size } = document_.value.settings;
+  const { layout, image, memory, seed, size } = document_.value.settings;
   try {
-    download(...(await api.export(kind, { scene: toScene(document_.value), image, seed, size })));
+    download(...(await api.export(kind, { scene: toScene(document_.value), layout, image, memory, seed, size })));
   } catch (error) {
     notify(error instanceof ServiceError ? error.message : "The service cannot be reached; try again when it is back.", "error");
   }

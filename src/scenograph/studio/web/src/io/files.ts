@@ -1,9 +1,8 @@
 /** Opening and saving files. */
 
 import { api } from "../api";
-import { toScene } from "../model/document";
+import { replaceScene, toScene } from "../model/document";
 import { all, configure } from "../model/edits";
-import { replaceScene } from "../model/document";
 import { JsonError, lineAndColumn, parseScene, printScene } from "../model/json";
 import { document_, edit, notify, select } from "../state";
 
@@ -49,8 +48,15 @@ async function openPicture(bytes: Uint8Array, name: string): Promise<void> {
   select(undefined);
   edit(`Open ${name}`, all(
     (document) => replaceScene(document, record.scene),
-    configure({ seed: record.seed, layout: record.layout ?? undefined, image: record.image ?? undefined }),
+    configure({
+      seed: record.seed,
+      layout: record.layout ?? undefined,
+      image: record.image ?? undefined,
+      memory: record.memory ?? undefined,
+      size: record.options.size ?? undefined,
+    }),
   ));
+  for (const note of record.notes) notify(note);
 }
 
 export function toBase64(bytes: Uint8Array): string {

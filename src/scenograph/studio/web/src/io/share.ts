@@ -11,8 +11,8 @@ const PREFIX = "#scene=";
 const LARGEST = 4 * 2 ** 20;
 
 export async function toFragment(document: Document): Promise<string> {
-  const { seed, layout, image, size } = document.settings;
-  const content = JSON.stringify({ scene: toScene(document), settings: { seed, layout, image, size } });
+  const { seed, layout, image, memory, size } = document.settings;
+  const content = JSON.stringify({ scene: toScene(document), settings: { seed, layout, image, memory, size } });
   const packed = new Blob([content]).stream().pipeThrough(new CompressionStream("deflate-raw"));
   const bytes = new Uint8Array(await new Response(packed).arrayBuffer());
   return PREFIX + btoa(Array.from(bytes, (one) => String.fromCharCode(one)).join("")).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
@@ -48,5 +48,5 @@ function read(content: string): { scene: Scene; settings: Partial<Settings> } {
   const text = (name: string) => (typeof given[name] === "string" ? { [name]: given[name] } : { [name]: undefined });
   const seed = Number.isInteger(given.seed) ? { seed: given.seed as number } : {};
   const size = Number.isInteger(given.size) ? { size: given.size as number } : { size: undefined };
-  return { scene: readScene(value.scene), settings: { ...text("layout"), ...text("image"), ...seed, ...size } };
+  return { scene: readScene(value.scene), settings: { ...text("layout"), ...text("image"), ...text("memory"), ...seed, ...size } };
 }

@@ -36,6 +36,7 @@ export interface Settings {
   /** Opaque names of models; undefined leaves the choice to the service. */
   readonly layout?: string | undefined;
   readonly image?: string | undefined;
+  readonly memory?: string | undefined;
   readonly size?: number | undefined;
 }
 

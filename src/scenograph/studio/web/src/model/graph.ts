@@ -1,79 +1,92 @@
-/** Where the nodes of the graph stand, and the paths of its edges. Units are pixels of a drawing as wide as `FRAME`. */
+/** Where the nodes of the graph stand, and the paths of its edges. Places are fractions of the drawing, paths are in its pixels. */
 
 import type { Link, Point, Thing } from "./document";
 import { centre, clamp } from "./geometry";
+import type { Box } from "./scene";
 
-export const FRAME: Point = [800, 560];
 export const NODE_HEIGHT = 36;
-const MARGIN = 30;
-const ROUNDS = 160;
-/** The length that edges would like to have. */
-const LENGTH = 170;
+const LABEL_HEIGHT = 20;
+const MARGIN = 24;
+const ROUNDS = 200;
 
 /** Half the width of a node with a text of so many pixels. */
 export const halfWidth = (textWidth: number): number => textWidth / 2 + 26;
 
-/** Places for all nodes: those known stay, the others settle among them. The same graph is always placed alike. */
-export function arrange(things: readonly Thing[], links: readonly Link[], known: Readonly<Record<number, Point>>, width: (id: number) => number): Record<number, Point> {
+/**
+ * Places for all nodes: those known stay, the others settle among them. The same graph is always placed alike.
+ *
+ * @param known Places that stay.
+ * @param half Half the width of a node in pixels.
+ * @param frame Width and height of the drawing in pixels.
+ */
+export function arrange(things: readonly Thing[], links: readonly Link[], known: Readonly<Record<number, Point>>, half: (id: number) => number, frame: Point): Record<number, Point> {
   const ids = things.map((thing) => thing.id);
   const loose = ids.filter((id) => !known[id]);
   if (!loose.length) return Object.fromEntries(ids.map((id) => [id, known[id]!]));
-  const at = new Map<number, [number, number]>(things.map((thing, number) => [thing.id, [...(known[thing.id] ?? start(thing, number, things.length))]]));
+  const at = new Map<number, [number, number]>(things.map((thing, number) => {
+    const [x, y] = known[thing.id] ?? start(thing, number, things.length);
+    return [thing.id, [x * frame[0], y * frame[1]]];
+  }));
+  const length = clamp(Math.min(...frame) / 3, 110, 200);
   for (let round = 0; round < ROUNDS; round += 1) {
     const heat = 1 - round / ROUNDS;
     const push = new Map<number, [number, number]>(loose.map((id) => [id, [0, 0]]));
     for (const one of loose) {
-      for (const other of ids) if (one !== other) repel(push.get(one)!, at.get(one)!, at.get(other)!, halfWidth(width(one)) + halfWidth(width(other)));
+      for (const other of ids) if (one !== other) repel(push.get(one)!, at.get(one)!, at.get(other)!, half(one) + half(other), length);
+      for (const { subject, object } of links) {
+        if (one !== subject && one !== object) repel(push.get(one)!, at.get(one)!, middle(at.get(subject)!, at.get(object)!), half(one) + 30, length * 0.5);
+      }
     }
-    for (const { subject, object } of links) attract(push, at, subject, object);
+    for (const { subject, object } of links) attract(push, at, subject, object, length);
     for (const id of loose) {
-      const [x, y] = at.get(id)!;
-      const [dx, dy] = push.get(id)!;
-      const half = halfWidth(width(id));
-      at.set(id, [
-        clamp(x + clamp(dx, -30, 30) * heat, MARGIN + half, FRAME[0] - MARGIN - half),
-        clamp(y + clamp(dy, -30, 30) * heat, MARGIN + NODE_HEIGHT / 2, FRAME[1] - MARGIN - NODE_HEIGHT / 2),
-      ]);
+      const place = at.get(id)!;
+      for (const axis of [0, 1] as const) {
+        const edge = MARGIN + (axis ? NODE_HEIGHT / 2 : half(id));
+        place[axis] = clamp(place[axis] + clamp(push.get(id)![axis], -30, 30) * heat, Math.min(edge, frame[axis] / 2), Math.max(frame[axis] - edge, frame[axis] / 2));
+      }
     }
   }
-  if (loose.length === ids.length) spread(at, width);
-  return Object.fromEntries(ids.map((id) => [id, known[id] ?? at.get(id)!]));
+  if (loose.length === ids.length) spread(at, half, frame);
+  return Object.fromEntries(ids.map((id) => [id, known[id] ?? [at.get(id)![0] / frame[0], at.get(id)![1] / frame[1]]]));
 }
 
 /** Uses the whole drawing. */
-function spread(at: Map<number, [number, number]>, width: (id: number) => number): void {
+function spread(at: ReadonlyMap<number, [number, number]>, half: (id: number) => number, frame: Point): void {
   for (const axis of [0, 1] as const) {
-    const half = axis ? NODE_HEIGHT / 2 : Math.max(...[...at.keys()].map((id) => halfWidth(width(id))));
-    const values = [...at.values()].map((place) => place[axis]);
-    const [low, high] = [Math.min(...values), Math.max(...values)];
-    const [from, to] = [MARGIN + half, FRAME[axis] - MARGIN - half];
-    for (const place of at.values()) place[axis] = high - low > 1 ? from + ((place[axis] - low) / (high - low)) * (to - from) : FRAME[axis] / 2;
+    const rim = (id: number): number => MARGIN + (axis ? NODE_HEIGHT / 2 : half(id));
+    const low = Math.min(...[...at].map(([id, place]) => place[axis] - rim(id)));
+    const high = Math.max(...[...at].map(([id, place]) => place[axis] + rim(id)));
+    const scale = clamp(frame[axis] / (high - low), 0.2, 1.6);
+    for (const [id, place] of at) {
+      const spreadOut = frame[axis] / 2 + (place[axis] - (low + high) / 2) * scale;
+      place[axis] = clamp(spreadOut, Math.min(rim(id), frame[axis] / 2), Math.max(frame[axis] - rim(id), frame[axis] / 2));
+    }
   }
 }
 
-/** An object begins where it stands in the picture, or else on an ellipse. */
+/** An object begins where it stands in the picture, or else on an ellipse; in fractions. */
 function start(thing: Thing, number: number, count: number): Point {
   const angle = (number / count) * 2 * Math.PI - Math.PI / 2;
   const [x, y] = thing.box ? centre(thing.box) : [0.5 + 0.36 * Math.cos(angle), 0.5 + 0.36 * Math.sin(angle)];
   // No two begin at the same point, or nothing would drive them apart.
-  return [x * FRAME[0] + Math.cos(number) * 4, y * FRAME[1] + Math.sin(number * 2) * 4];
+  return [x + Math.cos(number) * 0.01, y + Math.sin(number * 2) * 0.01];
 }
 
-function repel(push: [number, number], [x, y]: readonly [number, number], [ox, oy]: readonly [number, number], wide: number): void {
+function repel(push: [number, number], [x, y]: readonly [number, number], [ox, oy]: readonly [number, number], wide: number, length: number): void {
   // Nodes are wider than high, so distances along y count for more.
-  const dx = (x - ox) / Math.max(wide / 70, 1.4);
+  const dx = (x - ox) / Math.max(wide / 80, 1.2);
   const dy = y - oy;
   const distance = Math.max(Math.hypot(dx, dy), 1);
-  const force = 9000 / (distance * distance);
+  const force = (length * length * 0.35) / (distance * distance);
   push[0] += (dx / distance) * force * 1.6;
   push[1] += (dy / distance) * force;
 }
 
-function attract(push: Map<number, [number, number]>, at: Map<number, [number, number]>, one: number, other: number): void {
+function attract(push: ReadonlyMap<number, [number, number]>, at: ReadonlyMap<number, [number, number]>, one: number, other: number, length: number): void {
   const [x, y] = at.get(one)!;
   const [ox, oy] = at.get(other)!;
   const distance = Math.max(Math.hypot(ox - x, oy - y), 1);
-  const pull = ((distance - LENGTH) / distance) * 0.06;
+  const pull = ((distance - length) / distance) * 0.06;
   for (const [id, sign] of [[one, 1], [other, -1]] as const) {
     const force = push.get(id);
     if (!force) continue;
@@ -82,22 +95,52 @@ function attract(push: Map<number, [number, number]>, at: Map<number, [number, n
   }
 }
 
+const middle = ([x, y]: Point, [ox, oy]: Point): Point => [(x + ox) / 2, (y + oy) / 2];
+
 export interface Edge {
   readonly path: string;
-  /** Where its name stands. */
+  /** Where the middle of its name stands. */
   readonly label: Point;
 }
 
-/** The path from the rim of a node to that of another; the `number`-th of several between the same two bends away. */
-export function edgePath(from: Point, to: Point, fromHalf: number, toHalf: number, number: number, count: number): Edge {
-  const [dx, dy] = [to[0] - from[0], to[1] - from[1]];
-  const length = Math.max(Math.hypot(dx, dy), 1);
-  const bend = (number - (count - 1) / 2) * 46;
-  const control: Point = [(from[0] + to[0]) / 2 - (dy / length) * bend * 2, (from[1] + to[1]) / 2 + (dx / length) * bend * 2];
-  const start = rim(from, control, fromHalf, 2);
-  const end = rim(to, control, toHalf, 7);
-  const label: Point = [(start[0] + 2 * control[0] + end[0]) / 4, (start[1] + 2 * control[1] + end[1]) / 4];
-  return { path: `M${fixed(start)}Q${fixed(control)} ${fixed(end)}`, label };
+/**
+ * The arrows of all relations, from rim to rim, with names that cover each other and nodes as little as may be.
+ *
+ * @param at Places of nodes in pixels.
+ * @param half Half the width of a node.
+ * @param wide The width of a relation's name.
+ */
+export function edges(links: readonly Link[], at: (id: number) => Point, half: (id: number) => number, wide: (link: Link) => number): Edge[] {
+  const ids = new Set(links.flatMap(({ subject, object }) => [subject, object]));
+  const taken: Box[] = [...ids].map((id) => around(at(id), half(id), NODE_HEIGHT / 2));
+  const distance = ({ subject, object }: Link): number => Math.hypot(at(subject)[0] - at(object)[0], at(subject)[1] - at(object)[1]);
+  const found = new Map<Link, Edge>();
+  // Short arrows leave their names the least choice, so these come first.
+  for (const link of [...links].sort((one, other) => distance(one) - distance(other))) {
+    const { subject, object } = link;
+    const between = links.filter((one) => (one.subject === subject && one.object === object) || (one.subject === object && one.object === subject));
+    // Arrows there and back bend to different sides.
+    const rank = subject < object ? between.indexOf(link) : between.length - 1 - between.indexOf(link);
+    const bend = (rank - (between.length - 1) / 2) * 92;
+    const [from, to] = [at(subject), at(object)];
+    const length = Math.max(distance(link), 1);
+    const control: Point = [(from[0] + to[0]) / 2 - ((to[1] - from[1]) / length) * bend, (from[1] + to[1]) / 2 + ((to[0] - from[0]) / length) * bend];
+    const [start, end] = [rim(from, control, half(subject), 2), rim(to, control, half(object), 7)];
+    const places = [0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74].map((along) => onCurve(start, control, end, along));
+    const covered = places.map((place) => taken.reduce((sum, box) => sum + overlap(box, around(place, wide(link) / 2, LABEL_HEIGHT / 2)), 0));
+    const label = places[covered.indexOf(Math.min(...covered))]!;
+    taken.push(around(label, wide(link) / 2, LABEL_HEIGHT / 2));
+    found.set(link, { path: `M${fixed(start)}Q${fixed(control)} ${fixed(end)}`, label });
+  }
+  return links.map((link) => found.get(link)!);
+}
+
+const around = ([x, y]: Point, halfWide: number, halfHigh: number): Box => [x - halfWide, y - halfHigh, x + halfWide, y + halfHigh];
+const overlap = (one: Box, other: Box): number => Math.max(0, Math.min(one[2], other[2]) - Math.max(one[0], other[0])) * Math.max(0, Math.min(one[3], other[3]) - Math.max(one[1], other[1]));
+
+function onCurve(start: Point, control: Point, end: Point, along: number): Point {
+  const [a, b, c] = [(1 - along) ** 2, 2 * along * (1 - along), along ** 2];
+  return [a * start[0] + b * control[0] + c * end[0], a * start[1] + b * control[1] + c * end[1]];
 }
 
 /** Where the line from the middle of a node to a point leaves it. */

@@ -27,11 +27,9 @@ async function asked(work: () => Promise<void>): Promise<void> {
   }
 }
 
-export const hasDrawers = (): boolean => Boolean(models.value?.memory.length || models.value?.search.length);
-
 export function Drawers() {
   const known = models.value;
-  if (!known || !hasDrawers()) return null;
+  if (!known || !(known.search.length || (known.memory.length && selected.value))) return null;
   return (
     <section class="drawers" aria-label="Found">
       {known.search.map(({ id }) => (
@@ -69,7 +67,7 @@ function Crops({ memory }: { memory: string }) {
   useEffect(() => {
     if (thing?.category !== crops.value?.category) crops.value = undefined;
   }, [thing?.category]);
-  if (!thing) return <p class="hint">Select an object to see crops for it.</p>;
+  if (!thing) return null;
   const index = document_.value.things.indexOf(thing);
   return (
     <>
@@ -83,7 +81,7 @@ function Crops({ memory }: { memory: string }) {
         <ul class="found">
           {crops.value.found.map((crop) => (
             <li key={crop.id} draggable onDragStart={(event) => startDrag(event, { kind: "crop", category: thing.category, crop })}>
-              <button type="button" aria-label={`Use crop ${crop.id}`} title={[crop.source, crop.author, crop.licence].filter(Boolean).join(", ")} onClick={() => takeCrop(thing.id, crop)}>
+              <button type="button" aria-label={`Use crop ${crop.id}`} title={crop.origin} onClick={() => takeCrop(thing.id, crop)}>
                 <img src={`data:image/png;base64,${crop.png}`} alt="" draggable={false} />
               </button>
               <small>{crop.author} {crop.licence}</small>

@@ -31,7 +31,7 @@ export function readDrop(event: DragEvent, [x, y]: [number, number]): void {
   select(id);
 }
 
-const cropEdit = (id: number, crop: Crop): Edit => set(id, { crop: { png: crop.png }, origin: [crop.source, crop.author, crop.licence].filter(Boolean).join(", ") });
+const cropEdit = (id: number, crop: Crop): Edit => set(id, { crop: { png: crop.png }, origin: crop.origin });
 
 export function takeCrop(id: number, crop: Crop): void {
   edit(`Use a crop for ${nameOf(id)}`, cropEdit(id, crop));

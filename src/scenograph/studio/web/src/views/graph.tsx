@@ -6,7 +6,8 @@ import { useEffect, useRef } from "preact/hooks";
 import { checks, vocabulary } from "../live";
 import type { Link, Point, Thing } from "../model/document";
 import { isSame, putNode, relate, remove, rename, unrelate } from "../model/edits";
-import { FRAME, NODE_HEIGHT, arrange, edgePath, halfWidth } from "../model/graph";
+import { clamp } from "../model/geometry";
+import { NODE_HEIGHT, arrange, edges, halfWidth, type Edge } from "../model/graph";
 import { arrow } from "../model/keys";
 import { document_, edit, endGesture, hovered, nameOf, names, sayLink, select, selectLink, selectedLink, selection } from "../state";
 import { AddObject } from "../panels/add-object";
@@ -14,18 +15,25 @@ import { Button } from "../ui/button";
 import { Combobox } from "../ui/combobox";
 import { textWidth } from "../ui/text-width";
 
+/** The drawing's width and height in pixels. */
+const frame = signal<Point>([700, 560]);
 /** Where nodes settled that the user did not move; they stay there as others come. */
 let settled: Record<number, Point> = {};
+let isMeasured = false;
 
-const width = (thing: Thing): number => textWidth(label(thing), 14, 550);
 const label = (thing: Thing): string => [...thing.attributes, nameOf(thing.id)].join(" ");
+const halves = computed(() => new Map(document_.value.things.map((thing) => [thing.id, halfWidth(textWidth(label(thing), 14, 550))])));
+const half = (id: number): number => halves.value.get(id) ?? 30;
 
-const nodePlaces = computed(() => {
+/** In pixels. */
+const nodePlaces = computed<Record<number, Point>>(() => {
   const { things, links, places } = document_.value;
-  const widths = new Map(things.map((thing) => [thing.id, width(thing)]));
-  settled = arrange(things, links, { ...settled, ...places }, (id) => widths.get(id) ?? 0);
-  return settled;
+  settled = arrange(things, links, { ...settled, ...places }, half, frame.peek());
+  const [width, height] = frame.value;
+  return Object.fromEntries(Object.entries(settled).map(([id, [x, y]]) => [id, [clamp(x * width, half(Number(id)), Math.max(width - half(Number(id)), width / 2)), clamp(y * height, NODE_HEIGHT / 2, height - NODE_HEIGHT / 2)]]));
 });
+
+const put = (id: number, [x, y]: Point) => putNode(id, [x / frame.value[0], y / frame.value[1]]);
 
 /** An arrow that is being drawn from a node to the pointer, or to the node whose relation is asked for. */
 const pending = signal<{ readonly from: number; readonly to: Point; readonly target?: number } | undefined>(undefined);
@@ -41,14 +49,26 @@ function stateOf(number: number): State {
 
 export function GraphView() {
   const svg = useRef<SVGSVGElement>(null);
+  useEffect(() => {
+    const observer = new ResizeObserver(([entry]) => {
+      const { width, height } = entry!.contentRect;
+      if (!width || !height) return;
+      // Nodes were placed for a guess so far.
+      if (!isMeasured) settled = {};
+      isMeasured = true;
+      frame.value = [width, height];
+    });
+    observer.observe(svg.current!);
+    return () => observer.disconnect();
+  }, []);
   const { things, links } = document_.value;
   const at = nodePlaces.value;
+  const drawn = edges(links, (id) => at[id]!, half, (link) => nameWidth(link));
   const pulled = pending.value;
 
   const toDrawing = (event: PointerEvent): Point => {
-    const matrix = svg.current!.getScreenCTM()!.inverse();
-    const { x, y } = new DOMPoint(event.clientX, event.clientY).matrixTransform(matrix);
-    return [x, y];
+    const { left, top } = svg.current!.getBoundingClientRect();
+    return [event.clientX - left, event.clientY - top];
   };
 
   return (
@@ -59,7 +79,7 @@ export function GraphView() {
       </div>
       <Contradictions />
       <div class="drawing">
-        <svg ref={svg} viewBox={`0 0 ${FRAME[0]} ${FRAME[1]}`} role="group" aria-label="Scene graph" onPointerDown={(event) => event.target === svg.current && (select(undefined), (pending.value = undefined))}>
+        <svg ref={svg} role="group" aria-label="Scene graph" onPointerDown={(event) => event.target === svg.current && (select(undefined), (pending.value = undefined))}>
           <defs>
             {(["fine", "broken", "contradicted"] as const).map((state) => (
               <marker key={state} id={`arrow-${state}`} class={`arrow ${state}`} viewBox="0 0 10 10" refX="8" refY="5" markerWidth="8" markerHeight="8" orient="auto-start-reverse">
@@ -67,7 +87,7 @@ export function GraphView() {
               </marker>
             ))}
           </defs>
-          {links.map((link, number) => <EdgeLine key={`${link.subject} ${link.predicate} ${link.object}`} link={link} number={number} />)}
+          {links.map((link, number) => <EdgeLine key={`${link.subject} ${link.predicate} ${link.object}`} link={link} number={number} edge={drawn[number]!} />)}
           {pulled && <line class="pulled" x1={at[pulled.from]![0]} y1={at[pulled.from]![1]} x2={pulled.to[0]} y2={pulled.to[1]} />}
           {things.map((thing) => <Node key={thing.id} thing={thing} place={at[thing.id]!} toDrawing={toDrawing} />)}
         </svg>
@@ -86,7 +106,7 @@ interface NodeProps {
 }
 
 function Node({ thing, place, toDrawing }: NodeProps) {
-  const half = halfWidth(width(thing));
+  const wide = half(thing.id);
   const isSelected = selection.value.includes(thing.id);
   const text = label(thing);
 
@@ -101,7 +121,7 @@ function Node({ thing, place, toDrawing }: NodeProps) {
     const move = (moved: PointerEvent) => {
       const [mx, my] = toDrawing(moved);
       if (connects) pending.value = { from: thing.id, to: [mx, my] };
-      else if (Math.hypot(mx - x, my - y) > 3) edit(`Move ${text}`, putNode(thing.id, [place[0] + mx - x, place[1] + my - y]), gesture);
+      else if (Math.hypot(mx - x, my - y) > 3) edit(`Move ${text}`, put(thing.id, [place[0] + mx - x, place[1] + my - y]), gesture);
     };
     const end = (ended: PointerEvent) => {
       finish();
@@ -118,7 +138,7 @@ function Node({ thing, place, toDrawing }: NodeProps) {
     if (step) {
       event.preventDefault();
       event.stopPropagation();
-      edit(`Move ${text}`, putNode(thing.id, [place[0] + step[0], place[1] + step[1]]), `keys ${thing.id}`);
+      edit(`Move ${text}`, put(thing.id, [place[0] + step[0], place[1] + step[1]]), `keys ${thing.id}`);
     } else if (event.key === "Enter" || event.key === " ") {
       event.preventDefault();
       select(thing.id, event.shiftKey);
@@ -141,11 +161,11 @@ function Node({ thing, place, toDrawing }: NodeProps) {
       onKeyDown={onKeyDown}
       onKeyUp={(event) => arrow(event.key, 1) && endGesture()}
     >
-      <rect class="pill" x={-half} y={-NODE_HEIGHT / 2} width={2 * half} height={NODE_HEIGHT} rx={NODE_HEIGHT / 2} />
-      <circle class="swatch" cx={-half + 17} r="4.500" />
+      <rect class="pill" x={-wide} y={-NODE_HEIGHT / 2} width={2 * wide} height={NODE_HEIGHT} rx={NODE_HEIGHT / 2} />
+      <circle class="swatch" cx={-wide + 17} r="4.500" />
       <text x={2} dy="0.35em">{text}</text>
-      <circle class="port" cx={half} r="7" />
-      <circle class="port reach" cx={half} r="14" />
+      <circle class="port" cx={wide} r="7" />
+      <circle class="port reach" cx={wide} r="14" />
     </g>
   );
 }
@@ -163,19 +183,13 @@ function nodeAt(event: PointerEvent): number | undefined {
   return node ? Number(node.dataset.id) : undefined;
 }
 
-function EdgeLine({ link, number }: { link: Link; number: number }) {
-  const { things, links } = document_.value;
-  const at = nodePlaces.value;
-  const half = (id: number): number => halfWidth(width(things.find((thing) => thing.id === id)!));
-  const between = links.filter((one) => (one.subject === link.subject && one.object === link.object) || (one.subject === link.object && one.object === link.subject));
-  const rank = between.indexOf(link);
-  // Arrows there and back bend to different sides.
-  const bend = link.subject < link.object ? rank : between.length - 1 - rank;
-  const { path, label: place } = edgePath(at[link.subject]!, at[link.object]!, half(link.subject), half(link.object), bend, between.length);
+const nameWidth = (link: Link): number => textWidth(link.predicate, 12, 450) + 14;
+
+function EdgeLine({ link, number, edge: { path, label: place } }: { link: Link; number: number; edge: Edge }) {
   const state = stateOf(number);
   const isSelected = selectedLink.value !== undefined && isSame(selectedLink.value, link);
   const remark = { contradicted: ", contradicts others", broken: ", does not hold in the layout", fine: "" }[state];
-  const wide = textWidth(link.predicate, 12, 450) + 14;
+  const wide = nameWidth(link);
 
   return (
     <g
@@ -199,13 +213,13 @@ function EdgeLine({ link, number }: { link: Link; number: number }) {
   );
 }
 
-/** Where in the drawing, in percent, so that what stands over it follows its size. */
+/** Puts what stands over the drawing at a place in it. */
 function useAnchor([x, y]: Point) {
   const element = useRef<HTMLDivElement>(null);
   useEffect(() => {
     const { style } = element.current!;
-    style.left = `${Math.min(Math.max((x / FRAME[0]) * 100, 18), 82)}%`;
-    style.top = `${(y / FRAME[1]) * 100}%`;
+    style.left = `${clamp(x, 120, Math.max(frame.value[0] - 120, 120))}px`;
+    style.top = `${clamp(y, 0, Math.max(frame.value[1] - 110, 0))}px`;
   });
   return element;
 }

@@ -132,7 +132,7 @@ export const shuffle = (): void => {
 export const toggleLock = (): void => edit(document_.value.settings.locked ? "Unlock the seed" : "Lock the seed", (document) => configure({ locked: !document.settings.locked })(document));
 
 function Models() {
-  const { layout, image, size } = document_.value.settings;
+  const { layout, image, memory, size } = document_.value.settings;
   const known = models.value;
   if (!known) return null;
   const sizes = imageModel.value?.sizes ?? [];
@@ -150,6 +150,15 @@ function Models() {
       <summary>Models and size</summary>
       {choose("Layout", layout, known.layout, (value) => edit("Choose the layout model", configure({ layout: value })))}
       {choose("Picture", image, known.image, (value) => edit("Choose the image model", configure({ image: value, size: undefined })))}
+      {known.memory.length > 1 && (
+        <label>
+          <span>Crops</span>
+          <select value={memory ?? ""} onChange={(event) => edit("Choose the memory of crops", configure({ memory: event.currentTarget.value || undefined }))}>
+            <option value="">As the model has them</option>
+            {known.memory.map(({ id }) => <option key={id} value={id}>{id}</option>)}
+          </select>
+        </label>
+      )}
       {sizes.length > 0 && (
         <label>
           <span>Size</span>

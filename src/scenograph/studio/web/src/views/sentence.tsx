@@ -1,25 +1,27 @@
 /** The scene as a sentence, to read and to write. */
 
-import { signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 
 import { ServiceError, api } from "../api";
-import { freshSeed, sentence, vocabulary } from "../live";
-import { replaceScene } from "../model/document";
+import { away, freshSeed, sentence } from "../live";
+import { replaceScene, type Document } from "../model/document";
 import { all, configure } from "../model/edits";
-import { away } from "../live";
 import { document_, edit, select } from "../state";
 import { Icon } from "../ui/icons";
 
 /** What is being typed; undefined while the line follows the scene. */
 const typed = signal<string | undefined>(undefined);
+/** What the user wrote, by the graph that was read from it: it says the same, in better words. */
+const written = signal<ReadonlyMap<string, string>>(new Map());
+const graphKey = computed(() => keyOf(document_.value));
 const notes = signal<readonly string[]>([]);
 const mistake = signal("");
 const reading = signal(false);
 
 export function Sentence() {
   const line = useRef<HTMLTextAreaElement>(null);
-  const text = typed.value ?? sentence.value;
+  const text = typed.value ?? written.value.get(graphKey.value) ?? sentence.value;
 
   useEffect(() => fit(line.current!), [text]);
   useEffect(() => {
@@ -27,9 +29,6 @@ export function Sentence() {
     addEventListener("resize", refit);
     return () => removeEventListener("resize", refit);
   }, []);
-  useEffect(() => {
-    if (typed.value === undefined) notes.value = [];
-  }, [vocabulary.value]);
 
   return (
     <form
@@ -57,7 +56,7 @@ export function Sentence() {
           if (event.key === "Enter" && !event.shiftKey) (event.preventDefault(), void read(text, line.current!));
           else if (event.key === "Escape") (forget(), event.currentTarget.blur());
         }}
-        onBlur={() => typed.value === sentence.value && forget()}
+        onBlur={() => typed.value?.trim() || forget()}
       />
       <button type="submit" class="button primary" disabled={typed.value === undefined || !text.trim() || reading.value || away.value}>
         {reading.value ? "Reading…" : "Draw this"}
@@ -69,10 +68,15 @@ export function Sentence() {
             {mistake.value}
           </p>
         )}
-        {notes.value.map((note) => <p key={note}>{note}</p>)}
+        {written.value.has(graphKey.value) && notes.value.map((note) => <p key={note}>{note}</p>)}
       </div>
     </form>
   );
+}
+
+function keyOf({ things, links }: Document): string {
+  const index = new Map(things.map(({ id }, number) => [id, number]));
+  return JSON.stringify([things.map(({ category, attributes }) => [category, attributes]), links.map(({ subject, predicate, object }) => [index.get(subject), predicate, index.get(object)])]);
 }
 
 function forget(): void {
@@ -94,7 +98,7 @@ async function read(text: string, line: HTMLTextAreaElement): Promise<void> {
     select(undefined);
     edit("Draw the sentence", all((document) => replaceScene(document, found.scene), configure(locked ? {} : { seed: freshSeed() })));
     notes.value = found.notes;
-    sentence.value = text;
+    written.value = new Map([...written.value, [graphKey.value, text]]);
     forget();
     line.blur();
   } catch (error) {

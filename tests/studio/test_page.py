@@ -13,7 +13,7 @@ WEB = Path(__file__).parents[2] / "src" / "scenograph" / "studio" / "web"
 AXE = WEB / "node_modules" / "axe-core" / "axe.min.js"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 DESKTOP, PHONE = {"width": 1360, "height": 820}, {"width": 390, "height": 780}
-LIMIT = 60_000
+LIMIT = 15_000
 """Milliseconds that anything may take: the machine may be busy."""
 
 pytestmark = pytest.mark.slow

@@ -54,7 +54,11 @@ export function App() {
         )}
         {(wide || shown === "picture") && <PictureView />}
       </main>
-      {!wide && <Tabs shown={shown} views={["picture", ...WORKSPACES, "objects"]} />}
+      {!wide && (
+        <nav aria-label="Views">
+          <Tabs shown={shown} views={["picture", ...WORKSPACES, "objects"]} />
+        </nav>
+      )}
       <Notices />
       {shortcutsOpen.value && <Shortcuts />}
       <p class="unseen" role="status" aria-live="polite">{spoken.value}</p>
@@ -168,7 +172,7 @@ function Tabs({ shown, views }: { shown: View; views: readonly View[] }) {
   return (
     <div class="tabs" role="tablist" aria-label="Views" onKeyDown={move}>
       {views.map((one) => (
-        <button key={one} type="button" role="tab" id={`tab-${one}`} aria-selected={one === shown} aria-controls="panel" tabIndex={one === shown ? 0 : -1} onClick={() => (view.value = one)}>
+        <button key={one} type="button" role="tab" id={`tab-${one}`} aria-selected={one === shown} aria-controls={one === shown && isWorkspace(one) ? "panel" : undefined} tabIndex={one === shown ? 0 : -1} onClick={() => (view.value = one)}>
           <Icon name={TABS[one].icon} />
           <span>{TABS[one].label}</span>
         </button>

@@ -32,6 +32,11 @@ export const variants = signal<readonly Picture[]>([]);
 export const drawing = signal(false);
 export const problem = signal<{ readonly text: string; readonly object?: number } | undefined>(undefined);
 export const away = signal(false);
+/** Whether the picture shows the scene as it is, as well as the model can. */
+export const isCurrent = computed(() => {
+  const found = picture.value;
+  return found !== undefined && !found.draft && found.seed === document_.value.settings.seed && toKey(found.document) === toKey(document_.value);
+});
 
 /** A picture that takes longer is drawn with less care while something moves. */
 const QUICK = 150;
@@ -61,12 +66,12 @@ export function follow(): void {
   effect(() => {
     void [sceneKey.value, settingsKey.value, models.value];
     if (away.value || !models.value) return;
+    if (!document_.value.things.length) return clear();
     later("check", 120, () => checking.push(scene.peek()));
     later("describe", 250, () => describing.push(scene.peek()));
     const missing = document_.value.things.some((thing) => !thing.box);
     if (missing) later("place", 60, () => placing.push(document_.peek()));
-    else if (document_.value.things.length) draw(moving.value);
-    else clear();
+    else draw(moving.value);
   });
 }
 
@@ -80,8 +85,11 @@ function draw(isMoving: boolean): void {
 }
 
 function clear(): void {
-  picturing.cancel();
+  for (const timer of timers.values()) clearTimeout(timer);
+  for (const work of [checking, describing, placing, picturing]) work.cancel();
   batch(() => {
+    checks.value = undefined;
+    sentence.value = "";
     picture.value = undefined;
     problem.value = undefined;
     variants.value = [];
@@ -133,7 +141,7 @@ const checking = new Newest<Scene>((wanted, signal) =>
 const describing = new Newest<Scene>((wanted, signal) =>
   guarded(
     async () => {
-      sentence.value = wanted.objects.length ? (await api.describe(wanted, signal)).text : "";
+      sentence.value = (await api.describe(wanted, signal)).text;
     },
     () => undefined,
   ),

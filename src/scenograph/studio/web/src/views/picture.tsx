@@ -3,7 +3,7 @@
 import { signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 
-import { album, away, drawVariants, drawing, freshSeed, imageModel, models, picture, problem, variants, type Picture } from "../live";
+import { album, away, drawVariants, drawing, freshSeed, imageModel, isCurrent, models, picture, problem, variants, type Picture } from "../live";
 import { configure } from "../model/edits";
 import { contains, cycled } from "../model/geometry";
 import { document_, edit, hovered, names, select, selected, selection } from "../state";
@@ -18,6 +18,7 @@ export function PictureView() {
   const other = compared.value;
   return (
     <section class="picture" aria-label="Picture">
+      <h2 class="unseen">Picture</h2>
       <div class={`frame ${drawing.value ? "drawing-now" : ""}`}>
         {found ? <img class={found.draft ? "draft" : ""} src={found.url} alt={`Picture of ${[...names.value.values()].join(", ")}`} onClick={pick} draggable={false} /> : <p class="empty">{placeholder()}</p>}
         {found && other && <Compared other={other} />}
@@ -92,7 +93,8 @@ function Status() {
       </p>
     );
   }
-  const state = drawing.value ? "Drawing…" : found ? `${found.draft ? "Draft" : "Finished"} in ${Math.round(found.milliseconds)} ms` : "";
+  const placing = document_.value.things.some((thing) => !thing.box);
+  const state = !found && !document_.value.things.length ? "" : away.value ? "Waiting for the service" : isCurrent.value ? `Finished in ${Math.round(found!.milliseconds)} ms` : placing ? "Placing…" : "Drawing…";
   return (
     <>
       <p class="status">{state}</p>

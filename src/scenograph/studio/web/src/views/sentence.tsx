@@ -32,6 +32,7 @@ export function Sentence() {
 
   return (
     <form
+      aria-label="Sentence"
       class={`sentence ${mistake.value ? "wrong" : ""}`}
       onSubmit={(event) => {
         event.preventDefault();

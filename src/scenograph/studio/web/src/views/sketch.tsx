@@ -49,7 +49,6 @@ export function SketchView() {
           <Button icon="pen" label="Pen" pressed={!eraserOn.value} onClick={() => (eraserOn.value = false)} />
           <Button icon="eraser" label="Eraser" pressed={eraserOn.value} onClick={() => (eraserOn.value = true)} />
         </div>
-        <p class="hint">{selected.value ? <>Strokes belong to <b>{nameOf(selected.value.id)}</b>. <button type="button" class="link" onClick={() => select(undefined)}>Draw something new</button></> : "Draw something new, then say what it is."}</p>
         <span class="space" />
         {selected.value?.sketch && <Button label="Remove the sketch" onClick={() => edit(`Remove the sketch of ${nameOf(selected.value!.id)}`, set(selected.value!.id, { sketch: undefined } as never))}>Remove sketch</Button>}
         <Button icon="picture" label="Picture beneath the strokes" pressed={beneath.value} onClick={() => (beneath.value = !beneath.value)} />
@@ -71,8 +70,8 @@ export function SketchView() {
           {stroke.value && eraserOn.value && <circle class="eraser" cx={stroke.value.at(-1)![0] * SIDE} cy={stroke.value.at(-1)![1] * SIDE} r={ERASER * SIDE} />}
         </svg>
       </div>
-      {draft.length > 0 && <NameDraft />}
-      {!draft.length && selected.value?.sketch && <Recognised onPick={(category) => edit(`Call it ${category}`, set(selected.value!.id, { category }))} />}
+      {/* It is always there: the canvas must not move under the pen. */}
+      <div class="naming">{draft.length > 0 ? <NameDraft /> : <Target />}</div>
     </div>
   );
 }
@@ -124,14 +123,27 @@ function press(event: PointerEvent & { currentTarget: SVGSVGElement }, at: (even
   element.addEventListener("pointercancel", end);
 }
 
+/** Whose strokes will be drawn. */
+function Target() {
+  const thing = selected.value;
+  if (!thing) return <p class="hint">Draw something new, then say what it is. Or select an object, to sketch this.</p>;
+  return (
+    <>
+      <p class="hint">
+        Strokes belong to <b>{nameOf(thing.id)}</b>. <button type="button" class="link" onClick={() => select(undefined)}>Draw something new</button>
+      </p>
+      {thing.sketch && <Recognised onPick={(category) => edit(`Call it ${category}`, set(thing.id, { category }))} />}
+    </>
+  );
+}
+
 function NameDraft() {
   return (
-    <div class="naming">
-      <p>What did you draw?</p>
+    <>
       <Recognised onPick={name} />
-      <Combobox label="What did you draw?" placeholder="Its name…" options={vocabulary.value?.categories ?? []} suggested={recognised.value.map((one) => one.category)} onPick={name} />
+      <Combobox label="What did you draw?" placeholder="What did you draw?" options={vocabulary.value?.categories ?? []} suggested={recognised.value.map((one) => one.category)} onPick={name} />
       <Button label="Discard the strokes" onClick={() => edit("Discard strokes", dropDraft)}>Discard</Button>
-    </div>
+    </>
   );
 }
 

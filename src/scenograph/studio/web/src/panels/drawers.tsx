@@ -80,8 +80,8 @@ function Crops({ memory }: { memory: string }) {
       {crops.value && (
         <ul class="found">
           {crops.value.found.map((crop) => (
-            <li key={crop.id} draggable onDragStart={(event) => startDrag(event, { kind: "crop", category: thing.category, crop })}>
-              <button type="button" aria-label={`Use crop ${crop.id}`} title={crop.origin} onClick={() => takeCrop(thing.id, crop)}>
+            <li key={crop.id} draggable onDragStart={(event) => startDrag(event, { kind: "crop", category: thing.category, memory, crop })}>
+              <button type="button" aria-label={`Use crop ${crop.id}`} title={crop.origin} onClick={() => takeCrop(thing.id, memory, crop)}>
                 <img src={`data:image/png;base64,${crop.png}`} alt="" draggable={false} />
               </button>
               <small>{crop.author} {crop.licence}</small>

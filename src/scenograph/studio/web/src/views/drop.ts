@@ -2,7 +2,7 @@
 
 import type { Crop } from "../api";
 import type { Scene } from "../model/scene";
-import { MOST_OBJECTS, add, all, set, type Edit } from "../model/edits";
+import { MOST_OBJECTS, add, all, configure, set, type Edit } from "../model/edits";
 import { boxBetween, contains } from "../model/geometry";
 import { replaceScene, withScene, toScene } from "../model/document";
 import { document_, edit, nameOf, select } from "../state";
@@ -10,7 +10,7 @@ import { document_, edit, nameOf, select } from "../state";
 const TYPE = "application/x-scenograph";
 const DROPPED = 0.3;
 
-export type Dragged = { readonly kind: "crop"; readonly category: string; readonly crop: Crop } | { readonly kind: "scene"; readonly scene: Scene };
+export type Dragged = { readonly kind: "crop"; readonly category: string; readonly memory: string; readonly crop: Crop } | { readonly kind: "scene"; readonly scene: Scene };
 
 export function startDrag(event: DragEvent, dragged: Dragged): void {
   event.dataTransfer?.setData(TYPE, JSON.stringify(dragged));
@@ -24,17 +24,18 @@ export function readDrop(event: DragEvent, [x, y]: [number, number]): void {
   const dragged = JSON.parse(text) as Dragged;
   if (dragged.kind === "scene") return addScene(dragged.scene);
   const target = document_.value.things.findLast((thing) => thing.category === dragged.category && thing.box && contains(thing.box, x, y));
-  if (target) return takeCrop(target.id, dragged.crop);
+  if (target) return takeCrop(target.id, dragged.memory, dragged.crop);
   const id = document_.value.next;
   const box = boxBetween(x - DROPPED / 2, y - DROPPED / 2, x + DROPPED / 2, y + DROPPED / 2);
-  edit(`Add ${dragged.category}`, all(add({ category: dragged.category, box }), cropEdit(id, dragged.crop)));
+  edit(`Add ${dragged.category}`, all(add({ category: dragged.category, box }), cropEdit(id, dragged.memory, dragged.crop)));
   select(id);
 }
 
-const cropEdit = (id: number, crop: Crop): Edit => set(id, { crop: { png: crop.png }, origin: crop.origin });
+/** What is composed of a memory's crops takes those that objects bring along, too. */
+const cropEdit = (id: number, memory: string, crop: Crop): Edit => all(configure({ memory }), set(id, { crop: { png: crop.png }, origin: crop.origin }));
 
-export function takeCrop(id: number, crop: Crop): void {
-  edit(`Use a crop for ${nameOf(id)}`, cropEdit(id, crop));
+export function takeCrop(id: number, memory: string, crop: Crop): void {
+  edit(`Use a crop for ${nameOf(id)}`, cropEdit(id, memory, crop));
 }
 
 /** Adds the objects of a scene to those that are there. */

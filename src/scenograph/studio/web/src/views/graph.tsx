@@ -225,7 +225,7 @@ function useAnchor([x, y]: Point) {
 }
 
 function AskPredicate({ from, to, at }: { from: number; to: number; at: Point }) {
-  const anchor = useAnchor(at);
+  const anchor = useAnchor([at[0], at[1] + 26]);
   const cancel = () => (pending.value = undefined);
   return (
     <div class="popover" ref={anchor}>

@@ -152,7 +152,7 @@ function Models() {
       <summary>Models and size</summary>
       {choose("Layout", layout, known.layout, (value) => edit("Choose the layout model", configure({ layout: value })))}
       {choose("Picture", image, known.image, (value) => edit("Choose the image model", configure({ image: value, size: undefined })))}
-      {known.memory.length > 1 && (
+      {known.memory.length > 0 && (
         <label>
           <span>Crops</span>
           <select value={memory ?? ""} onChange={(event) => edit("Choose the memory of crops", configure({ memory: event.currentTarget.value || undefined }))}>

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from scenograph.pipelines.pipeline import Pipeline
 from scenograph.pipelines.provenance import request_from_picture
 from scenograph.studio.server.app import create_app
 from scenograph.studio.server.offer import Given, Offer
@@ -120,7 +121,10 @@ def test_a_picture_holds_its_record(client, tmp_path):
     assert record["scene"] == MEADOW and record["layout"] == "mise-layout-picture-book"
     (tmp_path / "picture.png").write_bytes(base64.b64decode(first["picture"]))
     request = request_from_picture(tmp_path / "picture.png", {}, None, {})
-    assert request.scenes[0].to_dict() == MEADOW and request.models["image"] == "collage"
+    assert request.scenes[0].to_dict() == MEADOW
+    pipe = Pipeline.from_pretrained(layout=request.models["layout"], image=request.models["image"])
+    (made_again,) = pipe(request.scenes, request.seeds, **request.options.chosen()).images
+    assert (np.asarray(made_again) == pixels_of(first["picture"])).all() and request.digests == pipe.digests()
 
 
 def test_pictures_of_a_memory_name_where_its_crops_are_from(client):

@@ -9,6 +9,7 @@ import socket
 import threading
 import webbrowser
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import typer
 import uvicorn
@@ -80,7 +81,9 @@ def run_service(
         timeout_graceful_shutdown=round(CLOSING) + 5,
     )
     opened = (lambda: _open_browser(address)) if browser else (lambda: None)
-    Server(config, service, opened).run(sockets=[listening])
+    with suppress(KeyboardInterrupt):  # which uvicorn raises once more after its clean end
+        Server(config, service, opened).run(sockets=[listening])
+    typer.echo("the studio has ended")
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -1,6 +1,6 @@
 /** What follows from the scene: boxes, checks, its sentence and its picture, asked of the service as the scene changes. */
 
-import { batch, computed, effect, signal } from "@preact/signals";
+import { batch, computed, effect, signal, untracked } from "@preact/signals";
 
 import { ServiceError, Unreachable, api, type Checks, type ImageModel, type Models, type PictureReply, type Vocabulary } from "./api";
 import { toScene, type Document } from "./model/document";
@@ -35,7 +35,7 @@ export const away = signal(false);
 /** Whether the picture shows the scene as it is, as well as the model can. */
 export const isCurrent = computed(() => {
   const found = picture.value;
-  return found !== undefined && !found.draft && found.seed === document_.value.settings.seed && toKey(found.document) === toKey(document_.value);
+  return found !== undefined && !found.draft && isShown(found, document_.value);
 });
 
 /** A picture that takes longer is drawn with less care while something moves. */
@@ -64,18 +64,28 @@ const settingsKey = computed(() => JSON.stringify(document_.value.settings));
 export function follow(): void {
   void connect();
   effect(() => {
-    void [sceneKey.value, settingsKey.value, models.value];
-    if (away.value || !models.value) return;
-    if (!document_.value.things.length) return clear();
-    later("check", 120, () => checking.push(scene.peek()));
-    later("describe", 250, () => describing.push(scene.peek()));
-    const missing = document_.value.things.some((thing) => !thing.box);
-    if (missing) later("place", 60, () => placing.push(document_.peek()));
-    else draw(moving.value);
+    void [sceneKey.value, settingsKey.value, moving.value];
+    if (!away.value && models.value) untracked(update);
   });
 }
 
+function update(): void {
+  const { things } = document_.value;
+  if (!things.length) return clear();
+  later("check", 120, () => checking.push(scene.peek()));
+  later("describe", 250, () => describing.push(scene.peek()));
+  if (things.some((thing) => !thing.box)) later("place", 60, () => placing.push(document_.peek()));
+  else draw(moving.value);
+}
+
 function draw(isMoving: boolean): void {
+  const known = album.peek().find((one) => isShown(one, document_.peek()));
+  if (known) {
+    // An undo shows at once what was there before.
+    clearTimeout(timers.get("rest"));
+    picturing.cancel();
+    return show(known);
+  }
   const quick = (picture.peek()?.milliseconds ?? 0) <= QUICK;
   if (quick || !isMoving) later("rest", isMoving ? 0 : 30, () => picturing.push({ document: document_.peek(), draft: false }, !isMoving));
   else {
@@ -207,7 +217,7 @@ function show(found: Picture): void {
     picture.value = found.draft && before ? { ...found, milliseconds: before.milliseconds } : found;
     problem.value = undefined;
     if (found.draft) return;
-    const kept = [found, ...album.value.filter((one) => !isSamePicture(one, found))];
+    const kept = [found, ...album.value.filter((one) => one.seed !== found.seed || toKey(one.document) !== toKey(found.document))];
     album.value = kept.slice(0, ALBUM);
     if (variants.value.some((one) => toKey(one.document) !== toKey(found.document))) variants.value = [];
   });
@@ -215,7 +225,7 @@ function show(found: Picture): void {
 }
 
 const toKey = (document: Document): string => JSON.stringify([toScene(document), document.settings.layout, document.settings.image, document.settings.memory, document.settings.size]);
-const isSamePicture = (one: Picture, other: Picture): boolean => one.seed === other.seed && toKey(one.document) === toKey(other.document);
+const isShown = ({ seed, document }: Picture, wanted: Document): boolean => seed === wanted.settings.seed && toKey(document) === toKey(wanted);
 
 const shown = new Set<string>();
 

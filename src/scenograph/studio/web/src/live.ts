@@ -43,7 +43,8 @@ const QUICK = 150;
 const REST = 350;
 const ALBUM = 24;
 const VARIANTS = 4;
-const session = crypto.randomUUID();
+/** `crypto.randomUUID` is missing where the page comes from another machine without TLS. */
+const session = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 /** The names of the chosen image model, or of the first one that knows those of the scene. */
 export const vocabulary = computed<Vocabulary | undefined>(() => {

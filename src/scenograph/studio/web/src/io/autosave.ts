@@ -3,18 +3,21 @@
 import { effect } from "@preact/signals";
 import { get, set } from "idb-keyval";
 
-import type { Document } from "../model/document";
+import { EMPTY, toScene, type Document } from "../model/document";
+import { readScene } from "../model/scene";
 import { document_ } from "../state";
 
 const KEY = "scenograph-document";
 const VERSION = 1;
 const PAUSE = 250;
 
-/** What was stored; undefined on a first visit, or if the browser keeps nothing. */
+/** What was stored; undefined on a first visit, if the browser keeps nothing, or if what it kept is no document. */
 export async function stored(): Promise<Document | undefined> {
   try {
     const found = await get<{ version: number; document: Document }>(KEY);
-    return found?.version === VERSION ? found.document : undefined;
+    if (found?.version !== VERSION) return undefined;
+    readScene(toScene(found.document));
+    return { ...EMPTY, ...found.document };
   } catch {
     return undefined;
   }

@@ -338,7 +338,7 @@ function LayoutTools() {
       {masked && <Button label="Remove the shape" onClick={() => edit(`Remove the shape of ${nameOf(selected.value!.id)}`, set(selected.value!.id, { mask: undefined } as never))}>Whole box</Button>}
       <span class="space" />
       {selection.value.length > 0 && !brushing && (
-        <Menu label="Align" items={ALIGNMENTS.map((to) => ({ label: `Align ${to}`, run: () => edit(`Align ${to}`, align(selection.value, to)) }))}>
+        <Menu label="Align" icon="align" items={ALIGNMENTS.map((to) => ({ label: `Align ${to}`, run: () => edit(`Align ${to}`, align(selection.value, to)) }))}>
           Align
         </Menu>
       )}

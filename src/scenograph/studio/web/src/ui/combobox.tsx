@@ -1,4 +1,4 @@
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { ranked } from "../model/completion";
 
@@ -28,7 +28,8 @@ export function Combobox({ label, placeholder, options, suggested = [], onPick, 
   const found = isOpen ? ranked(text === value && keeps ? "" : text, options, suggested) : [];
 
   useEffect(() => setText(value), [value]);
-  useEffect(() => {
+  // Before anything else is typed.
+  useLayoutEffect(() => {
     if (autoFocus) input.current?.focus({ preventScroll: true });
   }, []);
   useEffect(() => {

@@ -1,21 +1,20 @@
 import { useEffect, useState } from "preact/hooks";
 
-import { EXAMPLES } from "./examples";
+import { EXAMPLES, NOTHING } from "./examples";
 import { chooseFile, openFile } from "./io/files";
 import { exportItems, share } from "./io/exports";
 import { shortcutsOpen } from "./keyboard";
-import { away, freshSeed, picture } from "./live";
-import { replaceScene, unpinned } from "./model/document";
-import { all, configure } from "./model/edits";
+import { away, begin, picture } from "./live";
 import type { Scene } from "./model/scene";
 import { Drawers } from "./panels/drawers";
 import { ObjectsPanel } from "./panels/objects";
 import { Shortcuts } from "./panels/shortcuts";
-import { WORKSPACES, dismiss, document_, edit, history, notices, redo, select, spoken, undo, view, type View } from "./state";
+import { WORKSPACES, dismiss, document_, history, notices, redo, spoken, undo, view, type View } from "./state";
 import { theme, toggleTheme } from "./theme";
 import { Button } from "./ui/button";
 import { Icon, type IconName } from "./ui/icons";
 import { Menu } from "./ui/menu";
+import { readDrop } from "./views/drop";
 import { GraphView } from "./views/graph";
 import { JsonView } from "./views/json";
 import { LayoutView } from "./views/layout";
@@ -27,7 +26,7 @@ export function App() {
   const wide = useWide();
   const shown = wide && !isWorkspace(view.value) ? "graph" : view.value;
   return (
-    <div class={`app ${wide ? "wide" : "narrow"}`} onDragOver={(event) => event.preventDefault()} onDrop={dropFile}>
+    <div class={`app ${wide ? "wide" : "narrow"}`} onDragOver={(event) => event.preventDefault()} onDrop={drop}>
       <TopBar />
       {away.value && (
         <p class="away" role="status">
@@ -108,8 +107,8 @@ function TopBar() {
       <span class="space" />
       <div class="row">
         <Menu label="Begin with" icon="plus" items={[
-          ...EXAMPLES.map(({ title, scene }) => ({ label: title, icon: <Miniature scene={scene} />, run: () => begin(title, scene) })),
-          { label: "Empty scene", icon: <Miniature scene={{ objects: [], relationships: [] }} />, run: () => begin("Empty scene", { objects: [], relationships: [] }) },
+          ...EXAMPLES.map((example) => ({ label: example.title, icon: <Miniature scene={example.scene} />, run: () => begin(example) })),
+          { label: "Empty scene", icon: <Miniature scene={NOTHING.scene} />, run: () => begin(NOTHING) },
         ]}>
           New
         </Menu>
@@ -121,14 +120,6 @@ function TopBar() {
       </div>
     </header>
   );
-}
-
-function begin(title: string, scene: Scene): void {
-  select(undefined);
-  edit(title, all(
-    (document) => unpinned(replaceScene(document, scene)),
-    (document) => configure({ layout: undefined, image: undefined, memory: undefined, size: undefined, ...(document.settings.locked ? {} : { seed: freshSeed() }) })(document),
-  ));
 }
 
 function Logo() {
@@ -202,9 +193,11 @@ function Notices() {
   );
 }
 
-function dropFile(event: DragEvent): void {
+/** Takes files anywhere, and what comes from the drawers where no canvas says a place for it. */
+function drop(event: DragEvent): void {
+  if (event.defaultPrevented) return;
   const file = event.dataTransfer?.files[0];
-  if (!file) return;
+  if (!file) return readDrop(event, [0.5, 0.5]);
   event.preventDefault();
   void openFile(file);
 }

@@ -10,6 +10,8 @@ export interface Example {
 const one = (category: string, box: Box, ...attributes: string[]): SceneObject => ({ category, box, ...(attributes.length && { attributes }) });
 const relations = (...given: Relation[]): Relation[] => given;
 
+export const NOTHING: Example = { title: "Empty scene", scene: { objects: [], relationships: [] } };
+
 export const EXAMPLES: readonly Example[] = [
   {
     title: "Meadow by the sea",

@@ -3,7 +3,8 @@
 import { batch, computed, effect, signal, untracked } from "@preact/signals";
 
 import { ServiceError, Unreachable, api, type Checks, type ImageModel, type Models, type PictureReply, type Vocabulary } from "./api";
-import { toScene, type Document } from "./model/document";
+import type { Example } from "./examples";
+import { replaceScene, toScene, unpinned, type Document } from "./model/document";
 import { adoptBoxes, configure, moveTo, unplace } from "./model/edits";
 import { Newest } from "./model/newest";
 import type { Box, Scene } from "./model/scene";
@@ -270,6 +271,15 @@ export function placeAgain(): void {
   const free = document_.value.things.filter((thing) => !thing.pinned).length;
   if (!free) notify("All boxes are pinned: unpin an object to place it again.");
   else edit("Place again", (document) => configure({ seed: document.settings.locked ? document.settings.seed : freshSeed() })(unplace(document)));
+}
+
+/** Begins with another scene, whatever models that one needs. */
+export function begin({ title, scene }: Example): void {
+  select(undefined);
+  edit(title, (document) => {
+    const seed = document.settings.locked ? document.settings.seed : freshSeed();
+    return configure({ seed, layout: undefined, image: undefined, memory: undefined, size: undefined })(unpinned(replaceScene(document, scene)));
+  });
 }
 
 export const freshSeed = (): number => Math.floor(Math.random() * 1_000_000);

@@ -3,7 +3,7 @@
 import { batch, computed, signal } from "@preact/signals";
 
 import { EMPTY, type Document, type Link, type Thing } from "./model/document";
-import { find, type Edit } from "./model/edits";
+import { MOST_OBJECTS, find, type Edit } from "./model/edits";
 import * as stack from "./model/history";
 
 export const WORKSPACES = ["graph", "layout", "sketch", "json"] as const;
@@ -61,6 +61,14 @@ export const sayLink = (link: Link): string => `${nameOf(link.subject)} ${link.p
 export function edit(label: string, change: Edit, gesture?: string): void {
   replace(stack.commit(history.value, label, change, gesture));
   if (gesture === undefined) say(label);
+}
+
+/** Adds an object by an edit, and selects it. */
+export function insert(label: string, change: Edit): void {
+  const { next, things } = document_.value;
+  edit(label, change);
+  if (document_.value.things.length > things.length) select(next);
+  else notify(`A scene holds at most ${MOST_OBJECTS} objects.`);
 }
 
 /** Adds what the service found out to the last step. */

@@ -135,7 +135,7 @@ describe("the graph", () => {
   const links: Link[] = [1, 2, 3, 4, 5].map((subject) => ({ subject, predicate: "on", object: subject + 1 }));
 
   const frame: Point = [700, 560];
-  const place = (known = {}, some = things) => arrange(some, links, known, () => 60, frame);
+  const place = (known = {}, some = things) => arrange(some, links, known, { frame, half: () => 60, wide: () => 40 });
 
   it("has nodes that lie apart, on the drawing, always alike", () => {
     const places = place();
@@ -153,10 +153,10 @@ describe("the graph", () => {
 
   it("bends arrows there and back to different sides, and keeps their names apart", () => {
     const at = new Map<number, Point>([[1, [100, 100]], [2, [300, 100]]]);
-    const [there, back] = edges([{ subject: 1, predicate: "on", object: 2 }, { subject: 2, predicate: "under", object: 1 }], (id) => at.get(id)!, () => 40, () => 50);
+    const [there, back] = edges([{ subject: 1, predicate: "on", object: 2 }, { subject: 2, predicate: "under", object: 1 }], (id) => at.get(id)!, { half: () => 40, wide: () => 50 });
     expect(Math.abs(there!.label[1] - back!.label[1])).toBeGreaterThan(20);
     const crossing = new Map<number, Point>([[1, [100, 100]], [2, [300, 300]], [3, [300, 100]], [4, [100, 300]]]);
-    const [one, other] = edges([{ subject: 1, predicate: "on", object: 2 }, { subject: 3, predicate: "on", object: 4 }], (id) => crossing.get(id)!, () => 40, () => 50);
+    const [one, other] = edges([{ subject: 1, predicate: "on", object: 2 }, { subject: 3, predicate: "on", object: 4 }], (id) => crossing.get(id)!, { half: () => 40, wide: () => 50 });
     expect(Math.hypot(one!.label[0] - other!.label[0], one!.label[1] - other!.label[1])).toBeGreaterThan(10);
   });
 });

@@ -161,7 +161,7 @@ export const erase = (id: number | undefined, path: readonly (readonly [number, 
 
 /** Makes an object of the draft. */
 export const nameDraft = (category: string): Edit => (document) => {
-  if (!document.draft.length) return document;
+  if (!document.draft.length || document.things.length >= MOST_OBJECTS) return document;
   const box = boundsOf(document.draft);
   const sketch = { strokes: document.draft.map((stroke) => intoBox(stroke, box)) };
   return { ...add({ category, box, sketch })(document), draft: [] };

@@ -8,23 +8,68 @@ export const NODE_HEIGHT = 36;
 const LABEL_HEIGHT = 20;
 const MARGIN = 24;
 const ROUNDS = 200;
+/** Ways to settle, of which the clearest drawing is kept: how hard nodes push each other and the names of arrows, and where they begin. */
+const WAYS = [
+  { nodes: 0.35, names: 0.5, boxes: true },
+  { nodes: 0.9, names: 0.9, boxes: true },
+  { nodes: 2, names: 1, boxes: true },
+  { nodes: 0.35, names: 0.5, boxes: false },
+  { nodes: 0.9, names: 0.9, boxes: false },
+  { nodes: 2, names: 1, boxes: false },
+] as const;
+type Way = (typeof WAYS)[number];
+/** Of larger graphs no drawing is clear, and settling takes long. */
+const FEW = 24;
 
 /** Half the width of a node with a text of so many pixels. */
 export const halfWidth = (textWidth: number): number => textWidth / 2 + 26;
 
-/**
- * Places for all nodes: those known stay, the others settle among them. The same graph is always placed alike.
- *
- * @param known Places that stay.
- * @param half Half the width of a node in pixels.
- * @param frame Width and height of the drawing in pixels.
- */
-export function arrange(things: readonly Thing[], links: readonly Link[], known: Readonly<Record<number, Point>>, half: (id: number) => number, frame: Point): Record<number, Point> {
+/** Sizes in pixels. */
+export interface Sizes {
+  /** Of the drawing. */
+  readonly frame: Point;
+  /** Half the width of a node. */
+  readonly half: (id: number) => number;
+  /** The width of a relation's name. */
+  readonly wide: (link: Link) => number;
+}
+
+/** Places for all nodes: those known stay, the others settle among them. The same graph is always placed alike. */
+export function arrange(things: readonly Thing[], links: readonly Link[], known: Readonly<Record<number, Point>>, sizes: Sizes): Record<number, Point> {
+  const loose = things.filter((thing) => !known[thing.id]);
+  if (!loose.length) return Object.fromEntries(things.map(({ id }) => [id, known[id]!]));
+  const ways = loose.length < things.length || things.length > FEW ? WAYS.slice(0, 1) : WAYS;
+  const drawings = ways.map((way) => settle(things, links, known, sizes, way));
+  const unclear = drawings.map((at) => clutter(links, at, sizes));
+  const at = drawings[unclear.indexOf(Math.min(...unclear))]!;
+  return Object.fromEntries(things.map(({ id }) => [id, known[id] ?? [at.get(id)![0] / sizes.frame[0], at.get(id)![1] / sizes.frame[1]]]));
+}
+
+/** How much of a drawing lies over each other, in square pixels. */
+function clutter(links: readonly Link[], at: ReadonlyMap<number, Point>, sizes: Sizes): number {
+  const names = edges(links, (id) => at.get(id)!, sizes).map(({ label }, number) => around(label, sizes.wide(links[number]!) / 2, LABEL_HEIGHT / 2));
+  const boxes = [...[...at].map(([id, place]) => around(place, sizes.half(id), NODE_HEIGHT / 2)), ...names];
+  const covered = boxes.reduce((sum, one, number) => sum + boxes.slice(number + 1).reduce((more, other) => more + overlap(one, other), 0), 0);
+  const crossings = links.reduce((sum, one, number) => sum + links.slice(number + 1).filter((other) => cross(one, other, at)).length, 0);
+  return covered + crossings * CROSSING;
+}
+
+/** What a crossing of two arrows is worth, in square pixels. */
+const CROSSING = 400;
+
+function cross(one: Link, other: Link, at: ReadonlyMap<number, Point>): boolean {
+  const ends = [one.subject, one.object, other.subject, other.object];
+  if (new Set(ends).size < 4) return false;
+  const [a, b, c, d] = ends.map((id) => at.get(id)!) as [Point, Point, Point, Point];
+  const side = (from: Point, to: Point, point: Point): number => Math.sign((to[0] - from[0]) * (point[1] - from[1]) - (to[1] - from[1]) * (point[0] - from[0]));
+  return side(a, b, c) !== side(a, b, d) && side(c, d, a) !== side(c, d, b);
+}
+
+function settle(things: readonly Thing[], links: readonly Link[], known: Readonly<Record<number, Point>>, { frame, half }: Sizes, way: Way): Map<number, [number, number]> {
   const ids = things.map((thing) => thing.id);
   const loose = ids.filter((id) => !known[id]);
-  if (!loose.length) return Object.fromEntries(ids.map((id) => [id, known[id]!]));
   const at = new Map<number, [number, number]>(things.map((thing, number) => {
-    const [x, y] = known[thing.id] ?? start(thing, number, things.length);
+    const [x, y] = known[thing.id] ?? start(way.boxes ? thing.box : undefined, number, things.length);
     return [thing.id, [x * frame[0], y * frame[1]]];
   }));
   const length = clamp(Math.min(...frame) / 3, 110, 200);
@@ -32,9 +77,9 @@ export function arrange(things: readonly Thing[], links: readonly Link[], known:
     const heat = 1 - round / ROUNDS;
     const push = new Map<number, [number, number]>(loose.map((id) => [id, [0, 0]]));
     for (const one of loose) {
-      for (const other of ids) if (one !== other) repel(push.get(one)!, at.get(one)!, at.get(other)!, half(one) + half(other), length);
+      for (const other of ids) if (one !== other) repel(push.get(one)!, at.get(one)!, at.get(other)!, half(one) + half(other), length * length * way.nodes);
       for (const { subject, object } of links) {
-        if (one !== subject && one !== object) repel(push.get(one)!, at.get(one)!, middle(at.get(subject)!, at.get(object)!), half(one) + 30, length * 0.5);
+        if (one !== subject && one !== object) repel(push.get(one)!, at.get(one)!, middle(at.get(subject)!, at.get(object)!), half(one) + 30, length * length * way.names * 0.25);
       }
     }
     for (const { subject, object } of links) attract(push, at, subject, object, length);
@@ -47,7 +92,7 @@ export function arrange(things: readonly Thing[], links: readonly Link[], known:
     }
   }
   if (loose.length === ids.length) spread(at, half, frame);
-  return Object.fromEntries(ids.map((id) => [id, known[id] ?? [at.get(id)![0] / frame[0], at.get(id)![1] / frame[1]]]));
+  return at;
 }
 
 /** Uses the whole drawing. */
@@ -65,19 +110,19 @@ function spread(at: ReadonlyMap<number, [number, number]>, half: (id: number) =>
 }
 
 /** An object begins where it stands in the picture, or else on an ellipse; in fractions. */
-function start(thing: Thing, number: number, count: number): Point {
+function start(box: Box | undefined, number: number, count: number): Point {
   const angle = (number / count) * 2 * Math.PI - Math.PI / 2;
-  const [x, y] = thing.box ? centre(thing.box) : [0.5 + 0.36 * Math.cos(angle), 0.5 + 0.36 * Math.sin(angle)];
+  const [x, y] = box ? centre(box) : [0.5 + 0.36 * Math.cos(angle), 0.5 + 0.36 * Math.sin(angle)];
   // No two begin at the same point, or nothing would drive them apart.
   return [x + Math.cos(number) * 0.01, y + Math.sin(number * 2) * 0.01];
 }
 
-function repel(push: [number, number], [x, y]: readonly [number, number], [ox, oy]: readonly [number, number], wide: number, length: number): void {
+function repel(push: [number, number], [x, y]: readonly [number, number], [ox, oy]: readonly [number, number], wide: number, strength: number): void {
   // Nodes are wider than high, so distances along y count for more.
   const dx = (x - ox) / Math.max(wide / 80, 1.2);
   const dy = y - oy;
   const distance = Math.max(Math.hypot(dx, dy), 1);
-  const force = (length * length * 0.35) / (distance * distance);
+  const force = strength / (distance * distance);
   push[0] += (dx / distance) * force * 1.6;
   push[1] += (dy / distance) * force;
 }
@@ -107,10 +152,8 @@ export interface Edge {
  * The arrows of all relations, from rim to rim, with names that cover each other and nodes as little as may be.
  *
  * @param at Places of nodes in pixels.
- * @param half Half the width of a node.
- * @param wide The width of a relation's name.
  */
-export function edges(links: readonly Link[], at: (id: number) => Point, half: (id: number) => number, wide: (link: Link) => number): Edge[] {
+export function edges(links: readonly Link[], at: (id: number) => Point, { half, wide }: Omit<Sizes, "frame">): Edge[] {
   const ids = new Set(links.flatMap(({ subject, object }) => [subject, object]));
   const taken: Box[] = [...ids].map((id) => around(at(id), half(id), NODE_HEIGHT / 2));
   const distance = ({ subject, object }: Link): number => Math.hypot(at(subject)[0] - at(object)[0], at(subject)[1] - at(object)[1]);

@@ -1,6 +1,6 @@
 import { vocabulary } from "../live";
 import { add } from "../model/edits";
-import { document_, edit, select } from "../state";
+import { insert } from "../state";
 import { Combobox } from "../ui/combobox";
 
 export function AddObject() {
@@ -9,11 +9,7 @@ export function AddObject() {
       label="Add an object"
       placeholder="Add an object…"
       options={vocabulary.value?.categories ?? []}
-      onPick={(category) => {
-        const id = document_.value.next;
-        edit(`Add ${category}`, add({ category }));
-        select(id);
-      }}
+      onPick={(category) => insert(`Add ${category}`, add({ category }))}
     />
   );
 }

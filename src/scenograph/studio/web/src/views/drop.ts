@@ -5,7 +5,7 @@ import type { Scene } from "../model/scene";
 import { MOST_OBJECTS, add, all, configure, set, type Edit } from "../model/edits";
 import { boxBetween, contains } from "../model/geometry";
 import { replaceScene, withScene, toScene } from "../model/document";
-import { document_, edit, nameOf, select } from "../state";
+import { document_, edit, insert, nameOf, select } from "../state";
 
 const TYPE = "application/x-scenograph";
 const DROPPED = 0.3;
@@ -27,8 +27,7 @@ export function readDrop(event: DragEvent, [x, y]: [number, number]): void {
   if (target) return takeCrop(target.id, dragged.memory, dragged.crop);
   const id = document_.value.next;
   const box = boxBetween(x - DROPPED / 2, y - DROPPED / 2, x + DROPPED / 2, y + DROPPED / 2);
-  edit(`Add ${dragged.category}`, all(add({ category: dragged.category, box }), cropEdit(id, dragged.memory, dragged.crop)));
-  select(id);
+  insert(`Add ${dragged.category}`, all(add({ category: dragged.category, box }), cropEdit(id, dragged.memory, dragged.crop)));
 }
 
 /** What is composed of a memory's crops takes those that objects bring along, too. */

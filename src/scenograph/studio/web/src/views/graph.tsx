@@ -28,7 +28,7 @@ const half = (id: number): number => halves.value.get(id) ?? 30;
 /** In pixels. */
 const nodePlaces = computed<Record<number, Point>>(() => {
   const { things, links, places } = document_.value;
-  settled = arrange(things, links, { ...settled, ...places }, half, frame.peek());
+  settled = arrange(things, links, { ...settled, ...places }, { frame: frame.peek(), half, wide: nameWidth });
   const [width, height] = frame.value;
   return Object.fromEntries(Object.entries(settled).map(([id, [x, y]]) => [id, [clamp(x * width, half(Number(id)), Math.max(width - half(Number(id)), width / 2)), clamp(y * height, NODE_HEIGHT / 2, height - NODE_HEIGHT / 2)]]));
 });
@@ -63,7 +63,7 @@ export function GraphView() {
   }, []);
   const { things, links } = document_.value;
   const at = nodePlaces.value;
-  const drawn = edges(links, (id) => at[id]!, half, (link) => nameWidth(link));
+  const drawn = edges(links, (id) => at[id]!, { half, wide: nameWidth });
   const pulled = pending.value;
 
   const toDrawing = (event: PointerEvent): Point => {

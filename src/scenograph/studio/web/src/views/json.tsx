@@ -51,7 +51,7 @@ export function JsonView() {
           value={text}
           onInput={(event) => type(event.currentTarget.value)}
           onBlur={finish}
-          onScroll={(event) => mirror.current!.scrollTo(event.currentTarget.scrollLeft, event.currentTarget.scrollTop)}
+          onScroll={(event) => mirror.current?.scrollTo(event.currentTarget.scrollLeft, event.currentTarget.scrollTop)}
         />
       </div>
       <p id="json-state" class={found ? "state wrong" : "state"} role="status">

@@ -9,7 +9,7 @@ import { add, align, all, find, paint, putBox, set, type Edit } from "../model/e
 import { boxBetween, clamp, contains, cycled, handleAt, moved, resized, snapped, type Alignment, type Guide, type Handle } from "../model/geometry";
 import type { Box } from "../model/scene";
 import { theme } from "../theme";
-import { abandonGesture, document_, edit, endGesture, hovered, moving, nameOf, names, notify, say, select, selected, selection, tool, type Tool } from "../state";
+import { abandonGesture, document_, edit, endGesture, hovered, insert, moving, nameOf, names, notify, say, select, selected, selection, tool, type Tool } from "../state";
 import { Button } from "../ui/button";
 import { Combobox } from "../ui/combobox";
 import type { IconName } from "../ui/icons";
@@ -298,10 +298,8 @@ function NameBox({ box }: { box: Box }) {
         autoFocus
         onCancel={close}
         onPick={(category) => {
-          const id = document_.value.next;
           close();
-          edit(`Draw ${category}`, add({ category, box }));
-          select(id);
+          insert(`Draw ${category}`, add({ category, box }));
           tool.value = "select";
         }}
       />

@@ -196,6 +196,7 @@ function Strip({ title, pictures, onPick, empty, extra }: StripProps) {
               <button type="button" title={`Seed ${one.seed}`} aria-label={`${title}: seed ${one.seed}`} onClick={() => onPick(one)}>
                 <img src={one.url} alt="" draggable={false} />
               </button>
+              <small>{one.seed}</small>
             </li>
           ))}
         </ul>

@@ -4,10 +4,11 @@ import { computed, signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 
 import { ServiceError, api } from "../api";
-import { away, freshSeed, sentence } from "../live";
+import { EXAMPLES } from "../examples";
+import { away, begin, freshSeed, sentence } from "../live";
 import { replaceScene, type Document } from "../model/document";
 import { all, configure } from "../model/edits";
-import { document_, edit, select } from "../state";
+import { document_, edit, history, select } from "../state";
 import { Icon } from "../ui/icons";
 
 /** What is being typed; undefined while the line follows the scene. */
@@ -68,6 +69,16 @@ export function Sentence() {
             <Icon name="warning" />
             {mistake.value}
           </p>
+        )}
+        {!history.value.past.length && (
+          <div class="chips" role="group" aria-label="Examples">
+            <span>Or begin with</span>
+            {EXAMPLES.map((example) => (
+              <button key={example.title} type="button" class="chip" onClick={() => begin(example)}>
+                {example.title}
+              </button>
+            ))}
+          </div>
         )}
         {written.value.has(graphKey.value) && notes.value.map((note) => <p key={note}>{note}</p>)}
       </div>

@@ -8,7 +8,7 @@ import { models, picture, vocabulary } from "../live";
 import type { Stroke, Thing } from "../model/document";
 import { draw, dropDraft, erase, nameDraft, set } from "../model/edits";
 import { ontoCanvas, outline, thinned } from "../model/strokes";
-import { abandonGesture, document_, edit, endGesture, moving, nameOf, select, selected, selection } from "../state";
+import { abandonGesture, document_, edit, endGesture, insert, moving, nameOf, select, selected, selection } from "../state";
 import { Button } from "../ui/button";
 import { Combobox } from "../ui/combobox";
 
@@ -147,11 +147,7 @@ function NameDraft() {
   );
 }
 
-function name(category: string): void {
-  const id = document_.value.next;
-  edit(`Draw ${category}`, nameDraft(category));
-  select(id);
-}
+const name = (category: string): void => insert(`Draw ${category}`, nameDraft(category));
 
 function Recognised({ onPick }: { onPick: (category: string) => void }) {
   if (!recognised.value.length) return null;

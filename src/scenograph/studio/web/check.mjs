@@ -8,10 +8,11 @@ import { build } from "vite";
 const root = fileURLToPath(new URL(".", import.meta.url));
 const committed = join(root, "dist");
 const rebuilt = mkdtempSync(join(tmpdir(), "studio-"));
-const names = (folder) => readdirSync(folder, { recursive: true, withFileTypes: true })
-  .filter((entry) => entry.isFile())
-  .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
-  .sort();
+const names = (folder) =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
+    .sort();
 
 try {
   await build({ root, logLevel: "error", build: { outDir: rebuilt, emptyOutDir: true } });

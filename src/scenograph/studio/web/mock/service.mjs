@@ -10,7 +10,9 @@ const VOCABULARY = {
 };
 const MODELS = {
   layout: [{ id: "mock-layout", title: "Mock layout", default: true }],
-  image: [{ id: "mock", title: "Mock pictures", sizes: [64, 128], steps: 8, layers: false, composed: false, default: true }],
+  image: [
+    { id: "mock", title: "Mock pictures", sizes: [64, 128], steps: 8, layers: false, composed: false, default: true },
+  ],
   memory: [],
   search: [],
   sketches: false,
@@ -47,23 +49,51 @@ function paint({ objects }, side) {
   header.writeUInt32BE(side, 0);
   header.writeUInt32BE(side, 4);
   header.set([8, 2, 0, 0, 0], 8);
-  return Buffer.concat([Buffer.from([137, 80, 78, 71, 13, 10, 26, 10]), chunk("IHDR", header), chunk("IDAT", deflateSync(rows)), chunk("IEND", Buffer.alloc(0))]).toString("base64");
+  return Buffer.concat([
+    Buffer.from([137, 80, 78, 71, 13, 10, 26, 10]),
+    chunk("IHDR", header),
+    chunk("IDAT", deflateSync(rows)),
+    chunk("IEND", Buffer.alloc(0)),
+  ]).toString("base64");
 }
 
 const placed = (scene) => ({
   ...scene,
-  objects: scene.objects.map((one, at) => (one.box ? one : { ...one, box: [0.1 + (at % 4) * 0.2, 0.2 + (at % 3) * 0.2, 0.3 + (at % 4) * 0.2, 0.45 + (at % 3) * 0.2] })),
+  objects: scene.objects.map((one, at) =>
+    one.box
+      ? one
+      : { ...one, box: [0.1 + (at % 4) * 0.2, 0.2 + (at % 3) * 0.2, 0.3 + (at % 4) * 0.2, 0.45 + (at % 3) * 0.2] },
+  ),
 });
 
 const ROUTES = {
   "/v1/models": () => MODELS,
   "/v1/vocabulary": () => VOCABULARY,
-  "/v1/texts": ({ text }) => ({ scene: { objects: text.split(/\W+/).filter((word) => VOCABULARY.categories.includes(word)).map((category) => ({ category })), relationships: [] }, notes: [] }),
-  "/v1/descriptions": ({ scene }) => ({ text: scene.relationships.map(([a, p, b]) => `${scene.objects[a].category} ${p} ${scene.objects[b].category}`).join("; "), lines: [] }),
+  "/v1/texts": ({ text }) => ({
+    scene: {
+      objects: text
+        .split(/\W+/)
+        .filter((word) => VOCABULARY.categories.includes(word))
+        .map((category) => ({ category })),
+      relationships: [],
+    },
+    notes: [],
+  }),
+  "/v1/descriptions": ({ scene }) => ({
+    text: scene.relationships
+      .map(([a, p, b]) => `${scene.objects[a].category} ${p} ${scene.objects[b].category}`)
+      .join("; "),
+    lines: [],
+  }),
   "/v1/checks": ({ scene }) => ({ contradictions: [], unknown: [], holds: scene.relationships.map(() => null) }),
   "/v1/layouts": ({ scene }) => ({ scene: placed(scene), notes: [] }),
   "/v1/refine": ({ scene }) => ({ scene }),
-  "/v1/pictures": ({ scene, size }) => ({ picture: paint(placed(scene), size ?? 128), scene: placed(scene), notes: [], milliseconds: { wait: 0, layout: 0, render: 1 } }),
+  "/v1/pictures": ({ scene, size }) => ({
+    picture: paint(placed(scene), size ?? 128),
+    scene: placed(scene),
+    notes: [],
+    milliseconds: { wait: 0, layout: 0, render: 1 },
+  }),
   "/healthz": () => ({ status: "ok" }),
 };
 

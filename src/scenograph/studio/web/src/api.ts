@@ -38,7 +38,11 @@ export interface Vocabulary {
 
 export interface Checks {
   readonly contradictions: readonly { readonly relations: readonly number[]; readonly repair: readonly number[] }[];
-  readonly unknown: readonly { readonly object: number; readonly category: string; readonly nearest: readonly string[] }[];
+  readonly unknown: readonly {
+    readonly object: number;
+    readonly category: string;
+    readonly nearest: readonly string[];
+  }[];
   readonly holds: readonly (boolean | null)[];
 }
 
@@ -121,7 +125,9 @@ async function request(path: string, body: unknown, signal?: AbortSignal): Promi
   let response: Response;
   try {
     response = await fetch(path, {
-      ...(body === undefined ? {} : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }),
+      ...(body === undefined
+        ? {}
+        : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }),
       signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
       cache: "no-store",
     });
@@ -140,15 +146,25 @@ async function refusal(response: Response): Promise<ServiceError> {
     const { error } = (await response.json()) as { error: { code: string; message: string; where?: string | null } };
     return new ServiceError(response.status, error.code, error.message, error.where ?? null, retry);
   } catch {
-    return new ServiceError(response.status, "unexpected", `The service answered with status ${response.status}.`, null, retry);
+    return new ServiceError(
+      response.status,
+      "unexpected",
+      `The service answered with status ${response.status}.`,
+      null,
+      retry,
+    );
   }
 }
 
 const get = async <Reply>(path: string): Promise<Reply> => (await request(path, undefined)).json() as Promise<Reply>;
-const post = async <Reply>(path: string, body: unknown, signal?: AbortSignal): Promise<Reply> => (await request(path, body, signal)).json() as Promise<Reply>;
+const post = async <Reply>(path: string, body: unknown, signal?: AbortSignal): Promise<Reply> =>
+  (await request(path, body, signal)).json() as Promise<Reply>;
 
 /** Scenes come in the short form, too, in which an object may be its name alone. */
-const withScene = <Reply extends { scene: Scene }>(reply: Reply): Reply => ({ ...reply, scene: readScene(reply.scene) });
+const withScene = <Reply extends { scene: Scene }>(reply: Reply): Reply => ({
+  ...reply,
+  scene: readScene(reply.scene),
+});
 
 export const api = {
   models: () => get<Models>("v1/models"),
@@ -156,17 +172,29 @@ export const api = {
     const query = new URLSearchParams({ ...(layout && { layout }), ...(image && { image }) }).toString();
     return get<Vocabulary>(`v1/vocabulary${query && `?${query}`}`);
   },
-  read: (text: string, layout?: string, image?: string) => post<{ scene: Scene; notes: string[] }>("v1/texts", { text, layout, image }).then(withScene),
-  describe: (scene: Scene, signal?: AbortSignal) => post<{ text: string; lines: string[] }>("v1/descriptions", { scene }, signal),
-  check: (scene: Scene, layout?: string, image?: string, signal?: AbortSignal) => post<Checks>("v1/checks", { scene, layout, image }, signal),
+  read: (text: string, layout?: string, image?: string) =>
+    post<{ scene: Scene; notes: string[] }>("v1/texts", { text, layout, image }).then(withScene),
+  describe: (scene: Scene, signal?: AbortSignal) =>
+    post<{ text: string; lines: string[] }>("v1/descriptions", { scene }, signal),
+  check: (scene: Scene, layout?: string, image?: string, signal?: AbortSignal) =>
+    post<Checks>("v1/checks", { scene, layout, image }, signal),
   place: (scene: Scene, { seed, layout, image, memory }: Omit<PictureRequest, "scene">, signal?: AbortSignal) =>
-    post<{ scene: Scene; notes: string[] }>("v1/layouts", { scene, seed, layout, image, memory }, signal).then(withScene),
-  refine: (scene: Scene, movable: readonly boolean[]) => post<{ scene: Scene }>("v1/refine", { scene, movable }).then(withScene),
-  picture: (wanted: PictureRequest, signal?: AbortSignal) => post<PictureReply>("v1/pictures", wanted, signal).then(withScene),
+    post<{ scene: Scene; notes: string[] }>("v1/layouts", { scene, seed, layout, image, memory }, signal).then(
+      withScene,
+    ),
+  refine: (scene: Scene, movable: readonly boolean[]) =>
+    post<{ scene: Scene }>("v1/refine", { scene, movable }).then(withScene),
+  picture: (wanted: PictureRequest, signal?: AbortSignal) =>
+    post<PictureReply>("v1/pictures", wanted, signal).then(withScene),
   record: (png: string) => post<Recorded>("v1/records", { png }).then(withScene),
-  recognise: (strokes: readonly (readonly [readonly number[], readonly number[]])[]) => post<{ names: { category: string; probability: number }[] }>("v1/sketches", { strokes }),
-  crops: (memory: string, category: string, scene: Scene, object: number, top: number) => post<{ crops: Crop[] }>("v1/crops", { memory, category, scene, object, top }),
-  search: (search: string, scene: Scene, top: number) => post<{ results: SearchResult[] }>("v1/search", { search, scene, top }).then(({ results }) => ({ results: results.map(withScene) })),
+  recognise: (strokes: readonly (readonly [readonly number[], readonly number[]])[]) =>
+    post<{ names: { category: string; probability: number }[] }>("v1/sketches", { strokes }),
+  crops: (memory: string, category: string, scene: Scene, object: number, top: number) =>
+    post<{ crops: Crop[] }>("v1/crops", { memory, category, scene, object, top }),
+  search: (search: string, scene: Scene, top: number) =>
+    post<{ results: SearchResult[] }>("v1/search", { search, scene, top }).then(({ results }) => ({
+      results: results.map(withScene),
+    })),
   /** The file and the name that the service gives it. */
   export: async (kind: ExportKind, wanted: Omit<PictureRequest, "session" | "steps">): Promise<[Blob, string]> => {
     const response = await request("v1/exports", { kind, ...wanted });
@@ -181,4 +209,3 @@ export const api = {
     }
   },
 };
-

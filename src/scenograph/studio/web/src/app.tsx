@@ -47,7 +47,9 @@ export function App() {
             {wide && <Tabs shown={shown} views={WORKSPACES} />}
             <div class="panel" role="tabpanel" id="panel" aria-labelledby={`tab-${shown}`}>
               <Workspace shown={shown} />
-              {!wide && picture.value && shown === "graph" && <img class="peek" src={picture.value.url} alt="" onClick={() => (view.value = "picture")} />}
+              {!wide && picture.value && shown === "graph" && (
+                <img class="peek" src={picture.value.url} alt="" onClick={() => (view.value = "picture")} />
+              )}
             </div>
           </section>
         )}
@@ -60,7 +62,9 @@ export function App() {
       )}
       <Notices />
       {shortcutsOpen.value && <Shortcuts />}
-      <p class="unseen" role="status" aria-live="polite">{spoken.value}</p>
+      <p class="unseen" role="status" aria-live="polite">
+        {spoken.value}
+      </p>
     </div>
   );
 }
@@ -101,21 +105,45 @@ function TopBar() {
         <span>Scenograph</span>
       </h1>
       <div class="row">
-        <Button icon="undo" label={past.length ? `Undo: ${past.at(-1)!.label}` : "Nothing to undo"} shortcut="Ctrl Z" disabled={!past.length} onClick={undo} />
-        <Button icon="redo" label={future.length ? `Redo: ${future[0]!.label}` : "Nothing to redo"} shortcut="Ctrl Shift Z" disabled={!future.length} onClick={redo} />
+        <Button
+          icon="undo"
+          label={past.length ? `Undo: ${past.at(-1)!.label}` : "Nothing to undo"}
+          shortcut="Ctrl Z"
+          disabled={!past.length}
+          onClick={undo}
+        />
+        <Button
+          icon="redo"
+          label={future.length ? `Redo: ${future[0]!.label}` : "Nothing to redo"}
+          shortcut="Ctrl Shift Z"
+          disabled={!future.length}
+          onClick={redo}
+        />
       </div>
       <span class="space" />
       <div class="row">
-        <Menu label="Begin with" icon="plus" items={[
-          ...EXAMPLES.map((example) => ({ label: example.title, icon: <Miniature scene={example.scene} />, run: () => begin(example) })),
-          { label: "Empty scene", icon: <Miniature scene={NOTHING.scene} />, run: () => begin(NOTHING) },
-        ]}>
+        <Menu
+          label="Begin with"
+          icon="plus"
+          items={[
+            ...EXAMPLES.map((example) => ({
+              label: example.title,
+              icon: <Miniature scene={example.scene} />,
+              run: () => begin(example),
+            })),
+            { label: "Empty scene", icon: <Miniature scene={NOTHING.scene} />, run: () => begin(NOTHING) },
+          ]}
+        >
           New
         </Menu>
         <Button icon="open" label="Open a scene or a picture" shortcut="Ctrl O" onClick={chooseFile} />
         <Menu label="Save" icon="save" items={exportItems()} />
         <Button icon="share" label="Copy a link to this scene" onClick={() => void share()} />
-        <Button icon={theme.value === "dark" ? "sun" : "moon"} label={theme.value === "dark" ? "Light colours" : "Dark colours"} onClick={toggleTheme} />
+        <Button
+          icon={theme.value === "dark" ? "sun" : "moon"}
+          label={theme.value === "dark" ? "Light colours" : "Dark colours"}
+          onClick={toggleTheme}
+        />
         <Button icon="help" label="Keyboard shortcuts" shortcut="?" onClick={() => (shortcutsOpen.value = true)} />
       </div>
     </header>
@@ -137,7 +165,19 @@ function Logo() {
 function Miniature({ scene }: { scene: Scene }) {
   return (
     <svg class="miniature" viewBox="0 0 1 1" aria-hidden="true">
-      {scene.objects.map(({ box }, number) => box && <rect key={number} class={`hue-${(number + 1) % 8}`} x={box[0]} y={box[1]} width={box[2] - box[0]} height={box[3] - box[1]} />)}
+      {scene.objects.map(
+        ({ box }, number) =>
+          box && (
+            <rect
+              key={number}
+              class={`hue-${(number + 1) % 8}`}
+              x={box[0]}
+              y={box[1]}
+              width={box[2] - box[0]}
+              height={box[3] - box[1]}
+            />
+          ),
+      )}
     </svg>
   );
 }
@@ -163,7 +203,16 @@ function Tabs({ shown, views }: { shown: View; views: readonly View[] }) {
   return (
     <div class="tabs" role="tablist" aria-label="Views" onKeyDown={move}>
       {views.map((one) => (
-        <button key={one} type="button" role="tab" id={`tab-${one}`} aria-selected={one === shown} aria-controls={one === shown && isWorkspace(one) ? "panel" : undefined} tabIndex={one === shown ? 0 : -1} onClick={() => (view.value = one)}>
+        <button
+          key={one}
+          type="button"
+          role="tab"
+          id={`tab-${one}`}
+          aria-selected={one === shown}
+          aria-controls={one === shown && isWorkspace(one) ? "panel" : undefined}
+          tabIndex={one === shown ? 0 : -1}
+          onClick={() => (view.value = one)}
+        >
           <Icon name={TABS[one].icon} />
           <span>{TABS[one].label}</span>
         </button>
@@ -176,16 +225,19 @@ function Tabs({ shown, views }: { shown: View; views: readonly View[] }) {
 function Count() {
   const { things, links } = document_.value;
   const count = (number: number, name: string) => `${number} ${name}${number === 1 ? "" : "s"}`;
-  return <small class="count" role="presentation">{count(things.length, "object")}, {count(links.length, "relation")}</small>;
+  return (
+    <small class="count" role="presentation">
+      {count(things.length, "object")}, {count(links.length, "relation")}
+    </small>
+  );
 }
 
 function Notices() {
   return (
     <div class="notices" aria-live="polite">
-      {notices.value.map(({ id, text, kind, action }) => (
+      {notices.value.map(({ id, text, kind }) => (
         <div key={id} class={`notice ${kind}`}>
           <p>{text}</p>
-          {action && <Button label={action.label} onClick={action.run}>{action.label}</Button>}
           <Button icon="close" label="Dismiss" onClick={() => dismiss(id)} />
         </div>
       ))}

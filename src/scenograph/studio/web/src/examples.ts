@@ -7,7 +7,11 @@ export interface Example {
   readonly scene: Scene;
 }
 
-const one = (category: string, box: Box, ...attributes: string[]): SceneObject => ({ category, box, ...(attributes.length && { attributes }) });
+const one = (category: string, box: Box, ...attributes: string[]): SceneObject => ({
+  category,
+  box,
+  ...(attributes.length && { attributes }),
+});
 const relations = (...given: Relation[]): Relation[] => given;
 
 export const NOTHING: Example = { title: "Empty scene", scene: { objects: [], relationships: [] } };
@@ -25,7 +29,15 @@ export const EXAMPLES: readonly Example[] = [
         one("sheep", [0.36, 0.62, 0.58, 0.82]),
         one("sheep", [0.64, 0.68, 0.92, 0.94]),
       ],
-      relationships: relations([0, "above", 1], [1, "above", 2], [3, "in", 1], [4, "left of", 5], [5, "standing on", 2], [6, "standing on", 2], [5, "left of", 6]),
+      relationships: relations(
+        [0, "above", 1],
+        [1, "above", 2],
+        [3, "in", 1],
+        [4, "left of", 5],
+        [5, "standing on", 2],
+        [6, "standing on", 2],
+        [5, "left of", 6],
+      ),
     },
   },
   {
@@ -40,7 +52,14 @@ export const EXAMPLES: readonly Example[] = [
         one("dog", [0.66, 0.7, 0.88, 0.92]),
         one("kite", [0.4, 0.08, 0.56, 0.26], "red"),
       ],
-      relationships: relations([0, "above", 1], [2, "behind", 4], [3, "left of", 4], [5, "right of", 4], [6, "above", 4], [5, "standing on", 1]),
+      relationships: relations(
+        [0, "above", 1],
+        [2, "behind", 4],
+        [3, "left of", 4],
+        [5, "right of", 4],
+        [6, "above", 4],
+        [5, "standing on", 1],
+      ),
     },
   },
   {

@@ -49,7 +49,8 @@ const use = (wanted: Tool) => () => {
   view.value = "layout";
   tool.value = wanted;
 };
-const eachSelected = (label: string, by: number) => () => selection.value.forEach((id) => edit(`${label} ${nameOf(id)}`, raise(id, by)));
+const eachSelected = (label: string, by: number) => () =>
+  selection.value.forEach((id) => edit(`${label} ${nameOf(id)}`, raise(id, by)));
 
 export const SHORTCUTS: readonly Shortcut[] = [
   { keys: ["mod+z"], shown: "Ctrl Z", does: "Undo", group: "Scene", run: undo },
@@ -60,9 +61,30 @@ export const SHORTCUTS: readonly Shortcut[] = [
   { keys: ["s"], shown: "S", does: "Another seed", group: "Scene", run: shuffle },
   { keys: ["l"], shown: "L", does: "Lock or unlock the seed", group: "Scene", run: toggleLock },
   { keys: ["?"], shown: "?", does: "Show these shortcuts", group: "Scene", run: () => (shortcutsOpen.value = true) },
-  { keys: ["n"], shown: "N", does: "Add an object", group: "Objects", run: focus(".graph .toolbar input, .objects > .combobox input") },
-  { keys: ["r"], shown: "R", does: "Relate the selected object to another", group: "Objects", run: () => (view.value = window.innerWidth < 900 ? "objects" : view.value, requestAnimationFrame(focus("#relate input"))) },
-  { keys: ["delete", "backspace"], shown: "Delete", does: "Remove what is selected", group: "Objects", run: removeSelected },
+  {
+    keys: ["n"],
+    shown: "N",
+    does: "Add an object",
+    group: "Objects",
+    run: focus(".graph .toolbar input, .objects > .combobox input"),
+  },
+  {
+    keys: ["r"],
+    shown: "R",
+    does: "Relate the selected object to another",
+    group: "Objects",
+    run: () => (
+      (view.value = window.innerWidth < 900 ? "objects" : view.value),
+      requestAnimationFrame(focus("#relate input"))
+    ),
+  },
+  {
+    keys: ["delete", "backspace"],
+    shown: "Delete",
+    does: "Remove what is selected",
+    group: "Objects",
+    run: removeSelected,
+  },
   { keys: ["mod+d"], shown: "Ctrl D", does: "Duplicate", group: "Objects", run: duplicateSelected },
   { keys: ["]"], shown: "]", does: "Bring forward", group: "Objects", run: eachSelected("Bring forward", 1) },
   { keys: ["["], shown: "[", does: "Send back", group: "Objects", run: eachSelected("Send back", -1) },
@@ -80,17 +102,19 @@ export const SHORTCUTS: readonly Shortcut[] = [
 ];
 
 /** What is done with the pointer or with keys that depend on where the focus is. */
-export const GESTURES: readonly { readonly shown: string; readonly does: string; readonly group: Shortcut["group"] }[] = [
-  { shown: "Arrows", does: "Move the selected boxes, or the node", group: "Layout" },
-  { shown: "Shift arrows", does: "Move farther", group: "Layout" },
-  { shown: "Alt arrows", does: "Resize the box", group: "Layout" },
-  { shown: "Click again", does: "Select what lies behind", group: "Layout" },
-  { shown: "Alt drag", does: "Move without snapping", group: "Layout" },
-  { shown: "Alt ↑ ↓", does: "Bring forward, send back, in the list", group: "Objects" },
-  { shown: "Shift click", does: "Select several", group: "Objects" },
-];
+export const GESTURES: readonly { readonly shown: string; readonly does: string; readonly group: Shortcut["group"] }[] =
+  [
+    { shown: "Arrows", does: "Move the selected boxes, or the node", group: "Layout" },
+    { shown: "Shift arrows", does: "Move farther", group: "Layout" },
+    { shown: "Alt arrows", does: "Resize the box", group: "Layout" },
+    { shown: "Click again", does: "Select what lies behind", group: "Layout" },
+    { shown: "Alt drag", does: "Move without snapping", group: "Layout" },
+    { shown: "Alt ↑ ↓", does: "Bring forward, send back, in the list", group: "Objects" },
+    { shown: "Shift click", does: "Select several", group: "Objects" },
+  ];
 
-const isTyping = (target: EventTarget | null): boolean => target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
+const isTyping = (target: EventTarget | null): boolean =>
+  target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
 
 function nameOfKey(event: KeyboardEvent): string {
   const mod = event.ctrlKey || event.metaKey ? "mod+" : "";
@@ -121,7 +145,14 @@ const LEAP = 0.05;
 function nudge(event: KeyboardEvent): boolean {
   const step = arrow(event.key, event.shiftKey ? LEAP : STEP);
   const element = event.target as Element;
-  if (!step || event.ctrlKey || event.metaKey || !selection.value.length || element.closest('[role="menu"], [role="tablist"]')) return false;
+  if (
+    !step ||
+    event.ctrlKey ||
+    event.metaKey ||
+    !selection.value.length ||
+    element.closest('[role="menu"], [role="tablist"]')
+  )
+    return false;
   event.preventDefault();
   const called = selection.value.map(nameOf).join(", ");
   if (event.altKey) edit(`Resize ${called}`, grow(selection.value, ...step), "keys resize");

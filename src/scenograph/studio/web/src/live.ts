@@ -2,7 +2,16 @@
 
 import { batch, computed, effect, signal, untracked } from "@preact/signals";
 
-import { ServiceError, Unreachable, api, type Checks, type ImageModel, type Models, type PictureReply, type Vocabulary } from "./api";
+import {
+  ServiceError,
+  Unreachable,
+  api,
+  type Checks,
+  type ImageModel,
+  type Models,
+  type PictureReply,
+  type Vocabulary,
+} from "./api";
 import type { Example } from "./examples";
 import { replaceScene, toScene, unpinned, type Document } from "./model/document";
 import { adoptBoxes, configure, moveTo, unplace } from "./model/edits";
@@ -45,17 +54,22 @@ const REST = 350;
 const ALBUM = 24;
 const VARIANTS = 4;
 /** `crypto.randomUUID` is missing where the page comes from another machine without TLS. */
-const session = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+const session = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
+  byte.toString(16).padStart(2, "0"),
+).join("");
 
 /** The names of the chosen image model, or of the first one that knows those of the scene. */
 export const vocabulary = computed<Vocabulary | undefined>(() => {
   const { things, settings } = document_.value;
   if (settings.image) return vocabularies.value.find(({ image }) => image === settings.image);
-  const knows = ({ categories, synonyms = {} }: Vocabulary) => things.every(({ category }) => categories.includes(category) || Object.hasOwn(synonyms, category));
+  const knows = ({ categories, synonyms = {} }: Vocabulary) =>
+    things.every(({ category }) => categories.includes(category) || Object.hasOwn(synonyms, category));
   return vocabularies.value.find(knows) ?? vocabularies.value[0];
 });
 
-export const imageModel = computed<ImageModel | undefined>(() => models.value?.image.find(({ id }) => id === vocabulary.value?.image));
+export const imageModel = computed<ImageModel | undefined>(() =>
+  models.value?.image.find(({ id }) => id === vocabulary.value?.image),
+);
 
 const scene = computed(() => toScene(document_.value));
 /** What the picture depends on. Edits that leave it as it is, such as moving a node, draw nothing anew. */
@@ -89,7 +103,8 @@ function draw(isMoving: boolean): void {
     return show(known);
   }
   const quick = (picture.peek()?.milliseconds ?? 0) <= QUICK;
-  if (quick || !isMoving) later("rest", isMoving ? 0 : 30, () => picturing.push({ document: document_.peek(), draft: false }, !isMoving));
+  if (quick || !isMoving)
+    later("rest", isMoving ? 0 : 30, () => picturing.push({ document: document_.peek(), draft: false }, !isMoving));
   else {
     picturing.push({ document: document_.peek(), draft: true });
     later("rest", REST, () => moving.peek() || picturing.push({ document: document_.peek(), draft: false }, true));
@@ -160,36 +175,38 @@ const describing = new Newest<Scene>((wanted, signal) =>
 );
 
 const placing = new Newest<Document>((wanted, signal) =>
-  guarded(
-    async () => {
-      const { settings } = wanted;
-      const placed = await api.place(toScene(wanted), settings, signal);
-      // Objects that came or went meanwhile are placed by the next request.
-      const boxes = new Map(wanted.things.flatMap((thing, at) => {
+  guarded(async () => {
+    const { settings } = wanted;
+    const placed = await api.place(toScene(wanted), settings, signal);
+    // Objects that came or went meanwhile are placed by the next request.
+    const boxes = new Map(
+      wanted.things.flatMap((thing, at) => {
         const { box, mask } = placed.scene.objects[at] ?? {};
         return box ? [[thing.id, { box, mask }] as const] : [];
-      }));
-      problem.value = undefined;
-      amend(adoptBoxes(boxes));
-    },
-    refuse,
-  ),
+      }),
+    );
+    problem.value = undefined;
+    amend(adoptBoxes(boxes));
+  }, refuse),
 );
 
 const picturing = new Newest<{ document: Document; draft: boolean }>((wanted, signal) => {
   drawing.value = true;
-  return guarded(
-    async () => {
-      const found = await render(wanted.document, wanted.draft, wanted.document.settings.seed, session, signal);
-      show(found);
-    },
-    refuse,
-  ).finally(() => {
+  return guarded(async () => {
+    const found = await render(wanted.document, wanted.draft, wanted.document.settings.seed, session, signal);
+    show(found);
+  }, refuse).finally(() => {
     drawing.value = false;
   });
 });
 
-async function render(document: Document, draft: boolean, seed: number, key: string, signal?: AbortSignal): Promise<Picture> {
+async function render(
+  document: Document,
+  draft: boolean,
+  seed: number,
+  key: string,
+  signal?: AbortSignal,
+): Promise<Picture> {
   const { layout, image, memory, size } = document.settings;
   const model = imageModel.peek();
   const rough = draft && model;
@@ -209,7 +226,15 @@ async function render(document: Document, draft: boolean, seed: number, key: str
   );
   const bytes = Uint8Array.from(atob(reply.picture), (one) => one.charCodeAt(0));
   const blob = new Blob([bytes], { type: "image/png" });
-  return { url: URL.createObjectURL(blob), blob, document, seed, draft, milliseconds: performance.now() - started, notes: reply.notes };
+  return {
+    url: URL.createObjectURL(blob),
+    blob,
+    document,
+    seed,
+    draft,
+    milliseconds: performance.now() - started,
+    notes: reply.notes,
+  };
 }
 
 function show(found: Picture): void {
@@ -219,15 +244,26 @@ function show(found: Picture): void {
     picture.value = found.draft && before ? { ...found, milliseconds: before.milliseconds } : found;
     problem.value = undefined;
     if (found.draft) return;
-    const kept = [found, ...album.value.filter((one) => one.seed !== found.seed || toKey(one.document) !== toKey(found.document))];
+    const kept = [
+      found,
+      ...album.value.filter((one) => one.seed !== found.seed || toKey(one.document) !== toKey(found.document)),
+    ];
     album.value = kept.slice(0, ALBUM);
     if (variants.value.some((one) => toKey(one.document) !== toKey(found.document))) variants.value = [];
   });
   release();
 }
 
-const toKey = (document: Document): string => JSON.stringify([toScene(document), document.settings.layout, document.settings.image, document.settings.memory, document.settings.size]);
-const isShown = ({ seed, document }: Picture, wanted: Document): boolean => seed === wanted.settings.seed && toKey(document) === toKey(wanted);
+const toKey = (document: Document): string =>
+  JSON.stringify([
+    toScene(document),
+    document.settings.layout,
+    document.settings.image,
+    document.settings.memory,
+    document.settings.size,
+  ]);
+const isShown = ({ seed, document }: Picture, wanted: Document): boolean =>
+  seed === wanted.settings.seed && toKey(document) === toKey(wanted);
 
 const shown = new Set<string>();
 
@@ -245,7 +281,8 @@ function release(): void {
 
 function refuse(error: ServiceError): void {
   const index = error.index;
-  const id = index === undefined || !error.where?.startsWith("objects") ? undefined : document_.peek().things[index]?.id;
+  const id =
+    index === undefined || !error.where?.startsWith("objects") ? undefined : document_.peek().things[index]?.id;
   problem.value = { text: error.message, ...(id !== undefined && { object: id }) };
 }
 
@@ -270,7 +307,10 @@ export async function drawVariants(): Promise<void> {
 export function placeAgain(): void {
   const free = document_.value.things.filter((thing) => !thing.pinned).length;
   if (!free) notify("All boxes are pinned: unpin an object to place it again.");
-  else edit("Place again", (document) => configure({ seed: document.settings.locked ? document.settings.seed : freshSeed() })(unplace(document)));
+  else
+    edit("Place again", (document) =>
+      configure({ seed: document.settings.locked ? document.settings.seed : freshSeed() })(unplace(document)),
+    );
 }
 
 /** Begins with another scene, whatever models that one needs. */
@@ -278,7 +318,9 @@ export function begin({ title, scene }: Example): void {
   select(undefined);
   edit(title, (document) => {
     const seed = document.settings.locked ? document.settings.seed : freshSeed();
-    return configure({ seed, layout: undefined, image: undefined, memory: undefined, size: undefined })(unpinned(replaceScene(document, scene)));
+    return configure({ seed, layout: undefined, image: undefined, memory: undefined, size: undefined })(
+      unpinned(replaceScene(document, scene)),
+    );
   });
 }
 
@@ -289,14 +331,25 @@ export async function arrangeBoxes(): Promise<void> {
   const document = document_.peek();
   await guarded(
     async () => {
-      const refined = await api.refine(toScene(document), document.things.map((thing) => !thing.pinned)).catch((error: unknown) => {
-        if (error instanceof ServiceError && error.status === 400) return api.refine(toScene(document), document.things.map(() => true));
-        throw error;
-      });
-      const boxes = new Map<number, Box>(document.things.flatMap((thing, at) => {
-        const box = refined.scene.objects[at]?.box;
-        return box ? [[thing.id, box] as const] : [];
-      }));
+      const refined = await api
+        .refine(
+          toScene(document),
+          document.things.map((thing) => !thing.pinned),
+        )
+        .catch((error: unknown) => {
+          if (error instanceof ServiceError && error.status === 400)
+            return api.refine(
+              toScene(document),
+              document.things.map(() => true),
+            );
+          throw error;
+        });
+      const boxes = new Map<number, Box>(
+        document.things.flatMap((thing, at) => {
+          const box = refined.scene.objects[at]?.box;
+          return box ? [[thing.id, box] as const] : [];
+        }),
+      );
       edit("Arrange boxes", moveTo(boxes));
     },
     (error) => {
@@ -317,7 +370,8 @@ function lost(): void {
 /** Asks for the service, less and less often, until it answers. */
 async function comeBack(): Promise<void> {
   waiting = true;
-  for (let pause = 500; !(await api.isHealthy()); pause = Math.min(pause * 1.6, 8000)) await new Promise((resolve) => setTimeout(resolve, pause));
+  for (let pause = 500; !(await api.isHealthy()); pause = Math.min(pause * 1.6, 8000))
+    await new Promise((resolve) => setTimeout(resolve, pause));
   waiting = false;
   await connect();
 }

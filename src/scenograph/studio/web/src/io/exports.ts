@@ -19,7 +19,10 @@ async function exportAs(kind: ExportKind): Promise<void> {
   try {
     download(...(await api.export(kind, { scene: toScene(document_.value), layout, image, memory, seed, size })));
   } catch (error) {
-    notify(error instanceof ServiceError ? error.message : "The service cannot be reached; try again when it is back.", "error");
+    notify(
+      error instanceof ServiceError ? error.message : "The service cannot be reached; try again when it is back.",
+      "error",
+    );
   }
 }
 
@@ -40,8 +43,18 @@ export function exportItems(): MenuItem[] {
   return [
     { label: "Picture", hint: "PNG that re-opens", run: savePicture },
     { label: "Scene", hint: "JSON", run: saveJson },
-    { label: "Layers", hint: layered ? "zip of PNG" : "not with this model", ...without, run: () => void exportAs("layers") },
-    { label: "OpenRaster", hint: layered ? "for Krita, GIMP" : "not with this model", ...without, run: () => void exportAs("openraster") },
+    {
+      label: "Layers",
+      hint: layered ? "zip of PNG" : "not with this model",
+      ...without,
+      run: () => void exportAs("layers"),
+    },
+    {
+      label: "OpenRaster",
+      hint: layered ? "for Krita, GIMP" : "not with this model",
+      ...without,
+      run: () => void exportAs("openraster"),
+    },
     { label: "Graph", hint: "SVG", run: () => void exportAs("graph-svg") },
     { label: "Layout", hint: "SVG", run: () => void exportAs("layout-svg") },
     { label: "Annotations", hint: "COCO", run: () => void exportAs("coco") },

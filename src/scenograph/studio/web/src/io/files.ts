@@ -46,16 +46,19 @@ function openJson(text: string, name: string): void {
 async function openPicture(bytes: Uint8Array, name: string): Promise<void> {
   const record = await api.record(toBase64(bytes));
   select(undefined);
-  edit(`Open ${name}`, all(
-    (document) => replaceScene(document, record.scene),
-    configure({
-      seed: record.seed,
-      layout: record.layout ?? undefined,
-      image: record.image ?? undefined,
-      memory: record.memory ?? undefined,
-      size: record.options.size ?? undefined,
-    }),
-  ));
+  edit(
+    `Open ${name}`,
+    all(
+      (document) => replaceScene(document, record.scene),
+      configure({
+        seed: record.seed,
+        layout: record.layout ?? undefined,
+        image: record.image ?? undefined,
+        memory: record.memory ?? undefined,
+        size: record.options.size ?? undefined,
+      }),
+    ),
+  );
   for (const note of record.notes) notify(note);
 }
 
@@ -66,7 +69,10 @@ export function toBase64(bytes: Uint8Array): string {
 }
 
 export function chooseFile(): void {
-  const input = Object.assign(document.createElement("input"), { type: "file", accept: ".json,.png,application/json,image/png" });
+  const input = Object.assign(document.createElement("input"), {
+    type: "file",
+    accept: ".json,.png,application/json,image/png",
+  });
   input.addEventListener("change", () => input.files?.[0] && void openFile(input.files[0]));
   input.click();
 }

@@ -15,7 +15,13 @@ export async function toFragment(document: Document): Promise<string> {
   const content = JSON.stringify({ scene: toScene(document), settings: { seed, layout, image, memory, size } });
   const packed = new Blob([content]).stream().pipeThrough(new CompressionStream("deflate-raw"));
   const bytes = new Uint8Array(await new Response(packed).arrayBuffer());
-  return PREFIX + btoa(Array.from(bytes, (one) => String.fromCharCode(one)).join("")).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+  return (
+    PREFIX +
+    btoa(Array.from(bytes, (one) => String.fromCharCode(one)).join(""))
+      .replaceAll("+", "-")
+      .replaceAll("/", "_")
+      .replace(/=+$/, "")
+  );
 }
 
 /** The edit that opens a link; undefined if the fragment is none. Throws if it is damaged. */
@@ -48,5 +54,8 @@ function read(content: string): { scene: Scene; settings: Partial<Settings> } {
   const text = (name: string) => (typeof given[name] === "string" ? { [name]: given[name] } : { [name]: undefined });
   const seed = Number.isInteger(given.seed) ? { seed: given.seed as number } : {};
   const size = Number.isInteger(given.size) ? { size: given.size as number } : { size: undefined };
-  return { scene: readScene(value.scene), settings: { ...text("layout"), ...text("image"), ...text("memory"), ...seed, ...size } };
+  return {
+    scene: readScene(value.scene),
+    settings: { ...text("layout"), ...text("image"), ...text("memory"), ...seed, ...size },
+  };
 }

@@ -2,7 +2,11 @@
 
 const SHOWN = 60;
 
-export function ranked(typed: string, options: readonly string[], suggested: readonly string[] = []): readonly string[] {
+export function ranked(
+  typed: string,
+  options: readonly string[],
+  suggested: readonly string[] = [],
+): readonly string[] {
   const text = typed.trim().toLowerCase();
   if (!text) return [...new Set([...suggested, ...options])].slice(0, SHOWN);
   const rank = (name: string): number => {

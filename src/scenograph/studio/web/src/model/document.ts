@@ -53,7 +53,14 @@ export interface Document {
   readonly next: number;
 }
 
-export const EMPTY: Document = { things: [], links: [], places: {}, draft: [], settings: { seed: 0, locked: true }, next: 1 };
+export const EMPTY: Document = {
+  things: [],
+  links: [],
+  places: {},
+  draft: [],
+  settings: { seed: 0, locked: true },
+  next: 1,
+};
 
 const DECIMALS = 1e4;
 export const rounded = (value: number): number => Math.round(value * DECIMALS) / DECIMALS || 0;
@@ -64,7 +71,11 @@ export function toScene(document: Document, boxes: (thing: Thing) => boolean = (
   const index = new Map(document.things.map((thing, number) => [thing.id, number]));
   return {
     objects: document.things.map((thing) => toObject(thing, boxes(thing))),
-    relationships: document.links.map(({ subject, predicate, object }): Relation => [index.get(subject)!, predicate, index.get(object)!]),
+    relationships: document.links.map(({ subject, predicate, object }): Relation => [
+      index.get(subject)!,
+      predicate,
+      index.get(object)!,
+    ]),
   };
 }
 
@@ -78,15 +89,29 @@ function toObject(thing: Thing, boxed: boolean): SceneObject {
   // A mask is relative to its box: neither is known without the other.
   if (!boxed) (delete found.box, delete found.mask);
   if (thing.sketch && "strokes" in thing.sketch) {
-    found.sketch = { strokes: thing.sketch.strokes.map((stroke) => [stroke.map(([x]) => rounded(x)), stroke.map(([, y]) => rounded(y))]) };
+    found.sketch = {
+      strokes: thing.sketch.strokes.map((stroke) => [
+        stroke.map(([x]) => rounded(x)),
+        stroke.map(([, y]) => rounded(y)),
+      ]),
+    };
   }
   return found as unknown as SceneObject;
 }
 
 function toThing(one: SceneObject, id: number): Thing {
   const { sketch, ...rest } = one;
-  const strokes = sketch && "strokes" in sketch ? { strokes: sketch.strokes.map(([xs, ys]) => xs.map((x, at) => [x, ys[at]!, 0.5] as const)) } : sketch;
-  return { ...rest, attributes: one.attributes ?? [], id, pinned: one.box !== undefined, ...(strokes && { sketch: strokes }) };
+  const strokes =
+    sketch && "strokes" in sketch
+      ? { strokes: sketch.strokes.map(([xs, ys]) => xs.map((x, at) => [x, ys[at]!, 0.5] as const)) }
+      : sketch;
+  return {
+    ...rest,
+    attributes: one.attributes ?? [],
+    id,
+    pinned: one.box !== undefined,
+    ...(strokes && { sketch: strokes }),
+  };
 }
 
 /** Replaces the scene. Objects that stay what they are at their number keep their identity, and what JSON does not hold. */
@@ -104,7 +129,11 @@ export function withScene(document: Document, scene: Scene): Document {
   return {
     ...document,
     things,
-    links: scene.relationships.map(([subject, predicate, object]) => ({ subject: things[subject]!.id, predicate, object: things[object]!.id })),
+    links: scene.relationships.map(([subject, predicate, object]) => ({
+      subject: things[subject]!.id,
+      predicate,
+      object: things[object]!.id,
+    })),
     places: Object.fromEntries(Object.entries(document.places).filter(([id]) => kept.has(Number(id)))),
     next,
   };

@@ -50,11 +50,14 @@ function keptAxis(low: number, high: number): [number, number] {
 
 export const clamp = (value: number, low: number, high: number): number => Math.min(Math.max(value, low), high);
 export const centre = ([x0, y0, x1, y1]: Box): [number, number] => [(x0 + x1) / 2, (y0 + y1) / 2];
-export const contains = ([x0, y0, x1, y1]: Box, x: number, y: number): boolean => x >= x0 && x <= x1 && y >= y0 && y <= y1;
+export const contains = ([x0, y0, x1, y1]: Box, x: number, y: number): boolean =>
+  x >= x0 && x <= x1 && y >= y0 && y <= y1;
 
 /** The box around boxes. */
 export function union(boxes: readonly Box[]): Box {
-  return [0, 1, 2, 3].map((edge) => Math[edge < 2 ? "min" : "max"](...boxes.map((box) => box[edge]!))) as unknown as Box;
+  return [0, 1, 2, 3].map((edge) =>
+    Math[edge < 2 ? "min" : "max"](...boxes.map((box) => box[edge]!)),
+  ) as unknown as Box;
 }
 
 /** The handle under a point, if one is within reach. Corners win over sides. */
@@ -79,11 +82,26 @@ export function cycled<T>(under: readonly T[], selected: T | undefined): T | und
 }
 
 /** Moves a drag so that an edge or the centre of the box meets one of another box or of the canvas. */
-export function snapped(box: Box, others: readonly Box[], reach: number, edges: readonly (0 | 1 | 2 | 3 | "x" | "y")[] = [0, 1, 2, 3, "x", "y"]): { dx: number; dy: number; guides: Guide[] } {
+export function snapped(
+  box: Box,
+  others: readonly Box[],
+  reach: number,
+  edges: readonly (0 | 1 | 2 | 3 | "x" | "y")[] = [0, 1, 2, 3, "x", "y"],
+): { dx: number; dy: number; guides: Guide[] } {
   const guides: Guide[] = [];
   const shift = (axis: 0 | 1): number => {
-    const lines = [...others, [0, 0, 1, 1] as Box].flatMap((other) => [other[axis], other[axis + 2]!, (other[axis] + other[axis + 2]!) / 2]);
-    const own = edges.flatMap((edge) => (edge === (axis ? "y" : "x") ? [(box[axis] + box[axis + 2]!) / 2] : edge === axis || edge === axis + 2 ? [box[edge as 0]] : []));
+    const lines = [...others, [0, 0, 1, 1] as Box].flatMap((other) => [
+      other[axis],
+      other[axis + 2]!,
+      (other[axis] + other[axis + 2]!) / 2,
+    ]);
+    const own = edges.flatMap((edge) =>
+      edge === (axis ? "y" : "x")
+        ? [(box[axis] + box[axis + 2]!) / 2]
+        : edge === axis || edge === axis + 2
+          ? [box[edge as 0]]
+          : [],
+    );
     let best: { by: number; at: number } | undefined;
     for (const at of lines) {
       for (const edge of own) {
@@ -120,13 +138,19 @@ export function aligned(box: Box, frame: Box, to: Alignment): Box {
 }
 
 /** Where labels stand: at the corner of their box, or below the labels that are there already. Sizes in one unit. */
-export function placeLabels(boxes: readonly Box[], widths: readonly number[], height: number, frame: Box): [x: number, y: number][] {
+export function placeLabels(
+  boxes: readonly Box[],
+  widths: readonly number[],
+  height: number,
+  frame: Box,
+): [x: number, y: number][] {
   const taken: Box[] = [];
   return boxes.map((box, number) => {
     const width = widths[number]!;
     const x = clamp(box[0], frame[0], Math.max(frame[0], frame[2] - width));
     let y = clamp(box[1], frame[1], frame[3] - height);
-    const meets = (other: Box): boolean => x < other[2] && x + width > other[0] && y < other[3] && y + height > other[1];
+    const meets = (other: Box): boolean =>
+      x < other[2] && x + width > other[0] && y < other[3] && y + height > other[1];
     for (let other = taken.find(meets); other && other[3] + height <= frame[3]; other = taken.find(meets)) y = other[3];
     taken.push([x, y, x + width, y + height]);
     return [x, y];

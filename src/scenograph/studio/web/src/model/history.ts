@@ -28,7 +28,9 @@ export function commit(history: History, label: string, edit: Edit, gesture?: st
   if (present === history.present) return history;
   const last = history.past.at(-1);
   const goesOn = gesture !== undefined && last?.gesture === gesture;
-  const past = goesOn ? history.past : [...history.past, { label, before: history.present, gesture }].slice(-MOST_STEPS);
+  const past = goesOn
+    ? history.past
+    : [...history.past, { label, before: history.present, gesture }].slice(-MOST_STEPS);
   return { past, present, future: [] };
 }
 
@@ -41,7 +43,9 @@ export function amend(history: History, edit: Edit): History {
 /** Ends a gesture: the next edit is a step of its own. */
 export function settle(history: History): History {
   const last = history.past.at(-1);
-  return last?.gesture === undefined ? history : { ...history, past: [...history.past.slice(0, -1), { ...last, gesture: undefined }] };
+  return last?.gesture === undefined
+    ? history
+    : { ...history, past: [...history.past.slice(0, -1), { ...last, gesture: undefined }] };
 }
 
 /** Abandons the last step if it is that of the gesture. */
@@ -53,11 +57,19 @@ export function abandon(history: History, gesture: string): History {
 export function undo(history: History): History {
   const last = history.past.at(-1);
   if (!last) return history;
-  return { past: history.past.slice(0, -1), present: last.before, future: [{ label: last.label, after: history.present }, ...history.future] };
+  return {
+    past: history.past.slice(0, -1),
+    present: last.before,
+    future: [{ label: last.label, after: history.present }, ...history.future],
+  };
 }
 
 export function redo(history: History): History {
   const [first, ...future] = history.future;
   if (!first) return history;
-  return { past: [...history.past, { label: first.label, before: history.present, gesture: undefined }], present: first.after, future };
+  return {
+    past: [...history.past, { label: first.label, before: history.present, gesture: undefined }],
+    present: first.after,
+    future,
+  };
 }

@@ -84,7 +84,8 @@ class Reader {
         return this.string();
       default: {
         const token = this.match(TOKEN);
-        if (token === undefined) this.fail(this.at < this.text.length ? "expected a value" : "the text ends before the scene does");
+        if (token === undefined)
+          this.fail(this.at < this.text.length ? "expected a value" : "the text ends before the scene does");
         return JSON.parse(token) as unknown;
       }
     }
@@ -161,7 +162,10 @@ class Reader {
     while (/\s/.test(this.text[this.at] ?? "x")) this.at += 1;
   }
 
-  private fail(message: string, place: Place = { start: this.at, end: Math.min(this.at + 1, this.text.length) }): never {
+  private fail(
+    message: string,
+    place: Place = { start: this.at, end: Math.min(this.at + 1, this.text.length) },
+  ): never {
     throw new JsonError(message, place);
   }
 }
@@ -169,14 +173,19 @@ class Reader {
 /** A scene as text: an object and a relation per line. */
 export function printScene(scene: Scene): string {
   const list = (name: string, items: readonly unknown[]) =>
-    items.length ? `  "${name}": [\n${items.map((item) => `    ${printLine(item)}`).join(",\n")}\n  ]` : `  "${name}": []`;
+    items.length
+      ? `  "${name}": [\n${items.map((item) => `    ${printLine(item)}`).join(",\n")}\n  ]`
+      : `  "${name}": []`;
   return `{\n${list("objects", scene.objects)},\n${list("relationships", scene.relationships)}\n}\n`;
 }
 
 function printLine(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(printLine).join(", ")}]`;
   if (typeof value === "object" && value !== null) {
-    return `{${Object.entries(value).filter(([, one]) => one !== undefined).map(([name, one]) => `${JSON.stringify(name)}: ${printLine(one)}`).join(", ")}}`;
+    return `{${Object.entries(value)
+      .filter(([, one]) => one !== undefined)
+      .map(([name, one]) => `${JSON.stringify(name)}: ${printLine(one)}`)
+      .join(", ")}}`;
   }
   return JSON.stringify(value);
 }

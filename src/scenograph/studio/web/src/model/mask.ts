@@ -17,7 +17,8 @@ export function decodeMask({ size: [height, width], counts }: Mask): Cells {
   const values = new Uint8Array(height * width);
   let at = 0;
   counts.forEach((count, number) => {
-    if (number % 2) for (let cell = at; cell < at + count; cell += 1) values[(cell % height) * width + Math.floor(cell / height)] = 1;
+    if (number % 2)
+      for (let cell = at; cell < at + count; cell += 1) values[(cell % height) * width + Math.floor(cell / height)] = 1;
     at += count;
   });
   return { height, width, values };
@@ -49,9 +50,18 @@ export interface Brush {
 }
 
 /** The box and mask after a brush stroke. What is painted beyond the box widens it; the mask of an object without one is empty for paint and full for the eraser. */
-export function painted(box: Box | undefined, mask: Mask | undefined, { points, radius, erases }: Brush): { box: Box; mask: Mask } {
+export function painted(
+  box: Box | undefined,
+  mask: Mask | undefined,
+  { points, radius, erases }: Brush,
+): { box: Box; mask: Mask } {
   const reached = union(points.map(([x, y]) => [x - radius, y - radius, x + radius, y + radius]));
-  const onCanvas = boxBetween(Math.max(reached[0], 0), Math.max(reached[1], 0), Math.min(reached[2], 1), Math.min(reached[3], 1));
+  const onCanvas = boxBetween(
+    Math.max(reached[0], 0),
+    Math.max(reached[1], 0),
+    Math.min(reached[2], 1),
+    Math.min(reached[3], 1),
+  );
   const wider = !box ? onCanvas : erases ? box : mask ? union([box, onCanvas]) : onCanvas;
   const cells = mask && box ? resampled(decodeMask(mask), box, wider) : filled(CELLS, CELLS, erases ? 1 : 0);
   const [x0, y0, x1, y1] = wider;
@@ -92,7 +102,11 @@ function isNear(points: Brush["points"], x: number, y: number, radius: number): 
 }
 
 /** The distance of a point from the line between two others. */
-export function distanceToSegment([x, y]: readonly [number, number], [ax, ay]: readonly [number, number], [bx, by]: readonly [number, number]): number {
+export function distanceToSegment(
+  [x, y]: readonly [number, number],
+  [ax, ay]: readonly [number, number],
+  [bx, by]: readonly [number, number],
+): number {
   const [dx, dy] = [bx - ax, by - ay];
   const length = dx * dx + dy * dy;
   const along = length ? Math.min(Math.max(((x - ax) * dx + (y - ay) * dy) / length, 0), 1) : 0;

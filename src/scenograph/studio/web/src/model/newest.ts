@@ -12,10 +12,6 @@ export class Newest<Input> {
     if (!this.running) void this.run();
   }
 
-  get busy(): boolean {
-    return this.running !== undefined;
-  }
-
   cancel(): void {
     this.waiting = undefined;
     this.running?.abort();

@@ -30,7 +30,11 @@ export function boundsOf(strokes: readonly Stroke[]): Box {
 }
 
 /** What the eraser leaves of strokes, which it cuts where it touches them. */
-export function erased(strokes: readonly Stroke[], path: readonly (readonly [number, number])[], radius: number): readonly Stroke[] {
+export function erased(
+  strokes: readonly Stroke[],
+  path: readonly (readonly [number, number])[],
+  radius: number,
+): readonly Stroke[] {
   const touches = ([x, y]: readonly [number, number, number]): boolean =>
     path.some((point, at) => distanceToSegment([x, y], path[Math.max(at - 1, 0)]!, point) <= radius);
   const left: Stroke[] = [];
@@ -60,24 +64,43 @@ function dense(stroke: Stroke, step: number): Stroke {
     const parts = Math.min(Math.max(Math.ceil(Math.hypot(point[0] - before[0], point[1] - before[1]) / step), 1), 1000);
     return Array.from({ length: parts }, (_, part) => {
       const along = (part + 1) / parts;
-      return [before[0] + (point[0] - before[0]) * along, before[1] + (point[1] - before[1]) * along, point[2]] as const;
+      return [
+        before[0] + (point[0] - before[0]) * along,
+        before[1] + (point[1] - before[1]) * along,
+        point[2],
+      ] as const;
     });
   });
 }
 
 /** A stroke without points that lie closer together than anyone sees. */
 export function thinned(stroke: Stroke, step = 0.003): Stroke {
-  const kept = stroke.filter((point, at) => at === 0 || at === stroke.length - 1 || Math.hypot(point[0] - stroke[at - 1]![0], point[1] - stroke[at - 1]![1]) >= step);
+  const kept = stroke.filter(
+    (point, at) =>
+      at === 0 ||
+      at === stroke.length - 1 ||
+      Math.hypot(point[0] - stroke[at - 1]![0], point[1] - stroke[at - 1]![1]) >= step,
+  );
   if (kept.length <= MOST_POINTS) return kept;
-  return Array.from({ length: MOST_POINTS }, (_, at) => kept[Math.round((at * (kept.length - 1)) / (MOST_POINTS - 1))]!);
+  return Array.from(
+    { length: MOST_POINTS },
+    (_, at) => kept[Math.round((at * (kept.length - 1)) / (MOST_POINTS - 1))]!,
+  );
 }
 
 /** The outline of a stroke as the data of an SVG path, `scale` units a canvas. */
 export function outline(stroke: Stroke, scale: number, size: number): string {
   const simulate = stroke.every(([, , pressure]) => pressure === 0.5);
-  const points = getStroke(stroke.map(([x, y, pressure]) => [x * scale, y * scale, pressure]), { size, thinning: 0.55, smoothing: 0.6, streamline: 0.35, simulatePressure: simulate });
+  const points = getStroke(
+    stroke.map(([x, y, pressure]) => [x * scale, y * scale, pressure]),
+    { size, thinning: 0.55, smoothing: 0.6, streamline: 0.35, simulatePressure: simulate },
+  );
   if (!points.length) return "";
-  const middle = (one: number[], other: number[]): string => `${((one[0]! + other[0]!) / 2).toFixed(1)} ${((one[1]! + other[1]!) / 2).toFixed(1)}`;
-  const curves = points.map((point, at) => `${point[0]!.toFixed(1)} ${point[1]!.toFixed(1)} ${middle(point, points[(at + 1) % points.length]!)}`);
+  const middle = (one: number[], other: number[]): string =>
+    `${((one[0]! + other[0]!) / 2).toFixed(1)} ${((one[1]! + other[1]!) / 2).toFixed(1)}`;
+  const curves = points.map(
+    (point, at) =>
+      `${point[0]!.toFixed(1)} ${point[1]!.toFixed(1)} ${middle(point, points[(at + 1) % points.length]!)}`,
+  );
   return `M${points[0]![0]!.toFixed(1)} ${points[0]![1]!.toFixed(1)}Q${curves.join(" ")}Z`;
 }

@@ -23,7 +23,8 @@ async function asked(work: () => Promise<void>): Promise<void> {
     await work();
     state.value = "";
   } catch (error) {
-    state.value = error instanceof ServiceError ? error.message : "The service cannot be reached; try again when it is back.";
+    state.value =
+      error instanceof ServiceError ? error.message : "The service cannot be reached; try again when it is back.";
   }
 }
 
@@ -33,15 +34,28 @@ export function Drawers() {
   return (
     <section class="drawers" aria-label="Found">
       {known.search.map(({ id }) => (
-        <Button key={id} icon="search" label="Find scenes like this one" onClick={() => void asked(async () => {
-          results.value = (await api.search(id, toScene(document_.value), RESULTS)).results;
-        })}>
+        <Button
+          key={id}
+          icon="search"
+          label="Find scenes like this one"
+          onClick={() =>
+            void asked(async () => {
+              results.value = (await api.search(id, toScene(document_.value), RESULTS)).results;
+            })
+          }
+        >
           Find scenes like this
         </Button>
       ))}
       {results.value && <Results found={results.value} />}
-      {known.memory.map(({ id }) => <Crops key={id} memory={id} />)}
-      {state.value && <p class="hint" role="status">{state.value}</p>}
+      {known.memory.map(({ id }) => (
+        <Crops key={id} memory={id} />
+      ))}
+      {state.value && (
+        <p class="hint" role="status">
+          {state.value}
+        </p>
+      )}
     </section>
   );
 }
@@ -52,7 +66,12 @@ function Results({ found }: { found: readonly SearchResult[] }) {
     <ul class="found">
       {found.map((one) => (
         <li key={one.id} draggable onDragStart={(event) => startDrag(event, { kind: "scene", scene: one.scene })}>
-          <button type="button" aria-label={`Use found scene ${one.id}`} title={one.scene.objects.map(({ category }) => category).join(", ")} onClick={() => takeScene(one.scene)}>
+          <button
+            type="button"
+            aria-label={`Use found scene ${one.id}`}
+            title={one.scene.objects.map(({ category }) => category).join(", ")}
+            onClick={() => takeScene(one.scene)}
+          >
             <img src={`data:image/png;base64,${one.thumbnail}`} alt="" draggable={false} />
           </button>
           <Button icon="plus" label={`Add the objects of found scene ${one.id}`} onClick={() => addScene(one.scene)} />
@@ -71,20 +90,40 @@ function Crops({ memory }: { memory: string }) {
   const index = document_.value.things.indexOf(thing);
   return (
     <>
-      <Button icon="picture" label={`Find crops for ${nameOf(thing.id)}`} onClick={() => void asked(async () => {
-        const { category } = thing;
-        crops.value = { category, found: (await api.crops(memory, category, toScene(document_.value), index, CROPS)).crops };
-      })}>
+      <Button
+        icon="picture"
+        label={`Find crops for ${nameOf(thing.id)}`}
+        onClick={() =>
+          void asked(async () => {
+            const { category } = thing;
+            crops.value = {
+              category,
+              found: (await api.crops(memory, category, toScene(document_.value), index, CROPS)).crops,
+            };
+          })
+        }
+      >
         Crops for {nameOf(thing.id)}
       </Button>
       {crops.value && (
         <ul class="found">
           {crops.value.found.map((crop) => (
-            <li key={crop.id} draggable onDragStart={(event) => startDrag(event, { kind: "crop", category: thing.category, memory, crop })}>
-              <button type="button" aria-label={`Use crop ${crop.id}`} title={crop.origin} onClick={() => takeCrop(thing.id, memory, crop)}>
+            <li
+              key={crop.id}
+              draggable
+              onDragStart={(event) => startDrag(event, { kind: "crop", category: thing.category, memory, crop })}
+            >
+              <button
+                type="button"
+                aria-label={`Use crop ${crop.id}`}
+                title={crop.origin}
+                onClick={() => takeCrop(thing.id, memory, crop)}
+              >
                 <img src={`data:image/png;base64,${crop.png}`} alt="" draggable={false} />
               </button>
-              <small>{crop.author} {crop.licence}</small>
+              <small>
+                {crop.author} {crop.licence}
+              </small>
             </li>
           ))}
         </ul>

@@ -25,14 +25,18 @@ export function ObjectsPanel() {
       </header>
       {things.length ? (
         <ol role="listbox" aria-label="Objects, the front one first" aria-multiselectable="true" tabIndex={-1}>
-          {[...things].reverse().map((thing) => <Row key={thing.id} thing={thing} />)}
+          {[...things].reverse().map((thing) => (
+            <Row key={thing.id} thing={thing} />
+          ))}
         </ol>
       ) : (
         <p class="empty">No objects yet.</p>
       )}
       <AddObject />
       {selected.value && selection.value.length === 1 && <Inspector key={selected.value.id} thing={selected.value} />}
-      {selection.value.length > 1 && <p class="hint">{selection.value.length} objects selected. Arrow keys move them, Delete removes them.</p>}
+      {selection.value.length > 1 && (
+        <p class="hint">{selection.value.length} objects selected. Arrow keys move them, Delete removes them.</p>
+      )}
     </section>
   );
 }
@@ -41,7 +45,14 @@ function Row({ thing }: { thing: Thing }) {
   const isSelected = selection.value.includes(thing.id);
   const index = document_.value.things.indexOf(thing);
   const isWrong = problem.value?.object === thing.id || checks.value?.unknown.some((one) => one.object === index);
-  const marks = [thing.mask && "shape", thing.sketch && "sketch", thing.crop && "crop", thing.seed !== undefined && "own seed"].filter(Boolean).join(", ");
+  const marks = [
+    thing.mask && "shape",
+    thing.sketch && "sketch",
+    thing.crop && "crop",
+    thing.seed !== undefined && "own seed",
+  ]
+    .filter(Boolean)
+    .join(", ");
   return (
     <li
       role="option"
@@ -68,7 +79,12 @@ function Row({ thing }: { thing: Thing }) {
       </span>
       {isWrong && <Icon name="warning" />}
       <small class="marks">{marks}</small>
-      {thing.pinned && <span class="pinned" title="Pinned: its box stays"><Icon name="pin" /><span class="unseen">pinned</span></span>}
+      {thing.pinned && (
+        <span class="pinned" title="Pinned: its box stays">
+          <Icon name="pin" />
+          <span class="unseen">pinned</span>
+        </span>
+      )}
     </li>
   );
 }
@@ -82,7 +98,8 @@ function onRowKey(event: KeyboardEvent & { currentTarget: HTMLLIElement }, thing
   } else if (step) {
     event.preventDefault();
     event.stopPropagation();
-    if (event.altKey) return edit(`${step > 0 ? "Bring forward" : "Send back"} ${nameOf(thing.id)}`, raise(thing.id, step));
+    if (event.altKey)
+      return edit(`${step > 0 ? "Bring forward" : "Send back"} ${nameOf(thing.id)}`, raise(thing.id, step));
     const { things } = document_.value;
     const next = things[things.indexOf(thing) + step];
     if (!next) return;
@@ -98,24 +115,58 @@ function Inspector({ thing }: { thing: Thing }) {
   return (
     <div class="inspector" role="group" aria-label={called}>
       <div class="row actions">
-        <Button icon="up" label="Bring forward" shortcut="]" onClick={() => edit(`Bring ${called} forward`, raise(thing.id, 1))} />
-        <Button icon="down" label="Send back" shortcut="[" onClick={() => edit(`Send ${called} back`, raise(thing.id, -1))} />
-        <Button icon="pin" label={thing.pinned ? "Unpin: its box may be placed again" : "Pin: its box stays"} shortcut="P" pressed={thing.pinned} disabled={!thing.box} onClick={togglePin} />
+        <Button
+          icon="up"
+          label="Bring forward"
+          shortcut="]"
+          onClick={() => edit(`Bring ${called} forward`, raise(thing.id, 1))}
+        />
+        <Button
+          icon="down"
+          label="Send back"
+          shortcut="["
+          onClick={() => edit(`Send ${called} back`, raise(thing.id, -1))}
+        />
+        <Button
+          icon="pin"
+          label={thing.pinned ? "Unpin: its box may be placed again" : "Pin: its box stays"}
+          shortcut="P"
+          pressed={thing.pinned}
+          disabled={!thing.box}
+          onClick={togglePin}
+        />
         <Button icon="copy" label="Duplicate" shortcut="Ctrl D" onClick={duplicateSelected} />
         <span class="space" />
         <Button icon="trash" label={`Remove ${called}`} shortcut="Delete" onClick={removeSelected} />
       </div>
       <div class="field">
         <span>Category</span>
-        <Combobox label="Category" options={vocabulary.value?.categories ?? []} value={thing.category} keeps onPick={(category) => edit(`Call it ${category}`, set(thing.id, { category }))} />
+        <Combobox
+          label="Category"
+          options={vocabulary.value?.categories ?? []}
+          value={thing.category}
+          keeps
+          onPick={(category) => edit(`Call it ${category}`, set(thing.id, { category }))}
+        />
       </div>
       {unknown && (
         <div class="chips" role="group" aria-label="Nearest names">
           <small class="wrong">Unknown here. Nearest:</small>
-          {unknown.nearest.map((name) => <button key={name} type="button" class="chip" onClick={() => edit(`Call it ${name}`, set(thing.id, { category: name }))}>{name}</button>)}
+          {unknown.nearest.map((name) => (
+            <button
+              key={name}
+              type="button"
+              class="chip"
+              onClick={() => edit(`Call it ${name}`, set(thing.id, { category: name }))}
+            >
+              {name}
+            </button>
+          ))}
         </div>
       )}
-      {Object.entries(vocabulary.value?.attributes ?? {}).map(([group, options]) => <Attribute key={group} thing={thing} group={group} options={options} />)}
+      {Object.entries(vocabulary.value?.attributes ?? {}).map(([group, options]) => (
+        <Attribute key={group} thing={thing} group={group} options={options} />
+      ))}
       <BoxFields thing={thing} />
       <Looks thing={thing} />
       <Relations thing={thing} />
@@ -123,7 +174,11 @@ function Inspector({ thing }: { thing: Thing }) {
         <p class="origin">
           <img src={`data:image/png;base64,${thing.crop.png}`} alt="" />
           <small>{thing.origin}</small>
-          <Button icon="close" label="Remove the crop" onClick={() => edit("Remove the crop", set(thing.id, { crop: undefined, origin: undefined } as never))} />
+          <Button
+            icon="close"
+            label="Remove the crop"
+            onClick={() => edit("Remove the crop", set(thing.id, { crop: undefined, origin: undefined } as never))}
+          />
         </p>
       )}
     </div>
@@ -140,11 +195,16 @@ function Attribute({ thing, group, options }: { thing: Thing; group: string; opt
         onChange={(event) => {
           const value = event.currentTarget.value;
           const others = thing.attributes.filter((one) => !options.includes(one));
-          edit(value ? `Make ${nameOf(thing.id)} ${value}` : `Leave the ${group} open`, set(thing.id, { attributes: value ? [...others, value] : others }));
+          edit(
+            value ? `Make ${nameOf(thing.id)} ${value}` : `Leave the ${group} open`,
+            set(thing.id, { attributes: value ? [...others, value] : others }),
+          );
         }}
       >
         <option value="">open</option>
-        {options.map((one) => <option key={one}>{one}</option>)}
+        {options.map((one) => (
+          <option key={one}>{one}</option>
+        ))}
       </select>
     </label>
   );
@@ -168,7 +228,12 @@ function BoxFields({ thing }: { thing: Thing }) {
       {SIDES.map((side, at) => (
         <label key={side}>
           <span>{side}</span>
-          <input type="number" step={1} value={Math.round(values[at]! * 1000) / 10} onChange={(event) => put(at, event.currentTarget.valueAsNumber)} />
+          <input
+            type="number"
+            step={1}
+            value={Math.round(values[at]! * 1000) / 10}
+            onChange={(event) => put(at, event.currentTarget.valueAsNumber)}
+          />
         </label>
       ))}
     </fieldset>
@@ -182,10 +247,19 @@ function Looks({ thing }: { thing: Thing }) {
     <div class="field">
       <span>Looks</span>
       <div class="row">
-        <Button label={`New looks for ${called}; the rest stays`} onClick={() => edit(`New looks for ${called}`, setSeed(thing.id, freshSeed()))}>
+        <Button
+          label={`New looks for ${called}; the rest stays`}
+          onClick={() => edit(`New looks for ${called}`, setSeed(thing.id, freshSeed()))}
+        >
           New looks
         </Button>
-        {thing.seed !== undefined && <Button icon="close" label="Leave the looks to the picture’s seed" onClick={() => edit(`Leave the looks of ${called} open`, setSeed(thing.id, undefined))} />}
+        {thing.seed !== undefined && (
+          <Button
+            icon="close"
+            label="Leave the looks to the picture’s seed"
+            onClick={() => edit(`Leave the looks of ${called} open`, setSeed(thing.id, undefined))}
+          />
+        )}
         {thing.seed !== undefined && <small class="marks">seed {String(thing.seed)}</small>}
       </div>
     </div>
@@ -204,7 +278,9 @@ function Relations({ thing }: { thing: Thing }) {
       <h3>Relations</h3>
       {mine.length > 0 && (
         <ul>
-          {mine.map((link) => <RelationRow key={sayLink(link)} link={link} />)}
+          {mine.map((link) => (
+            <RelationRow key={sayLink(link)} link={link} />
+          ))}
         </ul>
       )}
       {to && (
@@ -218,8 +294,16 @@ function Relations({ thing }: { thing: Thing }) {
               edit(`Relate: ${sayLink(link)}`, relate(link));
             }}
           />
-          <select aria-label="To which object" value={to.id} onChange={(event) => (target.value = Number(event.currentTarget.value))}>
-            {others.map((one) => <option key={one.id} value={one.id}>{nameOf(one.id)}</option>)}
+          <select
+            aria-label="To which object"
+            value={to.id}
+            onChange={(event) => (target.value = Number(event.currentTarget.value))}
+          >
+            {others.map((one) => (
+              <option key={one.id} value={one.id}>
+                {nameOf(one.id)}
+              </option>
+            ))}
           </select>
         </div>
       )}
@@ -234,14 +318,22 @@ function RelationRow({ link }: { link: Link }) {
     <li class={isOut ? "wrong" : ""}>
       <span>{sayLink(link)}</span>
       {checks.value?.holds[number] === false && !isOut && <small>not in the layout</small>}
-      <Button icon="close" label={`Remove ${sayLink(link)}`} onClick={() => edit(`Remove ${sayLink(link)}`, unrelate([link]))} />
+      <Button
+        icon="close"
+        label={`Remove ${sayLink(link)}`}
+        onClick={() => edit(`Remove ${sayLink(link)}`, unrelate([link]))}
+      />
     </li>
   );
 }
 
 export function togglePin(): void {
   const thing = selected.value;
-  if (thing?.box) edit(thing.pinned ? `Unpin ${nameOf(thing.id)}` : `Pin ${nameOf(thing.id)}`, change(thing.id, (one) => ({ ...one, pinned: !one.pinned })));
+  if (thing?.box)
+    edit(
+      thing.pinned ? `Unpin ${nameOf(thing.id)}` : `Pin ${nameOf(thing.id)}`,
+      change(thing.id, (one) => ({ ...one, pinned: !one.pinned })),
+    );
 }
 
 export function duplicateSelected(): void {

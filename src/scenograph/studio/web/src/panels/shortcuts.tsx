@@ -12,18 +12,28 @@ export function Shortcuts() {
           <section key={group}>
             <h3>{group}</h3>
             <dl>
-              {rows.filter((one) => one.group === group).map(({ shown, does }) => (
-                <div key={does}>
-                  <dt>{shown.split(" ").map((key) => <kbd key={key}>{key}</kbd>)}</dt>
-                  <dd>{does}</dd>
-                </div>
-              ))}
+              {rows
+                .filter((one) => one.group === group)
+                .map(({ shown, does }) => (
+                  <div key={does}>
+                    <dt>
+                      {shown.split(" ").map((key) => (
+                        <kbd key={key}>{key}</kbd>
+                      ))}
+                    </dt>
+                    <dd>{does}</dd>
+                  </div>
+                ))}
             </dl>
           </section>
         ))}
       </div>
       <label class="check">
-        <input type="checkbox" checked={singleKeys.value} onChange={(event) => setSingleKeys(event.currentTarget.checked)} />
+        <input
+          type="checkbox"
+          checked={singleKeys.value}
+          onChange={(event) => setSingleKeys(event.currentTarget.checked)}
+        />
         Single keys, such as S, work without Ctrl
       </label>
     </Dialog>

@@ -19,7 +19,18 @@ interface ComboboxProps {
 }
 
 /** A line to type a name in, completed from a list. Names that are not in the list are taken, too: the service knows more words. */
-export function Combobox({ label, placeholder, options, suggested = [], onPick, onCancel, value = "", autoFocus, keeps, id }: ComboboxProps) {
+export function Combobox({
+  label,
+  placeholder,
+  options,
+  suggested = [],
+  onPick,
+  onCancel,
+  value = "",
+  autoFocus,
+  keeps,
+  id,
+}: ComboboxProps) {
   const [text, setText] = useState(value);
   const [isOpen, setOpen] = useState(false);
   const [active, setActive] = useState(-1);

@@ -4,7 +4,15 @@ import { useEffect, useRef } from "preact/hooks";
 import { Button } from "./button";
 
 /** A dialog over the page. The browser keeps the focus in it and gives it back. */
-export function Dialog({ title, onClose, children }: { title: string; onClose: () => void; children: ComponentChildren }) {
+export function Dialog({
+  title,
+  onClose,
+  children,
+}: {
+  title: string;
+  onClose: () => void;
+  children: ComponentChildren;
+}) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     const element = dialog.current!;
@@ -12,7 +20,12 @@ export function Dialog({ title, onClose, children }: { title: string; onClose: (
     return () => element.close();
   }, []);
   return (
-    <dialog ref={dialog} aria-label={title} onClose={onClose} onClick={(event) => event.target === dialog.current && onClose()}>
+    <dialog
+      ref={dialog}
+      aria-label={title}
+      onClose={onClose}
+      onClick={(event) => event.target === dialog.current && onClose()}
+    >
       <div class="dialog">
         <header>
           <h2>{title}</h2>

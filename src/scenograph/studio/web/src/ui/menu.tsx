@@ -12,7 +12,17 @@ export interface MenuItem {
 }
 
 /** A button that opens a list of commands. */
-export function Menu({ label, icon, children, items }: { label: string; icon?: IconName; children?: ComponentChildren; items: readonly MenuItem[] }) {
+export function Menu({
+  label,
+  icon,
+  children,
+  items,
+}: {
+  label: string;
+  icon?: IconName;
+  children?: ComponentChildren;
+  items: readonly MenuItem[];
+}) {
   const [isOpen, setOpen] = useState(false);
   const root = useRef<HTMLDivElement>(null);
   const id = useId();
@@ -37,34 +47,45 @@ export function Menu({ label, icon, children, items }: { label: string; icon?: I
     if (event.key === "Escape") (event.stopPropagation(), close());
     else if (event.key === "Tab") setOpen(false);
     else if (step) (event.preventDefault(), entries[(at + step + entries.length) % entries.length]?.focus());
-    else if (event.key === "Home" || event.key === "End") (event.preventDefault(), entries.at(event.key === "Home" ? 0 : -1)?.focus());
+    else if (event.key === "Home" || event.key === "End")
+      (event.preventDefault(), entries.at(event.key === "Home" ? 0 : -1)?.focus());
   };
 
   return (
     <div class="menu" ref={root} onKeyDown={onKeyDown}>
-      <button type="button" class={`button plain ${children ? "" : "only-icon"}`} aria-label={children ? undefined : label} title={label} aria-haspopup="menu" aria-expanded={isOpen} aria-controls={id} onClick={() => setOpen(!isOpen)}>
+      <button
+        type="button"
+        class={`button plain ${children ? "" : "only-icon"}`}
+        aria-label={children ? undefined : label}
+        title={label}
+        aria-haspopup="menu"
+        aria-expanded={isOpen}
+        aria-controls={id}
+        onClick={() => setOpen(!isOpen)}
+      >
         {icon && <Icon name={icon} />}
         {children && <span>{children}</span>}
       </button>
       <div role="menu" id={id} aria-label={label} hidden={!isOpen}>
-        {isOpen && items.map((item) => (
-          <button
-            key={item.label}
-            type="button"
-            role="menuitem"
-            tabIndex={-1}
-            aria-disabled={item.disabled || undefined}
-            onClick={() => {
-              if (item.disabled) return;
-              close();
-              item.run();
-            }}
-          >
-            {item.icon}
-            <span>{item.label}</span>
-            {item.hint && <small>{item.hint}</small>}
-          </button>
-        ))}
+        {isOpen &&
+          items.map((item) => (
+            <button
+              key={item.label}
+              type="button"
+              role="menuitem"
+              tabIndex={-1}
+              aria-disabled={item.disabled || undefined}
+              onClick={() => {
+                if (item.disabled) return;
+                close();
+                item.run();
+              }}
+            >
+              {item.icon}
+              <span>{item.label}</span>
+              {item.hint && <small>{item.hint}</small>}
+            </button>
+          ))}
       </div>
     </div>
   );

@@ -9,7 +9,19 @@ import { isSame, putNode, relate, remove, rename, unrelate } from "../model/edit
 import { clamp } from "../model/geometry";
 import { NODE_HEIGHT, arrange, edges, halfWidth, type Edge } from "../model/graph";
 import { arrow } from "../model/keys";
-import { document_, edit, endGesture, hovered, nameOf, names, sayLink, select, selectLink, selectedLink, selection } from "../state";
+import {
+  document_,
+  edit,
+  endGesture,
+  hovered,
+  nameOf,
+  names,
+  sayLink,
+  select,
+  selectLink,
+  selectedLink,
+  selection,
+} from "../state";
 import { AddObject } from "../panels/add-object";
 import { Button } from "../ui/button";
 import { Combobox } from "../ui/combobox";
@@ -22,7 +34,9 @@ let settled: Record<number, Point> = {};
 let isMeasured = false;
 
 const label = (thing: Thing): string => [...thing.attributes, nameOf(thing.id)].join(" ");
-const halves = computed(() => new Map(document_.value.things.map((thing) => [thing.id, halfWidth(textWidth(label(thing), 14, 550))])));
+const halves = computed(
+  () => new Map(document_.value.things.map((thing) => [thing.id, halfWidth(textWidth(label(thing), 14, 550))])),
+);
 const half = (id: number): number => halves.value.get(id) ?? 30;
 
 /** In pixels. */
@@ -30,7 +44,15 @@ const nodePlaces = computed<Record<number, Point>>(() => {
   const { things, links, places } = document_.value;
   settled = arrange(things, links, { ...settled, ...places }, { frame: frame.peek(), half, wide: nameWidth });
   const [width, height] = frame.value;
-  return Object.fromEntries(Object.entries(settled).map(([id, [x, y]]) => [id, [clamp(x * width, half(Number(id)), Math.max(width - half(Number(id)), width / 2)), clamp(y * height, NODE_HEIGHT / 2, height - NODE_HEIGHT / 2)]]));
+  return Object.fromEntries(
+    Object.entries(settled).map(([id, [x, y]]) => [
+      id,
+      [
+        clamp(x * width, half(Number(id)), Math.max(width - half(Number(id)), width / 2)),
+        clamp(y * height, NODE_HEIGHT / 2, height - NODE_HEIGHT / 2),
+      ],
+    ]),
+  );
 });
 
 const put = (id: number, [x, y]: Point) => putNode(id, [x / frame.value[0], y / frame.value[1]]);
@@ -79,17 +101,49 @@ export function GraphView() {
       </div>
       <Contradictions />
       <div class="drawing">
-        <svg ref={svg} role="group" aria-label="Scene graph" onPointerDown={(event) => event.target === svg.current && (select(undefined), (pending.value = undefined))}>
+        <svg
+          ref={svg}
+          role="group"
+          aria-label="Scene graph"
+          onPointerDown={(event) => event.target === svg.current && (select(undefined), (pending.value = undefined))}
+        >
           <defs>
             {(["fine", "broken", "contradicted"] as const).map((state) => (
-              <marker key={state} id={`arrow-${state}`} class={`arrow ${state}`} viewBox="0 0 10 10" refX="8" refY="5" markerWidth="8" markerHeight="8" orient="auto-start-reverse">
+              <marker
+                key={state}
+                id={`arrow-${state}`}
+                class={`arrow ${state}`}
+                viewBox="0 0 10 10"
+                refX="8"
+                refY="5"
+                markerWidth="8"
+                markerHeight="8"
+                orient="auto-start-reverse"
+              >
                 <path d="M1 1.500 8.500 5 1 8.500" />
               </marker>
             ))}
           </defs>
-          {links.map((link, number) => <EdgeLine key={`${link.subject} ${link.predicate} ${link.object}`} link={link} number={number} edge={drawn[number]!} />)}
-          {pulled && <line class="pulled" x1={at[pulled.from]![0]} y1={at[pulled.from]![1]} x2={pulled.to[0]} y2={pulled.to[1]} />}
-          {things.map((thing) => <Node key={thing.id} thing={thing} place={at[thing.id]!} toDrawing={toDrawing} />)}
+          {links.map((link, number) => (
+            <EdgeLine
+              key={`${link.subject} ${link.predicate} ${link.object}`}
+              link={link}
+              number={number}
+              edge={drawn[number]!}
+            />
+          ))}
+          {pulled && (
+            <line
+              class="pulled"
+              x1={at[pulled.from]![0]}
+              y1={at[pulled.from]![1]}
+              x2={pulled.to[0]}
+              y2={pulled.to[1]}
+            />
+          )}
+          {things.map((thing) => (
+            <Node key={thing.id} thing={thing} place={at[thing.id]!} toDrawing={toDrawing} />
+          ))}
         </svg>
         {pulled?.target !== undefined && <AskPredicate from={pulled.from} to={pulled.target} at={pulled.to} />}
         {selectedLink.value && !pulled && <LinkEditor link={selectedLink.value} />}
@@ -121,14 +175,18 @@ function Node({ thing, place, toDrawing }: NodeProps) {
     const move = (moved: PointerEvent) => {
       const [mx, my] = toDrawing(moved);
       if (connects) pending.value = { from: thing.id, to: [mx, my] };
-      else if (Math.hypot(mx - x, my - y) > 3) edit(`Move ${text}`, put(thing.id, [place[0] + mx - x, place[1] + my - y]), gesture);
+      else if (Math.hypot(mx - x, my - y) > 3)
+        edit(`Move ${text}`, put(thing.id, [place[0] + mx - x, place[1] + my - y]), gesture);
     };
     const end = (ended: PointerEvent) => {
       finish();
       endGesture();
       if (!connects) return;
       const target = nodeAt(ended);
-      pending.value = ended.type === "pointerup" && target !== undefined && target !== thing.id ? { from: thing.id, to: nodePlaces.value[target]!, target } : undefined;
+      pending.value =
+        ended.type === "pointerup" && target !== undefined && target !== thing.id
+          ? { from: thing.id, to: nodePlaces.value[target]!, target }
+          : undefined;
     };
     const finish = listen({ pointermove: move, pointerup: end, pointercancel: end });
   };
@@ -163,7 +221,9 @@ function Node({ thing, place, toDrawing }: NodeProps) {
     >
       <rect class="pill" x={-wide} y={-NODE_HEIGHT / 2} width={2 * wide} height={NODE_HEIGHT} rx={NODE_HEIGHT / 2} />
       <circle class="swatch" cx={-wide + 17} r="4.500" />
-      <text x={2} dy="0.35em">{text}</text>
+      <text x={2} dy="0.35em">
+        {text}
+      </text>
       <circle class="port" cx={wide} r="7" />
       <circle class="port reach" cx={wide} r="14" />
     </g>
@@ -201,13 +261,16 @@ function EdgeLine({ link, number, edge: { path, label: place } }: { link: Link; 
       onClick={() => selectLink(link)}
       onKeyDown={(event) => {
         if (event.key === "Enter" || event.key === " ") (event.preventDefault(), selectLink(link));
-        else if (event.key === "Delete" || event.key === "Backspace") (event.preventDefault(), event.stopPropagation(), edit(`Remove ${sayLink(link)}`, unrelate([link])));
+        else if (event.key === "Delete" || event.key === "Backspace")
+          (event.preventDefault(), event.stopPropagation(), edit(`Remove ${sayLink(link)}`, unrelate([link])));
       }}
     >
       <path class="reach" d={path} />
       <path class="line" d={path} marker-end={`url(#arrow-${state})`} />
       <rect class="paper" x={place[0] - wide / 2} y={place[1] - 10} width={wide} height={20} rx={10} />
-      <text x={place[0]} y={place[1]} dy="0.35em">{link.predicate}</text>
+      <text x={place[0]} y={place[1]} dy="0.35em">
+        {link.predicate}
+      </text>
       {state === "broken" && <title>The boxes do not show this relation yet.</title>}
     </g>
   );
@@ -272,7 +335,11 @@ function LinkEditor({ link }: { link: Link }) {
             selectedLink.value = predicate === link.predicate ? undefined : { ...link, predicate };
           }}
         />
-        <Button icon="trash" label="Remove relation" onClick={() => edit(`Remove ${sayLink(link)}`, unrelate([link]))} />
+        <Button
+          icon="trash"
+          label="Remove relation"
+          onClick={() => edit(`Remove ${sayLink(link)}`, unrelate([link]))}
+        />
       </div>
     </div>
   );

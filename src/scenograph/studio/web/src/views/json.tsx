@@ -56,7 +56,11 @@ export function JsonView() {
       </div>
       <p id="json-state" class={found ? "state wrong" : "state"} role="status">
         {found ? (
-          <button type="button" class="link" onClick={() => (area.current!.focus(), area.current!.setSelectionRange(found.place.start, found.place.end))}>
+          <button
+            type="button"
+            class="link"
+            onClick={() => (area.current!.focus(), area.current!.setSelectionRange(found.place.start, found.place.end))}
+          >
             {`Line ${lineAndColumn(text, found.place.start).join(", column ")}: ${found.text}`}
           </button>
         ) : (
@@ -93,6 +97,6 @@ function refused(text: string): { text: string; place: Place } | undefined {
   const { object, text: message } = problem.value ?? {};
   if (object === undefined || message === undefined) return undefined;
   const index = document_.value.things.findIndex((thing) => thing.id === object);
-  const place = index < 0 ? undefined : placeOf(`objects[${index}].category`, parseJson(text).places) ?? undefined;
+  const place = index < 0 ? undefined : (placeOf(`objects[${index}].category`, parseJson(text).places) ?? undefined);
   return place && { text: message, place };
 }

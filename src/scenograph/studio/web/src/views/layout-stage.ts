@@ -70,7 +70,11 @@ export class LayoutStage {
   get frame(): { x: number; y: number; side: number } {
     const [width, height] = [this.stage.width(), this.stage.height()];
     const side = Math.max(Math.min(width, height) - 2 * Math.max(24, Math.min(width, height) * 0.07), 40);
-    return { x: Math.round((width - side) / 2) + 0.5, y: Math.round((height - side) / 2) + 0.5, side: Math.round(side) };
+    return {
+      x: Math.round((width - side) / 2) + 0.5,
+      y: Math.round((height - side) / 2) + 0.5,
+      side: Math.round(side),
+    };
   }
 
   draw(shown: Shown): void {
@@ -79,9 +83,14 @@ export class LayoutStage {
     const boxed = shown.things.filter((thing) => thing.box);
     for (const thing of boxed) this.drawBox(thing, shown);
     this.drawLabels(boxed, shown);
-    if (shown.handles) for (const id of shown.selection) this.drawHandles(boxed.find((thing) => thing.id === id)?.box, shown.selection.length === 1);
+    if (shown.handles)
+      for (const id of shown.selection)
+        this.drawHandles(boxed.find((thing) => thing.id === id)?.box, shown.selection.length === 1);
     for (const guide of shown.guides) this.drawGuide(guide);
-    if (shown.drawn) this.boxes.add(new Rect({ ...this.pixels(shown.drawn), stroke: this.colours.accent, strokeWidth: 1.5, dash: [5, 4] }));
+    if (shown.drawn)
+      this.boxes.add(
+        new Rect({ ...this.pixels(shown.drawn), stroke: this.colours.accent, strokeWidth: 1.5, dash: [5, 4] }),
+      );
     if (shown.brush) this.drawBrush(shown.brush);
     this.boxes.batchDraw();
   }
@@ -94,8 +103,22 @@ export class LayoutStage {
   private drawGround(picture: HTMLImageElement | undefined): void {
     const { x, y, side } = this.frame;
     this.ground.destroyChildren();
-    this.ground.add(new Rect({ x, y, width: side, height: side, fill: this.colours.paper, stroke: this.colours.line, strokeWidth: 1, cornerRadius: 3 }));
-    if (picture?.complete && picture.naturalWidth) this.ground.add(new KonvaImage({ image: picture, x, y, width: side, height: side, opacity: 0.55, cornerRadius: 3 }));
+    this.ground.add(
+      new Rect({
+        x,
+        y,
+        width: side,
+        height: side,
+        fill: this.colours.paper,
+        stroke: this.colours.line,
+        strokeWidth: 1,
+        cornerRadius: 3,
+      }),
+    );
+    if (picture?.complete && picture.naturalWidth)
+      this.ground.add(
+        new KonvaImage({ image: picture, x, y, width: side, height: side, opacity: 0.55, cornerRadius: 3 }),
+      );
     this.ground.batchDraw();
   }
 
@@ -107,9 +130,28 @@ export class LayoutStage {
     const isSelected = selection.includes(thing.id);
     const place = this.pixels(thing.box!);
     const colour = this.hue(thing.id);
-    if (thing.mask) this.boxes.add(new KonvaImage({ ...place, image: this.maskImage(thing.mask, colour), opacity: isSelected ? 0.6 : 0.4 }));
-    else this.boxes.add(new Rect({ ...place, fill: colour, opacity: isSelected ? 0.2 : hovered === thing.id ? 0.16 : 0.07, cornerRadius: 2 }));
-    this.boxes.add(new Rect({ ...place, stroke: colour, strokeWidth: isSelected ? 2.5 : hovered === thing.id ? 2 : 1.5, ...(thing.pinned ? {} : { dash: [6, 4] }), cornerRadius: 2 }));
+    if (thing.mask)
+      this.boxes.add(
+        new KonvaImage({ ...place, image: this.maskImage(thing.mask, colour), opacity: isSelected ? 0.6 : 0.4 }),
+      );
+    else
+      this.boxes.add(
+        new Rect({
+          ...place,
+          fill: colour,
+          opacity: isSelected ? 0.2 : hovered === thing.id ? 0.16 : 0.07,
+          cornerRadius: 2,
+        }),
+      );
+    this.boxes.add(
+      new Rect({
+        ...place,
+        stroke: colour,
+        strokeWidth: isSelected ? 2.5 : hovered === thing.id ? 2 : 1.5,
+        ...(thing.pinned ? {} : { dash: [6, 4] }),
+        cornerRadius: 2,
+      }),
+    );
   }
 
   private drawLabels(boxed: readonly Thing[], { names, selection }: Shown): void {
@@ -119,7 +161,12 @@ export class LayoutStage {
     const texts = order.map((thing) => names.get(thing.id) ?? thing.category);
     const widths = texts.map((text) => (textWidth(text, 12, 550) + 16) / side);
     const reach: Box = [-x / side, -y / side, (this.stage.width() - x) / side, (this.stage.height() - y) / side];
-    const places = placeLabels(order.map((thing) => thing.box!), widths, LABEL / side, reach);
+    const places = placeLabels(
+      order.map((thing) => thing.box!),
+      widths,
+      LABEL / side,
+      reach,
+    );
     this.labels = [];
     for (let at = order.length - 1; at >= 0; at -= 1) {
       const [lx, ly] = places[at]!;
@@ -128,8 +175,28 @@ export class LayoutStage {
       const box: Box = [lx, ly, lx + widths[at]!, ly + LABEL / side];
       this.labels.push({ id, box });
       const place = this.pixels(box);
-      this.boxes.add(new Rect({ ...place, fill: isSelected ? this.hue(id) : this.colours.paper, stroke: this.hue(id), strokeWidth: 1, cornerRadius: 3 }));
-      this.boxes.add(new Text({ ...place, y: place.y + 1, text: texts[at]!, align: "center", verticalAlign: "middle", fontFamily: FONT, fontSize: 12, fontStyle: "550", fill: isSelected ? this.colours.paper : this.colours.ink }));
+      this.boxes.add(
+        new Rect({
+          ...place,
+          fill: isSelected ? this.hue(id) : this.colours.paper,
+          stroke: this.hue(id),
+          strokeWidth: 1,
+          cornerRadius: 3,
+        }),
+      );
+      this.boxes.add(
+        new Text({
+          ...place,
+          y: place.y + 1,
+          text: texts[at]!,
+          align: "center",
+          verticalAlign: "middle",
+          fontFamily: FONT,
+          fontSize: 12,
+          fontStyle: "550",
+          fill: isSelected ? this.colours.paper : this.colours.ink,
+        }),
+      );
     }
   }
 
@@ -139,7 +206,18 @@ export class LayoutStage {
     const { x, y, side } = this.frame;
     for (const handle of HANDLES) {
       const [hx, hy] = handlePoint(box, handle);
-      this.boxes.add(new Rect({ x: x + hx * side - 4.5, y: y + hy * side - 4.5, width: 9, height: 9, cornerRadius: 2, fill: this.colours.paper, stroke: this.colours.ink, strokeWidth: 1.5 }));
+      this.boxes.add(
+        new Rect({
+          x: x + hx * side - 4.5,
+          y: y + hy * side - 4.5,
+          width: 9,
+          height: 9,
+          cornerRadius: 2,
+          fill: this.colours.paper,
+          stroke: this.colours.ink,
+          strokeWidth: 1.5,
+        }),
+      );
     }
   }
 
@@ -152,7 +230,15 @@ export class LayoutStage {
 
   private drawBrush(brush: { x: number; y: number; radius: number }): void {
     const { x, y, side } = this.frame;
-    this.boxes.add(new Circle({ x: x + brush.x * side, y: y + brush.y * side, radius: brush.radius * side, stroke: this.colours.ink, strokeWidth: 1.5 }));
+    this.boxes.add(
+      new Circle({
+        x: x + brush.x * side,
+        y: y + brush.y * side,
+        radius: brush.radius * side,
+        stroke: this.colours.ink,
+        strokeWidth: 1.5,
+      }),
+    );
   }
 
   private maskImage(mask: Mask, colour: string): HTMLCanvasElement {
@@ -164,7 +250,8 @@ export class LayoutStage {
     const image = Object.assign(document.createElement("canvas"), { width, height });
     const context = image.getContext("2d")!;
     context.fillStyle = colour;
-    for (let cell = 0; cell < values.length; cell += 1) if (values[cell]) context.fillRect(cell % width, Math.floor(cell / width), 1, 1);
+    for (let cell = 0; cell < values.length; cell += 1)
+      if (values[cell]) context.fillRect(cell % width, Math.floor(cell / width), 1, 1);
     byColour.set(colour, image);
     return image;
   }

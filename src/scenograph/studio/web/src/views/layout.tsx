@@ -6,10 +6,39 @@ import { useEffect, useRef } from "preact/hooks";
 import { arrangeBoxes, checks, picture, placeAgain, vocabulary } from "../live";
 import type { Thing } from "../model/document";
 import { add, align, all, find, paint, putBox, set, type Edit } from "../model/edits";
-import { boxBetween, clamp, contains, cycled, handleAt, moved, resized, snapped, type Alignment, type Guide, type Handle } from "../model/geometry";
+import {
+  boxBetween,
+  clamp,
+  contains,
+  cycled,
+  handleAt,
+  moved,
+  resized,
+  snapped,
+  type Alignment,
+  type Guide,
+  type Handle,
+} from "../model/geometry";
 import type { Box } from "../model/scene";
 import { theme } from "../theme";
-import { abandonGesture, document_, edit, endGesture, hovered, insert, moving, nameOf, names, notify, say, select, selected, selection, tool, type Tool } from "../state";
+import {
+  abandonGesture,
+  document_,
+  edit,
+  endGesture,
+  hovered,
+  insert,
+  moving,
+  nameOf,
+  names,
+  notify,
+  say,
+  select,
+  selected,
+  selection,
+  tool,
+  type Tool,
+} from "../state";
 import { Button } from "../ui/button";
 import { Combobox } from "../ui/combobox";
 import type { IconName } from "../ui/icons";
@@ -122,7 +151,10 @@ export function LayoutView() {
 
 /** Those whose box is under a point, the front one first. */
 function under(x: number, y: number): number[] {
-  return document_.value.things.filter((thing) => thing.box && contains(thing.box, x, y)).map((thing) => thing.id).reverse();
+  return document_.value.things
+    .filter((thing) => thing.box && contains(thing.box, x, y))
+    .map((thing) => thing.id)
+    .reverse();
 }
 
 function cursorFor(x: number, y: number, stage: LayoutStage): string {
@@ -134,7 +166,8 @@ function cursorFor(x: number, y: number, stage: LayoutStage): string {
   return labelAt(stage, x, y) !== undefined || under(x, y).length ? "move" : "crosshair";
 }
 
-const labelAt = (stage: LayoutStage, x: number, y: number): number | undefined => stage.labels.findLast(({ box }) => contains(box, x, y))?.id;
+const labelAt = (stage: LayoutStage, x: number, y: number): number | undefined =>
+  stage.labels.findLast(({ box }) => contains(box, x, y))?.id;
 
 type Where = (event: { clientX: number; clientY: number }) => [number, number];
 
@@ -220,8 +253,12 @@ function begin(event: PointerEvent, start: [number, number], gesture: string, st
 }
 
 function dragging([x, y]: [number, number], gesture: string, stage: LayoutStage): Drag {
-  const boxes = document_.value.things.flatMap((thing) => (selection.value.includes(thing.id) && thing.box ? [[thing.id, thing.box] as const] : []));
-  const others = document_.value.things.flatMap((thing) => (!selection.value.includes(thing.id) && thing.box ? [thing.box] : []));
+  const boxes = document_.value.things.flatMap((thing) =>
+    selection.value.includes(thing.id) && thing.box ? [[thing.id, thing.box] as const] : [],
+  );
+  const others = document_.value.things.flatMap((thing) =>
+    !selection.value.includes(thing.id) && thing.box ? [thing.box] : [],
+  );
   const label = `Move ${boxes.map(([id]) => nameOf(id)).join(", ")}`;
   return {
     move([mx, my], event) {
@@ -237,14 +274,28 @@ function dragging([x, y]: [number, number], gesture: string, stage: LayoutStage)
   };
 }
 
-function resizing(thing: Thing, box: Box, handle: Handle, [x, y]: [number, number], gesture: string, stage: LayoutStage): Drag {
+function resizing(
+  thing: Thing,
+  box: Box,
+  handle: Handle,
+  [x, y]: [number, number],
+  gesture: string,
+  stage: LayoutStage,
+): Drag {
   const others = document_.value.things.flatMap((one) => (one.id !== thing.id && one.box ? [one.box] : []));
   return {
     move([mx, my], event) {
       let [dx, dy] = [mx - x, my - y];
       guides.value = [];
       if (!event.altKey) {
-        const edges = ([["w", 0], ["n", 1], ["e", 2], ["s", 3]] as const).flatMap(([side, edge]) => (handle.includes(side) ? [edge] : []));
+        const edges = (
+          [
+            ["w", 0],
+            ["n", 1],
+            ["e", 2],
+            ["s", 3],
+          ] as const
+        ).flatMap(([side, edge]) => (handle.includes(side) ? [edge] : []));
         const raw = box.map((edge, at) => edge + (edges.includes(at as 0) ? (at % 2 ? dy : dx) : 0)) as unknown as Box;
         const snap = snapped(raw, others, SNAP / stage.frame.side, edges);
         [dx, dy, guides.value] = [dx + snap.dx, dy + snap.dy, snap.guides];
@@ -274,7 +325,11 @@ function brush(start: [number, number], gesture: string, erases: boolean): Drag 
   select(id);
   let last = start;
   const stamp = (to: [number, number]) => {
-    edit(`${erases ? "Erase" : "Paint"} the shape of ${nameOf(id)}`, paint(id, { points: [last, to], radius: brushSize.value, erases }), gesture);
+    edit(
+      `${erases ? "Erase" : "Paint"} the shape of ${nameOf(id)}`,
+      paint(id, { points: [last, to], radius: brushSize.value, erases }),
+      gesture,
+    );
     last = to;
   };
   stamp(start);
@@ -324,38 +379,84 @@ function LayoutTools() {
     <div class="toolbar">
       <div class="segments" role="group" aria-label="Tools">
         {TOOLS.map((one) => (
-          <Button key={one.tool} icon={one.icon} label={one.label} shortcut={one.key} pressed={tool.value === one.tool} onClick={() => (tool.value = one.tool)} />
+          <Button
+            key={one.tool}
+            icon={one.icon}
+            label={one.label}
+            shortcut={one.key}
+            pressed={tool.value === one.tool}
+            onClick={() => (tool.value = one.tool)}
+          />
         ))}
       </div>
       {brushing && (
         <label class="slider">
           <span>Brush</span>
-          <input type="range" min={0.01} max={0.15} step={0.005} value={brushSize.value} onInput={(event) => (brushSize.value = Number(event.currentTarget.value))} />
+          <input
+            type="range"
+            min={0.01}
+            max={0.15}
+            step={0.005}
+            value={brushSize.value}
+            onInput={(event) => (brushSize.value = Number(event.currentTarget.value))}
+          />
         </label>
       )}
-      {masked && <Button label="Remove the shape" onClick={() => edit(`Remove the shape of ${nameOf(selected.value!.id)}`, set(selected.value!.id, { mask: undefined } as never))}>Whole box</Button>}
+      {masked && (
+        <Button
+          label="Remove the shape"
+          onClick={() =>
+            edit(
+              `Remove the shape of ${nameOf(selected.value!.id)}`,
+              set(selected.value!.id, { mask: undefined } as never),
+            )
+          }
+        >
+          Whole box
+        </Button>
+      )}
       <span class="space" />
       {selection.value.length > 0 && !brushing && (
-        <Menu label="Align" icon="align" items={ALIGNMENTS.map((to) => ({ label: `Align ${to}`, run: () => edit(`Align ${to}`, align(selection.value, to)) }))}>
+        <Menu
+          label="Align"
+          icon="align"
+          items={ALIGNMENTS.map((to) => ({
+            label: `Align ${to}`,
+            run: () => edit(`Align ${to}`, align(selection.value, to)),
+          }))}
+        >
           Align
         </Menu>
       )}
       {broken > 0 && (
-        <Button icon="wand" label={`${broken} ${broken === 1 ? "relation does" : "relations do"} not hold: move boxes as little as needed`} onClick={() => void arrangeBoxes()}>
+        <Button
+          icon="wand"
+          label={`${broken} ${broken === 1 ? "relation does" : "relations do"} not hold: move boxes as little as needed`}
+          onClick={() => void arrangeBoxes()}
+        >
           Arrange
         </Button>
       )}
       <Button icon="dice" label="Place all objects that are not pinned again" onClick={placeAgain}>
         Place again
       </Button>
-      <Button icon="picture" label="Picture beneath the boxes" pressed={beneath.value} onClick={() => (beneath.value = !beneath.value)} />
+      <Button
+        icon="picture"
+        label="Picture beneath the boxes"
+        pressed={beneath.value}
+        onClick={() => (beneath.value = !beneath.value)}
+      />
     </div>
   );
 }
 
 /** Resizes what is selected by keys. */
-export const grow = (ids: readonly number[], dx: number, dy: number): Edit => (document) =>
-  all(...ids.flatMap((id) => {
-    const box = find(document, id)?.box;
-    return box ? [putBox(id, resized(box, "se", dx, dy))] : [];
-  }))(document);
+export const grow =
+  (ids: readonly number[], dx: number, dy: number): Edit =>
+  (document) =>
+    all(
+      ...ids.flatMap((id) => {
+        const box = find(document, id)?.box;
+        return box ? [putBox(id, resized(box, "se", dx, dy))] : [];
+      }),
+    )(document);

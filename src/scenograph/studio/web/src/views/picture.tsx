@@ -3,7 +3,20 @@
 import { signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 
-import { album, away, drawVariants, drawing, freshSeed, imageModel, isCurrent, models, picture, problem, variants, type Picture } from "../live";
+import {
+  album,
+  away,
+  drawVariants,
+  drawing,
+  freshSeed,
+  imageModel,
+  isCurrent,
+  models,
+  picture,
+  problem,
+  variants,
+  type Picture,
+} from "../live";
 import { configure } from "../model/edits";
 import { contains, cycled } from "../model/geometry";
 import { document_, edit, hovered, names, select, selected, selection } from "../state";
@@ -20,23 +33,53 @@ export function PictureView() {
     <section class="picture" aria-label="Picture">
       <h2 class="unseen">Picture</h2>
       <div class={`frame ${drawing.value ? "drawing-now" : ""}`}>
-        {found ? <img class={found.draft ? "draft" : ""} src={found.url} alt={`Picture of ${[...names.value.values()].join(", ")}`} onClick={pick} draggable={false} /> : <p class="empty">{placeholder()}</p>}
+        {found ? (
+          <img
+            class={found.draft ? "draft" : ""}
+            src={found.url}
+            alt={`Picture of ${[...names.value.values()].join(", ")}`}
+            onClick={pick}
+            draggable={false}
+          />
+        ) : (
+          <p class="empty">{placeholder()}</p>
+        )}
         {found && other && <Compared other={other} />}
         <Outline />
       </div>
       <Status />
       <SeedLine />
       <Models />
-      <Strip title="Variants" pictures={variants.value} onPick={(one) => edit(`Use seed ${one.seed}`, configure({ seed: one.seed }))} empty={<Button label="Draw four variants with other seeds" disabled={!found} onClick={() => void drawVariants()}>Draw four variants</Button>} />
+      <Strip
+        title="Variants"
+        pictures={variants.value}
+        onPick={(one) => edit(`Use seed ${one.seed}`, configure({ seed: one.seed }))}
+        empty={
+          <Button label="Draw four variants with other seeds" disabled={!found} onClick={() => void drawVariants()}>
+            Draw four variants
+          </Button>
+        }
+      />
       {album.value.length > 1 && (
         <Strip
           title="Before"
           pictures={album.value.slice(1)}
           onPick={(one) => {
             select(undefined);
-            edit("Go back to this picture", (document) => ({ ...one.document, places: document.places, next: Math.max(document.next, one.document.next) }));
+            edit("Go back to this picture", (document) => ({
+              ...one.document,
+              places: document.places,
+              next: Math.max(document.next, one.document.next),
+            }));
           }}
-          extra={<Button icon="compare" label="Compare with the picture before" pressed={other !== undefined} onClick={() => (compared.value = other ? undefined : album.value[1])} />}
+          extra={
+            <Button
+              icon="compare"
+              label="Compare with the picture before"
+              pressed={other !== undefined}
+              onClick={() => (compared.value = other ? undefined : album.value[1])}
+            />
+          }
         />
       )}
     </section>
@@ -52,7 +95,10 @@ function placeholder(): string {
 function pick(event: MouseEvent & { currentTarget: HTMLImageElement }): void {
   const { left, top, width, height } = event.currentTarget.getBoundingClientRect();
   const [x, y] = [(event.clientX - left) / width, (event.clientY - top) / height];
-  const under = document_.value.things.filter((thing) => thing.box && contains(thing.box, x, y)).map((thing) => thing.id).reverse();
+  const under = document_.value.things
+    .filter((thing) => thing.box && contains(thing.box, x, y))
+    .map((thing) => thing.id)
+    .reverse();
   select(cycled(under, selected.value?.id));
 }
 
@@ -76,7 +122,16 @@ function Compared({ other }: { other: Picture }) {
   return (
     <>
       <img ref={image} class="compared" src={other.url} alt="The picture before" draggable={false} />
-      <input class="split" type="range" min={0} max={1} step={0.01} value={split.value} aria-label="How much of the picture before is shown" onInput={(event) => (split.value = Number(event.currentTarget.value))} />
+      <input
+        class="split"
+        type="range"
+        min={0}
+        max={1}
+        step={0.01}
+        value={split.value}
+        aria-label="How much of the picture before is shown"
+        onInput={(event) => (split.value = Number(event.currentTarget.value))}
+      />
     </>
   );
 }
@@ -89,16 +144,33 @@ function Status() {
       <p class="status wrong" role="alert">
         <Icon name="warning" />
         <span>{text}</span>
-        {object !== undefined && <button type="button" class="link" onClick={() => select(object)}>Show it</button>}
+        {object !== undefined && (
+          <button type="button" class="link" onClick={() => select(object)}>
+            Show it
+          </button>
+        )}
       </p>
     );
   }
   const placing = document_.value.things.some((thing) => !thing.box);
-  const state = !found && !document_.value.things.length ? "" : away.value ? "Waiting for the service" : isCurrent.value ? `Finished in ${Math.round(found!.milliseconds)} ms` : placing ? "Placing…" : "Drawing…";
+  const state =
+    !found && !document_.value.things.length
+      ? ""
+      : away.value
+        ? "Waiting for the service"
+        : isCurrent.value
+          ? `Finished in ${Math.round(found!.milliseconds)} ms`
+          : placing
+            ? "Placing…"
+            : "Drawing…";
   return (
     <>
       <p class="status">{state}</p>
-      {found?.notes.map((note) => <p class="status" key={note}>{note}</p>)}
+      {found?.notes.map((note) => (
+        <p class="status" key={note}>
+          {note}
+        </p>
+      ))}
     </>
   );
 }
@@ -116,13 +188,20 @@ function SeedLine() {
           value={seed}
           onChange={(event) => {
             const value = event.currentTarget.valueAsNumber;
-            if (Number.isInteger(value) && value >= 0 && value <= 999_999_999) edit(`Seed ${value}`, configure({ seed: value }));
+            if (Number.isInteger(value) && value >= 0 && value <= 999_999_999)
+              edit(`Seed ${value}`, configure({ seed: value }));
             else event.currentTarget.value = String(seed);
           }}
         />
       </label>
       <Button icon="dice" label="Another seed" shortcut="S" onClick={shuffle} />
-      <Button icon={locked ? "lock" : "unlock"} label={locked ? "The seed stays for new scenes" : "New scenes get a new seed"} shortcut="L" pressed={locked} onClick={toggleLock} />
+      <Button
+        icon={locked ? "lock" : "unlock"}
+        label={locked ? "The seed stays for new scenes" : "New scenes get a new seed"}
+        shortcut="L"
+        pressed={locked}
+        onClick={toggleLock}
+      />
     </div>
   );
 }
@@ -131,19 +210,31 @@ export const shuffle = (): void => {
   const seed = freshSeed();
   edit(`Seed ${seed}`, configure({ seed }));
 };
-export const toggleLock = (): void => edit(document_.value.settings.locked ? "Unlock the seed" : "Lock the seed", (document) => configure({ locked: !document.settings.locked })(document));
+export const toggleLock = (): void =>
+  edit(document_.value.settings.locked ? "Unlock the seed" : "Lock the seed", (document) =>
+    configure({ locked: !document.settings.locked })(document),
+  );
 
 function Models() {
   const { layout, image, memory, size } = document_.value.settings;
   const known = models.value;
   if (!known) return null;
   const sizes = imageModel.value?.sizes ?? [];
-  const choose = (name: string, value: string | undefined, options: readonly { id: string; title: string }[], pick: (value: string | undefined) => void) => (
+  const choose = (
+    name: string,
+    value: string | undefined,
+    options: readonly { id: string; title: string }[],
+    pick: (value: string | undefined) => void,
+  ) => (
     <label>
       <span>{name}</span>
       <select value={value ?? ""} onChange={(event) => pick(event.currentTarget.value || undefined)}>
         <option value="">By the names in the scene</option>
-        {options.map(({ id, title }) => <option key={id} value={id}>{title}</option>)}
+        {options.map(({ id, title }) => (
+          <option key={id} value={id}>
+            {title}
+          </option>
+        ))}
       </select>
     </label>
   );
@@ -151,22 +242,42 @@ function Models() {
     <details class="models">
       <summary>Models and size</summary>
       {choose("Layout", layout, known.layout, (value) => edit("Choose the layout model", configure({ layout: value })))}
-      {choose("Picture", image, known.image, (value) => edit("Choose the image model", configure({ image: value, size: undefined })))}
+      {choose("Picture", image, known.image, (value) =>
+        edit("Choose the image model", configure({ image: value, size: undefined })),
+      )}
       {known.memory.length > 0 && (
         <label>
           <span>Crops</span>
-          <select value={memory ?? ""} onChange={(event) => edit("Choose the memory of crops", configure({ memory: event.currentTarget.value || undefined }))}>
+          <select
+            value={memory ?? ""}
+            onChange={(event) =>
+              edit("Choose the memory of crops", configure({ memory: event.currentTarget.value || undefined }))
+            }
+          >
             <option value="">As the model has them</option>
-            {known.memory.map(({ id }) => <option key={id} value={id}>{id}</option>)}
+            {known.memory.map(({ id }) => (
+              <option key={id} value={id}>
+                {id}
+              </option>
+            ))}
           </select>
         </label>
       )}
       {sizes.length > 0 && (
         <label>
           <span>Size</span>
-          <select value={size ?? ""} onChange={(event) => edit("Choose the size", configure({ size: Number(event.currentTarget.value) || undefined }))}>
+          <select
+            value={size ?? ""}
+            onChange={(event) =>
+              edit("Choose the size", configure({ size: Number(event.currentTarget.value) || undefined }))
+            }
+          >
             <option value="">As the model draws</option>
-            {sizes.map((side) => <option key={side} value={side}>{side} px</option>)}
+            {sizes.map((side) => (
+              <option key={side} value={side}>
+                {side} px
+              </option>
+            ))}
           </select>
         </label>
       )}
@@ -193,7 +304,12 @@ function Strip({ title, pictures, onPick, empty, extra }: StripProps) {
         <ul>
           {pictures.map((one) => (
             <li key={one.url}>
-              <button type="button" title={`Seed ${one.seed}`} aria-label={`${title}: seed ${one.seed}`} onClick={() => onPick(one)}>
+              <button
+                type="button"
+                title={`Seed ${one.seed}`}
+                aria-label={`${title}: seed ${one.seed}`}
+                onClick={() => onPick(one)}
+              >
                 <img src={one.url} alt="" draggable={false} />
               </button>
               <small>{one.seed}</small>

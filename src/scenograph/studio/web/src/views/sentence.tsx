@@ -60,7 +60,11 @@ export function Sentence() {
         }}
         onBlur={() => typed.value?.trim() || forget()}
       />
-      <button type="submit" class="button primary" disabled={typed.value === undefined || !text.trim() || reading.value || away.value}>
+      <button
+        type="submit"
+        class="button primary"
+        disabled={typed.value === undefined || !text.trim() || reading.value || away.value}
+      >
         {reading.value ? "Reading…" : "Draw this"}
       </button>
       <div id="sentence-notes" class="notes" role="status">
@@ -88,7 +92,10 @@ export function Sentence() {
 
 function keyOf({ things, links }: Document): string {
   const index = new Map(things.map(({ id }, number) => [id, number]));
-  return JSON.stringify([things.map(({ category, attributes }) => [category, attributes]), links.map(({ subject, predicate, object }) => [index.get(subject), predicate, index.get(object)])]);
+  return JSON.stringify([
+    things.map(({ category, attributes }) => [category, attributes]),
+    links.map(({ subject, predicate, object }) => [index.get(subject), predicate, index.get(object)]),
+  ]);
 }
 
 function forget(): void {
@@ -108,13 +115,17 @@ async function read(text: string, line: HTMLTextAreaElement): Promise<void> {
   try {
     const found = await api.read(text, layout, image);
     select(undefined);
-    edit("Draw the sentence", all((document) => replaceScene(document, found.scene), configure(locked ? {} : { seed: freshSeed() })));
+    edit(
+      "Draw the sentence",
+      all((document) => replaceScene(document, found.scene), configure(locked ? {} : { seed: freshSeed() })),
+    );
     notes.value = found.notes;
     written.value = new Map([...written.value, [graphKey.value, text]]);
     forget();
     line.blur();
   } catch (error) {
-    mistake.value = error instanceof ServiceError ? error.message : "The service cannot be reached. What you typed stays here.";
+    mistake.value =
+      error instanceof ServiceError ? error.message : "The service cannot be reached. What you typed stays here.";
   } finally {
     reading.value = false;
   }

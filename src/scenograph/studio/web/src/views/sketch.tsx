@@ -8,7 +8,18 @@ import { models, picture, vocabulary } from "../live";
 import type { Stroke, Thing } from "../model/document";
 import { draw, dropDraft, erase, nameDraft, set } from "../model/edits";
 import { ontoCanvas, outline, thinned } from "../model/strokes";
-import { abandonGesture, document_, edit, endGesture, insert, moving, nameOf, select, selected, selection } from "../state";
+import {
+  abandonGesture,
+  document_,
+  edit,
+  endGesture,
+  insert,
+  moving,
+  nameOf,
+  select,
+  selected,
+  selection,
+} from "../state";
 import { Button } from "../ui/button";
 import { Combobox } from "../ui/combobox";
 
@@ -24,7 +35,10 @@ const stroke = signal<Stroke | undefined>(undefined);
 const beneath = signal(true);
 const recognised = signal<readonly { category: string; probability: number }[]>([]);
 
-const strokesOf = (thing: Thing): readonly Stroke[] => (thing.sketch && "strokes" in thing.sketch && thing.box ? thing.sketch.strokes.map((one) => ontoCanvas(one, thing.box!)) : []);
+const strokesOf = (thing: Thing): readonly Stroke[] =>
+  thing.sketch && "strokes" in thing.sketch && thing.box
+    ? thing.sketch.strokes.map((one) => ontoCanvas(one, thing.box!))
+    : [];
 
 /** What the recogniser is asked about: the draft, or the selected object's strokes. */
 const asked = computed<readonly Stroke[]>(() => {
@@ -50,8 +64,25 @@ export function SketchView() {
           <Button icon="eraser" label="Eraser" pressed={eraserOn.value} onClick={() => (eraserOn.value = true)} />
         </div>
         <span class="space" />
-        {selected.value?.sketch && <Button label="Remove the sketch" onClick={() => edit(`Remove the sketch of ${nameOf(selected.value!.id)}`, set(selected.value!.id, { sketch: undefined } as never))}>Remove sketch</Button>}
-        <Button icon="picture" label="Picture beneath the strokes" pressed={beneath.value} onClick={() => (beneath.value = !beneath.value)} />
+        {selected.value?.sketch && (
+          <Button
+            label="Remove the sketch"
+            onClick={() =>
+              edit(
+                `Remove the sketch of ${nameOf(selected.value!.id)}`,
+                set(selected.value!.id, { sketch: undefined } as never),
+              )
+            }
+          >
+            Remove sketch
+          </Button>
+        )}
+        <Button
+          icon="picture"
+          label="Picture beneath the strokes"
+          pressed={beneath.value}
+          onClick={() => (beneath.value = !beneath.value)}
+        />
       </div>
       <div class="drawing">
         <svg
@@ -63,11 +94,24 @@ export function SketchView() {
           onPointerDown={(event) => event.button === 0 && event.isPrimary && press(event, at)}
         >
           <rect class="canvas" width={SIDE} height={SIDE} rx="3" />
-          {beneath.value && picture.value && <image href={picture.value.url} width={SIDE} height={SIDE} opacity="0.35" preserveAspectRatio="none" />}
-          {things.map((thing) => <SketchedThing key={thing.id} thing={thing} />)}
-          {draft.map((one, number) => <path key={number} class="stroke draft" d={outline(one, SIDE, PEN)} />)}
+          {beneath.value && picture.value && (
+            <image href={picture.value.url} width={SIDE} height={SIDE} opacity="0.35" preserveAspectRatio="none" />
+          )}
+          {things.map((thing) => (
+            <SketchedThing key={thing.id} thing={thing} />
+          ))}
+          {draft.map((one, number) => (
+            <path key={number} class="stroke draft" d={outline(one, SIDE, PEN)} />
+          ))}
           {stroke.value && !eraserOn.value && <path class="stroke current" d={outline(stroke.value, SIDE, PEN)} />}
-          {stroke.value && eraserOn.value && <circle class="eraser" cx={stroke.value.at(-1)![0] * SIDE} cy={stroke.value.at(-1)![1] * SIDE} r={ERASER * SIDE} />}
+          {stroke.value && eraserOn.value && (
+            <circle
+              class="eraser"
+              cx={stroke.value.at(-1)![0] * SIDE}
+              cy={stroke.value.at(-1)![1] * SIDE}
+              r={ERASER * SIDE}
+            />
+          )}
         </svg>
       </div>
       {/* It is always there: the canvas must not move under the pen. */}
@@ -82,14 +126,25 @@ function SketchedThing({ thing }: { thing: Thing }) {
   const [x0, y0, x1, y1] = thing.box;
   return (
     <g class={`hue-${thing.id % 8} ${isSelected ? "selected" : ""}`}>
-      {(isSelected || !thing.sketch) && <rect class="box" x={x0 * SIDE} y={y0 * SIDE} width={(x1 - x0) * SIDE} height={(y1 - y0) * SIDE} />}
-      {isSelected && <text class="name" x={x0 * SIDE + 6} y={y0 * SIDE + 16}>{nameOf(thing.id)}</text>}
-      {strokesOf(thing).map((one, number) => <path key={number} class="stroke" d={outline(one, SIDE, PEN)} />)}
+      {(isSelected || !thing.sketch) && (
+        <rect class="box" x={x0 * SIDE} y={y0 * SIDE} width={(x1 - x0) * SIDE} height={(y1 - y0) * SIDE} />
+      )}
+      {isSelected && (
+        <text class="name" x={x0 * SIDE + 6} y={y0 * SIDE + 16}>
+          {nameOf(thing.id)}
+        </text>
+      )}
+      {strokesOf(thing).map((one, number) => (
+        <path key={number} class="stroke" d={outline(one, SIDE, PEN)} />
+      ))}
     </g>
   );
 }
 
-function press(event: PointerEvent & { currentTarget: SVGSVGElement }, at: (event: PointerEvent) => Stroke[number]): void {
+function press(
+  event: PointerEvent & { currentTarget: SVGSVGElement },
+  at: (event: PointerEvent) => Stroke[number],
+): void {
   event.preventDefault();
   const element = event.currentTarget;
   element.setPointerCapture(event.pointerId);
@@ -98,7 +153,19 @@ function press(event: PointerEvent & { currentTarget: SVGSVGElement }, at: (even
   let last = at(event);
   stroke.value = [last];
   moving.value = true;
-  const rub = (to: Stroke[number]) => edit("Erase strokes", erase(target, [[last[0], last[1]], [to[0], to[1]]], ERASER), gesture);
+  const rub = (to: Stroke[number]) =>
+    edit(
+      "Erase strokes",
+      erase(
+        target,
+        [
+          [last[0], last[1]],
+          [to[0], to[1]],
+        ],
+        ERASER,
+      ),
+      gesture,
+    );
   if (eraserOn.value) rub(last);
   const move = (moved: PointerEvent) => {
     const points = (moved.getCoalescedEvents?.() ?? []).map(at);
@@ -115,7 +182,8 @@ function press(event: PointerEvent & { currentTarget: SVGSVGElement }, at: (even
     const drawn = thinned(stroke.value ?? []);
     stroke.value = undefined;
     if (ended.type === "pointercancel") return abandonGesture(gesture);
-    if (!eraserOn.value) edit(target === undefined ? "Draw a stroke" : `Draw a stroke of ${nameOf(target)}`, draw(target, drawn), gesture);
+    if (!eraserOn.value)
+      edit(target === undefined ? "Draw a stroke" : `Draw a stroke of ${nameOf(target)}`, draw(target, drawn), gesture);
     endGesture();
   };
   element.addEventListener("pointermove", move);
@@ -130,7 +198,10 @@ function Target() {
   return (
     <>
       <p class="hint">
-        Strokes belong to <b>{nameOf(thing.id)}</b>. <button type="button" class="link" onClick={() => select(undefined)}>Draw something new</button>
+        Strokes belong to <b>{nameOf(thing.id)}</b>.{" "}
+        <button type="button" class="link" onClick={() => select(undefined)}>
+          Draw something new
+        </button>
       </p>
       {thing.sketch && <Recognised onPick={(category) => edit(`Call it ${category}`, set(thing.id, { category }))} />}
     </>
@@ -141,8 +212,16 @@ function NameDraft() {
   return (
     <>
       <Recognised onPick={name} />
-      <Combobox label="What did you draw?" placeholder="What did you draw?" options={vocabulary.value?.categories ?? []} suggested={recognised.value.map((one) => one.category)} onPick={name} />
-      <Button label="Discard the strokes" onClick={() => edit("Discard strokes", dropDraft)}>Discard</Button>
+      <Combobox
+        label="What did you draw?"
+        placeholder="What did you draw?"
+        options={vocabulary.value?.categories ?? []}
+        suggested={recognised.value.map((one) => one.category)}
+        onPick={name}
+      />
+      <Button label="Discard the strokes" onClick={() => edit("Discard strokes", dropDraft)}>
+        Discard
+      </Button>
     </>
   );
 }
@@ -170,9 +249,10 @@ function useRecognition(): void {
     if (!models.value?.sketches || !strokes.length) return;
     let isCurrent = true;
     const timer = setTimeout(() => {
-      void api
-        .recognise(strokes.map((one) => [one.map(([x]) => x), one.map(([, y]) => y)]))
-        .then(({ names }) => isCurrent && (recognised.value = names), () => undefined);
+      void api.recognise(strokes.map((one) => [one.map(([x]) => x), one.map(([, y]) => y)])).then(
+        ({ names }) => isCurrent && (recognised.value = names),
+        () => undefined,
+      );
     }, 300);
     return () => {
       isCurrent = false;

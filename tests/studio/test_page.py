@@ -373,6 +373,45 @@ def test_sketches_and_shapes_are_drawn_and_erased(visitor):
     assert "mask" not in visitor.scene["objects"][0]
 
 
+def test_crops_are_used_where_they_are_clicked_or_dropped(visitor):
+    visitor.visit()
+    page = visitor.page
+    visitor.select("boat")
+    page.click(".drawers button")
+    page.click(".found li:nth-child(2) button")
+    visitor.drawn()
+    boat = next(thing for thing in visitor.scene["objects"] if thing["category"] == "boat")
+    assert boat["crop"]["png"] and boat["origin"]
+    visitor.tab("layout")
+    x, y = visitor.canvas_point(0.3, 0.2)
+    area = page.locator(".stage").bounding_box()
+    found = page.locator(".found li").nth(2)
+    found.drag_to(page.locator(".stage"), target_position={"x": x - area["x"], "y": y - area["y"]})
+    visitor.drawn()
+    assert visitor.categories.count("boat") == 2
+    x0, y0, x1, y1 = visitor.scene["objects"][-1]["box"]
+    assert ((x0 + x1) / 2, (y0 + y1) / 2) == pytest.approx((0.3, 0.2), abs=0.02)
+
+
+def test_variants_are_chosen_and_pictures_come_back(visitor):
+    visitor.visit()
+    page = visitor.page
+    page.get_by_role("button", name="Draw four variants").click()
+    strip = page.locator(".strip").first.locator("li button")
+    strip.nth(3).wait_for()
+    first = page.get_attribute(".picture .frame img", "src")
+    strip.nth(1).click()
+    visitor.drawn()
+    assert page.input_value(".seed input") == "2"
+    page.get_by_role("button", name="Compare").click()
+    assert page.locator(".compared").get_attribute("src") == first
+    page.locator("h1").click()
+    page.keyboard.press("Control+z")
+    assert page.input_value(".seed input") == "0"
+    page.wait_for_timeout(300)
+    assert page.get_attribute(".picture .frame img", "src") == first  # without drawing it again
+
+
 def test_mistakes_in_json_are_marked_where_they_are(visitor):
     visitor.visit()
     page = visitor.page

@@ -177,6 +177,7 @@ function press(event: PointerEvent & { currentTarget: HTMLDivElement }, at: Wher
   event.currentTarget.focus({ preventScroll: true });
   event.currentTarget.setPointerCapture(event.pointerId);
   drawn.value = undefined;
+  hovered.value = undefined;
   const start = at(event);
   const gesture = `layout ${event.pointerId} ${event.timeStamp}`;
   const drag = begin(event, start, gesture, stage);

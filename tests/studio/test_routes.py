@@ -268,6 +268,13 @@ PICTURE = "/v1/pictures"
         (PICTURE, {"scene": [1]}, 422, "schema", "scene"),
         (PICTURE, {}, 422, "schema", "scene"),
         (PICTURE, {"scene": {"objects": ["sheep"] * 65}}, 413, "too_many_objects", "objects"),
+        (
+            PICTURE,
+            {"scene": {"objects": ["sheep"], "relationships": [[0, "on", 0]] * 2049}},
+            413,
+            "too_many_relationships",
+            "relationships",
+        ),
         ("/v1/texts", {"text": "65 sheep"}, 413, "too_many_objects", "text"),
         ("/v1/texts", {"text": "a sheep on"}, 400, "bad_scene", None),
         ("/v1/texts", {"text": "x" * 10_001}, 422, "schema", "text"),

@@ -163,7 +163,7 @@ def _add_scenes(app: FastAPI, service: Service) -> None:
     @app.post("/v1/crops", responses=ERRORS)
     async def crops(asked: CropsAsked, request: Request) -> CropsReply:
         """Crops of a memory for an object."""
-        return await service.at_desk(service.scenes.crops, asked, request)
+        return await service.by_model(service.scenes.crops, asked, request)
 
 
 def _add_pictures(app: FastAPI, service: Service) -> None:

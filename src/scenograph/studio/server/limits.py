@@ -14,7 +14,7 @@ from scenograph.scenes.png import SIGNATURE
 from scenograph.scenes.scene import Scene
 from scenograph.studio.server.problems import ServiceError
 
-MOST_OBJECTS, MOST_RELATIONS = 64, 4096
+MOST_OBJECTS, MOST_RELATIONS = 64, 2048
 MOST_STROKES, MOST_POINTS = 2000, 200_000
 """Of all sketches of a scene."""
 MOST_PIXELS = 16_000_000

@@ -29,7 +29,7 @@ from scenograph.studio.server.work_queue import one_by_one
 
 PREVIEW_STEPS = 2
 """Sampling steps of the first preview."""
-KEPT = 16
+KEPT = 4
 """Encoded scenes that are kept, so that the same scene drawn with other steps is not encoded again."""
 
 Say = Callable[[str, dict[str, Any]], None]
@@ -92,7 +92,7 @@ class PictureWork:
 
         ``check`` is called between the stages, and raises to end the work.
         """
-        pipe, (read,) = self._read([task])
+        pipe, (read,) = self._read_all([task])
         steps = task.options.steps or self.offer.steps(task.chosen.image) or 1
         previewed = steps > 2 * PREVIEW_STEPS
         total = 3 if previewed else 2
@@ -114,7 +114,7 @@ class PictureWork:
 
     def encoded(self, task: Task) -> tuple[Pipeline, ConditionedScenes]:
         """The pipeline of a task, and its scene ready to be drawn: for what is made beside pictures."""
-        pipe, read = self._read([task])
+        pipe, read = self._read_all([task])
         encoding = self._encode(pipe, read)
         return pipe, replace(encoding, options=encoding.options.changed(steps=task.options.steps))
 
@@ -130,7 +130,7 @@ class PictureWork:
         rest = iter(made)
         return [next(rest) if isinstance(one, _Read) else one for one in read]
 
-    def _read(self, tasks: Sequence[Task]) -> tuple[Pipeline, list[_Read]]:
+    def _read_all(self, tasks: Sequence[Task]) -> tuple[Pipeline, list[_Read]]:
         pipe = self.offer.pipeline(tasks[0].chosen)
         return pipe, [_read(pipe, task) for task in tasks]
 

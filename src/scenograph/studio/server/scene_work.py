@@ -1,4 +1,4 @@
-"""Answers about scenes that need no model: text, descriptions, checks, refining, records and crops."""
+"""Answers about scenes that draw nothing: text, descriptions, checks, refining, records and crops."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ NEAREST = 6
 
 
 class SceneWork:
-    """The answers, one method each."""
+    """The answers, one method each; :meth:`crops` is for the model thread, as a memory encodes what it compares."""
 
     def __init__(self, offer: Offer) -> None:
         self.offer = offer

@@ -66,6 +66,7 @@ class Service:
         self.desk.start()
         self.models.start()
         self._first = self.models.put(Ticket(one_by_one(lambda _: self.offer.load_first()), None))
+        self._first.future.add_done_callback(_say_if_failed)
 
     def close(self, seconds: float = 0.0) -> None:
         """Refuse what waits and what comes, and wait for what has been taken up."""
@@ -171,8 +172,11 @@ class Service:
             return  # which who cancelled it told
         if (error := future.exception()) is not None:
             job.say("failed", self.problem(error).body)
-        else:
-            job.say("done", future.result().model_dump())
+            return
+        reply = future.result()
+        if isinstance(reply, PictureReply) and job.ticket is not None:
+            reply.milliseconds.wait = round(1000 * job.ticket.waited)
+        job.say("done", reply.model_dump())
 
     async def _answer(self, queue: WorkQueue, ticket: Ticket, request: Request) -> Any:
         """The result of a ticket; it leaves the queue if the client vanishes, or after :data:`LONGEST`."""
@@ -195,6 +199,11 @@ class Service:
             gone.cancel()
             if not future.done():
                 queue.cancel(ticket)
+
+
+def _say_if_failed(loaded: Future[Any]) -> None:
+    if (error := loaded.exception()) is not None and not isinstance(error, ServiceError):  # which says it is the end
+        log.error("the models that the page begins with cannot be loaded", exc_info=error)
 
 
 async def _vanished(request: Request) -> None:

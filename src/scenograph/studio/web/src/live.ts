@@ -140,7 +140,10 @@ async function guarded(work: () => Promise<void>, refused: (error: ServiceError)
     else if (error instanceof ServiceError) {
       if (error.status === 429 || error.status === 503) retry(error);
       else if (error.code !== "replaced") refused(error);
-    } else if (!(error instanceof DOMException)) throw error;
+    } else if (!(error instanceof DOMException)) {
+      // Such as a scene that the page cannot read.
+      refused(new ServiceError(0, "unexpected", error instanceof Error ? error.message : String(error), null, null));
+    }
   }
 }
 

@@ -50,6 +50,7 @@ describe("JSON", () => {
 
   it.each([
     ['{"objects": ["sheep",\n  {"category": "tree", "box": [0, 0, 0, 1]}]}', 2, "objects[1].box", "[0, 0, 0, 1]"],
+    ['{"objects": [{"category": "tree", "box": [10, 20, 64, 64]}]}', 1, "objects[0].box", "[10, 20, 64, 64]"],
     ['{"objects": ["sheep"],\n"relationships": [[0, "on", 3]]}', 2, "relationships[0][2]", "3"],
     ['{"objects": [{"category": "sheep", "colour": "red"}]}', 1, "objects[0].colour", '"red"'],
     ['{"objects": ["sheep"\n "tree"]}', 2, 'expected "," or "]"', '"'],

@@ -75,7 +75,7 @@ function readObject(value: unknown, path: string): SceneObject {
       "box",
       (one) => isBox(one) && one,
       path,
-      "expected [x0, y0, x1, y1] with x0 < x1 and y0 < y1, fractions of the canvas",
+      "expected [x0, y0, x1, y1] with x0 < x1 and y0 < y1, fractions of the canvas, at least partly on it",
     ),
     ...optional(
       value,
@@ -140,8 +140,11 @@ const isListOf = <T>(value: unknown, is: (one: unknown) => one is T): value is T
   Array.isArray(value) && value.every(is);
 const isPng = (value: unknown): value is { png: string } => isRecord(value) && isText(value.png);
 
+/** Four edges of a box that is not empty, of which some is on the canvas, in fractions and not in pixels. */
 function isBox(value: unknown): value is Box {
-  return isListOf(value, isNumber) && value.length === 4 && value[0]! < value[2]! && value[1]! < value[3]!;
+  if (!isListOf(value, isNumber) || value.length !== 4) return false;
+  const [x0, y0, x1, y1] = value as [number, number, number, number];
+  return x0 < x1 && y0 < y1 && x1 > 0 && y1 > 0 && x0 < 1 && y0 < 1 && value.every((edge) => Math.abs(edge) <= 4);
 }
 
 function isMask(value: unknown): value is Mask {

@@ -4,8 +4,8 @@ import { signal } from "@preact/signals";
 
 import { checks, freshSeed, problem, vocabulary } from "../live";
 import type { Link, Thing } from "../model/document";
-import { change, duplicate, raise, relate, reorder, set, setSeed, unrelate } from "../model/edits";
-import type { Box } from "../model/scene";
+import { change, duplicate, putBox, raise, relate, reorder, set, setSeed, unrelate } from "../model/edits";
+import { boxBetween } from "../model/geometry";
 import { document_, edit, hovered, nameOf, names, sayLink, select, selected, selection } from "../state";
 import { Button } from "../ui/button";
 import { Combobox } from "../ui/combobox";
@@ -219,8 +219,8 @@ function BoxFields({ thing }: { thing: Thing }) {
   const put = (field: number, percent: number): void => {
     const next = values.map((value, at) => (at === field ? percent / 100 : value));
     if (!Number.isFinite(percent) || next[2]! <= 0 || next[3]! <= 0) return;
-    const moved: Box = [next[0]!, next[1]!, next[0]! + next[2]!, next[1]! + next[3]!];
-    edit(`Place ${nameOf(thing.id)}`, set(thing.id, { box: moved, pinned: true }));
+    const [x, y, width, height] = next as [number, number, number, number];
+    edit(`Place ${nameOf(thing.id)}`, putBox(thing.id, boxBetween(x, y, x + width, y + height)));
   };
   return (
     <fieldset class="box-fields">

@@ -103,7 +103,8 @@ export function Combobox({
         onKeyDown={onKeyDown}
         onBlur={() => {
           close();
-          if (keeps && text.trim() && text !== value) pick(text);
+          // Half a word is no name: other words than the list has are taken by Enter alone.
+          if (keeps && text !== value && options.includes(text.trim())) pick(text);
           else if (keeps) setText(value);
         }}
       />

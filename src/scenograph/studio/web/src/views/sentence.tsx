@@ -9,6 +9,7 @@ import { away, begin, freshSeed, sentence } from "../live";
 import { replaceScene, type Document } from "../model/document";
 import { all, configure } from "../model/edits";
 import { document_, edit, history, select } from "../state";
+import { Button } from "../ui/button";
 import { Icon } from "../ui/icons";
 
 /** What is being typed; undefined while the line follows the scene. */
@@ -60,13 +61,16 @@ export function Sentence() {
         }}
         onBlur={() => typed.value?.trim() || forget()}
       />
-      <button
-        type="submit"
-        class="button primary"
-        disabled={typed.value === undefined || !text.trim() || reading.value || away.value}
-      >
-        {reading.value ? "Reading…" : "Draw this"}
-      </button>
+      <div class="row">
+        {typed.value !== undefined && <Button icon="close" label="Back to the words of the scene" onClick={forget} />}
+        <button
+          type="submit"
+          class="button primary"
+          disabled={typed.value === undefined || !text.trim() || reading.value || away.value}
+        >
+          {reading.value ? "Reading…" : "Draw this"}
+        </button>
+      </div>
       <div id="sentence-notes" class="notes" role="status">
         {mistake.value && (
           <p class="wrong">

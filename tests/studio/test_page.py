@@ -443,6 +443,50 @@ def test_nothing_is_lost_while_the_service_is_away(visitor):
     visitor.complaints.clear()  # the browser reports the lost connections
 
 
+def test_fingers_and_pens_draw_on_a_phone(browser, address):
+    visitor = Visitor(browser, address, has_touch=True, is_mobile=True)
+    page = visitor.page
+    page.set_viewport_size(PHONE)
+    page.goto(address)
+    page.locator(".node").first.wait_for()
+    screen = visitor.context.new_cdp_session(page)
+
+    def touch(kind, *points):
+        touched = [{"x": x, "y": y} for x, y in points]
+        screen.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touched})
+
+    before = box_of(visitor.scene, "boat")
+    visitor.tab("objects")
+    visitor.select("boat")
+    visitor.tab("layout")
+    page.wait_for_timeout(300)
+    touch("touchStart", visitor.canvas_point(0.76, 0.48))
+    for x in (0.7, 0.6, 0.5):
+        touch("touchMove", visitor.canvas_point(x, 0.48))
+    touch("touchEnd")
+    assert box_of(visitor.scene, "boat")[0] == pytest.approx(before[0] - 0.26, abs=0.03)  # it may snap
+
+    visitor.tab("sketch")
+    page.get_by_role("button", name="Draw something new").click()
+    area = page.locator(".sketch .canvas").bounding_box()
+
+    def press(kind, x, force):
+        at = {"x": area["x"] + x * area["width"], "y": area["y"] + 0.2 * area["height"]}
+        pen = {"button": "left", "buttons": 1, "clickCount": 1, "pointerType": "pen", "force": force}
+        screen.send("Input.dispatchMouseEvent", {"type": kind, **at, **pen})
+
+    press("mousePressed", 0.2, 0.1)
+    for step in range(1, 9):
+        press("mouseMoved", 0.2 + 0.07 * step, 0.1 * step)
+    press("mouseReleased", 0.76, 0.8)
+    path = page.locator(".stroke.draft").get_attribute("d")
+    points = [tuple(map(float, pair)) for pair in re.findall(r"(-?[\d.]+) (-?[\d.]+)", path)]
+    height = [max(ys) - min(ys) for ys in ([y for x, y in points if low < x < low + 120] for low in (150, 300))]
+    assert height[1] > 1.3 * height[0]  # the line is thicker where the pen pressed harder
+    assert visitor.complaints == []
+    visitor.context.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_axe_finds_nothing(browser, address, scheme, size):

@@ -131,7 +131,7 @@ export function LayoutView() {
           onPointerMove={(event) => {
             const [x, y] = at(event);
             pointer.value = { x, y };
-            if (!moving.value && event.pointerType === "mouse") {
+            if (!event.buttons && event.pointerType === "mouse") {
               hovered.value = under(x, y)[0];
               event.currentTarget.style.cursor = cursorFor(x, y, stage.current!);
             }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scenograph.cli.console import batches, parse_seeds, say_written, track, write_files
+from scenograph.cli.console import batches, parse_names, parse_seeds, parse_size, say_written, track, write_files
 from scenograph.cli.options import Device, LayoutName, Overwrite, PrecisionName, SceneArgument, takes_options
 from scenograph.cli.scene import encoded, offer_to_keep, read_source, roomy_pair_for
 from scenograph.files import make_folder
@@ -24,6 +24,29 @@ def layout(
     layout: LayoutName = None,
     seeds: Annotated[str, typer.Option("--seeds", metavar="SEEDS", help="Seeds, such as 0-15 or 1,4,8.")] = "0",
     options: GenerateOptions,
+    controls: Annotated[
+        str | None,
+        typer.Option(
+            "--controls",
+            metavar="KINDS",
+            help="Control pictures to draw: edges, depth, segmentation, scribble, boxes. Separated by commas.",
+        ),
+    ] = None,
+    export: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--export",
+            metavar="FORMS",
+            help="Files for other tools: gligen, comfyui, comfyui-gligen, invokeai, regional-prompts, coco, svg. "
+            "Separated by commas; repeatable.",
+        ),
+    ] = None,
+    size: Annotated[
+        str, typer.Option("--size", metavar="N or WxH", help="Pixels of control pictures and of what is exported.")
+    ] = "512",
+    palette: Annotated[
+        str, typer.Option("--palette", help="Colours of segmentation: ade20k, coco-stuff or instances.")
+    ] = "ade20k",
     device: Device = "auto",
     precision: PrecisionName = "no",
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for the scenes and drawings.")] = Path(
@@ -34,14 +57,24 @@ def layout(
     """Place the objects of a scene and draw the layouts.
 
     The scene file that it writes holds boxes and masks. It can be edited,
-    placed again, or rendered with scenograph generate.
+    placed again, or rendered with scenograph generate. Control pictures and
+    exports let other tools draw the same scene.
     """
     from scenograph.devices import pick_device
     from scenograph.pipelines.placing import load_layout_model, place_objects, read_to_place
+    from scenograph.scenes.controls import check_kinds, check_sides, draw_controls
     from scenograph.scenes.drawing import draw_layout
+    from scenograph.scenes.exports import check_forms, export_scene
+    from scenograph.scenes.palettes import check_palette
+    from scenograph.scenes.png import png_of
     from scenograph.scenes.scene import scenes_to_json
     from scenograph.scenes.synonyms import with_known_names
 
+    kinds, forms, (width, height) = parse_names([controls or ""]), parse_names(export or []), parse_size(size)
+    check_kinds(kinds)
+    check_forms(forms)
+    check_palette(palette)
+    check_sides(width, height)
     model = load_layout_model(layout or roomy_pair_for(source).layout, pick_device(device), precision)
     scenes, stem = read_source(source, model.vocabulary)
     named = with_known_names(scenes, model.vocabulary)
@@ -56,9 +89,17 @@ def layout(
     scene_file = out / f"{stem}.json"
     make_folder(out)
     write_files([(scene_file, scenes_to_json(placed).encode())], overwrite)
-    drawings = []
+    drawn, exported = [], []
     for number, (scene, (_, seed)) in enumerate(zip(track(placed, "drawing", len(placed)), pairs, strict=True)):
         name = stem if len(scenes) == 1 else f"{stem}-{number // len(numbers)}"
-        drawings.append(out / f"{name}-seed{seed}-layout.png")
-        write_files([(drawings[-1], encoded(draw_layout(scene)))], overwrite)
-    say_written(drawings, [scene_file])
+        name = f"{name}-seed{seed}"
+        files = {f"{name}-layout.png": encoded(draw_layout(scene))}
+        pictures = draw_controls(scene, kinds, width, height, palette)
+        files |= {f"{name}-{kind}.png": png_of(picture) for kind, picture in pictures.items()}
+        drawn += [out / file for file in files]
+        for form in forms:
+            made = export_scene(scene, form, width, height, name)
+            exported += [out / file for file in made]
+            files |= made
+        write_files([(out / file, content) for file, content in files.items()], overwrite)
+    say_written(drawn, [*exported, scene_file])

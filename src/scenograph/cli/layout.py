@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -47,6 +47,13 @@ def layout(
     palette: Annotated[
         str, typer.Option("--palette", help="Colours of segmentation: ade20k, coco-stuff or instances.")
     ] = "ade20k",
+    shapes: Annotated[
+        Literal["drawings", "boxes"],
+        typer.Option(
+            "--shapes",
+            help="Shapes of things there: those of the drawings that scenograph generate shows, or boxes.",
+        ),
+    ] = "drawings",
     device: Device = "auto",
     precision: PrecisionName = "no",
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for the scenes and drawings.")] = Path(
@@ -62,6 +69,7 @@ def layout(
     """
     from scenograph.devices import pick_device
     from scenograph.pipelines.placing import load_layout_model, place_objects, read_to_place
+    from scenograph.pipelines.renderers.collage import CollageRenderer
     from scenograph.scenes.controls import check_kinds, check_sides, draw_controls
     from scenograph.scenes.drawing import draw_layout
     from scenograph.scenes.exports import check_forms, export_scene
@@ -84,22 +92,23 @@ def layout(
     pairs = [(scene, seed) for scene in scenes for seed in numbers]
     placed: list[Scene] = []
     for part in batches(pairs, "placing"):
-        asked, numbered = [scene for scene, _ in part], [seed for _, seed in part]
-        placed += place_objects(model, asked, numbered, options.refine, options.candidates, precision)
+        open_scenes, numbered = [scene for scene, _ in part], [seed for _, seed in part]
+        placed += place_objects(model, open_scenes, numbered, options.refine, options.candidates, precision)
     scene_file = out / f"{stem}.json"
     make_folder(out)
     write_files([(scene_file, scenes_to_json(placed).encode())], overwrite)
+    collage = CollageRenderer() if shapes == "drawings" and (kinds or forms) else None
     drawn, exported = [], []
-    for number, (scene, (_, seed)) in enumerate(zip(track(placed, "drawing", len(placed)), pairs, strict=True)):
-        name = stem if len(scenes) == 1 else f"{stem}-{number // len(numbers)}"
-        name = f"{name}-seed{seed}"
-        files = {f"{name}-layout.png": encoded(draw_layout(scene))}
-        pictures = draw_controls(scene, kinds, width, height, palette)
-        files |= {f"{name}-{kind}.png": png_of(picture) for kind, picture in pictures.items()}
-        drawn += [out / file for file in files]
+    for number, (scene, (asked, seed)) in enumerate(zip(track(placed, "drawing", len(placed)), pairs, strict=True)):
+        name = f"{stem}-seed{seed}" if len(scenes) == 1 else f"{stem}-{number // len(numbers)}-seed{seed}"
+        shown = collage.shaped(scene, seed, [thing.box is None for thing in asked.objects]) if collage else scene
+        pictures = {f"{name}-layout.png": encoded(draw_layout(scene))}
+        for kind, picture in draw_controls(shown, kinds, width, height, palette).items():
+            pictures[f"{name}-{kind}.png"] = png_of(picture)
+        files: dict[str, bytes] = {}
         for form in forms:
-            made = export_scene(scene, form, width, height, name)
-            exported += [out / file for file in made]
-            files |= made
-        write_files([(out / file, content) for file, content in files.items()], overwrite)
+            files |= export_scene(shown, form, width, height, name)
+        write_files([(out / file, content) for file, content in (pictures | files).items()], overwrite)
+        drawn += [out / file for file in pictures]
+        exported += [out / file for file in files]
     say_written(drawn, [*exported, scene_file])

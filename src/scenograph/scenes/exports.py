@@ -308,7 +308,7 @@ def _svg(given: Exported) -> dict[str, bytes]:
         color = "#{:02x}{:02x}{:02x}".format(*instance_color(number))
         lines.append(
             f'<g id="object-{number}" inkscape:groupmode="layer" inkscape:label={quoteattr(_phrase(thing))} '
-            f'fill="{color}" fill-opacity="0.5" stroke="{color}">'
+            f'fill="{color}">'
         )
         lines += [*_outline(thing, given.width, given.height), *_lines(thing, given.width, given.height), "</g>"]
     return {f"{given.stem}.svg": "\n".join([*lines, "</svg>", ""]).encode()}

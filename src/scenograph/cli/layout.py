@@ -51,7 +51,7 @@ def layout(
         Literal["drawings", "boxes"],
         typer.Option(
             "--shapes",
-            help="Shapes of things there: those of the drawings that scenograph generate shows, or boxes.",
+            help="Shapes of things in these: of the drawings that scenograph generate shows, or boxes.",
         ),
     ] = "drawings",
     device: Device = "auto",

@@ -135,6 +135,11 @@ def test_scribbles_are_strokes_hidden_by_what_is_nearer_and_contours_elsewhere()
     assert (drawn(Scene((far, near)), "scribble") == np.where(picture(expected), 255, 0)).all()
 
 
+def test_lines_of_scribbles_are_wider_in_larger_pictures():
+    halves = scene(("sky", (0, 0, 1, 0.5)), ("grass", (0, 0.5, 1, 1)))
+    assert np.flatnonzero(drawn(halves, "scribble", 512, 512)[:, 9]).tolist() == [254, 255, 256]
+
+
 def test_masks_are_resized_to_pixels_and_cut_at_the_canvas():
     mask = np.array([[False, True], [True, True]])
     thing = SceneObject("cat", box=(0.5, 0, 1.5, 1), mask=mask)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw
 
 from scenograph.errors import UserError, suggest
 from scenograph.scenes.fields import CANVAS
@@ -95,14 +95,14 @@ class _Shown:
 
     @cached_property
     def places(self) -> np.ndarray:
-        """(height, width) int: the place in :attr:`order` of what each pixel shows, -1 where there is nothing."""
-        place = np.full(len(self.order) + 1, -1)
-        place[self.order] = np.arange(len(self.order))
+        """(height, width) int16: the place in :attr:`order` of what each pixel shows, -1 where there is nothing."""
+        place = np.full(len(self.order) + 1, -1, dtype=np.int16)
+        place[self.order] = np.arange(len(self.order), dtype=np.int16)
         return place[self.objects]
 
     @cached_property
     def objects(self) -> np.ndarray:
-        """(height, width) int: the number of the object that each pixel shows, -1 where there is none."""
+        """(height, width) int16: the number of the object that each pixel shows, -1 where there is none."""
         return visible_objects(self.scene, self.order, self.width, self.height)
 
 
@@ -112,17 +112,20 @@ def _edges(shown: _Shown) -> np.ndarray:
 
 
 def _contours(shown: _Shown) -> np.ndarray:
-    """(H, W) int: the place of the nearer of two objects where a pixel differs from that to its right or below it.
+    """(H, W) int16: the place of the nearer of two objects where a pixel differs from that to its right or below it.
 
     -1 where all three are the same; beyond the picture nothing ends.
     """
     places = shown.places
     contours = np.full_like(places, -1)
-    right, below = places[:, :-1] != places[:, 1:], places[:-1] != places[1:]
-    contours[:, :-1][right] = np.maximum(places[:, :-1], places[:, 1:])[right]
-    nearer = np.maximum(places[:-1], places[1:])
-    contours[:-1][below] = np.maximum(contours[:-1], nearer)[below]
+    contours[:, :-1] = _nearer(places[:, :-1], places[:, 1:])
+    contours[:-1] = np.maximum(contours[:-1], _nearer(places[:-1], places[1:]))
     return contours
+
+
+def _nearer(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The larger of two places where they differ, -1 where they do not."""
+    return np.where(one != other, np.maximum(one, other), -1)
 
 
 def _depth(shown: _Shown) -> np.ndarray:
@@ -195,9 +198,16 @@ def _scribble(shown: _Shown) -> np.ndarray:
         if strokes is not None:
             contours[contours == place] = -1
             drawn |= strokes & (shown.places <= place)
-    outlines = Image.fromarray(np.where(contours >= 0, 255, 0).astype(np.uint8))
-    thick = np.asarray(outlines.filter(ImageFilter.MaxFilter(2 * reach + 1)))
-    return np.where(drawn, 255, thick).astype(np.uint8)
+    return np.where(drawn | _thickened(contours >= 0, reach), 255, 0).astype(np.uint8)
+
+
+def _thickened(lines: np.ndarray, reach: int) -> np.ndarray:
+    """Lines (H, W) bool, grown by so many pixels to all eight sides; rows and columns apart, for wide ones too."""
+    for axis in (0, 1):
+        padded = np.pad(lines, [(reach, reach) if side == axis else (0, 0) for side in (0, 1)])
+        windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1, axis=axis)
+        lines = np.asarray(windows.any(axis=-1))
+    return lines
 
 
 def _strokes(shown: _Shown, number: int, line_width: int) -> np.ndarray | None:

@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from scenograph.errors import UserError, unreadable
 
@@ -21,8 +22,13 @@ RECORD, SHOWN = "scenograph", "scenograph-shown"
 
 def encode_png(pixels: np.ndarray) -> bytes:
     """(H, W) grey or (H, W, 4) colour with alpha, uint8, as a PNG."""
+    return png_of(Image.fromarray(pixels))
+
+
+def png_of(picture: Image.Image, text: PngInfo | None = None) -> bytes:
+    """A picture as the content of a file, with text fields if there are any."""
     stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG")
+    picture.save(stream, "PNG", pnginfo=text)
     return stream.getvalue()
 
 

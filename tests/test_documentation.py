@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import typer
+import yaml
 
 from scenograph.cli.main import app
 from scenograph.cli.search import FIND
@@ -123,3 +124,19 @@ def test_links_of_the_documentation_lead_somewhere(page):
         file = (page.parent / name).resolve() if name else page
         assert file.exists(), target
         assert not anchor or anchor in anchors_of(file), target
+
+
+def test_files_that_contributors_are_sent_to_exist():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = {
+        name for name in re.findall(r"`((?:src|tests|docs|\.ci)/[\w./-]+)`", text) if not re.search(r"[A-Z]{4}", name)
+    }
+    assert len(named) > 20 and not [name for name in sorted(named) if not (ROOT / name).exists()]
+
+
+@pytest.mark.parametrize("name", ["bug_report", "feature_request"])
+def test_forms_for_issues_are_what_the_platform_takes(name):
+    form = yaml.safe_load((ROOT / ".github" / "ISSUE_TEMPLATE" / f"{name}.yml").read_text(encoding="utf-8"))
+    assert form["name"] and form["description"] and len({part["id"] for part in form["body"]}) == len(form["body"]) > 1
+    assert all(part["type"] == "textarea" and part["attributes"]["label"] for part in form["body"])
+    assert name != "bug_report" or any("scenograph env" in part["attributes"]["label"] for part in form["body"])

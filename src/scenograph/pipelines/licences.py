@@ -63,11 +63,11 @@ def dependency_licences(package: str = "scenograph") -> list[Licensed]:
 def licence_of(package: Distribution) -> str:
     """What a package's metadata says: an SPDX expression, or the older classifiers, or a short text."""
     told = package.metadata
-    if expression := told.get("License-Expression"):
-        return str(expression)
+    if "License-Expression" in told:
+        return told["License-Expression"]
     classifiers = [one for one in told.get_all("Classifier") or () if one.startswith(CLASSIFIER)]
     names = [one.rpartition(" :: ")[2] for one in classifiers if one != f"{CLASSIFIER}OSI Approved"]
-    text = str(told.get("License") or "").strip()
+    text = told["License"].strip() if "License" in told else ""
     if names:
         return ", ".join(dict.fromkeys(names))
     return text if 0 < len(text) <= LONGEST and "\n" not in text else UNKNOWN

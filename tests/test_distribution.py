@@ -56,7 +56,15 @@ def test_the_release_holds_what_it_should_and_runs(tmp_path):
         names = {name.partition("/")[2] for name in archive.getnames()}
         archive.extractall(tmp_path / "unpacked", filter="data")
     check_names(names)
-    assert names >= {"LICENSE", "NOTICE", "README.md", "CITATION.cff", "pyproject.toml", "docs/scenes.md"}
+    assert names >= {
+        "LICENSE",
+        "NOTICE",
+        "README.md",
+        "CITATION.cff",
+        "CONTRIBUTING.md",
+        "pyproject.toml",
+        "docs/scenes.md",
+    }
     assert {f"src/{name}" for name in ours()} <= names
 
     (source,) = (tmp_path / "unpacked").iterdir()

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+import yaml
+
+from scenograph.cli.main import app
+from scenograph.cli.search import FIND
+from scenograph.training.recipe import load_recipe, shipped_recipes
 
 ROOT = Path(__file__).parents[1]
-PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+PAGES = (ROOT / "README.md", *sorted(ROOT.glob("[CS]*.md")), *sorted((ROOT / "docs").rglob("*.md")))
 WRITTEN = r"--(?:out|sheet|save-scenes|annotations)[ =]([\w./$-]+)|save\(\"([^\"]+)\"\)|out(?:put)?=\"([^\"]+)\""
 DEFAULTS = ("pictures", "layouts", "drawings", "renders", "packs/x", "downloads/x", "runs/x", "evaluation", "bench")
 """Where commands write without ``--out``."""
@@ -45,3 +53,90 @@ def test_the_notebook_snippet_of_the_scenes_page_runs(tmp_path, monkeypatch):
     assert len(result.images) == 3 and result.seeds == [0, 1, 2]
     assert scene._repr_svg_().startswith("<svg") and result._repr_png_().startswith(b"\x89PNG")
     assert (tmp_path / "cube.png").is_file()
+
+
+def commands_of(page: Path) -> list[list[str]]:
+    """The words of every command on a page, from blocks and from lines; of ``a | b`` the first."""
+    text = page.read_text(encoding="utf-8").replace("\\|", "|")
+    blocks = "\n".join(re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)).replace("\\\n", " ")
+    inline = re.findall(r"(?<!`)`(scenograph [^`]+)`(?!`)", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    lines = [line for line in blocks.splitlines() if line.startswith("scenograph ")] + inline
+    return [shlex.split(re.split(r" \| | > | && ", line)[0], comments=True)[1:] for line in lines]
+
+
+def fault_of(words: list[str]) -> str | None:
+    """What is wrong with a command: a name, an option, or a recipe that there is not."""
+    command: Any = typer.main.get_command(app)
+    options, rest = {"--help"}, list(words)
+    while True:
+        options |= {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+        below = getattr(command, "commands", {})
+        if rest and rest[0] in below:
+            command = below[rest.pop(0)]
+        elif rest and FIND in below and not rest[0].startswith("-"):
+            command = below[FIND]
+        elif rest and below and rest[0].islower() and not rest[0].startswith("-"):
+            return f"no command {rest[0]!r}"
+        else:
+            break
+    wrong = [word for word in rest if word.startswith("--") and word.partition("=")[0] not in options]
+    if wrong:
+        return f"no option {wrong[0]!r}"
+    if words[0] == "train" and re.fullmatch(r"[a-z0-9-]+", "".join(rest[:1])):
+        if rest[0] not in shipped_recipes():
+            return f"no recipe {rest[0]!r}"
+        load_recipe(rest[0], [word for word in rest[1:] if re.fullmatch(r"\w+(\.\w+)+=[^A-Z]+", word)])
+    return None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_of_the_documentation_exist(page):
+    assert not [(words, fault) for words in commands_of(page) if (fault := fault_of(words))]
+
+
+@pytest.mark.parametrize(
+    ("command", "fault"),
+    [
+        ("scene chek x.json", "no command 'chek'"),
+        ("import sg2im a.pt --vocab x", "no option '--vocab'"),
+        ("train sg2im-coco", "no recipe 'sg2im-coco'"),
+        ("generate cube --seeds 0-7 --out x", None),
+    ],
+)
+def test_commands_that_do_not_exist_are_found(command, fault):
+    assert fault_of(command.split()) == fault
+
+
+def anchors_of(page: Path) -> set[str]:
+    """What links to a page may end in, as GitHub names its headings."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    titles = [re.sub(r"\[([^]]*)\]\([^)]*\)|`", r"\1", title) for title in re.findall(r"^#+ (.+)$", text, re.MULTILINE)]
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_of_the_documentation_lead_somewhere(page):
+    text = re.sub(r"^```.*?^```|`[^`\n]*`", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"https?:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        file = (page.parent / name).resolve() if name else page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors_of(file), target
+
+
+def test_files_that_contributors_are_sent_to_exist():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = {
+        name for name in re.findall(r"`((?:src|tests|docs|\.ci)/[\w./-]+)`", text) if not re.search(r"[A-Z]{4}", name)
+    }
+    assert len(named) > 20 and not [name for name in sorted(named) if not (ROOT / name).exists()]
+
+
+@pytest.mark.parametrize("name", ["bug_report", "feature_request"])
+def test_forms_for_issues_are_what_the_platform_takes(name):
+    form = yaml.safe_load((ROOT / ".github" / "ISSUE_TEMPLATE" / f"{name}.yml").read_text(encoding="utf-8"))
+    assert form["name"] and form["description"] and len({part["id"] for part in form["body"]}) == len(form["body"]) > 1
+    assert all(part["type"] == "textarea" and part["attributes"]["label"] for part in form["body"])
+    assert name != "bug_report" or any("scenograph env" in part["attributes"]["label"] for part in form["body"])

@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import sys
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -33,6 +34,9 @@ LONGEST_NAME = 120
 """Characters of a name that is made from a text."""
 NAME_KEPT = 48
 """Characters of a name in its temporary one, which must not be too long for a file system either."""
+
+DEVICE = re.compile(r"con|prn|aux|nul|(com|lpt)[0-9¹²³]", re.IGNORECASE)
+"""Names that Windows keeps for devices, whatever their suffix."""
 
 
 def is_file(name: str | Path) -> bool:
@@ -79,6 +83,12 @@ def write_atomically(path: Path, content: bytes | Callable[[IO[bytes]], object],
     return path
 
 
+def portable_name(name: str) -> str:
+    """A file's name without what Windows refuses or reads otherwise: ``:`` and the like, devices such as ``con``."""
+    portable = re.sub(r'[<>:"|?*\x00-\x1f]', "_", name).rstrip(". ") or "_"
+    return f"_{portable}" if DEVICE.fullmatch(portable.partition(".")[0].rstrip()) else portable
+
+
 def safe_names(names: Iterable[str]) -> list[str]:
     """Names of files for any texts: what no file system or shell would misread, and no two alike.
 
@@ -87,7 +97,8 @@ def safe_names(names: Iterable[str]) -> list[str]:
     taken: set[str] = set()
     found = []
     for name in names:
-        safe = re.sub(r"[^\w.+-]+", "_", name).strip("._")[:LONGEST_NAME] or "_"
+        safe = re.sub(r"[^\w.+-]+", "_", unicodedata.normalize("NFC", name)).strip("._")[:LONGEST_NAME] or "_"
+        safe = portable_name(safe)
         numbers = itertools.count(2)
         unlike = safe
         while unlike.casefold() in taken:
@@ -99,7 +110,13 @@ def safe_names(names: Iterable[str]) -> list[str]:
 
 def flush_to_disk(path: Path) -> None:
     """Wait until a file, or which names a folder has, is on the disk and not in memory alone."""
-    handle = os.open(path, os.O_RDONLY)
+    folder = path.is_dir()
+    try:
+        handle = os.open(path, os.O_RDONLY if folder else os.O_RDWR)  # Windows flushes what is open for writing alone
+    except PermissionError:
+        if folder:
+            return  # Windows opens none
+        raise
     try:
         os.fsync(handle)
     except OSError as error:
@@ -178,7 +195,8 @@ def reserved(folder: Path) -> Iterator[None]:
         yield
     finally:
         if lock.is_locked:
-            Path(lock.lock_file).unlink(missing_ok=True)  # while it is held: nobody waits for it
+            with suppress(PermissionError):  # on Windows, where the release deletes it
+                Path(lock.lock_file).unlink(missing_ok=True)  # while it is held: nobody waits for it
             lock.release()
 
 

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from scenograph.cli import (
     bench,
+    cite,
     credits,
     data,
     environment,
@@ -74,6 +75,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(memory.app, name="memory")
 app.add_typer(search.app, name="search")
 app.command("credits")(credits.credits_of)
+app.command("cite")(cite.cite)
 app.command("studio")(studio.studio)
 app.command("serve")(studio.serve)
 app.command("env")(environment.env)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fnmatch
 import shutil
 import textwrap
-from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -179,7 +178,7 @@ def _describe_collage() -> None:
 
     renderer = CollageRenderer()
     atlas, names = renderer.atlas, renderer.vocabulary
-    drawings = [entry.drawing for entries in atlas.entries.values() for entry in entries]
+    authors = atlas.authors()
     console.print(f"{atlas.path}\n{renderer.name} (renderer), {_size(atlas.path)}\n{COMPOSES}")
     console.print(f"pictures of {SIDE} px, or of any --size; --layers writes their layers; give it as --image")
     _print_names("things", [name for name in names.categories if name in atlas.entries])
@@ -187,6 +186,6 @@ def _describe_collage() -> None:
     _print_names("predicates", names.predicates)
     for group, values in names.attributes.items():
         _print_names(group, values)
-    console.print(f"drawings ({len(drawings)}):")
-    for (author, licence), count in Counter((one.author, one.licence) for one in drawings).most_common():
+    console.print(f"drawings ({authors.total()}):")
+    for (author, licence), count in authors.most_common():
         console.print(f"  {count} by {author}, {licence}")

@@ -14,7 +14,7 @@ from rich.text import Text
 from scenograph.cli.console import console, errors, say_written, track, write_files
 from scenograph.cli.options import Overwrite, SceneArgument
 from scenograph.errors import UserError, for_all
-from scenograph.files import is_file, is_folder, make_folder
+from scenograph.files import is_file, is_folder, make_folder, portable_name
 
 if TYPE_CHECKING:
     from scenograph.pipelines.defaults import Pair
@@ -340,7 +340,7 @@ def read_source(source: str, vocabulary: Vocabulary | None) -> tuple[list[Scene]
     from scenograph.scenes.text import scene_from_text
 
     if is_file_of_scenes(source):
-        return load_file(source), Path(source).stem
+        return load_file(source), portable_name(Path(source).stem)
     if is_folder(source):
         raise UserError(what_folder(Path(source)))
     if vocabulary is None:

@@ -150,7 +150,8 @@ def _files(root: Path, split: str, place: Place, dropped: Reasons) -> dict[str, 
     found: dict[str, list[Path]] = {}
     for path in pictures_in(folder)[0]:
         if path.stem.endswith(ending):
-            found.setdefault(str(path.relative_to(folder).with_name(path.stem.removesuffix(ending))), []).append(path)
+            key = path.relative_to(folder).with_name(path.stem.removesuffix(ending)).as_posix()
+            found.setdefault(key, []).append(path)
     for paths in found.values():
         if len(paths) > 1:
             named = " and ".join(str(path.relative_to(root)) for path in paths)

@@ -454,7 +454,7 @@ def _write_part(
                 writer.write(row)
             writer.finalize()
         flush_to_disk(temporary)
-        temporary.rename(path.with_suffix(".arrow"))
+        temporary.replace(path.with_suffix(".arrow"))  # a killed run may have left one
     write_atomically(path.with_suffix(".json"), tally.to_json().encode(), durable=True)
     return split, tally
 

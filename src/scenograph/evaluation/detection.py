@@ -221,7 +221,7 @@ def _as_pictures(truth: dict[str, Any], evaluation: Evaluation, categories: Mapp
     counted = [row for row in truth["annotations"] if row["category_id"] in categories.values()]
     return {
         "images": [
-            {**row, "file_name": str(file.relative_to(folder) if file.is_relative_to(folder) else file)}
+            {**row, "file_name": (file.relative_to(folder) if file.is_relative_to(folder) else file).as_posix()}
             for row, file in zip(truth["images"], files, strict=True)
         ],
         "categories": [{"id": number, "name": name} for name, number in categories.items()],

@@ -18,7 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 from pydantic import BaseModel, Field, NonNegativeInt
 
 from scenograph.errors import UserError, validate
-from scenograph.files import parse_json, would_replace
+from scenograph.files import parse_json, portable_name, would_replace
 from scenograph.models.registry import shipped_models
 from scenograph.pipelines.defaults import COLLAGE, DRAWINGS
 from scenograph.pipelines.options import GenerateOptions
@@ -203,7 +203,7 @@ def request_from_picture(
         list(seeds) if seeds else [made.seed],
         models,
         validate(GenerateOptions, recorded, f"{path}, as it was made").changed(**options),
-        made.stem or path.stem,
+        portable_name(made.stem or path.stem),
         made.digests if same else {},
     )
 

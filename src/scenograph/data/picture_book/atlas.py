@@ -10,7 +10,7 @@ import argparse
 import io
 import json
 import zipfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -71,6 +71,11 @@ class Atlas:
         for entry in entries:
             self.entries[entry.drawing.category].append(entry)
         self.sprite = lru_cache(maxsize=512)(self._sprite)
+
+    def authors(self) -> Counter[tuple[str, str]]:
+        """How many drawings there are of each author and licence."""
+        drawings = [entry.drawing for entries in self.entries.values() for entry in entries]
+        return Counter((one.author, one.licence) for one in drawings)
 
     def _sprite(self, entry: Entry, colour: str | None = None) -> np.ndarray:
         """(h, w, 4) uint8, not premultiplied; its body in a colour, a key of ``COLOURS``, if one is given."""

@@ -34,25 +34,30 @@ def layout(
     """Place the objects of a scene and draw the layouts.
 
     The scene file that it writes holds boxes and masks. It can be edited,
-    placed again, or rendered with scenograph generate.
+    placed again, or rendered with scenograph generate. With a Scene Designer as
+    --layout, sketched objects get the masks that it predicts.
     """
     from scenograph.devices import pick_device
-    from scenograph.pipelines.placing import load_layout_model, place_objects, read_to_place
+    from scenograph.pipelines.placing import load_layout_models, place_objects, read_to_place
+    from scenograph.pipelines.shaping import say_shapes, with_shapes
     from scenograph.scenes.drawing import draw_layout
     from scenograph.scenes.scene import scenes_to_json
     from scenograph.scenes.synonyms import with_known_names
 
-    model = load_layout_model(layout or roomy_pair_for(source).layout, pick_device(device), precision)
+    model, shapes = load_layout_models(layout or roomy_pair_for(source).layout, pick_device(device), precision)
     scenes, stem = read_source(source, model.vocabulary)
     named = with_known_names(scenes, model.vocabulary)
-    scenes = read_to_place(model, named, options.refine, options.keep_contradictions)
+    scenes = read_to_place(model, named, options.refine, options.keep_contradictions, shapes)
     offer_to_keep(named, scenes)
+    if shapes is not None:
+        say_shapes(scenes, shapes)
     numbers = parse_seeds(seeds)
     pairs = [(scene, seed) for scene in scenes for seed in numbers]
     placed: list[Scene] = []
     for part in batches(pairs, "placing"):
         asked, numbered = [scene for scene, _ in part], [seed for _, seed in part]
-        placed += place_objects(model, asked, numbered, options.refine, options.candidates, precision)
+        done = place_objects(model, asked, numbered, options.refine, options.candidates, precision)
+        placed += done if shapes is None else with_shapes(done, shapes)
     scene_file = out / f"{stem}.json"
     make_folder(out)
     write_files([(scene_file, scenes_to_json(placed).encode())], overwrite)

@@ -280,6 +280,10 @@ def test_designs_side_by_side(scenograph, painted, folders, tmp_path):
     options += ("--image", tmp_path / "spade")
     output = succeed(scenograph("evaluate", "designs", *options, "--out", "d"))
     assert all(name in output for name in ("sketch_category", "crop_category", "sketch_mask_iou", "crop_mask_iou"))
+    report = json.loads((tmp_path / "d" / "results.json").read_text())
+    figures = {figure["name"]: figure for figure in report["figures"]}
+    count = figures["sketch_category"]["count"]
+    assert figures["object_top_1"]["count"] == count and 1 / count <= figures["object_average_precision"]["value"] <= 1
     folder = tmp_path / "d"
     assert Image.open(folder / "masks.png").width > 5 * 96 and Image.open(folder / "pictures.png").width > 7 * 32
     for way in ("sketch", "image", "flipped", "mixed_domains", "gt"):

@@ -7,8 +7,9 @@ where nothing is gained by them: a copy of the picture for every crop, every obj
 and negatives each in a pass of their own, triples gathered whole, and masks convolved after every doubling. ``--check``
 compares the losses of both with the same weights.
 
-``--original`` measures the original's own code instead, which needs TensorFlow 2 (and tensorflow-addons) beside torch.
-Its weights are random ones, so that nothing is downloaded.
+``--original`` measures the original's own code instead, which needs TensorFlow 2, tensorflow-addons and what else its
+modules import (its ``dependencies/requirements.txt``) beside torch. Its weights are random ones, so that nothing is
+downloaded.
 """
 
 from __future__ import annotations
@@ -398,7 +399,7 @@ if __name__ == "__main__":
     command = argparse.ArgumentParser(description=__doc__)
     command.add_argument("--check", action="store_true", help="compare the losses instead of the speed")
     command.set_defaults(original=PLAIN)
-    if command.parse_known_args()[0].check:
+    if "--check" in sys.argv:
         check()
     else:
         compare(

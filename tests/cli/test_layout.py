@@ -6,10 +6,15 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from helpers import succeed
+from helpers import succeed, tiny
 from scenograph.cli import console
+from scenograph.errors import NOTE
+from scenograph.scenes.scene import Scene, SceneObject, load_scenes, scenes_to_json
+from scenograph.scenes.sketch import Sketch
+from scenograph.scenes.vocabulary import Vocabulary
 
 
 def test_many_layouts_are_placed_in_parts_and_no_graph_is_drawn(scenograph, tmp_path, monkeypatch):
@@ -106,6 +111,27 @@ def test_control_pictures_and_exports_stand_beside_the_layouts(scenograph, tmp_p
     ],
 )
 def test_what_cannot_be_drawn_is_named_before_anything_is_placed(scenograph, monkeypatch, options, told):
-    monkeypatch.setattr("scenograph.pipelines.placing.load_layout_model", lambda *_: pytest.fail("a model was loaded"))
+    monkeypatch.setattr("scenograph.pipelines.placing.load_layout_models", lambda *_: pytest.fail("a model was loaded"))
     code, _, errors = scenograph("layout", "sheep on grass", *options)
     assert code == 2 and told in errors
+
+
+def test_scene_designer_predicts_masks_of_sketches(scenograph, tmp_path, caplog):
+    torch.manual_seed(0)
+    model = tiny("scene-designer", Vocabulary(("sheep", "tree", "gnomon"), ("above",)))
+    torch.nn.init.constant_(model.mask_net[-1].bias, 5.0)
+    model.save_pretrained(tmp_path / "designer")
+    line, box = Sketch((np.array([[0, 0], [1, 0.4], [0.2, 1]], np.float32),)), (0.1, 0.3, 0.4, 0.8)
+    placed = Scene((SceneObject("gnomon", box=box, sketch=line),))  # a name that no shipped layout model knows
+    open_one = Scene((SceneObject("sheep", box=box, sketch=line), SceneObject("tree")))
+    (tmp_path / "scenes.json").write_text(scenes_to_json([placed, open_one]))
+    caplog.set_level(NOTE)
+    assert "wrote layouts/scenes.json" in succeed(scenograph("layout", "scenes.json", "--layout", "designer"))
+    assert "scene 1, object 1: scene-designer gives no mask, for want of a sketch or crop" in caplog.text
+    (gnomon,), (sheep, tree) = (scene.objects for scene in load_scenes(tmp_path / "layouts" / "scenes.json"))
+    assert gnomon.mask.all() and sheep.mask.all() and gnomon.mask.shape == (8, 8)
+    assert gnomon.box == sheep.box == pytest.approx(box) and tree.box is not None and tree.mask is None
+    (tmp_path / "open.json").write_text(scenes_to_json([Scene((SceneObject("gnomon", sketch=line),))]))
+    code, _, told = scenograph("layout", "open.json", "--layout", "designer", "--out", "not")
+    assert code == 2 and "unknown category 'gnomon'" in " ".join(told.split())
+    assert not (tmp_path / "not").exists()

@@ -46,6 +46,12 @@ def folders(painted, tmp_path_factory) -> dict[str, Path]:
         torch.manual_seed(0)
         found[name] = tmp_path_factory.mktemp("models") / name
         tiny(name, read_vocabulary(painted)).save_pretrained(found[name])
+    always = tiny("object-classifier", read_vocabulary(painted), input="sketch", groups=())
+    torch.nn.init.zeros_(always.heads[0].weight)
+    with torch.no_grad():
+        always.heads[0].bias[1] = 9
+    found["object-classifier"] = tmp_path_factory.mktemp("models") / "object-classifier"
+    always.save_pretrained(found["object-classifier"])
     return found
 
 
@@ -77,6 +83,27 @@ def test_who_knows_categories_and_boxes_finds_every_scene(gallery, name):
     assert sorted(found.order[0].tolist()) == list(range(len(gallery)))
     shifted = PLAIN.model_copy(update={"shift": 0.3})
     assert search_scenes(searcher(name, CPU), gallery, shifted).groups["mirror image"][0].value < 1
+
+
+def test_a_classifier_of_sketches_names_what_is_looked_for(gallery, folders, monkeypatch):
+    method = searcher(str(folders["object-classifier"]), CPU)
+    queries = queries_of(gallery, PLAIN)
+    understood = method.understood(queries, PLAIN)
+    names = method.model.vocabulary.categories
+    assert {thing.category for scene in understood for thing in scene.objects} == {names[1]}  # whatever is drawn
+    assert [[o.box for o in s.objects] for s in understood] == [[o.box for o in s.objects] for s in queries]
+    always, told = (search_scenes(one, gallery, PLAIN) for one in (method, searcher("matching", CPU)))
+    assert always.groups["all"][1].value < told.groups["all"][1].value == 1
+    with pytest.raises(UserError, match="--queries mixed"):
+        search_scenes(method, gallery, PLAIN.model_copy(update={"queries": "mixed"}))
+
+    def right(sketches, model):
+        true = [names.index(thing.category) for scene in queries for thing in scene.objects]
+        assert len(sketches) == len(true)
+        return torch.eye(len(names))[true]
+
+    monkeypatch.setattr("scenograph.evaluation.scene_search.chances_of", right)
+    np.testing.assert_array_equal(search_scenes(method, gallery, PLAIN).order, told.order)
 
 
 @pytest.mark.parametrize("name", ["scene-designer", "scene-encoder"])
@@ -253,6 +280,10 @@ def test_designs_side_by_side(scenograph, painted, folders, tmp_path):
     options += ("--image", tmp_path / "spade")
     output = succeed(scenograph("evaluate", "designs", *options, "--out", "d"))
     assert all(name in output for name in ("sketch_category", "crop_category", "sketch_mask_iou", "crop_mask_iou"))
+    report = json.loads((tmp_path / "d" / "results.json").read_text())
+    figures = {figure["name"]: figure for figure in report["figures"]}
+    count = figures["sketch_category"]["count"]
+    assert figures["object_top_1"]["count"] == count and 1 / count <= figures["object_average_precision"]["value"] <= 1
     folder = tmp_path / "d"
     assert Image.open(folder / "masks.png").width > 5 * 96 and Image.open(folder / "pictures.png").width > 7 * 32
     for way in ("sketch", "image", "flipped", "mixed_domains", "gt"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from helpers import generators, tiny
 from scenograph.data.loader import PackLoader
 from scenograph.data.pack import write_pack
 from scenograph.data.source import Sample, Samples
-from scenograph.errors import UserError
+from scenograph.errors import NOTE, UserError
 from scenograph.models.registry import AutoModel
 from scenograph.models.scene_designer import SceneDesigner, SceneDesignerConfig
 from scenograph.scenes.scene import Scene, SceneObject
@@ -23,6 +24,7 @@ from scenograph.training.objectives.scene_designer import (
     SceneDesignerObjective,
     SceneDesignerObjectiveConfig,
     contrastive_loss,
+    crops_of,
     matching_loss,
     others,
     sketched,
@@ -239,3 +241,52 @@ def keras_name(key: str, names: dict[str, str]) -> tuple[str, str]:
     block = "expanded_conv" if parts[1] == "0" else f"block_{parts[1]}"
     layer = f"{block}_{parts[2]}" + ("_BN" if parts[3] == "norm" else "")
     return layer, "depthwise_kernel" if layer.endswith("depthwise") else last
+
+
+def spread(model, batch) -> list[float]:
+    """The standard deviation of encodings over objects, of crops and of sketches."""
+    with torch.no_grad():
+        found = model.encode_photos(crops_of(batch, 32)), model.encode_sketches(batch.sketches)
+    return [float(one.std(dim=0).mean()) for one in found]
+
+
+def test_a_fresh_model_tells_objects_apart_by_statistics_of_the_data(batch):
+    torch.manual_seed(0)
+    batch = replace(batch, sketches=(torch.rand(len(batch.objects), 32, 32) > 0.2).float())
+    model = tiny("scene-designer").eval()
+    before, masks = spread(model, batch), copy.deepcopy(model.mask_net.state_dict())
+    weights = {name: value.clone() for name, value in model.named_parameters()}
+    objective = SceneDesignerObjective(SceneDesignerObjectiveConfig.tiny(), model)
+    told = objective.initialise(without(batch, [1]))
+    kept = int((batch.object_to_image != 1).sum())
+    assert told == f"frozen batch norms begin with the statistics of {kept} objects of the data"
+    assert max(before) < 1e-6 and min(spread(model, batch)) > 0.3
+    assert all(torch.equal(value, weights[name]) for name, value in model.named_parameters())
+    assert all(torch.equal(value, masks[name]) for name, value in model.mask_net.state_dict().items())
+    after = spread(model, batch)
+    assert spread(model, without(batch, [])) == after  # the statistics are frozen again
+
+
+def test_statistics_are_taken_at_the_beginning_of_a_run_from_nothing(painted, tmp_path, caplog):
+    caplog.set_level(NOTE)
+    sizes = SceneDesignerConfig.tiny(Vocabulary((), ())).model_dump(exclude={"vocabulary"}, exclude_unset=True)
+    overrides = [*(f"model.{name}={value}" for name, value in sizes.items()), f"data.pack={painted}"]
+    overrides += ["training.batch_size=4", "training.ema_decay=0.9", "training.validation_scenes=4"]
+
+    def statistics(name: str, *more: str) -> dict[str, torch.Tensor]:
+        recipe = load_recipe("tiny-scene-designer", [*overrides, "training.steps=1", *more])
+        trainer = Trainer(recipe, tmp_path / name, torch.device("cpu"))
+        trainer.run()
+        assert trainer.model.state_dict().keys() == trainer.ema.state_dict().keys()
+        found, averaged = ({k: v for k, v in m.named_buffers() if "running" in k} for m in (trainer.model, trainer.ema))
+        assert all(torch.allclose(found[key], averaged[key]) for key in found)
+        return found
+
+    first, again = statistics("first"), statistics("again")
+    assert caplog.text.count("frozen batch norms begin with the statistics of") == 2
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert any(value.any() for key, value in first.items() if key.endswith("running_mean"))
+    other = statistics("other", f"training.start_from={tmp_path / 'first'}", "training.seed=7")
+    longer = statistics("first", "training.steps=2")
+    assert caplog.text.count("frozen batch norms") == 2
+    assert all(torch.equal(first[key], other[key]) and torch.equal(first[key], longer[key]) for key in first)

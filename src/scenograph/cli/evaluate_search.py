@@ -40,7 +40,8 @@ def evaluate_search(
         typer.Option(
             "--encoder",
             metavar="NAME",
-            help="Model; layouts or matching, which are told categories and boxes. Repeatable. (default: these two)",
+            help="Model, or classifier of sketches; layouts or matching, which are told categories and boxes. "
+            "Repeatable. (default: these two)",
         ),
     ] = None,
     features: Annotated[
@@ -171,11 +172,12 @@ def evaluate_designs(
     from scenograph.evaluation.designs import design_scenes, write_designs
     from scenograph.evaluation.scene_search import Gallery, Learned
     from scenograph.evaluation.search_protocols import find_search_protocol, read_ids
+    from scenograph.models.registry import AutoModel
     from scenograph.pipelines.pipeline import Pipeline
 
     changes = {"split": split, "scenes": scenes, "shift": 0.0, "missing": 0.0}
     chosen, where = find_search_protocol(protocol, pack, changes), pick_device(device)
-    designer = Learned(layout, where)
+    designer = Learned(layout, AutoModel.from_pretrained(layout).to(where))
     pipe = None if image is None else Pipeline.from_pretrained(image=image, device=where)
     gallery = Gallery.of(pack, chosen, None if ids is None else read_ids(ids))
     with progress_reports() as progress:

@@ -64,12 +64,14 @@ def layout(
     """Place the objects of a scene and draw the layouts.
 
     The scene file that it writes holds boxes and masks. It can be edited,
-    placed again, or rendered with scenograph generate. Control pictures and
-    exports let other tools draw the same scene.
+    placed again, or rendered with scenograph generate. With a Scene Designer as
+    --layout, sketched objects get the masks that it predicts. Control pictures
+    and exports let other tools draw the same scene.
     """
     from scenograph.devices import pick_device
-    from scenograph.pipelines.placing import load_layout_model, place_objects, read_to_place
+    from scenograph.pipelines.placing import load_layout_models, place_objects, read_to_place
     from scenograph.pipelines.renderers.collage import CollageRenderer
+    from scenograph.pipelines.shaping import say_shapes, with_shapes
     from scenograph.scenes.controls import check_kinds, check_sides, draw_controls
     from scenograph.scenes.drawing import draw_layout
     from scenograph.scenes.exports import check_forms, export_scene
@@ -83,17 +85,20 @@ def layout(
     check_forms(forms)
     check_palette(palette)
     check_sides(width, height)
-    model = load_layout_model(layout or roomy_pair_for(source).layout, pick_device(device), precision)
+    model, shaper = load_layout_models(layout or roomy_pair_for(source).layout, pick_device(device), precision)
     scenes, stem = read_source(source, model.vocabulary)
     named = with_known_names(scenes, model.vocabulary)
-    scenes = read_to_place(model, named, options.refine, options.keep_contradictions)
+    scenes = read_to_place(model, named, options.refine, options.keep_contradictions, shaper)
     offer_to_keep(named, scenes)
+    if shaper is not None:
+        say_shapes(scenes, shaper)
     numbers = parse_seeds(seeds)
     pairs = [(scene, seed) for scene in scenes for seed in numbers]
     placed: list[Scene] = []
     for part in batches(pairs, "placing"):
         open_scenes, numbered = [scene for scene, _ in part], [seed for _, seed in part]
-        placed += place_objects(model, open_scenes, numbered, options.refine, options.candidates, precision)
+        done = place_objects(model, open_scenes, numbered, options.refine, options.candidates, precision)
+        placed += done if shaper is None else with_shapes(done, shaper)
     scene_file = out / f"{stem}.json"
     make_folder(out)
     write_files([(scene_file, scenes_to_json(placed).encode())], overwrite)

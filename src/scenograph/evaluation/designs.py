@@ -19,6 +19,7 @@ from torch import Tensor
 from scenograph.data.pack import read_record
 from scenograph.errors import UserError
 from scenograph.evaluation.figure import Figure, mean_figure
+from scenograph.evaluation.ranking import FIRST, retrieval_figures
 from scenograph.evaluation.scene_search import (
     CHUNK,
     Gallery,
@@ -68,7 +69,7 @@ class Designs:
 
 
 def design_scenes(designer: Learned, gallery: Gallery, protocol: SearchProtocol, progress: Progress) -> Designs:
-    """Make layouts of all scenes of a gallery in every way, and tell categories of sketches and crops.
+    """Make layouts of all scenes of a gallery in every way, tell categories of sketches and crops, and find crops.
 
     Args:
         designer: A scene-designer.
@@ -89,6 +90,7 @@ def design_scenes(designer: Learned, gallery: Gallery, protocol: SearchProtocol,
     scenes: dict[str, list[Scene]] = {way: [] for way in WAYS}
     masks: dict[str, list[np.ndarray]] = {"true": [], "sketches": [], "crops": []}
     right: dict[str, list[float]] = {"sketches": [], "crops": []}
+    vectors: dict[str, list[np.ndarray]] = {"sketches": [], "crops": []}
     for start in range(0, len(gallery), CHUNK):
         places = range(start, min(start + CHUNK, len(gallery)))
         pixels = gallery.pictures(places, model.config.picture_sides)
@@ -106,18 +108,21 @@ def design_scenes(designer: Learned, gallery: Gallery, protocol: SearchProtocol,
                 made = placed.masks.float().cpu().numpy()
                 if way in masks:
                     masks[way] += list(made)
-                    right[way] += _recognised(model, batch, way)
+                    encoded = model.encode(batch)
+                    right[way] += _recognised(model, encoded, batch, way)
+                    vectors[way].append(model.represent(encoded).float().cpu().numpy())
                 scenes[way] += _with_masks([whole[place] for place in places], placed.boxes, made)
         masks["true"] += list(batches["crops"].masks.cpu().numpy())
         scenes["true"] += [whole[place] for place in places]
         progress("making layouts", places.stop, len(gallery))
-    return Designs(scenes, masks, _figures(masks, right))
+    sketches, crops = (np.concatenate(vectors[way]) for way in ("sketches", "crops"))
+    return Designs(scenes, masks, [*_figures(masks, right), *_found(sketches, crops)])
 
 
-def _recognised(model: SceneDesigner, batch: SceneBatch, way: str) -> list[float]:
+def _recognised(model: SceneDesigner, encoded: Tensor, batch: SceneBatch, way: str) -> list[float]:
     """Whether the classifier of a domain names each object."""
     encoder = model.sketch_encoder if way == "sketches" else model.photo_encoder
-    found = encoder.category(model.encode(batch)).argmax(dim=1) == batch.objects
+    found = encoder.category(encoded).argmax(dim=1) == batch.objects
     return found.float().cpu().tolist()
 
 
@@ -141,6 +146,14 @@ def _figures(masks: dict[str, list[np.ndarray]], right: dict[str, list[float]]) 
         overlaps = [float((a & b).sum() / max((a | b).sum(), 1)) for a, b in pairs]
         figures.append(mean_figure(f"{what}_mask_iou", overlaps, f"overlap of true masks and those made of a {what}"))
     return figures
+
+
+def _found(sketches: np.ndarray, crops: np.ndarray) -> list[Figure]:
+    """How well sketches of single objects find their own crops, by unit vectors (O, D) of each."""
+    meanings = {"average_precision": "mAP of sketched objects among the crops of all"}
+    meanings |= {f"top_{k}": f"sketched objects whose crop is in the first {k}" for k in FIRST}
+    found = retrieval_figures(sketches, crops)
+    return [mean_figure(f"object_{name}", values, meanings[name]) for name, values in found.items()]
 
 
 def write_designs(folder: Path, gallery: Gallery, designs: Designs, pipe: Pipeline | None, maps: bool) -> list[Path]:

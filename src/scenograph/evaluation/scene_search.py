@@ -1,7 +1,8 @@
 """Search for scenes by sketch, measured: how often a sketch finds the picture that it was made of, method by method.
 
 Learned encoders see sketches and photographs. ``layouts`` and ``matching``, which learn nothing, see neither: they are
-told the categories and boxes of what is sketched, and so show what knowing these is worth.
+told the categories and boxes of what is sketched, and so show what knowing these is worth. A classifier of sketches
+stands between: it names what is sketched, right or wrong, for ``matching``.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from scenograph.evaluation.ranking import FIRST, check_gallery, rank, ranked_fig
 from scenograph.evaluation.search_protocols import Queries, SearchProtocol
 from scenograph.files import safe_names
 from scenograph.models.base import EncodesScenes, Model
+from scenograph.models.object_classifier import ObjectClassifier
 from scenograph.models.registry import AutoModel
+from scenograph.pipelines.sketched import chances_of, names_sketches
 from scenograph.retrieval.matching import match
 from scenograph.retrieval.scene_vectors import encode_layouts
 from scenograph.scenes.batch import SceneBatch, collate, encode_scene, picture_to_pixels
@@ -165,6 +168,10 @@ class Searcher(ABC):
         self.name = path.parent.name if path.name == "model" and path.parent.name else path.name
         """What results call it: the last part of its name; of a training run's ``model``, the run."""
 
+    def understood(self, queries: Sequence[Scene], protocol: SearchProtocol) -> Sequence[Scene]:
+        """What the method takes the queries for: by default, for what they are."""
+        return queries
+
     @abstractmethod
     def vectors(
         self, gallery: Gallery, queries: Sequence[Scene], protocol: SearchProtocol, progress: Progress
@@ -192,20 +199,24 @@ class Vectors:
 
 
 class Learned(Searcher):
-    """A trained model, by shipped name, folder or hub id.
+    """A trained model.
+
+    Args:
+        name: Its shipped name, folder or hub id.
+        model: What is there.
 
     Raises:
-        UserError: There is no such model, or it encodes no scenes.
+        UserError: It encodes no scenes.
     """
 
-    def __init__(self, name: str, device: torch.device) -> None:
+    def __init__(self, name: str, model: Model) -> None:
         super().__init__(name)
-        model = AutoModel.from_pretrained(name, others=WITHOUT_LEARNING)
         if not isinstance(model, EncodesScenes):
             raise UserError(
-                f"--encoder {name}: is a {model.name}, which encodes no scenes; scene-designer and scene-encoder do"
+                f"--encoder {name}: is a {model.name}, which encodes no scenes; scene-designer and scene-encoder do, "
+                "and a classifier of sketches is searched with, too"
             )
-        self.model: Model = model.to(device)
+        self.model: Model = model
 
     def vectors(
         self, gallery: Gallery, queries: Sequence[Scene], protocol: SearchProtocol, progress: Progress
@@ -296,6 +307,31 @@ class MatchingSearcher(LayoutSearcher):
         return (np.sign(-np.diff(scores, axis=1)[:, 0]) + 1) / 2
 
 
+class RecognisingSearcher(MatchingSearcher):
+    """As told the boxes of what is sketched, but the categories that a classifier of sketches recognises.
+
+    Of the gallery, categories and boxes are known.
+    """
+
+    def __init__(self, name: str, model: ObjectClassifier) -> None:
+        super().__init__(name)
+        self.model = model
+
+    def understood(self, queries: Sequence[Scene], protocol: SearchProtocol) -> list[Scene]:
+        """The most probable category of each object, sure or not."""
+        if protocol.queries == "mixed":
+            raise UserError(f"--encoder {self.name}: recognises sketches, no crops; leave --queries mixed out")
+        names, found = self.model.vocabulary.categories, []
+        for start in range(0, len(queries), CHUNK):
+            part = queries[start : start + CHUNK]
+            sketches = [thing.sketch for scene in part for thing in scene.objects if thing.sketch is not None]
+            best = iter(chances_of(sketches, self.model).argmax(dim=1).tolist())
+            for scene in part:
+                objects = [replace(thing, category=names[next(best)]) for thing in scene.objects]
+                found.append(replace(scene, objects=tuple(objects)))
+        return found
+
+
 def searchers(names: Sequence[str], device: torch.device) -> list[Searcher]:
     """Several methods as :func:`searcher` makes them, no two of them called alike."""
     made = [searcher(name, device) for name in names]
@@ -305,10 +341,14 @@ def searchers(names: Sequence[str], device: torch.device) -> list[Searcher]:
 
 
 def searcher(name: str, device: torch.device) -> Searcher:
-    """A method of :data:`WITHOUT_LEARNING`, or a model. Raises ``UserError`` for any other name."""
+    """A method of :data:`WITHOUT_LEARNING`, or a model: one that encodes scenes, or a classifier of sketches.
+
+    Raises ``UserError`` for any other name.
+    """
     if name in WITHOUT_LEARNING:
         return (LayoutSearcher if name == "layouts" else MatchingSearcher)(name)
-    return Learned(name, device)
+    model = AutoModel.from_pretrained(name, others=WITHOUT_LEARNING).to(device)
+    return RecognisingSearcher(name, model) if names_sketches(model) else Learned(name, model)
 
 
 @dataclass(frozen=True, eq=False)
@@ -344,7 +384,7 @@ def search_scenes(
         progress: Called with what is done, how many scenes so far, and of how many.
     """
     start = time.perf_counter()
-    queries = queries_of(gallery, protocol)
+    queries = method.understood(queries_of(gallery, protocol), protocol)
     vectors = method.vectors(gallery, queries, protocol, progress)
     order = method.order(vectors, queries, gallery)
     seconds = time.perf_counter() - start

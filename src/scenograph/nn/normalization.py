@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -87,6 +89,25 @@ class FrozenBatchNorm2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape."""
         return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+
+
+@contextmanager
+def taking_statistics(module: nn.Module) -> Iterator[None]:
+    """Within, each frozen norm of a module takes the statistics of what it is given, and so normalizes just that."""
+
+    def take(norm: nn.Module, inputs: tuple[Tensor]) -> None:
+        assert isinstance(norm, FrozenBatchNorm2d)
+        variance, mean = torch.var_mean(inputs[0].detach().float(), dim=(0, 2, 3), correction=0)
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
+
+    norms = [one for one in module.modules() if isinstance(one, FrozenBatchNorm2d)]
+    hooks = [norm.register_forward_pre_hook(take) for norm in norms]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def folded(convolution: nn.Conv2d, norm: FrozenBatchNorm2d) -> nn.Conv2d:

@@ -12,7 +12,13 @@ from scenograph.devices import Precision, half_precision, keep_freed_memory, war
 from scenograph.errors import UserError
 from scenograph.models.base import DrawsFromCrops, LayoutModel, Model, ShapesObjects
 from scenograph.models.registry import AutoModel
-from scenograph.pipelines.checks import check_model_names, for_placing, warn_about_crowds, without_contradictions
+from scenograph.pipelines.checks import (
+    check_model_names,
+    check_names,
+    for_placing,
+    warn_about_crowds,
+    without_contradictions,
+)
 from scenograph.pipelines.defaults import layout_for
 from scenograph.pipelines.latents import seeded_generators
 from scenograph.pipelines.options import GenerateOptions
@@ -28,7 +34,20 @@ CANDIDATES: int = GenerateOptions.model_fields["candidates"].default
 
 def load_layout_model(name: str | Path, device: torch.device, precision: Precision) -> LayoutModel:
     """A model that places objects, ready for inference in a precision. Raises ``UserError`` for one that does not."""
+    return _ready(AutoModel.from_pretrained(name), name, device, precision)
+
+
+def load_layout_models(
+    name: str | Path, device: torch.device, precision: Precision
+) -> tuple[LayoutModel, ShapesObjects | None]:
+    """As :func:`load_layout_model`; or, if what is named predicts masks of sketches, the shipped one beside it."""
     model = AutoModel.from_pretrained(name)
+    if not isinstance(model, ShapesObjects):
+        return _ready(model, name, device, precision), None
+    return load_layout_model(layout_for(model.vocabulary), device, precision), model.to(device)
+
+
+def _ready(model: Model, name: str | Path, device: torch.device, precision: Precision) -> LayoutModel:
     if not isinstance(model, LayoutModel):
         raise UserError(f"--layout {name}: is a {model.name}, which places no objects")
     warn_if_bf16_emulated(device, precision)
@@ -53,15 +72,23 @@ def load_placers(
 
 
 def read_to_place(
-    model: LayoutModel, scenes: Sequence[Scene], refine: bool = False, keep_contradictions: bool = False
+    model: LayoutModel,
+    scenes: Sequence[Scene],
+    refine: bool = False,
+    keep_contradictions: bool = False,
+    shapes: ShapesObjects | None = None,
 ) -> list[Scene]:
-    """Scenes checked for a layout model alone.
+    """Scenes checked for a layout model alone, or beside one that predicts masks of what has a box.
 
     Raises ``UserError`` for names that it does not know and, with ``refine``, for contradictory relations, which are
-    otherwise left out with a warning, unless they are to be kept.
+    otherwise left out with a warning, unless they are to be kept. Beside another, names matter where boxes are missing.
     """
-    check_model_names("layout", model, scenes, refine)
-    warn_about_crowds(model, scenes)
+    if shapes is None:
+        check_model_names("layout", model, scenes, refine)
+        warn_about_crowds(model, scenes)
+    else:
+        check_names(scenes, None, model, refine)
+        warn_about_crowds(model, [scene for scene in scenes if is_open(scene)])
     return without_contradictions(scenes, refine, keep_contradictions)
 
 
@@ -77,14 +104,20 @@ def place_objects(
 
     Args:
         model: A model that places objects.
-        scenes: Scenes whose names it knows, or words that stand for these.
+        scenes: Those that lack boxes have names that it knows, or words that stand for these.
         seeds: One per scene.
         refine: Then move these boxes, and only these, so that every relation holds.
         candidates: Layouts sampled per scene by stochastic models; the lowest-cost one is kept.
         precision: The network's.
     """
-    if not any(map(is_open, scenes)):
+    open_ones = [number for number, scene in enumerate(scenes) if is_open(scene)]
+    if not open_ones:
         return list(scenes)
+    if len(open_ones) < len(scenes):  # the others may have names that the model does not know
+        result, chosen = list(scenes), ([scenes[n] for n in open_ones], [seeds[n] for n in open_ones])
+        for number, scene in zip(open_ones, place_objects(model, *chosen, refine, candidates, precision), strict=True):
+            result[number] = scene
+        return result
     known, _ = for_placing(scenes, model)
     if refine:
         known = [without_unknown_spatial(scene, model.vocabulary) for scene in known]

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 import numpy as np
 import torch
 
 from scenograph.data.drawn import VECTORS, Drawn, read_vectors, with_names
 from scenograph.errors import NOTE, UserError, check_text
+from scenograph.models.base import Model
 from scenograph.models.object_classifier import ObjectClassifier
 from scenograph.models.registry import AutoModel, shipped_models
 from scenograph.nn.composition import compose_sketches, spread_boxes
@@ -140,7 +141,7 @@ def recognise(
         what = f"nothing says what object {numbers[0]} is, and no classifier of sketches is here"
         raise UserError(f"{where}: {what}; {_remedy(dict.fromkeys(numbers, 'NAME'))}")
     model = AutoModel.from_pretrained(classifier or CLASSIFIER)
-    if not isinstance(model, ObjectClassifier) or model.config.input != "sketch":
+    if not names_sketches(model):
         raise UserError(f"--classifier {classifier}: is a {model.name} that does not look at sketches")
     names = model.vocabulary.categories
     best = chances_of(sketches, model).topk(2, dim=1)
@@ -153,6 +154,11 @@ def recognise(
         told = ", ".join(f"object {number} may be {guess}" for number, guess in unsure.items())
         raise UserError(f"{where}: {told}; {_remedy({number: guess.name for number, guess in unsure.items()})}")
     return found
+
+
+def names_sketches(model: Model) -> TypeGuard[ObjectClassifier]:
+    """Whether a model is a classifier of sketches."""
+    return isinstance(model, ObjectClassifier) and model.config.input == "sketch"
 
 
 def chances_of(sketches: Sequence[Sketch], model: ObjectClassifier) -> torch.Tensor:

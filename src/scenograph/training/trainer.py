@@ -137,6 +137,7 @@ class Trainer:
             with self._telling_failure():
                 self.objective.load_networks()
                 self._resume()
+                self._initialise()
                 interrupted = self._train(listener, minutes)
                 if self._is_main:
                     self.best_model.save_pretrained(self.folder / "model")
@@ -390,6 +391,18 @@ class Trainer:
         if self.accelerator.scaler and state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         torch.set_rng_state(state["rng"])
+
+    def _initialise(self) -> None:
+        """Let the objective fit random weights to the data, at the beginning of a run."""
+        training, count = self.recipe.training, self.objective.first_scenes
+        if not (count and self.begins and self.step == 0 and training.start_from is None):
+            return
+        batch = self.loaders["train"].batch(training.seed, 0, count).to(self.accelerator.device)
+        done = self.objective.initialise(batch)
+        if self._is_main:
+            log.log(NOTE, "%s", done)
+        if self.ema:
+            self.ema.load_state_dict(self.model.state_dict())
 
     def _new_optimizer(self, phase: str) -> Any:
         module = self.modules[phase]

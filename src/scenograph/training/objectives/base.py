@@ -56,6 +56,8 @@ class Objective(ABC):
     Config: ClassVar[type[ObjectiveConfig]]
     draws_graphs: ClassVar[bool] = False
     """Whether the graphs of the grid's scenes are drawn, too."""
+    first_scenes: ClassVar[int] = 0
+    """How many training scenes :meth:`initialise` looks at."""
 
     def __init__(self, config: ObjectiveConfig, model: Model) -> None:
         self.model = model
@@ -120,6 +122,18 @@ class Objective(ABC):
 
     def load_networks(self) -> None:  # noqa: B027
         """Load the published networks that losses are measured with; a run does so before its first step."""
+
+    def initialise(self, batch: SceneBatch) -> str:
+        """Fit random weights to the data, before the first step of a run that starts from no others.
+
+        Args:
+            batch: The first :attr:`first_scenes` training scenes, the same on every process; if that is 0, this is not
+                called.
+
+        Returns:
+            What was done, for the log.
+        """
+        raise NotImplementedError(f"{type(self).__name__} looks at no scenes before its first step")
 
     def begin_step(self, step: int) -> tuple[str, ...]:
         """Prepare for update ``step`` (from 0); returns the phases whose optimizers start afresh."""

@@ -8,7 +8,7 @@ place. So the scene, with the same boxes, is seen three times too.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +19,9 @@ from scenograph.errors import UserError
 from scenograph.models.base import Model, noise_per_object
 from scenograph.models.scene_designer import SceneDesigner, with_graph
 from scenograph.nn.crops import crop_boxes
+from scenograph.nn.layers import evaluating
 from scenograph.nn.mask_discriminator import MaskDiscriminator
+from scenograph.nn.normalization import taking_statistics
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.geometry import box_iou
 from scenograph.training.gan import generator_loss
@@ -28,6 +30,8 @@ from scenograph.training.objectives.base import Generators, Objective, Objective
 MARGIN = 0.5
 MATCHED = 4.0
 """Weight of all layers of the discriminator together in feature matching, scores included."""
+MOST = 512
+"""Objects that frozen norms take their statistics from, at most."""
 Encodings = tuple[Tensor, Tensor, Tensor]
 """Of sketches, of the same objects' crops, and of the crops that take their place: (O, encoding_dim) each."""
 
@@ -83,6 +87,7 @@ class SceneDesignerObjective(Objective):
     """Two phases: the model, then the discriminator of its masks. Without scenes, the model alone."""
 
     Config = SceneDesignerObjectiveConfig
+    first_scenes: ClassVar[int] = 128
 
     def __init__(self, config: SceneDesignerObjectiveConfig, model: Model) -> None:
         super().__init__(config, model)
@@ -104,6 +109,21 @@ class SceneDesignerObjective(Objective):
     def phases(self) -> tuple[str, ...]:
         """The model first."""
         return ("model", "mask_discriminator") if self.discriminator else ("model",)
+
+    def initialise(self, batch: SceneBatch) -> str:
+        """Give the frozen norms of both backbones the statistics of the first objects.
+
+        With means of 0 and variances of 1, a signal through layers of random weights vanishes, and nothing is learned.
+        Data-dependent initialisation is that of Krähenbühl et al. (ICLR 2016) and of LSUV (Mishkin & Matas, ICLR 2016);
+        here the norms take what these fit weights to. The original has ImageNet's weights, with their statistics.
+        """
+        batch, model = sketched(batch)[0], cast(SceneDesigner, self.model)
+        assert batch.sketches is not None
+        crops = crops_of(batch, model.config.object_size)[:MOST]
+        with evaluating(model), torch.no_grad(), taking_statistics(model):
+            model.encode_photos(crops)
+            model.encode_sketches(batch.sketches[:MOST])
+        return f"frozen batch norms begin with the statistics of {len(crops)} objects of the data"
 
     def modules(self) -> dict[str, nn.Module]:
         """Phase to module."""

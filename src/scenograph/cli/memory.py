@@ -231,6 +231,7 @@ def evaluate(
     if out is not None:
         measured = [asdict(figure) for figure in figures]
         report = {"memory": str(folder), "pack": str(pack), "split": split, "notes": notes, "figures": measured}
+        make_folder(out.parent)
         write_atomically(out, (json.dumps(report, indent=1) + "\n").encode())
         console.print(f"wrote {out}")
 

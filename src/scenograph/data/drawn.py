@@ -39,6 +39,8 @@ class Drawn:
     """What the file says that it is."""
     box: Box | None = None
     """Where the file has it."""
+    label: str | None = None
+    """What the file calls it, if that is no name that is known."""
 
 
 def read_vectors(path: Path) -> list[Drawn]:

@@ -8,6 +8,7 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageDraw
 
 from helpers import generators, succeed, tiny
 from scenograph import Pipeline
@@ -68,7 +69,7 @@ def test_what_nothing_names_is_recognised_or_asked_for(tmp_path, caplog, reader)
     tree, sheep = scene_of_drawing(path, classifier=reader(True)).objects
     assert (tree.category, sheep.category) == ("tree", "sheep") and sheep.box == (0.1, 0.1, 0.4, 0.4)
     assert "object 1 (top left) is recognised as sheep (96%; next: " in caplog.text
-    remedy = r"from-sketch FILE --names '1=sheep', or leave some out: --leave-out 1"
+    remedy = r"from-sketch \S+drawing.svg --names 1=sheep, or leave some out: --leave-out 1"
     with pytest.raises(UserError, match=rf"object 1 \(top left\) may be sheep \(3.%; next: .*{remedy}"):
         scene_of_drawing(path, classifier=reader(False))
     path.write_text(path.read_text().replace("<path", '<path id="sun"', 1))
@@ -89,7 +90,7 @@ def test_the_shipped_classifier_names_what_it_is_sure_of():
     house, tree, *_ = scene_of_drawing(Path(__file__).parents[2] / "examples" / "sketch.svg").objects
     (found,) = recognise([house.sketch], None, "it", {0: "object 0"})
     assert found.name == "house" and found.probability > 0.9
-    with pytest.raises(UserError, match=r"it: object 3 may be tree \(\d+%; next: .*--names '3=tree'"):
+    with pytest.raises(UserError, match=r"it: object 3 may be tree \(\d+%; next: .*--names 3=tree"):
         recognise([house.sketch, tree.sketch], None, "it", {0: "object 0", 3: "object 3"})
 
 
@@ -123,6 +124,18 @@ def test_drawings_are_scenes_of_commands(scenograph, tmp_path):
     assert code == 2 and "--leave-out 'dragon': expected numbers of objects" in errors
     succeed(scenograph("scene", "from-sketch", "odd.ndjson", "--leave-out", "2", "--out", "t.json"))
     assert len(json.loads((tmp_path / "t.json").read_text())["objects"]) == 2
+
+
+def test_a_photograph_of_paper_is_a_scene_of_commands(scenograph, tmp_path):
+    pytest.importorskip("scipy")
+    picture = Image.new("RGB", (320, 240), (190, 188, 180))
+    ImageDraw.Draw(picture).rectangle((200, 140, 280, 220), outline=(30, 30, 30), width=4)
+    picture.save(tmp_path / "scan.jpg")
+    picture.save(tmp_path / "scan.png")
+    code, _, errors = scenograph("scene", "draw", "scan.jpg")
+    assert code == 2 and "scan.jpg: object 0 (bottom right) may be" in errors
+    code, _, errors = scenograph("scene", "draw", "scan.png")
+    assert code == 2 and "scenograph scene from-sketch scan.png" in errors
 
 
 def test_sketches_are_drawn_beside_graph_and_layout(scenograph, tmp_path):

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 def generate(
     source: Annotated[
         str | None,
-        typer.Argument(metavar="SCENE", help="Scene (.json), drawing (.svg, .ndjson), line of text, or generated PNG."),
+        typer.Argument(
+            metavar="SCENE", help="Scene (.json), drawing (.svg, .ndjson, .jpg), line of text, or generated PNG."
+        ),
     ] = None,
     *,
     model: ModelName = None,

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Make, check, change and draw scene files.")
 
-DRAWINGS = (".ndjson", ".svg")
-"""Kinds of drawings that commands take as scenes; a picture is made again instead."""
+DRAWINGS = (".ndjson", ".svg", ".jpg", ".jpeg")
+"""Kinds of drawings that commands take as scenes, as in ``data.drawn``; a PNG is a picture to be made again."""
 VocabularySource = Annotated[
     str | None,
     typer.Option(

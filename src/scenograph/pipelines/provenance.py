@@ -23,7 +23,7 @@ from scenograph.models.registry import shipped_models
 from scenograph.pipelines.defaults import COLLAGE, DRAWINGS
 from scenograph.pipelines.options import GenerateOptions
 from scenograph.scenes.png import RECORD, SHOWN, read_record
-from scenograph.scenes.scene import Scene, parse_scenes
+from scenograph.scenes.scene import Scene, parse_scenes, without_scene
 from scenograph.version import __version__
 
 MODELS = ("model", "layout", "image")
@@ -186,7 +186,7 @@ def request_from_picture(
     """
     text = read_record(path)
     if text is None:
-        raise UserError(f"{path} was not made by scenograph: it holds no scene; give a scene file or text")
+        raise without_scene(path)
     value = parse_json(text, f"{path}: its scene cannot be read")
     if isinstance(value, dict) and "scenes" in value:
         raise UserError(f"{path} is a sheet of several pictures; give one of them")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -12,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from scenograph.data.drawn import VECTORS, Drawn, read_vectors, with_names
+from scenograph.data.drawn import DRAWINGS, VECTORS, Drawn, read_vectors, with_names
 from scenograph.errors import NOTE, UserError, check_text, counted
 from scenograph.models.object_classifier import ObjectClassifier
 from scenograph.models.registry import AutoModel, shipped_models
@@ -45,8 +46,8 @@ class Recognised(NamedTuple):
 
 
 def load_any_scenes(path: Path) -> list[Scene]:
-    """The scenes of a scene file or a generated picture, or the scene of a drawing: an ndjson or an SVG file."""
-    if path.suffix.lower() not in VECTORS:
+    """The scenes of a scene file or a generated picture, or the scene of a drawing: a file of :data:`DRAWINGS`."""
+    if path.suffix.lower() not in DRAWINGS:
         return load_scenes(path)
     try:
         stamp = path.stat().st_mtime_ns
@@ -154,7 +155,7 @@ def recognise(
     Args:
         sketches: At least one.
         classifier: A name or folder; None for the one that ships.
-        where: Begins error messages.
+        where: The file, which begins error messages.
         called: For these, what to call each object, by its number.
 
     Raises:
@@ -162,7 +163,7 @@ def recognise(
     """
     if classifier is None and CLASSIFIER not in shipped_models():
         what = f"nothing says what {next(iter(called.values()))} is, and no classifier of sketches is here"
-        raise UserError(f"{where}: {what}; {_remedy(dict.fromkeys(called, 'NAME'))}")
+        raise UserError(f"{where}: {what}; {_remedy(where, dict.fromkeys(called, 'NAME'))}")
     model = AutoModel.from_pretrained(classifier or CLASSIFIER)
     if not isinstance(model, ObjectClassifier) or model.config.input != "sketch":
         raise UserError(f"--classifier {classifier}: is a {model.name} that does not look at sketches")
@@ -179,11 +180,11 @@ def recognise(
     unsure = {number: guess for number, guess in zip(called, found, strict=True) if guess.probability < SURE}
     if unsure:
         told = ", ".join(f"{called[number]} may be {guess}" for number, guess in unsure.items())
-        raise UserError(f"{where}: {told}; {_remedy({number: guess.name for number, guess in unsure.items()})}")
+        raise UserError(f"{where}: {told}; {_remedy(where, {number: guess.name for number, guess in unsure.items()})}")
     return found
 
 
-def _remedy(names: Mapping[int, str]) -> str:
+def _remedy(file: str, names: Mapping[int, str]) -> str:
     given = ",".join(f"{number}={name}" for number, name in names.items())
-    numbers = ",".join(map(str, names))
-    return f"name them: scenograph scene from-sketch FILE --names '{given}', or leave some out: --leave-out {numbers}"
+    numbers, command = ",".join(map(str, names)), f"scenograph scene from-sketch {shlex.quote(file)}"
+    return f"name them: {command} --names {shlex.quote(given)}, or leave some out: --leave-out {numbers}"

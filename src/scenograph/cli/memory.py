@@ -101,7 +101,7 @@ def add(
         unknown = ", ".join(sorted(added.unknown))
         console.print(Text("note:", "yellow"), f"the graph encoder does not know {unknown}: found by looks and shape")
     known = f"; {added.known} were there already" if added.known else ""
-    console.print(f"added {added.crops} crops to {folder}{known}")
+    console.print(f"added {counted(added.crops, 'crop')} to {folder}{known}")
 
 
 @app.command()

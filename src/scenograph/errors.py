@@ -27,11 +27,13 @@ logging.addLevelName(NOTE, "note")
 EXTRAS = {
     "accelerate": "train",
     "datasets": "train",
+    "fastapi": "studio",
     "ijson": "train",
     "omegaconf": "train",
     "pyarrow": "train",
     "scipy": "refine",
     "tensorboard": "train",
+    "uvicorn": "studio",
 }
 """Packages that only some commands need, and the extra that installs each; those of one feature name it themselves."""
 

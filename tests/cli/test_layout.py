@@ -73,3 +73,39 @@ def test_refined_layouts_keep_relations_that_no_model_knows(scenograph, tmp_path
     assert not (tmp_path / "not").exists()
     (tmp_path / "typo.json").write_text('{"objects": [{"category": "cube", "attributes": ["redd"]}]}')
     assert "unknown attribute 'redd' (did you mean 'red'?)" in scenograph("layout", "typo.json", "--refine")[2]
+
+
+def test_control_pictures_and_exports_stand_beside_the_layouts(scenograph, tmp_path):
+    asked = ["layout", "sheep on grass", "--controls", "edges, depth", "--export", "gligen,coco", "--export", "svg"]
+    output = succeed(scenograph(*asked, "--size", "48x32", "--out", "made"))
+    names = {line.removeprefix("wrote made/") for line in output.splitlines()}
+    stem = "sheep-on-grass-seed0"
+    assert names == {
+        *(f"{stem}-{kind}.png" for kind in ("layout", "edges", "depth")),
+        *(f"{stem}-gligen.json", f"{stem}-coco.json", f"{stem}.svg", "sheep-on-grass.json"),
+    }
+    edges = Image.open(tmp_path / "made" / f"{stem}-edges.png")
+    assert edges.size == (48, 32) and edges.mode == "L"
+    silhouettes = json.loads((tmp_path / "made" / f"{stem}-coco.json").read_text())["annotations"]
+    assert ["segmentation" in one for one in silhouettes] == [True, False]  # the sheep's drawing; grass is a region
+    code, _, errors = scenograph(*asked, "--size", "64", "--out", "made")
+    assert code == 2 and "--overwrite" in errors
+    succeed(scenograph(*asked, "--size", "64", "--shapes", "boxes", "--out", "made", "--overwrite"))
+    silhouettes = json.loads((tmp_path / "made" / f"{stem}-coco.json").read_text())["annotations"]
+    assert not any("segmentation" in one for one in silhouettes)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--controls", "canny"), "unknown kind of control picture 'canny'"),
+        (("--export", "comfy"), "did you mean 'comfyui'?"),
+        (("--size", "9000"), "sides go from 8 to 4096 pixels"),
+        (("--size", "big"), "--size 'big': expected pixels, for example 512, or width and height, 640x384"),
+        (("--palette", "cityscapes"), "unknown palette 'cityscapes' (choose from: ade20k, coco-stuff, instances)"),
+    ],
+)
+def test_what_cannot_be_drawn_is_named_before_anything_is_placed(scenograph, monkeypatch, options, told):
+    monkeypatch.setattr("scenograph.pipelines.placing.load_layout_model", lambda *_: pytest.fail("a model was loaded"))
+    code, _, errors = scenograph("layout", "sheep on grass", *options)
+    assert code == 2 and told in errors

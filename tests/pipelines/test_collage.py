@@ -16,6 +16,7 @@ from scenograph.pipelines.renderers.casting import cast
 from scenograph.pipelines.renderers.collage import CollageRenderer
 from scenograph.scenes.openraster import merged
 from scenograph.scenes.scene import Relation, Scene, SceneObject
+from scenograph.scenes.silhouettes import silhouette
 
 SHEEP = Scene(
     (
@@ -207,3 +208,20 @@ def test_things_far_too_large_shrink_unless_they_are_said_to_be_large():
     assert settled.objects[0].box[1] > 0.3 and settled.objects[0].box[3] == 0.9
     large = Scene((replace(cup, attributes=("large",)), bear))
     assert CollageRenderer().settle([large], [0], [[True, False]]) == [large]
+
+
+def test_shapes_of_things_are_those_of_the_picture(pipe):
+    mask = np.ones((2, 2), bool)
+    given = Scene((*SHEEP.objects[:3], replace(SHEEP.objects[3], mask=mask)))
+    shaped = pipe.renderer.shaped(given, 0, [False] * 4)
+    assert [thing.mask is None for thing in shaped.objects] == [True, True, False, False]
+    assert shaped.objects[3] is given.objects[3] and shaped.objects[:2] == given.objects[:2]
+    found = silhouette(shaped.objects[2], 128, 128)
+    assert found is not None and 0.3 < found.mask.mean() < 0.95  # neither nothing nor the box
+    covered = np.zeros((128, 128), bool)
+    found.paint(covered, True)
+    whole, without = (pixels(pipe, scene, size=128) for scene in (SHEEP, Scene(SHEEP.objects[:2] + SHEEP.objects[3:])))
+    changed = np.abs(whole - without).sum(axis=2) > 0
+    assert (changed & covered).sum() > 0.97 * covered.sum()
+    above = covered[:102].any(axis=1).argmax()
+    assert not changed[: above - 1].any()

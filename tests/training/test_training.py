@@ -577,6 +577,15 @@ def test_published_settings():
         falls = given.training.steps // 2 if epochs == 200 else given.training.steps - 1
         assert learning_rate_factor(given, falls) == 1
         assert (learning_rate_factor(given, given.training.steps) == 0) == (epochs == 200)
+    stages = [
+        load_recipe(f"scene-designer-{stage}")
+        for stage in ("quickdraw-coco-objects", "quickdraw-coco-scenes", "sketchycoco")
+    ]
+    assert [given.training.steps for given in stages] == [100_000, 120_000, 5_000]
+    assert [given.training.batch_size for given in stages] == [64, 16, 16]
+    assert [given.optimizer.lr for given in stages] == [1e-4, 1e-4, 1e-5]
+    assert [given.optimizer.betas for given in stages] == [(0.5, 0.999), (0.9, 0.999), (0.9, 0.999)]
+    assert {given.optimizer.epsilon for given in stages} == {1e-7}
 
 
 @pytest.mark.parametrize(
@@ -741,3 +750,69 @@ def test_recipes_that_are_nested_too_deeply_are_refused_at_once(tmp_path, text):
         load_recipe(str(path))
     with pytest.raises(UserError, match="nested more than 20 levels deep"):
         load_recipe("tiny-mise", [f"model.x={'[' * 5000}"])
+
+
+# Resuming
+
+
+def test_a_run_continues_from_a_checkpoint_of_choice(painted, tmp_path):
+    cpu, given = torch.device("cpu"), recipe(painted, "mise-layout")
+    first = train(given, tmp_path / "run")
+    four, six = (tmp_path / "run" / "checkpoints" / f"checkpoint-0000000{step}.pt" for step in (4, 6))
+    shutil.copy(four, tmp_path / "four.pt")
+    again = Trainer(given, tmp_path / "run", cpu, resume=str(four))
+    assert not again.begins and six.exists()
+    steps = []
+    again.run(lambda step, figures: steps.append(step))
+    assert steps == [5, 6]
+    assert_same_weights(first, again)
+    shorter = recipe(painted, "mise-layout", steps=5)
+    Trainer(shorter, tmp_path / "run", cpu, resume=str(four)).run()
+    assert not six.exists(), "what was trained after the chosen step is another run's"
+    other = Trainer(given, tmp_path / "other", cpu, resume=str(tmp_path / "run"))
+    other.run()
+    assert_same_weights(first, other)
+    assert len((tmp_path / "other" / "metrics.jsonl").read_text().splitlines()) == 2  # of step 6
+
+
+def test_what_cannot_be_resumed_is_one_line(painted, tmp_path, scenograph):
+    cpu, given = torch.device("cpu"), recipe(painted, "mise-layout", steps=2)
+    fresh = Trainer(given, tmp_path / "run", cpu, resume="none")
+    assert fresh.begins
+    fresh.run()
+    with pytest.raises(UserError, match=r"--resume none: .*run holds a run already, up to checkpoint-00000002\.pt"):
+        Trainer(given, tmp_path / "run", cpu, resume="none")
+    for nothing in ("nowhere", str(tmp_path)):
+        with pytest.raises(UserError, match=f"--resume {nothing}: no checkpoint there; choose latest, none"):
+            Trainer(given, tmp_path / "new", cpu, resume=nothing)
+    (tmp_path / "torn.pt").write_bytes(b"PK")
+    with pytest.raises(UserError, match=r"cannot read .*torn\.pt"):
+        Trainer(given, tmp_path / "new", cpu, resume=str(tmp_path / "torn.pt")).run()
+
+
+def test_a_second_pack_is_mixed_in(painted, tmp_path):
+    names = read_vocabulary(painted)
+    foreign = Vocabulary((*names.categories, "dice"), ("riding",), names.attributes)
+    write_pack(tmp_path / "small", Samples(names, {"train": many_scenes(6)}))
+    write_pack(tmp_path / "foreign", Samples(foreign, {"train": many_scenes(6)}))
+    given = recipe(painted, "mise-layout", steps=2)
+
+    def trainer(pack: str, **data) -> Trainer:
+        data = given.data.model_copy(update={"mix": tmp_path / pack, **data})
+        return Trainer(given.model_copy(update={"data": data}), tmp_path / pack / "run", torch.device("cpu"))
+
+    run = trainer("small")
+    mixed = run.loaders["train"].mixed
+    assert mixed.steps == 2 and len(mixed.loader) == 6 and run.loaders["validation"].mixed is None
+    run.run()
+    with pytest.raises(UserError, match=r"data\.mix .*foreign: the model lacks 2 of its names \(dice, riding\)"):
+        trainer("foreign")
+    with pytest.raises(UserError, match=r"lacks 1 of its names \(dice\)"):  # relations that are not read may be any
+        trainer("foreign", relations="none")
+
+
+def test_rates_that_fall_to_a_floor():
+    given = load_recipe("scene-designer-quickdraw-coco-objects")
+    total = given.training.steps
+    factors = [learning_rate_factor(given, step) for step in (0, total // 2, total)]
+    assert factors == pytest.approx([1.0, 0.55, 0.2])  # max(0.2, 1 - 0.9 step / steps)

@@ -151,6 +151,19 @@ def parse_seeds(text: str) -> list[int]:
     return list(dict.fromkeys(seeds))
 
 
+def parse_names(texts: Iterable[str]) -> list[str]:
+    """``a,b`` and ``c`` to a list without repetitions and empty names."""
+    return list(dict.fromkeys(name for text in texts for part in text.split(",") if (name := part.strip())))
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """``512`` or ``640x384`` to width and height in pixels."""
+    found = re.fullmatch(r"\s*(\d{1,9})(?:\s*[xX×]\s*(\d{1,9}))?\s*", text)
+    if not found:
+        raise UserError(f"--size {text!r}: expected pixels, for example 512, or width and height, 640x384")
+    return int(found[1]), int(found[2] or found[1])
+
+
 def write_files(files: Sequence[tuple[Path, bytes]], overwrite: bool) -> None:
     """Write all files, or none if one would replace a different file and ``overwrite`` is not set.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from scenograph.cli.console import batches, parse_seeds, say_written, track, write_files
+from scenograph.cli.console import batches, parse_names, parse_seeds, parse_size, say_written, track, write_files
 from scenograph.cli.options import Device, LayoutName, Overwrite, PrecisionName, SceneArgument, takes_options
 from scenograph.cli.scene import encoded, offer_to_keep, read_source, roomy_pair_for
 from scenograph.files import make_folder
@@ -24,6 +24,36 @@ def layout(
     layout: LayoutName = None,
     seeds: Annotated[str, typer.Option("--seeds", metavar="SEEDS", help="Seeds, such as 0-15 or 1,4,8.")] = "0",
     options: GenerateOptions,
+    controls: Annotated[
+        str | None,
+        typer.Option(
+            "--controls",
+            metavar="KINDS",
+            help="Control pictures to draw: edges, depth, segmentation, scribble, boxes. Separated by commas.",
+        ),
+    ] = None,
+    export: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--export",
+            metavar="FORMS",
+            help="Files for other tools: gligen, comfyui, comfyui-gligen, invokeai, regional-prompts, coco, svg. "
+            "Separated by commas; repeatable.",
+        ),
+    ] = None,
+    size: Annotated[
+        str, typer.Option("--size", metavar="N or WxH", help="Pixels of control pictures and of what is exported.")
+    ] = "512",
+    palette: Annotated[
+        str, typer.Option("--palette", help="Colours of segmentation: ade20k, coco-stuff or instances.")
+    ] = "ade20k",
+    shapes: Annotated[
+        Literal["drawings", "boxes"],
+        typer.Option(
+            "--shapes",
+            help="Shapes of things in these: of the drawings that scenograph generate shows, or boxes.",
+        ),
+    ] = "drawings",
     device: Device = "auto",
     precision: PrecisionName = "no",
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for the scenes and drawings.")] = Path(
@@ -34,14 +64,25 @@ def layout(
     """Place the objects of a scene and draw the layouts.
 
     The scene file that it writes holds boxes and masks. It can be edited,
-    placed again, or rendered with scenograph generate.
+    placed again, or rendered with scenograph generate. Control pictures and
+    exports let other tools draw the same scene.
     """
     from scenograph.devices import pick_device
     from scenograph.pipelines.placing import load_layout_model, place_objects, read_to_place
+    from scenograph.pipelines.renderers.collage import CollageRenderer
+    from scenograph.scenes.controls import check_kinds, check_sides, draw_controls
     from scenograph.scenes.drawing import draw_layout
+    from scenograph.scenes.exports import check_forms, export_scene
+    from scenograph.scenes.palettes import check_palette
+    from scenograph.scenes.png import png_of
     from scenograph.scenes.scene import scenes_to_json
     from scenograph.scenes.synonyms import with_known_names
 
+    kinds, forms, (width, height) = parse_names([controls or ""]), parse_names(export or []), parse_size(size)
+    check_kinds(kinds)
+    check_forms(forms)
+    check_palette(palette)
+    check_sides(width, height)
     model = load_layout_model(layout or roomy_pair_for(source).layout, pick_device(device), precision)
     scenes, stem = read_source(source, model.vocabulary)
     named = with_known_names(scenes, model.vocabulary)
@@ -51,14 +92,23 @@ def layout(
     pairs = [(scene, seed) for scene in scenes for seed in numbers]
     placed: list[Scene] = []
     for part in batches(pairs, "placing"):
-        asked, numbered = [scene for scene, _ in part], [seed for _, seed in part]
-        placed += place_objects(model, asked, numbered, options.refine, options.candidates, precision)
+        open_scenes, numbered = [scene for scene, _ in part], [seed for _, seed in part]
+        placed += place_objects(model, open_scenes, numbered, options.refine, options.candidates, precision)
     scene_file = out / f"{stem}.json"
     make_folder(out)
     write_files([(scene_file, scenes_to_json(placed).encode())], overwrite)
-    drawings = []
-    for number, (scene, (_, seed)) in enumerate(zip(track(placed, "drawing", len(placed)), pairs, strict=True)):
-        name = stem if len(scenes) == 1 else f"{stem}-{number // len(numbers)}"
-        drawings.append(out / f"{name}-seed{seed}-layout.png")
-        write_files([(drawings[-1], encoded(draw_layout(scene)))], overwrite)
-    say_written(drawings, [scene_file])
+    collage = CollageRenderer() if shapes == "drawings" and (kinds or forms) else None
+    drawn, exported = [], []
+    for number, (scene, (asked, seed)) in enumerate(zip(track(placed, "drawing", len(placed)), pairs, strict=True)):
+        name = f"{stem}-seed{seed}" if len(scenes) == 1 else f"{stem}-{number // len(numbers)}-seed{seed}"
+        shown = collage.shaped(scene, seed, [thing.box is None for thing in asked.objects]) if collage else scene
+        pictures = {f"{name}-layout.png": encoded(draw_layout(scene))}
+        for kind, picture in draw_controls(shown, kinds, width, height, palette).items():
+            pictures[f"{name}-{kind}.png"] = png_of(picture)
+        files: dict[str, bytes] = {}
+        for form in forms:
+            files |= export_scene(shown, form, width, height, name)
+        write_files([(out / file, content) for file, content in (pictures | files).items()], overwrite)
+        drawn += [out / file for file in pictures]
+        exported += [out / file for file in files]
+    say_written(drawn, [*exported, scene_file])

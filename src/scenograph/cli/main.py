@@ -29,6 +29,7 @@ from scenograph.cli import (
 )
 from scenograph.cli.console import console, errors
 from scenograph.errors import EXTRAS, NOTE, UserError, missing_extra, readable, reason, rule_and_value
+from scenograph.studio import commands as studio
 from scenograph.version import __version__
 
 app = typer.Typer(
@@ -73,6 +74,8 @@ app.add_typer(data.app, name="data")
 app.add_typer(memory.app, name="memory")
 app.add_typer(search.app, name="search")
 app.command("credits")(credits.credits_of)
+app.command("studio")(studio.studio)
+app.command("serve")(studio.serve)
 app.command("env")(environment.env)
 
 

@@ -44,6 +44,7 @@ def list_models(
     sky-other.
     """
     from scenograph.data.picture_book.atlas import ATLAS
+    from scenograph.models.registry import summary_of
     from scenograph.pipelines.defaults import PUBLISHED
     from scenograph.scenes.synonyms import knows
 
@@ -55,7 +56,7 @@ def list_models(
         these = "all of these words" if len(words) > 1 else "this word"
         raise UserError(f"--knows {known}: no model here knows {these}; {PUBLISHED}")
     found = {
-        name: (_roles(path), _size(path / WEIGHTS), _summary(path)) if path else ("renderer", _size(ATLAS), COMPOSES)
+        name: (_roles(path), _size(path / WEIGHTS), summary_of(path)) if path else ("renderer", _size(ATLAS), COMPOSES)
         for name, path in named.items()
     }
     width = max(len(name) for name in found) + 2
@@ -163,12 +164,6 @@ def _roles(folder: Path) -> str:
 
 def _size(file: Path) -> str:
     return f"{file.stat().st_size / 1e6:.1f} MB"
-
-
-def _summary(folder: Path) -> str:
-    card = folder / "README.md"
-    lines = card.read_text(encoding="utf-8").splitlines() if card.is_file() else []
-    return next((line for line in lines if line and not line.startswith(("#", "-", "`"))), "")
 
 
 def _print_names(title: str, names: Collection[str]) -> None:

@@ -22,6 +22,12 @@ def train(
         Path | None, typer.Option("--out", metavar="FOLDER", help="Run folder. (default: runs/NAME)")
     ] = None,
     device: Device = "auto",
+    resume: Annotated[
+        str,
+        typer.Option(
+            "--resume", metavar="latest|none|PATH", help="Checkpoint to continue from: the newest, none, or PATH."
+        ),
+    ] = "latest",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the recipe and the data without training.")] = False,
 ) -> None:
     """Train a model from a recipe, or resume its training.
@@ -38,7 +44,7 @@ def train(
 
     loaded = load_recipe(recipe, overrides or [])
     folder = out or Path("runs") / loaded.name
-    trainer = Trainer(loaded, folder, pick_device(device) if device != "auto" else None)
+    trainer = Trainer(loaded, folder, pick_device(device) if device != "auto" else None, resume)
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
     pieces = f"{loaded.training.steps} steps of {loaded.training.batch_size} scenes, on {trainer.accelerator.device}"
     if trainer.begins and loaded.training.start_from:

@@ -110,17 +110,19 @@ class PackCrops:
 
     @cached_property
     def _members(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Category to the rows of its objects, and their numbers in these."""
-        import pyarrow.compute as pc
+        return members_by_category(self.pack)
 
-        lists = self.pack.table.data.column("categories")
-        names = pc.list_flatten(lists).combine_chunks().dictionary_encode()
-        counts = pc.list_value_length(lists).to_numpy()
-        codes = names.indices.to_numpy()
-        rows = np.repeat(np.arange(len(counts)), counts)
-        members = np.arange(len(rows)) - np.repeat(counts.cumsum() - counts, counts)
-        order = np.argsort(codes, kind="stable")
-        parts = np.split(order, np.bincount(codes, minlength=len(names.dictionary)).cumsum()[:-1])
-        return {
-            name: (rows[part], members[part]) for name, part in zip(names.dictionary.to_pylist(), parts, strict=True)
-        }
+
+def members_by_category(pack: Pack) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Category to the rows of its objects, and their numbers in these."""
+    import pyarrow.compute as pc
+
+    lists = pack.table.data.column("categories")
+    names = pc.list_flatten(lists).combine_chunks().dictionary_encode()
+    counts = pc.list_value_length(lists).to_numpy()
+    codes = names.indices.to_numpy()
+    rows = np.repeat(np.arange(len(counts)), counts)
+    members = np.arange(len(rows)) - np.repeat(counts.cumsum() - counts, counts)
+    order = np.argsort(codes, kind="stable")
+    parts = np.split(order, np.bincount(codes, minlength=len(names.dictionary)).cumsum()[:-1])
+    return {name: (rows[part], members[part]) for name, part in zip(names.dictionary.to_pylist(), parts, strict=True)}

@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
+from scenograph.data.drawings import PackDrawings
 from scenograph.data.graphs import FixedGraphs, places
 from scenograph.data.pack import RELATION_COLUMNS, Pack, open_picture, row_to_scene
 from scenograph.errors import UserError
@@ -89,6 +90,10 @@ class PackLoader:
         """Where the crops of the objects come from instead of the pack."""
         self.pictures = True
         """Whether batches have pictures."""
+        self.drawings: PackDrawings | None = None
+        """Where the sketches of the objects come from instead of the pack."""
+        self.mixed: Mixed | None = None
+        """Scenes of another pack that take the place of some in training."""
         self._cache: dict[int, tuple[Scene, np.ndarray | None]] = {}
 
     @property
@@ -116,18 +121,29 @@ class PackLoader:
             slots: A process's or an accumulation part's share of ``range(size)``; by default all of it.
 
         Returns:
-            The scenes of these slots, on the CPU, with pictures in [-1, 1].
+            The scenes of these slots, on the CPU, with pictures in [-1, 1]. Those of the mixed pack are the first.
 
         Raises:
             UserError: A scene has a name that the vocabulary lacks, or is damaged.
         """
+        slots = range(size) if slots is None else slots
+        count = self.mixed.count(step, size) if self.mixed else 0
+        samples = self._samples(self._chosen(seed, step, size, [slot for slot in slots if slot >= count]))
+        if self.mixed and count:
+            other = self.mixed.loader
+            others = other._samples(other._chosen(seed, step, size, [slot for slot in slots if slot < count]))
+            samples = [*others, *samples]
+        return collate(samples)
+
+    def _chosen(self, seed: int, step: int, size: int, slots: Sequence[int]) -> list[tuple[int, np.random.Generator]]:
+        """Which scenes stand in these slots of a batch, and the random numbers of each."""
         chosen = []
-        for slot in range(size) if slots is None else slots:
+        for slot in slots:
             position = step * size + slot
             epoch, place = divmod(position, len(self))
             index = int(self._order(seed, epoch)[place])
             chosen.append((index, np.random.default_rng([seed, 1, position])))
-        return self._collate(chosen)
+        return chosen
 
     def batches(
         self, seed: int, steps: range, size: int, shares: Sequence[Sequence[int]], workers: int = 0, pin: bool = False
@@ -152,7 +168,7 @@ class PackLoader:
     def fixed_batch(self, start: int, size: int) -> SceneBatch:
         """Scenes ``start`` to ``start + size`` in stored order, for validation: the same every time."""
         indices = range(start, min(start + size, len(self)))
-        return self._collate([(index, np.random.default_rng([2, index])) for index in indices])
+        return collate(self._samples([(index, np.random.default_rng([2, index])) for index in indices]))
 
     def scenes(self, start: int, size: int) -> list[Scene]:
         """The scenes of :meth:`fixed_batch`, with the same relations."""
@@ -172,9 +188,11 @@ class PackLoader:
         """A copy for worker processes, each of which caches its part of the scenes."""
         copied = copy(self)
         copied._cache, copied.cache_limit = {}, self.cache_limit // workers
+        if self.mixed:
+            copied.mixed = replace(self.mixed, loader=self.mixed.loader._sharing_cache(workers))
         return copied
 
-    def _collate(self, chosen: Sequence[tuple[int, np.random.Generator]]) -> SceneBatch:
+    def _samples(self, chosen: Sequence[tuple[int, np.random.Generator]]) -> list[EncodedScene]:
         loaded = self._load([index for index, _ in chosen])
         samples = []
         for (index, rng), (scene, image) in zip(chosen, loaded, strict=True):
@@ -183,12 +201,16 @@ class PackLoader:
                     samples.append(self._encode(scene, image, rng, index))
                 except KeyError as error:
                     raise UserError(f"name {error} is not in the pack's vocabulary.json") from error
-        return collate(samples)
+        return samples
 
     def _encode(self, scene: Scene, image: np.ndarray | None, rng: np.random.Generator, index: int) -> EncodedScene:
+        if self.drawings is not None:
+            scene = self.drawings.drawable(scene)
         scene = self._select(scene, rng)
         if self.load_size != self.image_size:
             scene, image = self._crop(scene, image, rng)
+        if self.drawings is not None:
+            scene = self.drawings.draw(scene, rng)
         if self.flip and rng.random() < 0.5:
             scene, image = mirror(scene), None if image is None else image[:, ::-1]
         if self.selector is not None:
@@ -238,6 +260,22 @@ class PackLoader:
         if self.relations == "sg2im":
             return replace(scene, relations=random_sg2im_relations(scene, rng))
         return scene
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Scenes of a second pack that take the place of some: a tenth of a batch at first, 0.6 from half of a run on.
+
+    So Scene Designer's option ``finetune`` mixes in the set that it is to do well on.
+    """
+
+    loader: PackLoader
+    steps: int
+    """Of the run."""
+
+    def count(self, step: int, size: int) -> int:
+        """How many of a batch of ``size`` come from it, at a step from 0."""
+        return int((0.1 + min(0.5, step / self.steps)) * size)
 
 
 @dataclass(frozen=True)

@@ -9,23 +9,22 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from PIL import Image
 from pydantic import Field
 
 from scenograph.data.coco import Coco, CocoOptions, Preset
-from scenograph.data.quickdraw import DAMAGED, class_files, class_of, coco_class, read_drawing, rows_of
+from scenograph.data.drawings import PUBLISHED, category_of_class
+from scenograph.data.quickdraw import DAMAGED, class_files, class_of, read_drawing, rows_of
 from scenograph.data.records import Id, Reasons, Skip
 from scenograph.data.source import Options, Plan, Progress, Sample, Source
 from scenograph.data.vocabularies import coco_ids
 from scenograph.errors import UserError, missing_extra
-from scenograph.files import read_json
 from scenograph.scenes.geometry import SG2IM_PREDICATES
 from scenograph.scenes.scene import Scene, SceneObject
 from scenograph.scenes.sketch import Sketch
@@ -123,7 +122,7 @@ class QuickDrawCocoOptions(CocoOptions):
 
     preset: Preset = "scene-designer"
     drawings: Path = Field(description="folder of Quick, Draw! files by class")
-    class_map: Path | None = Field(None, description="JSON of Quick, Draw! class to COCO class or null; default: ours")
+    class_map: Path | None = Field(None, description="JSON of Quick, Draw! class to COCO class or null, or published")
     per_class: int = Field(1000, ge=10, description="how many drawings of each class to choose from")
     seed: int = Field(0, ge=0, description="which drawing each object gets")
 
@@ -139,7 +138,8 @@ class QuickDrawCoco(Coco):
         self.kinds = _classes_by_category(self.options.drawings, self.options.class_map)
 
     def inputs(self) -> list[Path]:  # noqa: D102
-        named = [self.options.class_map] if self.options.class_map else []
+        class_map = self.options.class_map
+        named = [class_map] if class_map and str(class_map) != PUBLISHED else []
         return [*super().inputs(), *named, *class_files(self.options.drawings, None)]
 
     def read(self, item: tuple[str, Id]) -> Sample:  # noqa: D102
@@ -166,18 +166,12 @@ class QuickDrawCoco(Coco):
 
 def _classes_by_category(drawings: Path, class_map: Path | None) -> dict[str, list[str]]:
     """COCO category to the drawing files that stand for it."""
-    chosen: Mapping[str, Any] | None = None
-    if class_map is not None:
-        chosen = read_json(class_map)
-        if not isinstance(chosen, dict):
-            raise UserError(f"{class_map}: expected an object of Quick, Draw! class names")
-    names = list(coco_ids())
+    category_of = category_of_class(class_map, list(coco_ids()))
     kinds: dict[str, list[str]] = {}
     for path in class_files(drawings, None):
-        name = class_of(path)
-        category = coco_class(name, names) if chosen is None else chosen.get(name)
+        category = category_of(class_of(path))
         if category is not None:
-            kinds.setdefault(str(category), []).append(str(path))
+            kinds.setdefault(category, []).append(str(path))
     if not kinds:
         raise UserError(f"drawings={drawings}: no class there stands for a COCO category")
     return kinds

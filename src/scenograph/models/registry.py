@@ -73,6 +73,13 @@ def model_vocabulary(source: str | Path) -> Vocabulary:
     return Vocabulary.from_dict(read_config(source)[1]["vocabulary"])
 
 
+def summary_of(folder: Path) -> str:
+    """The first sentence of a model's card, ``README.md`` in its folder; empty without one."""
+    card = folder / "README.md"
+    lines = card.read_text(encoding="utf-8").splitlines() if card.is_file() else []
+    return next((line for line in lines if line and not line.startswith(("#", "-", "`"))), "")
+
+
 class AutoModel:
     """Loads whichever model a folder holds."""
 

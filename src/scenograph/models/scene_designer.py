@@ -8,11 +8,12 @@ are predicted. An image model such as SPADE renders the layout.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, combinations, pairwise
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 import torch
 import torch.nn.functional as F
@@ -21,25 +22,36 @@ from torch import Tensor, nn
 
 from scenograph.errors import UserError
 from scenograph.models.base import EncodesScenes, Generators, Model, ModelConfig, Placement, ShapesObjects
+from scenograph.nn.distances import distance_maps
 from scenograph.nn.graph import Edges, GraphTripleConv, GraphTripleConvNet, Pooling, in_float32
+from scenograph.nn.inception import SMALLEST, KerasInception
 from scenograph.nn.layers import channels_last
-from scenograph.nn.mobilenet import MobileNetV2
+from scenograph.nn.mobilenet import LAST_BLOCK, MobileNetV2, Normalized
 from scenograph.nn.normalization import FrozenBatchNorm2d
-from scenograph.nn.scene_transformer import SceneTransformer
+from scenograph.nn.resnet_v2 import ResNet50V2
+from scenograph.nn.scene_transformer import PLACES, ROWS, SIZES, SceneDecoder, SceneSum, SceneTransformer
+from scenograph.nn.upsampling import UpsampledConv2d
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.geometry import SG2IM_PREDICATES, sg2im_relation
 from scenograph.scenes.vocabulary import IN_IMAGE_PREDICATE, Vocabulary
 
 SLOPE, EPSILON = 0.3, 1e-3
-ROWS = 5
-"""Rows, and columns, of the places that a centre can be in."""
+Backbone = Literal["mobilenet", "inception", "resnet"]
+"""MobileNetV2, Inception v3 or ResNet50-V2, as Keras builds them."""
+Features = MobileNetV2 | KerasInception | ResNet50V2
 
 
 class SceneDesignerConfig(ModelConfig):
     """Defaults are the published values."""
 
+    backbone: Backbone = "mobilenet"
+    """The network of each object encoder."""
     alpha: PositiveFloat = 1.0
-    """Width of the backbones, MobileNetV2."""
+    """Width of MobileNetV2."""
+    cut: int | None = Field(default=LAST_BLOCK, ge=0, le=LAST_BLOCK)
+    """The last bottleneck that is used of MobileNetV2, from 0; null: all, and the convolution after them."""
+    distance_maps: bool = False
+    """Whether sketches are replaced by distances to their ink, in pixels."""
     image_size: PositiveInt = 256
     """Side of the pictures that crops are cut from."""
     object_size: PositiveInt = 96
@@ -61,6 +73,24 @@ class SceneDesignerConfig(ModelConfig):
     dropout: float = Field(default=0.1, ge=0, lt=1)
     positional: bool = True
     """Whether the transformer knows where the objects are."""
+    three_part_positions: bool = False
+    """Whether it knows column, row and size, in a third of the channels each, instead of one of 25 places."""
+    random_positions: bool = False
+    """Whether each of these is left out in training as often as not."""
+    positions_in_graph: bool = False
+    """Whether the graph layers know place and size, which are appended to the objects' vectors."""
+    use_graph: bool = True
+    """False, an ablation: one linear layer in place of the graph layers, so that relations are not read."""
+    use_transformer: bool = True
+    """False, an ablation: a scene is the sum of its objects, which do not learn of each other."""
+    bottleneck: bool = False
+    """Whether masks and boxes come from the scene's vector alone, decoded into vectors of its objects in order."""
+    bottleneck_objects: PositiveInt = 8
+    """The most objects of a scene with ``bottleneck``."""
+    encoder_gradient: float = Field(default=1.0, ge=0, le=1)
+    """What part of the gradient of scenes reaches the object encoders; the published alternative is 0.1."""
+    shared_gradient: bool = True
+    """Whether any of it reaches the projection that both domains share, and the encoders behind it."""
 
     @classmethod
     def tiny(cls, vocabulary: Vocabulary) -> Self:
@@ -106,6 +136,12 @@ class SceneDesignerConfig(ModelConfig):
             raise ValueError(f"gconv_dim {self.gconv_dim} is no multiple of transformer_heads {self.transformer_heads}")
         if self.mask_size & (self.mask_size - 1):
             raise ValueError(f"mask_size {self.mask_size} is no power of two")
+        if self.backbone == "inception" and self.object_size < SMALLEST:
+            raise ValueError(f"object_size {self.object_size}: the inception backbone needs at least {SMALLEST}")
+        if not self.positional and (self.three_part_positions or self.random_positions):
+            raise ValueError("three_part_positions and random_positions need positional=true")
+        if not self.use_transformer and (self.bottleneck or self.three_part_positions or self.random_positions):
+            raise ValueError("bottleneck, three_part_positions and random_positions need use_transformer=true")
         return self
 
 
@@ -122,14 +158,15 @@ class SceneVectors:
 class ObjectEncoder(nn.Module):
     """Pictures of single objects to encodings: a backbone, the mean over its map, and linear layers."""
 
-    def __init__(self, alpha: float, sizes: Sequence[int], categories: int) -> None:
+    def __init__(self, backbone: Features, sizes: Sequence[int], categories: int) -> None:
         super().__init__()
-        self.backbone = MobileNetV2(alpha)
+        self.backbone = channels_last(backbone)
         self.head = nn.Sequential(*(nn.Linear(a, b) for a, b in pairwise([self.backbone.width, *sizes])))
         self.category = nn.Linear(sizes[-1], categories)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """(O, 3, S, S) -> (O, D)."""
+        pictures = pictures.contiguous(memory_format=torch.channels_last)
         encoded: Tensor = self.head(self.backbone(pictures).mean(dim=(2, 3)))
         return encoded
 
@@ -144,24 +181,14 @@ class SceneDesigner(Model, EncodesScenes, ShapesObjects):
         super().__init__(config)
         self.config: SceneDesignerConfig = config
         categories, size = len(self.vocabulary.categories), config.gconv_dim
-        self.photo_encoder = ObjectEncoder(config.alpha, [config.photo_hidden_dim, config.encoding_dim], categories)
-        self.sketch_encoder = ObjectEncoder(config.alpha, [config.encoding_dim], categories)
+        photo_sizes = [config.photo_hidden_dim, config.encoding_dim]
+        self.photo_encoder = ObjectEncoder(new_backbone(config), photo_sizes, categories)
+        self.sketch_encoder = ObjectEncoder(new_backbone(config), [config.encoding_dim], categories)
         self.shared = nn.Sequential(nn.Linear(config.encoding_dim, config.shared_dim), nn.ReLU())
         self.representation = nn.Sequential(nn.Linear(config.shared_dim, config.representation_dim), nn.ReLU())
         self.predicate_embedding = nn.Embedding(len(self.vocabulary.predicates), config.predicate_dim)
-        hidden, pooling = config.gconv_hidden_dim, config.gconv_pooling
-        self.gconv = GraphTripleConv(
-            config.shared_dim, size, hidden, pooling, predicate_dim=config.predicate_dim, slope=SLOPE
-        )
-        self.gconv_net = GraphTripleConvNet(size, config.gconv_num_layers - 1, hidden, pooling, slope=SLOPE)
-        self.transformer = SceneTransformer(
-            size,
-            config.transformer_layers,
-            config.transformer_heads,
-            config.transformer_hidden_dim,
-            config.dropout,
-            config.positional,
-        )
+        self.gconv, self.gconv_net = _graph_layers(config)
+        self.transformer, self.decoder = _scene_layers(config)
         self.contrast = nn.Linear(size, size)
         self.box_net = nn.Sequential(
             nn.Linear(size, config.box_hidden_dim), nn.ReLU(), nn.Linear(config.box_hidden_dim, 4), nn.ReLU()
@@ -174,6 +201,14 @@ class SceneDesigner(Model, EncodesScenes, ShapesObjects):
     def vocabulary_for(vocabulary: Vocabulary) -> Vocabulary:
         """The data's categories, the image object and its relation in front, and sg2im's geometric predicates."""
         return replace(vocabulary, predicates=SG2IM_PREDICATES).with_image_object()
+
+    def for_inference(self) -> Self:
+        """A copy in which the norms of MobileNetV2 are part of its convolutions."""
+        model = copy.deepcopy(self).eval()
+        for layer in model.modules():
+            if isinstance(layer, Normalized):
+                layer.fold()
+        return model
 
     def complete(self, batch: SceneBatch, generators: Generators = None) -> Placement:
         """Masks of objects with boxes, each of which is a sketch or, without one, a crop.
@@ -220,11 +255,11 @@ class SceneDesigner(Model, EncodesScenes, ShapesObjects):
             )
         encoded = batch.boxes.new_zeros((len(batch.objects), self.config.encoding_dim))
         if sketched.any():
-            encoded[sketched] = self.encode_sketches(batch.sketches[sketched])
+            encoded[sketched] = self.encode_sketches(batch.sketches[sketched]).to(encoded)
         if seen.any():
             # What is transparent becomes grey.
             colours, alpha = batch.crops[seen].split([3, 1], dim=1)
-            encoded[seen] = self.encode_photos(colours * (alpha + 1) / 2)
+            encoded[seen] = self.encode_photos(colours * (alpha + 1) / 2).to(encoded)
         return encoded
 
     def encode_photos(self, crops: Tensor) -> Tensor:
@@ -234,6 +269,8 @@ class SceneDesigner(Model, EncodesScenes, ShapesObjects):
 
     def encode_sketches(self, sketches: Tensor) -> Tensor:
         """Sketches (O, S, S), paper 1 and ink 0, to encodings (O, encoding_dim)."""
+        if self.config.distance_maps:
+            sketches = distance_maps(sketches)
         encoded: Tensor = self.sketch_encoder(sketches[:, None].expand(-1, 3, -1, -1))
         return encoded
 
@@ -247,15 +284,44 @@ class SceneDesigner(Model, EncodesScenes, ShapesObjects):
         Args:
             encodings: (O, encoding_dim).
             batch: Its boxes say where objects are; its triples are the graph, in which every scene should be.
-            generators: One per picture, for dropout in training.
+            generators: One per picture, for dropout and random positions in training.
+
+        Raises:
+            UserError: With ``bottleneck``, a scene has more objects than can be decoded.
         """
+        objects = self._joined(encodings, batch)
+        padded, real = batch.padded(objects)
+        where, sizes = (batch.padded(numbers)[0] for numbers in (places(batch.boxes), areas(batch.boxes)))
+        scenes, seen = self.transformer(padded, real, where, generators, sizes)
+        if self.decoder is not None:
+            most = self.config.bottleneck_objects
+            if real.shape[1] > most:
+                raise UserError(
+                    f"a scene has {real.shape[1]} objects, and this model decodes at most {most}; leave some out, or "
+                    f"train one with model.bottleneck_objects={real.shape[1]}"
+                )
+            seen = self.decoder(scenes, real.shape[1], generators)
+        return SceneVectors(scenes, seen[batch.padding()])
+
+    def _joined(self, encodings: Tensor, batch: SceneBatch) -> Tensor:
+        """Encodings (O, encoding_dim) to objects (O, gconv_dim) that know what they are related to."""
+        config = self.config
+        if config.encoder_gradient < 1:
+            # The same numbers; of their gradient, a part.
+            encodings = torch.lerp(encodings.detach(), encodings, config.encoder_gradient)
         objects = self.shared(encodings)
+        if not config.shared_gradient:
+            objects = objects.detach()
+        if config.positions_in_graph:
+            objects = torch.cat([objects, attributes(batch.boxes).to(objects)], dim=1)
+        if isinstance(self.gconv, nn.Linear):
+            linear: Tensor = self.gconv(objects)
+            return linear
         edges = Edges.of(batch.triples[:, [0, 2]], len(objects), training=self.training)
         objects, predicates = self.gconv(objects, self.predicate_embedding(batch.triples[:, 1]), edges)
-        objects, _ = self.gconv_net(objects, predicates, edges)
-        padded, real = batch.padded(objects)
-        scenes, seen = self.transformer(padded, real, batch.padded(places(batch.boxes))[0], generators)
-        return SceneVectors(scenes, seen[batch.padding()])
+        assert self.gconv_net is not None
+        joined: Tensor = self.gconv_net(objects, predicates, edges)[0]
+        return joined
 
     def predict(self, objects: Tensor) -> tuple[Tensor, Tensor]:
         """Object vectors (O, D) to boxes (O, 4) and logits of masks (O, M, M)."""
@@ -272,7 +338,49 @@ def places(boxes: Tensor) -> Tensor:
     """Which of 5 x 5 places the centres of boxes (O, 4) are in: (O,) int64. Halves are rounded to even numbers."""
     x = (boxes[:, 0] + boxes[:, 2]) / 2
     y = (boxes[:, 1] + boxes[:, 3]) / 2
-    return ((x * (ROWS - 1)).round() + ROWS * (y * (ROWS - 1)).round()).long()
+    column, row = ((centre * (ROWS - 1)).round().clamp(0, ROWS - 1) for centre in (x, y))
+    return (column + ROWS * row).long()
+
+
+def areas(boxes: Tensor) -> Tensor:
+    """Which of 10 sizes boxes (O, 4) have: (O,) int64. Halves are rounded to even numbers."""
+    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    return (area * (SIZES - 1)).round().clamp(0, SIZES - 1).long()
+
+
+def attributes(boxes: Tensor) -> Tensor:
+    """Size and place of boxes (O, 4), a channel for each: (O, 35), zeros and ones."""
+    return torch.cat([F.one_hot(areas(boxes), SIZES), F.one_hot(places(boxes), PLACES)], dim=1)
+
+
+def new_backbone(config: SceneDesignerConfig) -> Features:
+    """The network of an object encoder."""
+    if config.backbone == "mobilenet":
+        return MobileNetV2(config.alpha, config.cut)
+    return KerasInception() if config.backbone == "inception" else ResNet50V2()
+
+
+def _graph_layers(config: SceneDesignerConfig) -> tuple[GraphTripleConv | nn.Linear, GraphTripleConvNet | None]:
+    """The layer that changes the width, and those after it."""
+    width = config.shared_dim + (SIZES + PLACES) * config.positions_in_graph
+    size, hidden, pooling = config.gconv_dim, config.gconv_hidden_dim, config.gconv_pooling
+    if not config.use_graph:
+        return nn.Linear(width, size), None
+    first = GraphTripleConv(width, size, hidden, pooling, predicate_dim=config.predicate_dim, slope=SLOPE)
+    return first, GraphTripleConvNet(size, config.gconv_num_layers - 1, hidden, pooling, slope=SLOPE)
+
+
+def _scene_layers(config: SceneDesignerConfig) -> tuple[SceneTransformer | SceneSum, SceneDecoder | None]:
+    """The transformer, and with a bottleneck the decoder."""
+    size = config.gconv_dim
+    if not config.use_transformer:
+        return SceneSum(size), None
+    sizes = (size, config.transformer_layers, config.transformer_heads, config.transformer_hidden_dim)
+    transformer = SceneTransformer(
+        *sizes, config.dropout, config.positional, config.three_part_positions, config.random_positions
+    )
+    decoder = SceneDecoder(*sizes, config.bottleneck_objects, config.dropout) if config.bottleneck else None
+    return transformer, decoder
 
 
 def with_graph(batch: SceneBatch, predicates: Sequence[str], generators: Generators = None) -> SceneBatch:
@@ -323,8 +431,8 @@ def mask_network(channels: int, size: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for _ in range(int(math.log2(size))):
         layers += [
-            nn.Upsample(scale_factor=2, mode="nearest"),
-            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.Identity(),  # weights are named by the number of their layer, and the doubling was one of its own
+            UpsampledConv2d(channels, channels),
             FrozenBatchNorm2d(channels, eps=EPSILON),
             nn.ReLU(inplace=True),
         ]

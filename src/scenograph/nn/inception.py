@@ -1,7 +1,7 @@
-"""Inception v3 as TensorFlow published it in December 2015: the network of the Inception Score and of FID.
+"""Inception v3 as TensorFlow published it in December 2015, the network of the Inception Score and of FID, and Keras'.
 
-It differs from other Inceptions in three places: pools average over real pixels only, the last block takes a
-maximum where others average, and there are 1008 classes. Names are those of the weights converted for PyTorch
+Both average over real pixels only in their pools. The first differs from all others in two places: its last block takes
+a maximum where others average, and there are 1008 classes. Names are those of its weights converted for PyTorch
 (Szegedy et al. 2016; Salimans et al. 2016; Heusel et al. 2017).
 """
 
@@ -11,17 +11,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scenograph.nn.normalization import FrozenBatchNorm2d
 from scenograph.nn.perceptual import tensorflow_resize
 
+EPSILON = 1e-3
 SIDE = 299
+SMALLEST = 75
+"""The shortest side of a picture that is left with a pixel."""
 FEATURES = 2048
 CLASSES = 1008
 
 
-class Inception(nn.Module):
-    """Pictures to features after the last pool, and to class probabilities."""
+class InceptionMaps(nn.Module):
+    """Pictures to the maps of the last block, in which a branch pools by means or by maxima."""
 
-    def __init__(self) -> None:
+    def __init__(self, maximum: bool) -> None:
         super().__init__()
         self.Conv2d_1a_3x3 = Convolution(3, 32, 3, stride=2)
         self.Conv2d_2a_3x3 = Convolution(32, 32, 3)
@@ -32,7 +36,42 @@ class Inception(nn.Module):
         self.Mixed_6a = ReductionB(288)
         self.Mixed_6b, self.Mixed_6c, self.Mixed_6d, self.Mixed_6e = (BlockC(768, n) for n in (128, 160, 160, 192))
         self.Mixed_7a = ReductionD(768)
-        self.Mixed_7b, self.Mixed_7c = BlockE(1280, maximum=False), BlockE(2048, maximum=True)
+        self.Mixed_7b, self.Mixed_7c = BlockE(1280, maximum=False), BlockE(2048, maximum)
+
+    def maps(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, 2048, H', W')."""
+        x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x)))
+        x = self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(F.max_pool2d(x, 3, 2)))
+        x = self.Mixed_5d(self.Mixed_5c(self.Mixed_5b(F.max_pool2d(x, 3, 2))))
+        x = self.Mixed_6e(self.Mixed_6d(self.Mixed_6c(self.Mixed_6b(self.Mixed_6a(x)))))
+        found: Tensor = self.Mixed_7c(self.Mixed_7b(self.Mixed_7a(x)))
+        return found
+
+
+class KerasInception(InceptionMaps):
+    """Keras' InceptionV3 without its classifier: batch norms have no scale, and keep their statistics in training."""
+
+    width = FEATURES
+
+    def __init__(self) -> None:
+        super().__init__(maximum=False)
+        for layer in self.convolutions():
+            layer.bn = FrozenBatchNorm2d(layer.conv.out_channels, EPSILON, scaled=False)
+
+    def convolutions(self) -> list[Convolution]:
+        """In the order in which Keras makes and numbers them."""
+        return [layer for layer in self.modules() if isinstance(layer, Convolution)]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (N, 3, H, W) in [-1, 1], with sides of at least 75 pixels -> (N, 2048, H', W')."""
+        return self.maps(images)
+
+
+class Inception(InceptionMaps):
+    """Pictures to features after the last pool, and to class probabilities."""
+
+    def __init__(self) -> None:
+        super().__init__(maximum=True)
         self.fc = nn.Linear(FEATURES, CLASSES)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -41,11 +80,7 @@ class Inception(nn.Module):
         As in the published Inception Score, the classes' biases are left out.
         """
         x = (tensorflow_resize(pixels.float(), SIDE) - 128) / 128
-        x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x)))
-        x = self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(F.max_pool2d(x, 3, 2)))
-        x = self.Mixed_5d(self.Mixed_5c(self.Mixed_5b(F.max_pool2d(x, 3, 2))))
-        x = self.Mixed_6e(self.Mixed_6d(self.Mixed_6c(self.Mixed_6b(self.Mixed_6a(x)))))
-        features = self.Mixed_7c(self.Mixed_7b(self.Mixed_7a(x))).mean(dim=(2, 3))  # (N, 2048, 8, 8) -> (N, 2048)
+        features = self.maps(x).mean(dim=(2, 3))  # (N, 2048, 8, 8) -> (N, 2048)
         return features, (features @ self.fc.weight.T).softmax(dim=1)
 
 
@@ -57,7 +92,7 @@ class Convolution(nn.Module):
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(before, after, size, stride, padding, bias=False)
-        self.bn = nn.BatchNorm2d(after, eps=0.001)
+        self.bn: nn.Module = nn.BatchNorm2d(after, EPSILON)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C', H', W')."""

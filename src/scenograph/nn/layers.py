@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import Literal, TypeVar
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from scenograph.nn.normalization import BatchNorm2d
 from scenograph.nn.spectral import SpectralLayer
@@ -35,6 +36,15 @@ def leaky_activation(name: str) -> nn.Module:
 def channels_last(module: ModuleKind) -> ModuleKind:
     """Store convolution weights with channels last, which CPUs and tensor cores convolve faster."""
     return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def pad_as_tensorflow(x: Tensor, stride: int) -> Tensor:
+    """A map (N, C, H, W) with the zeros around it that "same" means there for a kernel of 3 and a stride of 1 or 2.
+
+    Even sides have them after only, if the stride is 2.
+    """
+    height, width = ((0, 1) if stride == 2 and side % 2 == 0 else (1, 1) for side in x.shape[2:])
+    return F.pad(x, (*width, *height))
 
 
 @contextmanager

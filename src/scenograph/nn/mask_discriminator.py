@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scenograph.nn.layers import pad_as_tensorflow
 from scenograph.nn.spectral import ProjectedConv2d
 
 SLOPE, EPSILON = 0.2, 1e-3
@@ -59,11 +60,5 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         stride = self.convolution.stride[0]
-        height, width = (_padding(side, stride) for side in x.shape[2:])
-        x = self.convolution(F.pad(x, (*width, *height)))
+        x = self.convolution(pad_as_tensorflow(x, stride))
         return F.leaky_relu(x if self.norm is None else self.norm(x), SLOPE)
-
-
-def _padding(side: int, stride: int) -> tuple[int, int]:
-    """TensorFlow's, before and after, of a kernel of 3: an even side with a stride of 2 has it after only."""
-    return (0, 1) if stride == 2 and side % 2 == 0 else (1, 1)

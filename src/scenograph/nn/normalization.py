@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, TypeVar
 
 import torch
@@ -70,21 +71,33 @@ class BatchNorm2d(nn.BatchNorm2d):
 
 
 class FrozenBatchNorm2d(nn.Module):
-    """Batch normalization by statistics that training leaves alone; its scale and offset learn."""
+    """Batch normalization by statistics that training leaves alone; its scale, if it has one, and offset learn."""
 
     running_mean: Tensor
     running_var: Tensor
 
-    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+    def __init__(self, channels: int, eps: float = 1e-5, scaled: bool = True) -> None:
         super().__init__()
         self.eps = eps
-        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+        self.weight = nn.Parameter(torch.ones(channels)) if scaled else None
+        self.bias = nn.Parameter(torch.zeros(channels))
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape."""
         return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+
+
+def folded(convolution: nn.Conv2d, norm: FrozenBatchNorm2d) -> nn.Conv2d:
+    """A convolution, with a bias, that does what one without and its norm do. It cannot be trained."""
+    scale = torch.rsqrt(norm.running_var + norm.eps)
+    if norm.weight is not None:
+        scale = scale * norm.weight
+    result = copy.deepcopy(convolution)
+    result.weight = nn.Parameter(convolution.weight.detach() * scale.detach()[:, None, None, None], requires_grad=False)
+    result.bias = nn.Parameter((norm.bias - norm.running_mean * scale).detach(), requires_grad=False)
+    return result
 
 
 class LayoutNorm(nn.Module):

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,12 @@ class Pair:
     about: str
     """What the pair generates, for messages."""
 
-    @property
+    @cached_property
     def placed(self) -> Vocabulary:
         """The names that the layout model knows."""
         return model_vocabulary(self.layout)
 
-    @property
+    @cached_property
     def vocabulary(self) -> Vocabulary:
         """The names that both know."""
         if self.image != COLLAGE:

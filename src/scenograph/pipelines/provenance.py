@@ -92,7 +92,7 @@ class PlannedPicture:
     """Whether it was rendered before."""
 
 
-class _Record(BaseModel):
+class MadeFrom(BaseModel):
     """The record in a picture of any origin, besides its options."""
 
     scene: dict[str, Any]
@@ -187,12 +187,7 @@ def request_from_picture(
     text = read_record(path)
     if text is None:
         raise without_scene(path)
-    value = parse_json(text, f"{path}: its scene cannot be read")
-    if isinstance(value, dict) and "scenes" in value:
-        raise UserError(f"{path} is a sheet of several pictures; give one of them")
-    where = f"{path}, as it was made"
-    made = validate(_Record, value, where)
-    recorded = {name: value[name] for name in GenerateOptions.model_fields if value.get(name) is not None}
+    made, recorded = made_from(text, str(path))
     named = {name: getattr(made, name) for name in MODELS}
     memory = models.get(MEMORY) or (DRAWINGS if made.memory == DRAWINGS else None)
     if made.memory not in (None, DRAWINGS) and memory in (None, DRAWINGS):
@@ -207,10 +202,22 @@ def request_from_picture(
         [Scene.from_dict(made.scene, f"{path}, scene")],
         list(seeds) if seeds else [made.seed],
         models,
-        validate(GenerateOptions, recorded, where).changed(**options),
+        validate(GenerateOptions, recorded, f"{path}, as it was made").changed(**options),
         made.stem or path.stem,
         made.digests if same else {},
     )
+
+
+def made_from(text: str, where: str) -> tuple[MadeFrom, dict[str, Any]]:
+    """The record of a picture, which may come from anybody, and the options in it.
+
+    Raises ``UserError``, which begins with ``where``, for a record of another form, and for that of a sheet.
+    """
+    value = parse_json(text, f"{where}: its scene cannot be read")
+    if isinstance(value, dict) and "scenes" in value:
+        raise UserError(f"{where} is a sheet of several pictures; give one of them")
+    made = validate(MadeFrom, value, f"{where}, as it was made")
+    return made, {name: value[name] for name in GenerateOptions.model_fields if value.get(name) is not None}
 
 
 def _check_models(named: dict[str, str | None], path: Path, agreed: Callable[[str], bool]) -> None:

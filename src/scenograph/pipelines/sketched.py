@@ -168,11 +168,7 @@ def recognise(
     if not isinstance(model, ObjectClassifier) or model.config.input != "sketch":
         raise UserError(f"--classifier {classifier}: is a {model.name} that does not look at sketches")
     names = model.vocabulary.categories
-    scene = Scene(tuple(SceneObject(names[0], box=(0.0, 0.0, 1.0, 1.0), sketch=sketch) for sketch in sketches))
-    batch = SceneBatch.from_scenes([scene], model.vocabulary, sketch_size=model.config.sketch_side)
-    with torch.inference_mode():
-        chances = model(*model.seen(batch))[0].softmax(dim=1)
-    best = chances.topk(2, dim=1)
+    best = chances_of(sketches, model).topk(2, dim=1)
     found = [
         Recognised(names[first], one, names[second], other)
         for (first, second), (one, other) in zip(best.indices.tolist(), best.values.tolist(), strict=True)
@@ -182,6 +178,16 @@ def recognise(
         told = ", ".join(f"{called[number]} may be {guess}" for number, guess in unsure.items())
         raise UserError(f"{where}: {told}; {_remedy(where, {number: guess.name for number, guess in unsure.items()})}")
     return found
+
+
+def chances_of(sketches: Sequence[Sketch], model: ObjectClassifier) -> torch.Tensor:
+    """The probability (K, categories) of each name for each of K sketches, by a model that looks at sketches."""
+    some = model.vocabulary.categories[0]
+    scene = Scene(tuple(SceneObject(some, box=(0.0, 0.0, 1.0, 1.0), sketch=sketch) for sketch in sketches))
+    batch = SceneBatch.from_scenes([scene], model.vocabulary, sketch_size=model.config.sketch_side).to(model.device)
+    with torch.inference_mode():
+        chances: torch.Tensor = model(*model.seen(batch))[0].softmax(dim=1)
+    return chances
 
 
 def _remedy(file: str, names: Mapping[int, str]) -> str:

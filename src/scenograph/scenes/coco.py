@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from scenograph.scenes.masks import encode_mask
 from scenograph.scenes.scene import Scene, SceneObject
+from scenograph.scenes.silhouettes import silhouette
 
 
 def coco_annotations(
@@ -64,9 +64,8 @@ def _annotation(thing: SceneObject, width: int, height: int) -> dict[str, Any]:
         entry["attributes"] = list(thing.attributes)
     if thing.mask is not None:
         canvas = np.zeros((height, width), dtype=bool)
-        left, top = round(box[0]), round(box[1])
-        right, bottom = max(round(box[0] + box[2]), left + 1), max(round(box[1] + box[3]), top + 1)
-        resized = np.array(Image.fromarray(thing.mask).resize((right - left, bottom - top), Image.Resampling.NEAREST))
-        canvas[top:bottom, left:right] = resized[: height - top, : width - left]
+        pixels = silhouette(thing, width, height)
+        if pixels is not None:
+            pixels.paint(canvas, True)
         entry |= {"segmentation": encode_mask(canvas), "area": int(canvas.sum()), "iscrowd": 1}
     return entry

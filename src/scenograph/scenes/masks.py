@@ -91,5 +91,39 @@ def _weights(side: int, size: int) -> np.ndarray:
     return weights
 
 
+def outlines(mask: np.ndarray) -> list[list[tuple[int, int]]]:
+    """The corners (x, y) of closed lines around the pixels of a mask (h, w), and around its holes."""
+    inside = np.pad(np.asarray(mask, dtype=bool), 1)
+    following: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for (dx, dy), start, end in _SIDES:  # each side of a pixel beside an empty one, clockwise
+        rows, columns = np.nonzero(inside & ~np.roll(inside, (-dy, -dx), (0, 1)))
+        for y, x in zip((rows - 1).tolist(), (columns - 1).tolist(), strict=True):
+            following.setdefault((x + start[0], y + start[1]), []).append((x + end[0], y + end[1]))
+    rings = []
+    while following:
+        first = here = next(iter(following))
+        ring = [first]
+        while here != first or len(ring) == 1:
+            there = following[here].pop()
+            if not following[here]:
+                del following[here]
+            if len(ring) > 1 and _is_straight(ring[-2], ring[-1], there):
+                ring.pop()
+            ring.append(there)
+            here = there
+        ring.pop()  # the first one again
+        rings.append(ring[1:] if _is_straight(ring[-1], ring[0], ring[1]) else ring)
+    return rings
+
+
+_SIDES = (((0, -1), (0, 0), (1, 0)), ((1, 0), (1, 0), (1, 1)), ((0, 1), (1, 1), (0, 1)), ((-1, 0), (0, 1), (0, 0)))
+"""Of a pixel: where its neighbour is, and the corners at which the side between them starts and ends."""
+
+
+def _is_straight(before: tuple[int, int], here: tuple[int, int], after: tuple[int, int]) -> bool:
+    """Whether two sides of pixels, along rows and columns, have one direction."""
+    return (before[0] == here[0]) == (here[0] == after[0])
+
+
 def _is_int_list(value: object) -> TypeGuard[list[int]]:
     return isinstance(value, list) and all(isinstance(item, int) and not isinstance(item, bool) for item in value)

@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from scenograph.errors import UserError, unreadable
 
@@ -21,15 +22,20 @@ RECORD, SHOWN = "scenograph", "scenograph-shown"
 
 def encode_png(pixels: np.ndarray) -> bytes:
     """(H, W) grey or (H, W, 4) colour with alpha, uint8, as a PNG."""
+    return png_of(Image.fromarray(pixels))
+
+
+def png_of(picture: Image.Image, text: PngInfo | None = None) -> bytes:
+    """A picture as the content of a file, with text fields if there are any."""
     stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG")
+    picture.save(stream, "PNG", pnginfo=text)
     return stream.getvalue()
 
 
 def decode_png(content: bytes, mode: Literal["L", "RGBA"], where: str) -> np.ndarray:
     """A PNG as (H, W) or (H, W, 4) uint8. Raises ``UserError``, which begins with ``where``, if it is none, or huge."""
     try:
-        image: Image.Image = Image.open(io.BytesIO(content))
+        image: Image.Image = Image.open(io.BytesIO(content), formats=["PNG"])
         if image.width * image.height > MAX_SIDE * MAX_SIDE:
             raise UserError(f"{where}: {image.width} x {image.height} pixels are more than an object needs")
         if image.mode.startswith("I"):  # 16 bits, which Pillow would cut off instead of scaling
@@ -81,7 +87,12 @@ def read_record(path: Path, field: str = RECORD) -> str | None:
     try:
         with Image.open(path) as picture:
             picture.load()
-            text = picture.info.get(field)
+            return record_in(picture, field)
     except Exception as error:  # of damaged chunks Pillow raises almost anything
         raise unreadable(path, error, "not a picture, or cut short") from error
+
+
+def record_in(picture: Image.Image, field: str = RECORD) -> str | None:
+    """A text field of a picture whose pixels were loaded, None without it."""
+    text = picture.info.get(field)
     return text if isinstance(text, str) else None

@@ -91,7 +91,7 @@ def refine(scene: Scene, movable: Sequence[bool] | None = None, where: str = "")
         constraints = _constraints(scene, TIGHT, regions, implied)
         solved = _solve(boxes, constraints, free)
     if solved is None:
-        raise UserError(where + _contradiction(scene, boxes, regions, free))
+        raise UserError(where + _complaint(scene, _contradiction(scene, boxes, regions, free), free))
     solved = _separate_overlaps(scene, boxes, solved, constraints, free).round(BOX_DECIMALS)
     objects = []
     for thing, box, moves in zip(scene.objects, solved.tolist(), free, strict=True):
@@ -117,11 +117,21 @@ def check_relations(scene: Scene, where: str = "") -> None:
     Raises:
         UserError: There are none. The message names a minimal set of relations that contradict each other.
     """
+    if needed := contradiction(scene):
+        raise UserError(where + _complaint(scene, needed, [thing.box is None for thing in scene.objects]))
+
+
+def contradiction(scene: Scene) -> list[int]:
+    """The numbers of a minimal set of relations that contradict each other; none if boxes exist that show all.
+
+    Objects with a box keep it; all others may lie anywhere. Without any one of the set, the others of it can hold.
+    """
     free = [thing.box is None for thing in scene.objects]
     boxes = np.array([thing.box or (0.5, 0.5, 0.5, 0.5) for thing in scene.objects], dtype=np.float64).reshape(-1, 4)
     regions = is_region(boxes) | np.array(free, dtype=bool)  # what has no box may become one
-    if _solve(boxes, _constraints(scene, TIGHT, regions, _implied_relations(scene)), free) is None:
-        raise UserError(where + _contradiction(scene, boxes, regions, free))
+    if _solve(boxes, _constraints(scene, TIGHT, regions, _implied_relations(scene)), free) is not None:
+        return []
+    return _contradiction(scene, boxes, regions, free)
 
 
 def _implied_relations(scene: Scene) -> set[Relation]:
@@ -273,8 +283,8 @@ def _separations(one: int, other: int, boxes: np.ndarray) -> list[list[_Constrai
     return [way for _, _, way in sorted(ways, key=lambda way: way[:2])]
 
 
-def _contradiction(scene: Scene, boxes: np.ndarray, regions: np.ndarray, free: Sequence[bool]) -> str:
-    """The message for relations that contradict each other: a minimal set, any one of which may be dropped."""
+def _contradiction(scene: Scene, boxes: np.ndarray, regions: np.ndarray, free: Sequence[bool]) -> list[int]:
+    """The numbers of relations that contradict each other: a minimal set, any one of which may be dropped."""
     constraints = _constraints(scene, TIGHT, regions)
     needed: set[int] = set()
     for axis in (0, 1):
@@ -283,7 +293,12 @@ def _contradiction(scene: Scene, boxes: np.ndarray, regions: np.ndarray, free: S
         without = [c for c in constraints if c.source in needed - {number}]
         if _solve(boxes, without, free) is None:
             needed.remove(number)
-    listed = "; ".join(relation_to_text(scene, number) for number in sorted(needed))
+    return sorted(needed)
+
+
+def _complaint(scene: Scene, needed: Sequence[int], free: Sequence[bool]) -> str:
+    """The message for a minimal set of relations that contradict each other."""
+    listed = "; ".join(relation_to_text(scene, number) for number in needed)
     fixed = "" if all(free) else ", or give boxes more room"
     return f"relationships contradict each other: {listed}; drop one of them{fixed}"
 

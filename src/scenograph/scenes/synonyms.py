@@ -83,20 +83,32 @@ def predicate_for(word: str, known: Collection[str]) -> str | None:
 def nearest_names(word: str, lexicon: Lexicon, names: Iterable[str]) -> str:
     """The remedy for a word without a name, like :func:`~scenograph.errors.suggest`, by meaning before spelling."""
     allowed = list(names)
-    known = next((form for form in (word, *singulars(word)) if form in lexicon.meanings), None)
-    if known is not None:  # what it means is known, so that no name that looks alike is meant
-        related = lexicon.relatives(known, allowed)
-        if related:
-            return f"(nearest in meaning: {', '.join(related[:SHOWN])}{', ...' if len(related) > SHOWN else ''})"
+    near = nearest(word, lexicon, allowed)
+    if _meant(word, lexicon) is not None:
+        if near:
+            return f"(nearest in meaning: {', '.join(near[:SHOWN])}{', ...' if len(near) > SHOWN else ''})"
         return _listed(allowed)
     # A word that is nearly spelt so is meant, be it a name or not; then a name that looks alike.
     for words in ({name.casefold(): name for name in allowed}, {each: each for each in lexicon.meanings}):
         spelled = get_close_matches(word.casefold(), words, n=1, cutoff=NEARLY)
         if spelled:
             return f"(did you mean {words[spelled[0]]!r}?)"
+    return f"(did you mean {' or '.join(map(repr, near))}?)" if near else _listed(allowed)
+
+
+def nearest(word: str, lexicon: Lexicon, names: Iterable[str]) -> list[str]:
+    """The names nearest to a word without one: in meaning or, if it means nothing known, in spelling; perhaps none."""
+    allowed = list(names)
+    known = _meant(word, lexicon)
+    if known is not None:  # what it means is known, so that no name that looks alike is meant
+        return lexicon.relatives(known, allowed)
     folded = {name.casefold(): name for name in allowed}
-    near = [repr(folded[each]) for each in get_close_matches(word.casefold(), folded, n=3, cutoff=ALIKE)]
-    return f"(did you mean {' or '.join(near)}?)" if near else _listed(allowed)
+    return [folded[each] for each in get_close_matches(word.casefold(), folded, n=3, cutoff=ALIKE)]
+
+
+def _meant(word: str, lexicon: Lexicon) -> str | None:
+    """The form of a word that the lexicon has."""
+    return next((form for form in (word, *singulars(word)) if form in lexicon.meanings), None)
 
 
 def _listed(allowed: Sequence[str]) -> str:

@@ -19,6 +19,7 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    SecretStr,
     model_validator,
 )
 from yaml import YAMLError
@@ -27,7 +28,7 @@ from yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 from scenograph.data.loader import ObjectPolicy, RelationPolicy
 from scenograph.errors import UserError, reason, suggest, validate
 from scenograph.files import is_file
-from scenograph.training.objectives.base import Betas
+from scenograph.training.objectives.base import Betas, Probability
 
 DEEPEST = 20
 """Levels of the YAML of a recipe."""
@@ -39,6 +40,7 @@ MAY_CHANGE = frozenset(
         "training.grid_scenes",
         "training.log_every",
         "training.max_minutes",
+        "training.notify_every",
         "training.precision",
         "training.steps",
         "training.validate_every",
@@ -46,6 +48,12 @@ MAY_CHANGE = frozenset(
     }
 )
 """Settings that may change when a run continues: how long it takes, on what machine, and how often it reports."""
+
+
+Addresses = Annotated[
+    tuple[SecretStr, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)
+]
+"""One or more, which hold passwords: they are not printed."""
 
 
 class _Section(BaseModel):
@@ -65,22 +73,31 @@ class DataRecipe(_Section):
     objects: ObjectPolicy = "random"
     flip: bool = False
     crop: float = Field(default=1.0, ge=0.5, le=1)
+    drawings: Path | None = None
+    """A pack of single drawings by class: of each object's category a random one is its sketch, another every time."""
+    class_map: Path | None = None
+    """For which category each class of them stands: a JSON file, ``published`` for Scene Designer's, or our own map."""
+    mix: Path | None = None
+    """A second pack; its scenes take the place of a tenth of every batch at first, and of 0.6 from half of a run on."""
     workers: NonNegativeInt = 0
 
 
 class OptimizerRecipe(_Section):
     """Adam (AdamW when ``weight_decay`` is not 0); the rate rises over ``warmup_steps``, then follows the schedule.
 
-    ``constant``; ``linear`` and ``cosine`` fall to 0 from step ``fall_from`` on; ``milestones`` divides it by ten at
-    each of these steps.
+    ``constant``; ``linear`` and ``cosine`` fall from step ``fall_from`` on, to ``fall_to`` of the rate at the last step
+    but never below ``lowest`` of it; ``milestones`` divides it by ten at each of these steps.
     """
 
     lr: PositiveFloat = 1e-4
     betas: Betas = (0.9, 0.999)
+    epsilon: PositiveFloat = 1e-8
     weight_decay: NonNegativeFloat = 0.0
     warmup_steps: NonNegativeInt = 0
     schedule: Literal["constant", "linear", "cosine", "milestones"] = "constant"
     fall_from: NonNegativeInt = 0
+    fall_to: Probability = 0.0
+    lowest: Probability = 0.0
     milestones: tuple[int, ...] = ()
     clip_norm: PositiveFloat | None = None
 
@@ -101,9 +118,16 @@ class TrainingRecipe(_Section):
     checkpoint_every: PositiveInt = 1000
     grid_scenes: NonNegativeInt = 16
     start_from: str | None = None
-    """Begin with the weights of another run (its folder: every network's), or of a model as ``--image`` takes it."""
+    """Begin with the weights of another run (its folder: every network's), or of a model as ``--image`` takes it.
+
+    A Scene Designer may begin with Keras' weights of its backbones, a ``.h5`` file.
+    """
     max_minutes: PositiveFloat | None = None
     """Stop cleanly, with a checkpoint, after this long; the same command continues."""
+    notify: Addresses = Field(default=(), exclude=True)
+    """Whom to tell of validations, the end and failures: apprise's addresses. No record of the run holds them."""
+    notify_every: PositiveInt | None = None
+    """Steps that must lie between two messages about validations; by default every validation is told."""
 
 
 class Recipe(_Section):

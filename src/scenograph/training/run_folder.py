@@ -24,6 +24,7 @@ from scenograph.files import make_folder, remove_temporaries, write_atomically
 from scenograph.scenes.drawing import contact_sheet, draw_graph
 from scenograph.scenes.scene import Scene
 from scenograph.scenes.vocabulary import Vocabulary
+from scenograph.training.curves import Curves, draw_curves
 from scenograph.training.recipe import MAY_CHANGE, Recipe, load_recipe
 from scenograph.version import __version__
 
@@ -114,6 +115,17 @@ class RunFolder:
         write_atomically(folder / f"step-{step:08d}.png", lambda stream: sheet.save(stream, "PNG"))
         self._show(step, ", ".join(columns), sheet)
 
+    def picture(self, step: int) -> Path | None:
+        """The grid of a step, or, of models that render none, the curves up to here."""
+        grid = self.folder / "grids" / f"step-{step:08d}.png"
+        if grid.exists():
+            return grid
+        path = self.folder / "metrics.jsonl"
+        sheet = draw_curves(_points(_lines(path))) if path.exists() else None
+        if sheet is None:
+            return None
+        return write_atomically(self.folder / "curves.png", lambda stream: sheet.save(stream, "PNG"))
+
     def add_graphs(self, step: int, scenes: Sequence[Scene]) -> None:
         """Write a sheet of the scene graphs of the grid, once: they stay the same."""
         path = self.folder / "grids" / "graphs.png"
@@ -127,6 +139,21 @@ class RunFolder:
     def _show(self, step: int, name: str, sheet: Image.Image) -> None:
         if self._tensorboard is not None:
             self._tensorboard.add_image(name, np.asarray(sheet), step, dataformats="HWC")
+
+
+def _points(lines: Sequence[str]) -> Curves:
+    """Each figure's steps and values, by its name; those of validations in front."""
+    found: dict[str, Curves] = {"validation": {}, "train": {}}
+    for line in lines:
+        if _step_of(line) == math.inf:
+            continue
+        point = json.loads(line)
+        curves = found.get(str(point.pop("kind", "")), {})
+        step = point.pop("step")
+        for name, value in point.items():
+            if isinstance(value, int | float):
+                curves.setdefault(name, []).append((step, value))
+    return {f"{kind} {name}": points for kind, curves in found.items() for name, points in curves.items()}
 
 
 def _lines(path: Path) -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,17 +14,20 @@ from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
 from scenograph.data.crops import PackCrops
-from scenograph.data.loader import PackLoader
+from scenograph.data.drawings import PackDrawings
+from scenograph.data.loader import Mixed, PackLoader
 from scenograph.data.pack import read_record, read_vocabulary
 from scenograph.devices import keep_freed_memory, warn_if_bf16_emulated
 from scenograph.errors import UserError, suggest
 from scenograph.models.base import DrawsFromCrops, Model, ModelConfig, load_state
+from scenograph.models.published.keras import SUFFIXES
 from scenograph.models.registry import AutoModel
 from scenograph.retrieval.nearest import NearestInMemory
 from scenograph.scenes.geometry import SG2IM_PREDICATES
 from scenograph.scenes.selection import GivesCrops
 from scenograph.scenes.vocabulary import Vocabulary
 from scenograph.training.checkpoints import has_checkpoint, load_checkpoint
+from scenograph.training.notifications import Notifier
 from scenograph.training.objectives.base import Objective
 from scenograph.training.recipe import DataRecipe, OptimizerRecipe, Recipe
 from scenograph.training.run_folder import RunFolder
@@ -92,6 +96,22 @@ def starting_model(source: str, kind: type[Model]) -> Model:
     return given
 
 
+def backbone_file(source: str | None) -> Path | None:
+    """The file of Keras' weights that a run starts from, if it is one."""
+    return Path(source) if source is not None and Path(source).suffix in SUFFIXES else None
+
+
+def new_notifier(recipe: Recipe) -> Notifier | None:
+    """What tells others of a run, if the recipe names any.
+
+    Raises:
+        UserError: An address is of no known kind, or the package that sends is missing.
+    """
+    training = recipe.training
+    addresses = [address.get_secret_value() for address in training.notify]
+    return Notifier(addresses, recipe.name, training.notify_every) if addresses else None
+
+
 def run_vocabulary(recipe: Recipe, kind: type[Model], start: Model | None, begun: RunFolder | None) -> Vocabulary:
     """The names that the run's model learns: the pack's, unless the run builds on a model that has its own.
 
@@ -113,55 +133,86 @@ def run_vocabulary(recipe: Recipe, kind: type[Model], start: Model | None, begun
         return own
     missing = names.lacks(own)
     if missing:
-        shown = ", ".join(missing[:NAMES_SHOWN]) + (", ..." if len(missing) > NAMES_SHOWN else "")
         raise UserError(
-            f"{where}: the model lacks {len(missing)} of the names of the pack {recipe.data.pack} ({shown}); "
+            f"{where}: the model lacks {len(missing)} of the names of the pack {recipe.data.pack} "
+            f"({_listed(missing)}); "
             "pack the data without them, or begin a run that starts from nothing"
         )
     return names
 
 
-def open_pack(
-    data: DataRecipe, kind: type[Model], config: ModelConfig, vocabulary: Vocabulary
-) -> dict[str, PackLoader]:
+def open_pack(recipe: Recipe, kind: type[Model], config: ModelConfig, vocabulary: Vocabulary) -> dict[str, PackLoader]:
     """Loaders of the ``train`` and the ``validation`` scenes, encoded by the model's vocabulary.
 
     Raises:
-        UserError: The pack or a split is missing or damaged, or lacks pictures that the model needs.
+        UserError: A pack or a split is missing or damaged, or lacks what the model needs.
     """
-    crop_size, sketch_size = config.crop_side, config.sketch_side
-    fixed = (config.picture_sides, config.mask_side, data.relations, data.max_objects, data.objects)
-
-    def opened(split: str, flip: bool, crop: float) -> PackLoader:
-        return PackLoader(data.pack, split, *fixed, flip, crop, crop_size=crop_size, sketch_size=sketch_size)
-
+    data = recipe.data
     loaders = {
-        "train": opened(data.train_split, data.flip, data.crop),
-        "validation": opened(data.validation_split, flip=False, crop=1.0),
+        "train": _opened(data, data.pack, data.train_split, kind, config, trains=True),
+        "validation": _opened(data, data.pack, data.validation_split, kind, config, trains=False),
     }
-    crops = _crop_source(data, kind, config)
+    crops = _crop_source(data, data.pack, kind, config)
     for loader in loaders.values():
-        loader.pictures = config.reads_pictures
-        if loader.pictures and (kind.roles != ("layout",) or sketch_size):
-            loader.pack.check_pictures(f"for {kind.name} to learn from; take a pack with pictures")
-        if crops is not None:
-            loader.selector = crops
-        elif crop_size:
-            wanted = f"has pixels of its own for {kind.name} to learn from; take a picture-book pack, with crops=true"
-            loader.pack.check_objects("crops", wanted)
-        if sketch_size:
-            wanted = f"has a sketch for {kind.name} to learn from; take a picture-book or SketchyCOCO pack"
-            loader.pack.check_objects("sketches", wanted)
-        loader.vocabulary = vocabulary
+        loader.selector, loader.vocabulary = crops, vocabulary
+    if data.mix is not None:
+        _check_names(data, vocabulary, data.mix)
+        other = _opened(data, data.mix, data.train_split, kind, config, trains=True)
+        other.selector, other.vocabulary = _crop_source(data, data.mix, kind, config), vocabulary
+        loaders["train"].mixed = Mixed(other, recipe.training.steps)
     _warn_without_relations(data, kind, vocabulary)
     return loaders
 
 
-def _crop_source(data: DataRecipe, kind: type[Model], config: ModelConfig) -> GivesCrops | None:
+def _opened(
+    data: DataRecipe, folder: Path, split: str, kind: type[Model], config: ModelConfig, trains: bool
+) -> PackLoader:
+    """A loader of one split, which has what the model needs. Only scenes that train are mirrored and cropped."""
+    crop_size, sketch_size = config.crop_side, config.sketch_side
+    loader = PackLoader(
+        folder,
+        split,
+        config.picture_sides,
+        config.mask_side,
+        data.relations,
+        data.max_objects,
+        data.objects,
+        flip=data.flip and trains,
+        crop=data.crop if trains else 1.0,
+        crop_size=crop_size,
+        sketch_size=sketch_size,
+    )
+    loader.pictures = config.reads_pictures
+    if loader.pictures and (kind.roles != ("layout",) or sketch_size):
+        loader.pack.check_pictures(f"for {kind.name} to learn from; take a pack with pictures")
+    if crop_size and not (issubclass(kind, DrawsFromCrops) and kind.needs_crops):
+        wanted = f"has pixels of its own for {kind.name} to learn from; take a picture-book pack, with crops=true"
+        loader.pack.check_objects("crops", wanted)
+    if sketch_size and data.drawings is not None and folder == data.pack:
+        loader.drawings = PackDrawings(data.drawings, split, loader.vocabulary.categories, data.class_map)
+    elif sketch_size:
+        wanted = f"has a sketch for {kind.name} to learn from; take a picture-book or SketchyCOCO pack"
+        loader.pack.check_objects("sketches", wanted + ", or data.drawings=PACK of Quick, Draw!")
+    return loader
+
+
+def _check_names(data: DataRecipe, known: Vocabulary, pack: Path) -> None:
+    """Raise ``UserError`` if a mixed pack has names that the model does not know, and that are read."""
+    names = read_vocabulary(pack)
+    missing = known.lacks(replace(names, predicates=()) if data.relations == "none" else names)
+    if missing:
+        raise UserError(f"data.mix {pack}: the model lacks {len(missing)} of its names ({_listed(missing)})")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMES_SHOWN]) + (", ..." if len(names) > NAMES_SHOWN else "")
+
+
+def _crop_source(data: DataRecipe, folder: Path, kind: type[Model], config: ModelConfig) -> GivesCrops | None:
     """Where crops come from, for models that need them: those of pictures that are learned from, for all."""
     if issubclass(kind, DrawsFromCrops) and kind.needs_crops and config.crop_side:
         if data.memory is None:
-            return PackCrops(data.pack, data.train_split, config.crop_side)
+            return PackCrops(folder, data.train_split, config.crop_side)
         if data.workers:
             raise UserError(f"data.workers={data.workers}: crops of data.memory are chosen by one process; take 0")
         return NearestInMemory(data.memory, max(config.picture_sides))
@@ -198,9 +249,9 @@ def new_optimizer(
             rate = [factor for part, factor in rates.items() if part in name][-1]
             groups.setdefault(rate, []).append(parameter)
     parameters = [{"params": members, "rate": rate} for rate, members in groups.items()]
-    betas = objective.betas(phase) or options.betas
+    betas, epsilon = objective.betas(phase) or options.betas, objective.epsilon(phase) or options.epsilon
     # The fused kernel passes over each weight once, torch's default ten times.
-    optimizer = kind(parameters, lr=options.lr, betas=betas, weight_decay=options.weight_decay, fused=True)
+    optimizer = kind(parameters, lr=options.lr, betas=betas, eps=epsilon, weight_decay=options.weight_decay, fused=True)
     return accelerator.prepare_optimizer(optimizer)
 
 

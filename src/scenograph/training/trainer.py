@@ -15,7 +15,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,15 +25,16 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from scenograph.data.loader import PackLoader
-from scenograph.errors import NOTE, UserError, expecting, validate
+from scenograph.errors import NOTE, UserError, expecting, reason, validate
 from scenograph.files import reserved
 from scenograph.models.base import Model, load_state
+from scenograph.models.published.keras import load_backbones
 from scenograph.models.registry import MODELS
 from scenograph.nn.layers import evaluating
 from scenograph.scenes.batch import SceneBatch, images_to_uint8
 from scenograph.scenes.vocabulary import Vocabulary
 from scenograph.training import setup
-from scenograph.training.checkpoints import REMEDY, has_checkpoint, load_checkpoint, save_checkpoint
+from scenograph.training.checkpoints import REMEDY, checkpoint_to_resume, newest_checkpoint, read_state, save_checkpoint
 from scenograph.training.objectives import OBJECTIVES
 from scenograph.training.objectives.base import Totals
 from scenograph.training.recipe import Recipe
@@ -58,25 +59,32 @@ class Trainer:
         recipe: What to train, on which data, and for how long.
         folder: Holds checkpoints, curves and the finished model. It belongs to one recipe.
         device: A CPU leaves the machine's accelerator alone; by default Accelerate chooses.
+        resume: Where the run continues: ``latest``, its newest checkpoint, if it has one; ``none``, it must begin; or
+            the path of a checkpoint, or of the run whose newest one it is.
 
     Raises:
         UserError: The recipe names what does not exist, or model, data and folder do not fit together.
     """
 
-    def __init__(self, recipe: Recipe, folder: Path, device: torch.device | None = None) -> None:
+    def __init__(
+        self, recipe: Recipe, folder: Path, device: torch.device | None = None, resume: str = "latest"
+    ) -> None:
         self.recipe, self.folder, training = recipe, folder, recipe.training
         self.accelerator = setup.new_accelerator(training.precision, device)
         self.run_folder = RunFolder(folder, writes=self._is_main)
         kind = setup.registered(MODELS, recipe.model, "model")
         objective_kind = setup.registered(OBJECTIVES, recipe.objective, "objective")
-        self.begins = not has_checkpoint(folder / "checkpoints")
+        self._checkpoint = checkpoint_to_resume(resume, folder)
+        self.begins = self._checkpoint is None
         source = training.start_from if self.begins else None
-        start = setup.starting_model(source, kind) if source else None
-        vocabulary = setup.run_vocabulary(recipe, kind, start, None if self.begins else self.run_folder)
+        backbones = setup.backbone_file(source)
+        start = setup.starting_model(source, kind) if source and backbones is None else None
+        begun = None if self._checkpoint is None else RunFolder(self._checkpoint.parent.parent, writes=False)
+        vocabulary = setup.run_vocabulary(recipe, kind, start, begun)
         fields = {"vocabulary": vocabulary.to_dict(), **setup.settings(recipe.model)}
         config = validate(kind.Config, fields, "recipe, model")
         objective_config = validate(objective_kind.Config, setup.settings(recipe.objective), "recipe, objective")
-        self.loaders = setup.open_pack(recipe.data, kind, config, Vocabulary.from_dict(config.vocabulary))
+        self.loaders = setup.open_pack(recipe, kind, config, Vocabulary.from_dict(config.vocabulary))
         # Initial weights depend on this order: the seed, the model, the objective's own networks.
         torch.manual_seed(training.seed)
         self.model = kind(config)
@@ -89,9 +97,12 @@ class Trainer:
         self.step = 0
         self._began = time.monotonic()
         self.validation_figures: dict[str, float] = {}
+        models = [model for model in (self.model, self.ema) if model is not None]
         if start:
-            models = [model for model in (self.model, self.ema) if model is not None]
             setup.take_over(start, str(source), models, self.modules)
+        for model in models if backbones else ():
+            load_backbones(model, Path(str(source)))
+        self._notifier = setup.new_notifier(recipe) if self._is_main else None
 
     @property
     def best_model(self) -> Model:
@@ -123,12 +134,14 @@ class Trainer:
         """
         with reserved(self.folder) if self._is_main else nullcontext():
             self.run_folder.claim(self.recipe, self.model.vocabulary)
-            self.objective.load_networks()
-            self._resume()
-            interrupted = self._train(listener, minutes)
-            if self._is_main:
-                self.best_model.save_pretrained(self.folder / "model")
-            self.accelerator.wait_for_everyone()
+            with self._telling_failure():
+                self.objective.load_networks()
+                self._resume()
+                interrupted = self._train(listener, minutes)
+                if self._is_main:
+                    self.best_model.save_pretrained(self.folder / "model")
+                self.accelerator.wait_for_everyone()
+            self._tell("finished" if self.step == self.recipe.training.steps else f"stopped at step {self.step}")
         if interrupted:
             raise KeyboardInterrupt(f"stopped at step {self.step}, which is saved; the same call continues")
         return self.folder / "model"
@@ -153,6 +166,8 @@ class Trainer:
                 if self.step % training.validate_every == 0 or last:
                     self.validation_figures = self._validate()
                     self.run_folder.log(self.step, "validation", self.validation_figures, self.objective.tag)
+                    if not last and self._notifier and self._notifier.due(self.step):
+                        self._tell(f"step {self.step} of {training.steps}")
                 if self.step % training.checkpoint_every == 0 or last:
                     self._save()
         if self.step < training.steps:
@@ -308,6 +323,26 @@ class Trainer:
         if self.objective.draws_graphs:
             self.run_folder.add_graphs(self.step, loader.scenes(0, batch.num_images))
 
+    def _tell(self, what: str) -> None:
+        """Send the figures of the last validation, with its grid or the curves, to whom the recipe names."""
+        if not self._notifier:
+            return
+        figures = [f"{name} {value:.4g}" for name, value in self.validation_figures.items()]
+        picture = None
+        with suppress(OSError, UserError):  # a message is worth less than the run
+            picture = self.run_folder.picture(self.step)
+        self._notifier.send(what, "\n".join(figures), picture)
+
+    @contextmanager
+    def _telling_failure(self) -> Iterator[None]:
+        """Send what went wrong, if anything does."""
+        try:
+            yield
+        except Exception as error:
+            if self._notifier:
+                self._notifier.send(f"failed at step {self.step}", f"{type(error).__name__}: {reason(error)}")
+            raise
+
     def _save(self) -> None:
         """Write a checkpoint, on the main process."""
         if self._is_main:
@@ -325,13 +360,13 @@ class Trainer:
         self.accelerator.wait_for_everyone()
 
     def _resume(self) -> None:
-        """Take everything from the newest checkpoint, if there is one."""
+        """Take everything from the checkpoint that was given, or else from the newest one, if there is any."""
         folder = self.folder / "checkpoints"
-        state = load_checkpoint(folder, "modules")
-        if state is None:
+        path, self._checkpoint = self._checkpoint or newest_checkpoint(folder), None
+        if path is None:
             return
-        with expecting(f"{folder}: the newest checkpoint does not fit this run; {REMEDY}"):
-            self._restore(state, folder)
+        with expecting(f"{path.parent}: the newest checkpoint does not fit this run; {REMEDY}"):
+            self._restore(read_state(path, "modules"), path.parent)
         if self._is_main:
             log.log(NOTE, "continuing %s from step %d of %d", self.folder, self.step, self.recipe.training.steps)
 
@@ -407,4 +442,5 @@ def learning_rate_factor(recipe: Recipe, step: int) -> float:
         return 0.1 ** sum(step >= milestone for milestone in options.milestones)
     start = max(options.fall_from, options.warmup_steps)
     done = min(max(step - start, 0) / max(total - start, 1), 1.0)
-    return 1 - done if options.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done))
+    left = 1 - done if options.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done))
+    return max(options.fall_to + (1 - options.fall_to) * left, options.lowest)

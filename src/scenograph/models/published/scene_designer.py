@@ -102,6 +102,11 @@ def import_scene_designer(path: Path, vocabulary: Vocabulary | None = None) -> S
     Raises:
         UserError: A file is missing or of another form, or the names do not fit it.
     """
+    if path.suffix in (".h5", ".hdf5"):
+        raise UserError(
+            f"{path}: Keras' weights are of a backbone, not of a whole model; train one that begins with them: "
+            f"scenograph train scene-designer-quickdraw-coco-objects training.start_from={path}"
+        )
     state, _ = convert(read_bundle(path))
     key = "category.weight"
     if key not in state or "predicate_embedding.weight" not in state:

@@ -37,6 +37,8 @@ WATERS = ("water-other",)
 """Painted, though there are drawings of fountains: a lake is asked for more often."""
 SIDE = 256
 """Side of the pictures in pixels, unless another size is asked for."""
+SHAPES = 512
+"""Side of the picture in whose pixels the shapes of drawings are told."""
 BESIDE = 0.15
 """Half of the room on a host that each of several guests has, in its widths."""
 STRETCH = 1.25
@@ -84,6 +86,24 @@ class CollageRenderer(Renderer):
     def settle(self, scenes: Sequence[Scene], seeds: Sequence[int], movable: Sequence[Sequence[bool]]) -> list[Scene]:
         """As in the base class: riders, what is held and the like come to where their hosts' drawings have them."""
         return [self._settled(*one) for one in zip(scenes, seeds, movable, strict=True)]
+
+    def shaped(self, scene: Scene, seed: int, movable: Sequence[bool]) -> Scene:
+        """The scene as its picture of this seed shows it: things where their drawings are, with the masks of these.
+
+        Things with a mask, a sketch or a crop stay as they are, and so do regions and what there is no drawing of.
+        """
+        scene = self._settled(scene, seed, movable)
+        shown = cast(scene, seed, self.drawn)
+        objects = list(scene.objects)
+        for number, (thing, entry) in enumerate(zip(scene.objects, shown.entries, strict=True)):
+            if entry is None or any(field is not None for field in (thing.mask, thing.sketch, thing.crop)):
+                continue
+            layer = self._layer(scene, shown, number, SHAPES)
+            height, width = layer.pixels.shape[:2]
+            corners = layer.left, layer.top, layer.left + width, layer.top + height
+            x0, y0, x1, y1 = (value / SHAPES for value in corners)
+            objects[number] = replace(thing, box=(x0, y0, x1, y1), mask=layer.pixels[..., 3] > 0.5)
+        return replace(scene, objects=tuple(objects))
 
     def render(self, conditioned: ConditionedScenes) -> Tensor:
         """As in the base class."""

@@ -80,6 +80,10 @@ class Objective(ABC):
         """Adam's decays for a phase, where they are not the recipe's."""
         return None
 
+    def epsilon(self, phase: str) -> float | None:
+        """Adam's epsilon for a phase, where it is not the recipe's."""
+        return None
+
     def modules(self) -> dict[str, nn.Module]:
         """The module that each phase trains, by phase."""
         return {"model": self.model}

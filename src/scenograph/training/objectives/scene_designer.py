@@ -12,7 +12,7 @@ from typing import Any, Self, cast
 
 import torch
 import torch.nn.functional as F
-from pydantic import NonNegativeFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from scenograph.errors import UserError
@@ -26,6 +26,8 @@ from scenograph.training.gan import generator_loss
 from scenograph.training.objectives.base import Generators, Objective, ObjectiveConfig, Totals, uniform_per_object
 
 MARGIN = 0.5
+MATCHED = 4.0
+"""Weight of all layers of the discriminator together in feature matching, scores included."""
 Encodings = tuple[Tensor, Tensor, Tensor]
 """Of sketches, of the same objects' crops, and of the crops that take their place: (O, encoding_dim) each."""
 
@@ -36,16 +38,24 @@ class SceneDesignerObjectiveConfig(ObjectiveConfig):
     scenes: bool = True
     """Whether whole scenes are learned; the first stage learns objects alone."""
     contrast_weight: NonNegativeFloat = 1.0
+    negative_scenes: bool = True
+    """Whether the contrast includes scenes in which all objects were replaced; without them is an ablation."""
     box_weight: NonNegativeFloat = 10.0
     overlap_weight: NonNegativeFloat = 0.1
     """Weight of the generalized IoU beside the squared error of boxes."""
     mask_weight: NonNegativeFloat = 10.0
     adversarial_weight: NonNegativeFloat = 0.5
-    """Weight of each domain's masks before the discriminator."""
+    """Weight of each domain's masks before the discriminator; 0, an ablation, leaves that out."""
+    feature_weight: NonNegativeFloat = 0.0
+    """Weight of feature matching, which the published model only logs; its value there is 10."""
     category_weight: NonNegativeFloat = 1.0
     """Weight of categories told from the vectors of scenes' objects, in each domain."""
     object_weight: NonNegativeFloat = 2.0
     """Weight of the first stage's losses; 1 is that stage's own."""
+    object_triplet_weight: NonNegativeFloat = 1.0
+    """Weight of the triplets among these, and with 0 an ablation."""
+    object_category_weight: NonNegativeFloat = 1.0
+    """Weight of categories told from single objects among these; 0, with ``category_weight`` 0, is an ablation."""
     focal: bool = False
     """Whether categories that are told easily count less (Lin et al., ICCV 2017, with an exponent of 2)."""
     label_smoothing: bool = True
@@ -54,6 +64,14 @@ class SceneDesignerObjectiveConfig(ObjectiveConfig):
     discriminator_layers: PositiveInt = 3
     discriminator_rate: NonNegativeFloat = 4.0
     """Learning rate of the discriminator, in units of the optimizer's."""
+    discriminator_epsilon: PositiveFloat = 1e-9
+    """Adam's epsilon for the discriminator."""
+
+    @model_validator(mode="after")
+    def _matched_by_something(self) -> Self:
+        if self.feature_weight and not (self.scenes and self.adversarial_weight):
+            raise ValueError("feature_weight needs the mask discriminator: scenes=true and an adversarial_weight")
+        return self
 
     @classmethod
     def tiny(cls) -> Self:
@@ -71,6 +89,13 @@ class SceneDesignerObjective(Objective):
         self.config = config
         self.discriminator: MaskDiscriminator | None = None
         if config.scenes and config.adversarial_weight:
+            side = cast(SceneDesigner, model).config.mask_size
+            most = side.bit_length() - 2  # halvings that leave two pixels, of a power of two
+            if config.discriminator_layers > most:
+                raise UserError(
+                    f"objective.discriminator_layers {config.discriminator_layers}: masks of {side} pixels leave no "
+                    f"map; take at most {most}"
+                )
             self.discriminator = MaskDiscriminator(
                 len(model.vocabulary.categories), config.discriminator_width, config.discriminator_layers
             )
@@ -91,6 +116,10 @@ class SceneDesignerObjective(Objective):
     def betas(self, phase: str) -> tuple[float, float] | None:
         """The discriminator's."""
         return (0.5, 0.999) if phase == "mask_discriminator" else None
+
+    def epsilon(self, phase: str) -> float | None:
+        """The discriminator's."""
+        return self.config.discriminator_epsilon if phase == "mask_discriminator" else None
 
     def loss(
         self, phase: str, batch: SceneBatch, totals: Totals, generators: Generators, memory: dict[str, Any]
@@ -133,15 +162,18 @@ class SceneDesignerObjective(Objective):
             objects: Categories (O,) of sketches and photographs.
             negatives: Categories (O,) of what takes the objects' place.
         """
-        weight = self.config.object_weight
+        triplet, category = (
+            self.config.object_weight * weight
+            for weight in (self.config.object_triplet_weight, self.config.object_category_weight)
+        )
         sketch, photo, negative = (model.represent(encoded) for encoded in encodings)
         of_photo, of_sketch = model.photo_encoder.category, model.sketch_encoder.category
         wrong = self.category_error(of_photo(encodings[1]), objects)
         wrong_negative = self.category_error(of_photo(encodings[2]), negatives)
         return {
-            "object_triplet": weight * triplet_loss(sketch, photo, negative, MARGIN),
-            "photo_category": weight * 0.5 * (wrong + wrong_negative),
-            "sketch_category": weight * self.category_error(of_sketch(encodings[0]), objects),
+            "object_triplet": triplet * triplet_loss(sketch, photo, negative, MARGIN),
+            "photo_category": category * 0.5 * (wrong + wrong_negative),
+            "sketch_category": category * self.category_error(of_sketch(encodings[0]), objects),
         }
 
     def scene_terms(
@@ -162,23 +194,37 @@ class SceneDesignerObjective(Objective):
             memory: Takes what the discriminator is trained on.
         """
         config = self.config
-        sketch, photo, negative = (model.encode_scenes(encoded, graph, generators) for encoded in encodings)
-        compared = [model.compared(seen.scenes) for seen in (sketch, photo, negative)]
+        seen = encodings if config.negative_scenes else encodings[:2]
+        # All in one pass: sketched scenes, then photographs, then what they are not.
+        plain = without_pixels(graph).repeated(len(seen))
+        vectors = model.encode_scenes(torch.cat(seen), plain, generators and [*generators] * len(seen))
+        compared = model.compared(vectors.scenes).chunk(len(seen))
         terms = {"contrast": config.contrast_weight * contrastive_loss(*compared)}
-        masks = []
-        for seen in (photo, sketch):
-            boxes, logits = model.predict(seen.objects)
-            masks.append(logits.sigmoid())
-            add(terms, "boxes", config.box_weight * box_errors(boxes, graph.boxes, config.overlap_weight).mean())
-            add(terms, "masks", config.mask_weight * mask_error(logits, graph))
-            wrong = self.category_error(model.category(seen.objects), graph.objects)
-            add(terms, "categories", config.category_weight * wrong)
+        objects = vectors.objects[: 2 * len(graph.objects)]
+        boxes, logits = model.predict(objects)
+        masks = [*logits.sigmoid().chunk(2)]
+        told = model.category(objects)
+        for box, mask, names in zip(boxes.chunk(2), logits.chunk(2), told.chunk(2), strict=True):
+            add(terms, "boxes", config.box_weight * box_errors(box, graph.boxes, config.overlap_weight).mean())
+            add(terms, "masks", config.mask_weight * mask_error(mask, graph))
+            add(terms, "categories", config.category_weight * self.category_error(names, graph.objects))
         if self.discriminator is not None:
-            memory["masks"] = [graph.masks, *(mask.detach() for mask in masks)]
-            memory["objects"] = graph.objects
-            memory["scores"] = self._scores([graph.masks, *masks], graph.objects)
-            for scores in memory["scores"][1:]:
-                add(terms, "mask_gan", config.adversarial_weight * generator_loss("lsgan", scores))
+            terms |= self._before_the_discriminator([graph.masks, masks[1], masks[0]], graph, memory)
+        return terms
+
+    def _before_the_discriminator(
+        self, masks: list[Tensor], graph: SceneBatch, memory: dict[str, Any]
+    ) -> dict[str, Tensor]:
+        """What the discriminator says of the masks (O, M, M) of photographs and of sketches, after the real ones."""
+        memory["masks"] = [mask.detach() for mask in masks]
+        memory["objects"] = graph.objects
+        real, *fakes = self._maps(masks, graph.objects)
+        memory["scores"] = [maps[-1] for maps in (real, *fakes)]
+        terms: dict[str, Tensor] = {}
+        for maps in fakes:
+            add(terms, "mask_gan", self.config.adversarial_weight * generator_loss("lsgan", maps[-1]))
+            if self.config.feature_weight:
+                add(terms, "mask_features", self.config.feature_weight * matching_loss(maps, real))
         return terms
 
     def critic(self, masks: list[Tensor], objects: Tensor, target: Tensor) -> Tensor:
@@ -192,13 +238,13 @@ class SceneDesignerObjective(Objective):
         assert self.discriminator is not None
         return critic_loss([self.discriminator(seen[:, None], objects)[-1] for seen in masks], target)
 
-    def _scores(self, masks: list[Tensor], objects: Tensor) -> list[Tensor]:
-        """The discriminator's scores (O, 1, h, w), each after one projection, in the original's order."""
+    def _maps(self, masks: list[Tensor], objects: Tensor) -> list[list[Tensor]]:
+        """The discriminator's maps, each after one projection, in the original's order; the last are its scores."""
         assert self.discriminator is not None
         found = []
         for seen in masks:
             self.discriminator.project()
-            found.append(self.discriminator(seen[:, None], objects)[-1])
+            found.append(self.discriminator(seen[:, None], objects))
         return found
 
     def _target(self, scores: Tensor, batch: SceneBatch, generators: Generators) -> Tensor:
@@ -231,13 +277,14 @@ class SceneDesignerObjective(Objective):
             figures[f"{name}_category"] = (float(right.sum()), count)
         if not self.config.scenes:
             return figures
-        drawn, real = network.encode_scenes(sketch, graph), network.encode_scenes(photo, graph)
-        boxes, logits = network.predict(drawn.objects)
+        seen = network.encode_scenes(torch.cat([sketch, photo]), without_pixels(graph).repeated(2))
+        drawn, real = seen.scenes.chunk(2)
+        boxes, logits = network.predict(seen.objects[:count])
         overlap = box_iou(boxes.float().cpu().numpy(), batch.boxes.cpu().numpy())
         known = batch.known_masks
         both = torch.stack([logits[known] > 0, batch.masks[known] > 0.5])
         mask_iou = both.all(0).sum((1, 2)) / both.any(0).sum((1, 2)).clamp(min=1)
-        nearest = torch.cdist(drawn.scenes, real.scenes).argmin(dim=1)
+        nearest = torch.cdist(drawn, real).argmin(dim=1)
         hits = nearest == torch.arange(len(nearest), device=nearest.device)
         return figures | {
             "box_iou": (float(overlap.sum()), count),
@@ -270,6 +317,12 @@ def sketched(batch: SceneBatch) -> tuple[SceneBatch, list[int]]:
         **{name: getattr(batch, name)[kept] for name in names},
     )
     return left, pictures.tolist()
+
+
+def without_pixels(batch: SceneBatch) -> SceneBatch:
+    """The same scenes without what is large, for networks that read objects' vectors."""
+    empty = batch.masks[:, :0, :0]
+    return replace(batch, images=None, sketches=None, crops=None, masks=empty)
 
 
 def crops_of(batch: SceneBatch, size: int) -> Tensor:
@@ -341,6 +394,12 @@ def mask_error(logits: Tensor, batch: SceneBatch) -> Tensor:
     if not known.any():
         return logits.sum() * 0
     return F.binary_cross_entropy_with_logits(logits[known].float(), batch.masks[known])
+
+
+def matching_loss(fake: list[Tensor], real: list[Tensor]) -> Tensor:
+    """Mean absolute differences of all maps but the scores, the real ones being fixed (Wang et al., CVPR 2018)."""
+    differences = [(one - other.detach()).abs().mean() for one, other in zip(fake[:-1], real[:-1], strict=True)]
+    return MATCHED / len(fake) * torch.stack(differences).sum()
 
 
 def critic_loss(scores: list[Tensor], target: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""The studio: a live scene editor in the browser, and the service behind it."""

@@ -1,0 +1,1 @@
+"""The studio's service: scenes in, layouts and pictures out, over HTTP."""

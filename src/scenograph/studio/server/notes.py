@@ -1,0 +1,51 @@
+"""What the package logs while it works for a request, for the answer to that request."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from scenograph.errors import NOTE
+
+_collected: ContextVar[list[str] | None] = ContextVar("collected", default=None)
+
+
+class _Collector(logging.Handler):
+    """Gives messages to whoever collects them in this thread or task, and all others to the root logger's handlers."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """As the base class wants it."""
+        notes = _collected.get()
+        if notes is None:
+            logging.getLogger().handle(record)
+        elif (message := record.getMessage()) not in notes:
+            notes.append(message)
+
+
+@contextmanager
+def notes_caught() -> Iterator[None]:
+    """While the service runs: remarks on what a request says go to its client, not to the service's terminal."""
+    logger, handler = logging.getLogger("scenograph"), _Collector()
+    before = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(min(logger.getEffectiveLevel(), NOTE))
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before[0])
+        logger.propagate = before[1]
+
+
+@contextmanager
+def collecting() -> Iterator[list[str]]:
+    """The messages that are logged inside, in this thread, each once."""
+    notes: list[str] = []
+    token = _collected.set(notes)
+    try:
+        yield notes
+    finally:
+        _collected.reset(token)

@@ -1,0 +1,78 @@
+"""Errors of the service: one class, one form, and what other exceptions become."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+
+from scenograph.errors import UserError, readable
+
+PLACE = re.compile(r"\b(?:objects|relationships)\[\d+\](?:\.\w+(?:\[\d+\])*)*")
+"""The part of a scene that a message names."""
+UNKNOWN = re.compile(r"\bunknown (category|predicate|attribute|word|field)\b")
+STATUS_CODES = {404: "not_found", 405: "method_not_allowed"}
+
+
+class ServiceError(Exception):
+    """An answer other than success.
+
+    Args:
+        status: Of HTTP.
+        code: For programs.
+        message: For people, one sentence.
+        where: The part of the request that is wrong.
+        retry_after: Seconds after which it is worth asking again.
+    """
+
+    def __init__(
+        self, status: int, code: str, message: str, where: str | None = None, retry_after: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message, self.where, self.retry_after = status, code, message, where, retry_after
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The error as JSON."""
+        return {"error": {"code": self.code, "message": self.message, "where": self.where}}
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Those of the answer."""
+        return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+
+    def response(self) -> JSONResponse:
+        """The answer."""
+        return JSONResponse(self.body, self.status, self.headers)
+
+
+def of_user_error(error: UserError, ids: Mapping[str, str] | None = None) -> ServiceError:
+    """A complaint about a scene or an option; ``ids`` replaces paths, which are no client's business, by names."""
+    message = "; ".join(readable(str(error)).splitlines())
+    for path, name in (ids or {}).items():
+        message = message.replace(path, name)
+    place, unknown = PLACE.search(message), UNKNOWN.search(message)
+    code = f"unknown_{unknown[1]}" if unknown else "bad_scene"
+    if "contradict each other" in message:
+        code = "contradiction"
+    return ServiceError(400, code, message, place[0] if place else None)
+
+
+def of_validation(error: ValidationError | RequestValidationError, inside: str = "") -> ServiceError:
+    """A request of another form than its schema's: its first fault."""
+    first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return ServiceError(400, "bad_json", f"the body is no valid JSON: {first.get('ctx', {}).get('error', '')}")
+    parts = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
+    where = ".".join(([inside] if inside else []) + parts)
+    rule = str(first["msg"]).removeprefix("Value error, ")
+    return ServiceError(422, "schema", f"{where or 'the request'}: {rule}", where or None)
+
+
+def of_status(status: int, detail: str) -> ServiceError:
+    """What the framework refuses."""
+    return ServiceError(status, STATUS_CODES.get(status, "refused"), detail)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from helpers import succeed, tiny
-from scenograph.errors import UserError
+from scenograph.errors import NOTE, UserError
 from scenograph.pipelines import Pipeline
 from scenograph.pipelines.credits import credit_lines
 from scenograph.pipelines.renderers.collage import CropCollage
@@ -79,10 +79,12 @@ def test_shadows_lie_under_what_stands(pipe):
     assert dark.min() >= 0 and dark[100:104, 20:80].max() > 0.05 and not dark[:80].any()
 
 
-def test_a_given_crop_wins_and_is_a_part_of_the_record(pipe, tmp_path):
+def test_a_given_crop_wins_and_is_a_part_of_the_record(pipe, tmp_path, caplog):
+    caplog.set_level(NOTE)
     Image.new("RGB", (10, 10), (1, 2, 250)).save(tmp_path / "own.png")
     name = CropMemory(pipe.renderer.source.memory.folder).rows("cube").ids[5]
     (scene,) = pipe.with_given_crops([SCENE], [f"2={tmp_path / 'own.png'}"], [f"1={name}"])
+    assert "own.png has no transparency: its background counts as a part of object 2" in caplog.text
     made = pipe(scene, seeds=range(4), size=100)
     for image, shown in zip(made.images, made.scenes, strict=True):
         assert np.abs(np.asarray(image)[70, 70].astype(int) - (1, 2, 250)).max() <= 1

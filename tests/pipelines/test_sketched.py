@@ -8,6 +8,7 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageDraw
 
 from helpers import generators, succeed, tiny
 from scenograph import Pipeline
@@ -67,9 +68,17 @@ def test_what_nothing_names_is_recognised_or_asked_for(tmp_path, caplog, reader)
     caplog.set_level(25)
     tree, sheep = scene_of_drawing(path, classifier=reader(True)).objects
     assert (tree.category, sheep.category) == ("tree", "sheep") and sheep.box == (0.1, 0.1, 0.4, 0.4)
-    assert "object 1 is recognised as sheep (96%; next: " in caplog.text
-    with pytest.raises(UserError, match=r"object 1 may be sheep \(3.%; next: .*from-sketch FILE --names '1=sheep'"):
+    assert "object 1 (top left) is recognised as sheep (96%; next: " in caplog.text
+    remedy = r"from-sketch \S+drawing.svg --names 1=sheep, or leave some out: --leave-out 1"
+    with pytest.raises(UserError, match=rf"object 1 \(top left\) may be sheep \(3.%; next: .*{remedy}"):
         scene_of_drawing(path, classifier=reader(False))
+    path.write_text(path.read_text().replace("<path", '<path id="sun"', 1))
+    with pytest.raises(UserError, match=r"object 1 \(top left, 'sun' in the file\) may be sheep"):
+        scene_of_drawing(path, classifier=reader(False))
+    assert [thing.category for thing in scene_of_drawing(path, without=[1]).objects] == ["tree"]
+    for numbers, message in (([0, 1], "--leave-out 0,1: no object is left"), ([2], "the drawing has 2 objects")):
+        with pytest.raises(UserError, match=message):
+            scene_of_drawing(path, without=numbers)
     assert scene_of_drawing(path, {1: "cow"}).objects[1].category == "cow"
     with pytest.raises(UserError, match="that does not look at sketches"):
         tiny("mise").save_pretrained(tmp_path / "other")
@@ -79,10 +88,10 @@ def test_what_nothing_names_is_recognised_or_asked_for(tmp_path, caplog, reader)
 def test_the_shipped_classifier_names_what_it_is_sure_of():
     pytest.importorskip("svgelements")
     house, tree, *_ = scene_of_drawing(Path(__file__).parents[2] / "examples" / "sketch.svg").objects
-    (found,) = recognise([house.sketch], None, "it", [0])
+    (found,) = recognise([house.sketch], None, "it", {0: "object 0"})
     assert found.name == "house" and found.probability > 0.9
-    with pytest.raises(UserError, match=r"it: object 3 may be tree \(\d+%; next: .*--names '3=tree'"):
-        recognise([house.sketch, tree.sketch], None, "it", [0, 3])
+    with pytest.raises(UserError, match=r"it: object 3 may be tree \(\d+%; next: .*--names 3=tree"):
+        recognise([house.sketch, tree.sketch], None, "it", {0: "object 0", 3: "object 3"})
 
 
 def test_a_drawing_is_read_once_for_a_command_and_again_when_it_changes(tmp_path):
@@ -104,13 +113,29 @@ def test_drawings_are_scenes_of_commands(scenograph, tmp_path):
     (tmp_path / "odd.ndjson").write_text("\n".join(map(json.dumps, lines)))
     code, _, errors = scenograph("generate", "odd.ndjson")
     assert code == 2 and "dragon" in errors
-    said = succeed(scenograph("scene", "from-sketch", "odd.ndjson", "--names", "2=cow,0=dog", "--out", "s.json"))
-    assert said.startswith("wrote s.json: ")
-    things = json.loads((tmp_path / "s.json").read_text())["objects"]
+    said = succeed(scenograph("scene", "from-sketch", "odd.ndjson", "--names", "2=cow,0=dog", "--out", "new/s.json"))
+    assert said.startswith("wrote new/s.json: ")
+    things = json.loads((tmp_path / "new" / "s.json").read_text())["objects"]
     assert [thing["category"] for thing in things] == ["dog", "tree", "cow"] and "sketch" in things[2]
     for wrong, message in (("sheep", "expected an object's number"), ("0=a,0=b", "object 0 has a name already, 'a'")):
         code, _, errors = scenograph("scene", "from-sketch", "odd.ndjson", "--names", wrong, "--out", "t.json")
         assert code == 2 and message in errors
+    code, _, errors = scenograph("scene", "from-sketch", "odd.ndjson", "--leave-out", "dragon", "--out", "t.json")
+    assert code == 2 and "--leave-out 'dragon': expected numbers of objects" in errors
+    succeed(scenograph("scene", "from-sketch", "odd.ndjson", "--leave-out", "2", "--out", "t.json"))
+    assert len(json.loads((tmp_path / "t.json").read_text())["objects"]) == 2
+
+
+def test_a_photograph_of_paper_is_a_scene_of_commands(scenograph, tmp_path):
+    pytest.importorskip("scipy")
+    picture = Image.new("RGB", (320, 240), (190, 188, 180))
+    ImageDraw.Draw(picture).rectangle((200, 140, 280, 220), outline=(30, 30, 30), width=4)
+    picture.save(tmp_path / "scan.jpg")
+    picture.save(tmp_path / "scan.png")
+    code, _, errors = scenograph("scene", "draw", "scan.jpg")
+    assert code == 2 and "scan.jpg: object 0 (bottom right) may be" in errors
+    code, _, errors = scenograph("scene", "draw", "scan.png")
+    assert code == 2 and "scenograph scene from-sketch scan.png" in errors
 
 
 def test_sketches_are_drawn_beside_graph_and_layout(scenograph, tmp_path):

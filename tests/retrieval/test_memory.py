@@ -253,7 +253,7 @@ def test_the_commands_tell_what_they_did(scenograph, painted, crop_encoders, tmp
     said = succeed(scenograph(*build, "--encoder", crop_encoders[0], "--encoder", crop_encoders[1]))
     assert "wrote m" in said and "licences: MIT" in said and "look at it: scenograph memory show" in said
     picture(tmp_path / "robot" / "r.png")
-    assert "added 1 crops to m" in succeed(scenograph("memory", "add", "m", "robot", "--licence", "CC0-1.0"))
+    assert "added 1 crop to m" in succeed(scenograph("memory", "add", "m", "robot", "--licence", "CC0-1.0"))
     assert "CC0-1.0 1" in succeed(scenograph("memory", "show", "m", "--out", "sheet.png"))
     assert Image.open(tmp_path / "sheet.png").width > 500
     said = succeed(

@@ -27,7 +27,7 @@ from rich.progress import (
 )
 
 from scenograph.errors import UserError, printable
-from scenograph.files import would_replace, write_atomically
+from scenograph.files import make_folder, would_replace, write_atomically
 
 if TYPE_CHECKING:
     from scenograph.data.source import Progress as Reported
@@ -165,12 +165,16 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def write_files(files: Sequence[tuple[Path, bytes]], overwrite: bool) -> None:
-    """Write all files, or none if one would replace a different file and ``overwrite`` is not set."""
+    """Write all files, or none if one would replace a different file and ``overwrite`` is not set.
+
+    Folders that are missing are made.
+    """
     if not overwrite:
         for path, content in files:
             if path.exists() and path.read_bytes() != content:
                 raise would_replace(path)
     for path, content in files:
+        make_folder(path.parent)
         write_atomically(path, content)
 
 

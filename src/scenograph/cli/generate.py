@@ -14,7 +14,7 @@ from scenograph.cli.console import agreed, batches, console, parse_seeds, say_wr
 from scenograph.cli.options import Device, ImageName, LayoutName, MemoryName, ModelName, Overwrite, takes_options
 from scenograph.cli.scene import offer_to_keep, read_source, roomy_pair_for
 from scenograph.errors import UserError
-from scenograph.files import make_folder, write_atomically
+from scenograph.files import write_atomically
 from scenograph.pipelines.options import GenerateOptions
 
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 def generate(
     source: Annotated[
         str | None,
-        typer.Argument(metavar="SCENE", help="Scene (.json), drawing (.svg, .ndjson), line of text, or generated PNG."),
+        typer.Argument(
+            metavar="SCENE", help="Scene (.json), drawing (.svg, .ndjson, .jpg), line of text, or generated PNG."
+        ),
     ] = None,
     *,
     model: ModelName = None,
@@ -129,8 +131,6 @@ def _write(pipe: Pipeline, outputs: Outputs) -> None:
     shown = [scene for part in batches(outputs.shown, "rendering") for scene in pipe.render_planned(part, **chosen)]
     files = [(file.path, file.content(shown)) for file in outputs.others] + _layer_files(pipe, outputs)
     files += _crop_files(pipe, outputs)
-    for path, _ in files:
-        make_folder(path.parent)
     write_files(files, outputs.overwrite)
     written = [path for path, _ in files]
     if outputs.sheet is not None:

@@ -26,8 +26,8 @@ app = typer.Typer(no_args_is_help=True, help="Build, query and change a memory o
 
 MemoryFolder = Annotated[Path, typer.Argument(metavar="MEMORY", help="Folder of a memory.")]
 PackOption = Annotated[Path, typer.Option("--pack", metavar="PACK", help="Folder of a pack.")]
-Author = Annotated[str, typer.Option("--author", metavar="NAME", help="Whom to name for crops that do not say.")]
-Licence = Annotated[str, typer.Option("--licence", metavar="NAME", help="Licence of crops that do not say.")]
+Author = Annotated[str, typer.Option("--author", metavar="NAME", help="Author of crops that name none.")]
+Licence = Annotated[str, typer.Option("--licence", metavar="NAME", help="Licence of crops that name none.")]
 Top = Annotated[int, typer.Option("--top", metavar="K", min=1, max=1000, help="Crops per object.")]
 OwnPicture = Annotated[
     bool, typer.Option("--own-picture", help="Allow crops of the scene's own picture, as the released PasteGAN does.")
@@ -78,9 +78,10 @@ def add(
     folder: MemoryFolder,
     files: Annotated[list[Path], typer.Argument(metavar="FILES", help="Pictures of one object each, or folders.")],
     category: Annotated[
-        str | None, typer.Option("--category", metavar="NAME", help="Of all. (default: the folder's name)")
+        str | None,
+        typer.Option("--category", metavar="NAME", help="Category of all pictures. (default: the folder's name)"),
     ] = None,
-    attributes: Annotated[str, typer.Option("--attributes", metavar="A,B", help="Attributes of all.")] = "",
+    attributes: Annotated[str, typer.Option("--attributes", metavar="A,B", help="Attributes of all pictures.")] = "",
     author: Author = "",
     licence: Licence = "",
 ) -> None:
@@ -100,7 +101,7 @@ def add(
         unknown = ", ".join(sorted(added.unknown))
         console.print(Text("note:", "yellow"), f"the graph encoder does not know {unknown}: found by looks and shape")
     known = f"; {added.known} were there already" if added.known else ""
-    console.print(f"added {added.crops} crops to {folder}{known}")
+    console.print(f"added {counted(added.crops, 'crop')} to {folder}{known}")
 
 
 @app.command()
@@ -109,7 +110,9 @@ def query(
     source: SceneArgument,
     top: Top = 5,
     licence: Annotated[str, typer.Option("--licence", metavar="A,B", help="Only crops under these licences.")] = "",
-    published: Annotated[bool, typer.Option("--published", help="By graph vectors alone, as PasteGAN does.")] = False,
+    published: Annotated[
+        bool, typer.Option("--published", help="Choose by graph vectors alone, as PasteGAN does.")
+    ] = False,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Strip of the crops (.png).")] = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -212,7 +215,9 @@ def evaluate(
     pack: PackOption,
     split: Annotated[str, typer.Option("--split", metavar="NAME", help="Split of the queries.")] = "validation",
     scenes: Annotated[int, typer.Option("--scenes", metavar="N", min=1, help="Scenes, the first ones.")] = 200,
-    published: Annotated[bool, typer.Option("--published", help="By graph vectors alone, as PasteGAN does.")] = False,
+    published: Annotated[
+        bool, typer.Option("--published", help="Choose by graph vectors alone, as PasteGAN does.")
+    ] = False,
     own_picture: OwnPicture = False,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Report to write (.json).")] = None,
 ) -> None:
@@ -231,6 +236,7 @@ def evaluate(
     if out is not None:
         measured = [asdict(figure) for figure in figures]
         report = {"memory": str(folder), "pack": str(pack), "split": split, "notes": notes, "figures": measured}
+        make_folder(out.parent)
         write_atomically(out, (json.dumps(report, indent=1) + "\n").encode())
         console.print(f"wrote {out}")
 

@@ -14,7 +14,9 @@ from scenograph.devices import Precision
 from scenograph.errors import validate
 from scenograph.pipelines.options import GenerateOptions
 
-SceneArgument = Annotated[str, typer.Argument(metavar="SCENE", help="Scene file (.json) or a line of text.")]
+SceneArgument = Annotated[
+    str, typer.Argument(metavar="SCENE", help="Scene file (.json), drawing (.svg, .ndjson, .jpg), or a line of text.")
+]
 ModelName = Annotated[str | None, typer.Option("--model", metavar="MODEL", help="Model that both places and renders.")]
 LayoutName = Annotated[
     str | None,

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Make, check, change and draw scene files.")
 
-DRAWINGS = (".ndjson", ".svg")
-"""Kinds of drawings that commands take as scenes; a picture is made again instead."""
+DRAWINGS = (".ndjson", ".svg", ".jpg", ".jpeg")
+"""Kinds of drawings that commands take as scenes, as in ``data.drawn``; a PNG is a picture to be made again."""
 VocabularySource = Annotated[
     str | None,
     typer.Option(
@@ -253,6 +253,9 @@ def from_sketch(
         str | None,
         typer.Option("--names", metavar="NUMBER=NAME,...", help="What objects are, such as 0=sheep,1=tree."),
     ] = None,
+    leave_out: Annotated[
+        str | None, typer.Option("--leave-out", metavar="NUMBERS", help="Objects to leave out, such as 0,3.")
+    ] = None,
     boxes: Annotated[
         Path | None,
         typer.Option("--boxes", metavar="SCENE", help="Scene file that says where and what the objects of a scan are."),
@@ -269,7 +272,8 @@ def from_sketch(
     """Turn a drawing into a scene of objects with sketches.
 
     In a scan, each connected patch of ink is an object. Objects that nothing
-    names are recognised.
+    names are recognised; if that is not sure, a message says where each of
+    them is, and what it may be.
     """
     from scenograph.pipelines.sketched import scene_of_drawing
     from scenograph.scenes.scene import load_scenes, scenes_to_json
@@ -280,7 +284,7 @@ def from_sketch(
         like, *others = load_scenes(boxes)
         if others:
             raise UserError(f"--boxes {boxes}: holds {len(others) + 1} scenes; give one with a single scene")
-    scene = scene_of_drawing(file, parse_names(names or ""), like, classifier)
+    scene = scene_of_drawing(file, parse_names(names or ""), like, classifier, parse_numbers(leave_out or ""))
     path = out or Path(f"{file.stem}.json")
     write_files([(path, scenes_to_json([scene]).encode())], overwrite)
     console.print(f"wrote {path}: {scene_to_text(scene)}")
@@ -311,6 +315,15 @@ def parse_names(text: str) -> dict[int, str]:
             raise UserError(f"--names {part!r}: object {int(number)} has a name already, {found[int(number)]!r}")
         found[int(number)] = name.strip()
     return found
+
+
+def parse_numbers(text: str) -> list[int]:
+    """``0,3`` as the numbers of objects."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    for part in parts:
+        if not re.fullmatch(r"[0-9]{1,3}", part):
+            raise UserError(f"--leave-out {part!r}: expected numbers of objects, such as 0,3")
+    return list(map(int, parts))
 
 
 def encoded(drawing: Drawing, file_format: str = "png") -> bytes:

@@ -62,10 +62,12 @@ def build(
     split: Annotated[str, typer.Option("--split", metavar="NAME", help="Split of the pack.")] = "train",
     encoder: Annotated[
         str | None,
-        typer.Option("--encoder", metavar="MODEL", help="Model that encodes scenes, such as a trained scene-designer."),
+        typer.Option(
+            "--encoder", metavar="MODEL", help="Model that compares looks, such as scene-search-picture-book."
+        ),
     ] = None,
-    author: Annotated[str, typer.Option("--author", metavar="NAME", help="Whom to name for what does not say.")] = "",
-    licence: Annotated[str, typer.Option("--licence", metavar="NAME", help="Licence of what does not say.")] = "",
+    author: Annotated[str, typer.Option("--author", metavar="NAME", help="Author of pictures that name none.")] = "",
+    licence: Annotated[str, typer.Option("--licence", metavar="NAME", help="Licence of pictures that name none.")] = "",
     workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -93,7 +95,7 @@ def find(
     ] = None,
     sketch: Annotated[
         str | None,
-        typer.Option("--sketch", metavar="FILE", help="Drawing (.svg, .ndjson), or scene file with sketches."),
+        typer.Option("--sketch", metavar="FILE", help="Drawing (.svg, .ndjson, .jpg), or scene file with sketches."),
     ] = None,
     picture: Annotated[
         str | None, typer.Option("--picture", metavar="FILE", help="Picture of the pack, or one made by scenograph.")
@@ -104,7 +106,7 @@ def find(
         typer.Option("--crop", metavar="OBJECT=FILE", help="Looks of an object, by number or name. Repeatable."),
     ] = None,
     top: Annotated[int, typer.Option("--top", metavar="K", min=1, max=1000, help="Scenes at most.")] = 20,
-    category: Annotated[str, typer.Option("--category", metavar="A,B", help="Only scenes that show these, too.")] = "",
+    category: Annotated[str, typer.Option("--category", metavar="A,B", help="Only scenes that also show these.")] = "",
     licence: Annotated[str, typer.Option("--licence", metavar="A,B", help="Only scenes under these licences.")] = "",
     threshold: Annotated[
         float, typer.Option("--threshold", metavar="S", min=0, max=1, help="Lowest score, from 0 to 1.")

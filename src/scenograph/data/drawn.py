@@ -23,7 +23,9 @@ from scenograph.scenes.sketch import FARTHEST, LARGEST, Sketch, sketch_from_poin
 log = logging.getLogger(__name__)
 
 VECTORS = (".ndjson", ".svg")
-"""Kinds of files that hold strokes, which commands take as scenes."""
+"""Kinds of files that hold strokes."""
+DRAWINGS = (*VECTORS, ".jpg", ".jpeg")
+"""Kinds of files that commands take as scenes: these, and photographs of paper. A PNG may be a generated picture."""
 SMALLEST = 1 / 128
 """Side of the smallest box, in fractions of the canvas: a straight line has no area."""
 MOST_STROKES = 20_000
@@ -39,6 +41,8 @@ class Drawn:
     """What the file says that it is."""
     box: Box | None = None
     """Where the file has it."""
+    label: str | None = None
+    """What the file calls it, if that is no name that is known."""
 
 
 def read_vectors(path: Path) -> list[Drawn]:

@@ -10,9 +10,10 @@ import io
 import logging
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from xml.parsers import expat
 
 import numpy as np
@@ -63,12 +64,15 @@ def read_svg(path: Path) -> list[Drawn]:
     if not (np.isfinite([width, height]).all() and width > 0 and height > 0):
         raise UserError(f"{path}: its canvas is {width:g} x {height:g}; give the svg element a viewBox")
     parts = list(_parts(drawing, np.array([width, height]), whole=True))
-    if not any(strokes for _, strokes in parts):
+    if not any(part.strokes for part in parts):
         raise UserError(f"{path}: holds no path, line or polygon; text and embedded pictures are not read")
-    if (count := sum(len(strokes) for _, strokes in parts)) > MOST_STROKES:
+    if (count := sum(len(part.strokes) for part in parts)) > MOST_STROKES:
         raise UserError(f"{path}: {count} strokes; at most {MOST_STROKES} are read as a drawing by hand")
-    found = [placed(part, name, f"{path}, {name or 'an object without a name'}") for name, part in parts if part]
-    kept = [one for one in found if one is not None]
+    kept = []
+    for name, label, strokes in parts:
+        where = f"{path}, {name or label or 'an object without a name'}"
+        if strokes and (one := placed(strokes, name, where)) is not None:
+            kept.append(replace(one, label=label))
     if not kept:
         raise UserError(f"{path}: nothing lies on the canvas, {width:g} x {height:g}; correct its viewBox")
     return kept
@@ -116,23 +120,32 @@ def _checked(path: Path) -> bytes:
     return content
 
 
-def _parts(element: Any, canvas: np.ndarray, whole: bool) -> Iterator[tuple[str | None, list[np.ndarray]]]:
-    """Names and strokes of the objects in an element; ``whole`` if it is all of the drawing, and no object itself."""
+class _Part(NamedTuple):
+    """An object in the file: its name, or what the file calls it if that is no name that is known; and its strokes."""
+
+    name: str | None
+    label: str | None
+    strokes: list[np.ndarray]
+
+
+def _parts(element: Any, canvas: np.ndarray, whole: bool) -> Iterator[_Part]:
+    """The objects in an element; ``whole`` if it is all of the drawing, and no object itself."""
     inside = [part for part in element if _is_drawn(part)]
     named = any(_name(part) or (_is_group(part) and _any_named(part)) for part in inside)
     if not whole and not named:
-        yield None, _strokes(element, canvas)
+        yield _Part(None, _label(element), _strokes(element, canvas))
         return
-    loose: list[list[np.ndarray]] = []
+    loose: list[_Part] = []
     for part in inside:
         if (name := _name(part)) is not None:
-            yield name, _strokes(part, canvas)
+            yield _Part(name, None, _strokes(part, canvas))
         elif _is_group(part):
             yield from _parts(part, canvas, whole=len(inside) == 1)
         elif strokes := _strokes(part, canvas):
-            loose.append(strokes)
-    for group in touching([_around(strokes) for strokes in loose], TOGETHER):
-        yield None, [stroke for number in group for stroke in loose[number]]
+            loose.append(_Part(None, _label(part), strokes))
+    for group in touching([_around(part.strokes) for part in loose], TOGETHER):
+        label = next((loose[number].label for number in group if loose[number].label), None)
+        yield _Part(None, label, [stroke for number in group for stroke in loose[number].strokes])
 
 
 def _is_group(element: Any) -> bool:
@@ -157,6 +170,12 @@ def _name(element: Any) -> str | None:
         if text and not GENERIC.fullmatch(text.strip()):
             return _known(text) or _words(text)
     return _known(own.get("id") or own.get("class") or "")
+
+
+def _label(element: Any) -> str | None:
+    """What an element's id calls it, unless a drawing program gave that on its own."""
+    label = element.values.get("attributes", {}).get("id") or ""
+    return None if GENERIC.fullmatch(label.strip()) else _words(label)
 
 
 def _words(label: str) -> str:

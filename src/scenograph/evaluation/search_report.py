@@ -150,6 +150,6 @@ def vector_map(searched: Searched) -> Image.Image:
         pen.ellipse((x - 4, y - 4, x + 4, y + 4), outline=colour, fill="white")
         pen.ellipse((u - 3, v - 3, u + 3, v + 3), fill=colour)
     share = (sizes[:2] ** 2).sum() / max((sizes**2).sum(), 1e-12)
-    words = f"{searched.name}: sketches (rings) and pictures (dots), {share:.0%} of their variance; green: found first"
+    words = f"{searched.name}: sketches (rings), pictures (dots); {share:.0%} of variance; found first: green"
     write_line(pen, (6, MAP_SIDE + 3), words, MAP_SIDE - 12)
     return picture

@@ -8,7 +8,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from scenograph.data.drawn import VECTORS
+from scenograph.data.drawn import DRAWINGS
 from scenograph.errors import UserError, shortened
 from scenograph.files import is_file
 from scenograph.pipelines.sketched import load_any_scenes
@@ -38,7 +38,7 @@ def given_scenes(scenes: SceneLike | Iterable[SceneLike]) -> list[str | Scene]:
         if isinstance(item, Path):
             found += load_any_scenes(item)
         elif isinstance(item, str):
-            if item.endswith((".json", ".png", *VECTORS)) and is_file(item):
+            if item.endswith((".json", ".png", *DRAWINGS)) and is_file(item):
                 raise UserError(f"{item!r} is a file, and a text is read as a scene: give pathlib.Path({item!r})")
             found.append(item)
         elif isinstance(item, Scene):

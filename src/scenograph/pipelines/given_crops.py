@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,11 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from scenograph.data.records import Skip
-from scenograph.errors import UserError
+from scenograph.errors import NOTE, UserError
 from scenograph.pipelines.renderers.crops import CropSource
 from scenograph.retrieval.own_crops import read_crop
 from scenograph.scenes.origin import Origin
 from scenograph.scenes.scene import Scene
+
+log = logging.getLogger(__name__)
 
 
 def with_given_crops(
@@ -35,9 +38,12 @@ def with_given_crops(
     for option in files:
         number, name = _parsed(option, "--crop", "2=robot.png")
         try:
-            given[number] = read_crop(Path(name)), Origin(Path(name).name)
+            pixels = read_crop(Path(name))
         except Skip as skip:
             raise UserError(f"--crop {option!r}: {skip}{f' ({skip.example})' if skip.example else ''}") from skip
+        given[number] = pixels, Origin(Path(name).name)
+        if (pixels[..., 3] == 255).all():
+            log.log(NOTE, "%s has no transparency: its background counts as a part of object %d", name, number)
     for option in pins:
         number, name = _parsed(option, "--pin", "2=train_000012/4")
         if source is None:

@@ -23,7 +23,7 @@ from scenograph.models.registry import shipped_models
 from scenograph.pipelines.defaults import COLLAGE, DRAWINGS
 from scenograph.pipelines.options import GenerateOptions
 from scenograph.scenes.png import RECORD, SHOWN, read_record
-from scenograph.scenes.scene import Scene, parse_scenes
+from scenograph.scenes.scene import Scene, parse_scenes, without_scene
 from scenograph.version import __version__
 
 MODELS = ("model", "layout", "image")
@@ -186,7 +186,7 @@ def request_from_picture(
     """
     text = read_record(path)
     if text is None:
-        raise UserError(f"{path} was not made by scenograph: it holds no scene; give a scene file or text")
+        raise without_scene(path)
     made, recorded = made_from(text, str(path))
     named = {name: getattr(made, name) for name in MODELS}
     memory = models.get(MEMORY) or (DRAWINGS if made.memory == DRAWINGS else None)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -12,13 +13,14 @@ from typing import NamedTuple, TypeGuard
 import numpy as np
 import torch
 
-from scenograph.data.drawn import VECTORS, Drawn, read_vectors, with_names
-from scenograph.errors import NOTE, UserError, check_text
+from scenograph.data.drawn import DRAWINGS, VECTORS, Drawn, read_vectors, with_names
+from scenograph.errors import NOTE, UserError, check_text, counted
 from scenograph.models.base import Model
 from scenograph.models.object_classifier import ObjectClassifier
 from scenograph.models.registry import AutoModel, shipped_models
 from scenograph.nn.composition import compose_sketches, spread_boxes
 from scenograph.scenes.batch import SceneBatch
+from scenograph.scenes.fields import Box
 from scenograph.scenes.scene import Scene, SceneObject, load_scenes
 from scenograph.scenes.sketch import Sketch
 
@@ -45,8 +47,8 @@ class Recognised(NamedTuple):
 
 
 def load_any_scenes(path: Path) -> list[Scene]:
-    """The scenes of a scene file or a generated picture, or the scene of a drawing: an ndjson or an SVG file."""
-    if path.suffix.lower() not in VECTORS:
+    """The scenes of a scene file or a generated picture, or the scene of a drawing: a file of :data:`DRAWINGS`."""
+    if path.suffix.lower() not in DRAWINGS:
         return load_scenes(path)
     try:
         stamp = path.stat().st_mtime_ns
@@ -62,7 +64,11 @@ def _drawing(path: Path, stamp: int) -> Scene:
 
 
 def scene_of_drawing(
-    path: Path, names: Mapping[int, str] | None = None, like: Scene | None = None, classifier: str | None = None
+    path: Path,
+    names: Mapping[int, str] | None = None,
+    like: Scene | None = None,
+    classifier: str | None = None,
+    without: Collection[int] = (),
 ) -> Scene:
     """The scene of a drawing: of an ndjson or an SVG file, or a picture of paper with ink on it.
 
@@ -71,6 +77,7 @@ def scene_of_drawing(
         names: Categories of objects by their numbers, which count before what the file says.
         like: A scene whose objects say where those of a picture are, and what.
         classifier: The name or folder of what recognises sketches that nothing names; by default the one that ships.
+        without: Numbers of objects to leave out.
 
     Returns:
         Objects with sketches; those of ndjson files have no boxes.
@@ -86,13 +93,31 @@ def scene_of_drawing(
         found = _scanned(path, like)
     given = {number: check_text(name, f"--names {number}={name}") for number, name in (names or {}).items()}
     found = with_names(found, given, str(path))
-    open_ones = [number for number, each in enumerate(found) if each.name is None]
-    if open_ones:
-        recognised = recognise([found[number].sketch for number in open_ones], classifier, str(path), open_ones)
-        for number, guess in zip(open_ones, recognised, strict=True):
-            log.log(NOTE, "object %d is recognised as %s", number, guess)
-            found[number] = replace(found[number], name=guess.name)
-    return Scene(tuple(SceneObject(str(each.name), box=each.box, sketch=each.sketch) for each in found))
+    kept = {number: each for number, each in enumerate(found) if number not in set(without)}
+    if not kept or max(without, default=0) >= len(found):
+        what = "no object is left" if not kept else f"the drawing has {counted(len(found), 'object')}"
+        raise UserError(f"{path}, --leave-out {','.join(map(str, without))}: {what}")
+    called = {number: _called(number, each) for number, each in kept.items() if each.name is None}
+    if called:
+        recognised = recognise([kept[number].sketch for number in called], classifier, str(path), called)
+        for (number, call), guess in zip(called.items(), recognised, strict=True):
+            log.log(NOTE, "%s is recognised as %s", call, guess)
+            kept[number] = replace(kept[number], name=guess.name)
+    return Scene(tuple(SceneObject(str(each.name), box=each.box, sketch=each.sketch) for each in kept.values()))
+
+
+def _called(number: int, drawn: Drawn) -> str:
+    """``object 2 (top right, 'sun' in the file)``: what tells a reader which part of a drawing is meant."""
+    told = [] if drawn.box is None else [_place(drawn.box)]
+    if drawn.label is not None:
+        told.append(f"{drawn.label!r} in the file")
+    return f"object {number} ({', '.join(told)})" if told else f"object {number}"
+
+
+def _place(box: Box) -> str:
+    """In which ninth of the canvas the middle of a box lies, in words."""
+    column, row = (min(int(3 * (low + high) / 2), 2) for low, high in zip(box[:2], box[2:], strict=True))
+    return " ".join(filter(None, (("top", "", "bottom")[row], ("left", "", "right")[column]))) or "middle"
 
 
 def _scanned(path: Path, like: Scene | None) -> list[Drawn]:
@@ -124,22 +149,22 @@ def draw_as_published(scene: Scene, spread: bool) -> np.ndarray:
 
 
 def recognise(
-    sketches: Sequence[Sketch], classifier: str | None, where: str, numbers: Sequence[int]
+    sketches: Sequence[Sketch], classifier: str | None, where: str, called: Mapping[int, str]
 ) -> list[Recognised]:
     """What sketches look like.
 
     Args:
         sketches: At least one.
         classifier: A name or folder; None for the one that ships.
-        where: Begins error messages.
-        numbers: Of the objects, for these.
+        where: The file, which begins error messages.
+        called: For these, what to call each object, by its number.
 
     Raises:
         UserError: There is no classifier, it reads no sketches, or it is not sure; the message says how to name them.
     """
     if classifier is None and CLASSIFIER not in shipped_models():
-        what = f"nothing says what object {numbers[0]} is, and no classifier of sketches is here"
-        raise UserError(f"{where}: {what}; {_remedy(dict.fromkeys(numbers, 'NAME'))}")
+        what = f"nothing says what {next(iter(called.values()))} is, and no classifier of sketches is here"
+        raise UserError(f"{where}: {what}; {_remedy(where, dict.fromkeys(called, 'NAME'))}")
     model = AutoModel.from_pretrained(classifier or CLASSIFIER)
     if not names_sketches(model):
         raise UserError(f"--classifier {classifier}: is a {model.name} that does not look at sketches")
@@ -149,10 +174,10 @@ def recognise(
         Recognised(names[first], one, names[second], other)
         for (first, second), (one, other) in zip(best.indices.tolist(), best.values.tolist(), strict=True)
     ]
-    unsure = {number: guess for number, guess in zip(numbers, found, strict=True) if guess.probability < SURE}
+    unsure = {number: guess for number, guess in zip(called, found, strict=True) if guess.probability < SURE}
     if unsure:
-        told = ", ".join(f"object {number} may be {guess}" for number, guess in unsure.items())
-        raise UserError(f"{where}: {told}; {_remedy({number: guess.name for number, guess in unsure.items()})}")
+        told = ", ".join(f"{called[number]} may be {guess}" for number, guess in unsure.items())
+        raise UserError(f"{where}: {told}; {_remedy(where, {number: guess.name for number, guess in unsure.items()})}")
     return found
 
 
@@ -171,6 +196,7 @@ def chances_of(sketches: Sequence[Sketch], model: ObjectClassifier) -> torch.Ten
     return chances
 
 
-def _remedy(names: Mapping[int, str]) -> str:
+def _remedy(file: str, names: Mapping[int, str]) -> str:
     given = ",".join(f"{number}={name}" for number, name in names.items())
-    return f"name them: scenograph scene from-sketch FILE --names '{given}'"
+    numbers, command = ",".join(map(str, names)), f"scenograph scene from-sketch {shlex.quote(file)}"
+    return f"name them: {command} --names {shlex.quote(given)}, or leave some out: --leave-out {numbers}"

@@ -277,10 +277,18 @@ def load_scenes(path: Path) -> list[Scene]:
         return parse_scenes(read_text(path), str(path))
     record = read_record(path)
     if record is None:
-        raise UserError(f"{path} was not made by scenograph: it holds no scene; give a scene file or text")
+        raise without_scene(path)
     value = parse_json(record, f"{path}: its scene cannot be read")
     held = value if isinstance(value, dict) else {}
     return parse_scenes(json.dumps(held.get("scenes", held.get("scene"))), str(path))
+
+
+def without_scene(path: Path) -> UserError:
+    """The error for a picture that was not made here, and so has no record of a scene."""
+    return UserError(
+        f"{path} was not made by scenograph: it holds no scene; give a scene file or text; "
+        f"if it is a scanned drawing: scenograph scene from-sketch {path}"
+    )
 
 
 def scenes_to_json(scenes: list[Scene]) -> str:

@@ -87,7 +87,8 @@ def scene_of_drawing(
     found = with_names(found, given, str(path))
     open_ones = [number for number, each in enumerate(found) if each.name is None]
     if open_ones:
-        recognised = recognise([found[number].sketch for number in open_ones], classifier, str(path), open_ones)
+        sketches = [found[number].sketch for number in open_ones]
+        recognised = recognise(sketches, classifier, str(path), open_ones, given)
         for number, guess in zip(open_ones, recognised, strict=True):
             log.log(NOTE, "object %d is recognised as %s", number, guess)
             found[number] = replace(found[number], name=guess.name)
@@ -123,7 +124,11 @@ def draw_as_published(scene: Scene, spread: bool) -> np.ndarray:
 
 
 def recognise(
-    sketches: Sequence[Sketch], classifier: str | None, where: str, numbers: Sequence[int]
+    sketches: Sequence[Sketch],
+    classifier: str | None,
+    where: str,
+    numbers: Sequence[int],
+    given: Mapping[int, str],
 ) -> list[Recognised]:
     """What sketches look like.
 
@@ -132,13 +137,14 @@ def recognise(
         classifier: A name or folder; None for the one that ships.
         where: Begins error messages.
         numbers: Of the objects, for these.
+        given: Names that other objects were given, for these as well.
 
     Raises:
         UserError: There is no classifier, it reads no sketches, or it is not sure; the message says how to name them.
     """
     if classifier is None and CLASSIFIER not in shipped_models():
         what = f"nothing says what object {numbers[0]} is, and no classifier of sketches is here"
-        raise UserError(f"{where}: {what}; {_remedy(dict.fromkeys(numbers, 'NAME'))}")
+        raise UserError(f"{where}: {what}; {_remedy({**given, **dict.fromkeys(numbers, 'NAME')})}")
     model = AutoModel.from_pretrained(classifier or CLASSIFIER)
     if not isinstance(model, ObjectClassifier) or model.config.input != "sketch":
         raise UserError(f"--classifier {classifier}: is a {model.name} that does not look at sketches")
@@ -155,10 +161,11 @@ def recognise(
     unsure = {number: guess for number, guess in zip(numbers, found, strict=True) if guess.probability < SURE}
     if unsure:
         told = ", ".join(f"object {number} may be {guess}" for number, guess in unsure.items())
-        raise UserError(f"{where}: {told}; {_remedy({number: guess.name for number, guess in unsure.items()})}")
+        names_to_give = {**given, **{number: guess.name for number, guess in unsure.items()}}
+        raise UserError(f"{where}: {told}; {_remedy(names_to_give)}")
     return found
 
 
 def _remedy(names: Mapping[int, str]) -> str:
-    given = ",".join(f"{number}={name}" for number, name in names.items())
+    given = ",".join(f"{number}={name}" for number, name in sorted(names.items()))
     return f"name them: scenograph scene from-sketch FILE --names '{given}'"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -21,7 +22,9 @@ from scenograph.files import digest
 from scenograph.retrieval import scene_build, scene_index
 from scenograph.retrieval.rows import cut_from
 from scenograph.retrieval.scene_build import build_index
-from scenograph.retrieval.scene_rows import LAYOUT, LEARNED, differing_bits, picture_hash
+from scenograph.retrieval.scene_index import StoredScenes
+from scenograph.retrieval.scene_rows import LAYOUT, LEARNED, differing_bits, licences_of, picture_hash
+from scenograph.scenes.origin import Origin
 from scenograph.scenes.png import SHOWN
 from scenograph.scenes.scene import Relation, Scene, SceneObject, save_scenes
 from scenograph.scenes.sketch import Sketch
@@ -281,6 +284,12 @@ def test_damage_replacement_and_other_versions_are_told(built, photographs, tmp_
     build_index(tmp_path / "i", photographs, overwrite=True)  # of the same
     with pytest.raises(UserError, match="was replaced while it was read; run the command again"):
         index.search("dog")
+    record = (tmp_path / "i" / "index.json").read_text()
+    for wrong, complaint in (('"dog": 0', "categories.dog: Input should be greater than 0"), ('"dog": 4.5', "dog")):
+        (tmp_path / "i" / "index.json").write_text(re.sub(r'"dog": \d+', wrong, record))
+        with pytest.raises(UserError, match=complaint):
+            SceneIndex.open(tmp_path / "i")
+    (tmp_path / "i" / "index.json").write_text(record)
     for path in (tmp_path / "i" / "scenes.lance" / "data").glob("*"):
         path.write_bytes(b"damaged")
     with pytest.raises(UserError, match="damaged .*build it again with"):
@@ -288,6 +297,28 @@ def test_damage_replacement_and_other_versions_are_told(built, photographs, tmp_
     monkeypatch.setattr(scene_index, "settings_digest", lambda: "other")
     with pytest.raises(UserError, match="built by another version of scenograph"):
         SceneIndex.open(built)
+
+
+def test_an_index_replaced_while_it_is_opened_is_not_mixed_with_the_other(built, tmp_path, monkeypatch):
+    shutil.copytree(built, tmp_path / "i")
+    matrix = StoredScenes._matrix
+
+    def replaced_meanwhile(*arguments):
+        save = tmp_path / "new.json"
+        shutil.copy(built / "index.json", save)
+        save.replace(tmp_path / "i" / "index.json")
+        return matrix(*arguments)
+
+    monkeypatch.setattr(StoredScenes, "_matrix", replaced_meanwhile)
+    with pytest.raises(UserError, match="was replaced while it was read; run the command again"):
+        SceneIndex.open(tmp_path / "i")
+
+
+def test_a_default_licence_is_of_what_says_none():
+    default, own = Origin("pack", "Ada", "MIT"), Origin("drawing", "Bo", "CC0-1.0").text
+    assert licences_of([own, own], default) == ("CC0-1.0", "Bo")
+    assert licences_of([own, ""], default) == ("CC0-1.0, MIT", "Ada, Bo")
+    assert licences_of([], default) == licences_of(["", ""], default) == ("MIT", "Ada")
 
 
 def test_lancedb_finds_the_same_where_there_are_too_many_to_compare_with_all(painted, tmp_path, monkeypatch):

@@ -283,6 +283,8 @@ class SceneIndex(StoredScenes):
         self, query: _Query, top: int, categories: Sequence[str], licences: Sequence[str], threshold: float
     ) -> Found:
         """Candidates by each kind of vector, compared one by one."""
+        if top < 1 or not 0 <= threshold <= 1:
+            raise UserError(f"top {top} and threshold {threshold:g}: expected at least 1, and a score from 0 to 1")
         condition, count = self.condition(categories, licences), max(CANDIDATES, PER_RESULT * top)
         numbers: dict[int, None] = {}
         for key, vector in query.vectors.items():

@@ -93,6 +93,7 @@ def test_a_given_crop_wins_and_is_a_part_of_the_record(pipe, tmp_path):
         (([], ["0=nobody/9"]), "holds no crop 'nobody/9'"),
         (([], [f"3={name}"]), "a crop for object 3: the scene has objects 0 to 2"),
         ((["own.png"], []), "--crop 'own.png': expected an object's number"),
+        ((["1=a.png"], [f"01={name}"]), "object 1 is given two crops, '1=a.png' and '01="),
     ):
         with pytest.raises(UserError, match=complaint):
             pipe.with_given_crops([SCENE], *options)

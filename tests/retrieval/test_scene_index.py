@@ -359,6 +359,8 @@ def test_the_commands_build_and_search(scenograph, photographs, tmp_path):
     photo(5).save(tmp_path / "crop.png")
     assert "sea" in succeed(scenograph("search", "photos.index", "--crop", "sea=crop.png", "--top", "1"))
     assert "copy" in succeed(scenograph("search", "photos.index", "--like", "left", "--top", "1"))
+    succeed(scenograph("search", "photos.index", "--scene", "ocean", "--crop", "ocean=crop.png", "--out", "o.json"))
+    assert len(json.loads((tmp_path / "o.json").read_text())["query"]["objects"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -367,6 +369,8 @@ def test_the_commands_build_and_search(scenograph, photographs, tmp_path):
         ((), "give one of --scene, --sketch, --picture and --like"),
         (("--scene", "dog", "--like", "left"), "give one of --scene"),
         (("--like", "left", "--crop", "dog=x.png"), "--like and --crop: a picture has its own looks"),
+        (("--scene", "dog", "--crop", "=x.png"), "expected an object's number and what shows it"),
+        (("--crop", "dog=x.png", "--crop", "dog=y.png"), "object 0 is given two crops"),
         (("--crop", "0=x.png"), "there is no scene yet; give one with --scene, or a name"),
         (("--scene", "dog", "--out", "a.gif"), "expected a file that ends in .png or .json"),
         (("--scene", "dog left of sea", "--threshold", "0.99"), "no scene reaches --threshold 0.99; the best one"),

@@ -22,6 +22,7 @@ from scenograph.files import digest
 from scenograph.retrieval import scene_build, scene_index
 from scenograph.retrieval.rows import cut_from
 from scenograph.retrieval.scene_build import build_index
+from scenograph.retrieval.scene_encoder import SceneEncoder
 from scenograph.retrieval.scene_index import StoredScenes
 from scenograph.retrieval.scene_rows import LAYOUT, LEARNED, differing_bits, licences_of, picture_hash
 from scenograph.scenes.origin import Origin
@@ -200,12 +201,27 @@ def test_a_model_adds_its_vectors_and_finds_a_scene_by_its_own_crops(learned, pa
         replace(one, mask=None, sketch=None, crop=cut_from(picture, replace(one, mask=None))) for one in scene.objects
     ]
     (encoded,) = index.encoder.encode([Scene(tuple(cut))], [picture])
-    assert np.allclose(encoded.scene / index.record.units[LEARNED], index.vectors(LEARNED, [5])[0], atol=2e-2)
+    whole = (encoded.scene - np.array(index.record.centre)) / index.record.units[LEARNED]
+    assert np.allclose(whole, index.vectors(LEARNED, [5])[0], atol=2e-2)
     found = index.search(Scene(tuple(cut)))
     assert found[0].id == pack.ids[5] and found[0].score > 0.95
     sketched = index.search(Scene(tuple(replace(one, crop=None, sketch=STROKE) for one in cut)))
     assert sketched[0].score != found[0].score
     assert pack.ids[5] not in ids(index.like(pack.ids[5]))
+
+
+def test_what_all_vectors_have_in_common_does_not_hide_what_differs(learned, painted, designer, tmp_path, monkeypatch):
+    found = SceneEncoder._vectors
+    monkeypatch.setattr(SceneEncoder, "_vectors", lambda *given: found(*given) + np.float32(20 * scale))
+    one = SceneIndex.open(learned)
+    scale = one.record.units[LEARNED]
+    build_index(tmp_path / "far", painted, encoder=str(designer))
+    other = SceneIndex.open(tmp_path / "far")
+    np.testing.assert_allclose(other.vectors(LEARNED, range(24)), one.vectors(LEARNED, range(24)), atol=0.01)
+    for number in range(0, 24, 5):
+        query = other.vectors(LEARNED, [number])[0]
+        assert other.nearest(LEARNED, query, 1).tolist() == [number]
+        assert other.nearest(LEARNED, query, 3).tolist() == one.nearest(LEARNED, query, 3).tolist()
 
 
 def test_an_encoder_that_changed_or_went_is_told_where_it_is_needed(learned, designer, tmp_path):

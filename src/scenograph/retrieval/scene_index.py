@@ -65,6 +65,8 @@ class SceneIndexRecord(BaseModel):
     """The length of the model's vectors."""
     units: dict[str, float] = {}
     """By which the model's vectors are divided, of scenes and of objects: their mean distance is 1 then."""
+    centre: list[float] = []
+    """The mean of the model's vectors of scenes, which is taken off before; empty for none."""
     scenes: PositiveInt
     names: dict[str, Any]
     """The pack's vocabulary."""
@@ -125,6 +127,8 @@ class StoredScenes:
             self.table = connect(folder).open_table(TABLE)
             if self.table.count_rows() != self.record.scenes:
                 raise ValueError(f"{self.record.scenes} scenes are recorded, {self.table.count_rows()} are there")
+            if len(self.record.centre) not in (0, self.record.size):
+                raise ValueError(f"centre has {len(self.record.centre)} numbers instead of {self.record.size}")
             self.matrices = {key: self._matrix(key, size) for key, size in self.sizes.items() if self.record.exact}
             if stamp(folder / RECORD) != self._opened:
                 raise ValueError("its record is another one")

@@ -201,7 +201,8 @@ class SceneIndex(StoredScenes):
             (encoded,) = self.encoder.encode([asked], [None])
             looks = encoded.objects / self.record.units["looks"]
             if encoded.scene is not None:
-                vectors[LEARNED] = encoded.scene / self.record.units[LEARNED]
+                whole = encoded.scene - np.array(self.record.centre or 0.0, dtype=np.float32)
+                vectors[LEARNED] = whole / self.record.units[LEARNED]
         return self._search(_Query(asked, vectors, looks), top, categories, licences, threshold)
 
     def read(self, text: str) -> Scene:

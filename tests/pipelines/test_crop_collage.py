@@ -190,6 +190,8 @@ def test_a_model_that_needs_no_crops_shows_those_that_are_given(scenograph, crop
     name = CropMemory(tmp_path / "memory").rows("cube").ids[0]
     drawn = ["generate", "scene.json", "--image", "layers", "--size", "32"]
     succeed(scenograph(*drawn, "--crop", "2=own.png", "--draw-crops", "--out", "p"))
+    code, _, errors = scenograph("credits", "p/scene-seed0.png", "--out", "p/scene-seed0.png", "--overwrite")
+    assert code == 2 and "is the picture whose credits are asked for" in errors
     assert succeed(scenograph("credits", "p/scene-seed0.png")).splitlines()[1:] == [
         "- sphere: own.png, author and licence unknown"
     ]

@@ -105,10 +105,10 @@ def evaluate(
     Run the same command again to resume after an interruption.
     """
     if context.invoked_subcommand is not None:
-        before = [name for name in context.params if _is_given(context, name)]
+        before = [one.opts[0] for one in context.command.params if _is_given(context, str(one.name))]
         if before:
-            name, command = before[0].replace("_", "-"), context.invoked_subcommand
-            raise UserError(f"--{name} stands before {command}, which does not see it; write it behind")
+            command = context.invoked_subcommand
+            raise UserError(f"{before[0]} stands before {command}, which does not see it; write it behind")
         return
     if pack is None:
         raise UserError("give the data to measure on: scenograph evaluate --pack PACK")

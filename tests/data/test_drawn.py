@@ -39,7 +39,13 @@ def test_lines_of_quick_draw_are_objects_of_a_scene(tmp_path, caplog):
         ('{"word": "cat", "draw', "line 1: not valid JSON"),
         (line(drawing=[]), "no stroke with a point"),
         (line(drawing=[[[0], [1e300]]]), "not finite, or larger"),
-        (line(drawing=[[0, 1]]), "not a drawing"),
+        (line(drawing=[[0, 1]]), r"line 1, drawing\[0\]: not a drawing: expected \[\[x, ...\], \[y, ...\]\]"),
+        (line(drawing=[[[0, 1], [0]]]), r"drawing\[0\]: not a drawing: expected"),
+        (line(drawing=[[[0, 10**400], [0, 1]]]), r"drawing\[0\]: not a drawing: expected"),
+        (line(drawing=[[[0, 1]]]), r"drawing\[0\]: not a drawing: expected"),
+        ("[1]", "line 1: not a drawing: expected"),
+        ('{"word": "cat"}', "line 1: not a drawing: expected"),
+        (line(drawing=[[[0] * 100_001] * 2]), "a stroke of 100,001 points; at most 100,000 are read"),
         (line(drawing=[[[0], [0]]] * (MOST_STROKES + 1)), "at most 20000 are read as a drawing by hand"),
         ("\n".join([line()] * 257), "more than 256 drawings, which is a data set and no scene"),
         ("\x1f\x8b", "gzip"),
@@ -89,6 +95,26 @@ def test_what_leaves_the_canvas_goes_on_outside_its_box(tmp_path, caplog):
     assert "dog: reaches far beyond the canvas; its strokes end 10 sides" in caplog.text
 
 
+def test_transforms_of_groups_and_shapes_are_obeyed(tmp_path):
+    inside = """<g transform="translate(60 20) scale(2)"><g id="sheep" transform="rotate(90)">
+      <rect width="10" height="20"/></g></g><ellipse id="cow" transform="rotate(90 150 50)" cx="150" cy="50" rx="40" ry="10"/>"""
+    sheep, cow = read_vectors(svg(tmp_path, inside))
+    np.testing.assert_allclose(sheep.box, (0.1, 0.2, 0.3, 0.4), atol=1e-4)
+    np.testing.assert_allclose(cow.box, (0.7, 0.1, 0.8, 0.9), atol=1e-3)
+
+
+def test_what_is_not_drawn_where_it_stands_is_no_object(tmp_path):
+    """Definitions, what is hidden, and the unpainted frames that icons have."""
+    shape = '<rect id="dog" width="9" height="9"/>'
+    inside = "".join(f"<{kind}>{shape}</{kind}>" for kind in ("clipPath", "mask", "pattern", "marker", "symbol"))
+    inside += (
+        f"<defs>{shape}<style>.seen {{fill: none; stroke: black}}</style></defs><g visibility='hidden'>{shape}</g>"
+    )
+    inside += '<path d="M0 0h200v100H0z" fill="none"/><rect width="9" height="9" opacity="0"/>'
+    inside += '<g id="cow"><path class="seen" d="M0 0 L50 50"/></g>'
+    assert [each.name for each in read_vectors(svg(tmp_path, inside))] == ["cow"]
+
+
 @pytest.mark.parametrize(
     ("inside", "message"),
     [
@@ -102,6 +128,7 @@ def test_what_leaves_the_canvas_goes_on_outside_its_box(tmp_path, caplog):
         ("<g>" * 70 + "</g>" * 70, "nested more than 64 levels"),
         ("<path/>" * 60_001, "more than 60,000 elements"),
         ('<path d="M 0 0 L 1e999 5"/>', "drawing.svg"),
+        (f'<path d="M 0 0 {"l 1 1" * 150_000}"/>', "its outlines hold more than 300,000 numbers"),
     ],
 )
 def test_odd_and_hostile_svg_is_one_message(tmp_path, caplog, inside, message):
@@ -117,6 +144,11 @@ def test_entities_are_refused(tmp_path, declared):
     whole = f"<!DOCTYPE svg [{declared}]>" + SVG.replace("{}", "<text>&a;</text>")
     with pytest.raises(UserError, match="declares an entity, which is not unfolded"):
         read_vectors(svg(tmp_path, "", whole.replace("{", "{{").replace("}", "}}")))
+
+
+def test_other_xml_is_no_drawing(tmp_path):
+    with pytest.raises(UserError, match="is no SVG file: its first element is 'html'"):
+        read_vectors(svg(tmp_path, "", "<html><body/></html>"))
 
 
 def test_ten_thousand_strokes_are_a_drawing(tmp_path):

@@ -135,6 +135,13 @@ def test_no_two_methods_are_called_alike(folders, tmp_path):
     assert [one.name for one in searchers(["layouts", *names], CPU)] == ["layouts", "encoder", "encoder-2"]
 
 
+def test_a_model_that_diverged_is_not_measured(gallery, folders):
+    method = searcher(str(folders["scene-encoder"]), CPU)
+    method.encode = lambda batch: np.full((batch.num_images, 16), np.nan, np.float32)
+    with pytest.raises(UserError, match="scene-encoder: its vectors are not finite"):
+        search_scenes(method, gallery, PLAIN)
+
+
 def test_figures_by_number_of_objects():
     order = np.stack([np.roll(np.arange(20), -row) for row in range(20)])  # all at once,
     order[:5] = order[:5, [1, 0, *range(2, 20)]]  # but for five in second place
@@ -162,6 +169,14 @@ def test_scenes_of_the_same_categories_are_told_by_their_arrangement(tmp_path):
         Gallery.of(tmp_path / "p", PLAIN, ["99", *map(str, range(10))])
     with pytest.raises(UserError, match="2 scenes of split 'train' with sketches"):
         Gallery.of(tmp_path / "p", PLAIN, ["0", "1"])
+    with pytest.raises(UserError, match="3 is named twice"):
+        Gallery.of(tmp_path / "p", PLAIN, ["3", *map(str, range(10))])
+    dotted = [Sample(f"a/{number}.v1", scene, picture) for number, scene in enumerate(scenes)]
+    write_pack(tmp_path / "q", Samples(names, {"train": dotted}))
+    named = [f"a/{number}.v1" for number in range(10)]
+    assert len(Gallery.of(tmp_path / "q", PLAIN, named)) == len(
+        Gallery.of(tmp_path / "p", PLAIN, [f"{n}.png" for n in range(10)])
+    )
 
 
 def test_features_are_plain_arrays_that_measure_the_same(gallery, folders, tmp_path):
@@ -235,7 +250,7 @@ def test_protocols_say_what_data_they_need(painted, tmp_path):
     with pytest.raises(UserError, match="made from picture-book, is other data; .* needs .*hand=loose"):
         find_search_protocol("picture-book-sketch", tmp_path / "book", {})
     (tmp_path / "ids.txt").write_text("000000000139.png\n\n000000000285\n")
-    assert read_ids(tmp_path / "ids.txt") == ["000000000139", "000000000285"]
+    assert read_ids(tmp_path / "ids.txt") == ["000000000139.png", "000000000285"]
 
 
 def test_small_objects_lie_on_large_ones_in_label_maps():
@@ -263,7 +278,12 @@ def test_the_commands(scenograph, painted, folders, tmp_path):
     assert "top_1" in succeed(scenograph("evaluate", "search", "--features", "f.npz"))
     for arguments, message in (
         (("search",), "--pack PACK"),
-        (("search", "--features", "f.npz", "--pack", painted), "leave --pack"),
+        (("search", "--features", "f.npz", "--pack", painted), "leave --pack out"),
+        (("search", "--features", "f.npz", "--split", "a", "--shift", "0.1"), "leave --split and --shift out"),
+        (("--scenes", "3", "search", *options), "--scenes stands before search, which does not see it"),
+        (("features", *options, "--encoder", "matching", "--out", "g.npz"), "has no vectors"),
+        (("features", *options, "--encoder", "layouts", "--out", "g.txt"), "expected a file that ends in .npz"),
+        (("designs", *options, "--layout", "mise-layout-picture-book"), "--layout mise-layout-picture-book: is a"),
         (("search", "--pack", painted, "--encoder", "laiouts"), "did you mean"),
         (features[1:], "exists"),
         (("designs", *options, "--layout", encoder), "only a scene-designer"),

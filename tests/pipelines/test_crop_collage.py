@@ -95,6 +95,7 @@ def test_a_given_crop_wins_and_is_a_part_of_the_record(pipe, tmp_path, caplog):
         (([], ["0=nobody/9"]), "holds no crop 'nobody/9'"),
         (([], [f"3={name}"]), "a crop for object 3: the scene has objects 0 to 2"),
         ((["own.png"], []), "--crop 'own.png': expected an object's number"),
+        ((["1=a.png"], [f"01={name}"]), "object 1 is given two crops, '1=a.png' and '01="),
     ):
         with pytest.raises(UserError, match=complaint):
             pipe.with_given_crops([SCENE], *options)
@@ -191,6 +192,8 @@ def test_a_model_that_needs_no_crops_shows_those_that_are_given(scenograph, crop
     name = CropMemory(tmp_path / "memory").rows("cube").ids[0]
     drawn = ["generate", "scene.json", "--image", "layers", "--size", "32"]
     succeed(scenograph(*drawn, "--crop", "2=own.png", "--draw-crops", "--out", "p"))
+    code, _, errors = scenograph("credits", "p/scene-seed0.png", "--out", "p/scene-seed0.png", "--overwrite")
+    assert code == 2 and "is the picture whose credits are asked for" in errors
     assert succeed(scenograph("credits", "p/scene-seed0.png")).splitlines()[1:] == [
         "- sphere: own.png, author and licence unknown"
     ]

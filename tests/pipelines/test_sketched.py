@@ -90,8 +90,8 @@ def test_the_shipped_classifier_names_what_it_is_sure_of():
     house, tree, *_ = scene_of_drawing(Path(__file__).parents[2] / "examples" / "sketch.svg").objects
     (found,) = recognise([house.sketch], None, "it", {0: "object 0"})
     assert found.name == "house" and found.probability > 0.9
-    with pytest.raises(UserError, match=r"it: object 3 may be tree \(\d+%; next: .*--names 3=tree"):
-        recognise([house.sketch, tree.sketch], None, "it", {0: "object 0", 3: "object 3"})
+    with pytest.raises(UserError, match=r"it: object 3 may be tree \(\d+%; next: .*--names 1=cow,3=tree"):
+        recognise([house.sketch, tree.sketch], None, "it", {0: "object 0", 3: "object 3"}, {1: "cow"})
 
 
 def test_a_drawing_is_read_once_for_a_command_and_again_when_it_changes(tmp_path):
@@ -114,6 +114,8 @@ def test_drawings_are_scenes_of_commands(scenograph, tmp_path):
     code, _, errors = scenograph("generate", "odd.ndjson")
     assert code == 2 and "dragon" in errors
     said = succeed(scenograph("scene", "from-sketch", "odd.ndjson", "--names", "2=cow,0=dog", "--out", "new/s.json"))
+    code, _, errors = scenograph("scene", "from-sketch", "odd.ndjson", "--out", "odd.ndjson", "--overwrite")
+    assert code == 2 and "--out odd.ndjson: expected a scene file, whose name ends in .json" in errors
     assert said.startswith("wrote new/s.json: ")
     things = json.loads((tmp_path / "new" / "s.json").read_text())["objects"]
     assert [thing["category"] for thing in things] == ["dog", "tree", "cow"] and "sketch" in things[2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -21,7 +22,10 @@ from scenograph.files import digest
 from scenograph.retrieval import scene_build, scene_index
 from scenograph.retrieval.rows import cut_from
 from scenograph.retrieval.scene_build import build_index
-from scenograph.retrieval.scene_rows import LAYOUT, LEARNED, differing_bits, picture_hash
+from scenograph.retrieval.scene_encoder import SceneEncoder
+from scenograph.retrieval.scene_index import StoredScenes
+from scenograph.retrieval.scene_rows import LAYOUT, LEARNED, differing_bits, licences_of, picture_hash
+from scenograph.scenes.origin import Origin
 from scenograph.scenes.png import SHOWN
 from scenograph.scenes.scene import Relation, Scene, SceneObject, save_scenes
 from scenograph.scenes.sketch import Sketch
@@ -197,12 +201,27 @@ def test_a_model_adds_its_vectors_and_finds_a_scene_by_its_own_crops(learned, pa
         replace(one, mask=None, sketch=None, crop=cut_from(picture, replace(one, mask=None))) for one in scene.objects
     ]
     (encoded,) = index.encoder.encode([Scene(tuple(cut))], [picture])
-    assert np.allclose(encoded.scene / index.record.units[LEARNED], index.vectors(LEARNED, [5])[0], atol=2e-2)
+    whole = (encoded.scene - np.array(index.record.centre)) / index.record.units[LEARNED]
+    assert np.allclose(whole, index.vectors(LEARNED, [5])[0], atol=2e-2)
     found = index.search(Scene(tuple(cut)))
     assert found[0].id == pack.ids[5] and found[0].score > 0.95
     sketched = index.search(Scene(tuple(replace(one, crop=None, sketch=STROKE) for one in cut)))
     assert sketched[0].score != found[0].score
     assert pack.ids[5] not in ids(index.like(pack.ids[5]))
+
+
+def test_what_all_vectors_have_in_common_does_not_hide_what_differs(learned, painted, designer, tmp_path, monkeypatch):
+    found = SceneEncoder._vectors
+    monkeypatch.setattr(SceneEncoder, "_vectors", lambda *given: found(*given) + np.float32(20 * scale))
+    one = SceneIndex.open(learned)
+    scale = one.record.units[LEARNED]
+    build_index(tmp_path / "far", painted, encoder=str(designer))
+    other = SceneIndex.open(tmp_path / "far")
+    np.testing.assert_allclose(other.vectors(LEARNED, range(24)), one.vectors(LEARNED, range(24)), atol=0.01)
+    for number in range(0, 24, 5):
+        query = other.vectors(LEARNED, [number])[0]
+        assert other.nearest(LEARNED, query, 1).tolist() == [number]
+        assert other.nearest(LEARNED, query, 3).tolist() == one.nearest(LEARNED, query, 3).tolist()
 
 
 def test_an_encoder_that_changed_or_went_is_told_where_it_is_needed(learned, designer, tmp_path):
@@ -281,6 +300,12 @@ def test_damage_replacement_and_other_versions_are_told(built, photographs, tmp_
     build_index(tmp_path / "i", photographs, overwrite=True)  # of the same
     with pytest.raises(UserError, match="was replaced while it was read; run the command again"):
         index.search("dog")
+    record = (tmp_path / "i" / "index.json").read_text()
+    for wrong, complaint in (('"dog": 0', "categories.dog: Input should be greater than 0"), ('"dog": 4.5', "dog")):
+        (tmp_path / "i" / "index.json").write_text(re.sub(r'"dog": \d+', wrong, record))
+        with pytest.raises(UserError, match=complaint):
+            SceneIndex.open(tmp_path / "i")
+    (tmp_path / "i" / "index.json").write_text(record)
     for path in (tmp_path / "i" / "scenes.lance" / "data").glob("*"):
         path.write_bytes(b"damaged")
     with pytest.raises(UserError, match="damaged .*build it again with"):
@@ -288,6 +313,28 @@ def test_damage_replacement_and_other_versions_are_told(built, photographs, tmp_
     monkeypatch.setattr(scene_index, "settings_digest", lambda: "other")
     with pytest.raises(UserError, match="built by another version of scenograph"):
         SceneIndex.open(built)
+
+
+def test_an_index_replaced_while_it_is_opened_is_not_mixed_with_the_other(built, tmp_path, monkeypatch):
+    shutil.copytree(built, tmp_path / "i")
+    matrix = StoredScenes._matrix
+
+    def replaced_meanwhile(*arguments):
+        save = tmp_path / "new.json"
+        shutil.copy(built / "index.json", save)
+        save.replace(tmp_path / "i" / "index.json")
+        return matrix(*arguments)
+
+    monkeypatch.setattr(StoredScenes, "_matrix", replaced_meanwhile)
+    with pytest.raises(UserError, match="was replaced while it was read; run the command again"):
+        SceneIndex.open(tmp_path / "i")
+
+
+def test_a_default_licence_is_of_what_says_none():
+    default, own = Origin("pack", "Ada", "MIT"), Origin("drawing", "Bo", "CC0-1.0").text
+    assert licences_of([own, own], default) == ("CC0-1.0", "Bo")
+    assert licences_of([own, ""], default) == ("CC0-1.0, MIT", "Ada, Bo")
+    assert licences_of([], default) == licences_of(["", ""], default) == ("MIT", "Ada")
 
 
 def test_lancedb_finds_the_same_where_there_are_too_many_to_compare_with_all(painted, tmp_path, monkeypatch):
@@ -328,6 +375,8 @@ def test_the_commands_build_and_search(scenograph, photographs, tmp_path):
     photo(5).save(tmp_path / "crop.png")
     assert "sea" in succeed(scenograph("search", "photos.index", "--crop", "sea=crop.png", "--top", "1"))
     assert "copy" in succeed(scenograph("search", "photos.index", "--like", "left", "--top", "1"))
+    succeed(scenograph("search", "photos.index", "--scene", "ocean", "--crop", "ocean=crop.png", "--out", "o.json"))
+    assert len(json.loads((tmp_path / "o.json").read_text())["query"]["objects"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -336,6 +385,8 @@ def test_the_commands_build_and_search(scenograph, photographs, tmp_path):
         ((), "give one of --scene, --sketch, --picture and --like"),
         (("--scene", "dog", "--like", "left"), "give one of --scene"),
         (("--like", "left", "--crop", "dog=x.png"), "--like and --crop: a picture has its own looks"),
+        (("--scene", "dog", "--crop", "=x.png"), "expected an object's number and what shows it"),
+        (("--crop", "dog=x.png", "--crop", "dog=y.png"), "object 0 is given two crops"),
         (("--crop", "0=x.png"), "there is no scene yet; give one with --scene, or a name"),
         (("--scene", "dog", "--out", "a.gif"), "expected a file that ends in .png or .json"),
         (("--scene", "dog left of sea", "--threshold", "0.99"), "no scene reaches --threshold 0.99; the best one"),

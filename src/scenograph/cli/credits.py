@@ -9,6 +9,7 @@ import typer
 
 from scenograph.cli.console import console, write_files
 from scenograph.cli.options import Overwrite
+from scenograph.errors import UserError
 
 
 def credits_of(
@@ -19,6 +20,8 @@ def credits_of(
     """Print whom to name for what a picture was composed from."""
     from scenograph.pipelines.credits import picture_credits
 
+    if out is not None and out.resolve() in [path.resolve() for path in pictures]:
+        raise UserError(f"--out {out}: is the picture whose credits are asked for; name a text file")
     text = picture_credits(pictures)
     if out is None:
         console.print(text, end="")

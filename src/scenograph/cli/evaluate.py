@@ -105,6 +105,10 @@ def evaluate(
     Run the same command again to resume after an interruption.
     """
     if context.invoked_subcommand is not None:
+        before = [one.opts[0] for one in context.command.params if _is_given(context, str(one.name))]
+        if before:
+            command = context.invoked_subcommand
+            raise UserError(f"{before[0]} stands before {command}, which does not see it; write it behind")
         return
     if pack is None:
         raise UserError("give the data to measure on: scenograph evaluate --pack PACK")
@@ -266,6 +270,12 @@ def evaluate_retrieval(
     meanings = {"average_precision": "mAP"} | {f"top_{k}": f"of what was wanted, in the first {k}" for k in (1, 5, 10)}
     figures = [mean_figure(name, values[np.isfinite(values)], meanings[name]) for name, values in found.items()]
     print_figures(figures, [])
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    """Whether an option was written on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _settings(settings: list[str] | None, options: Mapping[str, tuple[str, object]]) -> dict[str, object]:

@@ -69,9 +69,11 @@ def evaluate_search(
     same categories; and whether a picture is told from its mirror image. The same
     for a file that scenograph evaluate features wrote, or Scene Designer's code.
     """
+    changes = {"split": split, "scenes": scenes, "queries": queries, "shift": shift, "missing": missing}
     if features is not None:
-        if pack is not None or encoder:
-            raise UserError("--features measures a file; leave --pack and --encoder out")
+        others = {"pack": pack, "encoder": encoder, "protocol": protocol, "ids": ids} | changes
+        if given := [f"--{name}" for name, value in others.items() if value is not None]:
+            raise UserError(f"--features measures a file as it is; leave {' and '.join(given)} out")
         _print_features(features)
         return
     from scenograph.data.pack import read_record
@@ -82,7 +84,6 @@ def evaluate_search(
 
     if pack is None:
         raise UserError("give the data to measure on: scenograph evaluate search --pack PACK")
-    changes = {"split": split, "scenes": scenes, "queries": queries, "shift": shift, "missing": missing}
     chosen = find_search_protocol(protocol, pack, changes)
     where, names = pick_device(device), list(dict.fromkeys(encoder or WITHOUT_LEARNING))
     methods = searchers(names, where)
@@ -131,8 +132,12 @@ def extract_features(
     from scenograph.evaluation.search_features import write_features
     from scenograph.evaluation.search_protocols import find_search_protocol, read_ids
 
+    if out.suffix != ".npz":
+        raise UserError(f"--out {out}: expected a file that ends in .npz")
     if out.exists() and not overwrite:
         raise would_replace(out)
+    if encoder == "matching":
+        raise UserError("--encoder matching: compares objects one by one and has no vectors; give a model, or layouts")
     changes = {"split": split, "scenes": scenes, "queries": queries, "shift": 0.0, "missing": 0.0}
     chosen = find_search_protocol(protocol, pack, changes)
     method = searcher(encoder, pick_device(device))
@@ -177,7 +182,7 @@ def evaluate_designs(
 
     changes = {"split": split, "scenes": scenes, "shift": 0.0, "missing": 0.0}
     chosen, where = find_search_protocol(protocol, pack, changes), pick_device(device)
-    designer = Learned(layout, AutoModel.from_pretrained(layout).to(where))
+    designer = Learned(layout, AutoModel.from_pretrained(layout).to(where), "--layout")
     pipe = None if image is None else Pipeline.from_pretrained(image=image, device=where)
     gallery = Gallery.of(pack, chosen, None if ids is None else read_ids(ids))
     with progress_reports() as progress:

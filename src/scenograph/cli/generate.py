@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.text import Text
 
 from scenograph.cli.console import agreed, batches, console, parse_seeds, say_written, write_files
 from scenograph.cli.options import Device, ImageName, LayoutName, MemoryName, ModelName, Overwrite, takes_options
@@ -304,6 +305,8 @@ def _crop_files(pipe: Pipeline, outputs: Outputs) -> list[tuple[Path, bytes]]:
                 for number, (thing, crop) in enumerate(zip(scene.objects, crops, strict=True))
                 if crop is not None
             ]
+            if not rows:
+                console.print(Text("note:", "yellow"), "a sheet of crops is empty, as no crop is shown; add --memory")
             sheets.append(encode_png(np.asarray(draw_crop_rows(rows))))
         return sheets
 

@@ -279,13 +279,15 @@ def from_sketch(
     from scenograph.scenes.scene import load_scenes, scenes_to_json
     from scenograph.scenes.text import scene_to_text
 
+    path = out or Path(f"{file.stem}.json")
+    if path.suffix.lower() != ".json":
+        raise UserError(f"--out {path}: expected a scene file, whose name ends in .json")
     like = None
     if boxes is not None:
         like, *others = load_scenes(boxes)
         if others:
             raise UserError(f"--boxes {boxes}: holds {len(others) + 1} scenes; give one with a single scene")
     scene = scene_of_drawing(file, parse_names(names or ""), like, classifier, parse_numbers(leave_out or ""))
-    path = out or Path(f"{file.stem}.json")
     write_files([(path, scenes_to_json([scene]).encode())], overwrite)
     console.print(f"wrote {path}: {scene_to_text(scene)}")
 

@@ -160,7 +160,12 @@ def _listed(text: str) -> list[str]:
 def _asked(index: SceneIndex, scene: str | None, sketch: str | None, crops: list[str]) -> Scene:
     """The scene of --scene or --sketch, with the crops."""
     from scenograph.pipelines.given_crops import with_given_crops
+    from scenograph.scenes.lexicon import CATEGORIES
     from scenograph.scenes.scene import Scene, SceneObject
+    from scenograph.scenes.synonyms import name_for
+
+    def known(name: str) -> str:
+        return name_for(name, CATEGORIES, index.record.categories) or name
 
     source = scene if sketch is None else sketch
     asked = Scene(())
@@ -176,8 +181,9 @@ def _asked(index: SceneIndex, scene: str | None, sketch: str | None, crops: list
     numbered = []
     for option in crops:
         name, equals, file = option.partition("=")
-        if equals and not re.fullmatch(r"\d+", name):  # the first of this name, or one more object
-            number = next((i for i, thing in enumerate(asked.objects) if thing.category == name), len(asked.objects))
+        if name and equals and not re.fullmatch(r"\d+", name):  # the first of this name, or one more object
+            same = (i for i, thing in enumerate(asked.objects) if known(thing.category) == known(name))
+            number = next(same, len(asked.objects))
             if number == len(asked.objects):
                 asked = Scene((*asked.objects, SceneObject(name)), asked.relations)
             option = f"{number}={file}"  # noqa: PLW2901

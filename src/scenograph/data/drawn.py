@@ -18,7 +18,7 @@ from scenograph.errors import UserError, counted, unreadable
 from scenograph.files import GZIP, not_utf8
 from scenograph.scenes.fields import BOX_DECIMALS, Box
 from scenograph.scenes.scene import MAX_OBJECTS
-from scenograph.scenes.sketch import FARTHEST, LARGEST, Sketch, sketch_from_points
+from scenograph.scenes.sketch import FARTHEST, LARGEST, Sketch, check_points, sketch_from_points
 
 log = logging.getLogger(__name__)
 
@@ -116,6 +116,7 @@ def placed(strokes: Sequence[np.ndarray], name: str | None, where: str) -> Drawn
     there, or that nothing is on the canvas, and so there is no object.
     """
     kept = [stroke.astype(np.float64) for stroke in strokes if len(stroke)]
+    check_points(kept, where)
     if not all(np.isfinite(stroke).all() and (np.abs(stroke) <= LARGEST).all() for stroke in kept):
         raise UserError(f"{where}: a coordinate is not finite, or larger than {LARGEST:g}")
     points = np.concatenate(kept) if kept else np.zeros((0, 2))

@@ -226,14 +226,27 @@ def strokes_of_line(line: bytes, where: str) -> tuple[str | None, list[np.ndarra
     Raises ``UserError``, which begins with ``where``, for what is no drawing.
     """
     try:
-        value = parse_json(line.decode(), where)
-        strokes = [np.array(stroke[:2], dtype=np.float64).T for stroke in value["drawing"]]
-        if any(stroke.ndim != 2 for stroke in strokes):
-            raise ValueError("a stroke is no pair of lists")
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+        text = line.decode()
+    except UnicodeDecodeError as error:
         raise UserError(f"{where}: not a drawing: {reason(error)}") from error
+    value = parse_json(text, where)
+    drawing = value.get("drawing") if isinstance(value, dict) else None
+    if not isinstance(drawing, list):
+        raise UserError(f'{where}: not a drawing: expected {{"word": ..., "drawing": [strokes]}}')
+    strokes = [_stroke_of(one, f"{where}, drawing[{number}]") for number, one in enumerate(drawing)]
     word = value.get("word")
     return (word if isinstance(word, str) and word.strip() else None), strokes
+
+
+def _stroke_of(value: object, where: str) -> np.ndarray:
+    """Lists of x and y, and perhaps of times, as points (n, 2)."""
+    try:
+        points = np.array(value[:2] if isinstance(value, list) else value, dtype=np.float64).T
+    except (ValueError, TypeError, OverflowError):
+        points = np.zeros(0)
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise UserError(f"{where}: not a drawing: expected [[x, ...], [y, ...]], two lists of numbers of one length")
+    return points
 
 
 def rasterise_stroke3(steps: np.ndarray, side: int = 96) -> np.ndarray:

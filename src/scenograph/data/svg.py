@@ -14,11 +14,12 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
+from xml.etree import ElementTree
 from xml.parsers import expat
 
 import numpy as np
 
-from scenograph.data.drawn import MOST_STROKES, Drawn, placed, touching
+from scenograph.data.drawn import Drawn, check_strokes, placed, touching
 from scenograph.data.picture_book.source import vocabulary as picture_book
 from scenograph.data.vocabularies import shipped_vocabulary
 from scenograph.errors import UserError, missing_extra, reason, unreadable
@@ -31,8 +32,13 @@ log = logging.getLogger(__name__)
 LARGEST_FILE = 16 * 2**20
 """Bytes: beyond it a file holds pictures, or no drawing by hand."""
 MOST_ELEMENTS, DEEPEST = 60_000, 64
+MOST_NUMBERS = 300_000
+"""In the outlines of a file: fifty thousand curves take a quarter of a minute to read."""
+NUMBER = re.compile(r"\d+\.?\d*|\.\d+")
 PER_CURVE = 12
 """Points on each piece of a curve."""
+UNDRAWN = {"clippath", "defs", "marker", "mask", "pattern", "symbol"}
+"""Elements whose shapes are not drawn where they stand."""
 TOGETHER = 0.02
 """Shapes outside groups are one object if their boxes are less than this part of the canvas apart."""
 LABEL = "{http://www.inkscape.org/namespaces/inkscape}label"
@@ -55,7 +61,7 @@ def read_svg(path: Path) -> list[Drawn]:
         from svgelements import SVG
     except ModuleNotFoundError as error:
         raise missing_extra("svgelements", "sketch") from error
-    content = _checked(path)
+    content = _drawn_alone(_checked(path))
     try:
         drawing = SVG.parse(io.BytesIO(content), reify=True)
         width, height = float(drawing.width), float(drawing.height)
@@ -66,8 +72,7 @@ def read_svg(path: Path) -> list[Drawn]:
     parts = list(_parts(drawing, np.array([width, height]), whole=True))
     if not any(part.strokes for part in parts):
         raise UserError(f"{path}: holds no path, line or polygon; text and embedded pictures are not read")
-    if (count := sum(len(part.strokes) for part in parts)) > MOST_STROKES:
-        raise UserError(f"{path}: {count} strokes; at most {MOST_STROKES} are read as a drawing by hand")
+    check_strokes([stroke for part in parts for stroke in part.strokes], str(path))
     kept = []
     for name, label, strokes in parts:
         where = f"{path}, {name or label or 'an object without a name'}"
@@ -86,7 +91,7 @@ def _checked(path: Path) -> bytes:
         content = path.read_bytes()
     except OSError as error:
         raise unreadable(path, error) from error
-    counts = {"elements": 0, "depth": 0}
+    counts = {"elements": 0, "depth": 0, "numbers": 0}
 
     def refuse(what: str) -> None:
         raise UserError(f"{path}: {what}; save it as plain SVG, with all copies turned into paths")
@@ -99,6 +104,12 @@ def _checked(path: Path) -> bytes:
         if counts["depth"] > DEEPEST:
             refuse(f"is nested more than {DEEPEST} levels deep")
         kind = name.rpartition(":")[2].lower()
+        if counts["depth"] == 1 and kind != "svg":
+            raise UserError(f"{path}: is no SVG file: its first element is {name[:60]!r}")
+        outlines = (attributes.get("d", ""), attributes.get("points", ""))
+        counts["numbers"] += sum(1 for outline in outlines for _ in NUMBER.finditer(outline))
+        if counts["numbers"] > MOST_NUMBERS:
+            raise UserError(f"{path}: its outlines hold more than {MOST_NUMBERS:,} numbers; simplify them")
         target = next((value for key, value in attributes.items() if key.rpartition(":")[2] == "href"), "")
         if kind == "use":
             refuse("holds a reference to another part of it (use), which is not followed")
@@ -118,6 +129,18 @@ def _checked(path: Path) -> bytes:
     except expat.ExpatError as error:
         raise UserError(f"{path}: not a whole XML file: {reason(error)}") from error
     return content
+
+
+def _drawn_alone(content: bytes) -> bytes:
+    """A checked file without the shapes that are there for others to use."""
+    root = ElementTree.fromstring(content)
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if isinstance(child.tag, str) and child.tag.rpartition("}")[2].lower() in UNDRAWN:
+                # Style sheets often stand among definitions, and count for all.
+                kept = [one for one in child.iter() if isinstance(one.tag, str) and one.tag.endswith("style")]
+                parent[list(parent).index(child) : list(parent).index(child) + 1] = kept
+    return ElementTree.tostring(root)
 
 
 class _Part(NamedTuple):
@@ -155,7 +178,14 @@ def _is_group(element: Any) -> bool:
 def _is_drawn(element: Any) -> bool:
     from svgelements import Shape
 
-    return _is_group(element) or isinstance(element, Shape)
+    return _is_group(element) or (isinstance(element, Shape) and _is_seen(element))
+
+
+def _is_seen(shape: Any) -> bool:
+    """Whether a shape is visible and painted: programs leave invisible ones as frames around drawings."""
+    values = shape.values
+    hidden = values.get("visibility") in ("hidden", "collapse") or values.get("opacity") in ("0", 0)
+    return not hidden and not (shape.fill.value is None and shape.stroke.value is None)
 
 
 def _any_named(group: Any) -> bool:
@@ -203,7 +233,8 @@ def _strokes(element: Any, canvas: np.ndarray) -> list[np.ndarray]:
         return [stroke for part in element if _is_drawn(part) for stroke in _strokes(part, canvas)]
     from svgelements import Path as Outline
 
-    return [np.array(points) / canvas for points in _lines(Outline(element)) if points]
+    # A rectangle or an ellipse that is turned has its transform beside it: abs applies that.
+    return [np.array(points) / canvas for points in _lines(abs(Outline(element))) if points]
 
 
 def _lines(outline: Any) -> Iterator[list[tuple[float, float]]]:
@@ -219,8 +250,7 @@ def _lines(outline: Any) -> Iterator[list[tuple[float, float]]]:
             if piece.end is not None:
                 points.append((piece.end.x, piece.end.y))
         else:
-            spots = (piece.point(step / PER_CURVE) for step in range(1, PER_CURVE + 1))
-            points += [(spot.x, spot.y) for spot in spots]
+            points += map(tuple, piece.npoint(np.arange(1, PER_CURVE + 1) / PER_CURVE).tolist())
     yield points
 
 

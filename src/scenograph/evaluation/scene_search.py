@@ -58,16 +58,21 @@ class Gallery:
 
     @staticmethod
     def of(folder: Path, protocol: SearchProtocol, ids: Sequence[str] | None = None) -> Gallery:
-        """The scenes that a protocol asks for, or those of its split that are named.
+        """The scenes that a protocol asks for, or those of its split that are named, by id or by file name.
 
         Raises:
-            UserError: There is no such pack, split or scene; too few scenes have sketches, or one has no picture.
+            UserError: There is no such pack, split or scene, or one is named twice; too few scenes have sketches, or
+                one has no picture.
         """
         pack = Pack(folder, protocol.split)
         pack.check_pictures("to be found; pack it with pictures")
         chosen: Sequence[int] = range(len(pack))
         if ids is not None:
             places = {name: row for row, name in enumerate(pack.ids)}
+            ids = [name if name in places else Path(name).stem for name in ids]
+            if len(set(ids)) < len(ids):
+                twice = next(name for number, name in enumerate(ids) if name in ids[:number])
+                raise UserError(f"{twice} is named twice, and would be looked for among copies of itself; name it once")
             missing = [name for name in ids if name not in places]
             if missing:
                 raise UserError(
@@ -209,13 +214,13 @@ class Learned(Searcher):
         UserError: It encodes no scenes.
     """
 
-    def __init__(self, name: str, model: Model) -> None:
+    def __init__(self, name: str, model: Model, option: str = "--encoder") -> None:
+        """``option`` is what named the model."""
         super().__init__(name)
         if not isinstance(model, EncodesScenes):
-            raise UserError(
-                f"--encoder {name}: is a {model.name}, which encodes no scenes; scene-designer and scene-encoder do, "
-                "and a classifier of sketches is searched with, too"
-            )
+            others = ", and a classifier of sketches is searched with, too" if option == "--encoder" else ""
+            able = f"scene-designer and scene-encoder do{others}"
+            raise UserError(f"{option} {name}: is a {model.name}, which encodes no scenes; {able}")
         self.model: Model = model
 
     def vectors(
@@ -382,10 +387,15 @@ def search_scenes(
         gallery: From :meth:`Gallery.of`.
         protocol: By which the gallery was opened.
         progress: Called with what is done, how many scenes so far, and of how many.
+
+    Raises:
+        UserError: A model makes vectors that are not finite.
     """
     start = time.perf_counter()
     queries = method.understood(queries_of(gallery, protocol), protocol)
     vectors = method.vectors(gallery, queries, protocol, progress)
+    if not all(np.isfinite(part).all() for part in (vectors.queries, vectors.gallery, vectors.mirrored)):
+        raise UserError(f"{method.name}: its vectors are not finite: its training has diverged; train it again")
     order = method.order(vectors, queries, gallery)
     seconds = time.perf_counter() - start
     groups = grouped_figures(order, gallery.counts)

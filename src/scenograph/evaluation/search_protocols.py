@@ -125,8 +125,8 @@ def find_search_protocol(name: str | None, pack: Path, changes: Mapping[str, obj
 
 
 def read_ids(path: Path) -> list[str]:
-    """Ids of scenes, one a line; of a file name, such as ``000000000139.png``, what is before its ending."""
-    ids = [Path(line.strip()).stem for line in read_text(path).splitlines() if line.strip()]
+    """Ids of scenes, or names of their files, one a line."""
+    ids = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     if not ids:
         raise UserError(f"{path}: names no scene; expected one id a line")
     return ids

@@ -35,6 +35,7 @@ def with_given_crops(
         UserError: There is no such object, file or crop, or no source.
     """
     given: dict[int, tuple[np.ndarray, Origin]] = {}
+    _check_given_once([*files, *pins])
     for option in files:
         number, name = _parsed(option, "--crop", "2=robot.png")
         try:
@@ -55,6 +56,17 @@ def with_given_crops(
             most = min(len(scene.objects) for scene in scenes) - 1
             raise UserError(f"a crop for object {number}: the scene has objects 0 to {most}")
     return [_with(scene, given) for scene in scenes]
+
+
+def _check_given_once(options: Sequence[str]) -> None:
+    """Raise ``UserError`` for an object that two options show."""
+    seen: dict[int, str] = {}
+    for option in options:
+        number = option.partition("=")[0]
+        if not re.fullmatch(r"\d{1,9}", number):
+            continue  # parsing it says what is wrong
+        if (other := seen.setdefault(int(number), option)) is not option:
+            raise UserError(f"object {int(number)} is given two crops, {other!r} and {option!r}; leave one of them out")
 
 
 def _parsed(option: str, flag: str, example: str) -> tuple[int, str]:

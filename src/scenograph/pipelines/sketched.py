@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple, TypeGuard
 
 import numpy as np
@@ -99,7 +100,7 @@ def scene_of_drawing(
         raise UserError(f"{path}, --leave-out {','.join(map(str, without))}: {what}")
     called = {number: _called(number, each) for number, each in kept.items() if each.name is None}
     if called:
-        recognised = recognise([kept[number].sketch for number in called], classifier, str(path), called)
+        recognised = recognise([kept[number].sketch for number in called], classifier, str(path), called, given)
         for (number, call), guess in zip(called.items(), recognised, strict=True):
             log.log(NOTE, "%s is recognised as %s", call, guess)
             kept[number] = replace(kept[number], name=guess.name)
@@ -149,7 +150,11 @@ def draw_as_published(scene: Scene, spread: bool) -> np.ndarray:
 
 
 def recognise(
-    sketches: Sequence[Sketch], classifier: str | None, where: str, called: Mapping[int, str]
+    sketches: Sequence[Sketch],
+    classifier: str | None,
+    where: str,
+    called: Mapping[int, str],
+    given: Mapping[int, str] = MappingProxyType({}),
 ) -> list[Recognised]:
     """What sketches look like.
 
@@ -158,13 +163,14 @@ def recognise(
         classifier: A name or folder; None for the one that ships.
         where: The file, which begins error messages.
         called: For these, what to call each object, by its number.
+        given: Names that other objects were given, to be given again.
 
     Raises:
         UserError: There is no classifier, it reads no sketches, or it is not sure; the message says how to name them.
     """
     if classifier is None and CLASSIFIER not in shipped_models():
         what = f"nothing says what {next(iter(called.values()))} is, and no classifier of sketches is here"
-        raise UserError(f"{where}: {what}; {_remedy(where, dict.fromkeys(called, 'NAME'))}")
+        raise UserError(f"{where}: {what}; {_remedy(where, dict.fromkeys(called, 'NAME'), given)}")
     model = AutoModel.from_pretrained(classifier or CLASSIFIER)
     if not names_sketches(model):
         raise UserError(f"--classifier {classifier}: is a {model.name} that does not look at sketches")
@@ -177,7 +183,8 @@ def recognise(
     unsure = {number: guess for number, guess in zip(called, found, strict=True) if guess.probability < SURE}
     if unsure:
         told = ", ".join(f"{called[number]} may be {guess}" for number, guess in unsure.items())
-        raise UserError(f"{where}: {told}; {_remedy(where, {number: guess.name for number, guess in unsure.items()})}")
+        guesses = {number: guess.name for number, guess in unsure.items()}
+        raise UserError(f"{where}: {told}; {_remedy(where, guesses, given)}")
     return found
 
 
@@ -196,7 +203,7 @@ def chances_of(sketches: Sequence[Sketch], model: ObjectClassifier) -> torch.Ten
     return chances
 
 
-def _remedy(file: str, names: Mapping[int, str]) -> str:
-    given = ",".join(f"{number}={name}" for number, name in names.items())
+def _remedy(file: str, names: Mapping[int, str], given: Mapping[int, str]) -> str:
+    said = ",".join(f"{number}={name}" for number, name in sorted({**given, **names}.items()))
     numbers, command = ",".join(map(str, names)), f"scenograph scene from-sketch {shlex.quote(file)}"
-    return f"name them: {command} --names {shlex.quote(given)}, or leave some out: --leave-out {numbers}"
+    return f"name them: {command} --names {shlex.quote(said)}, or leave some out: --leave-out {numbers}"

@@ -136,7 +136,7 @@ def write_index(
     """
     import pyarrow as pa
 
-    units = parts.units(record.size)
+    units, centre = parts.spread(record.size)
     counts: dict[str, Counter[str]] = {"categories": Counter(), "licence": Counter()}
     columns = schema(record.size)
     with replacing(folder, temporary):
@@ -149,7 +149,7 @@ def write_index(
             def batches() -> Iterator[Any]:
                 done = 0
                 for table in parts:
-                    batch = _finished(table, done, columns, units)
+                    batch = _finished(table, done, columns, units, centre)
                     for key, stream in matrices.items():
                         stream.write(np.ascontiguousarray(batch.column(key).flatten().to_numpy()).tobytes())
                     counts["licence"].update(batch.column("licence").to_pylist())
@@ -165,6 +165,7 @@ def write_index(
         record = record.model_copy(
             update={
                 "units": units,
+                "centre": centre.tolist(),
                 "categories": dict(sorted(counts["categories"].items())),
                 "licences": dict(sorted(counts["licence"].items())),
             }
@@ -187,11 +188,16 @@ class Parts:
             if len(table):
                 yield table.combine_chunks()
 
-    def units(self, size: int) -> dict[str, float]:
-        """The root of the mean squared distance between two of the model's vectors, of scenes and of objects."""
+    def spread(self, size: int) -> tuple[dict[str, float], np.ndarray]:
+        """How far apart the model's vectors are.
+
+        Returns:
+            The root of the mean squared distance between two of them, of scenes and of objects; and the mean of those
+            of scenes (D,).
+        """
         if not size:
-            return {}
-        found = {}
+            return {}, np.zeros(0)
+        found, means = {}, {}
         for key in (LEARNED, "looks"):
             count, total, squares = 0, np.zeros(size), 0.0
             for table in self:
@@ -199,9 +205,10 @@ class Parts:
                 rows = rows[~np.isnan(rows).any(axis=1)].astype(np.float64)
                 count, total, squares = count + len(rows), total + rows.sum(axis=0), squares + np.square(rows).sum()
             mean = squares / max(count, 1)
-            spread = 2 * (mean - np.square(total / max(count, 1)).sum())
+            means[key] = total / max(count, 1)
+            spread = 2 * (mean - np.square(means[key]).sum())
             found[key] = float(max(spread, EVEN * mean, 1e-12) ** 0.5)
-        return found
+        return found, means[LEARNED]
 
 
 def index_vectors(table: Any, record: SceneIndexRecord) -> None:
@@ -213,8 +220,11 @@ def index_vectors(table: Any, record: SceneIndexRecord) -> None:
         table.create_index(LEARNED, config=IvfFlat(distance_type="l2"))
 
 
-def _finished(table: Any, first: int, columns: Any, units: dict[str, float]) -> Any:
-    """Rows of a part as a batch of the index: numbered, their vectors in half precision."""
+def _finished(table: Any, first: int, columns: Any, units: dict[str, float], centre: np.ndarray) -> Any:
+    """Rows of a part as a batch of the index: numbered, their vectors in half precision.
+
+    What all of the model's vectors have in common is taken off before: it would leave no digits for what differs.
+    """
     import pyarrow as pa
 
     arrays = {name: table.column(name).combine_chunks() for name in table.column_names}
@@ -222,7 +232,7 @@ def _finished(table: Any, first: int, columns: Any, units: dict[str, float]) -> 
     arrays[LAYOUT] = vector_column(_array(table.column(LAYOUT), columns.field(LAYOUT).type.list_size))
     if units:
         size = columns.field(LEARNED).type.list_size
-        learned = _array(table.column(LEARNED), size) / units[LEARNED]
+        learned = (_array(table.column(LEARNED), size) - centre) / units[LEARNED]
         arrays[LEARNED] = vector_column(np.nan_to_num(learned, nan=FAR))
         cells = table.column("looks").to_pylist()
         scaled = [(np.frombuffer(cell, np.float32) / units["looks"]).astype(np.float16).tobytes() for cell in cells]

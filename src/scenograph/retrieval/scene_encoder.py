@@ -126,5 +126,7 @@ class SceneEncoder:
             with torch.inference_mode():
                 assert isinstance(self.model, EncodesScenes)
                 found = self.model.scene_vectors(replace(batch, images=pixels_to_tensor(pixels)))
+            if not found.isfinite().all():
+                raise UserError(f"{self.name}: its vectors are not finite: its training has diverged; train it again")
             parts.append(found.float().numpy())
         return np.concatenate(parts)

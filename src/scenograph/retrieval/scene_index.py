@@ -14,12 +14,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from PIL import Image
-from pydantic import BaseModel
+from pydantic import BaseModel, NonNegativeInt, PositiveInt
 
 from scenograph.data.pack import DAMAGED, RELATION_COLUMNS, row_to_scene
 from scenograph.errors import UserError, reason, suggest, validate
@@ -47,7 +47,7 @@ LIGHT = (*SCENE, "number", "id", "aspect", "licence", "author", "hash")
 class SceneIndexRecord(BaseModel):
     """What ``index.json`` says."""
 
-    format: int = 1
+    format: Literal[1] = 1
     source: str
     """What the pack was made from."""
     pack: str
@@ -61,14 +61,16 @@ class SceneIndexRecord(BaseModel):
     encoder: str = ""
     """The model, empty without one."""
     encoder_digest: str = ""
-    size: int = 0
+    size: NonNegativeInt = 0
     """The length of the model's vectors."""
     units: dict[str, float] = {}
     """By which the model's vectors are divided, of scenes and of objects: their mean distance is 1 then."""
-    scenes: int
+    centre: list[float] = []
+    """The mean of the model's vectors of scenes, which is taken off before; empty for none."""
+    scenes: PositiveInt
     names: dict[str, Any]
     """The pack's vocabulary."""
-    categories: dict[str, int]
+    categories: dict[str, PositiveInt]
     """How many scenes show each."""
     licences: dict[str, int]
     """How many scenes are under each combination of licences."""
@@ -125,7 +127,11 @@ class StoredScenes:
             self.table = connect(folder).open_table(TABLE)
             if self.table.count_rows() != self.record.scenes:
                 raise ValueError(f"{self.record.scenes} scenes are recorded, {self.table.count_rows()} are there")
+            if len(self.record.centre) not in (0, self.record.size):
+                raise ValueError(f"centre has {len(self.record.centre)} numbers instead of {self.record.size}")
             self.matrices = {key: self._matrix(key, size) for key, size in self.sizes.items() if self.record.exact}
+            if stamp(folder / RECORD) != self._opened:
+                raise ValueError("its record is another one")
 
     def __len__(self) -> int:
         return self.record.scenes

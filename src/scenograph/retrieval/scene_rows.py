@@ -115,11 +115,14 @@ def differing_bits(hashes: np.ndarray, one: int) -> np.ndarray:
 
 
 def licences_of(origins: Iterable[str], default: Origin) -> tuple[str, str]:
-    """The licences of a scene's objects and their authors, each once and sorted, separated by commas."""
-    found = [Origin.parse(text) for text in origins if text]
+    """The licences of a scene's objects and their authors, each once and sorted, separated by commas.
+
+    Those of ``default`` are of objects that do not say their own, and of scenes of which no object has an origin.
+    """
+    found = [Origin.parse(text) if text else default for text in origins] or [default]
     parts = []
     for name in ("licence", "author"):
-        given = {getattr(one, name) or getattr(default, name) for one in [*found, default]}
+        given = {getattr(one, name) or getattr(default, name) for one in found}
         parts.append(", ".join(sorted(given - {""})))
     return parts[0], parts[1]
 

@@ -201,7 +201,8 @@ class SceneIndex(StoredScenes):
             (encoded,) = self.encoder.encode([asked], [None])
             looks = encoded.objects / self.record.units["looks"]
             if encoded.scene is not None:
-                vectors[LEARNED] = encoded.scene / self.record.units[LEARNED]
+                whole = encoded.scene - np.array(self.record.centre or 0.0, dtype=np.float32)
+                vectors[LEARNED] = whole / self.record.units[LEARNED]
         return self._search(_Query(asked, vectors, looks), top, categories, licences, threshold)
 
     def read(self, text: str) -> Scene:
@@ -283,6 +284,8 @@ class SceneIndex(StoredScenes):
         self, query: _Query, top: int, categories: Sequence[str], licences: Sequence[str], threshold: float
     ) -> Found:
         """Candidates by each kind of vector, compared one by one."""
+        if top < 1 or not 0 <= threshold <= 1:
+            raise UserError(f"top {top} and threshold {threshold:g}: expected at least 1, and a score from 0 to 1")
         condition, count = self.condition(categories, licences), max(CANDIDATES, PER_RESULT * top)
         numbers: dict[int, None] = {}
         for key, vector in query.vectors.items():

@@ -120,18 +120,26 @@ class Sketch:
 def sketch_from_points(strokes: Sequence[np.ndarray], where: str = "sketch") -> Sketch:
     """Strokes in any units as a sketch that fills its box; each (n, 2) or wider, further columns ignored.
 
-    Raises ``UserError``, which begins with ``where``, if there is no point, or one that is farther away than any unit
-    explains.
+    Raises ``UserError``, which begins with ``where``, if there is no point, one that is farther away than any unit
+    explains, or a stroke of more than ``MAX_POINTS``.
     """
     kept = [np.asarray(stroke, dtype=np.float64)[:, :2] for stroke in strokes if len(stroke)]
     if not kept:
         raise UserError(f"{where}: no stroke with a point")
+    check_points(kept, where)
     if not all((np.abs(stroke) <= LARGEST).all() for stroke in kept):
         raise UserError(f"{where}: a coordinate is not finite, or larger than {LARGEST:g}")
     points = np.concatenate(kept)
     low, high = points.min(0), points.max(0)
     extent = np.where(high > low, high - low, 1)
     return Sketch(tuple(((stroke - low) / extent).astype(np.float32) for stroke in kept))
+
+
+def check_points(strokes: Sequence[np.ndarray], where: str) -> None:
+    """Raise ``UserError``, which begins with ``where``, for a stroke (n, 2) with more points than are read again."""
+    most = max(map(len, strokes), default=0)
+    if most > MAX_POINTS:
+        raise UserError(f"{where}: a stroke of {most:,} points; at most {MAX_POINTS:,} are read, so simplify it")
 
 
 def _grown(mask: np.ndarray, reach: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any, cast
 
@@ -64,18 +65,18 @@ def main() -> None:
         for count in CANDIDATES:
             batch = batch_for(layout, scenes[:1]).repeated(count)
             report(
-                f"{len(scenes[0].objects)} objects, {count} candidates",
-                lambda seed, batch=batch: heun(layout, batch, seed),
-                lambda seed, batch=batch: layout.place(batch, seeds_of(batch, seed)).boxes,
+                f"layout of {len(scenes[0].objects)} objects, candidates: {count}",
+                partial(heun, layout, batch),
+                partial(placed, layout, batch),
                 repeats,
             )
         image = cast(Mise, AutoModel.from_pretrained("mise-rendered-64").for_inference())
         condition = torch.randn((1, image.config.layout_channels, *image.config.image_size))
         for steps in (8, 2):
             report(
-                f"64 px, {steps} steps",
-                lambda seed, steps=steps: euler(image, condition, seed, steps),
-                lambda seed, steps=steps: image.render(condition, seeded_generators([seed], "picture"), steps),
+                f"picture of 64 px, steps: {steps}",
+                partial(euler, image, condition, steps),
+                partial(drawn, image, condition, steps),
                 repeats,
             )
     milliseconds, _ = least(lambda seed: place_objects(layout, scenes[:1], [seed]), repeats)
@@ -86,6 +87,16 @@ def main() -> None:
 def seeds_of(batch: SceneBatch, seed: int) -> list[torch.Generator]:
     """One generator for all candidates of a scene, as :meth:`MiseLayout.candidates` has it."""
     return seeded_generators([seed], "layout") * batch.num_images
+
+
+def placed(model: MiseLayout, batch: SceneBatch, seed: int) -> Tensor:
+    """A layout."""
+    return model.place(batch, seeds_of(batch, seed)).boxes
+
+
+def drawn(model: Mise, condition: Tensor, steps: int, seed: int) -> Tensor:
+    """Pictures."""
+    return model.render(condition, seeded_generators([seed], "picture"), steps)
 
 
 def heun(model: MiseLayout, batch: SceneBatch, seed: int) -> Tensor:
@@ -101,7 +112,7 @@ def heun(model: MiseLayout, batch: SceneBatch, seed: int) -> Tensor:
     return model.destandardize(x)
 
 
-def euler(model: Mise, condition: Tensor, seed: int, steps: int) -> Tensor:
+def euler(model: Mise, condition: Tensor, steps: int, seed: int) -> Tensor:
     """Pictures by asking for the velocity."""
     x = noise((3, *condition.shape[2:]), len(condition), seeded_generators([seed], "picture"), condition.device)
     for now, later in pairwise(torch.linspace(0, 1, steps + 1).tolist()):

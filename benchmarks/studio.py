@@ -71,7 +71,9 @@ def main() -> None:
         requests: dict[str, Callable[[int], object]] = {
             "a text to a scene": lambda seed: studio.scene("two sheep standing on grass; a tree behind one sheep"),
             "checks of 6 objects": lambda seed: studio.check(placed),
-            "layout of 6 objects": lambda seed: studio.place(MEADOW, seed=seed),
+            "layout of 6 objects, 8 candidates": lambda seed: studio.place(MEADOW, seed=seed),
+            "draft of it, 2 candidates": lambda seed: studio.place(MEADOW, seed=seed, candidates=2),
+            "draft of it, 1 candidate": lambda seed: studio.place(MEADOW, seed=seed, candidates=1),
             "picture, 64 px, collage": lambda seed: studio.picture(placed, seed=seed, size=64),
             "picture, 128 px, collage": lambda seed: studio.picture(placed, seed=seed, size=128),
             "picture, 256 px, collage": lambda seed: studio.picture(placed, seed=seed, size=256),

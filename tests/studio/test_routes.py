@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from scenograph.models.mise_layout import MiseLayout
 from scenograph.pipelines.pipeline import Pipeline
 from scenograph.pipelines.provenance import request_from_picture
 from scenograph.studio.server.app import create_app
@@ -92,6 +93,31 @@ def test_layouts_place_what_has_no_box_and_leave_the_rest(client):
     grass, sheep = first["scene"]["objects"]
     assert grass["box"] == MEADOW["objects"][1]["box"] and len(sheep["box"]) == 4
     assert client.post("/v1/checks", json={"scene": first["scene"]}).json()["holds"] == [True]
+
+
+def test_layouts_of_few_candidates_are_drafts(client, monkeypatch):
+    asked, sampled = [], MiseLayout.candidates
+
+    def candidates_of(self, batch, count, given):
+        asked.append(count)
+        return sampled(self, batch, count, given)
+
+    monkeypatch.setattr(MiseLayout, "candidates", candidates_of)
+    wanted = {"scene": {"objects": ["sheep", "grass"], "relationships": [[0, "standing on", 1]]}, "seed": 2}
+    for route in ("/v1/layouts", "/v1/pictures"):
+        for candidates in (1, 2, None):
+            answer = client.post(route, json=wanted | {"candidates": candidates}).json()
+            assert all(len(thing["box"]) == 4 for thing in answer["scene"]["objects"])
+    assert asked == [1, 2, 8]  # pictures begin with the layouts that were kept
+    picture = client.post("/v1/pictures", json=wanted | {"candidates": 2}).json()["picture"]
+    assert client.post("/v1/records", json={"png": picture}).json()["options"] == {"candidates": 2}
+
+
+@pytest.mark.parametrize("candidates", [0, 33, 1.5, True, "2"])
+@pytest.mark.parametrize("route", ["/v1/layouts", "/v1/pictures"])
+def test_candidates_are_few(client, route, candidates):
+    answer = client.post(route, json={"scene": {"objects": ["sheep"]}, "candidates": candidates})
+    assert answer.status_code == 422 and error_of(answer)["where"] == "candidates"
 
 
 def test_refine_moves_what_may_move(client):

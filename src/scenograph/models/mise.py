@@ -107,9 +107,19 @@ class Mise(ImageModel[Tensor]):
 
     def velocity(self, noisy: Tensor, time: Tensor, condition: Tensor) -> Tensor:
         """D picture / d time at noisy pictures (N, 3, H, W) and times (N,) in [0, 1] (0 noise, 1 picture)."""
-        folded = F.pixel_unshuffle(torch.cat([noisy, condition.to(noisy.dtype)], dim=1), self.config.patch)
-        folded = folded.contiguous(memory_format=torch.channels_last)
-        return F.pixel_shuffle(self.unet(folded, time), self.config.patch).float()
+        return self._velocity(noisy, time, self._steady(condition))
+
+    def _steady(self, condition: Tensor) -> Tensor:
+        """What the network first makes of the condition, the same at all times: (N, channels[0], H', W')."""
+        return self.unet.input_of(self._folded(condition))
+
+    def _velocity(self, noisy: Tensor, time: Tensor, steady: Tensor) -> Tensor:
+        folded = self.unet(self._folded(noisy), time, steady=steady)
+        return F.pixel_shuffle(folded, self.config.patch).float()
+
+    def _folded(self, maps: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C * patch^2, H / patch, W / patch), channels last."""
+        return F.pixel_unshuffle(maps, self.config.patch).contiguous(memory_format=torch.channels_last)
 
     @torch.no_grad()
     def render(
@@ -127,21 +137,23 @@ class Mise(ImageModel[Tensor]):
         count, _, height, width = condition.shape
         steps, solver = steps or self.config.steps, solver or self.config.solver
         guidance = self.config.guidance if guidance is None else guidance
+        seen = condition if guidance == 1.0 else torch.cat([condition, torch.zeros_like(condition)])
+        steady = self._steady(seen)
         x = noise((3, height, width), count, generators, condition.device)
         times = torch.linspace(0, 1, steps + 1).tolist()
         for now, later in pairwise(times):
-            slope = self._guided(x, now, condition, guidance)
+            slope = self._guided(x, now, steady, guidance)
             ahead = x + (later - now) * slope
             if solver == "heun" and later < 1:
-                slope = (slope + self._guided(ahead, later, condition, guidance)) / 2
+                slope = (slope + self._guided(ahead, later, steady, guidance)) / 2
                 ahead = x + (later - now) * slope
             x = ahead
         return x.clamp(-1, 1)
 
-    def _guided(self, x: Tensor, time: float, condition: Tensor, guidance: float) -> Tensor:
-        times = torch.full((len(x),), time, device=x.device)
+    def _guided(self, x: Tensor, time: float, steady: Tensor, guidance: float) -> Tensor:
+        """The velocity; with guidance, the second half of ``steady`` is of no condition."""
+        times = torch.full((len(steady),), time, device=x.device)
         if guidance == 1.0:
-            return self.velocity(x, times, condition)
-        both = self.velocity(x.repeat(2, 1, 1, 1), times.repeat(2), torch.cat([condition, torch.zeros_like(condition)]))
-        conditional, unconditional = both.chunk(2)
+            return self._velocity(x, times, steady)
+        conditional, unconditional = self._velocity(x.repeat(2, 1, 1, 1), times, steady).chunk(2)
         return unconditional + guidance * (conditional - unconditional)

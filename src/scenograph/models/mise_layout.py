@@ -7,8 +7,9 @@ others are placed around them.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Self
+from typing import Self, cast
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from scenograph.models.base import Generators, GraphVectors, ModelConfig, Placement, SampledBoxes, noise_per_object
 from scenograph.nn.embedding import ObjectEmbedding
-from scenograph.nn.graph import Edges, GraphTripleConv
+from scenograph.nn.graph import Edges, GraphTripleConv, Links, ObjectsAlone
 from scenograph.nn.unet import time_features
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.vocabulary import Vocabulary
@@ -78,7 +79,8 @@ class MiseLayout(SampledBoxes, GraphVectors):
 
     def velocity(self, noisy: Tensor, time: Tensor, known: Tensor, batch: SceneBatch) -> Tensor:
         """D box / d time at standardized boxes (O, 4) and times (N,); rows where ``known`` (O,) hold clean boxes."""
-        return self.box_out(self._features(noisy, time, known, batch))
+        features = self._features(noisy, self._clock(time)[batch.object_to_image], self._graph(known, batch))
+        return self.box_out(features)
 
     @property
     def vector_size(self) -> int:
@@ -89,21 +91,36 @@ class MiseLayout(SampledBoxes, GraphVectors):
         """As in the role: the features from which, at the flow's start, the mean of all boxes is predicted."""
         middle = batch.boxes.new_zeros((len(batch.objects), 4))
         unknown = torch.zeros_like(batch.objects, dtype=torch.bool)
-        return self._features(middle, batch.boxes.new_zeros(batch.num_images), unknown, batch)
+        return self._features(middle, self._clock(batch.boxes.new_zeros(1)), self._graph(unknown, batch))
 
-    def _features(self, noisy: Tensor, time: Tensor, known: Tensor, batch: SceneBatch) -> Tensor:
-        """What the velocity is computed from: (O, width). Arguments as for :meth:`velocity`."""
+    def _graph(self, known: Tensor, batch: SceneBatch) -> _Graph:
+        """What is the same at all times of the flow; rows where ``known`` (O,) have a box."""
         nodes = self.embedding(batch.objects, batch.attributes)
-        nodes = nodes + self.box_in(torch.cat([noisy, known[:, None].to(noisy.dtype)], dim=1))
-        nodes = nodes + self.time(time_features(time, self.config.width))[batch.object_to_image]
-        kinds, rows = batch.triples[:, 1], batch.triples[:, [0, 2]]
-        edges = Edges.of(rows, len(nodes), training=self.training)
+        nodes = nodes + F.linear(known[:, None].to(nodes.dtype), self.box_in.weight[:, 4:], self.box_in.bias)
+        edges = Edges.of(batch.triples[:, [0, 2]], len(nodes), training=self.training)
+        links = Links.of(batch.triples[:, 1], edges)
+        graphs = [ObjectsAlone.of(block.graph, self.predicates.weight, links) for block in self._blocks()]
         row, column = batch.padding()
         _, real = batch.padded(batch.objects)
-        for block in self.blocks:
-            nodes = block(nodes, self.predicates.weight, kinds, edges, row, column, real)
+        places = row * real.shape[1] + column
+        whole = len(places) == real.numel() and torch.equal(places, torch.arange(len(places), device=places.device))
+        return _Graph(nodes, graphs, real, None if whole else places)
+
+    def _clock(self, time: Tensor) -> Tensor:
+        """Times (S,) in [0, 1] as vectors (S, width)."""
+        vectors: Tensor = self.time(time_features(time, self.config.width))
+        return vectors
+
+    def _features(self, noisy: Tensor, clock: Tensor, graph: _Graph) -> Tensor:
+        """What the velocity is computed from, (O, width): at boxes (O, 4) and times (O, width) or (1, width)."""
+        nodes = graph.nodes + F.linear(noisy, self.box_in.weight[:, :4]) + clock
+        for block, relations in zip(self._blocks(), graph.relations, strict=True):
+            nodes = block(nodes, relations, graph)
         features: Tensor = self.norm(nodes)
         return features
+
+    def _blocks(self) -> list[_Block]:
+        return [cast(_Block, block) for block in self.blocks]
 
     @torch.no_grad()
     def place(self, batch: SceneBatch, generators: Generators = None) -> Placement:
@@ -112,13 +129,18 @@ class MiseLayout(SampledBoxes, GraphVectors):
         given = self.standardize(torch.where(known[:, None], batch.boxes, torch.full_like(batch.boxes, 0.5)))
         x = noise_per_object(4, batch, generators)
         x = torch.where(known[:, None], given, x)
-        times = torch.linspace(0, 1, self.config.steps + 1).tolist()
-        for now, later in pairwise(times):
+        times = torch.linspace(0, 1, self.config.steps + 1)
+        graph, clocks = self._graph(known, batch), self._clock(times.to(x.device)).split(1)
+
+        def slope(boxes: Tensor, clock: Tensor) -> Tensor:
+            return self.box_out(self._features(boxes, clock, graph)).masked_fill(known[:, None], 0.0)
+
+        for (now, later), (clock, next_clock) in zip(pairwise(times.tolist()), pairwise(clocks), strict=True):
             step = later - now
-            slope = self._slope(x, now, known, batch)
+            direction = slope(x, clock)
             if later < 1:
-                slope = (slope + self._slope(x + step * slope, later, known, batch)) / 2
-            x = x + step * slope
+                direction = (direction + slope(x + step * direction, next_clock)) / 2
+            x = x + step * direction
         boxes = torch.where(known[:, None], batch.boxes, self.destandardize(x))
         return Placement(boxes=boxes)
 
@@ -131,10 +153,6 @@ class MiseLayout(SampledBoxes, GraphVectors):
             boxes = self.place(batch.repeated(copies), None if generators is None else [*generators] * copies).boxes
             outputs += [Placement(boxes=part) for part in boxes.chunk(copies)]
         return outputs
-
-    def _slope(self, x: Tensor, time: float, known: Tensor, batch: SceneBatch) -> Tensor:
-        times = torch.full((batch.num_images,), time, device=x.device)
-        return self.velocity(x, times, known, batch).masked_fill(known[:, None], 0.0)
 
     def standardize(self, boxes: Tensor) -> Tensor:
         """(O, 4) corners to standardized centre and size."""
@@ -150,6 +168,20 @@ class MiseLayout(SampledBoxes, GraphVectors):
         return torch.cat([low, low + size], dim=1)
 
 
+@dataclass(frozen=True)
+class _Graph:
+    """A batch as the blocks see it, computed once for all times of the flow."""
+
+    nodes: Tensor
+    """(O, width): names, and whether the box is known."""
+    relations: list[ObjectsAlone]
+    """The graph convolution of each block."""
+    real: Tensor
+    """(N, K) bool: which places of padded scenes are taken."""
+    places: Tensor | None
+    """(O,) the places of the objects among the N * K; None if all are taken, in order."""
+
+
 class _Block(nn.Module):
     """Attention among the objects of a scene, graph convolution along its relations, then an MLP; all residual."""
 
@@ -163,27 +195,21 @@ class _Block(nn.Module):
         self.gathered = nn.Linear(width, width)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.SiLU(), nn.Linear(4 * width, width))
 
-    def forward(
-        self,
-        nodes: Tensor,
-        predicates: Tensor,
-        kinds: Tensor,
-        edges: Edges,
-        row: Tensor,
-        column: Tensor,
-        real: Tensor,
-    ) -> Tensor:
-        """Nodes (O, D), predicates (P, D), the predicate of each triple (T,) and their ends -> (O, D).
-
-        ``row`` and ``column`` (O,) are the objects' places in padded scenes; ``real`` (N, K) marks the occupied ones.
-        """
-        n, k = real.shape
-        padded = nodes.new_zeros((n, k, nodes.shape[1]))
-        padded[row, column] = self.norm1(nodes)
-        # (N, K, 3 * D) -> (N, K, 3, heads, D / heads) -> (N, heads, K, D / heads) for each of q, k, v
-        q, key, v = self.qkv(padded).reshape(n, k, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(q, key, v, attn_mask=real[:, None, None, :])
-        # (N, heads, K, D / heads) -> (N, K, D) -> (O, D)
-        nodes = nodes + self.attended(mixed.transpose(1, 2).reshape(n, k, -1)[row, column])
-        nodes = nodes + self.gathered(self.graph.objects_alone(self.norm2(nodes), predicates, kinds, edges))
+    def forward(self, nodes: Tensor, relations: ObjectsAlone, graph: _Graph) -> Tensor:
+        """Nodes (O, D), the graph convolution of this block on the batch, and the batch -> (O, D)."""
+        nodes = nodes + self.attended(self._mixed(self.norm1(nodes), graph.real, graph.places))
+        nodes = nodes + self.gathered(relations(self.norm2(nodes)))
         return nodes + self.mlp(self.norm3(nodes))
+
+    def _mixed(self, nodes: Tensor, real: Tensor, places: Tensor | None) -> Tensor:
+        """Attention among the objects of each scene: (O, D) -> (O, D)."""
+        n, k = real.shape
+        padded = nodes
+        if places is not None:
+            padded = nodes.new_zeros((n * k, nodes.shape[1])).index_copy(0, places, nodes)
+        # (N * K, 3 * D) -> (N, K, 3, heads, D / heads) -> (N, heads, K, D / heads) for each of q, k, v
+        q, key, v = self.qkv(padded).view(n, k, 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind()
+        mask = None if places is None else real[:, None, None, :]
+        mixed = F.scaled_dot_product_attention(q, key, v, attn_mask=mask)
+        mixed = mixed.transpose(1, 2).reshape(n * k, -1)  # (N, heads, K, D / heads) -> (N * K, D)
+        return mixed if places is None else mixed[places]

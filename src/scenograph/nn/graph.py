@@ -155,19 +155,7 @@ class GraphTripleConv(nn.Module):
 
         Predicates (P, Dp) are those of the vocabulary; each triple has one of ``kinds`` (T,).
         """
-        if not edges.parts:
-            return self.net2(objects.new_zeros((len(objects), self.hidden_dim)))
-        as_subject, middle, as_object = self._first_layer(objects, predicates.shape[1])
-        table = torch.cat([as_subject, as_object, F.linear(predicates, middle)])  # (2 O + P, hidden_dim)
-        second, hidden_dim = cast(nn.Linear, self.net1[2]), self.hidden_dim
-        rows = torch.cat([edges.ends, kinds[:, None] + 2 * len(objects)], dim=1)  # (T, 3)
-        candidates = []
-        for part, by_subject, by_object, _ in edges.parts:
-            hidden = self.net1[1](F.embedding_bag(rows[part], table, mode="sum"))  # (T', hidden_dim)
-            for owners, outputs in ((by_subject, slice(hidden_dim)), (by_object, slice(-hidden_dim, None))):
-                offered = F.linear(hidden, second.weight[outputs], second.bias[outputs])
-                candidates.append(owners.sum(self.net1[3](offered)))
-        return self._updated(candidates, edges)
+        return ObjectsAlone.of(self, predicates, Links.of(kinds, edges))(objects)
 
     def _first_layer(self, objects: Tensor, predicate_dim: int) -> tuple[Tensor, Tensor, Tensor]:
         """The first layer of ``net1``, split by its inputs, so that it is computed once per object, not per triple.
@@ -182,11 +170,73 @@ class GraphTripleConv(nn.Module):
 
     def _updated(self, candidates: list[Tensor], edges: Edges) -> Tensor:
         """New vectors of objects (O, Dout) from sums of candidates, each (O, hidden_dim)."""
-        pooled = functools.reduce(torch.add, candidates)
+        return self.updated(functools.reduce(torch.add, candidates), edges.appearances)
+
+    def updated(self, pooled: Tensor, appearances: Tensor) -> Tensor:
+        """New vectors of objects (O, Dout) from the sums of their candidates (O, hidden_dim)."""
         if self.pooling == "avg":
-            pooled = pooled / edges.appearances.to(pooled.dtype)
+            pooled = pooled / appearances.to(pooled.dtype)
         vectors: Tensor = self.net2(pooled)
         return vectors
+
+
+@dataclass(frozen=True)
+class Links:
+    """The triples of a graph for :class:`ObjectsAlone`, sorted once for all layers."""
+
+    rows: Tensor
+    """(T, 3) rows of subjects, of objects plus the number O of objects, and of predicates plus 2 O."""
+    parts: list[tuple[slice, Groups]]
+    """For each set of triples computed at once: which, and their 2 T' ends, grouped by object."""
+    appearances: Tensor
+    """(O, 1) as in :class:`Edges`."""
+
+    @classmethod
+    def of(cls, kinds: Tensor, edges: Edges) -> Links:
+        """From the predicate of each triple (T,) and the ends of all."""
+        count = len(edges.appearances)
+        owners = edges.ends - edges.ends.new_tensor([0, count])
+        parts = [(part, Groups.of(owners[part].flatten(), count)) for part, *_ in edges.parts]
+        return cls(torch.cat([edges.ends, kinds[:, None] + 2 * count], dim=1), parts, edges.appearances)
+
+
+@dataclass(frozen=True)
+class ObjectsAlone:
+    """A layer that gives new objects alone, with all that does not depend on the objects computed once."""
+
+    layer: GraphTripleConv
+    links: Links
+    ends: tuple[Tensor, Tensor]
+    """Weight (2 hidden_dim, Din) and bias: the first layer of objects as subjects, then as objects."""
+    offers: tuple[Tensor, Tensor]
+    """Weight (2 hidden_dim, hidden_dim) and bias: the second layer's candidates for subjects, then for objects."""
+    relations: Tensor
+    """(P, hidden_dim): the first layer of predicates."""
+
+    @classmethod
+    def of(cls, layer: GraphTripleConv, predicates: Tensor, links: Links) -> ObjectsAlone:
+        """From a layer without norms, the predicates (P, Dp) of the vocabulary, and a graph's triples."""
+        linear, second = cast(nn.Linear, layer.net1[0]), cast(nn.Linear, layer.net1[2])
+        size, width = layer.hidden_dim, (linear.weight.shape[1] - predicates.shape[1]) // 2
+        first, middle, last = linear.weight.split([width, predicates.shape[1], width], dim=1)
+        ends = torch.cat([first, last]), torch.cat([linear.bias, torch.zeros_like(linear.bias)])
+        offers = (torch.cat([values[:size], values[-size:]]) for values in (second.weight, second.bias))
+        return cls(layer, links, ends, cast(tuple[Tensor, Tensor], tuple(offers)), F.linear(predicates, middle))
+
+    def __call__(self, objects: Tensor) -> Tensor:
+        """Objects (O, Din) -> (O, Dout)."""
+        links, size = self.links, self.layer.hidden_dim
+        pooled = objects.new_zeros((len(objects), size))
+        if links.parts:
+            # (O, 2 hidden_dim) -> (O, hidden_dim) twice -> (2 O + P, hidden_dim)
+            table = torch.cat([*F.linear(objects, *self.ends).split(size, dim=1), self.relations])
+            sums = []
+            for part, owners in links.parts:
+                hidden = self.layer.net1[1](F.embedding_bag(links.rows[part], table, mode="sum"))  # (T', hidden_dim)
+                offered = self.layer.net1[3](F.linear(hidden, *self.offers))
+                sums.append(owners.sum(offered.view(-1, size)))  # (T', 2 hidden_dim) -> (2 T', hidden_dim)
+            pooled = functools.reduce(torch.add, sums)
+        return self.layer.updated(pooled, links.appearances)
 
 
 class LeakyGraphTripleConv(GraphTripleConv):

@@ -117,12 +117,20 @@ class ModulatedUNet(nn.Module):
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)  # type: ignore[arg-type]
 
-    def forward(self, x: Tensor, vector: Tensor, condition: Tensor | None = None) -> Tensor:
+    def input_of(self, last: Tensor) -> Tensor:
+        """What the input makes of its last channels (N, C, H, W), for :meth:`forward`: (N, channels[0], H, W)."""
+        return F.conv2d(last, self.input.weight[:, -last.shape[1] :], self.input.bias, padding=1)
+
+    def forward(
+        self, x: Tensor, vector: Tensor, condition: Tensor | None = None, steady: Tensor | None = None
+    ) -> Tensor:
         """X (N, Cin, H, W) with sides divisible by 2^(levels-1), vector (N, vector_size) -> (N, Cout, H, W).
 
-        ``condition`` is the map (N, map_channels, H, W) of networks that have one.
+        ``condition`` is the map (N, map_channels, H, W) of networks that have one. ``steady``, from :meth:`input_of`,
+        stands for the last channels where they are the same in many calls; ``x`` then has the others alone.
         """
-        h = self.input(x)
+        first = self.input.weight[:, : x.shape[1]]
+        h = self.input(x) if steady is None else F.conv2d(x, first, padding=1) + steady
         skips = [h]
         maps = [condition]  # one per level
         for _ in self.shrink:
@@ -152,9 +160,9 @@ class UNet(ModulatedUNet):
         self.time_size = channels[0]
         self.time = nn.Sequential(nn.Linear(channels[0], time_size), nn.SiLU(), nn.Linear(time_size, time_size))
 
-    def forward(self, x: Tensor, time: Tensor, condition: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, time: Tensor, condition: Tensor | None = None, steady: Tensor | None = None) -> Tensor:
         """As in the base class, with times (N,) in [0, 1] for the vector."""
-        return super().forward(x, F.silu(self.time(time_features(time, self.time_size))), condition)
+        return super().forward(x, F.silu(self.time(time_features(time, self.time_size))), condition, steady)
 
 
 def _groups(channels: int) -> int:

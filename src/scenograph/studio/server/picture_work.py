@@ -67,13 +67,13 @@ class PictureWork:
 
     def __init__(self, offer: Offer) -> None:
         self.offer = offer
-        self._encoded: OrderedDict[tuple[str, int | None], ConditionedScenes] = OrderedDict()
+        self._encoded: OrderedDict[tuple[str, int | None, int], ConditionedScenes] = OrderedDict()
 
     def prepare(self, asked: Rendering | LayoutAsked) -> Task:
         """Read a request. Raises ``ServiceError`` or ``UserError`` for what is wrong with it."""
         scene = read_scene(asked.scene)
         chosen = self.offer.choose(scene, asked.layout, asked.image, asked.memory)
-        options = GenerateOptions()
+        options = GenerateOptions().changed(candidates=asked.candidates)
         if isinstance(asked, Rendering):
             options = options.changed(size=asked.size, steps=asked.steps)
         told = json.dumps([asked.scene, asked.seed, chosen], sort_keys=True)
@@ -137,12 +137,12 @@ class PictureWork:
     def _encode(self, pipe: Pipeline, read: Sequence[_Read]) -> ConditionedScenes:
         """Scenes ready to be drawn; a scene alone is kept, and taken from those that were."""
         scenes, seeds = [one.scene for one in read], [one.task.seed for one in read]
-        size = read[0].task.options.size
+        size, candidates = read[0].task.options.size, read[0].task.options.candidates
         if len(read) > 1:
-            return pipe.encode_pairs(scenes, seeds, size=size)
-        key = read[0].task.fingerprint, size
+            return pipe.encode_pairs(scenes, seeds, size=size, candidates=candidates)
+        key = read[0].task.fingerprint, size, candidates
         if key not in self._encoded:
-            self._encoded[key] = pipe.encode_pairs(scenes, seeds, size=size)
+            self._encoded[key] = pipe.encode_pairs(scenes, seeds, size=size, candidates=candidates)
             if len(self._encoded) > KEPT:
                 self._encoded.popitem(last=False)
         self._encoded.move_to_end(key)

@@ -127,7 +127,7 @@ class SceneWork:
             if named[role] is not None and named[role] not in [entry.id for entry in entries]:
                 notes.append(f"made with a {role} that is not offered here, {named[role]!r}")
                 named[role] = None
-        options = {name: value for name, value in recorded.items() if name in ("size", "steps")}
+        options = {name: value for name, value in recorded.items() if name in ("size", "steps", "candidates")}
         return RecordReply(scene=scene.to_dict(), seed=made.seed, options=options, notes=notes, **named)
 
     def crops(self, asked: CropsAsked) -> CropsReply:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 MOST_TEXT = 10_000
 """Characters of a text."""
 MOST_BASE64 = 8 * 2**20
-LARGEST_SIZE, MOST_STEPS, MOST_CROPS, MOST_FOUND = 1024, 100, 48, 48
+LARGEST_SIZE, MOST_STEPS, MOST_CROPS, MOST_FOUND, MOST_CANDIDATES = 1024, 100, 48, 48, 32
 LARGEST_SEED = 999_999_999
 
 Id = Annotated[
@@ -32,6 +32,15 @@ SceneJson = Annotated[
     ),
 ]
 Base64 = Annotated[str, Field(max_length=MOST_BASE64, description="A PNG file in base64.")]
+Candidates = Annotated[
+    int,
+    Field(
+        ge=1,
+        le=MOST_CANDIDATES,
+        description="Layouts sampled for objects without boxes, of which the best is kept; by default 8, and 1 for "
+        "the fastest draft. Models whose layouts do not depend on the seed sample one.",
+    ),
+]
 
 
 class Asked(BaseModel):
@@ -71,6 +80,7 @@ class LayoutAsked(Models):
     scene: SceneJson
     memory: Id | None = None
     seed: Seed = 0
+    candidates: Candidates | None = None
     session: Session | None = None
 
 
@@ -89,6 +99,7 @@ class Rendering(Models):
     seed: Seed = 0
     size: int | None = Field(None, ge=8, le=LARGEST_SIZE, description="Longer side in pixels; by default the model's.")
     steps: int | None = Field(None, ge=1, le=MOST_STEPS, description="Sampling steps; by default the model's.")
+    candidates: Candidates | None = None
 
 
 class PictureAsked(Rendering):

@@ -34,7 +34,10 @@ BOOK = PAIRS[1]
         ("sheep standing on grass", BOOK),
         ("sky; ocean; boat", BOOK),
         ("a car on a road", BOOK),
-        ("unicorn", DEFAULT),
+        ("unicorn", BOOK),  # which knows horses
+        ("qwertz", DEFAULT),
+        ("a tiger on the moon", BOOK),
+        ("a cubee", DEFAULT),
         ("three horses", BOOK),
         ("cubes and spheres", DEFAULT),
         ("a ball in front of a box", DEFAULT),

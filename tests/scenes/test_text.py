@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scenograph.data.vocabularies import shipped_vocabulary
+from scenograph.data.vocabularies import NAMES, shipped_vocabulary
 from scenograph.errors import NOTE, UserError
-from scenograph.models.registry import model_vocabulary
+from scenograph.models.registry import model_vocabulary, shipped_models
+from scenograph.scenes.lexicon import spoken
 from scenograph.scenes.scene import MAX_OBJECTS, Relation, Scene, SceneObject
-from scenograph.scenes.text import names_in_text, scene_from_text, scene_to_lines, scene_to_text
+from scenograph.scenes.text import names_in_text, relation_to_text, scene_from_text, scene_to_lines, scene_to_text
 from scenograph.scenes.vocabulary import Vocabulary
 
 BOOK, RENDERED = model_vocabulary("mise-layout-picture-book"), model_vocabulary("mise-rendered-64")
@@ -32,7 +33,7 @@ SENTENCES = {
     "two red cubes to the left of a blue sphere": "2 red cubes, blue sphere: red cube 1 left of blue sphere; red cube 2 left of blue sphere",
     "A sheep standing on grass.": "sheep, grass: sheep standing on grass",
     "two sheep standing on grass; a tree behind one sheep; a boat in the ocean": "2 sheep, grass, tree, boat, sea: sheep 1 standing on grass; sheep 2 standing on grass; tree behind sheep 1; boat in sea",
-    "three people riding horses on a beach under a blue sky": "3 people, 3 horses, sand, blue sky-other: person 1 riding horse 1; person 2 riding horse 2; person 3 riding horse 3; horse 1 on sand; horse 2 on sand; horse 3 on sand; sand under blue sky-other",
+    "three people riding horses on a beach under a blue sky": "3 people, 3 horses, sand, blue sky: person 1 riding horse 1; person 2 riding horse 2; person 3 riding horse 3; horse 1 on sand; horse 2 on sand; horse 3 on sand; sand under blue sky",
     "a red cube, two blue spheres and a small green cylinder to the left of the cube": "red cube, 2 blue spheres, small green cylinder: small green cylinder left of red cube",
     "a dog and a cat": "dog, cat",
     "a man riding a horse": "person, horse: person riding horse",
@@ -40,12 +41,12 @@ SENTENCES = {
     "a woman with an umbrella": "person, umbrella: person next to umbrella",
     "a cat on top of a car": "cat, car: cat on car",
     "a big red ball in front of a small blue box": "large red sphere, small blue cube: large red sphere in front of small blue cube",
-    "the sky above the grass": "sky-other, grass: sky-other above grass",
+    "the sky above the grass": "sky, grass: sky above grass",
     "sheep on grass": "sheep, grass: sheep on grass",
     "3 sheep": "3 sheep",
     "a dozen cows in a field": "12 cows, grass: cow 1 in grass; cow 2 in grass; cow 3 in grass; cow 4 in grass; cow 5 in grass; cow 6 in grass; cow 7 in grass; cow 8 in grass; cow 9 in grass; cow 10 in grass; cow 11 in grass; cow 12 in grass",
     "some trees": "3 trees",
-    "several birds in the sky": "3 birds, sky-other: bird 1 in sky-other; bird 2 in sky-other; bird 3 in sky-other",
+    "several birds in the sky": "3 birds, sky: bird 1 in sky; bird 2 in sky; bird 3 in sky",
     "There is a dog next to a tree.": "dog, tree: dog next to tree",
     "there are two cats on the sofa": "2 cats, couch: cat 1 on couch; cat 2 on couch",
     "a sheep standing on grass near a tree": "sheep, grass, tree: sheep standing on grass; sheep next to tree",
@@ -53,7 +54,7 @@ SENTENCES = {
     "a tree. A dog is under the tree. The dog is next to a bench.": "tree, dog, bench: dog under tree; dog next to bench",
     "a red cube. It is left of a sphere.": "red cube, sphere: red cube left of sphere",
     "an elephant and a giraffe standing next to each other": "elephant, giraffe: elephant next to giraffe",
-    "a cup on a table in front of a window": "cup, table, window-other: cup on table; table in front of window-other",
+    "a cup on a table in front of a window": "cup, table, window: cup on table; table in front of window",
     "a boy throwing a frisbee to a dog": "person, frisbee, dog: person holding frisbee; frisbee next to dog",
     "a shiny purple metal sphere behind a small rubber cube": "metal purple sphere, small rubber cube: metal purple sphere behind small rubber cube",
     "small metal red cube": "small metal red cube",
@@ -62,11 +63,11 @@ SENTENCES = {
     "knives and forks on a table": "2 knives, 2 forks, table: knife 1 on table; knife 2 on table; fork 1 on table; fork 2 on table",
     "five red buses on the road": "5 red buses, road: red bus 1 on road; red bus 2 on road; red bus 3 on road; red bus 4 on road; red bus 5 on road",
     "a bus on the road, a car behind the bus, and a person between the bus and the car": "bus, road, car, person: bus on road; car behind bus; person next to bus; person next to car",
-    "a kite in the sky above the sea": "kite, sky-other, sea: kite in sky-other; sky-other above sea",
+    "a kite in the sky above the sea": "kite, sky, sea: kite in sky; sky above sea",
     "a horse left of a zebra": "horse, zebra: horse left of zebra",
     "a child holding a teddy bear": "person, teddy bear: person holding teddy bear",
     "a cat lying on a bed": "cat, bed: cat on bed",
-    "a laptop on the desk": "laptop, desk-stuff: laptop on desk-stuff",
+    "a laptop on the desk": "laptop, desk: laptop on desk",
     "two cubes and three spheres": "2 cubes, 3 spheres",
     "a cube that is red": "red cube",
     "the cube is red": "red cube",
@@ -77,11 +78,11 @@ SENTENCES = {
     "a sphere inside a cylinder": "sphere, cylinder: sphere inside cylinder",
     "pizza on a plate": "pizza, bowl: pizza on bowl",
     "a person on skis": "person, skis: person on skis",
-    "sky, clouds, mountain, tree, grass, sheep": "sky-other, clouds, mountain, tree, grass, sheep",
+    "sky, clouds, mountain, tree, grass, sheep": "sky, clouds, mountain, tree, grass, sheep",
     "a man, a woman and a child on the beach": "3 people, sand: person 1 on sand; person 2 on sand; person 3 on sand",
     "Two people sitting on a bench under a tree": "2 people, bench, tree: person 1 on bench; person 2 on bench; bench under tree",
-    "a bird flying in the sky": "bird, sky-other: bird flying in sky-other",
-    "a plane flying over a building": "airplane, building-other: airplane above building-other",
+    "a bird flying in the sky": "bird, sky: bird flying in sky",
+    "a plane flying over a building": "airplane, building: airplane above building",
     "a train on the tracks": "train, railroad: train on railroad",
     "an automobile parked on a street": "car, road: car parked on road",
     "a puppy next to a kitten": "dog, cat: dog next to cat",
@@ -97,7 +98,7 @@ SENTENCES = {
     "two red and three blue cubes": "2 red cubes, 3 blue cubes",
     "a red cube which is to the left of a blue sphere and behind a cylinder": "red cube, blue sphere, cylinder: red cube left of blue sphere; red cube behind cylinder",
     "the second cube is behind a sphere": "cube, sphere: cube behind sphere",
-    "sheep, grass and sky": "sheep, grass, sky-other",
+    "sheep, grass and sky": "sheep, grass, sky",
     "a man and his dog": "person, dog",
     "a cow is standing in a field. There are trees behind it.": "cow, grass, 2 trees: cow standing on grass; tree 1 behind cow; tree 2 behind cow",
     "a dog and a cat; a tree behind them": "dog, cat, tree: tree behind dog; tree behind cat",
@@ -114,11 +115,11 @@ SENTENCES = {
     "a slice of pizza": "pizza",
     "a cube next to a sphere": "cube, sphere: cube left of sphere",
     "a table with a cup and a plate": "table, cup, bowl: table next to cup; table next to bowl",
-    "a laptop on a desk and a lamp": "laptop, desk-stuff, light: laptop on desk-stuff",
-    "sky above grass, sheep on grass, sheep behind tree": "sky-other, grass, 2 sheep, tree: sky-other above grass; sheep 1 on grass; sheep 2 behind tree",
+    "a laptop on a desk and a lamp": "laptop, desk, light: laptop on desk",
+    "sky above grass, sheep on grass, sheep behind tree": "sky, grass, 2 sheep, tree: sky above grass; sheep 1 on grass; sheep 2 behind tree",
     "a boat floating on the lake with mountains behind it": "boat, river, 2 mountains: boat in river; mountain 1 behind boat; mountain 2 behind boat",
     "a man who rides a horse and holds a kite": "person, horse, kite: person riding horse; person holding kite",
-    "a red car parked in front of a blue house with a green door": "red car, blue house, green door-stuff: red car in front of blue house; blue house next to green door-stuff",
+    "a red car parked in front of a blue house with a green door": "red car, blue house, green door: red car in front of blue house; blue house next to green door",
     "orange cat on an orange sofa": "orange cat, orange couch: orange cat on orange couch",
     "an orange next to two oranges": "3 oranges: orange 1 next to orange 2; orange 1 next to orange 3",
     "the small sphere is larger than the big cube": "small sphere, large cube: small sphere larger than large cube",
@@ -153,7 +154,7 @@ SENTENCES = {
     "a man in a black jacket and blue jeans next to a dog": "black person, dog: black person next to dog",
     "a man in a red shirt and a hat": "red person, clothes: red person in clothes",
     "two women in green dresses under a tree": "2 green people, tree: green person 1 under tree; green person 2 under tree",
-    "a boy flying a kite in the sky": "person, kite, sky-other: person holding kite; kite in sky-other",
+    "a boy flying a kite in the sky": "person, kite, sky: person holding kite; kite in sky",
     "a man with a dog on a beach": "person, dog, sand: person next to dog; dog on sand",
     "a red dress on a bed": "red clothes, bed: red clothes on bed",
     "a person in white and a person in black": "white person, black person",
@@ -168,7 +169,7 @@ SENTENCES = {
     "a person skiing on snow": "person, snow: person on snow",
     "a man riding a wave": "person, sea: person on sea",
     "a man surfing on a surfboard": "person, surfboard: person riding surfboard",
-    "an airplane flying in the sky above mountains": "airplane, sky-other, 2 mountains: airplane flying in sky-other; airplane above mountain 1; airplane above mountain 2",
+    "an airplane flying in the sky above mountains": "airplane, sky, 2 mountains: airplane flying in sky; airplane above mountain 1; airplane above mountain 2",
     "a sheep on grass in front of a mountain": "sheep, grass, mountain: sheep on grass; sheep in front of mountain",
     "a bird on the head of a cow": "bird, cow: bird on cow",
     "a cat on the red roof of a house": "cat, house: cat on house",
@@ -187,7 +188,7 @@ SENTENCES = {
     "one of the two cubes": "cube",
     "on the bench sits a cat": "cat, bench: cat on bench",
     "behind the house is a tree": "tree, house: tree behind house",
-    "in the sky, two birds": "2 birds, sky-other: bird 1 in sky-other; bird 2 in sky-other",
+    "in the sky, two birds": "2 birds, sky: bird 1 in sky; bird 2 in sky",
     "on a beach a man rides a horse": "person, sand, horse: person on sand; person riding horse",
     "a dog; on the bench sits a cat next to the dog": "dog, cat, bench: cat on bench; cat next to dog",
     "a red car and a bus behind it": "red car, bus: bus behind red car",
@@ -343,6 +344,27 @@ def scenes(draw):
     predicates = [draw(st.sampled_from(names.predicates)) for _ in chosen]
     relations = (Relation(i, p, j) for (i, j), p in zip(chosen, predicates, strict=True))
     return Scene(tuple(objects), tuple(relations)), names
+
+
+@pytest.mark.parametrize("name", [*NAMES, *shipped_models(), "visual-genome"])
+def test_spoken_names_are_read_back(name):
+    names = {"visual-genome": VISUAL_GENOME}.get(name) or (
+        shipped_vocabulary(name) if name in NAMES else model_vocabulary(name)
+    )
+    words = spoken(names.category_index)
+    assert len({*words.values()}) == len(words)
+    for category, word in words.items():
+        assert scene_from_text(word, names).to_dict()["objects"] == [category]
+
+
+def test_names_are_told_as_people_say_them():
+    things = tuple(map(SceneObject, ("sky-other", "wall-brick", "window-blind", "floor-other", "t-shirt", "sky-other")))
+    scene = Scene(things, (Relation(0, "above", 1), Relation(5, "above", 2)))
+    assert scene_to_lines(scene)[0] == "6 objects: 2 skies, brick wall, window-blind, floor-other, t-shirt"
+    assert scene_to_text(Scene(things[:2], scene.relations[:1])) == "sky above brick wall"
+    assert relation_to_text(scene, 1) == "[1] sky (5) above window-blind (2)"
+    both = Scene((SceneObject("sky-other"), SceneObject("sky")))
+    assert scene_to_text(both) == "sky-other; sky"
 
 
 @given(scenes())

@@ -373,6 +373,33 @@ def test_sketches_and_shapes_are_drawn_and_erased(visitor):
     assert "mask" not in visitor.scene["objects"][0]
 
 
+def test_sketches_are_recognised_and_named(visitor):
+    visitor.visit()
+    page = visitor.page
+    visitor.begin_empty()
+    visitor.tab("sketch")
+    area = page.locator(".sketch .canvas").bounding_box()
+
+    def draw(*points):
+        visitor.drag(*((area["x"] + x * area["width"], area["y"] + y * area["height"]) for x, y in points))
+
+    draw((0.5, 0.1), (0.65, 0.3), (0.5, 0.6), (0.35, 0.3), (0.5, 0.1))
+    draw((0.5, 0.1), (0.5, 0.6))
+    draw((0.35, 0.3), (0.65, 0.3))
+    guess = page.locator(".naming .button.primary")
+    guess.wait_for()
+    assert re.fullmatch(r"[a-z ]+ \d+ %", guess.inner_text())
+    guess.click()
+    runner_up = page.locator(".naming .chip").first
+    runner_up.wait_for()
+    named = visitor.categories[0]
+    visitor.tab("sketch")
+    other = runner_up.inner_text()
+    runner_up.click()
+    assert visitor.categories[0] != named and visitor.scene["objects"][0]["sketch"]["strokes"]
+    assert visitor.page.locator(".objects [role=option] b").inner_text() == re.sub(r" \d+ %$", "", other)
+
+
 def test_crops_are_used_where_they_are_clicked_or_dropped(visitor):
     visitor.visit()
     page = visitor.page

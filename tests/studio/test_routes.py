@@ -43,6 +43,8 @@ def test_models_are_listed_by_ids_that_are_no_paths(client):
 def test_vocabulary_is_that_of_the_models(client):
     first = client.get("/v1/vocabulary").json()
     assert "sheep" in first["categories"] and first["synonyms"]["puppy"] == "dog" and "larger than" in first["spatial"]
+    assert first["spoken"]["sky-other"] == "sky" and "sheep" not in first["spoken"]
+    assert {first["synonyms"][word] for word in first["spoken"].values()} == set(first["spoken"])
     cubes = client.get("/v1/vocabulary", params={"image": "mise-rendered-64"}).json()
     assert cubes["categories"] == ["cube", "sphere", "cylinder"] and set(cubes["attributes"]) == {
         "size",
@@ -50,6 +52,11 @@ def test_vocabulary_is_that_of_the_models(client):
         "material",
     }
     assert cubes["layout"] in ("mise-layout-rendered", "mise-layout-crowds")
+
+
+def test_unknown_words_are_answered_by_the_names_that_are_nearest(client):
+    said = client.post("/v1/texts", json={"text": "a tiger on the moon"}).json()["error"]["message"]
+    assert "unknown word 'tiger' (nearest in meaning: bear, bird, cat" in said and "cube" not in said
 
 
 def test_texts_become_scenes_with_notes_and_back(client):

@@ -15,6 +15,7 @@ from scenograph.evaluation.pictures import read_picture
 from scenograph.evaluation.session import Evaluation, picture_file, scenes_file
 from scenograph.scenes.drawing import contact_sheet, draw_layout
 from scenograph.scenes.scene import Scene, load_scenes
+from scenograph.scenes.text import labels_in_words
 
 EXAMPLES = 12
 """Scenes that a report shows."""
@@ -60,7 +61,7 @@ def _real_pictures(layouts: Layouts) -> list[Image.Image]:
 
 def _named(scene: Scene) -> str:
     """The objects of a scene, in words."""
-    return ", ".join(thing.label for thing in scene.objects) or "nothing"
+    return ", ".join(labels_in_words(scene)) or "nothing"
 
 
 def _drawn(scene: Scene, side: int) -> Image.Image:

@@ -14,7 +14,7 @@ from scenograph.errors import UserError
 from scenograph.models.registry import MODELS, model_vocabulary, models_in, read_config, shipped_models
 from scenograph.scenes.scene import Scene
 from scenograph.scenes.synonyms import UnknownWordError, knows
-from scenograph.scenes.text import names_in_text
+from scenograph.scenes.text import names_in_text, names_near_text
 from scenograph.scenes.vocabulary import Vocabulary
 
 COLLAGE = "collage"
@@ -60,12 +60,15 @@ PUBLISHED = "published checkpoints know COCO-Stuff's or Visual Genome's names: s
 
 
 def choose_pair(words: str) -> Pair:
-    """The pair that knows most names of a scene; of several, the first.
+    """The pair that knows most names of a scene; if none knows any, that with names nearest to them; else the first.
 
     Args:
         words: A text, or all names in a scene file.
     """
-    return max(PAIRS, key=lambda pair: names_in_text(words, pair.vocabulary))
+    known = [names_in_text(words, pair.vocabulary) for pair in PAIRS]
+    if not any(known):  # so that a message about unknown words suggests what may be meant
+        known = [names_near_text(words, pair.vocabulary) for pair in PAIRS]
+    return PAIRS[known.index(max(known))]
 
 
 def layout_for(vocabulary: Vocabulary) -> str:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import colorsys
 import math
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence, Set
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -29,7 +29,7 @@ from scenograph.scenes.shapes import (
     font,
     text_width,
 )
-from scenograph.scenes.text import numbered
+from scenograph.scenes.text import labels_in_words, numbered
 
 READABLE = 40
 """Most relations that a graph is drawn with; of more, only those that imply the others are drawn."""
@@ -182,7 +182,7 @@ def draw_layout(scene: Scene, side: float = 480.0, key: bool = True, aspect: flo
     if not fitting:
         flags, _ = _flags(boxes, [str(i) for i, _ in boxed], 11, width, height)
         if key:
-            words = _words(scene)
+            words = labels_in_words(scene)
             entries = [(i, object_color(scene, i), words[i]) for i, _ in sorted(boxed, key=lambda item: item[0])]
             beside, width = _key(entries, width, height)
     return Drawing(width, height, (*shapes, *flags, *beside))
@@ -236,21 +236,7 @@ def draw_relations(scene: Scene, height: float, color: Color = INK) -> Drawing:
 
 def _names(scene: Scene, attributes: bool = True) -> list[str]:
     """The names of all objects, with numbers where several objects share one, as in texts."""
-    return numbered(_words(scene, attributes))
-
-
-def _words(scene: Scene, attributes: bool = True) -> list[str]:
-    """What people call each object."""
-    plain = _plain({thing.category for thing in scene.objects})
-    return [" ".join((*thing.attributes * attributes, plain[thing.category])) for thing in scene.objects]
-
-
-def _plain(categories: Set[str]) -> dict[str, str]:
-    """What people call categories: ``sky-other`` is a sky, unless the scene has a category of that name as well."""
-    endings = ("-other", "-stuff")
-    short = {name: next((name.removesuffix(end) for end in endings if name.endswith(end)), name) for name in categories}
-    times = Counter([*short.values(), *(name for name in categories if short[name] != name)])
-    return {name: word if times[word] == 1 else name for name, word in short.items()}
+    return numbered(labels_in_words(scene, attributes))
 
 
 def draw_sketches(scene: Scene, width: int = 480, height: int = 480) -> Image.Image:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.resources import files
@@ -93,6 +94,27 @@ IRREGULAR = {
 """Plurals, and compounds that end with them (``policemen``), that follow no rule or the wrong one."""
 UNCHANGED = ("sheep", "deer", "moose", "fish", "bison", "cattle", "aircraft", "series", "goldfish")
 """Words whose plural is the same."""
+
+
+def spoken(categories: Iterable[str]) -> dict[str, str]:
+    """What people call categories: ``sky-other`` is a sky, and ``wall-brick`` a brick wall.
+
+    The words mean the same as the names, so that a text with them is read back as these, by a vocabulary that does not
+    have both. A word that would stand for two of the categories is used for neither.
+    """
+    words = {name: _spoken(name) for name in dict.fromkeys(categories)}
+    times = Counter([*words.values(), *(name for name, word in words.items() if name != word)])
+    return {name: word if times[word] == 1 else name for name, word in words.items()}
+
+
+@lru_cache(maxsize=4096)
+def _spoken(category: str) -> str:
+    head, _, kind = category.partition("-")
+    if not kind or category not in CATEGORIES.meanings:
+        return category
+    words = CATEGORIES.meanings[category].words
+    plain = (head,) if kind in ("other", "stuff") else (word for word in words if word.endswith(f" {head}"))
+    return next((word for word in plain if word in words), category)
 
 
 def singulars(word: str) -> Iterator[str]:

@@ -12,6 +12,7 @@ from scenograph.scenes.drawing import contact_sheet, draw_layout, object_color
 from scenograph.scenes.fields import Box
 from scenograph.scenes.scene import Scene
 from scenograph.scenes.shapes import CANVAS, PAPER, Color, Drawing, Label, Point, Polyline, Rectangle, Shape, text_width
+from scenograph.scenes.text import labels_in_words
 
 SIDE, GAP, SCALE = 170.0, 26.0, 1.5
 """Height of a picture and the room between two, in drawing units, and pixels per unit."""
@@ -49,7 +50,7 @@ def _draw_query(query: Scene) -> tuple[list[Shape], dict[int, Point]]:
     shapes += draw_layout(query, SIDE, key=False).shapes
     spots: dict[int, Point] = {}
     row = 0
-    for number, thing in enumerate(query.objects):
+    for number, (thing, word) in enumerate(zip(query.objects, labels_in_words(query), strict=True)):
         color = object_color(query, number)
         if thing.box is not None:
             spots[number] = _centre(thing.box, 0, SIDE, SIDE)
@@ -57,10 +58,10 @@ def _draw_query(query: Scene) -> tuple[list[Shape], dict[int, Point]]:
                 shapes += _strokes(thing.sketch.strokes, thing.box, color)
             continue
         top = 6 + row * (CHIP + 5) % (SIDE - CHIP)
-        width = min(text_width(thing.label, 13) + 14, SIDE - 12)
+        width = min(text_width(word, 13) + 14, SIDE - 12)
         shapes += [
             Rectangle(6, top, 6 + width, top + CHIP, color, radius=7),
-            Label(13, top + CHIP / 2, thing.label, PAPER, "start", 13),
+            Label(13, top + CHIP / 2, word, PAPER, "start", 13),
         ]
         spots[number] = 6 + width, top + CHIP / 2
         row += 1

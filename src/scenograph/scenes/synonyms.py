@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from scenograph.errors import NOTE, UserError, suggest
 from scenograph.scenes.geometry import CONVERSES
-from scenograph.scenes.lexicon import ATTRIBUTES, CATEGORIES, PREDICATES, Lexicon, root, singulars
+from scenograph.scenes.lexicon import ATTRIBUTES, CATEGORIES, PREDICATES, Lexicon, root, singulars, spoken
 from scenograph.scenes.phrases import PARTICLES
 from scenograph.scenes.scene import Relation, Scene, keep_objects
 
@@ -119,8 +119,11 @@ def _listed(allowed: Sequence[str]) -> str:
 
 
 def say_read(read: Mapping[str, str]) -> None:
-    """Note by which names words were replaced."""
-    log.log(NOTE, "%s", ", ".join(f"{word} is taken as {name}" for word, name in read.items()))
+    """Note by which names words were replaced, in the words of people: that a sky is ``sky-other`` is no news."""
+    said = spoken(read.values())
+    notes = [f"{word} is taken as {said[name]}" for word, name in read.items() if word != said[name]]
+    if notes:
+        log.log(NOTE, "%s", ", ".join(notes))
 
 
 def with_known_names(scenes: Sequence[Scene], vocabulary: Vocabulary) -> list[Scene]:

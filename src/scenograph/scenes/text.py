@@ -22,10 +22,17 @@ from itertools import pairwise
 
 from scenograph.errors import UserError, check_text
 from scenograph.scenes.grammar import Describes, Grammar, Phrase, Relates, Subject, Things, clauses, known_names
-from scenograph.scenes.lexicon import ATTRIBUTES, CATEGORIES, PREDICATES, UNCHANGED, plural, root
+from scenograph.scenes.lexicon import ATTRIBUTES, CATEGORIES, PREDICATES, UNCHANGED, plural, root, spoken
 from scenograph.scenes.phrases import GENDERS, PRONOUNS, WORN
 from scenograph.scenes.scene import MAX_OBJECTS, Relation, Scene, SceneObject
-from scenograph.scenes.synonyms import UnknownWordError, name_for, nearest_names, predicate_for, with_known_names
+from scenograph.scenes.synonyms import (
+    UnknownWordError,
+    name_for,
+    nearest,
+    nearest_names,
+    predicate_for,
+    with_known_names,
+)
 from scenograph.scenes.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
@@ -73,14 +80,18 @@ def scene_from_text(text: str, vocabulary: Vocabulary, where: str = "text") -> S
 
 def _with_all_unknown(error: UserError, text: str, vocabulary: Vocabulary) -> UserError:
     """The error, with all other words of the text that nothing is known by, so that they can be mended at once."""
-    grammar = Grammar(vocabulary)
-    text = text if len(text) <= SEARCHED else text[:SEARCHED].rpartition(" ")[0]
-    unknown = dict.fromkeys(word for _, words in clauses(text) for word in grammar.unknown(words))
-    more = [word for word in unknown if repr(word) not in str(error)]
+    more = [word for word in _unknown_words(text, vocabulary) if repr(word) not in str(error)]
     if not more:
         return error
     message = f"{error}; unknown, too: {', '.join(map(repr, more))}"
     return UnknownWordError(message, *error.words, *more) if isinstance(error, UnknownWordError) else UserError(message)
+
+
+def _unknown_words(text: str, vocabulary: Vocabulary) -> Iterable[str]:
+    """The words of a text, as far as it is searched, that nothing is known by."""
+    grammar = Grammar(vocabulary)
+    text = text if len(text) <= SEARCHED else text[:SEARCHED].rpartition(" ")[0]
+    return dict.fromkeys(word for _, words in clauses(text) for word in grammar.unknown(words))
 
 
 def names_in_text(text: str, vocabulary: Vocabulary) -> int:
@@ -90,6 +101,12 @@ def names_in_text(text: str, vocabulary: Vocabulary) -> int:
         matches = (known.match(words, at) for at in range(len(words)))
         found |= {name_for(each.word, CATEGORIES, vocabulary.category_index) for each in matches if each is not None}
     return len(found - {None})
+
+
+def names_near_text(text: str, vocabulary: Vocabulary) -> int:
+    """How many unknown words of a text categories are near to, in meaning or else in spelling."""
+    unknown = _unknown_words(text, vocabulary)
+    return sum(bool(nearest(word, CATEGORIES, vocabulary.category_index)) for word in unknown)
 
 
 def scene_to_text(scene: Scene) -> str:
@@ -103,7 +120,7 @@ def scene_to_text(scene: Scene) -> str:
 
 def scene_to_lines(scene: Scene) -> list[str]:
     """What a scene says, for people: a line with all objects, then a line for each relation."""
-    counts = Counter(thing.label for thing in scene.objects)
+    counts = Counter(labels_in_words(scene))
     things = [label if count == 1 else f"{count} {plural(label)}" for label, count in counts.items()]
     total = len(scene.objects)
     return [f"{total} object{'s' * (total != 1)}: {', '.join(things)}", *_in_words(scene)]
@@ -112,7 +129,8 @@ def scene_to_lines(scene: Scene) -> list[str]:
 def relation_to_text(scene: Scene, number: int) -> str:
     """One relation for messages, with the numbers of its objects: ``[2] cube (0) left of sphere (1)``."""
     relation = scene.relations[number]
-    subject, other = (f"{scene.objects[i].category} ({i})" for i in (relation.subject, relation.object))
+    words = labels_in_words(scene, attributes=False)
+    subject, other = (f"{words[i]} ({i})" for i in (relation.subject, relation.object))
     return f"[{number}] {subject} {relation.predicate} {other}"
 
 
@@ -124,7 +142,13 @@ def _in_words(scene: Scene) -> list[str]:
 
 def _numbered(scene: Scene) -> list[str]:
     """The label of each object, with a number where several have the same."""
-    return numbered([thing.label for thing in scene.objects])
+    return numbered(labels_in_words(scene))
+
+
+def labels_in_words(scene: Scene, attributes: bool = True) -> list[str]:
+    """What people call each object, with or without its attributes."""
+    words = spoken(thing.category for thing in scene.objects)
+    return [" ".join((*thing.attributes * attributes, words[thing.category])) for thing in scene.objects]
 
 
 def numbered(labels: Sequence[str]) -> list[str]:

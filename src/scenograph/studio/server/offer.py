@@ -31,7 +31,7 @@ from scenograph.pipelines.renderers.network import NetworkRenderer
 from scenograph.pipelines.sketched import CLASSIFIER
 from scenograph.retrieval.scene_search import SceneIndex
 from scenograph.scenes.geometry import CONVERSES
-from scenograph.scenes.lexicon import CATEGORIES
+from scenograph.scenes.lexicon import CATEGORIES, spoken
 from scenograph.scenes.scene import Scene
 from scenograph.scenes.synonyms import synonyms
 from scenograph.scenes.vocabulary import Vocabulary
@@ -169,6 +169,7 @@ class Offer:
             spatial=list(CONVERSES),
             attributes={group: list(values) for group, values in names.attributes.items()},
             synonyms=dict(synonyms(CATEGORIES, names.category_index)),
+            spoken={name: word for name, word in spoken(names.category_index).items() if word != name},
         )
 
     def describe(self) -> ModelsReply:

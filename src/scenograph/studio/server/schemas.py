@@ -238,6 +238,8 @@ class VocabularyReply(BaseModel):
     attributes: dict[str, list[str]]
     synonyms: dict[str, str]
     """Words that are read as categories."""
+    spoken: dict[str, str]
+    """What people call categories that they have other words for; these are read as the categories."""
 
 
 class SceneReply(BaseModel):

@@ -34,6 +34,8 @@ export interface Vocabulary {
   readonly attributes: Readonly<Record<string, readonly string[]>>;
   /** Words that are read as categories. */
   readonly synonyms?: Readonly<Record<string, string>>;
+  /** What people call categories that they have other words for. */
+  readonly spoken?: Readonly<Record<string, string>>;
 }
 
 export interface Checks {
@@ -80,6 +82,8 @@ export interface SearchResult {
   readonly thumbnail: string;
   readonly scene: Scene;
   readonly matches: readonly (readonly [query: number, found: number])[];
+  readonly author: string;
+  readonly licence: string;
 }
 
 export interface Recorded {
@@ -192,9 +196,9 @@ export const api = {
   crops: (memory: string, category: string, scene: Scene, object: number, top: number) =>
     post<{ crops: Crop[] }>("v1/crops", { memory, category, scene, object, top }),
   search: (search: string, scene: Scene, top: number) =>
-    post<{ results: SearchResult[] }>("v1/search", { search, scene, top }).then(({ results }) => ({
-      results: results.map(withScene),
-    })),
+    post<{ results: SearchResult[]; notes: string[] }>("v1/search", { search, scene, top }).then(
+      ({ results, notes }) => ({ results: results.map(withScene), notes }),
+    ),
   /** The file and the name that the service gives it. */
   export: async (kind: ExportKind, wanted: Omit<PictureRequest, "session" | "steps">): Promise<[Blob, string]> => {
     const response = await request("v1/exports", { kind, ...wanted });

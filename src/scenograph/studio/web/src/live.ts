@@ -17,7 +17,7 @@ import { replaceScene, toScene, unpinned, type Document } from "./model/document
 import { adoptBoxes, configure, moveTo, unplace } from "./model/edits";
 import { Newest } from "./model/newest";
 import type { Box, Scene } from "./model/scene";
-import { amend, document_, edit, moving, notify, select } from "./state";
+import { amend, document_, edit, moving, notify, select, word, words } from "./state";
 
 export interface Picture {
   readonly url: string;
@@ -66,6 +66,12 @@ export const vocabulary = computed<Vocabulary | undefined>(() => {
     things.every(({ category }) => categories.includes(category) || Object.hasOwn(synonyms, category));
   return vocabularies.value.find(knows) ?? vocabularies.value[0];
 });
+
+/** The names of things to choose from, in the words of people. */
+export const kinds = computed<readonly string[]>(() => (vocabulary.value?.categories ?? []).map(word));
+/** The category that a word stands for, if people call one so. */
+export const categoryOf = (name: string): string =>
+  vocabulary.value?.categories.find((category) => word(category) === name) ?? name;
 
 export const imageModel = computed<ImageModel | undefined>(() =>
   models.value?.image.find(({ id }) => id === vocabulary.value?.image),
@@ -388,9 +394,16 @@ async function connect(): Promise<void> {
       if (away.value) notify("The service is back.");
       models.value = found;
       vocabularies.value = [first];
+      words.value = { ...first.spoken };
       away.value = false;
     });
-    for (const { id } of others) vocabularies.value = [...vocabularies.value, await api.vocabulary(undefined, id)];
+    for (const { id } of others) {
+      const more = await api.vocabulary(undefined, id);
+      batch(() => {
+        vocabularies.value = [...vocabularies.value, more];
+        words.value = { ...more.spoken, ...words.value };
+      });
+    }
   } catch (error) {
     if (error instanceof Unreachable) lost();
     else notify(error instanceof Error ? error.message : String(error), "error");

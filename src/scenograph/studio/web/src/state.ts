@@ -39,16 +39,22 @@ export const selected = computed<Thing | undefined>(() => {
   return id === undefined ? undefined : find(document_.value, id);
 });
 
-/** What things are called: the category, with a number where several have it. */
+/** What people call categories that they have other words for, as the service says it. */
+export const words = signal<Readonly<Record<string, string>>>({});
+/** What people call a category: `sky-other` is a sky. */
+export const word = (category: string): string => words.value[category] ?? category;
+
+/** What things are called: the word for the category, with a number where several have it. */
 export const names = computed<ReadonlyMap<number, string>>(() => {
   const counts = new Map<string, number>();
-  for (const { category } of document_.value.things) counts.set(category, (counts.get(category) ?? 0) + 1);
+  const called = document_.value.things.map(({ id, category }) => [id, word(category)] as const);
+  for (const [, name] of called) counts.set(name, (counts.get(name) ?? 0) + 1);
   const seen = new Map<string, number>();
   return new Map(
-    document_.value.things.map(({ id, category }) => {
-      const number = (seen.get(category) ?? 0) + 1;
-      seen.set(category, number);
-      return [id, counts.get(category) === 1 ? category : `${category} ${number}`];
+    called.map(([id, name]) => {
+      const number = (seen.get(name) ?? 0) + 1;
+      seen.set(name, number);
+      return [id, counts.get(name) === 1 ? name : `${name} ${number}`];
     }),
   );
 });

@@ -1,4 +1,4 @@
-import { vocabulary } from "../live";
+import { categoryOf, kinds } from "../live";
 import { add } from "../model/edits";
 import { insert } from "../state";
 import { Combobox } from "../ui/combobox";
@@ -8,8 +8,8 @@ export function AddObject() {
     <Combobox
       label="Add an object"
       placeholder="Add an object…"
-      options={vocabulary.value?.categories ?? []}
-      onPick={(category) => insert(`Add ${category}`, add({ category }))}
+      options={kinds.value}
+      onPick={(name) => insert(`Add ${name}`, add({ category: categoryOf(name) }))}
     />
   );
 }

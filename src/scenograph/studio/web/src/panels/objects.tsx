@@ -2,11 +2,11 @@
 
 import { signal } from "@preact/signals";
 
-import { checks, freshSeed, problem, vocabulary } from "../live";
+import { categoryOf, checks, freshSeed, kinds, problem, vocabulary } from "../live";
 import type { Link, Thing } from "../model/document";
 import { change, duplicate, putBox, raise, relate, reorder, set, setSeed, unrelate } from "../model/edits";
 import { boxBetween } from "../model/geometry";
-import { document_, edit, hovered, nameOf, names, sayLink, select, selected, selection } from "../state";
+import { document_, edit, hovered, nameOf, names, sayLink, select, selected, selection, word } from "../state";
 import { Button } from "../ui/button";
 import { Combobox } from "../ui/combobox";
 import { Icon } from "../ui/icons";
@@ -143,10 +143,10 @@ function Inspector({ thing }: { thing: Thing }) {
         <span>Category</span>
         <Combobox
           label="Category"
-          options={vocabulary.value?.categories ?? []}
-          value={thing.category}
+          options={kinds.value}
+          value={word(thing.category)}
           keeps
-          onPick={(category) => edit(`Call it ${category}`, set(thing.id, { category }))}
+          onPick={(name) => edit(`Call it ${name}`, set(thing.id, { category: categoryOf(name) }))}
         />
       </div>
       {unknown && (
@@ -157,9 +157,9 @@ function Inspector({ thing }: { thing: Thing }) {
               key={name}
               type="button"
               class="chip"
-              onClick={() => edit(`Call it ${name}`, set(thing.id, { category: name }))}
+              onClick={() => edit(`Call it ${word(name)}`, set(thing.id, { category: name }))}
             >
-              {name}
+              {word(name)}
             </button>
           ))}
         </div>

@@ -5,14 +5,21 @@ import type { Scene } from "../model/scene";
 import { MOST_OBJECTS, add, all, configure, set, type Edit } from "../model/edits";
 import { boxBetween, contains } from "../model/geometry";
 import { replaceScene, withScene, toScene } from "../model/document";
-import { document_, edit, insert, nameOf, select } from "../state";
+import { document_, edit, insert, nameOf, notify, select, word } from "../state";
 
 const TYPE = "application/x-scenograph";
 const DROPPED = 0.3;
+/** The memory that looks like pictures without one. */
+const DRAWINGS = "drawings";
+/** Packs relate all pairs of objects by their boxes, which say as much: so many relations an object are no graph. */
+const MOST_RELATIONS = 2;
 
 export type Dragged =
-  | { readonly kind: "crop"; readonly category: string; readonly memory: string; readonly crop: Crop }
-  | { readonly kind: "scene"; readonly scene: Scene };
+  | { readonly kind: "crop"; readonly category: string; readonly crop: Crop }
+  | { readonly kind: "scene"; readonly scene: Scene; readonly here: Here };
+
+/** The objects of a found scene that are here already, by number, with the things that they are like. */
+export type Here = readonly (readonly [found: number, thing: number])[];
 
 export function startDrag(event: DragEvent, dragged: Dragged): void {
   event.dataTransfer?.setData(TYPE, JSON.stringify(dragged));
@@ -24,46 +31,63 @@ export function readDrop(event: DragEvent, [x, y]: [number, number]): void {
   if (!text) return;
   event.preventDefault();
   const dragged = JSON.parse(text) as Dragged;
-  if (dragged.kind === "scene") return addScene(dragged.scene);
+  if (dragged.kind === "scene") return addScene(dragged.scene, dragged.here);
   const target = document_.value.things.findLast(
     (thing) => thing.category === dragged.category && thing.box && contains(thing.box, x, y),
   );
-  if (target) return takeCrop(target.id, dragged.memory, dragged.crop);
+  if (target) return takeCrop(target.id, dragged.crop);
   const id = document_.value.next;
   const box = boxBetween(x - DROPPED / 2, y - DROPPED / 2, x + DROPPED / 2, y + DROPPED / 2);
-  insert(
-    `Add ${dragged.category}`,
-    all(add({ category: dragged.category, box }), cropEdit(id, dragged.memory, dragged.crop)),
+  insert(`Add ${word(dragged.category)}`, all(add({ category: dragged.category, box }), cropEdit(id, dragged.crop)));
+}
+
+/** What is composed of crops takes those that objects bring along; all else stays as it is, from whichever memory. */
+const cropEdit =
+  (id: number, crop: Crop): Edit =>
+  (document) =>
+    all(
+      configure({ memory: document.settings.memory ?? DRAWINGS }),
+      set(id, { crop: { png: crop.png }, origin: crop.origin }),
+    )(document);
+
+export function takeCrop(id: number, crop: Crop): void {
+  edit(`Use a crop for ${nameOf(id)}`, cropEdit(id, crop));
+}
+
+/** Adds the objects of a scene, in their boxes, to those that are there; what is here already is not added again. */
+export function addScene(scene: Scene, here: Here): void {
+  const before = document_.value;
+  const index = new Map(
+    here.flatMap(([found, id]) => {
+      const at = before.things.findIndex((thing) => thing.id === id);
+      return at < 0 ? [] : [[found, at] as const];
+    }),
   );
-}
-
-/** What is composed of a memory's crops takes those that objects bring along, too. */
-const cropEdit = (id: number, memory: string, crop: Crop): Edit =>
-  all(configure({ memory }), set(id, { crop: { png: crop.png }, origin: crop.origin }));
-
-export function takeCrop(id: number, memory: string, crop: Crop): void {
-  edit(`Use a crop for ${nameOf(id)}`, cropEdit(id, memory, crop));
-}
-
-/** Adds the objects of a scene to those that are there. */
-export function addScene(scene: Scene): void {
-  edit("Add the found scene", (document) => {
-    const here = toScene(document);
-    const shift = here.objects.length;
-    const merged = {
-      objects: [...here.objects, ...scene.objects],
+  const added = scene.objects.filter((_, found) => !index.has(found));
+  if (!added.length) return notify("All objects of the found scene are here already.");
+  if (before.things.length + added.length > MOST_OBJECTS)
+    return notify(`A scene holds at most ${MOST_OBJECTS} objects.`);
+  added.forEach((one, at) => index.set(scene.objects.indexOf(one), before.things.length + at));
+  edit(`Add ${added.map(({ category }) => word(category)).join(", ")}`, (document) => {
+    const now = toScene(document);
+    return withScene(document, {
+      objects: [...now.objects, ...added],
       relationships: [
-        ...here.relationships,
-        ...scene.relationships.map(
-          ([subject, predicate, object]) => [subject + shift, predicate, object + shift] as const,
-        ),
+        ...now.relationships,
+        ...relationsOf(scene)
+          .filter(
+            ([subject, , object]) => added.includes(scene.objects[subject]!) || added.includes(scene.objects[object]!),
+          )
+          .map(([subject, predicate, object]) => [index.get(subject)!, predicate, index.get(object)!] as const),
       ],
-    };
-    return merged.objects.length > MOST_OBJECTS ? document : withScene(document, merged);
+    });
   });
 }
 
 export function takeScene(scene: Scene): void {
   select(undefined);
-  edit("Use the found scene", (document) => replaceScene(document, scene));
+  edit("Use the found scene", (document) => replaceScene(document, { ...scene, relationships: relationsOf(scene) }));
 }
+
+const relationsOf = ({ objects, relationships }: Scene): Scene["relationships"] =>
+  relationships.length > MOST_RELATIONS * objects.length ? [] : relationships;

@@ -3,7 +3,7 @@
 import { effect, signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 
-import { arrangeBoxes, checks, picture, placeAgain, vocabulary } from "../live";
+import { categoryOf, kinds, arrangeBoxes, checks, picture, placeAgain } from "../live";
 import type { Thing } from "../model/document";
 import { add, align, all, find, paint, putBox, set, type Edit } from "../model/edits";
 import {
@@ -350,12 +350,12 @@ function NameBox({ box }: { box: Box }) {
       <Combobox
         label="What is in this box?"
         placeholder="What is it?"
-        options={vocabulary.value?.categories ?? []}
+        options={kinds.value}
         autoFocus
         onCancel={close}
-        onPick={(category) => {
+        onPick={(name) => {
           close();
-          insert(`Draw ${category}`, add({ category, box }));
+          insert(`Draw ${name}`, add({ category: categoryOf(name), box }));
           tool.value = "select";
         }}
       />

@@ -4,7 +4,7 @@ import { computed, signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 
 import { api } from "../api";
-import { models, picture, vocabulary } from "../live";
+import { categoryOf, kinds, models, picture } from "../live";
 import type { Stroke, Thing } from "../model/document";
 import { draw, dropDraft, erase, nameDraft, set } from "../model/edits";
 import { ontoCanvas, outline, thinned } from "../model/strokes";
@@ -19,6 +19,7 @@ import {
   select,
   selected,
   selection,
+  word,
 } from "../state";
 import { Button } from "../ui/button";
 import { Combobox } from "../ui/combobox";
@@ -33,7 +34,10 @@ const MARGIN = 40;
 const eraserOn = signal(false);
 const stroke = signal<Stroke | undefined>(undefined);
 const beneath = signal(true);
-const recognised = signal<readonly { category: string; probability: number }[]>([]);
+type Guess = { readonly category: string; readonly probability: number };
+/** The most probable first. */
+const recognised = signal<readonly Guess[]>([]);
+const RUNNERS_UP = 2;
 
 const strokesOf = (thing: Thing): readonly Stroke[] =>
   thing.sketch && "strokes" in thing.sketch && thing.box
@@ -191,50 +195,75 @@ function press(
   element.addEventListener("pointercancel", end);
 }
 
-/** Whose strokes will be drawn. */
+/** Whose strokes will be drawn, and, of a sketch, what else it may show. */
 function Target() {
   const thing = selected.value;
   if (!thing) return <p class="hint">Draw something new, then say what it is. Or select an object, to sketch this.</p>;
+  const call = (category: string) => edit(`Call it ${word(category)}`, set(thing.id, { category }));
+  const others = recognised.value.filter(({ category }) => category !== thing.category);
   return (
     <>
       <p class="hint">
-        Strokes belong to <b>{nameOf(thing.id)}</b>.{" "}
+        {thing.sketch ? "This is" : "Strokes belong to"} <b>{nameOf(thing.id)}</b>.{" "}
         <button type="button" class="link" onClick={() => select(undefined)}>
           Draw something new
         </button>
       </p>
-      {thing.sketch && <Recognised onPick={(category) => edit(`Call it ${category}`, set(thing.id, { category }))} />}
+      {thing.sketch && (
+        <>
+          {others.length > 0 && <span class="hint">Or is it</span>}
+          <Guesses guesses={others.slice(0, RUNNERS_UP)} onPick={call} />
+          <Combobox
+            label="What is it?"
+            placeholder="Something else…"
+            options={kinds.value}
+            suggested={others.map(({ category }) => word(category))}
+            onPick={(name) => call(categoryOf(name))}
+          />
+        </>
+      )}
     </>
   );
 }
 
 function NameDraft() {
+  const [best, ...others] = recognised.value;
   return (
     <>
-      <Recognised onPick={name} />
+      {best && (
+        <>
+          <span class="hint">Is it</span>
+          <button type="button" class="button primary" onClick={() => name(best.category)}>
+            <span>
+              {word(best.category)} <small>{percent(best.probability)}</small>
+            </span>
+          </button>
+          <span class="hint">or</span>
+          <Guesses guesses={others.slice(0, RUNNERS_UP)} onPick={name} />
+        </>
+      )}
       <Combobox
         label="What did you draw?"
-        placeholder="What did you draw?"
-        options={vocabulary.value?.categories ?? []}
-        suggested={recognised.value.map((one) => one.category)}
-        onPick={name}
+        placeholder={best ? "Something else…" : "What did you draw?"}
+        options={kinds.value}
+        suggested={recognised.value.map(({ category }) => word(category))}
+        onPick={(typed) => name(categoryOf(typed))}
       />
-      <Button label="Discard the strokes" onClick={() => edit("Discard strokes", dropDraft)}>
-        Discard
-      </Button>
+      <Button icon="trash" label="Discard the strokes" onClick={() => edit("Discard strokes", dropDraft)} />
     </>
   );
 }
 
-const name = (category: string): void => insert(`Draw ${category}`, nameDraft(category));
+const name = (category: string): void => insert(`Draw ${word(category)}`, nameDraft(category));
+const percent = (probability: number): string => `${Math.round(probability * 100)} %`;
 
-function Recognised({ onPick }: { onPick: (category: string) => void }) {
-  if (!recognised.value.length) return null;
+function Guesses({ guesses, onPick }: { guesses: readonly Guess[]; onPick: (category: string) => void }) {
+  if (!guesses.length) return null;
   return (
     <div class="chips" role="group" aria-label="Recognised names">
-      {recognised.value.slice(0, 4).map(({ category, probability }) => (
+      {guesses.map(({ category, probability }) => (
         <button key={category} type="button" class="chip" onClick={() => onPick(category)}>
-          {category} <small>{Math.round(probability * 100)} %</small>
+          {word(category)} <small>{percent(probability)}</small>
         </button>
       ))}
     </div>

@@ -46,6 +46,8 @@ from scenograph.studio.server.schemas import (
 
 NEAREST = 6
 """Names that are offered for an unknown one."""
+MOST_REPAIRS, MOST_LOOKED_AT = 8, 2048
+"""Contradictions that are told at once; and relations that are looked at for them, as each costs a look at all."""
 
 
 class SceneWork:
@@ -80,7 +82,8 @@ class SceneWork:
             for number, thing in enumerate(scene.objects)
             if name_for(thing.category, CATEGORIES, names) is None
         ]
-        found = [Contradiction(relations=one.relations, repair=[one.left_out]) for one in repairs(scene)]
+        most = min(max(MOST_LOOKED_AT // max(len(scene.relations), 1), 1), MOST_REPAIRS)
+        found = [Contradiction(relations=one.relations, repair=[one.left_out]) for one in repairs(scene, most)]
         return ChecksReply(contradictions=found, unknown=unknown, holds=_holds(scene))
 
     def refine(self, asked: RefineAsked) -> SceneReply:

@@ -86,12 +86,30 @@ export function follow(): void {
 }
 
 function update(): void {
+  if (forgetModels()) return;
   const { things } = document_.value;
   if (!things.length) return clear();
   later("check", 120, () => checking.push(scene.peek()));
   later("describe", 250, () => describing.push(scene.peek()));
   if (things.some((thing) => !thing.box)) later("place", 60, () => placing.push(document_.peek()));
   else draw(moving.value);
+}
+
+/** Leaves out models that this service does not offer, such as those of a link; says whether there were any. */
+function forgetModels(): boolean {
+  const { layout, image, memory } = document_.peek().settings;
+  const known = (offered: readonly { readonly id: string }[], id: string | undefined) =>
+    offered.some((one) => one.id === id) ? id : undefined;
+  const offered = models.peek()!;
+  const left = {
+    layout: known(offered.layout, layout),
+    image: known(offered.image, image),
+    memory: known(offered.memory, memory),
+  };
+  if (left.layout === layout && left.image === image && left.memory === memory) return false;
+  notify("The scene names models that are not offered here; others take their place.");
+  amend(configure(left));
+  return true;
 }
 
 function draw(isMoving: boolean): void {
@@ -138,7 +156,7 @@ async function guarded(work: () => Promise<void>, refused: (error: ServiceError)
   } catch (error) {
     if (error instanceof Unreachable) lost();
     else if (error instanceof ServiceError) {
-      if (error.status === 429 || error.status === 503) retry(error);
+      if (isBusy(error)) retry(error);
       else if (error.code !== "replaced") refused(error);
     } else if (!(error instanceof DOMException)) {
       // Such as a scene that the page cannot read.
@@ -146,6 +164,8 @@ async function guarded(work: () => Promise<void>, refused: (error: ServiceError)
     }
   }
 }
+
+const isBusy = ({ status }: ServiceError): boolean => status === 429 || status === 503;
 
 /** The service has too much to do: ask again when it says so. */
 function retry(error: ServiceError): void {
@@ -308,8 +328,9 @@ export async function drawVariants(): Promise<void> {
 
 /** Places the boxes again that the user did not choose. */
 export function placeAgain(): void {
-  const free = document_.value.things.filter((thing) => !thing.pinned).length;
-  if (!free) notify("All boxes are pinned: unpin an object to place it again.");
+  const { things } = document_.value;
+  if (!things.length) notify("There are no objects to place.");
+  else if (things.every((thing) => thing.pinned)) notify("All boxes are pinned: unpin an object to place it again.");
   else
     edit("Place again", (document) =>
       configure({ seed: document.settings.locked ? document.settings.seed : freshSeed() })(unplace(document)),
@@ -393,6 +414,8 @@ async function connect(): Promise<void> {
     for (const { id } of others) vocabularies.value = [...vocabularies.value, await api.vocabulary(undefined, id)];
   } catch (error) {
     if (error instanceof Unreachable) lost();
+    else if (error instanceof ServiceError && isBusy(error))
+      later("connect", (error.retryAfter ?? 1) * 1000, () => void connect());
     else notify(error instanceof Error ? error.message : String(error), "error");
   }
 }

@@ -33,7 +33,6 @@ export interface Picture {
 export const models = signal<Models | undefined>(undefined);
 /** The names that each image model knows, the first model's first. */
 const vocabularies = signal<readonly Vocabulary[]>([]);
-export const checks = signal<Checks | undefined>(undefined);
 export const sentence = signal("");
 export const picture = signal<Picture | undefined>(undefined);
 /** Pictures that were finished, the newest first. */
@@ -72,6 +71,12 @@ export const imageModel = computed<ImageModel | undefined>(() =>
 );
 
 const scene = computed(() => toScene(document_.value));
+const graphKey = computed(() =>
+  JSON.stringify([scene.value.objects.map(({ category }) => category), scene.value.relationships]),
+);
+const checked = signal<{ readonly graph: string; readonly found: Checks } | undefined>(undefined);
+/** What the service found in the scene. It goes by numbers, and so counts only while objects and relations are those. */
+export const checks = computed(() => (checked.value?.graph === graphKey.value ? checked.value.found : undefined));
 /** What the picture depends on. Edits that leave it as it is, such as moving a node, draw nothing anew. */
 const sceneKey = computed(() => JSON.stringify(scene.value));
 const settingsKey = computed(() => JSON.stringify(document_.value.settings));
@@ -133,7 +138,7 @@ function clear(): void {
   for (const timer of timers.values()) clearTimeout(timer);
   for (const work of [checking, describing, placing, picturing]) work.cancel();
   batch(() => {
-    checks.value = undefined;
+    checked.value = undefined;
     sentence.value = "";
     picture.value = undefined;
     problem.value = undefined;
@@ -180,10 +185,10 @@ const checking = new Newest<Scene>((wanted, signal) =>
     async () => {
       const { layout, image } = document_.peek().settings;
       const found = await api.check(wanted, layout, image, signal);
-      if (wanted === scene.peek()) checks.value = found;
+      if (wanted === scene.peek()) checked.value = { graph: graphKey.peek(), found };
     },
     () => {
-      checks.value = undefined;
+      checked.value = undefined;
     },
   ),
 );

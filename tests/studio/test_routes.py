@@ -7,10 +7,12 @@ import io
 import json
 import re
 import zipfile
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from starlette.testclient import TestClient
 
 from scenograph.pipelines.pipeline import Pipeline
@@ -174,6 +176,28 @@ def test_exports_are_files_to_save(client, kind):
         assert len(answer.json()["annotations"]) == 3 and answer.json()["images"][0]["width"] == 64
     else:
         assert answer.json() == MEADOW
+
+
+def test_drawings_of_any_names_are_well_formed_and_hold_no_script(client):
+    scene = {"objects": ["<script>", "a\x01b", "x]]>&"], "relationships": [[0, '"><script>', 1]]}
+    answer = client.post("/v1/exports", json={"kind": "graph-svg", "scene": scene})
+    assert b"<script" not in answer.content and "a\\x01b" in ElementTree.fromstring(answer.content).itertext()
+
+
+def recorded(**record):
+    """A PNG that says it was made so."""
+    info, stream = PngInfo(), io.BytesIO()
+    info.add_text("scenograph", json.dumps({"scene": {"objects": ["sheep"]}, "seed": 1} | record))
+    Image.new("RGB", (4, 4)).save(stream, "PNG", pnginfo=info)
+    return base64.b64encode(stream.getvalue()).decode()
+
+
+def test_records_of_anybody_give_only_what_can_be_asked_for(client):
+    found = client.post("/v1/records", json={"png": recorded(size="abc", steps=[1], image="../x")}).json()
+    assert found["options"] == {} and found["image"] is None
+    assert found["notes"] == ["made with the image '../x', which is not offered here"]
+    found = client.post("/v1/records", json={"png": recorded(size=64, seed=2**63)}).json()
+    assert found["options"] == {"size": 64} and found["seed"] == 0 and str(2**63) in found["notes"][0]
 
 
 def test_layers_merge_to_the_picture(client):

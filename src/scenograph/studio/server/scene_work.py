@@ -25,6 +25,7 @@ from scenograph.studio.server.notes import collecting
 from scenograph.studio.server.offer import Offer
 from scenograph.studio.server.problems import ServiceError
 from scenograph.studio.server.schemas import (
+    LARGEST_SEED,
     ChecksAsked,
     ChecksReply,
     Contradiction,
@@ -128,10 +129,14 @@ class SceneWork:
         named: dict[str, str | None] = {"layout": made.layout, "image": made.image or made.model, "memory": made.memory}
         for role, entries in (("layout", offered.layout), ("image", offered.image), ("memory", offered.memory)):
             if named[role] is not None and named[role] not in [entry.id for entry in entries]:
-                notes.append(f"made with a {role} that is not offered here, {named[role]!r}")
+                notes.append(f"made with the {role} {named[role]!r}, which is not offered here")
                 named[role] = None
-        options = {name: value for name, value in recorded.items() if name in ("size", "steps")}
-        return RecordReply(scene=scene.to_dict(), seed=made.seed, options=options, notes=notes, **named)
+        seed = made.seed
+        if seed > LARGEST_SEED:
+            notes.append(f"made with the seed {seed}; here seeds go up to {LARGEST_SEED}")
+            seed = 0
+        options = {name: value for name, value in recorded.items() if name in ("size", "steps") and type(value) is int}
+        return RecordReply(scene=scene.to_dict(), seed=seed, options=options, notes=notes, **named)
 
     def crops(self, asked: CropsAsked) -> CropsReply:
         """Crops of a category; those of a memory in the order in which they suit an object, if one is named."""

@@ -44,3 +44,9 @@ def test_a_file_holds_layers_and_the_whole_picture(layers):
     whole = np.asarray(Image.open(io.BytesIO(file.read("mergedimage.png"))))
     np.testing.assert_allclose(whole / 255, merged(layers), atol=0.5 / 255 + 1e-6)
     assert file.read("Thumbnails/thumbnail.png")[:4] == b"\x89PNG"
+
+
+def test_names_with_control_characters_leave_the_file_readable(layers):
+    file = zipfile.ZipFile(io.BytesIO(openraster([layers[0], Layer("a\x01b", 0, 0, layers[1].pixels)])))
+    first = ElementTree.fromstring(file.read("stack.xml")).find("stack/layer")
+    assert first is not None and first.get("name") == "a\\x01b"

@@ -1,10 +1,12 @@
 """The studio's page in a browser, with the real service: what a visitor does in a session, and that all can take part."""
 
+import base64
 import json
 import re
 import shutil
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -124,6 +126,12 @@ def visitor(browser, address):
     yield found
     assert found.complaints == []
     found.context.close()
+
+
+def link_to(scene):
+    packer = zlib.compressobj(wbits=-15)
+    packed = packer.compress(json.dumps({"scene": scene}).encode()) + packer.flush()
+    return "#scene=" + base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
 
 def box_of(scene, category):
@@ -543,3 +551,52 @@ def axe(page):
     page.evaluate(AXE.read_text())
     found = page.evaluate("axe.run()")
     return [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in found["violations"]]
+
+
+def test_two_tabs_keep_their_own_scenes(visitor):
+    visitor.visit()
+    other = visitor.context.new_page()
+    other.goto(visitor.address)
+    first = visitor.page
+    for page, category in ((first, "cow"), (other, "horse")):
+        visitor.page = page
+        visitor.begin_empty()
+        visitor.add(category)
+    other.wait_for_timeout(600)
+    for page, category in ((first, "cow"), (other, "horse")):
+        visitor.page = page
+        page.reload()
+        page.locator(".objects [role=option]").wait_for()
+        assert visitor.categories == [category]
+
+
+def test_a_repair_that_is_clicked_twice_removes_one_relation(visitor):
+    boxes = {"sheep": [0.1, 0.3, 0.4, 0.6], "tree": [0.6, 0.2, 0.9, 0.7]}
+    scene = {"objects": [{"category": name, "box": box} for name, box in boxes.items()]}
+    scene["relationships"] = [[0, "left of", 1], [1, "left of", 0], [0, "above", 1]]
+    visitor.page.goto(visitor.address + link_to(scene))
+    visitor.page.locator(".alarm button").dblclick()
+    visitor.drawn()
+    assert visitor.page.locator(".alarm").count() == 0 and len(visitor.scene["relationships"]) == 2
+
+
+def test_links_with_hostile_scenes_do_no_harm(visitor):
+    mask = {"size": [100_000, 100_000], "counts": [10**10]}
+    for objects in (["sheep"] * 100_000, [{"category": "sheep", "box": [0, 0, 1, 1], "mask": mask}]):
+        visitor.page.goto("about:blank")
+        visitor.visit(link_to({"objects": objects}))
+        assert "whole scene" in visitor.page.inner_text(".notice") and len(visitor.categories) == 7
+    scene = {"objects": [{"category": "sheep", "box": [0, 0, 1, 1], "attributes": ["<script>alert(1)</script>"]}]}
+    visitor.page.goto("about:blank")
+    visitor.page.goto(visitor.address + link_to(scene))
+    visitor.page.locator(".node", has_text="<script>").wait_for()
+    visitor.complaints.clear()  # of the attribute, which the service does not know
+
+
+def test_shift_and_an_arrow_move_the_object_of_the_list(visitor):
+    visitor.visit()
+    before = box_of(visitor.scene, "boat")
+    visitor.tab("layout")
+    visitor.select("boat")
+    visitor.page.keyboard.press("Shift+ArrowUp")
+    assert box_of(visitor.scene, "boat")[1] == pytest.approx(before[1] - 0.05)

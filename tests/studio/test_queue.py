@@ -260,6 +260,22 @@ def test_jobs_are_cancelled_while_they_wait_and_between_stages(client, service, 
     assert service.models.put(Ticket(one_by_one(str), 1)).future.result(10) == "1" and not rendered
 
 
+def test_a_job_that_is_done_or_cancelled_lets_its_scene_go(client, service, busy):
+    done = begin(client, "picture", {"scene": MEADOW, "size": 32})
+    client.get(f"/v1/jobs/{done}/events")
+    with busy():
+        waiting = begin(client, "picture", {"scene": MEADOW, "size": 32})
+        client.delete(f"/v1/jobs/{waiting}")
+        assert [service.jobs.find(job).ticket for job in (done, waiting)] == [None, None]
+
+
+def test_what_is_counted_is_told_whole():
+    metrics = Metrics()
+    metrics.worked("models", 1_234_567, 12345.678)
+    text = metrics.text({})
+    assert 'worked_total{queue="models"} 1234567\n' in text and 'seconds_total{queue="models"} 12345.678\n' in text
+
+
 def test_only_so_many_jobs_are_remembered(client, monkeypatch):
     monkeypatch.setattr("scenograph.studio.server.jobs.MOST_JOBS", 2)
     jobs = []

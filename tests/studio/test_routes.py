@@ -7,10 +7,12 @@ import io
 import json
 import re
 import zipfile
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from starlette.testclient import TestClient
 
 from scenograph.models.mise_layout import MiseLayout
@@ -85,6 +87,15 @@ def test_the_repair_of_a_cycle_is_the_relation_that_others_outvote(client):
     scene = {"objects": ["sheep", "cow", "tree"], "relationships": relations}
     found = client.post("/v1/checks", json={"scene": scene}).json()["contradictions"]
     assert [one["repair"] for one in found] == [[0]]
+
+
+def test_of_many_relations_fewer_contradictions_are_told_at_once(client):
+    pairs = [(a, b) for a in range(0, 64, 2) for b in range(1, 64, 2)]
+    for count, told in ((4, 4), (1024, 2), (2048, 1)):
+        said = [[a, "left of", b] for a, b in pairs[: count // 2]] + [[b, "left of", a] for a, b in pairs[: count // 2]]
+        scene = {"objects": ["sheep"] * 64, "relationships": said}
+        found = client.post("/v1/checks", json={"scene": scene}).json()["contradictions"]
+        assert len(found) == min(told, count // 2)
 
 
 def test_contradictions_of_different_predicates_are_found(client):
@@ -200,6 +211,28 @@ def test_exports_are_files_to_save(client, kind):
         assert answer.json() == MEADOW
 
 
+def test_drawings_of_any_names_are_well_formed_and_hold_no_script(client):
+    scene = {"objects": ["<script>", "a\x01b", "x]]>&"], "relationships": [[0, '"><script>', 1]]}
+    answer = client.post("/v1/exports", json={"kind": "graph-svg", "scene": scene})
+    assert b"<script" not in answer.content and "a\\x01b" in ElementTree.fromstring(answer.content).itertext()
+
+
+def recorded(**record):
+    """A PNG that says it was made so."""
+    info, stream = PngInfo(), io.BytesIO()
+    info.add_text("scenograph", json.dumps({"scene": {"objects": ["sheep"]}, "seed": 1} | record))
+    Image.new("RGB", (4, 4)).save(stream, "PNG", pnginfo=info)
+    return base64.b64encode(stream.getvalue()).decode()
+
+
+def test_records_of_anybody_give_only_what_can_be_asked_for(client):
+    found = client.post("/v1/records", json={"png": recorded(size="abc", steps=[1], image="../x")}).json()
+    assert found["options"] == {} and found["image"] is None
+    assert found["notes"] == ["made with the image '../x', which is not offered here"]
+    found = client.post("/v1/records", json={"png": recorded(size=64, seed=2**63)}).json()
+    assert found["options"] == {"size": 64} and found["seed"] == 0 and str(2**63) in found["notes"][0]
+
+
 def test_layers_merge_to_the_picture(client):
     asked = {"scene": MEADOW, "seed": 1, "size": 64}
     file = zipfile.ZipFile(io.BytesIO(client.post("/v1/exports", json=asked | {"kind": "layers"}).content))
@@ -236,6 +269,10 @@ def test_label_maps_as_scene_designers_client_sends_them(client):
         ({"layout": [[0], [0, 1]]}, "layout"),
         ({"layout": [[0.5]]}, "layout"),
         ({"layout": [["a"]]}, "layout"),
+        ({"layout": ["x" * 1_000_000] + [""] * 1_000_000}, "layout"),  # as text of one width: 4 TB
+        ({"layout": [[10**400]]}, "layout"),
+        ({"layout": [[True]]}, "layout"),
+        ({"layout": [[1, 2], [3]]}, "layout"),
         ({"layout": []}, "layout"),
         ({"layout": [[0]], "instances": [[0, 1]]}, "instances"),
         ({"layout": [[0]], "picture": "!"}, "picture"),
@@ -351,7 +388,7 @@ def test_bodies_that_are_no_json_are_refused(client):
     for body in (b"{", b"", b"[1", b"[" * 100_000, b"9" * 10_000, b"\xff\xfe"):
         answer = client.post("/v1/texts", content=body, headers={"Content-Type": "application/json"})
         assert answer.status_code in (400, 422), body[:10]
-        error_of(answer)
+        assert error_of(answer)["code"] in ("bad_json", "schema"), body[:10]
 
 
 def test_addresses_without_anything_behind_them(client):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+import zlib
 
 import pytest
 from starlette.testclient import TestClient
 
+from scenograph.scenes.png import SIGNATURE
 from scenograph.studio.server import security
 from scenograph.studio.server.app import create_app
 from scenograph.studio.server.security import Guard, is_loopback
@@ -114,7 +116,8 @@ def test_beyond_loopback_a_token_is_wanted(service, monkeypatch):
             {},
             {"Authorization": "Bearer wrong"},
             {"Authorization": TOKEN[:-1]},
-            {"Cookie": "scenograph-token=x"},
+            {"Cookie": "scenograph-token-80=x"},
+            {"Cookie": f"scenograph-token-8765={TOKEN}"},  # of another service on this host
         ):
             assert code_of(client.get("/v1/models", headers=headers)) == (401, "wrong_token")
             assert code_of(client.get("/", headers=headers)) == (401, "wrong_token")
@@ -125,6 +128,7 @@ def test_beyond_loopback_a_token_is_wanted(service, monkeypatch):
         first = client.get(f"/?token={TOKEN}")
         assert first.status_code == 303 and first.headers["location"] == "/"
         assert "HttpOnly" in first.headers["set-cookie"] and "SameSite=Strict" in first.headers["set-cookie"]
+        assert first.headers["referrer-policy"] == "no-referrer"
         assert client.get("/v1/models").status_code == 200  # by the cookie
         assert code_of(client.get("/v1/models", headers={"Origin": "http://evil.example"})) == (403, "cross_site")
 
@@ -176,6 +180,14 @@ def test_the_bodies_of_all_requests_together_are_bounded_and_let_go(service, cli
     assert guard._held == 0
 
 
+def test_bodies_where_none_belong_are_not_held(service, client, monkeypatch):
+    monkeypatch.setattr(security, "MOST_HELD", 10)
+    monkeypatch.setattr(security, "SECONDS", 0.0)
+    for _ in range(2):
+        assert client.request("GET", "/healthz", content=b" " * 100).status_code == 200
+    assert client.request("DELETE", "/v1/jobs/x", content=b" " * 100).status_code == 404
+
+
 def uploaded(**fields):
     return {"scene": {"objects": [{"category": "sheep", "box": [0, 0, 1, 1], **fields}]}}
 
@@ -209,6 +221,61 @@ def test_uploads_are_measured_before_they_are_decoded(client, fields, status, co
     answer = client.post("/v1/descriptions", json=uploaded(**fields))
     error = answer.json()["error"]
     assert (answer.status_code, error["code"], error["where"]) == (status, code, where)
+
+
+def two_headers(small, large):
+    """A PNG whose second header says another size, which decoders take."""
+
+    def chunk(kind, content):
+        return len(content).to_bytes(4) + kind + content + zlib.crc32(kind + content).to_bytes(4)
+
+    heads = [chunk(b"IHDR", side.to_bytes(4) * 2 + bytes((8, 0, 0, 0, 0))) for side in (small, large)]
+    pixels = chunk(b"IDAT", zlib.compress(b"\0" * 20)) + chunk(b"IEND", b"")
+    return base64.b64encode(SIGNATURE + b"".join(heads) + pixels).decode()
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "where"),
+    [
+        ("/v1/records", {"png": two_headers(4, 5000)}, "png"),
+        ("/v1/sketches", {"picture": two_headers(4, 5000)}, "picture"),
+        ("/v1/descriptions", uploaded(crop={"png": two_headers(4, 4000)}), "objects[0].crop.png"),
+    ],
+)
+def test_a_second_header_does_not_get_around_the_measure(client, monkeypatch, path, body, where):
+    decoded = []
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", decoded.append)
+    error = client.post(path, json=body).json()["error"]
+    assert error["where"] == where and "two headers" in error["message"] and not decoded
+
+
+@pytest.mark.parametrize(
+    ("scene", "code", "where"),
+    [
+        ({"objects": ["x" * 201]}, "too_long_name", "objects[0].category"),
+        ({"objects": [{"category": "x" * 201}]}, "too_long_name", "objects[0].category"),
+        (
+            {"objects": [{"category": "x", "attributes": ["red", "x" * 201]}]},
+            "too_long_name",
+            "objects[0].attributes[1]",
+        ),
+        ({"objects": [{"category": "x", "attributes": ["red"] * 65}]}, "too_many_attributes", "objects[0].attributes"),
+        ({"objects": ["x", "y"], "relationships": [[0, "x" * 201, 1]]}, "too_long_name", "relationships[0]"),
+    ],
+)
+def test_names_are_bounded(client, scene, code, where):
+    error = client.post("/v1/checks", json={"scene": scene}).json()["error"]
+    assert (error["code"], error["where"]) == (code, where)
+
+
+def test_names_of_200_characters_are_taken(client):
+    scene = {"objects": ["x" * 200, "sheep"], "relationships": [[0, "y" * 200, 1]]}
+    assert client.post("/v1/checks", json={"scene": scene}).json()["unknown"][0]["category"] == "x" * 200
+
+
+def test_errors_do_not_repeat_what_is_long(client):
+    answer = client.post("/v1/texts", json={"x" * 10_000: 1, "text": "a sheep"})
+    assert answer.status_code == 422 and len(answer.content) < 500
 
 
 def test_pixels_are_counted_over_all_pictures(client):

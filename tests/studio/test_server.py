@@ -23,7 +23,7 @@ from scenograph.errors import UserError
 from scenograph.studio.client import Studio, StudioError
 from scenograph.studio.server import security
 from scenograph.studio.server.app import create_app
-from scenograph.studio.server.run import Server, listen, run_service
+from scenograph.studio.server.run import Connection, Server, listen, run_service
 from scenograph.studio.server.work_queue import Ticket, one_by_one
 from studio_scenes import MEADOW, picture_of
 
@@ -41,7 +41,9 @@ def until(condition, seconds=20.0):
 def running(service, token=None):
     """The address of a server in a thread, and the server."""
     listening = listen("127.0.0.1", 0)
-    config = uvicorn.Config(create_app(service, token=token), log_config=None, ws="none", timeout_graceful_shutdown=10)
+    config = uvicorn.Config(
+        create_app(service, token=token), log_config=None, http=Connection, ws="none", timeout_graceful_shutdown=10
+    )
     server = Server(config, service, lambda: None)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
@@ -147,6 +149,24 @@ def test_bodies_that_do_not_arrive_are_given_up(port, monkeypatch):
     with socket.create_connection(("127.0.0.1", port), timeout=10) as cut:
         cut.sendall(head + b'{"text"')
     assert Studio(f"http://127.0.0.1:{port}").scene("a sheep")["objects"] == ["sheep"]
+
+
+@pytest.mark.parametrize("begun", [b"", b"G", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: "])
+def test_connections_that_say_nothing_are_closed(service, monkeypatch, begun):
+    monkeypatch.setattr("scenograph.studio.server.run.SECONDS", 0.3)
+    with (
+        running(service) as (port, _),
+        socket.create_connection(("127.0.0.1", port), timeout=10) as silent,
+        socket.create_connection(("127.0.0.1", port), timeout=10) as second,
+    ):
+        silent.sendall(begun)
+        second.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer = b""
+        while not answer.endswith(b"}"):
+            answer += second.recv(10_000)
+        assert answer.startswith(b"HTTP/1.1 200")
+        second.sendall(begun)
+        assert silent.recv(100) == second.recv(100) == b""
 
 
 def test_the_answer_to_an_oversized_body_can_be_read(port):

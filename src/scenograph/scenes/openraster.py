@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 from PIL import Image
 
+from scenograph.errors import printable
 from scenograph.scenes.png import encode_png
 
 THUMBNAIL = 256
@@ -76,7 +77,8 @@ def openraster(layers: Sequence[Layer]) -> bytes:
         _add(file, "mimetype", b"image/openraster")  # first, and not compressed: this is how the format is recognised
         for number, layer in reversed(list(enumerate(layers))):  # the topmost first
             source = f"data/layer{number}.png"
-            ElementTree.SubElement(stack, "layer", name=layer.name, src=source, x=str(layer.left), y=str(layer.top))
+            name = printable(layer.name)  # XML has no form for control characters
+            ElementTree.SubElement(stack, "layer", name=name, src=source, x=str(layer.left), y=str(layer.top))
             _add(file, source, encode_png(layer.straight()))
         _add(file, "stack.xml", ElementTree.tostring(image, encoding="UTF-8", xml_declaration=True))
         _add(file, "mergedimage.png", encode_png(np.asarray(picture)))

@@ -16,8 +16,20 @@ from scenograph.errors import UserError, unreadable
 
 MAX_SIDE = 4096
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+HEADER = 24
+"""Bytes of a PNG that tell its size."""
 RECORD, SHOWN = "scenograph", "scenograph-shown"
 """PNG text fields of a generated picture: the request that makes it again, and the scene that it shows."""
+
+
+def said_size(content: bytes) -> tuple[int, int]:
+    """Width and height of a PNG by its first header, at no cost. A later one may say more, and decoders heed that one.
+
+    Raises ``ValueError`` for what is no PNG.
+    """
+    if not content.startswith(SIGNATURE) or content[12:16] != b"IHDR" or len(content) < HEADER:
+        raise ValueError("no PNG")
+    return int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
@@ -36,6 +48,8 @@ def decode_png(content: bytes, mode: Literal["L", "RGBA"], where: str) -> np.nda
     """A PNG as (H, W) or (H, W, 4) uint8. Raises ``UserError``, which begins with ``where``, if it is none, or huge."""
     try:
         image: Image.Image = Image.open(io.BytesIO(content), formats=["PNG"])
+        if image.size != said_size(content):
+            raise UserError(f"{where}: a PNG with two headers of different sizes")
         if image.width * image.height > MAX_SIDE * MAX_SIDE:
             raise UserError(f"{where}: {image.width} x {image.height} pixels are more than an object needs")
         if image.mode.startswith("I"):  # 16 bits, which Pillow would cut off instead of scaling

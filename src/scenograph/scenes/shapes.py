@@ -10,6 +10,8 @@ from xml.sax.saxutils import escape
 
 from PIL import Image, ImageDraw, ImageFont
 
+from scenograph.errors import printable
+
 Color = tuple[int, int, int]
 Point = tuple[float, float]
 
@@ -133,7 +135,7 @@ def _svg(shape: Shape) -> str:
         )
     return (
         f'<text x="{shape.x:.1f}" y="{shape.y:.1f}" font-size="{shape.size}" fill="{_hex(shape.color)}" '
-        f'text-anchor="{shape.anchor}" dominant-baseline="central">{escape(shape.text)}</text>'
+        f'text-anchor="{shape.anchor}" dominant-baseline="central">{escape(printable(shape.text))}</text>'
     )
 
 

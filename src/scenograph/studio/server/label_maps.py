@@ -87,17 +87,23 @@ def _nearest(values: np.ndarray, height: int, width: int) -> np.ndarray:
 def _array(values: list[object], where: str, dimensions: int) -> np.ndarray:
     """Nested lists of whole numbers as an array of int64. Raises ``ServiceError`` for anything else."""
     try:
-        found = np.array(values)
+        found = np.array(values, dtype=object)  # as text, for which one word is enough, it may take terabytes
     except ValueError:
         raise _wrong(where, "its rows are not equally long") from None
-    if found.ndim != dimensions or not found.size or found.dtype.kind not in "iuf":
+    kinds = set(map(type, found.flat))
+    if list in kinds and found.ndim < dimensions:
+        raise _wrong(where, "its rows are not equally long")
+    if found.ndim != dimensions or not found.size or not kinds <= {int, float}:
         raise _wrong(where, f"expected rows of numbers in {dimensions} dimensions")
     if found.size > MOST_PIXELS:
         raise ServiceError(413, "too_many_pixels", f"{where}: more than {MOST_PIXELS:,} numbers", where)
-    whole = found.astype(np.float64)
+    try:
+        whole = found.astype(np.float64)
+    except OverflowError:
+        whole = np.array(np.inf)
     if not np.isfinite(whole).all() or (whole != np.floor(whole)).any() or (np.abs(whole) > 2**31).any():
         raise _wrong(where, "holds numbers that are not whole, or huge")
-    return found.astype(np.int64)
+    return whole.astype(np.int64)
 
 
 def _wrong(where: str, message: str) -> ServiceError:

@@ -10,29 +10,31 @@ from typing import Any
 
 from PIL import Image
 
-from scenograph.scenes.png import SIGNATURE
+from scenograph.scenes.png import HEADER, said_size
 from scenograph.scenes.scene import Scene
 from scenograph.studio.server.problems import ServiceError
 
 MOST_OBJECTS, MOST_RELATIONS = 64, 2048
+MOST_NAME, MOST_ATTRIBUTES = 200, 64
+"""Characters of a name, which an unknown one is compared by with all that are known; and names of an object's looks."""
 MOST_STROKES, MOST_POINTS = 2000, 200_000
 """Of all sketches of a scene."""
 MOST_PIXELS = 16_000_000
 """Of all pictures in a request, once they are decoded."""
-HEADER = 24
-"""Bytes of a PNG that tell its size."""
 
 
 def read_scene(value: dict[str, Any]) -> Scene:
     """A scene from a request.
 
     Raises:
-        ServiceError: It has too many objects, relations, strokes or pixels, or a picture that is no PNG.
+        ServiceError: It has too many objects, relations, strokes or pixels, names that are too long, or a picture that
+            is no PNG.
         UserError: It is no scene.
     """
     objects, relations = value.get("objects"), value.get("relationships")
     _check_count(objects, MOST_OBJECTS, "objects")
     _check_count(relations, MOST_RELATIONS, "relationships")
+    _check_names(objects, relations)
     strokes: list[Any] = []
     pixels = 0
     for number, thing in enumerate(objects if isinstance(objects, list) else ()):
@@ -69,15 +71,40 @@ def opened(content: bytes, where: str) -> Image.Image:
     """A PNG of a request, decoded. Raises ``ServiceError`` if it is damaged."""
     try:
         picture = Image.open(io.BytesIO(content), formats=["PNG"])
-        picture.load()
+        if picture.size == said_size(content):
+            picture.load()
+            return picture
     except Exception as error:  # of damaged chunks Pillow raises almost anything
         raise ServiceError(400, "not_a_png", f"{where}: a damaged PNG", where) from error
-    return picture
+    raise ServiceError(400, "not_a_png", f"{where}: a PNG with two headers of different sizes", where)
 
 
-def _check_count(values: object, most: int, where: str) -> None:
+def _check_count(values: object, most: int, what: str, where: str | None = None) -> None:
     if isinstance(values, list) and len(values) > most:
-        raise ServiceError(413, f"too_many_{where}", f"{where}: {len(values)}, at most {most} are allowed", where)
+        place = where or what
+        raise ServiceError(413, f"too_many_{what}", f"{place}: {len(values)}, at most {most} are allowed", place)
+
+
+def _check_names(objects: object, relations: object) -> None:
+    """Raise ``ServiceError`` for names that nobody means, as far as there are such."""
+    for number, thing in enumerate(objects if isinstance(objects, list) else ()):
+        where = f"objects[{number}]"
+        fields = thing if isinstance(thing, dict) else {"category": thing}
+        attributes = fields.get("attributes")
+        _check_name(fields.get("category"), f"{where}.category")
+        if isinstance(attributes, list):
+            _check_count(attributes, MOST_ATTRIBUTES, "attributes", f"{where}.attributes")
+            for place, name in enumerate(attributes):
+                _check_name(name, f"{where}.attributes[{place}]")
+    for number, relation in enumerate(relations if isinstance(relations, list) else ()):
+        if isinstance(relation, list) and len(relation) == 3:
+            _check_name(relation[1], f"relationships[{number}]")
+
+
+def _check_name(name: object, where: str) -> None:
+    if isinstance(name, str) and len(name) > MOST_NAME:
+        message = f"{where}: a name of {len(name):,} characters, at most {MOST_NAME} are allowed"
+        raise ServiceError(413, "too_long_name", message, where)
 
 
 def _strokes(thing: object) -> list[Any]:
@@ -119,7 +146,9 @@ def _beginning(text: str) -> bytes:
 
 def _pixels_of(content: bytes, where: str) -> int:
     """Width times height of a PNG, by its header. Raises ``ServiceError`` for other files, SVG among them."""
-    if not content.startswith(SIGNATURE) or content[12:16] != b"IHDR" or len(content) < HEADER:
-        raise ServiceError(400, "not_a_png", f"{where}: not a PNG file; no other kind of picture is read", where)
-    width, height = (int.from_bytes(content[start : start + 4]) for start in (16, 20))
+    try:
+        width, height = said_size(content)
+    except ValueError:
+        message = f"{where}: not a PNG file; no other kind of picture is read"
+        raise ServiceError(400, "not_a_png", message, where) from None
     return width * height

@@ -60,7 +60,7 @@ class Metrics:
             )
         ):
             lines += _heading(name, "counter", about)
-            lines += [f'scenograph_{name}{{queue="{queue}"}} {sums[place]:g}' for queue, sums in work.items()]
+            lines += [f'scenograph_{name}{{queue="{queue}"}} {sums[place]}' for queue, sums in work.items()]
         return "\n".join(lines) + "\n"
 
 

@@ -16,6 +16,8 @@ PLACE = re.compile(r"\b(?:objects|relationships)\[\d+\](?:\.\w+(?:\[\d+\])*)*")
 """The part of a scene that a message names."""
 UNKNOWN = re.compile(r"\bunknown (category|predicate|attribute|word|field)\b")
 STATUS_CODES = {404: "not_found", 405: "method_not_allowed"}
+LONGEST_PART = 60
+"""Characters of a part of a request that an error names."""
 
 
 class ServiceError(Exception):
@@ -67,7 +69,7 @@ def of_validation(error: ValidationError | RequestValidationError, inside: str =
     first = error.errors()[0]
     if first["type"] == "json_invalid":
         return ServiceError(400, "bad_json", f"the body is no valid JSON: {first.get('ctx', {}).get('error', '')}")
-    parts = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
+    parts = [str(part)[:LONGEST_PART] for part in first["loc"] if part not in ("body", "query", "path")]
     where = ".".join(([inside] if inside else []) + parts)
     rule = str(first["msg"]).removeprefix("Value error, ")
     return ServiceError(422, "schema", f"{where or 'the request'}: {rule}", where or None)
@@ -75,4 +77,6 @@ def of_validation(error: ValidationError | RequestValidationError, inside: str =
 
 def of_status(status: int, detail: str) -> ServiceError:
     """What the framework refuses."""
+    if status == 400:
+        return ServiceError(400, "bad_json", "the body is no JSON in UTF-8, nests too deeply, or holds a huge number")
     return ServiceError(status, STATUS_CODES.get(status, "refused"), detail)

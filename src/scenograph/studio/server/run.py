@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import secrets
@@ -11,15 +12,17 @@ import webbrowser
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+import h11
 import typer
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from scenograph.errors import UserError, reason
 from scenograph.models.registry import shipped_models
 from scenograph.pipelines.defaults import COLLAGE, DRAWINGS
 from scenograph.studio.server.app import create_app
 from scenograph.studio.server.offer import Given, Offer, named_folders
-from scenograph.studio.server.security import LOOPBACK, is_loopback
+from scenograph.studio.server.security import LOOPBACK, SECONDS, is_loopback
 from scenograph.studio.server.service import CLOSING, Service
 
 PORTS_TRIED = 20
@@ -78,6 +81,7 @@ def run_service(
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        http=Connection,
         ws="none",
         lifespan="on",
         limit_concurrency=MOST_CONNECTIONS,
@@ -108,6 +112,27 @@ def listen(host: str, port: int) -> socket.socket:
         else:
             return listening
     raise UserError(f"ports {port} to {number} are taken; name another with --port, or --port 0 for any")
+
+
+class Connection(H11Protocol):
+    """Uvicorn's, which is closed if a request is not begun, or its head does not arrive, in time.
+
+    Otherwise clients that say nothing could hold all connections that there are.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """As the base class."""
+        super().connection_made(transport)
+        self.loop.call_later(SECONDS, self._look, None)
+
+    def _look(self, before: object) -> None:
+        """Close the connection if nothing has come since the last look, when ``before`` was its request."""
+        if self.transport.is_closing():
+            return
+        if self.cycle is before and self.conn.their_state is h11.IDLE:
+            self.transport.close()
+        else:
+            self.loop.call_later(SECONDS, self._look, self.cycle)
 
 
 class Server(uvicorn.Server):

@@ -25,6 +25,7 @@ from scenograph.studio.server.notes import collecting
 from scenograph.studio.server.offer import Offer
 from scenograph.studio.server.problems import ServiceError
 from scenograph.studio.server.schemas import (
+    LARGEST_SEED,
     ChecksAsked,
     ChecksReply,
     Contradiction,
@@ -46,6 +47,8 @@ from scenograph.studio.server.schemas import (
 
 NEAREST = 6
 """Names that are offered for an unknown one."""
+MOST_REPAIRS, MOST_LOOKED_AT = 8, 2048
+"""Contradictions that are told at once; and relations that are looked at for them, as each costs a look at all."""
 
 
 class SceneWork:
@@ -80,7 +83,8 @@ class SceneWork:
             for number, thing in enumerate(scene.objects)
             if name_for(thing.category, CATEGORIES, names) is None
         ]
-        found = [Contradiction(relations=one.relations, repair=[one.left_out]) for one in repairs(scene)]
+        most = min(max(MOST_LOOKED_AT // max(len(scene.relations), 1), 1), MOST_REPAIRS)
+        found = [Contradiction(relations=one.relations, repair=[one.left_out]) for one in repairs(scene, most)]
         return ChecksReply(contradictions=found, unknown=unknown, holds=_holds(scene))
 
     def refine(self, asked: RefineAsked) -> SceneReply:
@@ -125,10 +129,15 @@ class SceneWork:
         named: dict[str, str | None] = {"layout": made.layout, "image": made.image or made.model, "memory": made.memory}
         for role, entries in (("layout", offered.layout), ("image", offered.image), ("memory", offered.memory)):
             if named[role] is not None and named[role] not in [entry.id for entry in entries]:
-                notes.append(f"made with a {role} that is not offered here, {named[role]!r}")
+                notes.append(f"made with the {role} {named[role]!r}, which is not offered here")
                 named[role] = None
-        options = {name: value for name, value in recorded.items() if name in ("size", "steps", "candidates")}
-        return RecordReply(scene=scene.to_dict(), seed=made.seed, options=options, notes=notes, **named)
+        seed = made.seed
+        if seed > LARGEST_SEED:
+            notes.append(f"made with the seed {seed}; here seeds go up to {LARGEST_SEED}")
+            seed = 0
+        known = {name: recorded.get(name) for name in ("size", "steps", "candidates")}
+        options = {name: value for name, value in known.items() if type(value) is int}
+        return RecordReply(scene=scene.to_dict(), seed=seed, options=options, notes=notes, **named)
 
     def crops(self, asked: CropsAsked) -> CropsReply:
         """Crops of a category; those of a memory in the order in which they suit an object, if one is named."""

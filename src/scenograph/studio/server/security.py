@@ -29,6 +29,7 @@ MOST_HELD = 16 * MOST_BYTES
 SECONDS = 20.0
 """In which a body must have arrived."""
 COOKIE = "scenograph-token"
+"""With the port behind it, as cookies of a host are those of all its ports, and two services may have two tokens."""
 PAGES = ("/", "/docs")
 """What other sites may link to."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -72,7 +73,8 @@ class Guard:
         body = b""
         try:
             self._check(scope)
-            body = await self._body(scope, receive)
+            if scope["method"] == "POST":  # no other takes one; what a client sends all the same is never held
+                body = await self._body(scope, receive)
             if (seen := self._with_token_in_address(scope)) is not None:
                 await _redirect(seen, answered)
             else:
@@ -104,7 +106,10 @@ class Guard:
         """Raise ``ServiceError`` for a client that does not know the token, from header, cookie or address."""
         if self.token is None:
             return
-        said = [headers.get("authorization", "").removeprefix("Bearer "), _cookie(headers.get("cookie", ""))]
+        said = [
+            headers.get("authorization", "").removeprefix("Bearer "),
+            _cookie(headers.get("cookie", ""), _cookie_name(scope)),
+        ]
         if scope["path"] in PAGES:
             said.append(_token_in_address(scope))
         if not any(secrets.compare_digest(one.encode(), self.token.encode()) for one in said):
@@ -115,7 +120,7 @@ class Guard:
         """Headers that keep the token of an address in a cookie, and lead to the address without it."""
         if self.token is None or scope["path"] not in PAGES or not _token_in_address(scope):
             return None
-        cookie = f"{COOKIE}={self.token}; HttpOnly; SameSite=Strict; Path=/"
+        cookie = f"{_cookie_name(scope)}={self.token}; HttpOnly; SameSite=Strict; Path=/"
         return [("Location", scope["path"]), ("Set-Cookie", cookie)]
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
@@ -227,9 +232,13 @@ def _media_type(content_type: str) -> str:
     return content_type.partition(";")[0].strip().casefold()
 
 
-def _cookie(header: str) -> str:
+def _cookie_name(scope: Scope) -> str:
+    return f"{COOKIE}-{(scope.get('server') or ('', 0))[1]}"
+
+
+def _cookie(header: str, name: str) -> str:
     try:
-        found = SimpleCookie(header).get(COOKIE)
+        found = SimpleCookie(header).get(name)
     except CookieError:
         return ""
     return found.value if found is not None else ""

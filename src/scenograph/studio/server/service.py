@@ -137,9 +137,9 @@ class Service:
         """Cancel a job. Raises ``ServiceError`` if there is none."""
         job = self.jobs.find(name)
         job.cancel()
-        if job.ticket is not None:
-            self.desk.cancel(job.ticket)
-            self.models.cancel(job.ticket)
+        if (ticket := job.ticket) is not None:
+            self.desk.cancel(ticket)
+            self.models.cancel(ticket)
 
     def problem(self, error: BaseException) -> ServiceError:
         """The answer for an exception; what is not the client's fault is logged."""
@@ -169,15 +169,16 @@ class Service:
         return queue, ticket
 
     def _finish(self, job: Job, future: Future[Any]) -> None:
-        """Tell a job's last event."""
+        """Tell a job's last event, and let its scene go, which may be large."""
+        ticket, job.ticket = job.ticket, None
         if future.cancelled():
             return  # which who cancelled it told
         if (error := future.exception()) is not None:
             job.say("failed", self.problem(error).body)
             return
         reply = future.result()
-        if isinstance(reply, PictureReply) and job.ticket is not None:
-            reply.milliseconds.wait = round(1000 * job.ticket.waited)
+        if isinstance(reply, PictureReply) and ticket is not None:
+            reply.milliseconds.wait = round(1000 * ticket.waited)
         job.say("done", reply.model_dump())
 
     async def _answer(self, queue: WorkQueue, ticket: Ticket, request: Request) -> Any:

@@ -33,7 +33,6 @@ export interface Picture {
 export const models = signal<Models | undefined>(undefined);
 /** The names that each image model knows, the first model's first. */
 const vocabularies = signal<readonly Vocabulary[]>([]);
-export const checks = signal<Checks | undefined>(undefined);
 export const sentence = signal("");
 export const picture = signal<Picture | undefined>(undefined);
 /** Pictures that were finished, the newest first. */
@@ -78,6 +77,12 @@ export const imageModel = computed<ImageModel | undefined>(() =>
 );
 
 const scene = computed(() => toScene(document_.value));
+const graphKey = computed(() =>
+  JSON.stringify([scene.value.objects.map(({ category }) => category), scene.value.relationships]),
+);
+const checked = signal<{ readonly graph: string; readonly found: Checks } | undefined>(undefined);
+/** What the service found in the scene. It goes by numbers, and so counts only while objects and relations are those. */
+export const checks = computed(() => (checked.value?.graph === graphKey.value ? checked.value.found : undefined));
 /** What the picture depends on. Edits that leave it as it is, such as moving a node, draw nothing anew. */
 const sceneKey = computed(() => JSON.stringify(scene.value));
 const settingsKey = computed(() => JSON.stringify(document_.value.settings));
@@ -92,12 +97,30 @@ export function follow(): void {
 }
 
 function update(): void {
+  if (forgetModels()) return;
   const { things } = document_.value;
   if (!things.length) return clear();
   later("check", 120, () => checking.push(scene.peek()));
   later("describe", 250, () => describing.push(scene.peek()));
   if (things.some((thing) => !thing.box)) later("place", 60, () => placing.push(document_.peek()));
   else draw(moving.value);
+}
+
+/** Leaves out models that this service does not offer, such as those of a link; says whether there were any. */
+function forgetModels(): boolean {
+  const { layout, image, memory } = document_.peek().settings;
+  const known = (offered: readonly { readonly id: string }[], id: string | undefined) =>
+    offered.some((one) => one.id === id) ? id : undefined;
+  const offered = models.peek()!;
+  const left = {
+    layout: known(offered.layout, layout),
+    image: known(offered.image, image),
+    memory: known(offered.memory, memory),
+  };
+  if (left.layout === layout && left.image === image && left.memory === memory) return false;
+  notify("The scene names models that are not offered here; others take their place.");
+  amend(configure(left));
+  return true;
 }
 
 function draw(isMoving: boolean): void {
@@ -121,7 +144,7 @@ function clear(): void {
   for (const timer of timers.values()) clearTimeout(timer);
   for (const work of [checking, describing, placing, picturing]) work.cancel();
   batch(() => {
-    checks.value = undefined;
+    checked.value = undefined;
     sentence.value = "";
     picture.value = undefined;
     problem.value = undefined;
@@ -144,7 +167,7 @@ async function guarded(work: () => Promise<void>, refused: (error: ServiceError)
   } catch (error) {
     if (error instanceof Unreachable) lost();
     else if (error instanceof ServiceError) {
-      if (error.status === 429 || error.status === 503) retry(error);
+      if (isBusy(error)) retry(error);
       else if (error.code !== "replaced") refused(error);
     } else if (!(error instanceof DOMException)) {
       // Such as a scene that the page cannot read.
@@ -152,6 +175,8 @@ async function guarded(work: () => Promise<void>, refused: (error: ServiceError)
     }
   }
 }
+
+const isBusy = ({ status }: ServiceError): boolean => status === 429 || status === 503;
 
 /** The service has too much to do: ask again when it says so. */
 function retry(error: ServiceError): void {
@@ -166,10 +191,10 @@ const checking = new Newest<Scene>((wanted, signal) =>
     async () => {
       const { layout, image } = document_.peek().settings;
       const found = await api.check(wanted, layout, image, signal);
-      if (wanted === scene.peek()) checks.value = found;
+      if (wanted === scene.peek()) checked.value = { graph: graphKey.peek(), found };
     },
     () => {
-      checks.value = undefined;
+      checked.value = undefined;
     },
   ),
 );
@@ -314,8 +339,9 @@ export async function drawVariants(): Promise<void> {
 
 /** Places the boxes again that the user did not choose. */
 export function placeAgain(): void {
-  const free = document_.value.things.filter((thing) => !thing.pinned).length;
-  if (!free) notify("All boxes are pinned: unpin an object to place it again.");
+  const { things } = document_.value;
+  if (!things.length) notify("There are no objects to place.");
+  else if (things.every((thing) => thing.pinned)) notify("All boxes are pinned: unpin an object to place it again.");
   else
     edit("Place again", (document) =>
       configure({ seed: document.settings.locked ? document.settings.seed : freshSeed() })(unplace(document)),
@@ -406,6 +432,8 @@ async function connect(): Promise<void> {
     }
   } catch (error) {
     if (error instanceof Unreachable) lost();
+    else if (error instanceof ServiceError && isBusy(error))
+      later("connect", (error.retryAfter ?? 1) * 1000, () => void connect());
     else notify(error instanceof Error ? error.message : String(error), "error");
   }
 }

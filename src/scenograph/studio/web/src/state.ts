@@ -3,8 +3,9 @@
 import { batch, computed, signal } from "@preact/signals";
 
 import { EMPTY, type Document, type Link, type Thing } from "./model/document";
-import { MOST_OBJECTS, find, type Edit } from "./model/edits";
+import { find, type Edit } from "./model/edits";
 import * as stack from "./model/history";
+import { MOST_OBJECTS } from "./model/scene";
 
 export const WORKSPACES = ["graph", "layout", "sketch", "json"] as const;
 export type Workspace = (typeof WORKSPACES)[number];

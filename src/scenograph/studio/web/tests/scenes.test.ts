@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { EMPTY, replaceScene, toScene, withScene } from "../src/model/document";
 import { JsonError, lineAndColumn, parseJson, parseScene, printScene } from "../src/model/json";
 import { decodeMask, encodeMask } from "../src/model/mask";
-import type { Scene } from "../src/model/scene";
+import { MOST_OBJECTS, type Scene } from "../src/model/scene";
 import { fromFragment, toFragment } from "../src/io/share";
 
 const SCENE: Scene = {
@@ -85,6 +85,14 @@ describe("JSON", () => {
     }
   });
 
+  it.each([
+    ['"sheep",'.repeat(MOST_OBJECTS) + '"sheep"', "objects"],
+    ['{"category": "sheep", "mask": {"size": [100000, 100000], "counts": [10000000000]}}', "objects[0].mask"],
+    [`{"category": "sheep", "sketch": {"strokes": [${"[[0], [0]],".repeat(2000)}[[0], [0]]]}}`, "objects[0].sketch"],
+  ])("refuses what would take minutes to show: %.20s", (objects, path) => {
+    expect(() => parseScene(`{"objects": [${objects}]}`)).toThrow(`${path}: at most`);
+  });
+
   it("does not let a name reach the prototype", () => {
     const { value } = parseJson('{"__proto__": {"polluted": true}}');
     expect(({} as { polluted?: boolean }).polluted).toBeUndefined();
@@ -138,6 +146,18 @@ describe("links", () => {
     const opened = (await fromFragment(fragment))!(EMPTY);
     expect(toScene(opened)).toEqual(SCENE);
     expect(opened.settings).toEqual({ seed: 42, locked: true, image: "some-model", size: 128 });
+  });
+
+  it("bring along no settings that the page would not make", async () => {
+    const settings = { seed: 1e300, locked: true, size: 9e9 };
+    const opened = (await fromFragment(await toFragment({ ...replaceScene(EMPTY, SCENE), settings })))!(EMPTY);
+    expect(opened.settings).toEqual({ ...EMPTY.settings, size: undefined });
+  });
+
+  it("of scenes that are too large are refused", async () => {
+    const objects = Array.from({ length: 10_000 }, () => ({ category: "x" }));
+    const fragment = await toFragment(replaceScene(EMPTY, { objects, relationships: [] }));
+    await expect(fromFragment(fragment)).rejects.toThrow("whole scene");
   });
 
   it("that are damaged are refused", async () => {

@@ -1,7 +1,7 @@
 /** Opening and saving files. */
 
 import { api } from "../api";
-import { replaceScene, toScene } from "../model/document";
+import { readSettings, replaceScene, toScene } from "../model/document";
 import { all, configure } from "../model/edits";
 import { JsonError, lineAndColumn, parseScene, printScene } from "../model/json";
 import { document_, edit, notify, select } from "../state";
@@ -25,10 +25,17 @@ export async function openFile(file: File): Promise<void> {
   const bytes = new Uint8Array(await file.arrayBuffer());
   try {
     if (PNG.every((byte, at) => bytes[at] === byte)) await openPicture(bytes, file.name);
-    else openJson(new TextDecoder().decode(bytes), file.name);
+    else openJson(textOf(bytes), file.name);
   } catch (error) {
     notify(`${file.name}: ${error instanceof Error ? error.message : String(error)}`, "error");
   }
+}
+
+/** The text of a scene file. Throws for another kind of file, of whose text nobody wants to know what is wrong. */
+function textOf(bytes: Uint8Array): string {
+  const text = new TextDecoder().decode(bytes);
+  if (!/^\s*[[{]/.test(text)) throw new Error("neither a scene in JSON nor a PNG that Scenograph made");
+  return text;
 }
 
 function openJson(text: string, name: string): void {
@@ -50,13 +57,7 @@ async function openPicture(bytes: Uint8Array, name: string): Promise<void> {
     `Open ${name}`,
     all(
       (document) => replaceScene(document, record.scene),
-      configure({
-        seed: record.seed,
-        layout: record.layout ?? undefined,
-        image: record.image ?? undefined,
-        memory: record.memory ?? undefined,
-        size: record.options.size ?? undefined,
-      }),
+      configure(readSettings({ ...record, size: record.options.size })),
     ),
   );
   for (const note of record.notes) notify(note);

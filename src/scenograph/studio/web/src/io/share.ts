@@ -1,10 +1,9 @@
 /** A scene as the fragment of a link, which browsers send to no server. */
 
 import type { Document, Settings } from "../model/document";
-import { replaceScene, toScene } from "../model/document";
+import { readSettings, replaceScene, toScene } from "../model/document";
 import { all, configure } from "../model/edits";
-import { parseJson } from "../model/json";
-import { isRecord, readScene, type Scene } from "../model/scene";
+import { bounded, isRecord, readScene, type Scene } from "../model/scene";
 
 const PREFIX = "#scene=";
 /** Links can be hostile: a short text may stand for gigabytes. */
@@ -48,14 +47,10 @@ async function unpack(text: string): Promise<string> {
 }
 
 function read(content: string): { scene: Scene; settings: Partial<Settings> } {
-  const { value } = parseJson(content);
+  const value = JSON.parse(content) as unknown;
   if (!isRecord(value)) throw new Error("no scene");
-  const given = isRecord(value.settings) ? value.settings : {};
-  const text = (name: string) => (typeof given[name] === "string" ? { [name]: given[name] } : { [name]: undefined });
-  const seed = Number.isInteger(given.seed) ? { seed: given.seed as number } : {};
-  const size = Number.isInteger(given.size) ? { size: given.size as number } : { size: undefined };
   return {
-    scene: readScene(value.scene),
-    settings: { ...text("layout"), ...text("image"), ...text("memory"), ...seed, ...size },
+    scene: bounded(readScene(value.scene)),
+    settings: readSettings(isRecord(value.settings) ? value.settings : {}),
   };
 }

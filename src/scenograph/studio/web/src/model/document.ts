@@ -40,6 +40,23 @@ export interface Settings {
   readonly size?: number | undefined;
 }
 
+const LARGEST_SEED = 999_999_999;
+const [SMALLEST_SIZE, LARGEST_SIZE] = [8, 1024];
+const isWithin = (value: unknown, low: number, high: number): value is number =>
+  Number.isInteger(value) && (value as number) >= low && (value as number) <= high;
+
+/** Settings that may come from anybody, as far as they are some. */
+export function readSettings(given: Readonly<Record<string, unknown>>): Partial<Settings> {
+  const text = (value: unknown) => (typeof value === "string" ? value : undefined);
+  return {
+    layout: text(given.layout),
+    image: text(given.image),
+    memory: text(given.memory),
+    size: isWithin(given.size, SMALLEST_SIZE, LARGEST_SIZE) ? given.size : undefined,
+    ...(isWithin(given.seed, 0, LARGEST_SEED) && { seed: given.seed }),
+  };
+}
+
 export interface Document {
   /** From the back to the front. */
   readonly things: readonly Thing[];

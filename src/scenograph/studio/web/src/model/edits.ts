@@ -3,13 +3,11 @@
 import type { Document, Link, Point, Settings, Sketch, Stroke, Thing } from "./document";
 import { aligned, moved, union, type Alignment } from "./geometry";
 import { painted, type Brush } from "./mask";
-import type { Box, Mask, ObjectSeed } from "./scene";
+import { MOST_OBJECTS, type Box, type Mask, type ObjectSeed } from "./scene";
 import { boundsOf, erased, intoBox, ontoCanvas } from "./strokes";
 
 export type Edit = (document: Document) => Document;
 type Fields = Partial<Omit<Thing, "id">>;
-/** The largest number of objects in a scene that the service takes. */
-export const MOST_OBJECTS = 64;
 const OFFSET = 0.04;
 
 export const find = (document: Document, id: number): Thing | undefined =>

@@ -1,6 +1,6 @@
 /** JSON whose values know where they stand in the text, so that an error can be shown at its place. */
 
-import { SceneError, readScene, type Scene } from "./scene";
+import { SceneError, bounded, readScene, type Scene } from "./scene";
 
 export interface Place {
   readonly start: number;
@@ -20,7 +20,7 @@ export class JsonError extends Error {
 export function parseScene(text: string): Scene {
   const { value, places } = parseJson(text);
   try {
-    return readScene(value);
+    return bounded(readScene(value));
   } catch (error) {
     if (!(error instanceof SceneError)) throw error;
     throw new JsonError(error.message, placeOf(error.path, places) ?? { start: 0, end: text.length });

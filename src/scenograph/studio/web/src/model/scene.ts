@@ -35,6 +35,30 @@ export class SceneError extends Error {
   }
 }
 
+/** The most that the service takes in a scene; here, too, more would take minutes to show. */
+export const MOST_OBJECTS = 64;
+const MOST_RELATIONS = 2048;
+const MOST_STROKES = 2000;
+const MOST_CELLS = 16_000_000;
+
+/** A scene that may come from anybody. Throws `SceneError` if it holds more than the service takes. */
+export function bounded(scene: Scene): Scene {
+  let strokes = 0;
+  let cells = 0;
+  const check = (path: string, count: number, most: number, what: string): void => {
+    if (count > most) throw new SceneError(path, `at most ${most.toLocaleString("en")} ${what} are allowed`);
+  };
+  check("objects", scene.objects.length, MOST_OBJECTS, "objects");
+  check("relationships", scene.relationships.length, MOST_RELATIONS, "relations");
+  scene.objects.forEach(({ sketch, mask }, number) => {
+    strokes += sketch && "strokes" in sketch ? sketch.strokes.length : 0;
+    cells += mask ? mask.size[0] * mask.size[1] : 0;
+    check(`objects[${number}].sketch`, strokes, MOST_STROKES, "strokes in a scene");
+    check(`objects[${number}].mask`, cells, MOST_CELLS, "cells of masks in a scene");
+  });
+  return scene;
+}
+
 const FIELDS = new Set(["category", "attributes", "box", "mask", "seed", "sketch", "crop", "origin"]);
 
 /** Reads a scene from parsed JSON. Throws `SceneError` for what is none; the service checks names. */

@@ -95,7 +95,7 @@ function onRowKey(event: KeyboardEvent & { currentTarget: HTMLLIElement }, thing
   if (event.key === "Enter" || event.key === " ") {
     event.preventDefault();
     select(thing.id, event.shiftKey);
-  } else if (step) {
+  } else if (step && !event.shiftKey && !event.ctrlKey && !event.metaKey) {
     event.preventDefault();
     event.stopPropagation();
     if (event.altKey)
@@ -151,7 +151,7 @@ function Inspector({ thing }: { thing: Thing }) {
       </div>
       {unknown && (
         <div class="chips" role="group" aria-label="Nearest names">
-          <small class="wrong">Unknown here. Nearest:</small>
+          <small class="wrong">Unknown here{unknown.nearest.length ? ". Nearest:" : "."}</small>
           {unknown.nearest.map((name) => (
             <button
               key={name}

@@ -17,5 +17,15 @@ export function textWidth(text: string, size: number, weight = 500): number {
   return width;
 }
 
+const LONGEST = 36;
+const END = 8;
+
+/** A text without its middle, if it is longer than a drawing has room for. Numbers that tell names apart stand at the end. */
+export function shortened(text: string): string {
+  const letters = [...text];
+  if (letters.length <= LONGEST) return text;
+  return `${letters.slice(0, LONGEST - END - 1).join("")}…${letters.slice(-END).join("")}`;
+}
+
 /** Measures anew, once the font has come. */
 export const forgetWidths = (): void => known.clear();

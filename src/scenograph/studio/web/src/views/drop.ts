@@ -1,8 +1,8 @@
 /** What can be dragged from the drawers into the scene. */
 
 import type { Crop } from "../api";
-import type { Scene } from "../model/scene";
-import { MOST_OBJECTS, add, all, configure, set, type Edit } from "../model/edits";
+import { MOST_OBJECTS, type Scene } from "../model/scene";
+import { add, all, configure, set, type Edit } from "../model/edits";
 import { boxBetween, contains } from "../model/geometry";
 import { replaceScene, withScene, toScene } from "../model/document";
 import { document_, edit, insert, nameOf, notify, select, word } from "../state";

@@ -25,7 +25,7 @@ import {
 import { AddObject } from "../panels/add-object";
 import { Button } from "../ui/button";
 import { Combobox } from "../ui/combobox";
-import { textWidth } from "../ui/text-width";
+import { shortened, textWidth } from "../ui/text-width";
 
 /** The drawing's width and height in pixels. */
 const frame = signal<Point>([700, 560]);
@@ -35,7 +35,8 @@ let isMeasured = false;
 
 const label = (thing: Thing): string => [...thing.attributes, nameOf(thing.id)].join(" ");
 const halves = computed(
-  () => new Map(document_.value.things.map((thing) => [thing.id, halfWidth(textWidth(label(thing), 14, 550))])),
+  () =>
+    new Map(document_.value.things.map((thing) => [thing.id, halfWidth(textWidth(shortened(label(thing)), 14, 550))])),
 );
 const half = (id: number): number => halves.value.get(id) ?? 30;
 
@@ -222,7 +223,7 @@ function Node({ thing, place, toDrawing }: NodeProps) {
       <rect class="pill" x={-wide} y={-NODE_HEIGHT / 2} width={2 * wide} height={NODE_HEIGHT} rx={NODE_HEIGHT / 2} />
       <circle class="swatch" cx={-wide + 17} r="4.500" />
       <text x={2} dy="0.35em">
-        {text}
+        {shortened(text)}
       </text>
       <circle class="port" cx={wide} r="7" />
       <circle class="port reach" cx={wide} r="14" />
@@ -243,7 +244,7 @@ function nodeAt(event: PointerEvent): number | undefined {
   return node ? Number(node.dataset.id) : undefined;
 }
 
-const nameWidth = (link: Link): number => textWidth(link.predicate, 12, 450) + 14;
+const nameWidth = (link: Link): number => textWidth(shortened(link.predicate), 12, 450) + 14;
 
 function EdgeLine({ link, number, edge: { path, label: place } }: { link: Link; number: number; edge: Edge }) {
   const state = stateOf(number);
@@ -269,7 +270,7 @@ function EdgeLine({ link, number, edge: { path, label: place } }: { link: Link; 
       <path class="line" d={path} marker-end={`url(#arrow-${state})`} />
       <rect class="paper" x={place[0] - wide / 2} y={place[1] - 10} width={wide} height={20} rx={10} />
       <text x={place[0]} y={place[1]} dy="0.35em">
-        {link.predicate}
+        {shortened(link.predicate)}
       </text>
       {state === "broken" && <title>The boxes do not show this relation yet.</title>}
     </g>

@@ -11,7 +11,7 @@ import type { Thing } from "../model/document";
 import { HANDLES, handlePoint, placeLabels, type Guide } from "../model/geometry";
 import { decodeMask } from "../model/mask";
 import type { Box, Mask } from "../model/scene";
-import { FONT, textWidth } from "../ui/text-width";
+import { FONT, shortened, textWidth } from "../ui/text-width";
 
 export interface Shown {
   readonly things: readonly Thing[];
@@ -158,7 +158,7 @@ export class LayoutStage {
     const { x, y, side } = this.frame;
     // Those in front come first and get the corner of their box.
     const order = [...boxed].reverse();
-    const texts = order.map((thing) => names.get(thing.id) ?? thing.category);
+    const texts = order.map((thing) => shortened(names.get(thing.id) ?? thing.category));
     const widths = texts.map((text) => (textWidth(text, 12, 550) + 16) / side);
     const reach: Box = [-x / side, -y / side, (this.stage.width() - x) / side, (this.stage.height() - y) / side];
     const places = placeLabels(
@@ -249,9 +249,12 @@ export class LayoutStage {
     const { width, height, values } = decodeMask(mask);
     const image = Object.assign(document.createElement("canvas"), { width, height });
     const context = image.getContext("2d")!;
+    const pixels = context.createImageData(width, height);
+    values.forEach((value, cell) => (pixels.data[4 * cell + 3] = 255 * value));
+    context.putImageData(pixels, 0, 0);
+    context.globalCompositeOperation = "source-in";
     context.fillStyle = colour;
-    for (let cell = 0; cell < values.length; cell += 1)
-      if (values[cell]) context.fillRect(cell % width, Math.floor(cell / width), 1, 1);
+    context.fillRect(0, 0, width, height);
     byColour.set(colour, image);
     return image;
   }

@@ -69,12 +69,16 @@ def test_the_tiny_run(scenograph, tmp_path, painted):
 @pytest.mark.parametrize("name", shipped_recipes())
 def test_recipes_name_the_commands_that_make_their_data(scenograph, tmp_path, name):
     comments = re.findall(r"^#   scenograph (data .*)$", shipped_recipes()[name].read_text(), re.MULTILINE)
-    *renders, pack = map(str.split, comments)
-    assert Path(after("--out", pack)) == load_recipe(name).data.pack
-    (tmp_path / after("--root", pack)).mkdir(parents=True)
-    code, _, errors = scenograph(*pack)
-    assert code == 2 and not errors.startswith("error: data set"), "what is wrong is the empty folder, no option"
-    read = {after("--root", pack), *(word.partition("=")[2] for word in pack if word.startswith("validation="))}
+    commands, data = [comment.split() for comment in comments], load_recipe(name).data
+    renders, packs = ([words for words in commands if words[1] == kind] for kind in ("render", "pack"))
+    assert len(renders) + len(packs) == len(commands)
+    assert {Path(after("--out", words)) for words in packs} == {data.pack, data.drawings} - {None}
+    read = set()
+    for pack in packs:
+        (tmp_path / after("--root", pack)).mkdir(parents=True)
+        code, _, errors = scenograph(*pack)
+        assert code == 2 and not errors.startswith("error: data set"), "what is wrong is the empty folder, no option"
+        read |= {after("--root", pack), *(word.partition("=")[2] for word in pack if word.startswith("validation="))}
     assert {after("--out", words) for words in renders} == {place for place in read if place.startswith("renders/")}
     for words in renders:
         succeed(scenograph(*words, "--help"))

@@ -29,13 +29,13 @@ def retrieval_figures(
     Wanted is the gallery's row of the same number, or all rows of the same label. Queries without any wanted row
     are NaN. Raises ``UserError`` if the gallery has fewer than ten rows or the numbers do not fit.
     """
+    check_gallery(len(gallery))
     if query_labels is None or gallery_labels is None:
         if len(queries) > len(gallery):
             raise UserError(f"{len(queries)} queries for {len(gallery)} rows: give labels, or a row for each query")
         query_labels, gallery_labels = np.arange(len(queries)), np.arange(len(gallery))
     if len(query_labels) != len(queries) or len(gallery_labels) != len(gallery):
         raise UserError("there must be one label per query and per row of the gallery")
-    check_gallery(len(gallery))
     return ranked_figures(rank(queries, gallery), query_labels, gallery_labels)
 
 

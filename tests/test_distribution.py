@@ -25,6 +25,7 @@ NEEDED = (
     "data/picture_book/table.csv",
     "pipelines/citations.toml",
     "py.typed",
+    "studio/web/dist/index.html",
 )
 NOT_RELEASED = {"tests", "node_modules", "__pycache__", ".git", ".venv", ".mypy_cache", "packs", "runs"}
 SOURCES_OF_PAGES = {".ts", ".tsx", ".jsx", ".map", ".pyc"}
@@ -40,8 +41,11 @@ def build(kind: str, project: Path, out: Path) -> Path:
 
 
 def ours() -> set[str]:
+    """The files of the package; of the studio's page, what is built alone."""
+    page = ROOT / "src" / "scenograph" / "studio" / "web"
     files = (path for path in (ROOT / "src" / "scenograph").rglob("*") if path.is_file())
-    return {path.relative_to(ROOT / "src").as_posix() for path in files if "__pycache__" not in path.parts}
+    kept = (path for path in files if not path.is_relative_to(page) or path.is_relative_to(page / "dist"))
+    return {path.relative_to(ROOT / "src").as_posix() for path in kept if "__pycache__" not in path.parts}
 
 
 def check_names(names: set[str]) -> None:

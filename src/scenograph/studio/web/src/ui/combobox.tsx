@@ -38,8 +38,8 @@ export function Combobox({
   const list = useId();
   const found = isOpen ? ranked(text === value && keeps ? "" : text, options, suggested) : [];
 
-  useEffect(() => setText(value), [value]);
-  // Before anything else is typed.
+  // Before anything else is typed: a later effect would erase the first letter of somebody who types fast.
+  useLayoutEffect(() => setText(value), [value]);
   useLayoutEffect(() => {
     if (autoFocus) input.current?.focus({ preventScroll: true });
   }, []);

@@ -147,6 +147,13 @@ others = (
 )
 for command in others:
     app(command, standalone_mode=False)
+from scenograph.errors import UserError
+try:
+    app(["search", "x.index", "--scene", "sheep"], standalone_mode=False)
+except UserError as error:
+    assert "x.index is not an index of scenes" in str(error), error
+else:
+    raise AssertionError("searched nothing")
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from scenograph.retrieval.scene_vectors import meaning, place_features
 from scenograph.scenes.geometry import relation_holds
@@ -43,6 +42,8 @@ def match(query: Scene, scene: Scene, weights: Mapping[str, float], looks: np.nd
         weights: Of the query's categories, how telling they are; by default 1.
         looks: How alike their objects look, (Q, S) in [0, 1]; NaN where nobody knows, which does not count.
     """
+    from scipy.optimize import linear_sum_assignment  # comes with the extra that opening an index asks for
+
     importance = np.array([weights.get(thing.category, 1.0) for thing in query.objects])
     likeness = alike(query.objects, scene.objects, looks)
     total = max(float(importance.sum()), 1e-9)

@@ -118,6 +118,15 @@ def test_a_collage_chooses_as_published_and_from_the_own_picture_where_it_is_ask
     assert any(name.startswith(f"{asked.picture}/") for name in best("allowed"))
 
 
+def test_what_a_collage_lacks_ends_no_evaluation(built_memory, painted, tmp_path, caplog):
+    source = MemoryCrops(built_memory)
+    del source.memory.counts["sphere"]
+    evaluate(painted, Pipeline(CropCollage(source)), "rendered", tmp_path / "out", changes={
+        "splits": ("validation",), "layouts": 4, "given": "boxes", "metrics": ("probes",), "refine": False,
+    })  # fmt: skip
+    assert "there is no crop of 'sphere': the collage leaves it out" in caplog.messages
+
+
 def test_a_scene_keeps_whose_picture_it_describes(painted):
     scene = Layouts(painted, PROTOCOLS["pastegan"]).scenes(0)[0]
     assert scene.picture == Pack(painted, "validation").ids[0]

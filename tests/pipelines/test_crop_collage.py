@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,28 @@ def test_what_the_memory_lacks_is_named_with_the_remedy(pipe):
         pipe([SCENE, SCENE], licence="mit")
     with pytest.raises(UserError, match="takes no style"):
         pipe(SCENE, style=Image.new("RGB", (4, 4)))
+
+
+def test_attributes_of_the_memorys_crops_may_be_asked_for(pipe):
+    asked = {"objects": [{"category": "cube", "attributes": ["rubber", "small"], "box": [0.1, 0.1, 0.5, 0.5]}]}
+    (shown,) = pipe(asked, temperature=0, size=32).scenes
+    (crop,) = pipe.renderer.source.memory.crops([Origin.parse(shown.objects[0].origin).crop])
+    assert "rubber" in crop.attributes
+    asked["objects"][0]["attributes"] = ["ruber"]
+    with pytest.raises(UserError, match=r"unknown attribute 'ruber' .did you mean 'rubber'"):
+        pipe(asked)
+
+
+def test_a_partial_collage_leaves_out_what_the_memory_lacks_and_says_it_once(pipe, caplog):
+    sheep = replace(SCENE, objects=(*SCENE.objects, SceneObject("sheep", box=(0.1, 0.1, 0.5, 0.5))))
+    partial = Pipeline(CropCollage(pipe.renderer.source, partial=True))
+    for _ in range(2):
+        conditioned = partial.encode(sheep, seeds=[3], size=64)
+        assert partial.crops_shown(conditioned)[0][3] is None
+    told = [message for message in caplog.messages if "no crop" in message]
+    assert told == ["there is no crop of 'sheep': the collage leaves it out"]
+    (shown,), (whole,) = partial.render(conditioned), pipe(SCENE, seeds=[3], size=64).images
+    assert np.array_equal(np.asarray(shown), np.asarray(whole))
 
 
 def test_the_drawings_that_ship_are_a_source_like_any_memory():

@@ -77,7 +77,7 @@ def quality(
     """
     from scenograph.data.pack import read_record, read_vocabulary
     from scenograph.devices import pick_device
-    from scenograph.evaluation.evaluate import evaluate, with_pack_crops
+    from scenograph.evaluation.evaluate import equipped_for, evaluate
     from scenograph.evaluation.layouts import Layouts
     from scenograph.evaluation.pictures import read_picture
     from scenograph.evaluation.protocols import PROTOCOLS, default_protocol, find_protocol
@@ -102,7 +102,7 @@ def quality(
     for recipe in sorted(recipes, key=lambda name: name == COLLAGE):  # last: it is as large as what was trained
         console.print(Text(recipe, "bold"))
         row = _collage(memory) if recipe == COLLAGE else _train(recipe, pack, minutes, out, device, memory)
-        pipe = with_pack_crops(_pipeline(row["model"], memory, where, side), pack)
+        pipe = equipped_for(_pipeline(row["model"], memory, where, side), pack)
         folder, names = out / row["name"] / "evaluation", {"image": row.get("about", row["model"])}
         with progress_reports() as progress:
             evaluated = evaluate(pack, pipe, protocol, folder, tools=tools, names=names, progress=progress)

@@ -26,6 +26,7 @@ from scenograph.files import reserved
 from scenograph.models.base import LayoutModel
 from scenograph.models.registry import AutoModel
 from scenograph.pipelines.pipeline import Pipeline
+from scenograph.pipelines.renderers.collage import CropCollage
 from scenograph.pretrained.networks import Download
 
 TRAINING = "train"
@@ -191,19 +192,24 @@ def _prepare(
         return layouts, pictures_subject(Path(subject))
     if isinstance(subject, Pipeline):
         check_scenes(layouts, subject.renderer, subject.layout)
-        return layouts, pipeline_subject(with_pack_crops(subject, Path(pack)), protocol, names, steps)
+        return layouts, pipeline_subject(equipped_for(subject, Path(pack)), protocol, names, steps)
     if isinstance(subject, LayoutModel):
         check_scenes(layouts, None, subject)
         return layouts, layout_subject(subject, protocol, names.get("layout") or subject.name, precision)
     raise UserError(f"cannot measure a {type(subject).__name__}: give a Pipeline, a layout model or a folder")
 
 
-def with_pack_crops(pipe: Pipeline, pack: Path) -> Pipeline:
-    """The pipeline; if its model needs crops and it has no source of them, with the pack's training split."""
-    if pipe.crops is not None or not pipe.renderer.needs_crops or not (side := pipe.renderer.crop_side):
-        return pipe
+def equipped_for(pipe: Pipeline, pack: Path) -> Pipeline:
+    """The pipeline as it is measured, so that a crop that is lacking ends no evaluation.
+
+    A collage leaves out the things that its source has no crop of. A model that needs crops, without a source of them,
+    takes those of the pack's training split.
+    """
     equipped = copy(pipe)
-    equipped.crops = PackCrops(pack, TRAINING, side)
+    if isinstance(pipe.renderer, CropCollage):
+        equipped.renderer = CropCollage(pipe.renderer.source, partial=True)
+    elif pipe.crops is None and pipe.renderer.needs_crops and (side := pipe.renderer.crop_side):
+        equipped.crops = PackCrops(pack, TRAINING, side)
     return equipped
 
 

@@ -136,6 +136,11 @@ class CropMemory:
         return Counter(self.column("category"))
 
     @cached_property
+    def attributes(self) -> frozenset[str]:
+        """What any of its crops is said to be, such as *red*."""
+        return frozenset(name for names in self.column("attributes") for name in names)
+
+    @cached_property
     def digest(self) -> str:
         """A checksum of what the memory was made from and of the crops that it holds."""
         total = hashlib.sha256(self.record.state.encode())
@@ -335,7 +340,7 @@ class CropMemory:
     def _forget(self) -> None:
         """What was known of the rows, after a change."""
         self._rows.clear()
-        for name in ("counts", "digest"):
+        for name in ("counts", "attributes", "digest"):
             self.__dict__.pop(name, None)
 
     def reading(self) -> AbstractContextManager[None]:

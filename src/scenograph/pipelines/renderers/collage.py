@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -32,6 +33,8 @@ from scenograph.scenes.png import scaled
 from scenograph.scenes.scene import Scene, SceneObject, with_places
 from scenograph.scenes.settling import broken
 from scenograph.scenes.vocabulary import Vocabulary
+
+log = logging.getLogger(__name__)
 
 WATERS = ("water-other",)
 """Painted, though there are drawings of fountains: a lake is asked for more often."""
@@ -253,18 +256,28 @@ class CropCollage(CollageRenderer, CropPasting):
     """A collage of crops: those that objects have, and for the others those of a source, such as a memory.
 
     Regions of which the source has no crop are painted; a crop of a region fills its box.
+
+    Args:
+        source: Of crops.
+        partial: Whether things of which the source has no crop are left out of the picture, and their categories said
+            once, where a ``UserError`` names them otherwise.
     """
 
-    def __init__(self, source: CropSource) -> None:
+    def __init__(self, source: CropSource, partial: bool = False) -> None:
         super().__init__()
-        self.source = source
+        self.source, self.partial = source, partial
+        self._lacking: set[str] = set()
         self.digest = hashlib.sha256(f"{self.digest} {source.digest}".encode()).hexdigest()
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """The names of the world, and what the source has crops of. What the source lacks it says itself."""
+        """The names of the world, and those of the source's crops. What the source lacks it says itself."""
         names = vocabulary()
-        return replace(names, categories=tuple(sorted({*names.categories, *self.source.categories})))
+        categories = tuple(sorted({*names.categories, *self.source.categories}))
+        known = {name for group in names.attributes.values() for name in group}
+        # Of these it is not known which exclude each other: each is a group of its own.
+        further = {f"crops: {name}": (name,) for name in sorted(set(self.source.attributes) - known)}
+        return replace(names, categories=categories, attributes=names.attributes | further)
 
     def condition(self, scenes: Sequence[Scene], seeds: Sequence[int], options: GenerateOptions) -> ConditionedScenes:
         """As in the base class: a crop for each object. Raises ``UserError`` for one that there is no crop of."""
@@ -309,15 +322,27 @@ class CropCollage(CollageRenderer, CropPasting):
             for number, thing in enumerate(scene.objects)
             if found[number] is None and thing.category not in painted
         ]
+        if self.partial:
+            wanted = [number for number in wanted if self._can_show(scene.objects[number].category, scene, options)]
         for number, crop in zip(wanted, self.source.choose(scene, wanted, seed, options, where), strict=True):
             found[number] = crop
         return found
+
+    def _can_show(self, category: str, scene: Scene, options: GenerateOptions) -> bool:
+        """Whether the source has a crop of a category; says once of each that it has none."""
+        if self.source.has(category, None if options.own_picture else scene.picture):
+            return True
+        if category not in self._lacking:
+            self._lacking.add(category)
+            log.warning("there is no crop of %r: the collage leaves it out", category)
+        return False
 
     def _crop_layers(
         self, scene: Scene, crops: Sequence[GivenCrop | None], seed: int, side: int, shadow: bool
     ) -> list[Layer]:
         """The painted regions as one layer, then the crops, far to near."""
-        regions = [thing for thing, crop in zip(scene.objects, crops, strict=True) if crop is None]
+        without = (thing for thing, crop in zip(scene.objects, crops, strict=True) if crop is None)
+        regions = [thing for thing in without if thing.category in TEXTURES]
         layers = [Layer("ground", 0, 0, _ground([*self._setting(scene, regions), *regions], side, seed))]
         depths = [
             box_of(thing)[3] - (4 if thing.category in TEXTURES or crop is None else 2 if crop.hangs else 0)

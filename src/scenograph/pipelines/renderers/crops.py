@@ -48,6 +48,11 @@ class CropSource(ABC):
     categories: Collection[str]
     """What it has crops of."""
 
+    @property
+    def attributes(self) -> Collection[str]:
+        """What its crops may be asked to be, beside the attributes of the picture-book world."""
+        return ()
+
     @abstractmethod
     def choose(
         self, scene: Scene, objects: Sequence[int], seed: int, options: GenerateOptions, where: str = ""
@@ -136,6 +141,11 @@ class MemoryCrops(CropSource):
         self.memory = CropMemory(folder)
         self.digest = self.memory.digest
         self.categories = frozenset(self.memory.counts)
+
+    @property
+    def attributes(self) -> Collection[str]:
+        """As in the base class."""
+        return self.memory.attributes
 
     @cached_property
     def _hanging(self) -> frozenset[str]:

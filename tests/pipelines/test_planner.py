@@ -255,7 +255,8 @@ def test_names_of_planners():
     local = load_language_model("openai:qwen3:8b@http://localhost:11434/v1/")
     assert isinstance(local, ChatServer) and local.name == "openai:qwen3:8b"
     assert local._url == "http://localhost:11434/v1"
-    assert load_language_model("openai:gpt-4.1")._url == language.OPENAI
+    own = load_language_model("openai:gpt-4.1")
+    assert own._url == language.OPENAI and [*own._settings] == ["max_completion_tokens"]
 
 
 def test_a_text_without_known_names_is_for_the_models_that_know_most():

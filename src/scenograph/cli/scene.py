@@ -12,7 +12,7 @@ import typer
 from rich.text import Text
 
 from scenograph.cli.console import console, errors, say_written, track, write_files
-from scenograph.cli.options import Overwrite, PlannerName, SceneArgument
+from scenograph.cli.options import Device, Overwrite, PlannerName, SceneArgument
 from scenograph.errors import UserError, for_all
 from scenograph.files import is_file, is_folder, make_folder, portable_name
 
@@ -289,6 +289,67 @@ def from_sketch(
         if others:
             raise UserError(f"--boxes {boxes}: holds {len(others) + 1} scenes; give one with a single scene")
     scene = scene_of_drawing(file, parse_names(names or ""), like, classifier, parse_numbers(leave_out or ""))
+    write_files([(path, scenes_to_json([scene]).encode())], overwrite)
+    console.print(f"wrote {path}: {scene_to_text(scene)}")
+
+
+@app.command("from-picture")
+def from_picture(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Picture (.jpg, .png, ...).")],
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            "--detector",
+            metavar="MODEL",
+            help="Detector: one trained here, or one of transformers; folder or hub id. (default: the shipped one)",
+        ),
+    ] = None,
+    attributes: Annotated[
+        str | None,
+        typer.Option(
+            "--attributes",
+            metavar="MODEL",
+            help="Names attributes: a classifier of objects, or a model of transformers such as CLIP.",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="NAME",
+            help="Names of the scene: of a model, a pack, clevr or coco-stuff. (default: the detector's)",
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--threshold",
+            metavar="N",
+            min=0,
+            max=1,
+            help="Score from which an object counts. (default: the detector's)",
+        ),
+    ] = None,
+    device: Device = "auto",
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="File to write. (default: STEM.json)")
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Turn a picture into a scene of objects with boxes.
+
+    A detector finds the objects. Each is related to the nearest other one, by
+    where their boxes are. scenograph scene draw draws the boxes.
+    """
+    from scenograph.pipelines.pictured import scene_of_picture
+    from scenograph.scenes.scene import scenes_to_json
+    from scenograph.scenes.text import scene_to_text
+
+    path = out or Path(f"{file.stem}.json")
+    if path.suffix.lower() != ".json":
+        raise UserError(f"--out {path}: expected a scene file, whose name ends in .json")
+    names = None if model is None else vocabulary_of(model, "")
+    scene = scene_of_picture(file, detector, names, attributes, threshold, device)
     write_files([(path, scenes_to_json([scene]).encode())], overwrite)
     console.print(f"wrote {path}: {scene_to_text(scene)}")
 

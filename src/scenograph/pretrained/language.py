@@ -88,6 +88,10 @@ class ChatServer:
             )
         self.name, self._model, self._url = f"openai:{model}", model, url.rstrip("/")
         key = os.environ.get(KEY) or (os.environ.get(OPENAI_KEY) if self._url == OPENAI else None)
+        # OpenAI's own models that reason refuse the settings that other servers know.
+        self._settings = {"max_completion_tokens": LONGEST_ANSWER}
+        if self._url != OPENAI:
+            self._settings = {"max_tokens": LONGEST_ANSWER, "temperature": 0}
         self._headers = {"Content-Type": "application/json", "User-Agent": "scenograph"}
         if key:
             if not key.isascii() or not key.isprintable():
@@ -99,8 +103,7 @@ class ChatServer:
         asked = {
             "model": self._model,
             "messages": list(messages),
-            "temperature": 0,
-            "max_tokens": LONGEST_ANSWER,
+            **self._settings,
             "response_format": {
                 "type": "json_schema",
                 "json_schema": {"name": "scene", "strict": True, "schema": schema},
@@ -163,8 +166,8 @@ class LocalModel:
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(source)
             network = AutoModelForCausalLM.from_pretrained(source, dtype="auto")
-            self._grammar = llguidance.hf.from_tokenizer(self._tokenizer, n_vocab=network.config.vocab_size)
-        except (OSError, ValueError, ImportError, KeyError) as error:
+            self._grammar = llguidance.hf.from_tokenizer(self._tokenizer, n_vocab=_words(network).vocab_size)
+        except (OSError, ValueError, ImportError, KeyError, AttributeError) as error:
             raise UserError(f"cannot load the planner {source}: {reason(error)}; give a folder or a model") from error
         self.name, self._network = f"transformers:{source}", network.to(pick_device(device)).eval()
 
@@ -173,7 +176,8 @@ class LocalModel:
         from transformers import LogitsProcessorList
 
         tokens = self._prompt(messages)
-        room = getattr(self._network.config, "max_position_embeddings", None) or tokens.shape[1] + LONGEST_ANSWER
+        limit = getattr(_words(self._network), "max_position_embeddings", None)
+        room = limit or tokens.shape[1] + LONGEST_ANSWER
         if tokens.shape[1] >= room:
             raise UserError(f"{self.name} reads {room} tokens, and text and names are {tokens.shape[1]}; take another")
         grammar = _Grammar(self._grammar, schema, tokens.shape[1])
@@ -198,6 +202,11 @@ class LocalModel:
         special = not self._tokenizer.chat_template  # a template brings its own
         tokens: torch.Tensor = self._tokenizer(text, return_tensors="pt", add_special_tokens=special).input_ids
         return tokens.to(self._network.device)
+
+
+def _words(network: Any) -> Any:
+    """The settings of the part that reads and writes text, which some networks have beside others."""
+    return network.config.get_text_config()
 
 
 class _Grammar:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 from scenograph.errors import NOTE, UserError, check_text, expecting
@@ -63,7 +62,7 @@ class Planner:
     @staticmethod
     def from_name(name: str, device: str = "auto") -> Planner:
         """The planner of a name, as :func:`~scenograph.pretrained.language.load_language_model` reads it."""
-        return _loaded(name, device)
+        return Planner(load_language_model(name, device))
 
     def __call__(self, text: str, vocabulary: Vocabulary, where: str = "text") -> Scene:
         """The scene of a text; the same text in the same names is planned once.
@@ -114,11 +113,6 @@ class Planner:
             f"{where}: {self.model.name} gave no valid scene in {ANSWERS} answers; of the last one: {wrong}; "
             "say it in other words, take another model, or leave --planner out"
         )
-
-
-@lru_cache(maxsize=1)
-def _loaded(name: str, device: str) -> Planner:
-    return Planner(load_language_model(name, device))
 
 
 def pair_for_planning(text: str) -> Pair:

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Sequence
 from http.client import HTTPException
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
@@ -164,10 +164,10 @@ class LocalModel:
         except ImportError as error:
             raise missing_extra("transformers" if error.name == "transformers" else "llguidance", "planner") from error
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(source)
-            network = AutoModelForCausalLM.from_pretrained(source, dtype="auto")
+            self._tokenizer = cast(Any, AutoTokenizer.from_pretrained(source))
+            network: Any = AutoModelForCausalLM.from_pretrained(source, dtype="auto")
             self._grammar = llguidance.hf.from_tokenizer(self._tokenizer, n_vocab=_words(network).vocab_size)
-        except (OSError, ValueError, ImportError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, ImportError, KeyError, AttributeError) as error:
             raise UserError(f"cannot load the planner {source}: {reason(error)}; give a folder or a model") from error
         self.name, self._network = f"transformers:{source}", network.to(pick_device(device)).eval()
 

@@ -15,7 +15,7 @@ from scenograph.training.objectives import OBJECTIVES
 from scenograph.training.objectives.base import ObjectiveConfig
 from scenograph.training.recipe import load_recipe, shipped_recipes
 
-OURS = {"mise", "mise-layers", "mise-layout", "object-classifier", "scene-encoder"}
+OURS = {"detector", "mise", "mise-layers", "mise-layout", "object-classifier", "scene-encoder"}
 """Models that no published code made: there is nothing to import."""
 PAGES = [path.read_text(encoding="utf-8") for path in (Path(__file__).parents[1] / "docs" / "systems").glob("*.md")]
 

@@ -18,7 +18,7 @@ from scenograph.version import __version__
 ROOT = Path(__file__).parents[2]
 USERS_OWN = {"coco-export", "folder", "labelme"}
 """Sources that read what the user annotated."""
-OURS = {"mise", "mise-layers", "mise-layout", "object-classifier", "scene-encoder", "picture-book"}
+OURS = {"detector", "mise", "mise-layers", "mise-layout", "object-classifier", "scene-encoder", "picture-book"}
 
 
 def test_every_model_and_source_has_its_works():

@@ -12,8 +12,17 @@ import typer
 from rich.text import Text
 
 from scenograph.cli.console import agreed, batches, console, parse_seeds, say_written, write_files
-from scenograph.cli.options import Device, ImageName, LayoutName, MemoryName, ModelName, Overwrite, takes_options
-from scenograph.cli.scene import offer_to_keep, read_source, roomy_pair_for
+from scenograph.cli.options import (
+    Device,
+    ImageName,
+    LayoutName,
+    MemoryName,
+    ModelName,
+    Overwrite,
+    PlannerName,
+    takes_options,
+)
+from scenograph.cli.scene import offer_to_keep, planner_of, read_source, roomy_pair_for
 from scenograph.errors import UserError
 from scenograph.files import write_atomically
 from scenograph.pipelines.options import GenerateOptions
@@ -21,6 +30,7 @@ from scenograph.pipelines.options import GenerateOptions
 if TYPE_CHECKING:
     from scenograph.pipelines.outputs import Outputs
     from scenograph.pipelines.pipeline import Pipeline
+    from scenograph.pipelines.planner import Planner
     from scenograph.pipelines.provenance import Request
     from scenograph.pipelines.renderers.base import ConditionedScenes
 
@@ -37,6 +47,7 @@ def generate(
     model: ModelName = None,
     layout: LayoutName = None,
     image: ImageName = None,
+    planner: PlannerName = None,
     pack: Annotated[
         Path | None, typer.Option("--pack", metavar="PACK", help="Pack whose scenes to generate, instead of SCENE.")
     ] = None,
@@ -105,12 +116,14 @@ def generate(
     if of_crops:
         models = _with_collage(models, source or "")
     if pack is not None and source is None:
+        if planner is not None:
+            raise UserError("--planner reads a line of text, not the scenes of a pack; leave it out")
         pipe, request = _read_pack(pack, split, scenes, given, models, seeds, options, device, of_crops)
         request = _with_object_seeds(request, object_seed or [])
         pipe.renderer.check(request.scenes)
     else:
         _check_alone(source, pack, {"--split": split, "--scenes": scenes, "--given": given})
-        pipe, request = _read(str(source), models, seeds, options, object_seed or [], device, of_crops)
+        pipe, request = _read(str(source), models, seeds, options, object_seed or [], device, of_crops, planner)
     if crops or pins:
         request = replace(request, scenes=pipe.with_given_crops(request.scenes, crops, pins))
     if layers:
@@ -185,12 +198,15 @@ def _read(
     object_seeds: list[str],
     device: str,
     of_crops: bool,
+    planner: str | None,
 ) -> tuple[Pipeline, Request]:
     """The request, with every name in it checked, and the pipeline that renders it."""
     from scenograph.pipelines.provenance import Request, request_from_picture
 
-    request = None
+    request, chosen = None, planner_of(planner, device)
     if source.endswith(".png"):
+        if planner is not None:
+            raise UserError(f"--planner reads a line of text, and {source} is a picture; leave --planner out")
         wanted = parse_seeds(seeds) if seeds is not None else None
         request = request_from_picture(Path(source), models, wanted, options.chosen(), agreed)
         models, options = request.models, request.options
@@ -198,11 +214,12 @@ def _read(
         models = _with_drawings(models, options)
         request = request and replace(request, models=models)
     if request is None and not any(models.values()):
-        models = _models_for(source, models)
+        models = _models_for(source, models, chosen)
     pipe = _load(models, device, options)
     if request is None:
-        scenes, stem = read_source(source, pipe.vocabulary)
-        request = Request(scenes, parse_seeds("0" if seeds is None else seeds), models, options, stem)
+        scenes, stem = read_source(source, pipe.vocabulary, chosen)
+        plan = None if chosen is None else chosen.record(source)
+        request = Request(scenes, parse_seeds("0" if seeds is None else seeds), models, options, stem, plan=plan)
     request = replace(request, digests=pipe.digests(options.style, request.digests, source))
     request = _with_object_seeds(request, object_seeds)
     scenes = pipe.read(request.scenes, options.refine, options.keep_contradictions)
@@ -224,11 +241,11 @@ def _load(models: dict[str, str | None], device: str, options: GenerateOptions) 
     )
 
 
-def _models_for(source: str, models: dict[str, str | None]) -> dict[str, str | None]:
+def _models_for(source: str, models: dict[str, str | None], planner: Planner | None) -> dict[str, str | None]:
     """The pair that knows the names of a scene, and as many objects; it is named unless it is the usual one."""
     from scenograph.pipelines.defaults import DEFAULT
 
-    pair = roomy_pair_for(source)
+    pair = roomy_pair_for(source, planner)
     if pair is DEFAULT:
         return models
     console.print(f"models: {pair.layout} and {pair.image} ({pair.about})")

@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from scenograph.cli.console import batches, parse_names, parse_seeds, parse_size, say_written, track, write_files
-from scenograph.cli.options import Device, LayoutName, Overwrite, PrecisionName, SceneArgument, takes_options
-from scenograph.cli.scene import encoded, offer_to_keep, read_source, roomy_pair_for
+from scenograph.cli.options import (
+    Device,
+    LayoutName,
+    Overwrite,
+    PlannerName,
+    PrecisionName,
+    SceneArgument,
+    takes_options,
+)
+from scenograph.cli.scene import encoded, offer_to_keep, planner_of, read_source, roomy_pair_for
 from scenograph.files import make_folder
 from scenograph.pipelines.options import GenerateOptions
 
@@ -22,6 +30,7 @@ def layout(
     source: SceneArgument,
     *,
     layout: LayoutName = None,
+    planner: PlannerName = None,
     seeds: Annotated[str, typer.Option("--seeds", metavar="SEEDS", help="Seeds, such as 0-15 or 1,4,8.")] = "0",
     options: GenerateOptions,
     controls: Annotated[
@@ -85,8 +94,10 @@ def layout(
     check_forms(forms)
     check_palette(palette)
     check_sides(width, height)
-    model, shaper = load_layout_models(layout or roomy_pair_for(source).layout, pick_device(device), precision)
-    scenes, stem = read_source(source, model.vocabulary)
+    chosen = planner_of(planner, device)
+    name = layout or roomy_pair_for(source, chosen).layout
+    model, shaper = load_layout_models(name, pick_device(device), precision)
+    scenes, stem = read_source(source, model.vocabulary, chosen)
     named = with_known_names(scenes, model.vocabulary)
     scenes = read_to_place(model, named, options.refine, options.keep_contradictions, shaper)
     offer_to_keep(named, scenes)

@@ -33,6 +33,14 @@ ClassifierName = Annotated[
     str | None,
     typer.Option("--classifier", metavar="MODEL", help="Classifier of objects. (default: the shipped one)"),
 ]
+PlannerName = Annotated[
+    str | None,
+    typer.Option(
+        "--planner",
+        metavar="PLANNER",
+        help="Language model that reads the text: openai:MODEL@URL or transformers:MODEL.",
+    ),
+]
 Weights = Annotated[
     list[str] | None,
     typer.Option(

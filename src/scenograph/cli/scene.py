@@ -12,12 +12,13 @@ import typer
 from rich.text import Text
 
 from scenograph.cli.console import console, errors, say_written, track, write_files
-from scenograph.cli.options import Overwrite, SceneArgument
+from scenograph.cli.options import Device, Overwrite, PlannerName, SceneArgument
 from scenograph.errors import UserError, for_all
 from scenograph.files import is_file, is_folder, make_folder, portable_name
 
 if TYPE_CHECKING:
     from scenograph.pipelines.defaults import Pair
+    from scenograph.pipelines.planner import Planner
     from scenograph.scenes.scene import Scene
     from scenograph.scenes.shapes import Drawing
     from scenograph.scenes.vocabulary import Vocabulary
@@ -44,15 +45,15 @@ def new(
     text: Annotated[str, typer.Argument(metavar="TEXT", help='Such as "two sheep on grass".')],
     out: OutFile = None,
     model: VocabularySource = None,
+    planner: PlannerName = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Turn a line of text into a scene file, and say what was understood."""
-    from scenograph.pipelines.defaults import naming_who_knows
     from scenograph.scenes.scene import scenes_to_json
-    from scenograph.scenes.text import scene_from_text, scene_to_lines
+    from scenograph.scenes.text import scene_to_lines
 
-    with naming_who_knows():
-        scene = scene_from_text(text, vocabulary_of(model, text))
+    chosen = planner_of(planner)
+    scene = scene_of_text(text, vocabulary_of(model, text, chosen), chosen)
     content = scenes_to_json([scene])
     if out is not None:
         write_files([(out, content.encode())], overwrite)
@@ -292,6 +293,67 @@ def from_sketch(
     console.print(f"wrote {path}: {scene_to_text(scene)}")
 
 
+@app.command("from-picture")
+def from_picture(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Picture (.jpg, .png, ...).")],
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            "--detector",
+            metavar="MODEL",
+            help="Detector: one trained here, or one of transformers; folder or hub id. (default: the shipped one)",
+        ),
+    ] = None,
+    attributes: Annotated[
+        str | None,
+        typer.Option(
+            "--attributes",
+            metavar="MODEL",
+            help="Names attributes: a classifier of objects, or a model of transformers such as CLIP.",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="NAME",
+            help="Names of the scene: of a model, a pack, clevr or coco-stuff. (default: the detector's)",
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--threshold",
+            metavar="N",
+            min=0,
+            max=1,
+            help="Score from which an object counts. (default: the detector's)",
+        ),
+    ] = None,
+    device: Device = "auto",
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="File to write. (default: STEM.json)")
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Turn a picture into a scene of objects with boxes.
+
+    A detector finds the objects. Each is related to the nearest other one, by
+    where their boxes are. scenograph scene draw draws the boxes.
+    """
+    from scenograph.pipelines.pictured import scene_of_picture
+    from scenograph.scenes.scene import scenes_to_json
+    from scenograph.scenes.text import scene_to_text
+
+    path = out or Path(f"{file.stem}.json")
+    if path.suffix.lower() != ".json":
+        raise UserError(f"--out {path}: expected a scene file, whose name ends in .json")
+    names = None if model is None else vocabulary_of(model, "")
+    scene = scene_of_picture(file, detector, names, attributes, threshold, device)
+    write_files([(path, scenes_to_json([scene]).encode())], overwrite)
+    console.print(f"wrote {path}: {scene_to_text(scene)}")
+
+
 def _sketch_picture(scene: Scene, lines: Literal["smooth", "published", "spread"]) -> bytes:
     """A PNG of a scene's sketches."""
     import numpy as np
@@ -333,14 +395,34 @@ def encoded(drawing: Drawing, file_format: str = "png") -> bytes:
     return drawing.to_svg().encode() if file_format == "svg" else drawing.to_png()
 
 
-def vocabulary_of(model: str | None, source: str) -> Vocabulary:
+def planner_of(name: str | None, device: str = "auto") -> Planner | None:
+    """The planner of ``--planner``, if one is named."""
+    if name is None:
+        return None
+    from scenograph.pipelines.planner import Planner
+
+    return Planner.from_name(name, device)
+
+
+def scene_of_text(text: str, vocabulary: Vocabulary, planner: Planner | None = None) -> Scene:
+    """The scene of a line of text, by a planner or else by the grammar."""
+    from scenograph.pipelines.defaults import naming_who_knows
+    from scenograph.scenes.text import scene_from_text
+
+    if planner is not None:
+        return planner(text, vocabulary)
+    with naming_who_knows():
+        return scene_from_text(text, vocabulary)
+
+
+def vocabulary_of(model: str | None, source: str, planner: Planner | None = None) -> Vocabulary:
     """The vocabulary of a model, without loading its weights; of a pack; a shipped one; or what knows a source best."""
     from scenograph.data.pack import read_vocabulary
     from scenograph.data.vocabularies import NAMES, shipped_vocabulary
     from scenograph.models.registry import model_vocabulary
 
     if model is None:
-        return pair_for(source).vocabulary
+        return pair_for(source, planner).vocabulary
     if model in NAMES:
         return shipped_vocabulary(model)
     if is_file(Path(model) / "vocabulary.json"):
@@ -348,20 +430,19 @@ def vocabulary_of(model: str | None, source: str) -> Vocabulary:
     return model_vocabulary(model)
 
 
-def read_source(source: str, vocabulary: Vocabulary | None) -> tuple[list[Scene], str]:
+def read_source(source: str, vocabulary: Vocabulary | None, planner: Planner | None = None) -> tuple[list[Scene], str]:
     """Scenes and a stem for file names, from a file or one line of text."""
-    from scenograph.pipelines.defaults import naming_who_knows
     from scenograph.pipelines.folders import what_folder
-    from scenograph.scenes.text import scene_from_text
 
     if is_file_of_scenes(source):
+        if planner is not None:
+            raise UserError(f"--planner reads a line of text, and {source} is a file; leave --planner out")
         return load_file(source), portable_name(Path(source).stem)
     if is_folder(source):
         raise UserError(what_folder(Path(source)))
     if vocabulary is None:
         raise UserError(f"{source!r} is not a file")
-    with naming_who_knows():
-        return [scene_from_text(source, vocabulary)], _slug(source)
+    return [scene_of_text(source, vocabulary, planner)], _slug(source)
 
 
 def offer_to_keep(asked: Sequence[Scene], read: Sequence[Scene]) -> None:
@@ -370,10 +451,14 @@ def offer_to_keep(asked: Sequence[Scene], read: Sequence[Scene]) -> None:
         errors.print(Text("note:", "yellow"), "--keep-contradictions keeps all relations, as the original models do")
 
 
-def pair_for(source: str) -> Pair:
+def pair_for(source: str, planner: Planner | None = None) -> Pair:
     """The models that know most names of a scene file or a text."""
     from scenograph.pipelines.defaults import choose_pair
 
+    if planner is not None:
+        from scenograph.pipelines.planner import pair_for_planning
+
+        return pair_for_planning(source)
     if is_file_of_scenes(source):
         return choose_pair("; ".join(thing.category for scene in load_file(source) for thing in scene.objects))
     return choose_pair(source)
@@ -395,15 +480,16 @@ def is_file_of_scenes(source: str) -> bool:
     return source.lower().endswith((".json", *DRAWINGS)) or is_file(source)
 
 
-def roomy_pair_for(source: str) -> Pair:
+def roomy_pair_for(source: str, planner: Planner | None = None) -> Pair:
     """As :func:`pair_for`; of models that know the same names, those that know scenes of as many objects."""
     from scenograph.pipelines.defaults import with_room
 
-    pair = pair_for(source)
+    pair = pair_for(source, planner)
     before = logging.root.manager.disable
-    logging.disable(logging.WARNING)  # notes on the text are for its reading with the names of the model that is chosen
+    if planner is None:  # which plans once
+        logging.disable(logging.WARNING)  # notes on the text are for its reading with the names of the model chosen
     try:
-        return with_room(pair, read_source(source, pair.vocabulary)[0])
+        return with_room(pair, read_source(source, pair.vocabulary, planner)[0])
     finally:
         logging.disable(before)
 

@@ -12,6 +12,7 @@ from scenograph.errors import UserError, reason, suggest
 from scenograph.files import is_folder, read_json
 from scenograph.models.attspade import AttSpade
 from scenograph.models.base import Model
+from scenograph.models.detector import Detector
 from scenograph.models.lama import Lama
 from scenograph.models.lostgan import LostGan
 from scenograph.models.mise import Mise
@@ -30,6 +31,7 @@ MODELS: dict[str, type[Model]] = {
     kind.name: kind
     for kind in (
         AttSpade,
+        Detector,
         Lama,
         LostGan,
         Mise,

@@ -49,6 +49,8 @@ class Request:
     """Of the files of each scene, where scenes have names; else they have numbers."""
     seed_step: int | None = None
     """With it scene i has seeds of its own: ``i + seed * seed_step``."""
+    plan: dict[str, Any] | None = None
+    """How a planner made the scenes: the text, the planner, and the version of its prompt."""
 
     def record(self, number: int, seed: int) -> str:
         """The record of the picture of scene ``number`` and one of the seeds, as JSON."""
@@ -76,7 +78,13 @@ class Request:
         return f"{self.stem}-{number}" if len(self.scenes) > 1 else str(self.stem)
 
     def _common(self) -> dict[str, Any]:
-        common = {**self.models, **self.options.recorded(), "stem": self.stem, "digests": self.digests}
+        common = {
+            **self.models,
+            **self.options.recorded(),
+            "stem": self.stem,
+            "digests": self.digests,
+            "plan": self.plan,
+        }
         return {key: value for key, value in common.items() if value is not None} | {"version": __version__}
 
 
@@ -103,6 +111,7 @@ class MadeFrom(BaseModel):
     image: str | None = None
     memory: str | None = None
     digests: dict[str, str] = {}
+    plan: dict[str, str | int] | None = None
 
 
 class RecordedImage(Image.Image):
@@ -205,6 +214,7 @@ def request_from_picture(
         validate(GenerateOptions, recorded, f"{path}, as it was made").changed(**options),
         portable_name(made.stem or path.stem),
         made.digests if same else {},
+        plan=made.plan,
     )
 
 

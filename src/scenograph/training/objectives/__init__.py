@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scenograph.training.objectives.base import Objective
+from scenograph.training.objectives.detector import DetectorObjective
 from scenograph.training.objectives.layout_gan import LamaObjective, LostGanObjective
 from scenograph.training.objectives.mise import MiseObjective
 from scenograph.training.objectives.mise_layers import MiseLayersObjective
@@ -17,6 +18,7 @@ from scenograph.training.objectives.wsgc import WsgcObjective
 
 OBJECTIVES: dict[str, type[Objective]] = {
     "attspade": AttSpadeObjective,
+    "detector": DetectorObjective,
     "lama": LamaObjective,
     "lostgan": LostGanObjective,
     "mise": MiseObjective,

@@ -6,6 +6,7 @@ for each of these files.
 
 from __future__ import annotations
 
+import base64
 import json
 import posixpath
 import re
@@ -21,6 +22,8 @@ CODE = re.compile(r"(^ *```.*?^ *```|`[^`\n]*`)", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<=\]\()[^)\s]+(?=\))")
 ROLE = re.compile(r":(?:attr|class|data|func|meth|mod):<code>~?([\w.]+)</code>")
 NOT_SEARCHED = "---\nsearch:\n  exclude: true\n---\n"
+COMMANDS = "docs/coming-from.md"
+BESIDE = re.compile(r"^\[Its commands beside ours\]\([\w./-]*coming-from\.md#([\w-]+)\)\.$", re.MULTILINE)
 LANGUAGES = {".py": "python", ".toml": "toml", ".yaml": "yaml", ".json": "json"}
 
 
@@ -50,21 +53,34 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Turn links to files of the repository into links to their pages."""
+    """Turn links to files of the repository into links to their pages; show an original's commands where one leads."""
     uri = page.file.src_uri
-    origin = origin_of(uri)
+    linked = with_site_links(markdown, origin_of(uri), uri)
+    return BESIDE.sub(lambda found: f"{found[0]}\n\n{commands_beside(found[1], uri)}", linked)
+
+
+def with_site_links(markdown: str, origin: str, uri: str) -> str:
+    """The text of a file of the repository with the links that it needs on a page of the site."""
 
     def moved(match: re.Match[str]) -> str:
-        target = match.group()
-        path = resolve(origin, target)
+        path = resolve(origin, match[0])
         if path is None:
-            return target
-        anchor = "#" + target.partition("#")[2] if "#" in target else ""
-        return posixpath.relpath(page_of(path), posixpath.dirname(uri) or ".") + anchor
+            return match[0]
+        _, mark, anchor = match[0].partition("#")
+        return posixpath.relpath(page_of(path), posixpath.dirname(uri) or ".") + mark + anchor
 
     parts = CODE.split(markdown)
     parts[::2] = [LINK.sub(moved, part) for part in parts[::2]]
     return "".join(parts)
+
+
+def commands_beside(anchor: str, uri: str) -> str:
+    """The table of an original's commands beside ours, for a page of the site."""
+    text = (ROOT / COMMANDS).read_text(encoding="utf-8")
+    sections = dict(section.split("\n", 1) for section in re.split(r"^## ", text, flags=re.MULTILINE)[1:])
+    (section,) = (body for title, body in sections.items() if title.lower().replace(" ", "-") == anchor)
+    rows = [line for line in section.splitlines() if line.startswith("|")]
+    return with_site_links("\n".join(rows), COMMANDS, uri)
 
 
 def on_page_content(html: str, **event: object) -> str:
@@ -127,11 +143,15 @@ def notebook(content: dict) -> str:
     for cell in content["cells"]:
         source = "".join(cell["source"])
         parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
-        for output in cell.get("outputs", []):
-            data = output.get("data", {})
-            kind = next((kind for kind in ("image/png", "image/jpeg") if kind in data), None)
-            if kind:
-                parts.append(f'<img alt="What the cell shows" src="data:{kind};base64,{"".join(data[kind]).strip()}">')
-            elif text := "".join(data.get("text/plain", output.get("text", ""))):
-                parts.append(f"```text\n{text}\n```")
+        parts += [shown(output) for output in cell.get("outputs", [])]
     return "\n\n".join(parts)
+
+
+def shown(output: dict) -> str:
+    """What a cell shows: its picture, or else its text."""
+    data = {kind: "".join(value) for kind, value in output.get("data", {}).items()}
+    for kind in ("image/png", "image/svg+xml"):
+        if kind in data:
+            code = data[kind].strip() if kind == "image/png" else base64.b64encode(data[kind].encode()).decode()
+            return f'<img alt="What the cell shows" src="data:{kind};base64,{code}">'
+    return f"```text\n{data.get('text/plain', ''.join(output.get('text', '')))}\n```"

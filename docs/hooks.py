@@ -63,10 +63,10 @@ def with_site_links(markdown: str, origin: str, uri: str) -> str:
     """The text of a file of the repository with the links that it needs on a page of the site."""
 
     def moved(match: re.Match[str]) -> str:
-        path = resolve(origin, match[0])
-        if path is None:
+        name, mark, anchor = match[0].partition("#")
+        path = resolve(origin, name) if name else origin
+        if path is None or page_of(path) == uri:
             return match[0]
-        _, mark, anchor = match[0].partition("#")
         return posixpath.relpath(page_of(path), posixpath.dirname(uri) or ".") + mark + anchor
 
     parts = CODE.split(markdown)

@@ -52,10 +52,11 @@ def test_every_page_is_in_the_navigation_once():
 @pytest.mark.slow
 def test_the_site_builds_without_a_warning_and_all_links_lead_somewhere(tmp_path):
     pytest.importorskip("mkdocs")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
+    site = tmp_path.resolve() / "site"
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(site)]
     built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
-    pages = {path: path.read_text(encoding="utf-8") for path in (tmp_path / "site").rglob("*.html")}
+    pages = {path: path.read_text(encoding="utf-8") for path in site.rglob("*.html")}
     anchors = {path: {*re.findall(r'\bid="([^"]+)"', text)} for path, text in pages.items()}
     assert len(pages) > 60
     for path, text in pages.items():

@@ -65,9 +65,10 @@ def with_site_links(markdown: str, origin: str, uri: str) -> str:
     def moved(match: re.Match[str]) -> str:
         name, mark, anchor = match[0].partition("#")
         path = resolve(origin, name) if name else origin
-        if path is None or page_of(path) == uri:
+        if path is None:
             return match[0]
-        return posixpath.relpath(page_of(path), posixpath.dirname(uri) or ".") + mark + anchor
+        page = "" if page_of(path) == uri and mark else posixpath.relpath(page_of(path), posixpath.dirname(uri) or ".")
+        return page + mark + anchor
 
     parts = CODE.split(markdown)
     parts[::2] = [LINK.sub(moved, part) for part in parts[::2]]

@@ -65,6 +65,7 @@ def test_the_site_builds_without_a_warning_and_all_links_lead_somewhere(tmp_path
                 continue
             name, _, anchor = target.partition("#")
             file = (path.parent / name).resolve() if name else path
+            file = file / "index.html" if file.is_dir() else file
             assert file.is_file(), (path.name, target)
             assert not anchor or file.suffix != ".html" or anchor in anchors[file], (path.name, target)
         # What docstrings' roles would leave behind, and Markdown that was not read as such.

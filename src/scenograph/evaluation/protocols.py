@@ -268,9 +268,17 @@ EXPLANATIONS = {
 
 
 def find_protocol(name: str, changes: Mapping[str, object]) -> Protocol:
-    """A protocol by name, with settings changed; a changed one is called ``name (changed)``.
+    """A protocol by name, with settings changed.
 
-    Changes that are None change nothing. Raises ``UserError`` for unknown names and values.
+    Args:
+        name: Of one that ``scenograph evaluate protocols`` lists.
+        changes: Settings by name; None changes nothing.
+
+    Returns:
+        The protocol, called ``name (changed)`` if a change moves a number.
+
+    Raises:
+        UserError: There is no such protocol or setting, or a value is wrong.
     """
     if name not in PROTOCOLS:
         raise UserError(f"no protocol {name!r} {suggest(name, PROTOCOLS)}")

@@ -124,8 +124,18 @@ class Pipeline:
     """A renderer, such as an image model, and a layout model unless the renderer places objects itself.
 
     What a picture shows depends on its scene and seed alone, not on its batch. Every call takes the options of
-    :class:`~scenograph.pipelines.options.GenerateOptions` by name. ``precision`` is that of rendering; objects are
-    placed in float32, so that half precision moves none.
+    :class:`~scenograph.pipelines.options.GenerateOptions` by name. :meth:`from_pretrained` loads one by names.
+
+    Args:
+        image: What renders: an image model, or any renderer.
+        layout: What places objects that have no box.
+        precision: Of rendering; objects are placed in float32, so that half precision moves none.
+        names: How its models were named when they were loaded, for the record in pictures.
+        crops: Where crops come from that scenes lack, for models that draw from them.
+        shapes: What predicts masks of objects that are sketches; by default what their outlines enclose.
+
+    Raises:
+        UserError: The image model draws no pictures, or the layout model places no objects.
     """
 
     def __init__(
@@ -293,7 +303,21 @@ class Pipeline:
     def encode(
         self, scenes: SceneLike | Iterable[SceneLike], seeds: int | Iterable[int] = (0,), **options: Any
     ) -> ConditionedScenes:
-        """Complete scenes (attributes left open, boxes not given) and condition the renderer on them."""
+        """Complete scenes (attributes left open, boxes not given) and condition the renderer on them.
+
+        An editor keeps the result, and renders it again without placing anything anew.
+
+        Args:
+            scenes: As for a call.
+            seeds: As for a call.
+            **options: As for a call.
+
+        Returns:
+            What :meth:`render` takes, and the completed scenes.
+
+        Raises:
+            UserError: As a call does.
+        """
         chosen = self.options.changed(**options)
         read, wanted = self.read(scenes, chosen.refine, chosen.keep_contradictions), given_seeds(seeds)
         pairs = [(scene, seed) for scene in read for seed in wanted]
@@ -329,7 +353,15 @@ class Pipeline:
         return result
 
     def render(self, conditioned: ConditionedScenes, steps: int | None = None) -> list[Image.Image]:
-        """Pictures of conditioned scenes."""
+        """Pictures of conditioned scenes.
+
+        Args:
+            conditioned: From :meth:`encode`.
+            steps: Sampling steps, of models that have them; by default those of the options.
+
+        Returns:
+            A picture for each scene and seed.
+        """
         return images_to_uint8(self.pixels(conditioned, steps))
 
     def pixels(self, conditioned: ConditionedScenes, steps: int | None = None) -> Tensor:

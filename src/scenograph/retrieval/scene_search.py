@@ -107,7 +107,7 @@ class Found(Sequence[Hit]):
         """Rank, score and what it shows; small, what of the query it lacks, and its id."""
         _, _, lacks = self.why(hit).partition("; ")
         shown = f"{rank}   {hit.score:.2f}   {objects_in_words(hit.scene)}"
-        return "\n".join((shown, "   ".join(filter(None, (lacks, hit.id)))))
+        return "\n".join((shown, "  ·  ".join(filter(None, (lacks, hit.id)))))
 
     def why(self, hit: Hit) -> str:
         """Which objects were matched, and what the query asks for that the scene lacks."""

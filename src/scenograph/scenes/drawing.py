@@ -36,7 +36,7 @@ READABLE = 40
 
 GREY: Color = (120, 125, 135)
 """Of arrows, and of small print."""
-CAPTION, SMALL = 13, 11
+CAPTION, SMALL = 13, 12
 """Font size of what stands at pictures on sheets, and of its small print."""
 
 TITLE_LINES = 3

@@ -117,7 +117,7 @@ def strips(gallery: Gallery, searched: Searched, sketches: Sequence[np.ndarray])
         pictures[1:] = [_framed(one) if row == number else one for row, one in zip(first, pictures[1:], strict=True)]
         cells += [Image.fromarray(sketch), *pictures]
         named = [objects_in_words(gallery.scenes[row]) for row in (number, *first)]
-        captions += ["sketch", f"found at {searched.places[number]}\n{named[0]}"]
+        captions += ["sketch", f"right: place {searched.places[number]}\n{named[0]}"]
         captions += [f"{rank}\n{name}" for rank, name in enumerate(named[1:], start=1)]
     title = f"{searched.name}: {len(gallery)} scenes, searched by sketch"
     return contact_sheet(cells, FIRST + 2, gap=6, captions=captions, title=title)

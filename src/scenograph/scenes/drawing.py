@@ -289,8 +289,8 @@ def contact_sheet(
         left, top = margin + i % columns * across, margin + above + i // columns * down
         sheet.paste(image, (left + (width - image.width) // 2, top + (height - image.height) // 2))
         for row, words in enumerate(captions[i].splitlines() if captions else ()):
-            color, size = (GREY, SMALL) if row else (INK, CAPTION)
-            write_line(painter, (left, top + height + 2 + row * line), words, width, color, size)
+            color, letters = (GREY, SMALL) if row else (INK, CAPTION)
+            write_line(painter, (left, top + height + 2 + row * line), words, width, color, letters)
     return sheet
 
 

@@ -934,6 +934,22 @@ def test_clipart_order_attributes_and_damage(tmp_path):
     assert (2, "on", 1) in [(r.subject, r.predicate, r.object) for r in scene.relations]
     assert record["dropped"] == {"scene has an unknown sprite or depth": 1}
     assert record["remarks"] == {"object outside the canvas is left out": 1}
+    assert all(thing.sketch is None for thing in scene.objects)
+
+
+def test_clipart_is_sketched_by_a_hand(tmp_path):
+    root = made_clipart(tmp_path)
+    half = Image.new("RGBA", (60, 100), "yellow")
+    half.paste((0, 0, 0, 0), (0, 0, 60, 50))
+    half.save(root / "sprites" / "s_0s.png")
+    things = [["s_0s", 400, 200, 0, 0], ["s_0s", 200, -5, 0, 0], ["s_0s", 300, 418, 0, 0]]
+    (root / "scenes_train.json").write_text(json.dumps({"scenes": [[3, things]]}))
+    pack(ClipArt(root, ClipArtOptions(hand="careful"), tmp_path), tmp_path / "pack")
+    whole, cut, beside = scenes_of(tmp_path / "pack", "train")["00003"].objects
+    low = {name: np.concatenate(one.sketch.strokes)[:, 1].min() for name, one in (("whole", whole), ("cut", cut))}
+    assert low["whole"] > 0.45, "the lower half is drawn"
+    assert low["cut"] < 0.1, "what is on the canvas is the lower half"
+    assert beside.sketch is None, "nothing of it is on the canvas"
 
 
 # Folders of one's own

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from scenograph.evaluation.designs import paint_objects
 from scenograph.evaluation.scene_search import Gallery, grouped_figures, queries_of, search_scenes, searcher, searchers
 from scenograph.evaluation.search_features import measure_features, write_features
 from scenograph.evaluation.search_protocols import SEARCH_PROTOCOLS, find_search_protocol, read_ids
+from scenograph.evaluation.vector_maps import COLOURS, flat_places, object_map
 from scenograph.scenes.scene import Scene, SceneObject, mirror
 from scenograph.scenes.sketch import Sketch
 from scenograph.scenes.vocabulary import Vocabulary
@@ -316,4 +318,25 @@ def test_designs_side_by_side(scenograph, painted, folders, tmp_path):
     assert json.loads((folder / "classes.json").read_text())[0] == read_vocabulary(painted).categories[0]
     bare = ("evaluate", "designs", "--pack", painted, "--split", "train", "--scenes", "10", "--layout", designer)
     succeed(scenograph(*bare, "--out", "bare"))
-    assert {path.name for path in (tmp_path / "bare").iterdir()} == {"results.json", "masks.png", "pictures.png"}
+    names = {"results.json", "masks.png", "pictures.png", "objects.png"}
+    assert {path.name for path in (tmp_path / "bare").iterdir()} == names
+
+
+def test_a_map_keeps_near_what_is_near():
+    rng = np.random.default_rng(0)
+    kinds = np.arange(60) % 3
+    vectors = np.eye(3)[kinds] @ rng.normal(size=(3, 16)) * 5 + rng.normal(size=(60, 16))
+    places = flat_places(vectors.astype(np.float32))
+    assert places.min() == 0 and places.max() == 1
+    np.testing.assert_array_equal(places, flat_places(vectors.astype(np.float32)))
+    apart = np.linalg.norm(places[:, None] - places[None], axis=2) + 9 * np.eye(60)
+    assert (kinds[apart.argmin(axis=1)] == kinds).all()
+    drawn = np.asarray(object_map(vectors[:30], vectors[30:], ["sky-other", "dog", "tree"] * 10))
+    colours = {tuple(colour) for colour in drawn.reshape(-1, 3).tolist()}
+    assert {*COLOURS[:3]} <= colours and not {*COLOURS[3:]} & colours
+
+
+def test_maps_say_what_they_need(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.manifold", None)
+    with pytest.raises(UserError, match="needs the package scikit-learn"):
+        flat_places(np.zeros((8, 2), np.float32))

@@ -14,9 +14,11 @@ from helpers import tiny
 from scenograph.errors import UserError
 from scenograph.models.base import load_state
 from scenograph.models.published.keras import backbone_state, load_backbones, read_keras
+from scenograph.models.published.scene_designer import backbone_kind, convert, import_scene_designer
 from scenograph.nn.inception import KerasInception
 from scenograph.nn.mobilenet import STAGES, MobileNetV2, scaled_width
 from scenograph.nn.resnet_v2 import ResNet50V2
+from scenograph.scenes.vocabulary import Vocabulary
 
 NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 Arrays = dict[str, dict[str, tuple[int, ...]]]
@@ -93,6 +95,88 @@ def resnet() -> Arrays:
             layers[f"{name}_3_conv"] = {"kernel": (1, 1, inner, after), "bias": (after,)}
             before = after
     return layers | {"post_bn": norm(before)}
+
+
+INCEPTION_ORDER = """
+c0 n0 c1 n1 c2 n2 c3 n3 c4 n4 c8 n8 c6 c9 n6 n9 c5 c7 c10 c11 n5 n7 n10 n11 c15 n15 c13 c16 n13 n16 c12 c14 c17 c18 n12
+n14 n17 n18 c22 n22 c20 c23 n20 n23 c19 c21 c24 c25 n19 n21 n24 n25 c27 n27 c28 n28 c26 c29 n26 n29 c34 n34 c35 n35 c31
+c36 n31 n36 c32 c37 n32 n37 c30 c33 c38 c39 n30 n33 n38 n39 c44 n44 c45 n45 c41 c46 n41 n46 c42 c47 n42 n47 c40 c43 c48
+c49 n40 n43 n48 n49 c54 n54 c55 n55 c51 c56 n51 n56 c52 c57 n52 n57 c50 c53 c58 c59 n50 n53 n58 n59 c64 n64 c65 n65 c61
+c66 n61 n66 c62 c67 n62 n67 c60 c63 c68 c69 n60 n63 n68 n69 c72 n72 c73 n73 c70 c74 n70 n74 c71 c75 n71 n75 c80 n80 c77
+c81 n77 n81 c78 c79 c82 c83 c76 n78 n79 n82 n83 c84 n76 n84 c89 n89 c86 c90 n86 n90 c87 c88 c91 c92 c85 n87 n88 n91 n92
+c93 n85 n93
+"""
+"""Layers with weights of TensorFlow 2.15.1's InceptionV3, as a checkpoint counts them: convolutions and norms by number."""
+
+
+def in_order(kind: str) -> list[str]:
+    """Keras' names of a network's layers with weights in the order of TensorFlow 2.15.1's checkpoints."""
+    if kind == "inception":
+        titles = {"c": "conv2d", "n": "batch_normalization"}
+        return [f"{titles[token[0]]}_{token[1:]}" for token in INCEPTION_ORDER.split()]
+    names = list(resnet())
+    for name in [name for name in names if name.endswith("_0_conv")]:
+        names.remove(name)
+        names.insert(names.index(name.replace("_0_", "_3_")), name)
+    return names
+
+
+def checkpoint_arrays(kind: str, whole: bool) -> dict[str, np.ndarray]:
+    """The variables of both object encoders by their paths; without ``whole``, of one number each."""
+    layers = inception(0) if kind == "inception" else resnet()
+    found: dict[str, np.ndarray] = {}
+    for domain in ("obj", "skt"):
+        base = f"transformer/multidomain_encoder/{domain}_encoder/encoder/layer_with_weights-0"
+        for number, layer in enumerate(in_order(kind)):
+            for name, shape in layers[layer].items():
+                value = np.float32(zlib.crc32(f"{domain}/{layer}/{name}".encode()) % 2**20)
+                sides = shape if whole else (1,) * len(shape)
+                found[f"{base}/layer_with_weights-{number}/{name}"] = np.broadcast_to(value, sides)
+    return found
+
+
+@pytest.mark.parametrize(("kind", "make"), [("inception", KerasInception), ("resnet", ResNet50V2)])
+def test_layers_of_a_tensorflow_checkpoint_are_counted_as_keras_does(kind, make):
+    arrays = checkpoint_arrays(kind, whole=False)
+    assert backbone_kind(arrays, "") == kind
+    state, _ = convert(arrays)
+    names = in_order(kind)
+    for domain, encoder in (("obj", "photo_encoder"), ("skt", "sketch_encoder")):
+        given = iter([value for path, value in arrays.items() if f"/{domain}_encoder/" in path])
+        layers = inception(0) if kind == "inception" else resnet()
+        by_name = {(layer, name): next(given) for layer in names for name in layers[layer]}
+        expected = backbone_state(by_name, make())
+        found = {key.removeprefix(f"{encoder}.backbone."): value for key, value in state.items() if encoder in key}
+        assert found.keys() == expected.keys()
+        assert all(torch.equal(found[key], expected[key]) for key in expected)
+
+
+def test_other_backbones_of_a_tensorflow_checkpoint_are_named():
+    arrays = {name: value for name, value in checkpoint_arrays("resnet", False).items() if "weights-101/" not in name}
+    with pytest.raises(
+        UserError, match=r"ckpt: the networks of its object encoders have 101 layers .*InceptionV3 \(188\)"
+    ):
+        convert(arrays, "ckpt")
+    deep = {f"{name.rpartition('/')[0]}/depthwise_kernel": value for name, value in arrays.items()}
+    with pytest.raises(UserError, match="101 layers with weights .some depthwise.,"):
+        convert(deep, "ckpt")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["inception", "resnet"])
+def test_checkpoints_with_other_backbones_are_imported(kind, golden, monkeypatch):
+    weights = np.load(golden / "scene_designer" / "full_model" / "weights.npz")
+    arrays = {name: weights[name] for name in weights.files if "layer_with_weights-0/layer_with" not in name}
+    arrays = {name: value for name, value in arrays.items() if "sketch_cut_model" not in name}
+    arrays |= checkpoint_arrays(kind, whole=True)
+    for domain in ("obj", "skt"):
+        dense = f"transformer/multidomain_encoder/{domain}_encoder/encoder/layer_with_weights-1/kernel"
+        arrays[dense] = np.zeros((2048, arrays[dense].shape[1]), np.float32)
+    monkeypatch.setattr("scenograph.models.published.scene_designer.read_bundle", lambda path: arrays)
+    model = import_scene_designer(Path("ckpt-1.index"), Vocabulary(("a", "b", "c", "d"), ()))
+    assert model.config.backbone == kind
+    first = model.sketch_encoder.backbone.state_dict()
+    assert len({float(value.flatten()[0]) for value in first.values()}) > 0.9 * len(first)
 
 
 def write(path: Path, layers: Arrays, classifier: bool = False, nested: bool = False) -> dict[str, float]:

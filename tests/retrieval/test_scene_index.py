@@ -114,6 +114,14 @@ def test_a_text_finds_the_scenes_whose_relations_hold(built):
     assert ids(SceneIndex.open(built).search("a white dog", top=1)) == ["two"]
 
 
+def test_sheets_say_what_each_picture_shows(built, monkeypatch):
+    monkeypatch.setattr("scenograph.retrieval.scene_search.draw_found", lambda query, found: found)
+    first, second, third, _ = (one.caption for one in SceneIndex.open(built).search("dog left of tree").sheet)
+    assert first.startswith("1   1.00   dog, tree\n") and first.endswith("\nleft")
+    assert second.partition("\n")[0].startswith("2   ") and "2 dogs" in second
+    assert third.endswith("\nlacks dog left of tree  ·  right")
+
+
 def test_boxes_synonyms_filters_and_thresholds(built, caplog):
     caplog.set_level(NOTE)
     index = SceneIndex.open(built)

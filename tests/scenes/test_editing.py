@@ -140,6 +140,10 @@ def test_sheets_have_captions_and_keep_shapes():
     assert (pixels[line + 4 + 100 : -4, 4:104] < 128).any(), "a caption"
     assert (pixels[:, 104:108][line + 4 :] == 255).all(), "which is cut, and does not reach the next one"
     assert (sheet.getpixel((54, line + 54)), sheet.getpixel((158, line + 54))) == ((255, 0, 0), (0, 0, 255))
+    small = np.asarray(contact_sheet([wide], 1, gap=4, captions=["a\nsmall print"], side=100)).astype(int)
+    assert small.shape == (50 + 2 * line + 8, 108, 3)
+    print_below = small[-line - 4 : -4]
+    assert (print_below < 160).any() and print_below.min() > 90, "grey"
 
 
 def test_pictures_reopen_as_scenes(tmp_path):

@@ -14,7 +14,14 @@ from scenograph.errors import NOTE, UserError
 from scenograph.models.registry import model_vocabulary, shipped_models
 from scenograph.scenes.lexicon import spoken
 from scenograph.scenes.scene import MAX_OBJECTS, Relation, Scene, SceneObject
-from scenograph.scenes.text import names_in_text, relation_to_text, scene_from_text, scene_to_lines, scene_to_text
+from scenograph.scenes.text import (
+    names_in_text,
+    objects_in_words,
+    relation_to_text,
+    scene_from_text,
+    scene_to_lines,
+    scene_to_text,
+)
 from scenograph.scenes.vocabulary import Vocabulary
 
 BOOK, RENDERED = model_vocabulary("mise-layout-picture-book"), model_vocabulary("mise-rendered-64")
@@ -361,6 +368,7 @@ def test_names_are_told_as_people_say_them():
     things = tuple(map(SceneObject, ("sky-other", "wall-brick", "window-blind", "floor-other", "t-shirt", "sky-other")))
     scene = Scene(things, (Relation(0, "above", 1), Relation(5, "above", 2)))
     assert scene_to_lines(scene)[0] == "6 objects: 2 skies, brick wall, window-blind, floor-other, t-shirt"
+    assert objects_in_words(Scene((*things[:2], SceneObject("sky-other", ("blue",))))) == "2 skies, brick wall"
     assert scene_to_text(Scene(things[:2], scene.relations[:1])) == "sky above brick wall"
     assert relation_to_text(scene, 1) == "[1] sky (5) above window-blind (2)"
     both = Scene((SceneObject("sky-other"), SceneObject("sky")))

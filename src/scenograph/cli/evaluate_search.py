@@ -66,8 +66,9 @@ def evaluate_search(
     scenograph evaluate search --pack PACK --encoder MODEL --encoder layouts
 
     mAP and top 1, 5, 10: of all scenes, by number of objects, among scenes of the
-    same categories; and whether a picture is told from its mirror image. The same
-    for a file that scenograph evaluate features wrote, or Scene Designer's code.
+    same categories; and whether a picture is told from its mirror image. Strips
+    show results, maps the vectors by t-SNE. Figures also of a file that scenograph
+    evaluate features wrote, or Scene Designer's code.
     """
     changes = {"split": split, "scenes": scenes, "queries": queries, "shift": shift, "missing": missing}
     if features is not None:
@@ -171,7 +172,8 @@ def evaluate_designs(
 
     From sketches, from crops of the pictures, from sketches that face the other
     way, from half of each, and with the true layout. Prints how well sketches and
-    crops are recognised, and how well masks fit; draws masks of some objects.
+    crops are recognised, and how well masks fit; draws masks of some objects, and a
+    map by t-SNE of the vectors of sketches and crops.
     """
     from scenograph.devices import pick_device
     from scenograph.evaluation.designs import design_scenes, write_designs

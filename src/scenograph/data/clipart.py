@@ -2,7 +2,8 @@
 
 ``--root`` holds ``scenes_{train,val}.json`` (sprite, x, y, depth, flip of every object), ``sprites/*.png`` with
 ``background.png``, and ``sprite_classes.json``. Scenes are rendered here by the rule of the original viewer, so masks
-are exact: the visible pixels. Objects are in rendering order, the lowest first. CC BY-NC: not for commercial use.
+are exact: the visible pixels. Objects are in rendering order, the lowest first. Sketches can be traced from the clip
+art. CC BY-NC: not for commercial use.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
+from scenograph.data.picture_book.sketches import Hand, sketch_of
 from scenograph.data.records import Reasons, Skip, number, read_each
 from scenograph.data.source import Options, Plan, Progress, Sample, Source
 from scenograph.errors import UserError, unreadable
@@ -36,6 +38,9 @@ FACINGS = ("facing right", "facing left")
 
 PREDICATES = ("left of", "right of", "above", "below", "in front of", "behind", "on", "facing")
 
+OPAQUE = 128
+"""Alpha of the least opaque pixel that counts as the sprite's."""
+
 Placed = tuple[str, float, float, int, int]
 """Sprite, x, y, depth, and whether it is mirrored."""
 
@@ -52,6 +57,9 @@ class ClipArtOptions(Options):
     """How scenes are rendered."""
 
     relations: Literal["geometry", "none"] = Field("geometry", description="relations a person would name, or none")
+    hand: Hand | None = Field(
+        None, description="sketch each object after its clip art: careful, quick or loose; unset: no sketches"
+    )
 
 
 class ClipArt(Source):
@@ -105,7 +113,8 @@ class ClipArt(Source):
         picture, owner = draw_scene(self.root, known)
         objects, kept = [], []
         for i, entry in enumerate(known):
-            thing = _scene_object(self.root, classes, entry, owner == i)
+            rng = np.random.default_rng([number, i])
+            thing = _scene_object(self.root, classes, entry, owner == i, self.options.hand, rng)
             if thing is None:
                 remarks.append("object outside the canvas is left out")
             else:
@@ -154,7 +163,7 @@ def draw_scene(root: Path, ordered: list[Placed]) -> tuple[Image.Image, np.ndarr
         sprite = _placed_sprite(root, name, depth, flip)
         left, top = round(x - sprite.width / 2), round(y - sprite.height / 2)
         picture.paste(sprite, (left, top), sprite)
-        opaque = np.asarray(sprite.getchannel("A")) > 127
+        opaque = np.asarray(sprite.getchannel("A")) >= OPAQUE
         rows, columns = np.nonzero(opaque)
         rows, columns = rows + top, columns + left
         inside = (rows >= 0) & (rows < CANVAS[1]) & (columns >= 0) & (columns < CANVAS[0])
@@ -221,9 +230,17 @@ def _stands_on(one: SceneObject, other: SceneObject, box: np.ndarray, table: np.
 
 
 def _scene_object(
-    root: Path, classes: dict[str, dict[str, str]], entry: Placed, visible: np.ndarray
+    root: Path,
+    classes: dict[str, dict[str, str]],
+    entry: Placed,
+    visible: np.ndarray,
+    hand: Hand | None,
+    rng: np.random.Generator,
 ) -> SceneObject | None:
-    """Box of the sprite, where covered too, cut at the canvas; mask of its visible pixels; None if it is outside."""
+    """Box of the sprite, where covered too, cut at the canvas; mask of its visible pixels; None if it is outside.
+
+    A hand sketches what is on the canvas, covered or not, by ``rng``; None sketches nothing.
+    """
     name, x, y, depth, flip = entry
     sprite = _placed_sprite(root, name, depth, flip)
     left, top = round(x - sprite.width / 2), round(y - sprite.height / 2)
@@ -238,7 +255,9 @@ def _scene_object(
         number = int(name.split("_")[1].rstrip("s"))
         attributes += [POSES[number // len(EXPRESSIONS)], EXPRESSIONS[number % len(EXPRESSIONS)]]
     box = (x0 / CANVAS[0], y0 / CANVAS[1], x1 / CANVAS[0], y1 / CANVAS[1])
-    return SceneObject(classes[name]["class"], tuple(attributes), box, visible[y0:y1, x0:x1])
+    on_canvas = np.asarray(sprite)[y0 - top : y1 - top, x0 - left : x1 - left]
+    sketch = sketch_of(on_canvas, hand, rng) if hand is not None and (on_canvas[..., 3] >= OPAQUE).any() else None
+    return SceneObject(classes[name]["class"], tuple(attributes), box, visible[y0:y1, x0:x1], sketch)
 
 
 @cache

@@ -30,6 +30,7 @@ from scenograph.evaluation.scene_search import (
     sketched_objects,
 )
 from scenograph.evaluation.search_protocols import SearchProtocol
+from scenograph.evaluation.vector_maps import object_map
 from scenograph.files import make_folder, safe_names, write_atomically
 from scenograph.models.scene_designer import SceneDesigner
 from scenograph.pipelines.pipeline import Pipeline
@@ -65,6 +66,8 @@ class Designs:
     """By :data:`WAYS`: whole scenes, whose sketched objects have the masks that the model gave them."""
     masks: dict[str, list[np.ndarray]]
     """Of sketched objects, (M, M) in [0, 1] each: ``true``, and by ``sketches`` and ``crops``."""
+    vectors: dict[str, np.ndarray]
+    """Of sketched objects, unit vectors (O, D) by ``sketches`` and ``crops``."""
     figures: list[Figure]
 
 
@@ -115,8 +118,8 @@ def design_scenes(designer: Learned, gallery: Gallery, protocol: SearchProtocol,
         masks["true"] += list(batches["crops"].masks.cpu().numpy())
         scenes["true"] += [whole[place] for place in places]
         progress("making layouts", places.stop, len(gallery))
-    sketches, crops = (np.concatenate(vectors[way]) for way in ("sketches", "crops"))
-    return Designs(scenes, masks, [*_figures(masks, right), *_found(sketches, crops)])
+    joined = {way: np.concatenate(parts) for way, parts in vectors.items()}
+    return Designs(scenes, masks, joined, [*_figures(masks, right), *_found(joined["sketches"], joined["crops"])])
 
 
 def _recognised(model: SceneDesigner, encoded: Tensor, batch: SceneBatch, way: str) -> list[float]:
@@ -157,7 +160,9 @@ def _found(sketches: np.ndarray, crops: np.ndarray) -> list[Figure]:
 
 
 def write_designs(folder: Path, gallery: Gallery, designs: Designs, pipe: Pipeline | None, maps: bool) -> list[Path]:
-    """Write ``results.json``, ``masks.png``, ``pictures.png``, and pictures and label maps if they are wanted.
+    """Write ``results.json``, three sheets of pictures, and pictures and label maps if they are wanted.
+
+    ``masks.png`` and ``pictures.png`` show what was made, ``objects.png`` is a map of the objects' vectors.
 
     Args:
         folder: Made if it is missing; files in it are replaced.
@@ -170,7 +175,13 @@ def write_designs(folder: Path, gallery: Gallery, designs: Designs, pipe: Pipeli
     report = {"scenes": len(gallery), "figures": [asdict(figure) for figure in designs.figures]}
     written = [write_atomically(folder / "results.json", (json.dumps(report, indent=1) + "\n").encode())]
     drawn = {way: _rendered(scenes, pipe) for way, scenes in designs.scenes.items()}
-    for name, sheet in (("masks", mask_sheet(gallery, designs)), ("pictures", picture_sheet(gallery, drawn))):
+    categories = [thing.category for scene in gallery.scenes for thing in scene.objects]
+    sheets = {
+        "masks": mask_sheet(gallery, designs),
+        "pictures": picture_sheet(gallery, drawn),
+        "objects": object_map(designs.vectors["sketches"], designs.vectors["crops"], categories),
+    }
+    for name, sheet in sheets.items():
         written.append(write_atomically(folder / f"{name}.png", encode_png(np.asarray(sheet))))
     if pipe is not None:
         for way, pictures in drawn.items():

@@ -15,18 +15,18 @@ from PIL import Image, ImageDraw
 from scenograph.evaluation.figure import Figure
 from scenograph.evaluation.scene_search import Gallery, Searched, queries_of
 from scenograph.evaluation.search_protocols import SearchProtocol
+from scenograph.evaluation.vector_maps import RIGHT, scene_map
 from scenograph.files import make_folder, write_atomically
-from scenograph.scenes.drawing import contact_sheet, draw_sketches, write_line
+from scenograph.scenes.drawing import contact_sheet, draw_sketches
 from scenograph.scenes.png import encode_png
+from scenograph.scenes.text import objects_in_words
 
 SHOWN, FIRST = 12, 5
 """Queries on a sheet of strips, and results of each."""
 SIDE = 128
 """Of pictures on strips, in pixels."""
-RIGHT, FRAME = (20, 150, 60), 5
-"""Colour and width of the frame around the right picture."""
-MAP_SIDE, PAIRS = 720, 150
-"""Side of the map in pixels, and scenes on it."""
+FRAME = 5
+"""Width of the frame around the right picture."""
 INTERVAL = 1.96
 """Standard errors to either side of a figure that hold it in 95 of 100 cases."""
 COLUMNS = {"average_precision": "mAP", "top_1": "top 1", "top_5": "top 5", "top_10": "top 10", "preferred": "preferred"}
@@ -51,7 +51,7 @@ def write_report(
     drawn = [np.asarray(draw_sketches(queries[number], SIDE, SIDE)) for number in _spread(len(gallery))]
     for one in searched:
         files[f"strips-{one.name}.png"] = encode_png(np.asarray(strips(gallery, one, drawn)))
-        files[f"map-{one.name}.png"] = encode_png(np.asarray(vector_map(one)))
+        files[f"map-{one.name}.png"] = encode_png(np.asarray(scene_map(one)))
     return [write_atomically(folder / name, written) for name, written in files.items()]
 
 
@@ -106,14 +106,19 @@ def _cell(figure: Figure | None) -> str:
 
 
 def strips(gallery: Gallery, searched: Searched, sketches: Sequence[np.ndarray]) -> Image.Image:
-    """Queries in rows: the sketch, its picture, and the first results, the right one framed, with its place."""
+    """Queries in rows: the sketch, its picture, and the first results, the right one framed.
+
+    Below each is what it shows: of a sketch what is drawn of it, of results after their ranks.
+    """
     cells, captions = [], []
     for number, sketch in zip(_spread(len(gallery)), sketches, strict=True):
         first = searched.order[number, :FIRST]
         pictures = [Image.fromarray(one) for one in gallery.pictures([number, *first.tolist()], (SIDE, SIDE))]
         pictures[1:] = [_framed(one) if row == number else one for row, one in zip(first, pictures[1:], strict=True)]
         cells += [Image.fromarray(sketch), *pictures]
-        captions += ["sketch", f"right: place {searched.places[number]}", *(str(n + 1) for n in range(FIRST))]
+        named = [objects_in_words(gallery.scenes[row]) for row in (number, *first)]
+        captions += ["sketch", f"right: place {searched.places[number]}\n{named[0]}"]
+        captions += [f"{rank}\n{name}" for rank, name in enumerate(named[1:], start=1)]
     title = f"{searched.name}: {len(gallery)} scenes, searched by sketch"
     return contact_sheet(cells, FIRST + 2, gap=6, captions=captions, title=title)
 
@@ -125,31 +130,4 @@ def _spread(count: int) -> list[int]:
 
 def _framed(picture: Image.Image) -> Image.Image:
     ImageDraw.Draw(picture).rectangle((0, 0, picture.width - 1, picture.height - 1), outline=RIGHT, width=FRAME)
-    return picture
-
-
-def vector_map(searched: Searched) -> Image.Image:
-    """Vectors of sketches (rings) and of their pictures (dots) in their two principal components, pairs joined.
-
-    Colours tell how soon the sketch finds its picture: green at once, orange among the first ten, red later.
-    """
-    rows = np.linspace(0, len(searched.order) - 1, min(PAIRS, len(searched.order))).astype(int)
-    both = np.concatenate([searched.vectors.queries[rows], searched.vectors.gallery[rows]]).astype(np.float64)
-    centred = both - both.mean(axis=0)
-    _, sizes, axes = np.linalg.svd(centred, full_matrices=False)
-    flat = centred @ axes[:2].T
-    low, high = flat.min(axis=0), flat.max(axis=0)
-    places = 20 + (flat - low) / np.maximum(high - low, 1e-9) * (MAP_SIDE - 40)
-    picture = Image.new("RGB", (MAP_SIDE, MAP_SIDE + 24), "white")
-    pen = ImageDraw.Draw(picture)
-    for number, row in enumerate(rows):
-        place = searched.places[row]
-        colour = RIGHT if place == 1 else (220, 140, 0) if place <= 10 else (200, 40, 40)
-        (x, y), (u, v) = places[number], places[number + len(rows)]
-        pen.line((x, y, u, v), fill=colour)
-        pen.ellipse((x - 4, y - 4, x + 4, y + 4), outline=colour, fill="white")
-        pen.ellipse((u - 3, v - 3, u + 3, v + 3), fill=colour)
-    share = (sizes[:2] ** 2).sum() / max((sizes**2).sum(), 1e-12)
-    words = f"{searched.name}: sketches (rings), pictures (dots); {share:.0%} of variance; found first: green"
-    write_line(pen, (6, MAP_SIDE + 3), words, MAP_SIDE - 12)
     return picture

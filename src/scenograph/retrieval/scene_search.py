@@ -24,7 +24,7 @@ from scenograph.scenes.png import SHOWN, is_png, read_record
 from scenograph.scenes.scene import Relation, Scene, keep_objects, load_scenes
 from scenograph.scenes.search_sheets import FoundPicture, draw_found
 from scenograph.scenes.synonyms import UnknownWordError, renamed, say_read
-from scenograph.scenes.text import scene_from_text
+from scenograph.scenes.text import objects_in_words, scene_from_text
 
 log = logging.getLogger(__name__)
 
@@ -104,8 +104,10 @@ class Found(Sequence[Hit]):
         return self.sheet._repr_png_() if self.hits else None
 
     def _caption(self, rank: int, hit: Hit) -> str:
+        """Rank, score and what it shows; small, what of the query it lacks, and its id."""
         _, _, lacks = self.why(hit).partition("; ")
-        return "  ".join(filter(None, (str(rank), f"{hit.score:.2f}", hit.id, lacks)))
+        shown = f"{rank}   {hit.score:.2f}   {objects_in_words(hit.scene)}"
+        return "\n".join((shown, "  ·  ".join(filter(None, (lacks, hit.id)))))
 
     def why(self, hit: Hit) -> str:
         """Which objects were matched, and what the query asks for that the scene lacks."""

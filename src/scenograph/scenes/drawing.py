@@ -35,9 +35,9 @@ READABLE = 40
 """Most relations that a graph is drawn with; of more, only those that imply the others are drawn."""
 
 GREY: Color = (120, 125, 135)
-"""Of arrows."""
-CAPTION = 13
-"""Font size of what stands at pictures on sheets."""
+"""Of arrows, and of small print."""
+CAPTION, SMALL = 13, 12
+"""Font size of what stands at pictures on sheets, and of its small print."""
 
 TITLE_LINES = 3
 """Most lines of a sheet's title."""
@@ -266,7 +266,7 @@ def contact_sheet(
         images: Of any sizes; they keep them, unless they are enlarged.
         columns: At most as many as there are pictures are used.
         gap: Between pictures, and with captions or a title around the sheet.
-        captions: One below each picture, shortened to the width of a cell.
+        captions: One below each picture, shortened to the width of a cell. Lines after a first one are small and grey.
         title: Above all of them, in up to ``TITLE_LINES`` lines of the sheet's width.
         side: Pictures whose longer side is shorter are enlarged to it.
     """
@@ -274,7 +274,8 @@ def contact_sheet(
     width, height = (max(sizes) for sizes in zip(*(image.size for image in shown), strict=True))
     columns = min(columns, len(shown))
     line = CAPTION + 7
-    below, margin = line if captions else 0, gap if captions or title else 0
+    lines = max((len(caption.splitlines()) for caption in captions), default=0)
+    below, margin = line * lines, gap if captions or title else 0
     across, down = width + gap, height + below + gap
     rows = math.ceil(len(shown) / columns)
     titles = _wrapped(title, columns * across - gap) if title else []
@@ -287,8 +288,9 @@ def contact_sheet(
     for i, image in enumerate(shown):
         left, top = margin + i % columns * across, margin + above + i // columns * down
         sheet.paste(image, (left + (width - image.width) // 2, top + (height - image.height) // 2))
-        if captions:
-            write_line(painter, (left, top + height + 2), captions[i], width)
+        for row, words in enumerate(captions[i].splitlines() if captions else ()):
+            color, letters = (GREY, SMALL) if row else (INK, CAPTION)
+            write_line(painter, (left, top + height + 2 + row * line), words, width, color, letters)
     return sheet
 
 
@@ -314,10 +316,15 @@ def _enlarged(image: Image.Image, side: int) -> Image.Image:
 
 
 def write_line(
-    painter: ImageDraw.ImageDraw, at: tuple[float, float], text: str, width: float, color: Color = INK
+    painter: ImageDraw.ImageDraw,
+    at: tuple[float, float],
+    text: str,
+    width: float,
+    color: Color = INK,
+    size: int = CAPTION,
 ) -> None:
     """Write a line of text on a sheet from its upper left corner, cut with an ellipsis where it is too wide."""
-    drawn = font(CAPTION)
+    drawn = font(size)
     if drawn.getlength(text) > width:
         fitting = next((end for end in range(len(text), 0, -1) if drawn.getlength(text[:end] + "…") <= width), 0)
         text = text[:fitting].rstrip() + "…"

@@ -120,10 +120,14 @@ def scene_to_text(scene: Scene) -> str:
 
 def scene_to_lines(scene: Scene) -> list[str]:
     """What a scene says, for people: a line with all objects, then a line for each relation."""
-    counts = Counter(labels_in_words(scene))
-    things = [label if count == 1 else f"{count} {plural(label)}" for label, count in counts.items()]
     total = len(scene.objects)
-    return [f"{total} object{'s' * (total != 1)}: {', '.join(things)}", *_in_words(scene)]
+    return [f"{total} object{'s' * (total != 1)}: {objects_in_words(scene, attributes=True)}", *_in_words(scene)]
+
+
+def objects_in_words(scene: Scene, attributes: bool = False) -> str:
+    """What there is in a scene, for people: ``house, 2 sheep, tree``."""
+    counts = Counter(labels_in_words(scene, attributes))
+    return ", ".join(label if count == 1 else f"{count} {plural(label)}" for label, count in counts.items())
 
 
 def relation_to_text(scene: Scene, number: int) -> str:

@@ -18,7 +18,7 @@ from torch import Tensor
 from scenograph.errors import UserError, expecting, missing_extra, unreadable
 from scenograph.models.base import Model, load_state
 from scenograph.models.published.checkpoint import Rule
-from scenograph.models.published.scene_designer import LAYERS, to_torch
+from scenograph.models.published.scene_designer import LAYERS, TITLES, to_torch
 from scenograph.models.scene_designer import Backbone, Features, SceneDesigner
 from scenograph.nn.inception import KerasInception
 from scenograph.nn.mobilenet import LAST_BLOCK, MobileNetV2
@@ -28,7 +28,6 @@ LARGEST, MOST = 8_000_000, 2_000
 """Numbers of an array, and arrays of a file, beyond those of any of the networks."""
 CLASSIFIER = ("predictions", "Logits", "fc1000", "probs")
 """Layers after the features, which are left out."""
-TITLES: dict[Backbone, str] = {"mobilenet": "MobileNetV2", "inception": "InceptionV3", "resnet": "ResNet50V2"}
 MARKS: dict[Backbone, str] = {"mobilenet": r"bn_Conv1$", "inception": r"conv2d(_\d+)?$", "resnet": r"post_bn$"}
 """A layer that only this network has."""
 

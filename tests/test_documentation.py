@@ -19,8 +19,9 @@ from scenograph.training.recipe import load_recipe, shipped_recipes
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted(ROOT.glob("[CS]*.md")), *sorted((ROOT / "docs").rglob("*.md")))
-WRITTEN = r"--(?:out|sheet|save-scenes|annotations)[ =]([\w./$-]+)|save\(\"([^\"]+)\"\)|out(?:put)?=\"([^\"]+)\""
-DEFAULTS = ("pictures", "layouts", "drawings", "renders", "packs/x", "downloads/x", "runs/x", "evaluation", "bench")
+WRITTEN = r"--(?:out|sheet|save-scenes|annotations)[ =]([\w./$-]+)|save\(\"([^\"]+)\"\)|\bout(?:put)?=\"([^\"]+)\""
+DEFAULTS = ("pictures", "layouts", "composed", "drawings", "renders", "packs/x", "downloads/x", "runs/x", "evaluation",
+            "bench")  # fmt: skip
 """Where commands write without ``--out``."""
 
 

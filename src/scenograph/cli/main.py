@@ -15,6 +15,7 @@ from rich.text import Text
 from scenograph.cli import (
     bench,
     cite,
+    compose,
     credits,
     data,
     environment,
@@ -65,6 +66,7 @@ def main(
 
 app.command("generate")(generate.generate)
 app.command("layout")(layout.layout)
+app.command("compose")(compose.compose)
 app.add_typer(scene.app, name="scene")
 app.add_typer(models.app, name="models")
 app.command("train")(train.train)

@@ -102,19 +102,15 @@ def object_agreement(
     ``scenes`` say what was asked, with the boxes at which to look. Pictures are brought to the classifier's size.
     Objects whose longer side is at most ``smallest_side``, a fraction of the picture, are left out.
     """
-    asked = [_recognisable(scene, classifier.vocabulary) for scene in scenes]
-    batch = SceneBatch.from_scenes(asked, classifier.vocabulary).to(classifier.device)
-    side = classifier.config.image_size
-    pixels = np.stack([picture_to_pixels(image, side, side) for image in images])
-    pictures = pixels_to_tensor(pixels).to(classifier.device)
+    batch, pictures = seen_by(classifier, images, scenes)
     targets = classifier.targets(batch.objects, batch.attributes)
     with torch.inference_mode():
         heads = classifier(pictures, batch.boxes, batch.object_to_image)
-        chance = _chance(heads, targets)
+        chance = log_chance(heads, targets)
         placed, beside = torch.ones_like(chance, dtype=torch.bool), torch.zeros_like(chance, dtype=torch.bool)
         for moved in _moved(batch.boxes):
             inside = (moved >= 0).all(dim=1) & (moved <= 1).all(dim=1)
-            likelier = chance > _chance(classifier(pictures, moved, batch.object_to_image), targets)
+            likelier = chance > log_chance(classifier(pictures, moved, batch.object_to_image), targets)
             placed, beside = placed & (likelier | ~inside), beside | inside
     large = (batch.boxes[:, 2:] - batch.boxes[:, :2]).amax(dim=1) > smallest_side
     names = ("category", *classifier.config.groups)
@@ -139,6 +135,20 @@ def object_agreement(
     return {**figures, "all": count(everything, large), "position": count(placed, large & beside)}
 
 
+def seen_by(
+    classifier: ObjectClassifier, images: Sequence[Image.Image], scenes: Sequence[Scene]
+) -> tuple[SceneBatch, Tensor]:
+    """Scenes of categories that a classifier knows as a batch, and their pictures (N, 3, S, S) at its size.
+
+    The batch has no relations, and no attributes that the classifier does not know.
+    """
+    asked = [_recognisable(scene, classifier.vocabulary) for scene in scenes]
+    batch = SceneBatch.from_scenes(asked, classifier.vocabulary).to(classifier.device)
+    side = classifier.config.image_size
+    pixels = np.stack([picture_to_pixels(image, side, side) for image in images])
+    return batch, pixels_to_tensor(pixels).to(classifier.device)
+
+
 def _recognisable(scene: Scene, names: Vocabulary) -> Scene:
     """A scene without relations, and without attributes that a classifier does not know."""
     known = names.attribute_index
@@ -146,7 +156,7 @@ def _recognisable(scene: Scene, names: Vocabulary) -> Scene:
     return replace(scene, objects=tuple(objects), relations=())
 
 
-def _chance(heads: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
+def log_chance(heads: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
     """The log probability of all that was asked of each object (O,)."""
     total = torch.zeros(len(targets[0]), device=targets[0].device)
     for logits, target in zip(heads, targets, strict=True):

@@ -103,7 +103,7 @@ class DetectionMetric(Metric):
             ids |= {name: number for number, name in enumerate(others, start=max(ids.values(), default=0) + 1)}
         nameable = set(ids)
         if self.detector is not None:
-            nameable = {DARKNET_NAMES.get(name, name) for name in self.detector.names.values()}
+            nameable = self.detector.nameable
         elif record["source"].startswith("COCO 2017"):
             nameable = {name for name, number in coco_ids().items() if number <= LAST_THING}
         return {name: number for name, number in ids.items() if name in nameable}
@@ -301,6 +301,8 @@ class Detector:
             raise UserError(f"cannot load the detector {source}: {reason(error)}; give its folder") from error
         self.device, self.digest = device, state_digest(self.network.state_dict())
         self.names: dict[int, str] = {int(key): str(name) for key, name in self.network.config.id2label.items()}
+        self.nameable = {DARKNET_NAMES.get(name, name) for name in self.names.values()}
+        """The categories that it can name, as COCO does."""
 
     def __call__(
         self,

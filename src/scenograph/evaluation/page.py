@@ -58,18 +58,14 @@ def as_html(
     report: dict[str, Any], exhibits: Sequence[Exhibit], curves: Mapping[str, Sequence[tuple[float, float]]]
 ) -> str:
     """A report as one page that needs nothing else."""
-    protocol, title = report["protocol"], html.escape(summary.title(report))
+    protocol = report["protocol"]
     plots = "".join(f"<h3>{html.escape(name)}</h3>{line_plot({'': points})}" for name, points in curves.items())
-    gallery = "".join(map(_exhibit, exhibits))
+    gallery = gallery_of(exhibits)
     settings = [(f"<td>{key}</td>", f"<td>{html.escape(summary.setting(protocol[key]))}</td>") for key in EXPLANATIONS]
     parts = [
-        f"<!doctype html><html lang=en><meta charset=utf-8>{NOTHING_ELSE}",
-        "<meta name=viewport content='width=device-width'>",
-        f"<title>{title}</title><style>{STYLE}</style><h1>{title}</h1>",
-        f"<p class=lead>{html.escape(summary.sentence(report))}</p>",
         f"<div class=cards>{''.join(map(_card, summary.headline(report)))}</div>",
         "".join(f"<p class=note>{html.escape(note)}</p>" for note in report["notes"]),
-        f"<h2>Examples</h2><div class=gallery>{gallery}</div>" if gallery else "",
+        f"<h2>Examples</h2>{gallery}" if gallery else "",
         "".join(_group(*group) for group in summary.groups(report)),
         "".join(f"<p>{html.escape(line)}</p>" for line in summary.networks(report["figures"])),
         f"<h2>Training</h2>{plots}" if plots else "",
@@ -78,7 +74,18 @@ def as_html(
         f"(<code>{html.escape(str(protocol['fingerprint']))}</code>): {html.escape(protocol['about'])}</p>",
         f"<table>{''.join(f'<tr>{name}{value}</tr>' for name, value in settings)}</table>",
         f"<p>Made by scenograph {html.escape(report['scenograph'])}, torch {html.escape(report['torch'])}.</p>",
-        "</html>\n",
+    ]
+    return whole_page(summary.title(report), summary.sentence(report), "".join(parts))
+
+
+def whole_page(title: str, lead: str, body: str) -> str:
+    """A page that needs nothing else, from a title and a sentence as texts, and HTML."""
+    title = html.escape(title)
+    parts = [
+        f"<!doctype html><html lang=en><meta charset=utf-8>{NOTHING_ELSE}",
+        "<meta name=viewport content='width=device-width'>",
+        f"<title>{title}</title><style>{STYLE}</style><h1>{title}</h1>",
+        f"<p class=lead>{html.escape(lead)}</p>{body}</html>\n",
     ]
     return "".join(parts)
 
@@ -109,6 +116,12 @@ def _model(role: str, row: Mapping[str, str]) -> str:
         f"<tr><td>{html.escape(role)}</td><td>{html.escape(str(row['name']))}</td>"
         f"<td><code>{html.escape(summary.weights(row))}</code></td></tr>"
     )
+
+
+def gallery_of(exhibits: Sequence[Exhibit]) -> str:
+    """Exhibits as HTML; nothing without any."""
+    shown = "".join(map(_exhibit, exhibits))
+    return f"<div class=gallery>{shown}</div>" if shown else ""
 
 
 def _exhibit(exhibit: Exhibit) -> str:

@@ -113,8 +113,8 @@ def _probe(render: RenderPictures, number: int, scene: Scene, other: Scene, voca
     if other.objects:
         results.append(Probe("shuffle", number, _shuffle_score(before, same_seed, other_seed)))
     for (name, _, region), after in zip(changes, pictures[4 : 4 + len(changes)], strict=True):
-        inside, outside, others = _where(before, after, region, scene)
-        results.append(Probe(name, number, _contrast(inside, outside)))
+        inside, outside, others = change_by_place(before, after, region, scene)
+        results.append(Probe(name, number, contrast(inside, outside)))
         if others is not None and inside > QUIET:
             results.append(Probe("leakage", number, 1 - min(others / inside, 1.0)))
     if fewer:
@@ -176,10 +176,13 @@ def _recoloured(thing: SceneObject, vocabulary: Vocabulary, rng: np.random.Gener
     return replace(thing, category=str(rng.choice(categories))) if categories else None
 
 
-def _where(
+def change_by_place(
     before: np.ndarray, after: np.ndarray, region: tuple[int, list[Box]], scene: Scene
 ) -> tuple[float, float, float | None]:
-    """Mean change (grey levels) inside the region, outside it, and in other objects apart from it."""
+    """Mean change in grey levels from one picture (H, W, 3) to another: inside a region, outside, and in other objects.
+
+    ``region`` is the number of the object that is changed, and the boxes where pixels may move.
+    """
     change = np.abs(before - after).mean(axis=2)
     concerned, boxes = region
     inside = _covered(change.shape, boxes)
@@ -203,7 +206,7 @@ def _covered(shape: tuple[int, ...], boxes: Sequence[Box]) -> np.ndarray:
     return result
 
 
-def _contrast(inside: float, outside: float) -> float:
+def contrast(inside: float, outside: float) -> float:
     """How much more changed inside than outside: 1 nothing outside, 0 as much outside, or nothing at all."""
     if inside < QUIET:
         return 0.0

@@ -129,27 +129,27 @@ def compare(first: dict[str, Any], second: dict[str, Any], names: tuple[str, str
     """
     rows = {row["name"]: row for row in first["figures"]}
     others = {row["name"]: row for row in second["figures"]}
-    lines = [f"| | {_cell(names[0])} | {_cell(names[1])} | difference |", "|---|---|---|---|"]
+    lines = [f"| | {plain(names[0])} | {plain(names[1])} | difference |", "|---|---|---|---|"]
     for name in dict.fromkeys([*rows, *others]):
         one, other = rows.get(name), others.get(name)
         if one is None or other is None or one["value"] is None or other["value"] is None:
-            lines.append(f"| {_cell(name)} | {_both(one)} | {_both(other)} | |")
+            lines.append(f"| {plain(name)} | {_both(one)} | {_both(other)} | |")
             continue
         change = other["value"] - one["value"]
         errors = [row["error"] for row in (one, other)]
         clear = ""
         if all(error is not None for error in errors):
             clear = " (clear)" if abs(change) > 2 * math.hypot(*errors) else " (within chance)"
-        lines.append(f"| {_cell(name)} | {_both(one)} | {_both(other)} | {change:+.4g}{clear} |")
+        lines.append(f"| {plain(name)} | {_both(one)} | {_both(other)} | {change:+.4g}{clear} |")
     return "\n".join(lines) + "\n"
 
 
 def compare_all(reports: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
     """The figures of any number of reports side by side as a Markdown table."""
     tables = [{row["name"]: row for row in report["figures"]} for report in reports]
-    lines = [f"| | {' | '.join(map(_cell, names))} |", "|---" * (len(names) + 1) + "|"]
+    lines = [f"| | {' | '.join(map(plain, names))} |", "|---" * (len(names) + 1) + "|"]
     for name in dict.fromkeys(name for table in tables for name in table):
-        lines.append(f"| {_cell(name)} | {' | '.join(_both(table.get(name)) for table in tables)} |")
+        lines.append(f"| {plain(name)} | {' | '.join(_both(table.get(name)) for table in tables)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -157,32 +157,32 @@ def as_markdown(report: dict[str, Any]) -> str:
     """A report as text with tables."""
     protocol, head = report["protocol"], summary.headline(report)
     lines = [
-        f"# {_cell(summary.title(report))}",
+        f"# {plain(summary.title(report))}",
         "",
-        _cell(summary.sentence(report)),
+        plain(summary.sentence(report)),
         "",
-        *(f"- {_cell(row['name'])} **{summary.value_and_error(row)}**: {_cell(row['meaning'])}" for row in head),
+        *(f"- {plain(row['name'])} **{summary.value_and_error(row)}**: {plain(row['meaning'])}" for row in head),
         "",
-        *(f"**Note:** {_cell(note)}\n" for note in report["notes"]),
+        *(f"**Note:** {plain(note)}\n" for note in report["notes"]),
     ]
     for title, rows in summary.groups(report):
-        lines += [f"## {_cell(title or 'Figures')}", ""]
+        lines += [f"## {plain(title or 'Figures')}", ""]
         lines += ["| figure | value | 95 % interval | of | meaning |", "|---|---|---|---|---|"]
         for row in rows:
             cells = (row["name"], summary.number(row["value"]), summary.interval(row), str(row["count"]))
-            lines.append("| " + " | ".join(map(_cell, (*cells, summary.meaning(row)))) + " |")
+            lines.append("| " + " | ".join(map(plain, (*cells, summary.meaning(row)))) + " |")
         lines.append("")
     for line in summary.networks(report["figures"]):
-        lines += [_cell(line), ""]
+        lines += [plain(line), ""]
     settings = ", ".join(f"{key} {summary.setting(protocol[key])}" for key in EXPLANATIONS)
     models = ", ".join(f"{role} {row['name']} ({summary.weights(row)})" for role, row in report["models"].items())
     named = f"{protocol['name']}, version {protocol['version']} ({protocol['fingerprint']}): {protocol['about']}"
     lines += [
-        f"Protocol {_cell(named)}",
+        f"Protocol {plain(named)}",
         "",
-        f"Settings: {_cell(settings)}.",
+        f"Settings: {plain(settings)}.",
         "",
-        f"Models: {_cell(models)}.",
+        f"Models: {plain(models)}.",
         "",
         f"Made by scenograph {report['scenograph']}, torch {report['torch']}.",
         "",
@@ -253,7 +253,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _cell(text: str) -> str:
+def plain(text: str) -> str:
     """A text as plain text of a Markdown page, or a cell of a table in one: no markup, no links."""
     return re.sub(r"([|\[\]`\\])", r"\\\1", text).replace("<", "&lt;").replace("\n", " ")
 

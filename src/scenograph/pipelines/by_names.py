@@ -49,6 +49,10 @@ class ByNames(Pipeline):
         pipe, read = self._choose(scenes)
         return super().encode(read, seeds, **options) if pipe is self else pipe.encode(read, seeds, **options)
 
+    def choose(self, scenes: SceneLike | Iterable[SceneLike]) -> Pipeline:
+        """As in the base class. Raises ``UserError`` for scenes that different pairs know."""
+        return self._choose(scenes)[0]
+
     def _choose(self, scenes: SceneLike | Iterable[SceneLike]) -> tuple[Pipeline, list[Scene]]:
         """The pipeline for scenes, and these, read with its names."""
         given = given_scenes(scenes)

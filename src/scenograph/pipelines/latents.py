@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from scenograph.scenes.batch import SceneBatch
-from scenograph.scenes.fields import ObjectSeed
+from scenograph.scenes.fields import LARGEST_OBJECT_SEED, ObjectSeed
 from scenograph.scenes.scene import Scene
 
 
@@ -39,6 +39,20 @@ def with_latents(
     pictures = [_latent(f"background {seed}", size, truncation) for seed in seeds]
     device = batch.objects.device
     return replace(batch, object_latents=torch.stack(rows).to(device), picture_latents=torch.stack(pictures).to(device))
+
+
+def looks_seed(seed: int, what: str | int) -> int:
+    """A seed for an object's looks, made from another one and what tells the object from others."""
+    return zlib.crc32(f"looks of {what} {seed}".encode()) % LARGEST_OBJECT_SEED
+
+
+def with_object_seeds(scene: Scene, seeds: Sequence[int | None]) -> Scene:
+    """The scene with seeds for objects that have none; None leaves an object as it is."""
+    objects = (
+        thing if thing.seed is not None else replace(thing, seed=seed)
+        for thing, seed in zip(scene.objects, seeds, strict=True)
+    )
+    return replace(scene, objects=tuple(objects))
 
 
 def _object_latent(seed: ObjectSeed | None, purpose: str, size: int, truncation: float) -> Tensor:

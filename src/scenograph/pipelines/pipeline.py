@@ -262,6 +262,10 @@ class Pipeline:
             drawer.to(where), placer, precision, {role: _text(name) for role, name in names.items()}, crops, shapes
         )
 
+    def choose(self, scenes: SceneLike | Iterable[SceneLike]) -> Pipeline:
+        """The pipeline that renders scenes: this one, unless it chooses its models by the names in each call."""
+        return self
+
     @property
     def vocabulary(self) -> Vocabulary:
         """The names a scene may use: the renderer's, or, if it takes any, the layout model's."""
@@ -328,6 +332,18 @@ class Pipeline:
         if not scenes:
             raise UserError("nothing to draw: give at least one scene and one seed")
         chosen = self.options.changed(**options)
+        complete = self.complete(scenes, seeds, **options)
+        if self.crops is not None and self.renderer.crop_side:
+            complete = self._with_chosen_crops(self.crops, complete, seeds, chosen)
+        return replace(self.renderer.condition(complete, seeds, chosen), renderer=self.renderer)
+
+    def complete(self, scenes: Sequence[Scene], seeds: Sequence[int], **options: Any) -> list[Scene]:
+        """The scenes, one seed each, with attributes, boxes and masks of sketches: what is asked of the renderer.
+
+        A complete scene gives the same picture as the scene that it was made from, with the same seed. Boxes stay open
+        where the renderer itself places objects.
+        """
+        chosen = self.options.changed(**options)
         complete, names = list(scenes), self.renderer.vocabulary
         if names is not None and self.renderer.completes_attributes:
             complete = [complete_attributes(s, names, seed) for s, seed in zip(scenes, seeds, strict=True)]
@@ -335,10 +351,7 @@ class Pipeline:
             movable = [[thing.box is None for thing in scene.objects] for scene in complete]
             complete = place_objects(self.layout, complete, seeds, chosen.refine, chosen.candidates)
             complete = self.renderer.settle(complete, seeds, movable)
-        complete = with_shapes(complete, self.shapes)
-        if self.crops is not None and self.renderer.crop_side:
-            complete = self._with_chosen_crops(self.crops, complete, seeds, chosen)
-        return replace(self.renderer.condition(complete, seeds, chosen), renderer=self.renderer)
+        return with_shapes(complete, self.shapes)
 
     def _with_chosen_crops(
         self, source: GivesCrops, scenes: Sequence[Scene], seeds: Sequence[int], options: GenerateOptions

@@ -177,10 +177,10 @@ def draw_layout(scene: Scene, side: float = 480.0, key: bool = True, aspect: flo
         boxes.append(Rectangle(x0, y0, x1, y1, color, color, 0.12 if thing.mask is not None else 0.3))
         shapes.append(boxes[-1])
     names = _names(scene)
-    flags, fitting = _flags(boxes, [names[i] for i, _ in boxed], 13, width, height)
+    flags, fitting = draw_flags(boxes, [names[i] for i, _ in boxed], 13, width, height)
     beside: list[Shape] = []
     if not fitting:
-        flags, _ = _flags(boxes, [str(i) for i, _ in boxed], 11, width, height)
+        flags, _ = draw_flags(boxes, [str(i) for i, _ in boxed], 11, width, height)
         if key:
             words = labels_in_words(scene)
             entries = [(i, object_color(scene, i), words[i]) for i, _ in sorted(boxed, key=lambda item: item[0])]
@@ -424,7 +424,7 @@ def _text_on_paper(spots: Sequence[Point], text: str, taken: _Taken) -> list[Sha
     return [papers[place], Label(*spots[place], text, size=13)]
 
 
-def _flags(
+def draw_flags(
     boxes: Sequence[Rectangle], texts: Sequence[str], size: int, width: float, height: float
 ) -> tuple[list[Shape], bool]:
     """Small flags at the left edges of boxes, and whether they fit: none overlaps another or hides a box."""

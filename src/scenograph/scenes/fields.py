@@ -28,6 +28,7 @@ Value = TypeVar("Value")
 Box = tuple[float, float, float, float]
 ObjectSeed = int | tuple[int, int, float]
 """A seed, or the way from one to another."""
+LARGEST_OBJECT_SEED = 999_999_999
 CANVAS: Box = (0.0, 0.0, 1.0, 1.0)
 BOX_DECIMALS = 5
 """Decimals of boxes that are made here, so that files hold them exactly and shortly; given boxes stay as they are."""
@@ -398,7 +399,7 @@ def parse_box(value: object, where: str) -> Box:
 def parse_object_seed(value: object, where: str) -> ObjectSeed:
     """A whole number, or two and a share between them from 0 to 1. Raises ``UserError`` for anything else."""
     numbers = value if isinstance(value, list) else [value]
-    whole = [n for n in numbers[:2] if isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 10**9]
+    whole = [n for n in numbers[:2] if isinstance(n, int) and not isinstance(n, bool) and 0 <= n <= LARGEST_OBJECT_SEED]
     if len(numbers) == len(whole) == 1:
         return whole[0]
     if len(numbers) == 3 and len(whole) == 2:

@@ -63,6 +63,18 @@ class Renderer(ABC):
     def check(self, scenes: Sequence[Scene]) -> None:
         """Warn about what it will ignore or has not learned in scenes whose names it knows."""
 
+    def with_looks(self, scenes: Sequence[Scene], seeds: Sequence[int]) -> list[Scene]:
+        """The scenes with a seed for each object whose looks its own seed decides, so that they stay as they are.
+
+        Then another seed for one object redraws that one, and leaving one out or another seed of the picture keeps the
+        looks of the others. By default no object has looks of its own, and scenes stay as they are.
+
+        Args:
+            scenes: One per picture; every object has a box. Seeds that objects have are kept.
+            seeds: One per picture, from which those of objects are made.
+        """
+        return list(scenes)
+
     def settle(self, scenes: Sequence[Scene], seeds: Sequence[int], movable: Sequence[Sequence[bool]]) -> list[Scene]:
         """Move objects that a layout model placed to where the renderer shows them; by default, they stay.
 

@@ -18,6 +18,7 @@ from scenograph.data.picture_book.layers import Light
 from scenograph.data.picture_book.source import vocabulary
 from scenograph.data.picture_book.textures import TEXTURES
 from scenograph.errors import UserError
+from scenograph.pipelines.latents import looks_seed, with_object_seeds
 from scenograph.pipelines.options import GenerateOptions
 from scenograph.pipelines.renderers.backdrops import backdrop, box_of, setting
 from scenograph.pipelines.renderers.base import ConditionedScenes, Renderer
@@ -85,6 +86,15 @@ class CollageRenderer(Renderer):
         origins = ([None if one is None else Origin.parse(one.origin) for one in shown.entries] for shown in chosen)
         shown = [with_origins(*one) for one in zip(scenes, origins, strict=True)]
         return ConditionedScenes(shown, list(seeds), chosen, options)
+
+    def with_looks(self, scenes: Sequence[Scene], seeds: Sequence[int]) -> list[Scene]:
+        """As in the base class: of things, those of one category alike. Regions are painted by the picture's seed."""
+        return [
+            with_object_seeds(
+                scene, [looks_seed(seed, one.category) if one.category in self.drawn else None for one in scene.objects]
+            )
+            for scene, seed in zip(scenes, seeds, strict=True)
+        ]
 
     def settle(self, scenes: Sequence[Scene], seeds: Sequence[int], movable: Sequence[Sequence[bool]]) -> list[Scene]:
         """As in the base class: riders, what is held and the like come to where their hosts' drawings have them."""
@@ -279,6 +289,11 @@ class CropCollage(CollageRenderer, CropPasting):
         further = {f"crops: {name}": (name,) for name in sorted(set(self.source.attributes) - known)}
         return replace(names, categories=categories, attributes=names.attributes | further)
 
+    @cached_property
+    def painted(self) -> set[str]:
+        """The categories of regions of which the source has no crop."""
+        return set(TEXTURES) - set(self.source.categories)
+
     def condition(self, scenes: Sequence[Scene], seeds: Sequence[int], options: GenerateOptions) -> ConditionedScenes:
         """As in the base class: a crop for each object. Raises ``UserError`` for one that there is no crop of."""
         if options.style is not None:
@@ -292,6 +307,19 @@ class CropCollage(CollageRenderer, CropPasting):
             for scene, crops in zip(scenes, chosen, strict=True)
         ]
         return ConditionedScenes(shown, list(seeds), chosen, options)
+
+    def with_looks(self, scenes: Sequence[Scene], seeds: Sequence[int]) -> list[Scene]:
+        """As in the base class: of all that a crop shows."""
+        return [
+            with_object_seeds(
+                scene,
+                [
+                    None if one.category in self.painted else looks_seed(seed, number)
+                    for number, one in enumerate(scene.objects)
+                ],
+            )
+            for scene, seed in zip(scenes, seeds, strict=True)
+        ]
 
     def settle(self, scenes: Sequence[Scene], seeds: Sequence[int], movable: Sequence[Sequence[bool]]) -> list[Scene]:
         """Boxes stay: of crops it is not known where a guest sits."""
@@ -316,11 +344,10 @@ class CropCollage(CollageRenderer, CropPasting):
         found: list[GivenCrop | None] = [
             None if thing.crop is None else GivenCrop(thing.crop, Origin.parse(thing.origin)) for thing in scene.objects
         ]
-        painted = set(TEXTURES) - set(self.source.categories)
         wanted = [
             number
             for number, thing in enumerate(scene.objects)
-            if found[number] is None and thing.category not in painted
+            if found[number] is None and thing.category not in self.painted
         ]
         if self.partial:
             wanted = [number for number in wanted if self._can_show(scene.objects[number].category, scene, options)]

@@ -1,0 +1,127 @@
+"""``scenograph compose``: draft, check, repair."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from scenograph.cli.console import console, parse_seeds, progress_reports, say_written
+from scenograph.cli.options import (
+    ClassifierName,
+    Device,
+    ImageName,
+    MemoryName,
+    Overwrite,
+    SceneArgument,
+    takes_options,
+)
+from scenograph.cli.scene import offer_to_keep, read_source, roomy_pair_for
+from scenograph.files import would_replace
+from scenograph.pipelines.options import GenerateOptions
+
+if TYPE_CHECKING:
+    from scenograph.evaluation.composing import Composition
+    from scenograph.pipelines.pipeline import Pipeline
+
+MISE = "mise"
+"""The name, among drafts, of the layout models that ship, of which the scene decides one."""
+
+
+@takes_options("candidates", "refine", "keep_contradictions", "size", "steps", "truncation", "precision")
+def compose(
+    source: SceneArgument,
+    *,
+    draft: Annotated[
+        str, typer.Option("--draft", metavar="MODEL", help="Model that drafts layouts; mise is the shipped one.")
+    ] = MISE,
+    image: ImageName = None,
+    memory: MemoryName = None,
+    check: Annotated[
+        Literal["classifier", "detector", "probes"],
+        typer.Option("--check", help="What checks objects and relations."),
+    ] = "classifier",
+    classifier: ClassifierName = None,
+    detector: Annotated[
+        str | None,
+        typer.Option("--detector", metavar="MODEL", help="OWL-ViT, OWLv2 or a detector of COCO, by folder or hub id."),
+    ] = None,
+    rounds: Annotated[
+        int, typer.Option("--rounds", metavar="N", min=1, max=1000, help="Pictures rendered at most.")
+    ] = 3,
+    seeds: Annotated[
+        str, typer.Option("--seeds", metavar="SEEDS", help="Seeds, such as 0-3; a picture for each.")
+    ] = "0",
+    options: GenerateOptions,
+    device: Device = "auto",
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for pictures and reports.")] = Path(
+        "composed"
+    ),
+    overwrite: Overwrite = False,
+) -> None:
+    """Compose a picture in rounds: draft, render, check, repair.
+
+    The best of several drafts of the layout is rendered, and every object and
+    relation of the picture checked. What is wrong is repaired and rendered
+    again: other looks, a larger box, another place, another seed. The best
+    round is kept. Beside each picture are those of all rounds, and a report.
+
+    --check classifier knows the names of shipped models; detector, what the
+    detector knows; probes need no network, but render without each object.
+    """
+    from scenograph.devices import pick_device
+    from scenograph.evaluation import composing
+    from scenograph.evaluation.checking import load_checker
+    from scenograph.evaluation.tools import Tools
+    from scenograph.pipelines.provenance import Request
+
+    numbers = parse_seeds(seeds)
+    pipe = _load(source, None if draft == MISE else draft, image, memory, device, options)
+    given, stem = read_source(source, pipe.vocabulary)
+    scenes = pipe.read(given, options.refine, options.keep_contradictions)
+    offer_to_keep(given, scenes)
+    request = Request(scenes, numbers, pipe.names, options, stem)
+    files = {(number, seed): request.file_name(number, seed) for number in range(len(scenes)) for seed in numbers}
+    if not overwrite:
+        for name in files.values():
+            if (out / name).exists():
+                raise would_replace(out / name)
+    tools = Tools(device=pick_device(device), classifier_name=classifier, detector_name=detector)
+    checker = load_checker(check, scenes, pipe, tools, options.chosen())
+    for (number, seed), name in files.items():
+        with progress_reports() as report:
+            report("round", 0, rounds)
+            told = partial(report, "round", of=rounds)
+            made = composing.compose(scenes[number], pipe, checker, rounds, seed, told, **options.chosen())
+        _say(made)
+        picture, *others = made.save(out, Path(name).stem, overwrite)
+        say_written([picture], others[len(made.rounds) :])
+
+
+def _load(
+    source: str, layout: str | None, image: str | None, memory: str | None, device: str, options: GenerateOptions
+) -> Pipeline:
+    """The pipeline of the named models; those that are not named are of the pair that knows the names of a scene."""
+    from scenograph.pipelines.defaults import COLLAGE
+    from scenograph.pipelines.pipeline import Pipeline
+
+    if image is None and memory is not None:
+        image = COLLAGE
+    elif image is None:
+        pair = roomy_pair_for(source)
+        layout, image = layout or pair.layout, pair.image
+        console.print(f"models: {layout} and {image} ({pair.about})")
+    return Pipeline.from_pretrained(
+        layout=layout, image=image, memory=memory, device=device, precision=options.precision
+    )
+
+
+def _say(made: Composition) -> None:
+    """A line for each round."""
+    for number, one in enumerate(made.rounds):
+        kept = " (kept)" if number == made.best and len(made.rounds) > 1 else ""
+        console.print(f"round {number + 1}{kept}: {one}")
+        for change in one.plan.changes:
+            console.print(f"  {change}")

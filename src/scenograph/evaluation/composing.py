@@ -1,0 +1,158 @@
+"""Compose a picture in rounds: draft a layout, render, check every object and relation, repair what is wrong, repeat.
+
+>>> pipe = Pipeline.from_pretrained(layout="mise-layout-picture-book", image="collage")
+>>> checker = ClassifierChecker(AutoModel.from_pretrained("object-classifier-picture-book"))
+>>> compose("a sheep and a cow on grass", pipe, checker).picture
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scenograph.errors import UserError, counted
+from scenograph.evaluation.checking import Checker, Findings, count_right
+from scenograph.evaluation.repairs import Plan, Repairs, Tried
+from scenograph.files import make_folder, would_replace, write_atomically
+from scenograph.pipelines.given import SceneLike
+from scenograph.pipelines.pipeline import Pipeline
+from scenograph.pipelines.provenance import RecordedImage, Request, png_bytes
+from scenograph.scenes.scene import Scene
+
+ROUNDS = 3
+MOST_ROUNDS = 1000
+
+Progress = Callable[[int], None]
+"""Told the number of rounds that are done."""
+
+
+@dataclass(frozen=True)
+class Round(Tried):
+    """A round with its picture, which ``scenograph generate`` makes again from its record."""
+
+    picture: RecordedImage
+
+    def __str__(self) -> str:
+        """What is right, in words."""
+        (objects, of), (relations, all_relations) = map(count_right, (self.findings.objects, self.findings.relations))
+        right = [f"{objects} of {counted(of, 'object')}"] if of else []
+        right += [f"{relations} of {counted(all_relations, 'relation')}"] if all_relations else []
+        return f"{' and '.join(right)} right" if right else "nothing could be told"
+
+
+@dataclass(frozen=True)
+class Composition:
+    """What came of a scene: every round, and which one is kept."""
+
+    asked: Scene
+    rounds: list[Round]
+    best: int
+    """The number, from 0, of the round that is kept: the best, of equally good ones the first."""
+    checker: str
+
+    @property
+    def picture(self) -> RecordedImage:
+        """That of the round that is kept."""
+        return self.rounds[self.best].picture
+
+    @property
+    def scene(self) -> Scene:
+        """What that picture shows, complete."""
+        return self.rounds[self.best].plan.scene
+
+    @property
+    def findings(self) -> Findings:
+        """What the checker found in it."""
+        return self.rounds[self.best].findings
+
+    def __repr__(self) -> str:
+        made = counted(len(self.rounds), "round")
+        return f"<Composition: {made}, round {self.best + 1} kept: {self.rounds[self.best]}>"
+
+    def _repr_png_(self) -> bytes:
+        """The picture, as notebooks show it."""
+        return png_bytes(self.picture, self.picture.record, self.picture.shown)
+
+    def save(self, folder: str | Path, stem: str = "composed", overwrite: bool = False) -> list[Path]:
+        """Write the picture that is kept, that of each round, and the report as a page and as Markdown.
+
+        Args:
+            folder: Made if it is missing.
+            stem: How the names begin: ``<stem>.png``, ``<stem>-round1.png``, ``<stem>.html``, ``<stem>.md``.
+            overwrite: Replace other files of these names.
+
+        Returns:
+            The paths, the picture first.
+
+        Raises:
+            UserError: If a file would be replaced, or cannot be written.
+        """
+        from scenograph.evaluation.composing_report import as_html, as_markdown  # which shows compositions
+
+        kept = [(f"{stem}.png", self._repr_png_())]
+        for number, one in enumerate(self.rounds, start=1):
+            kept.append((f"{stem}-round{number}.png", png_bytes(one.picture, one.picture.record, one.picture.shown)))
+        kept += [(f"{stem}.html", as_html(self, stem).encode()), (f"{stem}.md", as_markdown(self, stem).encode())]
+        files = [(make_folder(Path(folder)) / name, content) for name, content in kept]
+        for path, content in files:
+            if not overwrite and path.exists() and path.read_bytes() != content:
+                raise would_replace(path)
+        return [write_atomically(path, content) for path, content in files]
+
+
+def compose(
+    scene: SceneLike,
+    pipeline: Pipeline,
+    checker: Checker,
+    rounds: int = ROUNDS,
+    seed: int = 0,
+    progress: Progress = lambda done: None,
+    **options: Any,
+) -> Composition:
+    """Compose a picture of one scene.
+
+    The first round is the best of several drafts of the layout (``candidates``), rendered. Each further round repairs
+    what the checker found wrong in the best one so far. It ends when nothing is wrong, or after ``rounds``; the best
+    round is kept, so more rounds are never worse for the checker. The same arguments give the same picture.
+
+    Args:
+        scene: As a call of the pipeline takes it. Boxes and seeds of objects that it has are kept.
+        pipeline: What renders; that without named models chooses them by the names in the scene.
+        checker: What looks at the pictures.
+        rounds: Pictures rendered at most, from 1; :class:`ProbesChecker` renders more to check each.
+        seed: From which all seeds follow.
+        progress: Told after each round.
+        **options: Of :class:`~scenograph.pipelines.options.GenerateOptions`.
+
+    Raises:
+        UserError: As a call of the pipeline, for several scenes at once, and for a wrong number of rounds.
+    """
+    if isinstance(rounds, bool) or not isinstance(rounds, int) or not 1 <= rounds <= MOST_ROUNDS:
+        raise UserError(f"rounds {rounds}: give a whole number from 1 to {MOST_ROUNDS}")
+    pipe = pipeline.choose(scene)
+    chosen = pipe.options.changed(**options)
+    read = pipe.read(scene, chosen.refine, chosen.keep_contradictions)
+    if len(read) > 1:
+        raise UserError(f"{len(read)} scenes: compose one at a time")
+    repairs = Repairs(pipe, read[0], seed, options)
+    found = [_rendered(pipe, repairs.first(), checker, options)]
+    best = 0
+    progress(1)
+    while len(found) < rounds and not found[best].findings.all_right:
+        found.append(_rendered(pipe, repairs.next(found, best), checker, options))
+        if found[-1].findings.score > found[best].findings.score:
+            best = len(found) - 1
+        progress(len(found))
+    return Composition(read[0], found, best, checker.name)
+
+
+def _rendered(pipe: Pipeline, plan: Plan, checker: Checker, options: dict[str, Any]) -> Round:
+    """A round: its picture, with the record that makes it again, and what the checker finds in it."""
+    encoding = pipe.encode_pairs([plan.scene], [plan.seed], **options)
+    (image,) = pipe.render(encoding)
+    chosen = pipe.options.changed(**options)
+    request = Request([plan.scene], [plan.seed], pipe.names, chosen, digests=pipe.digests(chosen.style))
+    picture = RecordedImage.of(image, request.record(0, plan.seed), encoding.scenes[0])
+    return Round(plan, checker.check(image, plan.scene, plan.seed), picture)

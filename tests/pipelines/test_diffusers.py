@@ -36,10 +36,26 @@ SCENE = Scene(
 """With a name that no model here knows; regions and masks fill their boxes."""
 
 
+@pytest.fixture(scope="module")
+def loaded(tiny_diffusers):
+    @functools.cache
+    def load(family: str) -> Pipeline:
+        return Pipeline.from_pretrained(image=f"diffusers:{tiny_diffusers(family)}", device="cpu")
+
+    return load
+
+
 @pytest.fixture
-def load(tiny_diffusers):
-    """A pipeline of a family, on the CPU."""
-    return lambda family: Pipeline.from_pretrained(image=f"diffusers:{tiny_diffusers(family)}", device="cpu")
+def load(loaded):
+    """A pipeline of a family, on the CPU, which has told nothing yet."""
+
+    def fresh(family: str) -> Pipeline:
+        pipe = loaded(family)
+        pipe.renderer.watch = None
+        pipe.renderer._said.clear()
+        return pipe
+
+    return fresh
 
 
 @pytest.fixture
@@ -351,6 +367,7 @@ def test_negative_prompts_and_guidance_arrive(load, calls):
         ("sdxl", {"control": "depth={sdxl-depth},edges={sdxl-union}"}, "beside a ControlNetModel"),
         ("z-image", {"control": "depth={z-image-union},edges={z-image-union}"}, "with one control picture"),
         ("sd15", {"control": "depth={sd15}"}, "holds no config.json"),
+        ("sd15", {"control": "depth={sdxl-depth}"}, "made for another model: its cross_attention_dim is 16, .* 8"),
         ("flux", {"negative": "fog"}, "flux takes no negative prompt"),
         ("sd15", {"style": Image.new("RGB", (8, 8))}, "takes no style"),
         ("flux-kontext", {"strength": 0.5}, "leave --strength out"),

@@ -24,7 +24,9 @@ LayoutName = Annotated[
 ]
 ImageName = Annotated[
     str | None,
-    typer.Option("--image", metavar="MODEL", help="Model that renders pictures. (default: the shipped one)"),
+    typer.Option(
+        "--image", metavar="MODEL", help="Model that renders pictures, or diffusers:ID. (default: the shipped one)"
+    ),
 ]
 MemoryName = Annotated[
     str | None, typer.Option("--memory", metavar="MEMORY", help="Memory of crops to compose pictures from.")

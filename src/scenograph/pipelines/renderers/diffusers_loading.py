@@ -22,6 +22,8 @@ from scenograph.pipelines.renderers.diffusers_engines import ENGINES, NETWORKS, 
 log = logging.getLogger(__name__)
 
 SUFFIX = ".safetensors"
+WIDTHS = ("cross_attention_dim", "joint_attention_dim", "num_attention_heads", "dim")
+"""Settings of networks that are the same in a control network and in the model that it was made for."""
 
 
 class DiffusersModel:
@@ -32,7 +34,9 @@ class DiffusersModel:
         check_installed()
         self.source, self.device = source, device
         index = read_json(model_file(source, "model_index.json"))
-        self.engine: Engine = engine_of(str(index.get("_class_name")) if isinstance(index, dict) else "list", source)
+        named = index if isinstance(index, dict) else {}
+        self.engine: Engine = engine_of(str(named.get("_class_name", "model without a class")), source)
+        self._denoiser = "unet" if "unet" in named else "transformer"
         self._base: tuple[torch.dtype, Any] | None = None
         self._networks: dict[str, tuple[torch.dtype, Any]] = {}
         self._ready: tuple[tuple[Any, ...], Any] | None = None
@@ -60,12 +64,21 @@ class DiffusersModel:
                 found = self.engine.controls[-1]
             else:
                 own = read_json(model_file(control.source, "config.json"))
-                found = self.engine.form_of(str(own.get("_class_name")), where)
+                found = self.engine.form_of(str(own.get("_class_name", "model without a class")), where)
+                self._check_fits(own, where)
             if form is not None and found != form:
                 raise UserError(f"{where}: a {found.network}, beside a {form.network}; use networks of one class")
             form = found
             configs.append(own)
         return form, configs
+
+    def _check_fits(self, network: dict[str, Any], where: str) -> None:
+        """Raise ``UserError`` for a network that was made for a model of the same classes and another width."""
+        own = read_json(model_file(self.source, f"{self._denoiser}/config.json"))
+        for name in WIDTHS:
+            one, other = network.get(name), own.get(name)
+            if one is not None and other is not None and one != other:
+                raise UserError(f"{where}: made for another model: its {name} is {one}, that of {self.source} {other}")
 
     def pipeline(
         self,

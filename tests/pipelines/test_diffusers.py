@@ -86,7 +86,7 @@ def calls(monkeypatch) -> list[tuple[str, dict]]:
 def pixels(pipe: Pipeline, seed: int = 1, scene: Scene = SCENE, **options) -> np.ndarray:
     """(H, W, 3), before numbers become bytes."""
     wanted = {"size": SIDE, "steps": 2} | options
-    return pipe.pixels(pipe.encode(scene, seed, **wanted))[0].permute(1, 2, 0).numpy()
+    return pipe.pixels(pipe.encode(scene, [seed], **wanted))[0].permute(1, 2, 0).numpy()
 
 
 # The table.
@@ -125,7 +125,7 @@ def test_a_family_draws_the_same_picture_of_a_seed_in_any_batch(engine, load, ca
     pipe = load(engine.name)
     given = {"size": SIDE, "steps": 2, "guidance": 3.0}
     together = pipe.pixels(pipe.encode(SCENE, [1, 2], **given))
-    alone = pipe.pixels(pipe.encode(SCENE, 2, **given))
+    alone = pipe.pixels(pipe.encode(SCENE, [2], **given))
     assert together.shape == (2, 3, SIDE, SIDE) and together.min() >= -1 and together.max() <= 1
     assert together.isfinite().all() and together.std() > 0.01
     assert torch.equal(together[1], alone[0]) and not torch.equal(together[0], together[1])
@@ -277,14 +277,14 @@ def test_strength_alone_starts_from_the_collage(load, tiny_diffusers, calls):
     pixels(load("sd15"), scene=scene, strength=0.5, control=control)
     name, arguments = calls[-1]
     assert name == "StableDiffusionControlNetImg2ImgPipeline" and arguments["control_image"].size == (SIDE, SIDE)
-    collage = Pipeline.from_pretrained(image="collage")(scene, 1, size=SIDE).images[0]
+    collage = Pipeline.from_pretrained(image="collage")(scene, [1], size=SIDE).images[0]
     assert np.array_equal(arguments["image"], collage)
 
 
 def test_pictures_start_from_our_models_in_their_names(load, calls):
     scene = Scene((SceneObject("cube", ("red",), (0.2, 0.1, 0.8, 0.9)),))
     pixels(load("sd15"), scene=scene, start="mise-rendered-64", strength=0.5)
-    ours = Pipeline.from_pretrained(image="mise-rendered-64", device="cpu")(scene, 1, size=SIDE).images[0]
+    ours = Pipeline.from_pretrained(image="mise-rendered-64", device="cpu")(scene, [1], size=SIDE).images[0]
     assert np.abs(np.asarray(calls[-1][1]["image"], float) - np.asarray(ours, float)).max() <= 1
 
 
@@ -391,7 +391,7 @@ def test_what_a_family_does_not_have_is_said_before_anything_is_loaded(
         options = options | {"control": control}
     monkeypatch.setattr(DiffusersModel, "pipeline", None)
     with pytest.raises(UserError, match=message):
-        load(family).encode(SCENE, 0, **options)
+        load(family).encode(SCENE, [0], **options)
 
 
 def test_families_that_are_not_in_the_table_are_refused_with_those_that_are(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -133,7 +133,9 @@ class DiffusersRenderer(Renderer):
             self._collage.shaped(scene, seed, [False] * len(scene.objects))
             for scene, seed in zip(scenes, seeds, strict=True)
         ]
-        own = self._starts.pictures(start, scenes, seeds, side) if start is not None else [None] * len(shaped)
+        own: Sequence[Image.Image | None] = [None] * len(shaped)
+        if start is not None:
+            own = self._starts.pictures(start, scenes, seeds, side)
         pictures = [
             self._given(scene, picture, controls, side, options) for scene, picture in zip(shaped, own, strict=True)
         ]
@@ -201,7 +203,8 @@ class DiffusersRenderer(Renderer):
 
     def _picture(self, pipe: Any, plan: Plan, given: Given, seed: int, options: GenerateOptions) -> Tensor:
         """A picture (3, H, W) in [-1, 1]."""
-        engine, within = self.engine, nullcontext()
+        engine = self.engine
+        within: AbstractContextManager[None] = nullcontext()
         self._say_cut(pipe, given.prompt)
         arguments = arguments_for(pipe, engine, plan.form, plan.configs, plan.controls, given, options, seed)
         if REGIONS in (options.control or ()):

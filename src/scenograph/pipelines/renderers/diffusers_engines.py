@@ -7,7 +7,7 @@ and arguments are those of diffusers 0.42.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from scenograph.errors import UserError, suggest
@@ -109,15 +109,33 @@ _UNET = ControlForm(
     argument="image",
     several="MultiControlNetModel",
 )
-_FLUX = {
-    "licence": "flux-1-dev-non-commercial-license",
-    "gigabytes": 34.0,
-    "side": 1024,
-    "multiple": 16,
-    "tokenizer": "tokenizer_2",
-    "tokens": 512,
-    "latents": "packed",
-}
+_FLUX = Engine(
+    name="flux",
+    title="FLUX.1",
+    classes=("FluxPipeline", "FluxImg2ImgPipeline", "FluxControlNetPipeline"),
+    pipeline="FluxPipeline",
+    start_pipeline="FluxImg2ImgPipeline",
+    controls=(
+        ControlForm(
+            network="FluxControlNetModel",
+            pipeline="FluxControlNetPipeline",
+            start_pipeline="FluxControlNetImg2ImgPipeline",
+            several="FluxMultiControlNetModel",
+            shared=True,
+            modes={"edges": 0, "depth": 2},
+            union="num_mode",
+        ),
+    ),
+    negative=False,
+    example="black-forest-labs/FLUX.1-dev",
+    licence="flux-1-dev-non-commercial-license",
+    gigabytes=34.0,
+    side=1024,
+    multiple=16,
+    tokenizer="tokenizer_2",
+    tokens=512,
+    latents="packed",
+)
 
 ENGINES: tuple[Engine, ...] = (
     Engine(
@@ -212,36 +230,17 @@ ENGINES: tuple[Engine, ...] = (
         tokenizer="tokenizer_3",
         tokens=256,
     ),
-    Engine(
-        name="flux",
-        title="FLUX.1",
-        classes=("FluxPipeline", "FluxImg2ImgPipeline", "FluxControlNetPipeline"),
-        pipeline="FluxPipeline",
-        start_pipeline="FluxImg2ImgPipeline",
-        controls=(
-            ControlForm(
-                network="FluxControlNetModel",
-                pipeline="FluxControlNetPipeline",
-                start_pipeline="FluxControlNetImg2ImgPipeline",
-                several="FluxMultiControlNetModel",
-                shared=True,
-                modes={"edges": 0, "depth": 2},
-                union="num_mode",
-            ),
-        ),
-        negative=False,
-        example="black-forest-labs/FLUX.1-dev",
-        **_FLUX,  # type: ignore[arg-type]
-    ),
-    Engine(
+    _FLUX,
+    replace(
+        _FLUX,
         name="flux-kontext",
         title="FLUX.1 Kontext",
         classes=("FluxKontextPipeline",),
         pipeline="FluxKontextPipeline",
+        start_pipeline=None,
+        controls=(),
         references=1,
-        negative=False,
         example="black-forest-labs/FLUX.1-Kontext-dev",
-        **_FLUX,  # type: ignore[arg-type]
     ),
     Engine(
         name="flux2-klein",

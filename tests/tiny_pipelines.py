@@ -56,7 +56,7 @@ def _sd15() -> Made:
 
 
 def _gligen() -> Made:
-    unet = diffusers.UNet2DConditionModel(**UNET, cross_attention_dim=8, attention_type="gated")
+    unet = _stirred(diffusers.UNet2DConditionModel(**UNET, cross_attention_dim=8, attention_type="gated"))
     pipe = diffusers.StableDiffusionGLIGENPipeline(
         vae=_vae(4),
         text_encoder=_clip(transformers.CLIPTextModel),
@@ -102,7 +102,7 @@ def _sd3() -> Made:
         patch_size=2,
         in_channels=4,
         out_channels=4,
-        num_layers=1,
+        num_layers=2,  # the last is not controlled
         attention_head_dim=8,
         num_attention_heads=2,
         caption_projection_dim=16,
@@ -279,7 +279,7 @@ def _controlnet(unet: diffusers.UNet2DConditionModel) -> torch.nn.Module:
 
 
 def _stirred(network: torch.nn.Module) -> torch.nn.Module:
-    """The network with random numbers where new control networks have zeros, so that it changes pictures."""
+    """The network with random numbers where new gates and control networks have zeros, so that it changes pictures."""
     with torch.no_grad():
         for weights in network.parameters():
             if not weights.any():

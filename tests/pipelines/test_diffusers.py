@@ -294,16 +294,16 @@ def test_references_are_what_starts_styles_and_crops_show(family, most, load, ca
     crop = np.zeros((9, 7, 4), np.uint8)
     crop[:5] = (200, 0, 0, 255)
     scene = Scene(tuple(SceneObject("tree", (), (0.2, 0.1, 0.8, 0.9), crop=crop) for _ in range(3)))
-    style = Image.new("RGB", (64, 48), "blue")
+    style = Image.new("RGB", (64, 80), "blue")
     pipe = load(family)
     drawn = pixels(pipe, scene=scene, style=style, start="collage")
     given = calls[-1][1]["image"]
     pictures = given if most > 1 else [given]
-    assert len(pictures) == most and pictures[0].size == (SIDE, SIDE)
+    assert len(pictures) == most and pictures[0].size == (64, 64)  # enlarged, as models want them
     assert f"takes {most} reference pictures of 5" in caplog.text
     if most > 1:
-        assert pictures[1] == style and pictures[2].size == (7, 9)
-        assert pictures[2].getpixel((0, 0)) == (200, 0, 0) and pictures[2].getpixel((0, 8)) == (255, 255, 255)
+        assert pictures[1] == style and pictures[2].size == (64, 83)  # 7 x 9
+        assert pictures[2].getpixel((0, 0)) == (200, 0, 0) and pictures[2].getpixel((0, 82)) == (255, 255, 255)
     assert not np.array_equal(drawn, pixels(pipe, scene=scene.replace_object(0, crop=None), style=style))
 
 
@@ -518,7 +518,9 @@ def test_the_command_draws_and_makes_a_picture_again(scenograph, tiny_diffusers,
     assert record["control"] == [control, "regions"] and record["guidance"] == 0
     assert record["digests"]["image model"]
     code, out, err = scenograph("generate", made[1], "--out", "again")
-    assert code == 2 and "a picture does not decide that" in err
+    assert code == 2 and "does not ship in the package, and a picture does not decide what is loaded" in err
+    code, out, err = scenograph("generate", made[1], "--out", "again", "--image", image)
+    assert code == 2 and f"a picture does not decide that; add --control {control} --control regions" in err
     code, _, err = scenograph(
         "generate", made[1], "--out", "again", "--image", image, "--control", f"{control},regions"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -35,6 +36,9 @@ from scenograph.scenes.synonyms import with_known_names
 from scenograph.scenes.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
+
+SMALLEST_REFERENCE, NARROWEST = 64, 8
+"""Shorter side of reference pictures, in pixels, and how often it goes into the longer one at most: FLUX.2's limits."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +186,17 @@ def crops_of(scene: Scene) -> list[Image.Image]:
 
 
 def as_many(pictures: list[Image.Image], engine: Engine) -> list[Image.Image]:
-    """As many reference pictures as a family takes; a note says how many are left out."""
+    """As many reference pictures as a family takes, none too small; a note says how many are left out."""
     if len(pictures) > engine.references:
         log.log(NOTE, "%s takes %d reference pictures of %d: the first", engine.name, engine.references, len(pictures))
-    return pictures[: engine.references]
+    return [_large_enough(picture) for picture in pictures[: engine.references]]
+
+
+def _large_enough(picture: Image.Image) -> Image.Image:
+    """A picture on white as far as it is narrow, and enlarged as far as it is small, for models to read."""
+    width, height = (max(side, math.ceil(max(picture.size) / NARROWEST)) for side in picture.size)
+    canvas = Image.new("RGB", (width, height), "white")
+    canvas.paste(picture, ((width - picture.width) // 2, (height - picture.height) // 2))
+    scale = SMALLEST_REFERENCE / min(width, height)
+    size = math.ceil(width * scale), math.ceil(height * scale)
+    return canvas if scale <= 1 else canvas.resize(size, Image.Resampling.BICUBIC)

@@ -47,7 +47,7 @@ def _sd15() -> Made:
         text_encoder=_clip(transformers.CLIPTextModel),
         tokenizer=_clip_tokenizer(),
         unet=unet,
-        scheduler=diffusers.DDIMScheduler(),
+        scheduler=diffusers.DDIMScheduler(steps_offset=1, clip_sample=False),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
@@ -62,7 +62,7 @@ def _gligen() -> Made:
         text_encoder=_clip(transformers.CLIPTextModel),
         tokenizer=_clip_tokenizer(),
         unet=unet,
-        scheduler=diffusers.DDIMScheduler(),
+        scheduler=diffusers.DDIMScheduler(steps_offset=1, clip_sample=False),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
@@ -122,7 +122,7 @@ def _sd3() -> Made:
         tokenizer_3=_t5_tokenizer(),
     )
     network = diffusers.SD3ControlNetModel.from_transformer(
-        transformer, num_layers=1, num_extra_conditioning_channels=0, load_weights_from_transformer=False
+        transformer, num_layers=2, num_extra_conditioning_channels=0, load_weights_from_transformer=False
     )
     return pipe, {"edges": _stirred(network)}
 

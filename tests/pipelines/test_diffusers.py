@@ -304,7 +304,7 @@ def test_references_are_what_starts_styles_and_crops_show(family, most, load, ca
     if most > 1:
         assert pictures[1] == style and pictures[2].size == (64, 83)  # 7 x 9
         assert pictures[2].getpixel((0, 0)) == (200, 0, 0) and pictures[2].getpixel((0, 82)) == (255, 255, 255)
-    assert not np.array_equal(drawn, pixels(pipe, scene=scene.replace_object(0, crop=None), style=style))
+        assert not np.array_equal(drawn, pixels(pipe, scene=scene.replace_object(0, crop=None), style=style))
 
 
 @pytest.mark.parametrize(("family", "wanted", "drawn"), [("sd15", 36, 32), ("sd15", 37, 40), ("flux", 41, 48)])

@@ -218,7 +218,8 @@ class DiffusersRenderer(Renderer):
                 arguments |= encode_regions(pipe, texts, options.negative)
             within = regional_attention(_attending(pipe), list(masks.values()), engine.tokens)
         arguments |= step_callback(pipe, engine, given.side, self.watch)
-        with torch.inference_mode(), within, quiet(), explained(self.model.source):
+        with torch.inference_mode(), within, quiet(), explained(self.model.source), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)  # SD3 encodes control pictures with numbers that are not the generator's
             made = pipe(**arguments)
         if any(getattr(made, "nsfw_content_detected", None) or ()):
             log.warning("%s: its safety checker blackened the picture of seed %d", self.name, seed)

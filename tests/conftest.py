@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -128,3 +129,20 @@ def crop_memory(built_memory, tmp_path) -> Path:
     """A copy of ``built_memory``."""
     shutil.copytree(built_memory, tmp_path / "m")
     return tmp_path / "m"
+
+
+@pytest.fixture(scope="session")
+def tiny_diffusers(tmp_path_factory) -> Callable[[str], str]:
+    """The folder of a tiny diffusers model: a family's, as ``sd15``, or a control network's, as ``sd15-depth``."""
+    pytest.importorskip("diffusers")
+    import tiny_pipelines
+
+    folder = tmp_path_factory.mktemp("diffusers")
+
+    def of(name: str) -> str:
+        family = max((each for each in tiny_pipelines.FAMILIES if name.startswith(each)), key=len)
+        if not (folder / family).exists():
+            tiny_pipelines.save(family, folder)
+        return str(folder / name)
+
+    return of

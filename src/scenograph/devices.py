@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # the command's help needs the names alone, and torch takes a
 
 Precision = Literal["no", "bf16"]
 """bfloat16 where autocast considers it safe, or float32 throughout. float16 overflows in GANs."""
+RenderPrecision = Literal["no", "bf16", "fp16"]
+"""Of rendering: diffusion models of other makers compute in float16, too."""
 
 TRIM_THRESHOLD, MMAP_THRESHOLD, KEPT = -1, -3, 2**30
 """The numbers of two options of glibc's ``mallopt``, and the bytes that both are set to."""
@@ -83,9 +85,12 @@ def pick_device(name: str = "auto") -> torch.device:
     return device
 
 
-def half_precision(device: torch.device, precision: Precision) -> torch.autocast:
-    """Autocast on a device; it does nothing for ``no``. Raises ``UserError`` for an unknown precision."""
+def half_precision(device: torch.device, precision: RenderPrecision) -> torch.autocast:
+    """Autocast on a device; it does nothing for ``no``. Raises ``UserError`` for an unknown precision, and for fp16."""
     import torch
+
+    if precision == "fp16":
+        raise UserError("precision 'fp16' is for diffusers models, as it overflows in others: use bf16")
 
     if precision not in get_args(Precision):
         raise UserError(f"unknown precision {precision!r}: use {', '.join(get_args(Precision))}")

@@ -6,12 +6,20 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.text import Text
 
-from scenograph.cli.console import agreed, batches, console, parse_seeds, say_written, write_files
+from scenograph.cli.console import (
+    agreed,
+    batches,
+    console,
+    parse_seeds,
+    progress_reports,
+    say_written,
+    write_files,
+)
 from scenograph.cli.options import (
     Device,
     ImageName,
@@ -31,8 +39,9 @@ if TYPE_CHECKING:
     from scenograph.pipelines.outputs import Outputs
     from scenograph.pipelines.pipeline import Pipeline
     from scenograph.pipelines.planner import Planner
-    from scenograph.pipelines.provenance import Request
+    from scenograph.pipelines.provenance import PlannedPicture, Request
     from scenograph.pipelines.renderers.base import ConditionedScenes
+    from scenograph.scenes.scene import Scene
 
 
 @takes_options()
@@ -142,7 +151,10 @@ def _write(pipe: Pipeline, outputs: Outputs) -> None:
     """Render what is missing, and write what goes with it."""
     chosen = outputs.request.options.chosen()
     left = outputs.missing
-    shown = [scene for part in batches(outputs.shown, "rendering") for scene in pipe.render_planned(part, **chosen)]
+    if pipe.renderer.slow:
+        shown = _one_by_one(pipe, outputs.shown, chosen)
+    else:
+        shown = [scene for part in batches(outputs.shown, "rendering") for scene in pipe.render_planned(part, **chosen)]
     files = [(file.path, file.content(shown)) for file in outputs.others] + _layer_files(pipe, outputs)
     files += _crop_files(pipe, outputs)
     write_files(files, outputs.overwrite)
@@ -152,6 +164,18 @@ def _write(pipe: Pipeline, outputs: Outputs) -> None:
     if len(left) < len(outputs.pictures):
         console.print(f"{len(outputs.pictures) - len(left)} of {len(outputs.pictures)} pictures were there already")
     say_written([one.path for one in left], written)
+
+
+def _one_by_one(pipe: Pipeline, pictures: Sequence[PlannedPicture], chosen: dict[str, Any]) -> list[Scene]:
+    """Render pictures that take long, with progress by step; returns what they show."""
+    shown: list[Scene] = []
+    with progress_reports() as report:
+        for number, one in enumerate(pictures, 1):
+            what = f"picture {number} of {len(pictures)}"
+            pipe.renderer.watch = lambda step, what=what: report(what, step.number, step.of)
+            shown += pipe.render_planned([one], **chosen)
+    pipe.renderer.watch = None
+    return shown
 
 
 def _check_alone(source: str | None, pack: Path | None, of_packs: dict[str, object]) -> None:
@@ -201,6 +225,7 @@ def _read(
     planner: str | None,
 ) -> tuple[Pipeline, Request]:
     """The request, with every name in it checked, and the pipeline that renders it."""
+    from scenograph.pipelines.defaults import DIFFUSERS
     from scenograph.pipelines.provenance import Request, request_from_picture
 
     request, chosen = None, planner_of(planner, device)
@@ -215,6 +240,9 @@ def _read(
         request = request and replace(request, models=models)
     if request is None and not any(models.values()):
         models = _models_for(source, models, chosen)
+    if str(models["image"]).startswith(DIFFUSERS) and models["layout"] is None:  # it knows any names, and places none
+        models = {**models, "layout": roomy_pair_for(source, chosen).layout}
+        request = request and replace(request, models=models)
     pipe = _load(models, device, options)
     if request is None:
         scenes, stem = read_source(source, pipe.vocabulary, chosen)
@@ -264,10 +292,11 @@ def _with_drawings(models: dict[str, str | None], options: GenerateOptions) -> d
     """The models with a memory: where none is named, the drawings that ship, unless the renderer needs no crops."""
     from scenograph.models.base import DrawsFromCrops
     from scenograph.models.registry import MODELS, read_config
-    from scenograph.pipelines.defaults import COLLAGE, DRAWINGS
+    from scenograph.pipelines.defaults import COLLAGE, DIFFUSERS, DRAWINGS
 
     name = models["model"] or models["image"]
-    kind = MODELS[read_config(name)[0]] if name and name != COLLAGE else None
+    ours = name and name != COLLAGE and not name.startswith(DIFFUSERS)
+    kind = MODELS[read_config(str(name))[0]] if ours else None
     if kind is not None and issubclass(kind, DrawsFromCrops) and not kind.needs_crops:
         if options.of_crops and models.get("memory") is None:
             raise UserError(

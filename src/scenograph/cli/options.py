@@ -24,7 +24,9 @@ LayoutName = Annotated[
 ]
 ImageName = Annotated[
     str | None,
-    typer.Option("--image", metavar="MODEL", help="Model that renders pictures. (default: the shipped one)"),
+    typer.Option(
+        "--image", metavar="MODEL", help="Model that renders pictures, or diffusers:ID. (default: the shipped one)"
+    ),
 ]
 MemoryName = Annotated[
     str | None, typer.Option("--memory", metavar="MEMORY", help="Memory of crops to compose pictures from.")
@@ -77,7 +79,7 @@ def takes_options(*names: str) -> Callable[[Callable[..., None]], Callable[..., 
 
         def run(**values: Any) -> None:
             given = {name: values.pop(name) for name in fields}
-            chosen = {name: value for name, value in given.items() if value not in (None, False)}
+            chosen = {name: value for name, value in given.items() if value is not None and value is not False}
             command(**values, options=validate(GenerateOptions, chosen, "options"))
 
         run.__doc__, run.__name__ = command.__doc__, command.__name__
@@ -101,7 +103,7 @@ def _parameter(name: str) -> inspect.Parameter:
     text = str(field.description)
     if field.default not in (None, False):
         text = f"{text} (default: {field.default})"
-    metavar = {int: "N", float: "N", Path: "FILE"}.get(kind)
+    metavar = {int: "N", float: "N", Path: "FILE", list[str]: "CONTROL"}.get(kind)
     option = typer.Option(f"--{name.replace('_', '-')}", metavar=metavar, help=text, **limits)
     annotation = Annotated[bool, option] if kind is bool else Annotated[kind | None, option]
     default = False if kind is bool else None
@@ -109,7 +111,9 @@ def _parameter(name: str) -> inspect.Parameter:
 
 
 def _kind(annotation: Any) -> Any:
-    """What the command line reads: of alternatives the first."""
+    """What the command line reads: of alternatives the first; several texts where there may be several."""
+    if get_origin(annotation) is tuple:
+        return list[str]
     if get_origin(annotation) is Literal or not get_args(annotation):
         return annotation
-    return next(kind for kind in get_args(annotation) if kind is not type(None))
+    return _kind(next(kind for kind in get_args(annotation) if kind is not type(None)))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from scenograph.devices import Precision
+from scenograph.devices import Precision, RenderPrecision
 from scenograph.errors import UserError
 from scenograph.evaluation.layouts import Layouts, given_part
 from scenograph.evaluation.protocols import Protocol
@@ -87,7 +87,7 @@ def pictures_subject(source: Path) -> Subject:
     return Subject({"pictures": {"name": str(folder), "digest": digest}}, pictures=folder)
 
 
-def _identity(model: LayoutModel | Renderer, name: str, precision: Precision = "no") -> dict[str, str]:
+def _identity(model: LayoutModel | Renderer, name: str, precision: RenderPrecision = "no") -> dict[str, str]:
     halved = {} if precision == "no" else {"precision": precision}
     return {"name": name, "digest": model.digest, **halved}
 

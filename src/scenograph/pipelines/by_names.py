@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from scenograph.devices import Precision
+from scenograph.devices import RenderPrecision
 from scenograph.errors import UserError
 from scenograph.models.registry import AutoModel
 from scenograph.pipelines.defaults import DEFAULT, Pair, choose_pair, naming_who_knows, with_room
@@ -24,7 +24,7 @@ class ByNames(Pipeline):
     Those are loaded when they are first needed, and kept. All scenes of a call are for one pair.
     """
 
-    def __init__(self, device: torch.device, precision: Precision) -> None:
+    def __init__(self, device: torch.device, precision: RenderPrecision) -> None:
         image, layout = (AutoModel.from_pretrained(name).to(device) for name in (DEFAULT.image, DEFAULT.layout))
         super().__init__(image, layout, precision)
         self._device, self._others = device, dict[tuple[str, str], Pipeline]()

@@ -19,6 +19,8 @@ from scenograph.scenes.vocabulary import Vocabulary
 
 COLLAGE = "collage"
 """The name of the renderer that composes pictures from drawings."""
+DIFFUSERS = "diffusers:"
+"""What names of diffusion models of other makers begin with, before a folder or an ID of the Hugging Face hub."""
 DRAWINGS = "drawings"
 """The name, among memories of crops, of the drawings that ship."""
 

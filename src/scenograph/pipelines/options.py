@@ -6,12 +6,12 @@ Adding an option touches this class and the place that uses it.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from scenograph.devices import Precision
+from scenograph.devices import RenderPrecision
 from scenograph.errors import UserError, rule_and_value, suggest
 
 
@@ -74,7 +74,28 @@ class GenerateOptions(BaseModel):
         json_schema_extra={"reason": "an object's own crop shows what the picture is compared with"},
     )
     shadow: bool = Field(default=False, description="Let things in a collage of crops cast shadows.")
-    precision: Precision = Field(default="no", description="bf16 is faster on hardware that supports it.")
+    precision: RenderPrecision = Field(
+        default="no", description="bf16 is faster on hardware that supports it. fp16: for diffusers models."
+    )
+    control: tuple[str, ...] | None = Field(
+        default=None,
+        description="How a diffusers model sees the layout: KIND, KIND=ID or regions; edges, depth, ... Repeatable.",
+    )
+    """Each also with ``@WEIGHT`` behind it. Texts are read by the renderer."""
+    start: str | None = Field(
+        default=None, description="Picture that a diffusers model starts from: a file, collage, or an image model."
+    )
+    strength: float | None = Field(
+        default=None, ge=0.01, le=1, description="How much of that picture is changed, from 0 to 1. Implies a collage."
+    )
+    prompt: str | None = Field(default=None, max_length=500, description="Style, before a diffusers model's prompt.")
+    negative: str | None = Field(default=None, max_length=500, description="What a diffusers model is to avoid.")
+    guidance: float | None = Field(
+        default=None, ge=0, le=50, description="How closely a diffusers model follows its prompt."
+    )
+    offload: Literal["model", "sequential"] | None = Field(
+        default=None, description="Keep a diffusers model in CPU memory, except the part that computes."
+    )
 
     @field_validator("refine", "keep_contradictions", "shadow", "published", "own_picture", mode="before")
     @classmethod
@@ -86,7 +107,16 @@ class GenerateOptions(BaseModel):
             raise ValueError("expected true or false")
         return value
 
-    @field_validator("size", "steps", "candidates", "truncation", "temperature", mode="before")
+    @field_validator("control", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        """Texts hold several between commas; nothing is no control."""
+        parts = [value] if isinstance(value, str) else list(value) if isinstance(value, list | tuple) else [value]
+        if not all(isinstance(part, str) for part in parts):
+            raise ValueError("expected texts such as 'depth' or 'edges=owner/name'")
+        return tuple(name.strip() for part in parts for name in str(part).split(",") if name.strip()) or None
+
+    @field_validator("size", "steps", "candidates", "truncation", "temperature", "strength", "guidance", mode="before")
     @classmethod
     def _no_switch(cls, value: object) -> object:
         """True would pass for 1."""
@@ -111,7 +141,7 @@ class GenerateOptions(BaseModel):
 
     def recorded(self) -> dict[str, Any]:
         """The options that were given, as a picture's record holds them; a switch that is off is not recorded."""
-        values = {name: value for name, value in self.chosen().items() if value not in (None, False)}
+        values = {name: value for name, value in self.chosen().items() if value is not None and value is not False}
         if isinstance(style := values.get("style"), Image.Image):
             values["style"] = getattr(style, "filename", "") or "(a picture in memory)"
         return values | ({"style": str(values["style"])} if "style" in values else {})
@@ -135,5 +165,5 @@ def _complaint(error: ValidationError) -> str:
         if limit in limits:
             return f"{name} {value}: must be {word} {limits[limit]:g}"
     if name == "precision":
-        return f"unknown precision {value!r}: use {', '.join(get_args(Precision))}"
+        return f"unknown precision {value!r}: use {', '.join(get_args(RenderPrecision))}"
     return f"{name}: {rule_and_value(first)}"

@@ -16,18 +16,18 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from scenograph.devices import Precision, keep_freed_memory, pick_device, warn_if_bf16_emulated
+from scenograph.devices import RenderPrecision, keep_freed_memory, pick_device, warn_if_bf16_emulated
 from scenograph.errors import UserError, counted
 from scenograph.files import digest, is_file, make_folder, write_atomically
 from scenograph.models.base import DrawsFromCrops, ImageModel, LayoutModel, Model, ShapesObjects
 from scenograph.models.registry import AutoModel
 from scenograph.pipelines.checks import check_crops, check_names, warn_about_crowds, without_contradictions
-from scenograph.pipelines.defaults import CLASSIFIERS, COLLAGE, DEFAULT, naming_who_knows
+from scenograph.pipelines.defaults import CLASSIFIERS, COLLAGE, DEFAULT, DIFFUSERS, naming_who_knows
 from scenograph.pipelines.given import SceneLike, given_scenes, given_seeds
 from scenograph.pipelines.given_crops import with_given_crops
 from scenograph.pipelines.options import GenerateOptions
 from scenograph.pipelines.outputs import pictures_sheet
-from scenograph.pipelines.placing import load_placers, place_objects
+from scenograph.pipelines.placing import load_layout_models, load_placers, place_objects
 from scenograph.pipelines.provenance import (
     MEMORY,
     MODELS,
@@ -142,7 +142,7 @@ class Pipeline:
         self,
         image: Model | Renderer,
         layout: Model | None = None,
-        precision: Precision = "no",
+        precision: RenderPrecision = "no",
         names: Mapping[str, str | None] | None = None,
         crops: GivesCrops | None = None,
         shapes: ShapesObjects | None = None,
@@ -183,7 +183,7 @@ class Pipeline:
         return found if self.layout is None else found | {"layout": self.names["layout"] or self.layout.called}
 
     @property
-    def precision(self) -> Precision:
+    def precision(self) -> RenderPrecision:
         """Of rendering, unless a call has another."""
         return self.options.precision
 
@@ -217,7 +217,7 @@ class Pipeline:
         image: str | Path | None = None,
         memory: str | Path | None = None,
         device: str | torch.device = "auto",
-        precision: Precision = "no",
+        precision: RenderPrecision = "no",
         crops: GivesCrops | None = None,
     ) -> Pipeline:
         """Load models by shipped name, folder or hub id.
@@ -227,15 +227,17 @@ class Pipeline:
         ``layout`` and ``image`` replace one half each. An image model alone gets the layout model that knows most of
         its names, and so does a ``layout`` that predicts masks of sketches, such as scene-designer, beside it. The
         image model ``collage`` takes its crops from a ``memory``, a folder or ``drawings``, those that ship; so do
-        models that draw from crops, unless ``crops`` says where else to find those that a scene lacks.
+        models that draw from crops, unless ``crops`` says where else to find those that a scene lacks. The image
+        model ``diffusers:ID``, a folder or a hub id, knows any names and has no layout model unless one is named.
         """
         where = pick_device(str(device))
         if all(one is None for one in (model, layout, image, memory, crops)):
             from scenograph.pipelines.by_names import ByNames  # it is a Pipeline itself
 
             return ByNames(where, precision)
-        if COLLAGE in (model, layout):
-            raise UserError(f"{COLLAGE} renders layouts and places nothing; give it as the image model (--image)")
+        for name in (model, layout):
+            if name == COLLAGE or str(name).startswith(DIFFUSERS):
+                raise UserError(f"{name} renders layouts and places nothing; give it as the image model (--image)")
         if model is not None:
             if image is not None:
                 raise UserError(f"give either a model ({model}) or an image model ({image}), not both")
@@ -250,6 +252,14 @@ class Pipeline:
             placer, shapes = load_placers(layout, collage.vocabulary, where)
             roles = {"layout": _text(layout), "image": COLLAGE, MEMORY: _text(memory)}
             return Pipeline(collage, placer, names=roles, shapes=shapes)
+        elif str(image).startswith(DIFFUSERS):
+            if memory is not None:
+                raise UserError(f"{image} takes no crops of a memory; add --image {COLLAGE}")
+            from scenograph.pipelines.renderers.diffusers import DiffusersRenderer  # an extra
+
+            renderer = DiffusersRenderer(str(image).removeprefix(DIFFUSERS), where)
+            placer, shapes = (None, None) if layout is None else load_layout_models(layout, where, "no")
+            return Pipeline(renderer, placer, precision, {"layout": _text(layout), "image": str(image)}, shapes=shapes)
         else:
             drawer = AutoModel.from_pretrained(image or DEFAULT_IMAGE, others=(COLLAGE,))
             placer, shapes = load_placers(layout, drawer.vocabulary, where)

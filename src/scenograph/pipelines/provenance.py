@@ -204,8 +204,7 @@ def request_from_picture(
     if not any(models.get(role) for role in MODELS):
         _check_models(named, path, agreed)
         models = {**named, MEMORY: memory}
-    if "style" in recorded and options.get("style") is None:
-        raise UserError(f"{path}: made in the style of another picture, {recorded['style']!r}; give that with --style")
+    _check_files(recorded, path, options)
     same = {role: models.get(role) for role in MODELS} == named
     return Request(
         [Scene.from_dict(made.scene, f"{path}, scene")],
@@ -228,6 +227,19 @@ def made_from(text: str, where: str) -> tuple[MadeFrom, dict[str, Any]]:
         raise UserError(f"{where} is a sheet of several pictures; give one of them")
     made = validate(MadeFrom, value, f"{where}, as it was made")
     return made, {name: value[name] for name in GenerateOptions.model_fields if value.get(name) is not None}
+
+
+def _check_files(recorded: dict[str, Any], path: Path, options: dict[str, Any]) -> None:
+    """Raise ``UserError`` for pictures and networks that a picture names, and that are not given, too."""
+    if "style" in recorded and options.get("style") is None:
+        raise UserError(f"{path}: made in the style of another picture, {recorded['style']!r}; give that with --style")
+    start = recorded.get("start")
+    if start not in (None, COLLAGE, *shipped_models()) and options.get("start") is None:
+        raise UserError(f"{path}: made from another picture, or with another model, {start!r}; give that with --start")
+    networks = [str(one) for one in recorded.get("control") or () if "=" in str(one) or "/" in str(one)]
+    if networks and options.get("control") is None:
+        given = " ".join(f"--control {one}" for one in recorded["control"])
+        raise UserError(f"{path}: made with {', '.join(networks)}; a picture does not decide that; add {given}")
 
 
 def _check_models(named: dict[str, str | None], path: Path, agreed: Callable[[str], bool]) -> None:

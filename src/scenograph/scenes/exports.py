@@ -119,7 +119,7 @@ def _gligen(given: Exported) -> dict[str, bytes]:
     kept = _largest(given)
     arguments = {
         "prompt": given.prompt,
-        "gligen_phrases": [_phrase(thing) for thing, _ in kept],
+        "gligen_phrases": [phrase(thing) for thing, _ in kept],
         "gligen_boxes": [[round(value, 4) for value in box] for _, box in kept],
         "gligen_scheduled_sampling_beta": 1.0,
         **given.sides,
@@ -132,7 +132,7 @@ def _largest(given: Exported) -> list[tuple[SceneObject, Box]]:
     pairs = list(zip(given.seen, given.boxes, strict=True))
     by_area = sorted(pairs, key=lambda pair: (pair[1][0] - pair[1][2]) * (pair[1][3] - pair[1][1]))
     kept = {id(thing) for thing, _ in by_area[:MOST_GLIGEN_BOXES]}
-    left_out = [_phrase(thing) for thing, _ in pairs if id(thing) not in kept]
+    left_out = [phrase(thing) for thing, _ in pairs if id(thing) not in kept]
     if left_out:
         log.log(NOTE, "GLIGEN takes %d boxes; the smallest are left out: %s", MOST_GLIGEN_BOXES, ", ".join(left_out))
     return [(thing, box) for thing, box in pairs if id(thing) in kept]
@@ -144,10 +144,10 @@ def _comfyui(given: Exported) -> dict[str, bytes]:
     model = graph.add("CheckpointLoaderSimple", ckpt_name=CHECKPOINT)
     positive = graph.add("CLIPTextEncode", text=given.prompt, clip=[model, 1])
     for thing, (x0, y0, x1, y1) in zip(given.seen, given.boxes, strict=True):
-        phrase = graph.add("CLIPTextEncode", text=_phrase(thing), clip=[model, 1])
+        spoken = graph.add("CLIPTextEncode", text=phrase(thing), clip=[model, 1])
         place = {"x": x0, "y": y0, "width": x1 - x0, "height": y1 - y0}
         rounded = {name: round(value, 4) for name, value in place.items()}
-        area = graph.add("ConditioningSetAreaPercentage", conditioning=[phrase, 0], **rounded, strength=1.0)
+        area = graph.add("ConditioningSetAreaPercentage", conditioning=[spoken, 0], **rounded, strength=1.0)
         positive = graph.add("ConditioningCombine", conditioning_1=[positive, 0], conditioning_2=[area, 0])
     graph.sample(model, positive, given)
     return {f"{given.stem}-comfyui.json": _json(graph.nodes)}
@@ -167,7 +167,7 @@ def _comfyui_gligen(given: Exported) -> dict[str, bytes]:
             conditioning_to=[positive, 0],
             clip=[model, 1],
             gligen_textbox_model=[gligen, 0],
-            text=_phrase(thing),
+            text=phrase(thing),
             width=max(round(x1 * width / STEP) * STEP - left, STEP),
             height=max(round(y1 * height / STEP) * STEP - top, STEP),
             x=left,
@@ -245,7 +245,7 @@ def _region(given: Exported, number: int) -> dict[str, Any]:
         shape = {"id": f"image:{number}", "type": "image", "image": image}
     return {
         "id": f"regional_guidance:{number}",
-        "name": _phrase(thing),
+        "name": phrase(thing),
         "isEnabled": True,
         "isLocked": False,
         "type": "regional_guidance",
@@ -253,7 +253,7 @@ def _region(given: Exported, number: int) -> dict[str, Any]:
         "opacity": 0.5,
         "objects": [shape],
         "fill": {"style": "solid", "color": color},
-        "positivePrompt": _phrase(thing),
+        "positivePrompt": phrase(thing),
         "negativePrompt": None,
         "referenceImages": [],
         "autoNegative": False,
@@ -272,7 +272,7 @@ def _regional_prompts(given: Exported) -> dict[str, bytes]:
     name = f"{given.stem}-regional-prompts.png"
     settings = [True, False, "Mask", "Columns", "Mask", "Prompt", "1,1,1", str(BASE_RATIO), True, False, False]
     settings += ["Attention", False, "0", "0", "0", name, "0", "0", False]
-    phrases = " BREAK\n".join(_phrase(given.scene.objects[number]) for number in visible)
+    phrases = " BREAK\n".join(phrase(given.scene.objects[number]) for number in visible)
     request = {
         "prompt": f"{given.prompt} ADDBASE\n{phrases}",
         **given.sides,
@@ -307,7 +307,7 @@ def _svg(given: Exported) -> dict[str, bytes]:
             continue
         color = "#{:02x}{:02x}{:02x}".format(*instance_color(number))
         lines.append(
-            f'<g id="object-{number}" inkscape:groupmode="layer" inkscape:label={quoteattr(_phrase(thing))} '
+            f'<g id="object-{number}" inkscape:groupmode="layer" inkscape:label={quoteattr(phrase(thing))} '
             f'fill="{color}">'
         )
         lines += [*_outline(thing, given.width, given.height), *_lines(thing, given.width, given.height), "</g>"]
@@ -339,7 +339,7 @@ def _lines(thing: SceneObject, width: int, height: int) -> list[str]:
     return [f'<polyline fill="none" stroke="black" points="{text}"/>' for text in texts]
 
 
-def _phrase(thing: SceneObject) -> str:
+def phrase(thing: SceneObject) -> str:
     """Attributes and category as one would say them."""
     return replace(thing, category=_spoken(thing.category)).label
 

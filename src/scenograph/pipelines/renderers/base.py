@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from scenograph.errors import UserError
@@ -33,6 +34,17 @@ class ConditionedScenes:
     """What renders them; the pipeline that encodes them says so."""
 
 
+@dataclass(frozen=True)
+class Step:
+    """A sampling step that is done."""
+
+    number: int
+    """From 1."""
+    of: int
+    preview: Callable[[], Image.Image | None]
+    """Decodes what the picture is by now, at the cost of about a step; None where the renderer cannot."""
+
+
 class Renderer(ABC):
     """Scenes to pictures in two steps, so that an editor can keep the costly first one."""
 
@@ -49,6 +61,10 @@ class Renderer(ABC):
     """Whether it draws no object without a crop."""
     completes_attributes: bool = True
     """Whether every object wants an attribute of every group; if not, those left open stay open."""
+    slow: bool = False
+    """Whether a picture takes so long that it is drawn alone, written at once, and its steps are told."""
+    watch: Callable[[Step], None] | None = None
+    """Told of the steps of a slow one."""
 
     def wants_crops(self, scenes: Sequence[Scene]) -> list[list[bool]]:
         """For which objects of scenes with all boxes a crop is to be chosen, if it has none; by default, for all."""

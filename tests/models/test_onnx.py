@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,14 +15,17 @@ import torch
 from torch import Tensor
 
 from helpers import generators, tiny
+from scenograph.data.clevr import VOCABULARY
 from scenograph.errors import UserError
-from scenograph.models.base import LayoutModel, Model, noise
-from scenograph.models.exporting import FREE, Exports, Flow, Graph
-from scenograph.models.mise_layers import MiseLayers
+from scenograph.models import onnx_files
+from scenograph.models.base import LayoutModel, Model, noise, noise_per_object
+from scenograph.models.exporting import Exports, Flow, Graph
 from scenograph.models.onnx_files import export_onnx, plan_of
-from scenograph.models.registry import MODELS, AutoModel
+from scenograph.models.registry import MODELS
 from scenograph.nn.spectral import SpectralLayer
 from scenograph.scenes.batch import SceneBatch
+from scenograph.scenes.geometry import to_edges
+from scenograph.scenes.text import scene_from_text
 
 EXPORTED = [name for name, kind in MODELS.items() if issubclass(kind, Exports)]
 VARIANTS: list[tuple[str, dict[str, object]]] = [
@@ -104,30 +110,51 @@ def test_graphs_give_what_they_declare_and_dense_forms_compute_the_same(name, se
     model = ready(name, **settings)
     plan = plan_of(model)
     assert len({graph.name for graph in plan.graphs}) == len(plan.graphs) and plan.how
+    choosers = [
+        one for key, one in sys.modules.items() if key.startswith("scenograph.") and hasattr(one, "is_compiling")
+    ]
     for graph in plan.graphs:
         ports = [*graph.inputs, *graph.outputs]
         assert len({port.name for port in ports}) == len(ports), "a graph of ONNX has one name per tensor"
-        assert all(axis in FREE for port in ports for axis in port.shape if isinstance(axis, str))
-        inputs = inputs_of(graph, model, *COUNTS[0])
+        inputs = inputs_of(graph, model, *COUNTS[2])
         made = outputs_of(graph, inputs)
-        lengths = {axis: length for port, x in zip(graph.inputs, inputs, strict=True) for axis, length in zip(port.shape, x.shape, strict=True)}  # fmt: skip
-        for port, value in zip(graph.outputs, made, strict=True):
-            assert value.dtype == port.dtype
-            assert [lengths.get(axis, n) for axis, n in zip(port.shape, value.shape, strict=True)] == list(value.shape)
+        lengths: dict[str, int] = {}
+        for port, value in [*zip(graph.inputs, inputs, strict=True), *zip(graph.outputs, made, strict=True)]:
+            assert value.dtype == port.dtype and len(value.shape) == len(port.shape)
+            for axis, length in zip(port.shape, value.shape, strict=True):
+                assert length == (axis if isinstance(axis, int) else lengths.setdefault(axis, length))
         with monkeypatch.context() as recording:
-            for module in [one for key, one in sys.modules.items() if key.startswith("scenograph.")]:
-                if hasattr(module, "is_compiling"):
-                    recording.setattr(module, "is_compiling", lambda: True)
-            for counts in COUNTS:
-                other = inputs_of(graph, model, *counts)
-                dense = outputs_of(graph, other)
-                recording.undo()
-                for one, plain in zip(dense, outputs_of(graph, other), strict=True):
-                    torch.testing.assert_close(one, plain, atol=1e-4, rtol=1e-4, equal_nan=True)
-                break
+            for module in choosers:
+                recording.setattr(module, "is_compiling", lambda: True)
+            dense = outputs_of(graph, inputs)
+        for one, plain in zip(dense, made, strict=True):
+            torch.testing.assert_close(one, plain, atol=1e-5, rtol=1e-4, equal_nan=True)
 
 
-def follow(flow: Flow, slope, x: Tensor) -> Tensor:
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "settings"), VARIANTS)
+def test_onnx_runtime_computes_the_same(name, settings, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    model = ready(name, **settings)
+    files = export_onnx(model, tmp_path / "out")
+    told = json.loads((tmp_path / "out" / "model.json").read_text())
+    assert {path.name for path in files} == {path.name for path in (tmp_path / "out").iterdir()}
+    assert not [path for path in tmp_path.iterdir() if path.name != "out"]
+    for graph in plan_of(model).graphs:
+        session = onnxruntime.InferenceSession(str(tmp_path / "out" / f"{graph.name}.onnx"))
+        assert [one.name for one in session.get_inputs()] == [port.name for port in graph.inputs]
+        assert [one["name"] for one in told["graphs"][graph.name]["outputs"]] == [
+            one.name for one in session.get_outputs()
+        ]
+        for counts in COUNTS:
+            inputs = inputs_of(graph, model, *counts)
+            named = {port.name: value.numpy() for port, value in zip(graph.inputs, inputs, strict=True)}
+            for one, true in zip(session.run(None, named), outputs_of(graph, inputs), strict=True):
+                np.testing.assert_allclose(one, true.numpy(), atol=1e-4, rtol=1e-4)
+
+
+def follow(flow: Flow, slope: Callable[[Tensor, float], Tensor], x: Tensor) -> Tensor:
     """What ``model.json`` says of the flow."""
     times = [number / flow.steps for number in range(flow.steps + 1)]
     for now, later in pairwise(times):
@@ -136,3 +163,169 @@ def follow(flow: Flow, slope, x: Tensor) -> Tensor:
             first = (first + slope(x + (later - now) * first, later)) / 2
         x = x + (later - now) * first
     return x
+
+
+class Runner:
+    """Runs the graphs of a model on a batch."""
+
+    def __init__(self, model: Model, batch: SceneBatch) -> None:
+        self.plan, self.batch = plan_of(model), batch
+        self.graphs = {graph.name: graph for graph in self.plan.graphs}
+        self.known: dict[str, Tensor] = {"pictures": torch.arange(batch.num_images)}
+
+    def run(self, name: str, **others: Tensor) -> Tensor:
+        """The first output of a graph, given the batch, the outputs of those before, and others."""
+        self.known |= others
+        graph = self.graphs[name]
+        values = [self.known.get(port.name, getattr(self.batch, port.name, None)) for port in graph.inputs]
+        made = outputs_of(graph, values)
+        self.known |= {port.name: value for port, value in zip(graph.outputs, made, strict=True)}
+        return made[0]
+
+    def followed(self, x: Tensor, times: int) -> Tensor:
+        """The result of the plan's flow; its graph takes so many times."""
+        flow = self.plan.flow
+        assert flow is not None
+        return follow(flow, lambda y, now: self.run(flow.graph, **{flow.state: y}, time=torch.full((times,), now)), x)
+
+
+def two_scenes(model: Model, boxes: bool) -> SceneBatch:
+    asked = [
+        scene_from_text("large red metal cube left of small blue rubber sphere; a cylinder", VOCABULARY),
+        scene_from_text("small gray metal cylinder behind large cube", VOCABULARY),
+    ]
+    batch = SceneBatch.from_scenes(asked, model.vocabulary, model.config.mask_side)
+    if not boxes:
+        return batch
+    low = torch.tensor([[0.1, 0.2], [0.4, 0.5], [0.3, 0.1], [0.0, 0.0], [0.5, 0.4]])
+    masks = torch.rand(batch.masks.shape, generator=generators(0)[0])
+    known = torch.tensor([True, False, False, False, False])
+    return replace(batch, boxes=torch.cat([low, low + 0.4], dim=1), masks=masks, known_masks=known)
+
+
+def test_what_is_followed_as_described_is_what_the_models_give():
+    for name in ("attspade", "lama", "lostgan", "mise", "pastegan", "sg2im", "spade"):
+        model = ready(name)
+        config: Any = model.config
+        batch = two_scenes(model, boxes=True)
+        runner, own, count = Runner(model, batch), generators(3, 4), batch.num_images
+
+        def normal(*shape: int, own: list[torch.Generator] = own, count: int = count) -> Tensor:
+            return noise(shape, count, own, torch.device("cpu"))
+
+        if name in ("lama", "lostgan"):
+            latents = {"object_latents": noise_per_object(config.latent_size, batch, own)}
+            latents["picture_latents"] = normal(config.latent_size)
+            maps = [port for port in runner.graphs["picture"].inputs if port.name.startswith("noise_")]
+            runner.run("picture", **latents, **{port.name: normal(*port.shape[1:]) for port in maps})
+        elif name == "mise":
+            runner.run("condition")
+            runner.known["images"] = runner.followed(normal(3, *config.image_size), count).clamp(-1, 1)
+        elif name == "sg2im":
+            runner.run("layout")
+            runner.run("picture", layout_noise=normal(config.layout_noise_dim, *config.image_size))
+        elif name == "spade":
+            runner.run("labels")
+            runner.run("picture", latents=normal(config.latent_size))
+        else:
+            side = config.crop_side or 1
+            runner.run("picture", crops=torch.full((len(batch.objects), 4, side, side), -1.0))
+        with torch.no_grad():
+            images = model(batch, generators(3, 4)).images
+        torch.testing.assert_close(runner.known["images"], images, atol=1e-4, rtol=0, msg=name)
+
+
+def test_layouts_followed_as_described_are_what_the_models_place():
+    for name in ("mise-layout", "pastegan", "sg2im", "wsgc"):
+        model = ready(name)
+        batch = two_scenes(model, boxes=False)
+        batch.boxes[1] = torch.tensor([0.2, 0.3, 0.5, 0.6])
+        runner, own = Runner(model, batch), generators(3, 4)
+        if name == "mise-layout":
+            start = runner.run("start", noise=noise_per_object(4, batch, own))
+            placed = runner.run("boxes", noisy=runner.followed(start, 1))
+        elif name == "wsgc":
+            graph = model.canonicalize(batch, own)
+            shape, device = (model.config.mask_noise_dim,), torch.device("cpu")
+            mask_noise = noise(shape, batch.num_images, own, device)
+            placed = runner.run("layout", triples=graph.triples, implied=graph.implied, mask_noise=mask_noise)
+            placed = torch.where(batch.known_boxes[:, None], batch.boxes, placed)
+        else:
+            side = model.config.crop_side or 1
+            crops = torch.full((len(batch.objects), 4, side, side), -1.0)
+            placed = runner.run("layout" if name == "sg2im" else "picture", crops=crops)
+        with torch.no_grad():
+            boxes = model.place(batch, generators(3, 4)).boxes
+        torch.testing.assert_close(placed, boxes, atol=1e-5, rtol=1e-4, msg=name)
+
+
+def test_layers_followed_as_described_are_those_of_the_model():
+    model = ready("mise-layers")
+    torch.nn.init.zeros_(model.light[-1].weight)
+    torch.nn.init.constant_(model.light[-1].bias, 0.1)  # bright enough for the first ground
+    batch = two_scenes(model, boxes=True)
+    runner, own = Runner(model, batch), generators(3, 4)
+    latents = noise_per_object(model.latent_size, batch, own)
+    shared = noise((model.latent_size,), batch.num_images, own, torch.device("cpu"))
+    is_layer = runner.run("kinds") > 0
+    assert is_layer.any() and not is_layer.all()
+    rows = is_layer.nonzero()[:, 0]
+    things = {"objects": batch.objects, "attributes": batch.attributes, "boxes": batch.boxes}
+    things |= {"object_to_image": batch.object_to_image, "object_latents": latents}
+    layers = runner.run("layers", **{key: value[rows] for key, value in things.items()}, picture_latents=shared)
+    with torch.no_grad():
+        given = generators(3, 4)
+        condition = model.condition(batch, given).condition
+        ground = model.render_layers(condition, given)
+    order = [int(((batch.boxes[rows] == box).all(dim=1) & (batch.objects[rows] == kind)).nonzero()[0]) for box, kind in zip(condition.boxes, condition.categories, strict=True)]  # fmt: skip
+    torch.testing.assert_close(layers[order], condition.pixels, atol=1e-5, rtol=0)
+    masks, edges = batch.masks.clone(), [to_edges(tuple(box)) for box in batch.boxes.tolist()]
+    masks[rows] = runner.known["silhouettes"]
+    kept = (is_layer | batch.known_masks)[:, None]
+    seen = {"boxes": torch.where(kept, batch.boxes, torch.tensor(edges)), "masks": masks}
+    seen |= {"known_masks": batch.known_masks | is_layer, "is_layer": is_layer}
+    seen |= {key: value for key, value in things.items() if key not in seen}
+    noise_in = noise((model.latent_size,), batch.num_images, own, torch.device("cpu"))
+    made = (runner.run("ground", **seen, ground_noise=noise_in) + 1) / 2
+    true = torch.stack([torch.from_numpy(one[0].pixels[..., :3]).permute(2, 0, 1) for one in ground])
+    torch.testing.assert_close(made, true, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "reason"),
+    [
+        ("scene-designer", {}, "scene-designer cannot be exported: which of its encoders an object needs"),
+        ("wsgc", {"per_pair": True}, "wsgc with per_pair=true cannot be exported: it merges the relations"),
+    ],
+)
+def test_what_cannot_be_exported_says_why(name, settings, reason):
+    with pytest.raises(UserError, match=f"^{reason}"):
+        plan_of(tiny(name, **settings))
+
+
+def test_every_model_that_places_or_renders_can_be_exported():
+    assert {*MODELS} - {*EXPORTED} == {"scene-designer"}
+
+
+def test_a_missing_extra_an_existing_folder_and_what_is_no_network_are_one_line(scenograph, tmp_path, monkeypatch):
+    asked = ["export", "onnx", "mise-layout-rendered", "--out"]
+    code, _, errors = scenograph(*asked, str(tmp_path))
+    assert code == 2 and len(errors.splitlines()) == 1 and "exists; choose another --out" in errors
+    code, _, errors = scenograph("export", "onnx", "mise-layout-renderd")
+    assert code == 2 and "did you mean 'mise-layout-rendered'" in errors
+    code, _, errors = scenograph("export", "onnx", "collage")
+    assert code == 2 and "there is no network to export" in errors
+    monkeypatch.setattr(onnx_files, "find_spec", lambda name: None)
+    code, _, errors = scenograph(*asked, str(tmp_path / "new"))
+    assert code == 2 and "scenograph[onnx]" in errors and not (tmp_path / "new").exists()
+
+
+def test_an_export_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(onnx_files, "find_spec", lambda name: object())
+    monkeypatch.setattr(onnx_files, "_write_graph", fail)
+    with pytest.raises(OSError, match="No space left"):
+        export_onnx(tiny("scene-encoder"), tmp_path / "out")
+    assert not list(tmp_path.iterdir())

@@ -22,8 +22,6 @@ Axis = int | str
 """The length of an axis, or the name of one whose length is free."""
 FREE = {"pictures": 2, "objects": 5, "relations": 3, "rows": 7, "layers": 3, "height": 256, "width": 384}
 """Lengths of free axes while a graph is recorded. None is 1, which torch would take for a fixed length."""
-CROPS = "crops"
-"""The name of the batch's field of crops."""
 
 
 @dataclass(frozen=True)
@@ -132,9 +130,12 @@ class ScenePorts:
                 "in [0, 1], relative to the boxes; read where known_masks says so",
             ),
             Port("known_masks", ("objects",), "which objects have a mask; the others fill their boxes", torch.bool),
-            Port(CROPS, ("objects", 4, side, side), "colours and alpha of a crop of each object, in [-1, 1]; alpha -1 "
-                 "everywhere where there is none"),
-        ]  # fmt: skip
+            Port(
+                "crops",
+                ("objects", 4, side, side),
+                "colours and alpha of a crop of each object, in [-1, 1]; alpha is -1 everywhere where there is none",
+            ),
+        ]
         self.ports = {port.name: port for port in ports}
 
     def graph(

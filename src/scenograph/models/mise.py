@@ -110,7 +110,7 @@ class Mise(Exports, ImageModel[Tensor]):
         """Two graphs: the painted map of layouts, and the velocity, which is followed from noise."""
         config = self.config
         condition = Port("condition", ("pictures", config.layout_channels, *config.image_size), "the painted map")
-        noisy = Port("noisy", ("pictures", 3, *config.image_size), "pictures on their way, first standard normal numbers")
+        noisy = Port("noisy", ("pictures", 3, *config.image_size), "pictures on their way, at first noise")
         time = Port("time", ("pictures",), "0 (noise) to 1 (picture), the same for all")
         scene = ("pictures", "objects", "attributes", "object_to_image", "boxes", "masks", "known_masks")
         paint = ScenePorts(self).graph("condition", "Paints layouts.", self.paint_condition, scene, [condition])

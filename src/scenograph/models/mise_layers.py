@@ -358,7 +358,7 @@ class MiseLayers(Exports, DrawsFromCrops, ObjectLatents, LayeredModel[Layers]):
         pixels = self.generate_layers(batch, things, own[things])
         silhouettes = torch.ones_like(batch.masks)
         silhouettes[things] = F.adaptive_avg_pool2d(pixels[:, 3], silhouettes.shape[-1])
-        spread = self._regions_to_edges(batch, things)
+        spread = self.regions_to_edges(batch, things)
         ground, hidden = self.paint_ground(spread, things, silhouettes)
         bare, _ = self.paint_ground(spread, things, silhouettes.index_fill(0, things, 0.0))
         rows = batch.objects[things], batch.boxes[things], batch.object_to_image[things]
@@ -382,7 +382,7 @@ class MiseLayers(Exports, DrawsFromCrops, ObjectLatents, LayeredModel[Layers]):
         rows = torch.tensor(order, dtype=torch.long, device=batch.objects.device)
         return rows[is_thing[rows]]
 
-    def _regions_to_edges(self, batch: SceneBatch, things: Tensor) -> SceneBatch:
+    def regions_to_edges(self, batch: SceneBatch, things: Tensor) -> SceneBatch:
         """The batch with regions that leave no stripes at the edges of the picture, unless their masks are known."""
         kept = batch.known_masks.clone()
         kept[things] = True
@@ -407,7 +407,7 @@ class MiseLayers(Exports, DrawsFromCrops, ObjectLatents, LayeredModel[Layers]):
             Port("ground", ("pictures", 3, config.image_size, config.image_size), "pictures of it, about [-1, 1]"),
             Port("light", ("pictures", 3), "by what the colours of the layers are multiplied"),
         ]
-        takes = ["pictures", *scene, "masks", "known_masks", is_layer, start]
+        takes = ("pictures", *scene, "masks", "known_masks", is_layer, start)
         graphs = [
             ports.graph("kinds", "Which objects are things.", self.kind_logits, ["objects", "boxes"], [logits]),
             ports.graph("layers", "Generates the layers of things.", self._layers, [*scene, own, shared], layers),
@@ -550,11 +550,14 @@ class MiseLayers(Exports, DrawsFromCrops, ObjectLatents, LayeredModel[Layers]):
         self, condition: Layers, generators: Generators = None, steps: int | None = None
     ) -> list[list[Layer]]:
         """As in the base class: the ground, then the things in its light."""
-        config = self.config
-        ground = self._day(condition, generators, steps or config.steps)
-        light = self.light_on_things(ground, condition.seen)[condition.pictures]
-        pixels = torch.cat([condition.pixels[:, :3] * light[:, :, None, None], condition.pixels[:, 3:]], dim=1)
-        if condition.side != config.image_size:
+        ground = self._day(condition, generators, steps or self.config.steps)
+        return self.composed(condition, ground, self.light_on_things(ground, condition.seen))
+
+    def composed(self, condition: Layers, ground: Tensor, light: Tensor) -> list[list[Layer]]:
+        """The layers of each picture: a ground (N, 3, H, W), and the things of a condition in its light (N, 3)."""
+        lit = condition.pixels[:, :3] * light[condition.pictures][:, :, None, None]
+        pixels = torch.cat([lit, condition.pixels[:, 3:]], dim=1)
+        if condition.side != self.config.image_size:
             ground = F.interpolate(ground, (condition.side,) * 2, mode="bicubic", antialias=True).clamp(-1, 1)
         opaque = torch.cat([(ground + 1) / 2, torch.ones_like(ground[:, :1])], dim=1)
         result = [[Layer("ground", 0, 0, _pixels(one))] for one in opaque]

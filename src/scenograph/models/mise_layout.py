@@ -174,7 +174,7 @@ class MiseLayout(Exports, SampledBoxes, GraphVectors):
         scene = ("objects", "attributes", "object_to_image", "triples", "boxes")
         given = "Boxes that are not NaN are kept."
         graphs = (
-            ports.graph("start", f"Where the flow starts. {given}", self._started, ["objects", "boxes", noise], [noisy]),
+            ports.graph("start", f"Where it starts. {given}", self._started, ["objects", "boxes", noise], [noisy]),
             ports.graph("velocity", "The velocity of boxes from noise.", velocity, [*scene, noisy, time], [slope]),
             ports.graph("boxes", f"Boxes in the end. {given}", self._finished, ["objects", "boxes", noisy], [boxes]),
         )

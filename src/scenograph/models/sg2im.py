@@ -266,7 +266,7 @@ class Sg2Im(Exports, ImageModel[Tensor], LayoutModel, GraphVectors):
         width, side, (height, columns) = self.config.gconv_dim, self.config.mask_size, self.config.image_size
         pictures = Port("pictures", ("pictures",), "numbers of the pictures: 0, 1, 2, ...", torch.int64)
         between = [
-            Port("vectors", ("rows", width), "one for each object and, behind those of its picture, for the whole of it"),
+            Port("vectors", ("rows", width), "one for each object and, behind those of a picture, for all of it"),
             Port("row_boxes", ("rows", 4), "boxes of these, given or predicted"),
             Port("row_to_image", ("rows",), "the picture that each of these is in", torch.int64),
         ]

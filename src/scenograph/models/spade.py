@@ -213,7 +213,8 @@ class Spade(Exports, PictureStyles, ImageModel[LabelMap]):
                 ("instances", "any number of each pixel that differs between neighbouring instances"),
             )
         ]
-        graphs, inputs = [], maps if config.edges else maps[:1]
+        graphs: list[Graph] = []
+        inputs = maps if config.edges else maps[:1]
         if config.latent_size:
             inputs = [*inputs, Port("latents", ("pictures", config.latent_size), "the style: standard normal numbers")]
         if plain:

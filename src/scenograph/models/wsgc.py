@@ -185,7 +185,7 @@ class Wsgc(Exports, SampledBoxes):
             how=(
                 *(members if self.config.image_object else ()),
                 "Leave out repeated triples.",
-                *(("Exact graphs are completed otherwise: as docs/systems/wsgc.md says.",) if self.config.exact else ()),
+                *(("Exact graphs are completed as docs/systems/wsgc.md says.",) if self.config.exact else ()),
                 "For each triple, sample one converse by the row of its predicate in 'converses', whose last column "
                 "means none, and add (object, converse, subject).",
                 "Add every triple that follows by transitivity within one predicate, and mark it in 'implied'.",

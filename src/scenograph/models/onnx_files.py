@@ -28,7 +28,8 @@ OPSET = 18
 DESCRIPTION = "model.json"
 SEED = (
     "Graphs sample nothing: noise is an input. Here it is drawn in float32, picture by picture, by "
-    "torch.Generator().manual_seed(seed). Other standard normal numbers give other pictures that are as good."
+    "torch.Generator().manual_seed(seed), in the order of the inputs. Other standard normal numbers give others, which "
+    "are as good."
 )
 
 
@@ -85,19 +86,26 @@ def _write_graph(graph: Graph, model: Model, path: Path) -> None:
     module = Recorded(graph).eval()
     examples = tuple(port.example() for port in graph.inputs)
     shapes = {"tensors": tuple(_free(port.shape) for port in graph.inputs)}
-    with torch.no_grad(), _quiet():
-        program = torch.onnx.export(
-            module,
-            examples,
-            dynamo=True,
-            dynamic_shapes=shapes,
-            input_names=[port.name for port in graph.inputs],
-            output_names=[port.name for port in graph.outputs],
-            opset_version=OPSET,
-            verbose=False,
-        )
-        assert program is not None
-        program.save(path, external_data=False)
+    names = [port.name for port in graph.inputs], [port.name for port in graph.outputs]
+    try:
+        with torch.no_grad(), _quiet():
+            program = torch.onnx.export(
+                module,
+                examples,
+                dynamo=True,
+                dynamic_shapes=shapes,
+                input_names=names[0],
+                output_names=names[1],
+                opset_version=OPSET,
+                verbose=False,
+            )
+            assert program is not None
+            program.save(path, external_data=False)
+    except torch.onnx.errors.OnnxExporterError as error:
+        cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
+        raise UserError(
+            f"{model.called} cannot be exported: of its graph {graph.name!r} torch says: {reason(cause)}"
+        ) from error
 
 
 def _free(shape: tuple[Axis, ...]) -> dict[int, str]:

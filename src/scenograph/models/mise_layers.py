@@ -523,7 +523,7 @@ class MiseLayers(Exports, DrawsFromCrops, ObjectLatents, LayeredModel[Layers]):
         for _ in range(GROUND_TRIES):
             own = None if generators is None else [generators[row] for row in rows.tolist()]
             start = noise((size,), len(rows), own, given.summary.device)
-            made = self._sampled_ground(start, *(_of(one, rows) for one in (condition.bare, given)), steps)
+            made = self._sampled_ground(start, _of(condition.bare, rows), _of(given, rows), steps)
             grounds = made if not len(grounds) else grounds.index_copy(0, rows, made)
             rows = rows[self.light_on_things(made, condition.seen[rows]).mean(dim=1) < DARK]
             if not len(rows):

@@ -74,7 +74,7 @@ def main() -> None:
         export_onnx(layout, folder / "layout")
         report(LAYOUT, placings(layout, batch, folder / "layout", options.int8), options.repeats)
         image = cast(MiseLayers, AutoModel.from_pretrained(IMAGE).for_inference())
-        boxes = layout.place(batch, seeded_generators([0])).boxes
+        boxes = layout.place(batch, seeded_generators([0], "layout")).boxes
         export_onnx(image, folder / "image")
         placed = replace(batch_for(image, [scene]), boxes=boxes)
         report(IMAGE, pictures(image, placed, folder / "image", options.int8), options.repeats)
@@ -137,8 +137,10 @@ def openvino_session(path: Path) -> Session:
 def placings(model: MiseLayout, batch: SceneBatch, folder: Path, int8: bool) -> dict[str, Callable[[], Tensor]]:
     """How each runtime places the objects of a batch."""
     flow = json.loads((folder / "model.json").read_text())["flow"]
-    own = arrays(batch) | {"noise": noise_per_object(4, batch, seeded_generators([0])).numpy()}
-    tasks: dict[str, Callable[[], Tensor]] = {"torch": lambda: model.place(batch, seeded_generators([0])).boxes}
+    own = arrays(batch) | {"noise": noise_per_object(4, batch, seeded_generators([0], "layout")).numpy()}
+    tasks: dict[str, Callable[[], Tensor]] = {
+        "torch": lambda: model.place(batch, seeded_generators([0], "layout")).boxes
+    }
     for name, graphs in runtimes(folder, int8).items():
         tasks[name] = partial(followed, graphs, own, flow["steps"])
     return tasks
@@ -163,16 +165,16 @@ def pictures(model: MiseLayers, batch: SceneBatch, folder: Path, int8: bool) -> 
     """How each runtime makes a picture of a batch."""
 
     def by_torch() -> Tensor:
-        generators = seeded_generators([0])
+        generators = seeded_generators([0], "picture")
         return model.render(model.condition(batch, generators).condition, generators)
 
-    generators = seeded_generators([0])
+    generators = seeded_generators([0], "picture")
     size, own = (model.latent_size,), arrays(batch)
     latents = noise_per_object(model.latent_size, batch, generators).numpy()
     own["picture_latents"] = noise(size, 1, generators, batch.boxes.device).numpy()
     own["ground_noise"] = noise(size, 1, generators, batch.boxes.device).numpy()
     # What is a thing, and which is nearer, is asked once: it takes hardly any time.
-    layers = model.condition(batch, seeded_generators([0])).condition
+    layers = model.condition(batch, seeded_generators([0], "picture")).condition
     same = (layers.boxes[:, None] == batch.boxes).all(dim=2) & (layers.categories[:, None] == batch.objects)
     rows = same.int().argmax(dim=1).numpy()
     spread = model.regions_to_edges(batch, torch.from_numpy(rows)).boxes.numpy()

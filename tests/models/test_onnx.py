@@ -150,8 +150,10 @@ def test_onnx_runtime_computes_the_same(name, settings, tmp_path):
         for counts in COUNTS:
             inputs = inputs_of(graph, model, *counts)
             named = {port.name: value.numpy() for port, value in zip(graph.inputs, inputs, strict=True)}
+            # sg2im cuts its pictures to 256 levels: where a rounding error decides, they are one level apart.
+            level = 2 / 255 if (name, graph.name) == ("sg2im", "picture") else 0
             for one, true in zip(session.run(None, named), outputs_of(graph, inputs), strict=True):
-                np.testing.assert_allclose(one, true.numpy(), atol=1e-4, rtol=1e-4)
+                np.testing.assert_allclose(one, true.numpy(), atol=1e-4 + level, rtol=1e-4)
 
 
 def follow(flow: Flow, slope: Callable[[Tensor, float], Tensor], x: Tensor) -> Tensor:

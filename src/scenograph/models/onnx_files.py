@@ -27,9 +27,11 @@ OPSET = 18
 """The version of ONNX's operators: one that ONNX Runtime 1.14 and its build for browsers know."""
 DESCRIPTION = "model.json"
 SEED = (
-    "Graphs sample nothing: noise is an input. Here it is drawn in float32, picture by picture, by "
-    "torch.Generator().manual_seed(seed), in the order of the inputs. Other standard normal numbers give others, which "
-    "are as good."
+    "Graphs sample nothing: noise is an input, of standard normal numbers. scenograph draws them in float32 by "
+    "torch.Generator().manual_seed(zlib.crc32(text)). The text is 'object NUMBER SEED' for the latent of an object and "
+    "'background SEED' for that of a picture (numbers beyond the truncation are drawn again), 'layout SEED' for noise "
+    "of placing and 'picture SEED' for noise of rendering, in the order of the inputs. Other numbers give other "
+    "results, which are as good."
 )
 
 

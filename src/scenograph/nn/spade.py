@@ -235,7 +235,7 @@ class SpadeGenerator(nn.Module):
         sums over equal pixels are (see :func:`neighbourhoods`).
         """
         learnt = isinstance(condition, Tensor) and condition.is_leaf and condition.requires_grad
-        rows, columns = (side >> DOUBLINGS[self.upsampling] for side in (height, width))
+        rows, columns = (side // 2 ** DOUBLINGS[self.upsampling] for side in (height, width))
         at = resized(condition, rows, columns)
         # With latents: (N, Z) -> (N, C * h * w) -> (N, C, h, w)
         x = self.first(latents).unflatten(1, (-1, *self.start)) if self.from_latents else self.first(at)
@@ -245,7 +245,7 @@ class SpadeGenerator(nn.Module):
         for number, block in enumerate(self.blocks):
             if number not in same:
                 rows, columns = 2 * rows, 2 * columns
-                x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+                x = F.interpolate(x, (rows, columns), mode="nearest")
                 # Once per size, not once per norm.
                 at = resized(condition, rows, columns) if rows < height else condition
                 repeats = None if learnt else neighbourhoods(at, self.kernel)

@@ -10,7 +10,6 @@ convolutions in a row give equal results there, which are computed once per kind
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -166,7 +165,7 @@ class Linear(nn.Linear):
 def bag(rows: Tensor, chosen: Tensor) -> Tensor:
     """Rows (R, C) gathered by number (P, K) and summed: (P, C)."""
     if is_compiling():
-        return functools.reduce(torch.add, (rows[numbers] for numbers in chosen.unbind(dim=1)))
+        return rows[chosen].sum(dim=1)
     return F.embedding_bag(chosen, rows, mode="sum")
 
 

@@ -21,6 +21,7 @@ from scenograph.cli import (
     environment,
     evaluate,
     evaluate_search,  # noqa: F401 (adds commands to evaluate)
+    export,
     generate,
     layout,
     memory,
@@ -73,6 +74,7 @@ app.command("train")(train.train)
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(bench.app, name="bench")
 app.command("import")(models.import_checkpoint)
+app.add_typer(export.app, name="export")
 app.add_typer(data.app, name="data")
 app.add_typer(memory.app, name="memory")
 app.add_typer(search.app, name="search")

@@ -13,13 +13,23 @@ from typing import Literal, Self
 import torch
 from pydantic import PositiveInt, model_validator
 from torch import Tensor
+from torch.compiler import is_compiling
 
 from scenograph.errors import UserError
 from scenograph.models.base import Conditioned, Generators, ImageModel, ModelConfig, check_side
+from scenograph.models.exporting import Exports, Plan, Port, ScenePorts
 from scenograph.models.sizes import Sides
 from scenograph.nn.embedding import AttributeEmbedding
 from scenograph.nn.layers import channels_last
-from scenograph.nn.painting import box_coordinates, paint_vectors, rows_by_image, sample_planes, stacked
+from scenograph.nn.painting import (
+    before,
+    box_coordinates,
+    paint_vectors,
+    rows_by_image,
+    sample_planes,
+    stacked,
+    uncovered,
+)
 from scenograph.nn.spade import FeatureConv2d, NormPlan, SpadeGenerator, SpadeNormKind, Upsampling, check_sides
 from scenograph.nn.spectral import fold_spectral_norms
 from scenograph.scenes.batch import SceneBatch
@@ -62,7 +72,7 @@ class AttSpadeConfig(ModelConfig):
         return self
 
 
-class AttSpade(ImageModel[Tensor]):
+class AttSpade(Exports, ImageModel[Tensor]):
     """The generator. Its condition is a painted map (N, A * embedding_dim [+ 2], H, W); seeds change nothing."""
 
     name = "attspade"
@@ -127,6 +137,17 @@ class AttSpade(ImageModel[Tensor]):
         pictures: Tensor = self.generator(condition, *condition.shape[2:])
         return pictures
 
+    def exported(self) -> Plan:
+        """One graph, from layouts to pictures."""
+        scene = ("pictures", "objects", "attributes", "object_to_image", "boxes", "masks", "known_masks")
+        images = Port("images", ("pictures", 3, *self.config.image_size), "pictures in [-1, 1]")
+
+        def compute(batch: SceneBatch) -> Tensor:
+            return self.render(self.paint(batch))
+
+        graph = ScenePorts(self).graph("picture", "Renders layouts.", compute, scene, [images])
+        return Plan(graphs=(graph,), how=("Every object needs a box. Run 'picture'.",))
+
     def for_inference(self) -> Self:
         """A copy with spectral norms folded."""
         faster = copy.deepcopy(self).eval()
@@ -136,12 +157,17 @@ class AttSpade(ImageModel[Tensor]):
 
 def _uncovered(planes: Tensor, known: Tensor, mass: Tensor, owner: Tensor, pictures: int) -> Tensor:
     """Planes (O, H, W); in pictures with masks, each only where it exceeds a half and no object of less mass does."""
+    if is_compiling():
+        together = (owner == owner[:, None]).float()
+        masked = (together @ known.float()) > 0  # (O, O) @ (O,): whether the object's picture has masks
+        alone = planes * uncovered(planes > 0.5, before(mass, owner))
+        return torch.where(masked[:, None, None], alone, planes)
     kept = planes.clone()
     for rows in rows_by_image(owner, pictures):
         if not bool(known[rows].any()):
             continue
         stack = rows[torch.argsort(mass[rows], stable=True)]
         shown = planes[stack] > 0.5
-        before = shown.cumsum(dim=0) - shown.long()
-        kept[stack] = planes[stack] * (shown & (before == 0))
+        above = shown.cumsum(dim=0) - shown.long()
+        kept[stack] = planes[stack] * (shown & (above == 0))
     return kept

@@ -122,6 +122,9 @@ class Model(nn.Module):
     roles: ClassVar[tuple[Role, ...]] = ()
     """Whether it places objects (``layout``), renders pictures (``image``), or both, by the classes it inherits."""
 
+    not_exported: ClassVar[str] = "it declares no graphs"
+    """Why a model without the role ``Exports`` cannot be exported."""
+
     config: ModelConfig
     shipped_as = ""
     """The name under which it ships, if it was loaded by that."""
@@ -463,10 +466,10 @@ def picture_latents(batch: SceneBatch, size: int, generators: Generators) -> Ten
     return noise((size,), batch.num_images, generators, batch.objects.device)
 
 
-def with_image_objects(batch: SceneBatch, latents: Tensor, generators: Generators) -> tuple[SceneBatch, Tensor]:
+def with_image_objects(batch: SceneBatch) -> SceneBatch:
     """One more object per picture, of category 0 (``__image__``) and as large as the canvas, after all others."""
     count, device = batch.num_images, batch.objects.device
-    full = replace(
+    return replace(
         batch,
         objects=torch.cat([batch.objects, batch.objects.new_zeros(count)]),
         attributes=torch.cat([batch.attributes, batch.attributes.new_full((count, batch.attributes.shape[1]), -1)]),
@@ -475,7 +478,6 @@ def with_image_objects(batch: SceneBatch, latents: Tensor, generators: Generator
         masks=torch.cat([batch.masks, batch.masks.new_ones((count, *batch.masks.shape[1:]))]),
         known_masks=torch.cat([batch.known_masks, batch.known_masks.new_zeros(count)]),
     )
-    return full, torch.cat([latents, noise((latents.shape[1],), count, generators, device)])
 
 
 def check_side(size: int | None, sides: tuple[int, int]) -> None:

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 from torch import Tensor, nn
+from torch.compiler import is_compiling
 
 from scenograph.models.base import (
     Conditioned,
@@ -31,6 +32,7 @@ from scenograph.models.base import (
     picture_latents,
     with_image_objects,
 )
+from scenograph.models.exporting import Exports, Plan, Port, exported_with_latents
 from scenograph.models.sizes import one_side
 from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.layers import channels_last, orthogonal_
@@ -88,7 +90,7 @@ class LamaConfig(ModelConfig):
         return self
 
 
-class Lama(ObjectLatents, ImageModel[ObjectCondition]):
+class Lama(Exports, ObjectLatents, ImageModel[ObjectCondition]):
     """The generator. Its condition is an :class:`ObjectCondition` whose planes are adapted masks in [0, 2)."""
 
     name = "lama"
@@ -140,16 +142,24 @@ class Lama(ObjectLatents, ImageModel[ObjectCondition]):
     ) -> Conditioned[ObjectCondition]:
         """Masks, and the condition with the latents of objects and pictures in it. Every object needs a box."""
         check_side(size, self.config.picture_sides)
-        latents = object_latents(batch, self.config.latent_size, generators)
-        full = batch
+        length, device = self.config.latent_size, batch.objects.device
+        latents = object_latents(batch, length, generators)
         if self.config.image_object:
-            full, latents = with_image_objects(batch, latents, generators)
+            latents = torch.cat([latents, noise((length,), batch.num_images, generators, device)])
+        return self._conditioned(batch, latents, picture_latents(batch, length, generators))
+
+    def _conditioned(
+        self, batch: SceneBatch, latents: Tensor, latents_of_pictures: Tensor
+    ) -> Conditioned[ObjectCondition]:
+        """From the latents of objects, the image objects last if there are any, and those of pictures (N, Z)."""
+        full = with_image_objects(batch) if self.config.image_object else batch
         embedded = self.object_embedding(full.objects, full.attributes)
         extent = full.boxes[:, 2:] - full.boxes[:, :2]
         features = torch.cat([embedded, latents, extent], dim=1)
         masks = self.mask_network.shapes(features)
         given = full.known_masks[:, None, None]
-        masks = torch.where(given, full.masks.to(masks), masks) if bool(given.any()) else masks
+        if is_compiling() or bool(given.any()):
+            masks = torch.where(given, full.masks.to(masks), masks)
         side = self.config.image_size
         pasted, _ = full.padded(sample_masks(full.boxes, masks, side, side))
         padded, _ = full.padded(features)
@@ -157,18 +167,21 @@ class Lama(ObjectLatents, ImageModel[ObjectCondition]):
         condition = ObjectCondition(
             planes=self.mask_network.adapt(pasted, padded),
             styles=styles,
-            latents=picture_latents(batch, self.config.latent_size, generators),
+            latents=latents_of_pictures,
         )
-        return Conditioned(boxes=batch.boxes, masks=masks[: len(batch.objects)], condition=condition)
+        return Conditioned(boxes=batch.boxes, masks=masks[: batch.objects.shape[0]], condition=condition)
 
     def render(self, condition: ObjectCondition, generators: Generators = None, steps: int | None = None) -> Tensor:
         """Pictures (N, 3, S, S) in [-1, 1]."""
-        maps: list[Tensor] = []
-        if self.config.pixel_noise:
-            sides = [8 * 2 ** (number // 2) for number in range(2 * len(self.blocks))]
-            count, device = len(condition.latents), condition.latents.device
-            maps = [noise((1, side, side), count, generators, device) for side in sides]
+        count, device = len(condition.latents), condition.latents.device
+        maps = [noise((1, side, side), count, generators, device) for side in self.noise_sides]
         return self.render_with_noise(condition, maps)
+
+    @property
+    def noise_sides(self) -> list[int]:
+        """The sides of the maps of noise, two per block, or none without."""
+        blocks = 2 * len(self.blocks) if self.config.pixel_noise else 0
+        return [8 * 2 ** (number // 2) for number in range(blocks)]
 
     def render_with_noise(self, condition: ObjectCondition, noise_maps: list[Tensor]) -> Tensor:
         """Pictures from a condition; ``noise_maps`` (N, 1, h, w), two per block, or an empty list for none."""
@@ -182,6 +195,21 @@ class Lama(ObjectLatents, ImageModel[ObjectCondition]):
             shares = finer
         result: Tensor = self.final(x)
         return result
+
+    def exported(self) -> Plan:
+        """One graph, from scenes to pictures."""
+        maps = [
+            Port(f"noise_{number}", ("pictures", 1, side, side), "standard normal numbers, a map per picture")
+            for number, side in enumerate(self.noise_sides)
+        ]
+        return exported_with_latents(self, self.config.image_object, self._picture, maps)
+
+    def _picture(
+        self, batch: SceneBatch, latents: Tensor, latents_of_pictures: Tensor, *maps: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        made = self._conditioned(batch, latents, latents_of_pictures)
+        assert made.masks is not None
+        return self.render_with_noise(made.condition, list(maps)), made.masks
 
     def for_inference(self) -> Self:
         """A copy with spectral norms folded."""
@@ -307,6 +335,6 @@ def add_outer_(x: Tensor, plane: Tensor, scale: Tensor) -> Tensor:
     """``x += plane * scale``: features (N, C, H, W), plane (N, 1, H, W), scale (1, C, 1, 1); as a matrix product."""
     pixels = x.permute(0, 2, 3, 1).flatten(1, 2)  # (N, C, H, W) -> (N, H * W, C)
     # The outer product of pixels and channels: (N, H * W, 1) @ (N, 1, C)
-    row = scale.view(1, 1, -1).expand(len(x), -1, -1).to(x.dtype)
+    row = scale.view(1, 1, -1).expand(x.shape[0], -1, -1).to(x.dtype)
     total = pixels.baddbmm_(plane.flatten(2).transpose(1, 2).to(x.dtype), row)
     return total.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)  # (N, H * W, C) -> (N, C, H, W)

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from pydantic import BeforeValidator, PositiveInt, model_validator
 from torch import Tensor, nn
+from torch.compiler import is_compiling
 
 from scenograph.models.base import (
     Conditioned,
@@ -27,10 +28,12 @@ from scenograph.models.base import (
     ModelConfig,
     ObjectLatents,
     check_side,
+    noise,
     object_latents,
     picture_latents,
     with_image_objects,
 )
+from scenograph.models.exporting import Exports, Plan, exported_with_latents
 from scenograph.models.sizes import one_side
 from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.layers import channels_last, orthogonal_
@@ -97,7 +100,7 @@ class LostGanCondition(ObjectCondition):
     """(N, K, R, R) bool: where an object's refined mask may be: in its box, or in its given mask."""
 
 
-class LostGan(ObjectLatents, ImageModel[LostGanCondition]):
+class LostGan(Exports, ObjectLatents, ImageModel[LostGanCondition]):
     """The generator."""
 
     name = "lostgan"
@@ -146,26 +149,34 @@ class LostGan(ObjectLatents, ImageModel[LostGanCondition]):
     ) -> Conditioned[LostGanCondition]:
         """Masks, and the condition with the latents of objects and pictures in it. Every object needs a box."""
         check_side(size, self.config.picture_sides)
-        latents = object_latents(batch, self.config.latent_size, generators)
-        full = batch
+        length, device = self.config.latent_size, batch.objects.device
+        latents = object_latents(batch, length, generators)
         if self.config.image_object:
-            full, latents = with_image_objects(batch, latents, generators)
+            latents = torch.cat([latents, noise((length,), batch.num_images, generators, device)])
+        return self._conditioned(batch, latents, picture_latents(batch, length, generators))
+
+    def _conditioned(
+        self, batch: SceneBatch, latents: Tensor, latents_of_pictures: Tensor
+    ) -> Conditioned[LostGanCondition]:
+        """From the latents of objects, the image objects last if there are any, and those of pictures (N, Z)."""
+        full = with_image_objects(batch) if self.config.image_object else batch
         vectors = torch.cat([latents, self.object_embedding(full.objects, full.attributes)], dim=1)
         masks = self.mask_network(vectors)
         given = full.known_masks[:, None, None]
-        masks = torch.where(given, full.masks.to(masks), masks) if bool(given.any()) else masks
+        any_given = is_compiling() or bool(given.any())
+        masks = torch.where(given, full.masks.to(masks), masks) if any_given else masks
         resolution = CANVAS * self.config.image_size // 128 if self.config.version == 2 else CANVAS
         regions = inside_boxes(full.boxes, resolution)
-        if bool(given.any()):
+        if any_given:
             regions &= ~given | (sample_masks(full.boxes, full.masks, resolution, resolution) > 0.5)
         condition = LostGanCondition(
             planes=full.padded(sample_masks(full.boxes, masks, CANVAS, CANVAS))[0],
             styles=full.padded(vectors)[0],
-            latents=picture_latents(batch, self.config.latent_size, generators),
+            latents=latents_of_pictures,
             categories=full.padded(full.objects)[0],
             regions=full.padded(regions)[0],
         )
-        return Conditioned(boxes=batch.boxes, masks=masks[: len(batch.objects)], condition=condition)
+        return Conditioned(boxes=batch.boxes, masks=masks[: batch.objects.shape[0]], condition=condition)
 
     def render(self, condition: LostGanCondition, generators: Generators = None, steps: int | None = None) -> Tensor:
         """Pictures (N, 3, S, S) in [-1, 1]; the same for the same condition."""
@@ -183,6 +194,15 @@ class LostGan(ObjectLatents, ImageModel[LostGanCondition]):
                 shares = pixel_shares(planes, side, side, EPSILON)
         result: Tensor = self.final(x)
         return result
+
+    def exported(self) -> Plan:
+        """One graph, from scenes to pictures."""
+        return exported_with_latents(self, self.config.image_object, self._picture)
+
+    def _picture(self, batch: SceneBatch, latents: Tensor, latents_of_pictures: Tensor) -> tuple[Tensor, Tensor]:
+        made = self._conditioned(batch, latents, latents_of_pictures)
+        assert made.masks is not None
+        return self.render(made.condition), made.masks
 
     def for_inference(self) -> Self:
         """A copy with spectral norms folded."""

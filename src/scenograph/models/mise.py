@@ -18,6 +18,7 @@ from pydantic import PositiveInt, model_validator
 from torch import Tensor, nn
 
 from scenograph.models.base import Conditioned, Generators, ImageModel, ModelConfig, Widths, check_side, noise
+from scenograph.models.exporting import Exports, Flow, Graph, Plan, Port, ScenePorts
 from scenograph.models.sizes import Sides
 from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.layers import channels_last
@@ -73,7 +74,7 @@ class MiseConfig(ModelConfig):
         return self
 
 
-class Mise(ImageModel[Tensor]):
+class Mise(Exports, ImageModel[Tensor]):
     """The image model. :meth:`render` samples; training calls :meth:`velocity` on noisy pictures."""
 
     name = "mise"
@@ -104,6 +105,29 @@ class Mise(ImageModel[Tensor]):
         vectors = self.paint(self.embedding(batch.objects, batch.attributes))
         planes = sample_planes(batch.boxes, batch.masks, batch.known_masks, *self.config.image_size)
         return paint_vectors(vectors, planes, batch.object_to_image, batch.num_images)
+
+    def exported(self) -> Plan:
+        """Two graphs: the painted map of layouts, and the velocity, which is followed from noise."""
+        config = self.config
+        condition = Port("condition", ("pictures", config.layout_channels, *config.image_size), "the painted map")
+        noisy = Port("noisy", ("pictures", 3, *config.image_size), "pictures on their way, at first noise")
+        time = Port("time", ("pictures",), "0 (noise) to 1 (picture), the same for all")
+        scene = ("pictures", "objects", "attributes", "object_to_image", "boxes", "masks", "known_masks")
+        paint = ScenePorts(self).graph("condition", "Paints layouts.", self.paint_condition, scene, [condition])
+        slope = Port("velocity", noisy.shape, "what a picture changes by in a unit of time")
+        purpose = "The velocity of pictures on the way from noise."
+        step = Graph("velocity", purpose, self.velocity, (noisy, time, condition), (slope,))
+        flow = Flow(
+            graph="velocity",
+            state="noisy",
+            start="standard normal numbers",
+            finish="clip to [-1, 1]",
+            solver=config.solver,
+            steps=config.steps,
+            guidance=config.guidance,
+        )
+        how = ("Every object needs a box. Run 'condition' once.", "Follow the flow; its result is the pictures.")
+        return Plan(graphs=(paint, step), how=how, flow=flow)
 
     def velocity(self, noisy: Tensor, time: Tensor, condition: Tensor) -> Tensor:
         """D picture / d time at noisy pictures (N, 3, H, W) and times (N,) in [0, 1] (0 noise, 1 picture)."""

@@ -33,6 +33,7 @@ from scenograph.models.base import (
     object_latents,
     picture_latents,
 )
+from scenograph.models.exporting import Exports, Plan, Port, ScenePorts
 from scenograph.models.sizes import Side
 from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.layers import channels_last
@@ -40,7 +41,7 @@ from scenograph.nn.painting import paint_vectors, sample_planes, stacked
 from scenograph.nn.unet import HEAD_SIZE, ModulatedUNet, ResidualBlock, time_features
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.depth import depth_order
-from scenograph.scenes.geometry import to_edges
+from scenograph.scenes.geometry import NEAR_EDGE, SPANNING, SPANNING_ABOVE, to_edges
 from scenograph.scenes.openraster import Layer, merged
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -52,6 +53,18 @@ DARK = 0.8
 """Light on things, 1 being that of the day, below which it is night."""
 GROUND_TRIES = 3
 """Grounds that are sampled for a picture until one is not dark."""
+HOW = (
+    "Run 'kinds': objects with positive logits, and those with a crop, are things; the others are regions.",
+    "Run 'layers' on the things alone, or 'layers_of_crops' on those that have a crop.",
+    "Widen the boxes of regions without a mask: to 0 and 1 where they are wider than 'spanning', or than "
+    "'spanning_above' if y0 < 'near_edge'; y0 to 0 if below 'near_edge'; y1 to 1 if above 1 - 'near_edge'.",
+    "Run 'ground' on all objects, with the silhouettes as masks of things, known_masks true for them, and is_layer.",
+    "If the mean of 'light' is below 'dark', run it on other noise, 'grounds_at_most' times in all.",
+    "Multiply the colours of the layers by the light, resize each to its box, and lay them on the ground, "
+    "(ground + 1) / 2, the farthest first: colour + ground * (1 - alpha). A thing is nearer the lower its box ends, "
+    "unless a relation such as 'in front of' or 'behind' says otherwise.",
+)
+"""How the graphs are used."""
 LIGHT_SIDE = 8
 """Side of the thumbnail of the ground from which the light on things is read."""
 
@@ -210,7 +223,7 @@ class LayerDecoder(nn.Module):
         h = self.input(given).unflatten(1, (-1, self.side, self.side)).contiguous(memory_format=torch.channels_last)
         for level, (first, second) in enumerate(zip(self.first, self.second, strict=True)):
             h = first(F.interpolate(h, scale_factor=2.0) if level else h, modulation)
-            if self.details is not None and which is not None and len(which):
+            if self.details is not None and which is not None and which.shape[0]:
                 h = h.index_add(0, which, self.details[level](h[which], seen[-1 - level]).to(h.dtype))
             h = second(h, modulation)
         h = F.pixel_shuffle(self.unfold(F.silu(h)), 2)
@@ -252,7 +265,7 @@ class CodeFlow(nn.Module):
         """Codes (P, code_size) from noise (P, code_size), in Euler steps."""
         codes = noise
         for now, later in pairwise(torch.linspace(0, 1, steps + 1).tolist()):
-            codes = codes + (later - now) * self(codes, codes.new_full((len(codes),), now), given)
+            codes = codes + (later - now) * self(codes, codes.new_full((codes.shape[0],), now), given)
         return codes
 
 
@@ -287,7 +300,7 @@ class Layers:
     """Of the pictures."""
 
 
-class MiseLayers(DrawsFromCrops, ObjectLatents, LayeredModel[Layers]):
+class MiseLayers(Exports, DrawsFromCrops, ObjectLatents, LayeredModel[Layers]):
     """The image model. Training calls its parts."""
 
     name = "mise-layers"
@@ -340,13 +353,12 @@ class MiseLayers(DrawsFromCrops, ObjectLatents, LayeredModel[Layers]):
         """Generate the layers, and paint the map of the ground."""
         side = size or self.config.image_size
         latents = object_latents(batch, self.latent_size, generators)
-        # What a picture has of its own makes things of one category resemble each other.
-        own = (latents + picture_latents(batch, self.latent_size, generators)[batch.object_to_image]) / 2**0.5
+        own = _blended(latents, picture_latents(batch, self.latent_size, generators)[batch.object_to_image])
         things = self._things_by_depth(batch)
         pixels = self.generate_layers(batch, things, own[things])
         silhouettes = torch.ones_like(batch.masks)
         silhouettes[things] = F.adaptive_avg_pool2d(pixels[:, 3], silhouettes.shape[-1])
-        spread = self._regions_to_edges(batch, things)
+        spread = self.regions_to_edges(batch, things)
         ground, hidden = self.paint_ground(spread, things, silhouettes)
         bare, _ = self.paint_ground(spread, things, silhouettes.index_fill(0, things, 0.0))
         rows = batch.objects[things], batch.boxes[things], batch.object_to_image[things]
@@ -370,12 +382,61 @@ class MiseLayers(DrawsFromCrops, ObjectLatents, LayeredModel[Layers]):
         rows = torch.tensor(order, dtype=torch.long, device=batch.objects.device)
         return rows[is_thing[rows]]
 
-    def _regions_to_edges(self, batch: SceneBatch, things: Tensor) -> SceneBatch:
+    def regions_to_edges(self, batch: SceneBatch, things: Tensor) -> SceneBatch:
         """The batch with regions that leave no stripes at the edges of the picture, unless their masks are known."""
         kept = batch.known_masks.clone()
         kept[things] = True
         boxes = [box if keep else to_edges(tuple(box)) for box, keep in zip(batch.boxes.tolist(), kept, strict=True)]
         return replace(batch, boxes=batch.boxes.new_tensor(boxes).reshape(-1, 4))
+
+    def exported(self) -> Plan:
+        """Graphs of what is a thing, of the layers of things, and of the ground behind them."""
+        config, ports = self.config, ScenePorts(self)
+        side, mask_side, code = config.layer_size, config.mask_size, config.code_size
+        scene = ("objects", "attributes", "object_to_image", "boxes")
+        own = Port("object_latents", ("objects", code), "standard normal numbers, one row per object")
+        shared = Port("picture_latents", ("pictures", code), "standard normal numbers, one row per picture")
+        start = Port("ground_noise", ("pictures", code), "standard normal numbers, one row per picture")
+        is_layer = Port("is_layer", ("objects",), "which objects are things", torch.bool)
+        logits = Port("logits", ("objects",), "above 0 for things, which get a layer; others are regions of the ground")
+        layers = [
+            Port("layers", ("objects", 4, side, side), "in [0, 1]: colours multiplied by alpha, and alpha"),
+            Port("silhouettes", ("objects", mask_side, mask_side), "their alpha, as masks for 'ground'"),
+        ]
+        ground = [
+            Port("ground", ("pictures", 3, config.image_size, config.image_size), "pictures of it, about [-1, 1]"),
+            Port("light", ("pictures", 3), "by what the colours of the layers are multiplied"),
+        ]
+        takes = ("pictures", *scene, "masks", "known_masks", is_layer, start)
+        graphs = [
+            ports.graph("kinds", "Which objects are things.", self.kind_logits, ["objects", "boxes"], [logits]),
+            ports.graph("layers", "Generates the layers of things.", self._layers, [*scene, own, shared], layers),
+            ports.graph("ground", "Generates the ground and its light.", self._ground, takes, ground),
+        ]
+        if config.crop_details:
+            purpose = "The layers of things that have a crop, in the light of none."
+            graphs.append(ports.graph("layers_of_crops", purpose, self._layers_of_crops, ["objects", "crops"], layers))
+        edges = {"spanning": SPANNING, "spanning_above": SPANNING_ABOVE, "near_edge": NEAR_EDGE}
+        numbers = {"dark": DARK, "grounds_at_most": GROUND_TRIES, **edges}
+        return Plan(graphs=tuple(graphs), how=HOW, numbers=numbers)
+
+    def _layers(self, batch: SceneBatch, own: Tensor, shared: Tensor) -> tuple[Tensor, Tensor]:
+        all_rows = torch.arange(batch.objects.shape[0])
+        pixels = self.generate_layers(batch, all_rows, _blended(own, shared[batch.object_to_image]))
+        return pixels, F.adaptive_avg_pool2d(pixels[:, 3], self.config.mask_size)
+
+    def _layers_of_crops(self, batch: SceneBatch) -> tuple[Tensor, Tensor]:
+        assert batch.crops is not None
+        style, all_rows = self.layer_style(batch.objects), torch.arange(batch.objects.shape[0])
+        seen = self.encoder.features(layers_of(batch.crops), style)
+        pixels = self.decoder(self.encoder.codes(seen[-1]), style, seen, all_rows).float().clamp(0, 1)
+        return pixels, F.adaptive_avg_pool2d(pixels[:, 3], self.config.mask_size)
+
+    def _ground(self, batch: SceneBatch, is_layer: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
+        given, hidden = self._painted_ground(batch, is_layer, batch.masks)
+        without, _ = self._painted_ground(batch, is_layer, batch.masks * ~is_layer[:, None, None])
+        ground = self._sampled_ground(start, without, given, self.config.steps)
+        return ground, self.light_on_things(ground, 1 - hidden)
 
     def wants_crops(self, batch: SceneBatch) -> Tensor:
         """As in the base class: for things, for the ground has no layers. A crop that is given makes a thing of all."""
@@ -418,10 +479,14 @@ class MiseLayers(DrawsFromCrops, ObjectLatents, LayeredModel[Layers]):
             things: (L,) rows of the objects that are layers.
             silhouettes: (O, M, M) in [0, 1], relative to the boxes; those of things count.
         """
-        side = self.config.image_size
         is_layer = torch.zeros_like(batch.known_masks)
         is_layer[things] = True
         masks = torch.where(is_layer[:, None, None], silhouettes, batch.masks)
+        return self._painted_ground(batch, is_layer, masks)
+
+    def _painted_ground(self, batch: SceneBatch, is_layer: Tensor, masks: Tensor) -> tuple[Ground, Tensor]:
+        """The same with ``is_layer`` (O,) bool, and masks (O, M, M) of things and regions."""
+        side = self.config.image_size
         planes = sample_planes(batch.boxes, masks, batch.known_masks | is_layer, side, side)
         # Sky and walls first, then what begins lower: that lies nearer. Things are before all regions.
         boxes = batch.boxes
@@ -458,19 +523,17 @@ class MiseLayers(DrawsFromCrops, ObjectLatents, LayeredModel[Layers]):
         for _ in range(GROUND_TRIES):
             own = None if generators is None else [generators[row] for row in rows.tolist()]
             start = noise((size,), len(rows), own, given.summary.device)
-            made = self._shadowed_ground(self.ground_flow.sample(start, given.summary[rows], steps), condition, rows)
+            made = self._sampled_ground(start, _of(condition.bare, rows), _of(given, rows), steps)
             grounds = made if not len(grounds) else grounds.index_copy(0, rows, made)
             rows = rows[self.light_on_things(made, condition.seen[rows]).mean(dim=1) < DARK]
             if not len(rows):
                 break
         return grounds
 
-    def _shadowed_ground(self, codes: Tensor, condition: Layers, rows: Tensor) -> Tensor:
-        """Grounds (R, 3, H, W) in [-1, 1] of some pictures (R,), with the shadows of things but not their halos."""
-        bare, ground = (
-            self.decode_ground(codes, Ground(one.map[rows], one.summary[rows]))
-            for one in (condition.bare, condition.ground)
-        )
+    def _sampled_ground(self, start: Tensor, without: Ground, given: Ground, steps: int) -> Tensor:
+        """Grounds (N, 3, H, W) in [-1, 1] from noise (N, code_size), with the shadows of things but not their halos."""
+        codes = self.ground_flow.sample(start, given.summary, steps)
+        bare, ground = (self.decode_ground(codes, one) for one in (without, given))
         # Convolutions see zeros beyond the edges, which leaves pale bands along them.
         edge = EDGE if min(bare.shape[-2:]) > 4 * EDGE else 0
         inner = _shaded(bare, ground)[..., edge : bare.shape[-2] - edge, edge : bare.shape[-1] - edge]
@@ -487,11 +550,14 @@ class MiseLayers(DrawsFromCrops, ObjectLatents, LayeredModel[Layers]):
         self, condition: Layers, generators: Generators = None, steps: int | None = None
     ) -> list[list[Layer]]:
         """As in the base class: the ground, then the things in its light."""
-        config = self.config
-        ground = self._day(condition, generators, steps or config.steps)
-        light = self.light_on_things(ground, condition.seen)[condition.pictures]
-        pixels = torch.cat([condition.pixels[:, :3] * light[:, :, None, None], condition.pixels[:, 3:]], dim=1)
-        if condition.side != config.image_size:
+        ground = self._day(condition, generators, steps or self.config.steps)
+        return self.composed(condition, ground, self.light_on_things(ground, condition.seen))
+
+    def composed(self, condition: Layers, ground: Tensor, light: Tensor) -> list[list[Layer]]:
+        """The layers of each picture: a ground (N, 3, H, W), and the things of a condition in its light (N, 3)."""
+        lit = condition.pixels[:, :3] * light[condition.pictures][:, :, None, None]
+        pixels = torch.cat([lit, condition.pixels[:, 3:]], dim=1)
+        if condition.side != self.config.image_size:
             ground = F.interpolate(ground, (condition.side,) * 2, mode="bicubic", antialias=True).clamp(-1, 1)
         opaque = torch.cat([(ground + 1) / 2, torch.ones_like(ground[:, :1])], dim=1)
         result = [[Layer("ground", 0, 0, _pixels(one))] for one in opaque]
@@ -505,9 +571,19 @@ class MiseLayers(DrawsFromCrops, ObjectLatents, LayeredModel[Layers]):
         return result
 
 
+def _of(ground: Ground, rows: Tensor) -> Ground:
+    """That of some pictures (R,)."""
+    return Ground(ground.map[rows], ground.summary[rows])
+
+
 def has_pixels(crops: Tensor) -> Tensor:
     """Which crops (O, 4, S, S) in [-1, 1] are not transparent everywhere, (O,) bool: those that there are."""
     return (crops[:, 3] > -1).flatten(1).any(dim=1)
+
+
+def _blended(latents: Tensor, of_pictures: Tensor) -> Tensor:
+    """Latents (O, L) of objects with those of their pictures, by which things of one category resemble each other."""
+    return (latents + of_pictures) / 2**0.5
 
 
 def layers_of(crops: Tensor) -> Tensor:

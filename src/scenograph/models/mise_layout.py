@@ -15,8 +15,10 @@ import torch
 import torch.nn.functional as F
 from pydantic import PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
+from torch.compiler import is_compiling
 
 from scenograph.models.base import Generators, GraphVectors, ModelConfig, Placement, SampledBoxes, noise_per_object
+from scenograph.models.exporting import Exports, Flow, Plan, Port, ScenePorts
 from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.graph import Edges, GraphTripleConv, Links, ObjectsAlone
 from scenograph.nn.unet import time_features
@@ -56,7 +58,7 @@ class MiseLayoutConfig(ModelConfig):
         return self
 
 
-class MiseLayout(SampledBoxes, GraphVectors):
+class MiseLayout(Exports, SampledBoxes, GraphVectors):
     """The layout model. :meth:`place` samples boxes; training calls :meth:`velocity`."""
 
     name = "mise-layout"
@@ -97,14 +99,19 @@ class MiseLayout(SampledBoxes, GraphVectors):
         """What is the same at all times of the flow; rows where ``known`` (O,) have a box."""
         nodes = self.embedding(batch.objects, batch.attributes)
         nodes = nodes + F.linear(known[:, None].to(nodes.dtype), self.box_in.weight[:, 4:], self.box_in.bias)
-        edges = Edges.of(batch.triples[:, [0, 2]], len(nodes), training=self.training)
+        edges = Edges.of(batch.triples[:, [0, 2]], nodes.shape[0], training=self.training)
         links = Links.of(batch.triples[:, 1], edges)
         graphs = [ObjectsAlone.of(block.graph, self.predicates.weight, links) for block in self._blocks()]
+        if is_compiling():  # all scenes as one, whose objects see only those of their own
+            owner = batch.object_to_image
+            return _Graph(nodes, graphs, (1, nodes.shape[0]), (owner == owner[:, None])[None, None], None)
         row, column = batch.padding()
         _, real = batch.padded(batch.objects)
         places = row * real.shape[1] + column
         whole = len(places) == real.numel() and torch.equal(places, torch.arange(len(places), device=places.device))
-        return _Graph(nodes, graphs, real, None if whole else places)
+        if whole:
+            return _Graph(nodes, graphs, (len(real), real.shape[1]), None, None)
+        return _Graph(nodes, graphs, (len(real), real.shape[1]), real[:, None, None, :], places)
 
     def _clock(self, time: Tensor) -> Tensor:
         """Times (S,) in [0, 1] as vectors (S, width)."""
@@ -126,9 +133,7 @@ class MiseLayout(SampledBoxes, GraphVectors):
     def place(self, batch: SceneBatch, generators: Generators = None) -> Placement:
         """Boxes (O, 4) by Heun steps from noise; given boxes stay as they are."""
         known = batch.known_boxes
-        given = self.standardize(torch.where(known[:, None], batch.boxes, torch.full_like(batch.boxes, 0.5)))
-        x = noise_per_object(4, batch, generators)
-        x = torch.where(known[:, None], given, x)
+        x = self._started(batch, noise_per_object(4, batch, generators))
         times = torch.linspace(0, 1, self.config.steps + 1)
         graph, clocks = self._graph(known, batch), self._clock(times.to(x.device)).split(1)
 
@@ -141,8 +146,48 @@ class MiseLayout(SampledBoxes, GraphVectors):
             if later < 1:
                 direction = (direction + slope(x + step * direction, next_clock)) / 2
             x = x + step * direction
-        boxes = torch.where(known[:, None], batch.boxes, self.destandardize(x))
-        return Placement(boxes=boxes)
+        return Placement(boxes=self._finished(batch, x))
+
+    def _started(self, batch: SceneBatch, noise: Tensor) -> Tensor:
+        """Standardized boxes (O, 4) at the flow's start: those given, or noise."""
+        known = batch.known_boxes[:, None]
+        return torch.where(known, self.standardize(torch.where(known, batch.boxes, 0.5)), noise)
+
+    def _finished(self, batch: SceneBatch, boxes: Tensor) -> Tensor:
+        """Boxes (O, 4) at its end, from standardized ones."""
+        return torch.where(batch.known_boxes[:, None], batch.boxes, self.destandardize(boxes))
+
+    def exported(self) -> Plan:
+        """Three graphs: standardized boxes to start from, their velocity, and the boxes in the end."""
+        ports = ScenePorts(self)
+        noise = Port("noise", ("objects", 4), "standard normal numbers, one row per object")
+        noisy = Port("noisy", noise.shape, "standardized boxes on their way")
+        time = Port("time", (1,), "0 (noise) to 1 (boxes)")
+        slope = Port("velocity", noise.shape, "what they change by in a unit of time; 0 for given boxes")
+        boxes = Port("placed_boxes", noise.shape, "x0, y0, x1, y1 as fractions of the canvas")
+
+        def velocity(batch: SceneBatch, noisy: Tensor, time: Tensor) -> Tensor:
+            known = batch.known_boxes
+            slope = self.box_out(self._features(noisy, self._clock(time), self._graph(known, batch)))
+            return slope.masked_fill(known[:, None], 0.0)
+
+        scene = ("objects", "attributes", "object_to_image", "triples", "boxes")
+        given = "Boxes that are not NaN are kept."
+        graphs = (
+            ports.graph("start", f"Where it starts. {given}", self._started, ["objects", "boxes", noise], [noisy]),
+            ports.graph("velocity", "The velocity of boxes from noise.", velocity, [*scene, noisy, time], [slope]),
+            ports.graph("boxes", f"Boxes in the end. {given}", self._finished, ["objects", "boxes", noisy], [boxes]),
+        )
+        flow = Flow(
+            graph="velocity",
+            state="noisy",
+            start="the output of 'start'",
+            finish="the output of 'boxes'",
+            solver="heun",
+            steps=self.config.steps,
+        )
+        how = ("Run 'start' on noise.", "Follow the flow.", "Run 'boxes' on its result.")
+        return Plan(graphs=graphs, how=how, flow=flow)
 
     def candidates(self, batch: SceneBatch, count: int, generators: Generators = None) -> list[Placement]:
         """Sample several at once while they are small: the steps of one small layout leave the machine idle."""
@@ -176,8 +221,10 @@ class _Graph:
     """(O, width): names, and whether the box is known."""
     relations: list[ObjectsAlone]
     """The graph convolution of each block."""
-    real: Tensor
-    """(N, K) bool: which places of padded scenes are taken."""
+    shape: tuple[int, int]
+    """N scenes, padded to K objects."""
+    seen: Tensor | None
+    """(N, 1, 1 or K, K) bool: which places the objects of a scene see; None for all."""
     places: Tensor | None
     """(O,) the places of the objects among the N * K; None if all are taken, in order."""
 
@@ -197,19 +244,18 @@ class _Block(nn.Module):
 
     def forward(self, nodes: Tensor, relations: ObjectsAlone, graph: _Graph) -> Tensor:
         """Nodes (O, D), the graph convolution of this block on the batch, and the batch -> (O, D)."""
-        nodes = nodes + self.attended(self._mixed(self.norm1(nodes), graph.real, graph.places))
+        nodes = nodes + self.attended(self._mixed(self.norm1(nodes), graph))
         nodes = nodes + self.gathered(relations(self.norm2(nodes)))
         return nodes + self.mlp(self.norm3(nodes))
 
-    def _mixed(self, nodes: Tensor, real: Tensor, places: Tensor | None) -> Tensor:
+    def _mixed(self, nodes: Tensor, graph: _Graph) -> Tensor:
         """Attention among the objects of each scene: (O, D) -> (O, D)."""
-        n, k = real.shape
+        (n, k), places = graph.shape, graph.places
         padded = nodes
         if places is not None:
             padded = nodes.new_zeros((n * k, nodes.shape[1])).index_copy(0, places, nodes)
         # (N * K, 3 * D) -> (N, K, 3, heads, D / heads) -> (N, heads, K, D / heads) for each of q, k, v
         q, key, v = self.qkv(padded).view(n, k, 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind()
-        mask = None if places is None else real[:, None, None, :]
-        mixed = F.scaled_dot_product_attention(q, key, v, attn_mask=mask)
+        mixed = F.scaled_dot_product_attention(q, key, v, attn_mask=graph.seen)
         mixed = mixed.transpose(1, 2).reshape(n * k, -1)  # (N, heads, K, D / heads) -> (N * K, D)
         return mixed if places is None else mixed[places]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from scenograph.errors import suggest
 from scenograph.models.base import Model, ModelConfig, Widths
+from scenograph.models.exporting import Exports, Graph, Plan, Port
 from scenograph.models.sizes import Side
 from scenograph.nn.crops import crop_boxes
 from scenograph.nn.normalization import BatchNorm2d
@@ -71,7 +72,7 @@ class ObjectClassifierConfig(ModelConfig):
         return self
 
 
-class ObjectClassifier(Model):
+class ObjectClassifier(Exports, Model):
     """Convolutions, a mean over the crop, one linear head for the category and one per attribute group."""
 
     name = "object-classifier"
@@ -102,6 +103,27 @@ class ObjectClassifier(Model):
         boxes = torch.cat([boxes[:, :2] - grow, boxes[:, 2:] + grow], dim=1)
         hidden = self._crop_features(images, boxes, object_to_image)
         return [head(hidden) for head in self.heads]
+
+    def exported(self) -> Plan:
+        """One graph, from pictures and boxes to logits."""
+        names = {"category": len(self.vocabulary.categories)}
+        names |= {group: len(self.vocabulary.attributes[group]) for group in self.config.groups}
+        inputs = (
+            Port("images", ("pictures", 3, "height", "width"), "pictures in [-1, 1]"),
+            Port("boxes", ("objects", 4), "x0, y0, x1, y1 as fractions of the pictures"),
+            Port("object_to_image", ("objects",), "the picture that each object is in", torch.int64),
+        )
+        if self.config.input == "sketch":
+            sketches = Port("images", ("pictures", 1, "height", "width"), "sketches, ink 1 and paper 0")
+            inputs = (sketches, *inputs[1:])
+        gives = tuple(Port(name, ("objects", count), "logits of the names, in order") for name, count in names.items())
+
+        def compute(images: Tensor, boxes: Tensor, owner: Tensor) -> tuple[Tensor, ...]:
+            return tuple(self(images, boxes, owner))
+
+        purpose = "Names what is in boxes of pictures."
+        graph = Graph("classify", purpose, compute, inputs, gives)
+        return Plan(graphs=(graph,), how=("Run 'classify'. The largest of the logits names an object.",))
 
     def picture_features(self, images: Tensor) -> Tensor:
         """Features of whole pictures (N, 3, H, W) in [-1, 1], such as crops made elsewhere: (N, D)."""

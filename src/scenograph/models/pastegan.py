@@ -28,6 +28,7 @@ from scenograph.models.base import (
     Placement,
     Widths,
 )
+from scenograph.models.exporting import Exports, Plan, Port, ScenePorts
 from scenograph.models.sg2im import add_image_objects, denormalize, normalize
 from scenograph.nn.convolution import SameConv2d
 from scenograph.nn.crn import RefinementNetwork
@@ -38,7 +39,7 @@ from scenograph.nn.graph import Edges, LeakyGraphTripleConv, Pooling, box_networ
 from scenograph.nn.layers import Normalization, channels_last, leaky_activation, normalization_layers
 from scenograph.nn.map_graph import MapGraphConv
 from scenograph.nn.normalization import BatchNorm2d, exact_norms
-from scenograph.scenes.batch import SceneBatch
+from scenograph.scenes.batch import SceneBatch, rows_where
 from scenograph.scenes.vocabulary import IMAGE_CATEGORY, IN_IMAGE_PREDICATE, Vocabulary
 
 DECODER_ACTIVATION = "leakyrelu-0.1"
@@ -148,7 +149,7 @@ class Branch:
     """(N, 3, H, W) in ImageNet-normalized units."""
 
 
-class PasteGan(DrawsFromCrops, ImageModel[Tensor], LayoutModel):
+class PasteGan(Exports, DrawsFromCrops, ImageModel[Tensor], LayoutModel):
     """The generator. Pictures and crops inside are in ImageNet-normalized units; rendered pictures are in [-1, 1].
 
     Its condition is the fused map (N, 2 * embedding_dim, H, W).
@@ -212,6 +213,22 @@ class PasteGan(DrawsFromCrops, ImageModel[Tensor], LayoutModel):
         """Fused map to pictures (N, 3, H, W) in [-1, 1]. No number is sampled."""
         return denormalize(self.render_normalized(condition).float()).clamp(-1, 1)
 
+    def exported(self) -> Plan:
+        """One graph, from scene graphs and crops to boxes and pictures."""
+        scene = ("pictures", "objects", "attributes", "object_to_image", "triples", "triple_to_image", "boxes", "crops")
+
+        def compute(batch: SceneBatch) -> tuple[Tensor, Tensor]:
+            made = self.condition(batch)
+            return made.boxes, self.render(made.condition)
+
+        gives = [
+            Port("placed_boxes", ("objects", 4), "x0, y0, x1, y1 as fractions of the canvas"),
+            Port("images", ("pictures", 3, *self.config.image_size), "pictures in [-1, 1]"),
+        ]
+        purpose = "Places the objects of scene graphs, and renders them from crops. Boxes that are not NaN are kept."
+        how = ("Choose a crop for each object, of the side that 'crops' has. Run 'picture'.",)
+        return Plan(graphs=(ScenePorts(self).graph("picture", purpose, compute, scene, gives),), how=how)
+
     def branch(self, scene: SceneBatch, graph: GraphFeatures, crops: Tensor) -> Branch:
         """From crops (O, 3, S, S) in normalized units to pictures. The scene must hold the image objects."""
         features = self.crop_encoder(crops)
@@ -231,7 +248,7 @@ class PasteGan(DrawsFromCrops, ImageModel[Tensor], LayoutModel):
     def graph(self, scene: SceneBatch) -> GraphFeatures:
         """Vectors and boxes. The scene must hold the image objects."""
         embedded = self.predicate_embedding(scene.triples[:, 1])
-        ends, count = scene.triples[:, [0, 2]], len(scene.objects)
+        ends, count = scene.triples[:, [0, 2]], scene.objects.shape[0]
         edges = Edges.of(ends, count, training=self.training)
         vectors, relations = self.object_embedding(scene.objects, scene.attributes), embedded
         for layer in self.graph_layers:
@@ -249,7 +266,8 @@ class PasteGan(DrawsFromCrops, ImageModel[Tensor], LayoutModel):
     def fuse(self, scene: SceneBatch, graph: GraphFeatures, features: Tensor, shape: tuple[int, int]) -> Tensor:
         """Encoded crops (O, D, h, w), refined and fused with the graph's vectors: (N, 2 D, *shape)."""
         maps, relations = self.refine(graph, features)
-        is_image, member = self.is_image(scene), self.is_member(scene)
+        own = scene.objects.shape[0] - scene.num_images
+        is_image, member = rows_where(self.is_image(scene), scene.num_images), rows_where(self.is_member(scene), own)
         rows = scene.triples[member, 0]  # the object of each relation to __image__
         # (O, D) and (O, D, h, w) -> (O, 2 D, h, w)
         objects = torch.cat([_spread(graph.objects, maps), maps], dim=1)
@@ -288,7 +306,8 @@ class PasteGan(DrawsFromCrops, ImageModel[Tensor], LayoutModel):
 
     def _own_boxes(self, scene: SceneBatch, graph: GraphFeatures) -> Tensor:
         """The given or predicted boxes of all objects but ``__image__``."""
-        return torch.where(scene.known_boxes[:, None], scene.boxes, graph.boxes)[~self.is_image(scene)]
+        own = rows_where(~self.is_image(scene), scene.objects.shape[0] - scene.num_images)
+        return torch.where(scene.known_boxes[:, None], scene.boxes, graph.boxes)[own]
 
 
 class CropEncoder(nn.Module):

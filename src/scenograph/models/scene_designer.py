@@ -175,6 +175,7 @@ class SceneDesigner(Model, EncodesScenes, ShapesObjects):
     """Boxes, masks and vectors of scenes whose objects are sketches or crops."""
 
     name: ClassVar[str] = "scene-designer"
+    not_exported: ClassVar[str] = "which of its encoders an object needs, and the relations, follow from values"
     Config: ClassVar[type[ModelConfig]] = SceneDesignerConfig
 
     def __init__(self, config: SceneDesignerConfig) -> None:

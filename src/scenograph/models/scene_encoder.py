@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from scenograph.errors import UserError
 from scenograph.models.base import EncodesScenes, Model, ModelConfig, Widths
+from scenograph.models.exporting import Exports, Graph, Plan, Port
 from scenograph.models.sizes import Side
 from scenograph.nn.painting import sample_masks
 from scenograph.nn.resnet import halving_blocks
@@ -61,7 +62,7 @@ class SceneEncoderConfig(ModelConfig):
         return side
 
 
-class SceneEncoder(Model, EncodesScenes):
+class SceneEncoder(Exports, Model, EncodesScenes):
     """Pictures to unit vectors."""
 
     name: ClassVar[str] = "scene-encoder"
@@ -98,6 +99,14 @@ class SceneEncoder(Model, EncodesScenes):
                 raise UserError(f"scene {number} has neither a sketch nor a picture, one of which {self.called} needs")
             return self(self.compose(batch))
         return self(torch.where(sketched[:, None, None, None], self.compose(batch), seen))
+
+    def exported(self) -> Plan:
+        """One graph, from pictures to vectors."""
+        side = self.config.image_size
+        images = Port("images", ("pictures", 3, side, side), "pictures in [-1, 1], or sketches, paper 1 and ink -1")
+        vectors = Port("vectors", ("pictures", self.config.vector_dim), "of length 1, near for alike scenes")
+        graph = Graph("vectors", "Vectors of sketched scenes and pictures.", self.forward, (images,), (vectors,))
+        return Plan(graphs=(graph,), how=("Run 'vectors', and compare them by their inner products.",))
 
     def compose(self, batch: SceneBatch) -> Tensor:
         """Sketches of objects put where their boxes are, as pictures (N, 3, H, W): paper 1, ink -1.

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from pydantic import NonNegativeInt, PositiveInt, field_validator
 from torch import Tensor, nn
+from torch.compiler import is_compiling
 
 from scenograph.models.base import (
     Conditioned,
@@ -31,6 +32,7 @@ from scenograph.models.base import (
     check_side,
     noise,
 )
+from scenograph.models.exporting import Exports, Graph, Plan, Port, ScenePorts
 from scenograph.models.sizes import Sides
 from scenograph.nn.crn import FoldedRefinement, RefinementNetwork
 from scenograph.nn.embedding import ObjectEmbedding
@@ -48,7 +50,7 @@ from scenograph.nn.layers import Normalization, channels_last
 from scenograph.nn.normalization import BatchNorm2d
 from scenograph.nn.painting import paint_vectors, sample_boxes, sample_masks
 from scenograph.nn.upsampling import UpsampledConv2d
-from scenograph.scenes.batch import SceneBatch
+from scenograph.scenes.batch import SceneBatch, rows_where, stable_order
 from scenograph.scenes.vocabulary import IMAGE_CATEGORY, IN_IMAGE_PREDICATE, Vocabulary
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -112,7 +114,7 @@ class Prediction(Placement):
     """(T, P) logits over predicates."""
 
 
-class Sg2Im(ImageModel[Tensor], LayoutModel, GraphVectors):
+class Sg2Im(Exports, ImageModel[Tensor], LayoutModel, GraphVectors):
     """The generator. Pictures inside are in ImageNet-normalized units; rendered ones are in [-1, 1]."""
 
     name = "sg2im"
@@ -170,7 +172,7 @@ class Sg2Im(ImageModel[Tensor], LayoutModel, GraphVectors):
 
     def _own(self, batch: SceneBatch, full: SceneBatch, predicted: Placement) -> Placement:
         """The prediction for the scene's own objects, of one for ``full``; boxes that the scene gives are kept."""
-        own = ~self.is_image(full)
+        own = rows_where(~self.is_image(full), batch.objects.shape[0])
         masks = None if predicted.masks is None else predicted.masks[own]
         return Placement(boxes=torch.where(batch.known_boxes[:, None], batch.boxes, predicted.boxes[own]), masks=masks)
 
@@ -198,14 +200,13 @@ class Sg2Im(ImageModel[Tensor], LayoutModel, GraphVectors):
         The batch must hold the image objects. ``layout_noise`` (N, layout_noise_dim, H, W) replaces the sampled one.
         """
         vectors, predicted = self.predict(batch)
-        painted_boxes = torch.where(batch.known_boxes[:, None], batch.boxes.nan_to_num(), predicted.boxes)
-        painted = self._paint(batch, vectors, painted_boxes, predicted.masks, *self.config.image_size)
+        boxes, masks = self._given_or(batch, predicted)
+        painted = self._paint(vectors, boxes, masks, batch.object_to_image, batch.num_images)
         if self.config.layout_noise_dim:
             if layout_noise is None:
                 channels = (self.config.layout_noise_dim, *painted.shape[2:])
                 layout_noise = noise(channels, batch.num_images, generators, painted.device)
-            noise_channels = layout_noise.to(painted.dtype).contiguous(memory_format=torch.channels_last)
-            painted = torch.cat([painted, noise_channels], dim=1)
+            painted = _with_noise(painted, layout_noise)
         return painted, predicted
 
     def predict(self, batch: SceneBatch) -> tuple[Tensor, Prediction]:
@@ -236,7 +237,7 @@ class Sg2Im(ImageModel[Tensor], LayoutModel, GraphVectors):
         if self.config.gconv_num_layers == 0:
             return embedded, self.gconv(embedded)
         predicates = self.predicate_embedding(batch.triples[:, 1])
-        edges = Edges.of(batch.triples[:, [0, 2]], len(batch.objects), training=self.training)
+        edges = Edges.of(batch.triples[:, [0, 2]], batch.objects.shape[0], training=self.training)
         vectors, predicates = self.gconv(embedded, predicates, edges)
         if self.config.gconv_num_layers > 1:
             vectors, _ = self.gconv_net(vectors, predicates, edges)
@@ -260,21 +261,67 @@ class Sg2Im(ImageModel[Tensor], LayoutModel, GraphVectors):
         """(O,) bool: which objects are ``__image__``."""
         return batch.objects == self.vocabulary.categories.index(IMAGE_CATEGORY)
 
-    def _paint(
-        self, batch: SceneBatch, vectors: Tensor, boxes: Tensor, masks: Tensor | None, height: int, width: int
-    ) -> Tensor:
-        corners = self.config.align_corners
-        if masks is None:
-            planes = sample_boxes(boxes, height, width, corners)
-        else:
-            if batch.known_masks.any():
-                given = batch.masks.to(masks)
-                if given.shape != masks.shape:
-                    # (O, M', M') -> (O, 1, M', M') -> (O, M, M)
-                    given = F.interpolate(given[:, None], masks.shape[1:], mode="bilinear")[:, 0]
-                masks = torch.where(batch.known_masks[:, None, None], given, masks)
-            planes = sample_masks(boxes, masks, height, width, corners)
-        return paint_vectors(vectors, planes, batch.object_to_image, batch.num_images)
+    def exported(self) -> Plan:
+        """Two graphs: what the graph network makes of scenes, and pictures of that."""
+        width, side, (height, columns) = self.config.gconv_dim, self.config.mask_size, self.config.image_size
+        pictures = Port("pictures", ("pictures",), "numbers of the pictures: 0, 1, 2, ...", torch.int64)
+        between = [
+            Port("vectors", ("rows", width), "one for each object and, behind those of a picture, for all of it"),
+            Port("row_boxes", ("rows", 4), "boxes of these, given or predicted"),
+            Port("row_to_image", ("rows",), "the picture that each of these is in", torch.int64),
+        ]
+        gives = [Port("placed_boxes", ("objects", 4), "x0, y0, x1, y1 as fractions of the canvas")]
+        if side:
+            between.append(Port("row_masks", ("rows", side, side), "masks of these, given or predicted, in [0, 1]"))
+            gives.append(Port("placed_masks", ("objects", side, side), "predicted, in (0, 1), relative to the boxes"))
+        noise_in = []
+        if self.config.layout_noise_dim:
+            shape = ("pictures", self.config.layout_noise_dim, height, columns)
+            noise_in.append(Port("layout_noise", shape, "standard normal numbers, a map per picture"))
+        scene = ("pictures", "objects", "attributes", "object_to_image", "triples", "triple_to_image", "boxes")
+        layout = ScenePorts(self).graph(
+            "layout",
+            "Places the objects of scene graphs. Boxes that are not NaN are kept, and masks that are known painted.",
+            self._layout,
+            [*scene, *(("masks", "known_masks") if side else ())],
+            [*gives, *between],
+        )
+        images = Port("images", ("pictures", 3, height, columns), "pictures in [-1, 1], stretched to full contrast")
+        inputs = (pictures, *between, *noise_in)
+        picture = Graph("picture", "Renders what 'layout' gives.", self._picture, inputs, (images,))
+        how = ("Run 'layout' on the scenes.", "Run 'picture' on its outputs of the same names, and on noise.")
+        return Plan(graphs=(layout, picture), how=how)
+
+    def _layout(self, batch: SceneBatch) -> tuple[Tensor, ...]:
+        full = self.add_image_objects(batch)
+        vectors, predicted = self.predict(full)
+        placed, (boxes, masks) = self._own(batch, full, predicted), self._given_or(full, predicted)
+        if placed.masks is None or masks is None:
+            return placed.boxes, vectors, boxes, full.object_to_image
+        return placed.boxes, placed.masks, vectors, boxes, full.object_to_image, masks
+
+    def _picture(self, pictures: Tensor, vectors: Tensor, boxes: Tensor, owner: Tensor, *others: Tensor) -> Tensor:
+        masks, layout_noise = others[: self.mask_net is not None], others[self.mask_net is not None :]
+        painted = self._paint(vectors, boxes, masks[0] if masks else None, owner, pictures.shape[0])
+        return self.render(_with_noise(painted, *layout_noise) if layout_noise else painted)
+
+    def _given_or(self, batch: SceneBatch, predicted: Placement) -> tuple[Tensor, Tensor | None]:
+        """The boxes and masks that are painted: those of the batch where they are known, or predicted ones."""
+        boxes = torch.where(batch.known_boxes[:, None], batch.boxes.nan_to_num(), predicted.boxes)
+        masks = predicted.masks
+        if masks is not None and (is_compiling() or batch.known_masks.any()):
+            given = batch.masks.to(masks)
+            if given.shape[1:] != masks.shape[1:]:
+                # (O, M', M') -> (O, 1, M', M') -> (O, M, M)
+                given = F.interpolate(given[:, None], masks.shape[1:], mode="bilinear")[:, 0]
+            masks = torch.where(batch.known_masks[:, None, None], given, masks)
+        return boxes, masks
+
+    def _paint(self, vectors: Tensor, boxes: Tensor, masks: Tensor | None, owner: Tensor, count: int) -> Tensor:
+        """The map (N, gconv_dim, H, W) of vectors painted where their objects are."""
+        sides, corners = self.config.image_size, self.config.align_corners
+        planes = sample_boxes(boxes, *sides, corners) if masks is None else sample_masks(boxes, masks, *sides, corners)
+        return paint_vectors(vectors, planes, owner, count)
 
 
 def add_image_objects(batch: SceneBatch, vocabulary: Vocabulary) -> SceneBatch:
@@ -288,20 +335,24 @@ def add_image_objects(batch: SceneBatch, vocabulary: Vocabulary) -> SceneBatch:
     device, count = batch.objects.device, batch.num_images
     pictures = torch.arange(count, device=device)
     owner = torch.cat([batch.object_to_image, pictures])
-    order = torch.argsort(owner, stable=True)
+    order = stable_order(owner)
     position = torch.empty_like(order)
-    position[order] = torch.arange(len(order), device=device)
-    given = batch.triples.clone()
-    given[:, 0], given[:, 2] = position[given[:, 0]], position[given[:, 2]]
-    own, image_rows = position[: len(batch.objects)], position[len(batch.objects) :]
+    position[order] = torch.arange(order.shape[0], device=device)
+    subject, predicate, target = batch.triples.unbind(dim=1)
+    given = torch.stack([position[subject], predicate, position[target]], dim=1)
+    own, image_rows = position[: batch.objects.shape[0]], position[batch.objects.shape[0] :]
     member = torch.stack([own, torch.full_like(own, in_image), image_rows[batch.object_to_image]], dim=1)
     triples = torch.cat([given, member])
     triple_owner = torch.cat([batch.triple_to_image, batch.object_to_image])
-    triple_order = torch.argsort(triple_owner, stable=True)
-    canvas = batch.boxes.new_tensor([[0.0, 0.0, 1.0, 1.0]]).expand(count, 4).clone()
-    canvas[batch.object_to_image[~batch.known_boxes]] = float("nan")
-    known_masks = torch.ones_like(pictures, dtype=torch.bool)
-    known_masks[batch.object_to_image[~batch.known_masks]] = False
+    triple_order = stable_order(triple_owner)
+
+    def lacking(known: Tensor) -> Tensor:
+        """(N,) bool: which pictures have objects without a box, or without a mask."""
+        return torch.zeros(count, device=device).index_add(0, batch.object_to_image, (~known).float()) > 0
+
+    canvas = batch.boxes.new_tensor([[0.0, 0.0, 1.0, 1.0]]).expand(count, 4)
+    canvas = canvas.masked_fill(lacking(batch.known_boxes)[:, None], float("nan"))
+    known_masks = ~lacking(batch.known_masks)
     open_attributes = batch.attributes.new_full((count, batch.attributes.shape[1]), -1)
     crops = batch.crops
     if crops is not None:
@@ -318,6 +369,12 @@ def add_image_objects(batch: SceneBatch, vocabulary: Vocabulary) -> SceneBatch:
         known_masks=torch.cat([batch.known_masks, known_masks])[order],
         crops=crops,
     )
+
+
+def _with_noise(painted: Tensor, layout_noise: Tensor) -> Tensor:
+    """A painted map (N, C, H, W) with noise as its last channels."""
+    channels = layout_noise.to(painted.dtype).contiguous(memory_format=torch.channels_last)
+    return torch.cat([painted, channels], dim=1)
 
 
 def normalize(images: Tensor) -> Tensor:

@@ -14,13 +14,15 @@ import torch
 from PIL import Image
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from torch import Tensor
+from torch.compiler import is_compiling
 
 from scenograph.errors import UserError, suggest
 from scenograph.models.base import NO_STYLE, Conditioned, Generators, ImageModel, ModelConfig, PictureStyles, noise
+from scenograph.models.exporting import Exports, Graph, Plan, Port, ScenePorts
 from scenograph.models.sizes import Sides
 from scenograph.nn.composition import composed, label_maps, without_holes
 from scenograph.nn.layers import channels_last, small_xavier_
-from scenograph.nn.painting import sample_planes
+from scenograph.nn.painting import before, membership, sample_planes, uncovered
 from scenograph.nn.spade import (
     DOUBLINGS,
     LabelConv2d,
@@ -89,7 +91,7 @@ class SpadeConfig(ModelConfig):
         return self
 
 
-class Spade(PictureStyles, ImageModel[LabelMap]):
+class Spade(Exports, PictureStyles, ImageModel[LabelMap]):
     """The generator. Its condition is a :class:`LabelMap`; without a style, no seed changes its pictures."""
 
     name = "spade"
@@ -145,6 +147,8 @@ class Spade(PictureStyles, ImageModel[LabelMap]):
     def _covered(self, batch: SceneBatch, height: int, width: int) -> tuple[Tensor, Tensor]:
         """Labels and instances (N, H, W), -1 where nothing is; smaller objects cover larger ones."""
         shown = sample_planes(batch.boxes, batch.masks, batch.known_masks, height, width) > 0.5
+        if is_compiling():
+            return self._seen(shown, batch)
         # Larger objects first, so that smaller ones cover them.
         labels = torch.full((batch.num_images, height, width), -1, device=shown.device)
         instances = torch.full_like(labels, -1)
@@ -153,6 +157,19 @@ class Spade(PictureStyles, ImageModel[LabelMap]):
             labels[picture][shown[row]] = batch.objects[row]
             instances[picture][shown[row]] = row
         return labels, instances
+
+    @staticmethod
+    def _seen(shown: Tensor, batch: SceneBatch) -> tuple[Tensor, Tensor]:
+        """The same for all objects at once, of which the smallest, the last of equal ones, is seen."""
+        size = shown.sum(dim=(1, 2)).flip(0)
+        ahead = before(size, batch.object_to_image.flip(0)).flip(0, 1)
+        seen = uncovered(shown, ahead).flatten(1).float()  # (O, H, W) -> (O, H * W)
+        inside = membership(batch.object_to_image, batch.num_images)
+        # At most one is seen at each pixel: (N, O) @ (O, H * W) -> (N, H * W)
+        numbers = torch.stack([batch.objects, torch.arange(batch.objects.shape[0], device=shown.device)]).float() + 1
+        labels, instances = ((inside * row) @ seen for row in numbers)
+        shape = (batch.num_images, *shown.shape[1:])
+        return labels.view(shape).long() - 1, instances.view(shape).long() - 1
 
     def _composed(self, batch: SceneBatch, height: int, width: int) -> tuple[Tensor, Tensor]:
         """Labels and instances (N, H, W) as Scene Designer makes them; in training, objects show through each other."""
@@ -183,6 +200,44 @@ class Spade(PictureStyles, ImageModel[LabelMap]):
         # ``count`` is the label of unknown pixels, or no label at all in a model that has none for them.
         labels = torch.where(labels < 0, count, labels)
         return LabelMap(labels, self.labels, instance_edges(instances) if self.config.edges else None, latents)
+
+    def exported(self) -> Plan:
+        """Two graphs: label maps of layouts, unless their composition is sequential, and pictures of label maps."""
+        config, plain = self.config, self.config.composition == "smaller" and not self.config.backgrounds
+        sides: tuple[int | str, ...] = config.image_size if config.latent_size else ("height", "width")
+        names = len(self.vocabulary.categories)
+        maps = [
+            Port(name, ("pictures", *sides), meaning, torch.int64)
+            for name, meaning in (
+                ("labels", f"label of each pixel, 0 to {names - 1} in the order of the categories, -1 for none"),
+                ("instances", "any number of each pixel that differs between neighbouring instances"),
+            )
+        ]
+        graphs: list[Graph] = []
+        inputs = maps if config.edges else maps[:1]
+        if config.latent_size:
+            inputs = [*inputs, Port("latents", ("pictures", config.latent_size), "the style: standard normal numbers")]
+        if plain:
+            scene = ("pictures", "objects", "object_to_image", "boxes", "masks", "known_masks")
+            purpose = f"Label maps of layouts, {config.image_size[0]} x {config.image_size[1]} pixels."
+            given = [Port(one.name, ("pictures", *config.image_size), one.meaning, one.dtype) for one in maps]
+            graphs.append(
+                ScenePorts(self).graph(
+                    "labels", purpose, lambda batch: self._covered(batch, *config.image_size), scene, given
+                )
+            )
+        images = Port("images", ("pictures", 3, *sides), "pictures in [-1, 1]")
+        graphs.append(Graph("picture", "Renders label maps.", self._picture, tuple(inputs), (images,)))
+        first = "Run 'labels' on layouts" if plain else f"Compose label maps of layouts ({config.composition})"
+        unit = 2 ** DOUBLINGS[config.upsampling]
+        sized = f" Their sides are multiples of {unit}." if "height" in sides else ""
+        return Plan(graphs=tuple(graphs), how=(f"{first}, or have label maps of your own.{sized}", "Run 'picture'."))
+
+    def _picture(self, labels: Tensor, *others: Tensor) -> Tensor:
+        rest = list(others)
+        edges = instance_edges(rest.pop(0)) if self.config.edges else None
+        labels = torch.where(labels < 0, len(self.vocabulary.categories), labels)
+        return self.render(LabelMap(labels, self.labels, edges, rest.pop() if rest else None))
 
     def style_latents(self, picture: Image.Image, generators: Sequence[torch.Generator]) -> Tensor:
         """The style sampled around what the encoder reads, as in training (appendix A)."""

@@ -17,7 +17,9 @@ import torch
 from pydantic import NonNegativeInt, PositiveInt, model_validator
 from torch import Tensor, nn
 
+from scenograph.errors import UserError
 from scenograph.models.base import Generators, ModelConfig, Placement, SampledBoxes, noise, with_image_objects
+from scenograph.models.exporting import Exports, Plan, Port, ScenePorts
 from scenograph.nn.embedding import AttributeEmbedding
 from scenograph.nn.graph import Edges, GraphTripleConv, in_float32, mlp
 from scenograph.nn.layers import channels_last
@@ -93,7 +95,7 @@ class CanonicalGraph:
     """(N, P, P + 1): how often each converse was sampled for each predicate; the last column means none."""
 
 
-class Wsgc(SampledBoxes):
+class Wsgc(Exports, SampledBoxes):
     """The layout network."""
 
     name = "wsgc"
@@ -152,9 +154,49 @@ class Wsgc(SampledBoxes):
         boxes = torch.where(batch.known_boxes[:, None], batch.boxes, boxes.clamp(0, 1))
         return Placement(boxes=boxes, masks=masks)
 
+    def exported(self) -> Plan:
+        """The network; graphs are completed outside, where their sizes may depend on values."""
+        if self.config.per_pair:
+            raise UserError(
+                "wsgc with per_pair=true cannot be exported: it merges the relations between two objects, and how many "
+                "remain depends on which they are"
+            )
+        implied = Port("implied", ("relations",), "which relations follow from others by transitivity", torch.bool)
+        noise_in = Port(
+            "mask_noise", ("pictures", self.config.mask_noise_dim), "standard normal numbers, one row per picture"
+        )
+        gives = [Port("boxes", ("objects", 4), "x0, y0, x1, y1 as fractions of the canvas, cut to it")]
+        if self.mask_net is not None:
+            side = self.config.mask_size
+            gives.append(Port("masks", ("objects", side, side), "in (0, 1), relative to the boxes"))
+
+        def compute(batch: SceneBatch, implied: Tensor, mask_noise: Tensor) -> tuple[Tensor, ...]:
+            outcomes = mask_noise.new_zeros(0)  # which only training reads
+            boxes, masks = self.layout(batch, CanonicalGraph(batch.triples, implied, outcomes), mask_noise)
+            return (boxes.clamp(0, 1),) if masks is None else (boxes.clamp(0, 1), masks)
+
+        takes = ("pictures", "objects", "attributes", "object_to_image", "triples", implied, noise_in)
+        graph = ScenePorts(self).graph("layout", "Places the objects of completed graphs.", compute, takes, gives)
+        members = (
+            f"Add for each object the triple (object, {IN_IMAGE_PREDICATE}, number of all objects + its picture).",
+        )
+        return Plan(
+            graphs=(graph,),
+            how=(
+                *(members if self.config.image_object else ()),
+                "Leave out repeated triples.",
+                *(("Exact graphs are completed as docs/systems/wsgc.md says.",) if self.config.exact else ()),
+                "For each triple, sample one converse by the row of its predicate in 'converses', whose last column "
+                "means none, and add (object, converse, subject).",
+                "Add every triple that follows by transitivity within one predicate, and mark it in 'implied'.",
+                "Run 'layout'. Boxes and masks that a scene gives replace its outputs.",
+            ),
+            numbers={"converses": self.converse_log_probabilities().exp().tolist()} if self.samples_converses else {},
+        )
+
     def layout(self, batch: SceneBatch, graph: CanonicalGraph, mask_noise: Tensor) -> tuple[Tensor, Tensor | None]:
         """Boxes (O, 4) x0, y0, x1, y1, unbounded, and masks (O, M, M) in (0, 1); ``mask_noise`` (N, mask_noise_dim)."""
-        vectors = self.object_vectors(self.with_image(batch), graph)[: len(batch.objects)]
+        vectors = self.object_vectors(self.with_image(batch), graph)[: batch.objects.shape[0]]
         x, y, width, height = in_float32(self.box_net, vectors).unbind(dim=1)
         boxes = torch.stack([x, y, x + width, y + height], dim=1)
         if self.mask_net is None:
@@ -167,8 +209,8 @@ class Wsgc(SampledBoxes):
         """The batch with an ``__image__`` object per picture, after all others, in models that learned with them."""
         if not self.config.image_object:
             return batch
-        count = len(batch.objects)
-        whole, _ = with_image_objects(batch, batch.boxes.new_zeros((count, 0)), None)
+        count = batch.objects.shape[0]
+        whole = with_image_objects(batch)
         members = torch.arange(count, device=batch.objects.device)
         inside = torch.full_like(members, self.vocabulary.predicates.index(IN_IMAGE_PREDICATE))
         triples = torch.stack([members, inside, count + batch.object_to_image], dim=1)
@@ -186,7 +228,7 @@ class Wsgc(SampledBoxes):
             edges, predicates, confidence = self._per_pair(graph.triples, confidence, len(objects))
         else:
             edges, predicates = graph.triples[:, [0, 2]], self.predicate_embedding(graph.triples[:, 1])
-        graph_edges = Edges.of(edges, len(objects), confidence, self.training)
+        graph_edges = Edges.of(edges, objects.shape[0], confidence, self.training)
         for layer in self.gconvs:
             objects, predicates = layer(objects, predicates, graph_edges)
         return objects

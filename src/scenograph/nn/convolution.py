@@ -1,5 +1,9 @@
 """Convolutions as matrix products, where that is faster on CPUs: of small maps, and of maps that repeat themselves.
 
+Where torch records operations for another runtime instead of computing them (``is_compiling``), shapes have no numbers
+to choose by, and sorted rows no limits: there the plain forms of the same results stand. What runs there, in all rooms,
+reads the length of a tensor as ``shape[0]``, because ``len`` would fix it.
+
 In a painted map most pixels have equal neighbourhoods: those inside one box, one label, or the background. Two
 convolutions in a row give equal results there, which are computed once per kind of neighbourhood.
 """
@@ -12,6 +16,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.compiler import is_compiling
 
 from scenograph.nn.winograd import winograd_conv2d, winograd_pays
 
@@ -33,7 +38,7 @@ def same_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     kernel = weight.shape[2]
     if winograd_pays(x, weight):
         return winograd_conv2d(x, weight, bias)
-    if kernel == 1 or not product_pays(x, channels=len(weight)):
+    if kernel == 1 or not product_pays(x, channels=weight.shape[0]):
         return F.conv2d(x, weight, bias, padding=kernel // 2)
     numbers = number_pixels(x)
     around = windows(numbers, kernel, numbers.numel())
@@ -42,6 +47,8 @@ def same_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 def product_pays(x: Tensor, channels: int) -> bool:
     """Whether convolving a map (N, C, H, W) to so many channels is faster as a matrix product."""
+    if is_compiling():
+        return False
     return x.device.type == "cpu" and x.shape[2] * x.shape[3] <= SMALL and channels >= WIDE
 
 
@@ -107,6 +114,10 @@ class Neighbourhoods:
 def windows(numbers: Tensor, kernel: int, beyond: int) -> Tensor:
     """The numbers around every pixel of (N, H, W): (N, H, W, K * K)."""
     padded = F.pad(numbers, (kernel // 2,) * 4, value=beyond)
+    if is_compiling():
+        height, width = numbers.shape[1:]
+        taps = [(row, column) for row in range(kernel) for column in range(kernel)]
+        return torch.stack([padded[:, row : row + height, column : column + width] for row, column in taps], dim=3)
     return padded.unfold(1, kernel, 1).unfold(2, kernel, 1).flatten(3)  # (N, H, W, K, K) -> (N, H, W, K * K)
 
 
@@ -133,7 +144,7 @@ def convolve_around(rows: Tensor, around: Tensor, weight: Tensor, bias: Tensor |
 
 def linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``F.linear`` of rows (R, C). On CPUs many rows become a 1 x 1 convolution, which torch leaves to oneDNN."""
-    if rows.device.type != "cpu" or len(rows) < MANY:
+    if is_compiling() or rows.device.type != "cpu" or len(rows) < MANY:
         return F.linear(rows, weight, bias)
     whole = F.pad(rows, (0, 0, 0, -len(rows) % PICTURES)) if len(rows) % PICTURES else rows
     # (16 L, C) -> (16, L, 1, C) -> (16, C, L, 1)
@@ -151,6 +162,13 @@ class Linear(nn.Linear):
         return product(input, self.weight, self.bias)
 
 
+def bag(rows: Tensor, chosen: Tensor) -> Tensor:
+    """Rows (R, C) gathered by number (P, K) and summed: (P, C)."""
+    if is_compiling():
+        return rows[chosen].sum(dim=1)
+    return F.embedding_bag(chosen, rows, mode="sum")
+
+
 def take(rows: Tensor, chosen: Tensor) -> Tensor:
     """Rows (R, C) gathered by number (..., K) and summed over the last axis of the numbers: (..., C)."""
     result: Tensor = _Take.apply(rows, chosen.flatten(0, -2))
@@ -163,8 +181,8 @@ class _Take(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor, chosen: Tensor) -> Tensor:
         ctx.save_for_backward(chosen)
-        ctx.count = len(rows)
-        return F.embedding_bag(chosen, rows, mode="sum")
+        ctx.count = rows.shape[0]
+        return bag(rows, chosen)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
@@ -186,6 +204,8 @@ class Groups:
     @classmethod
     def of(cls, owner: Tensor, count: int, weights: Tensor | None = None) -> Groups:
         """From the owner of each row (T,), or its K owners (T, K), in 0..count-1, and weights (T,)."""
+        if is_compiling():
+            return MatrixGroups.between(owner, count, weights)
         owners = owner.flatten()  # (T, K) -> (T * K,)
         order = torch.argsort(owners, stable=True)
         # torch.bincount would wait for a GPU.
@@ -197,6 +217,27 @@ class Groups:
         """Weighted sums of rows (T, D) by owner: (count, D)."""
         weights = None if self.weights is None else self.weights.to(rows.dtype)
         return F.embedding_bag(self.order, rows, self.starts, mode="sum", per_sample_weights=weights)
+
+
+@dataclass(frozen=True)
+class MatrixGroups(Groups):
+    """The same as a matrix, where torch records operations: its ``order`` is the owners as they are."""
+
+    members: Tensor
+    """(count, T): how often each row belongs to each owner, times its weight."""
+
+    @classmethod
+    def between(cls, owner: Tensor, count: int, weights: Tensor | None) -> MatrixGroups:
+        """As :meth:`Groups.of`."""
+        numbers = torch.arange(count, device=owner.device)
+        # (T,) or (T, K) -> (T, K) -> (count, T)
+        owners = owner[:, None] if owner.ndim == 1 else owner
+        members = (owners == numbers[:, None, None]).float().sum(dim=2)
+        return cls(owner, numbers, weights, members if weights is None else members * weights)
+
+    def sum(self, rows: Tensor) -> Tensor:
+        """As in the base class."""
+        return self.members.to(rows.dtype) @ rows
 
 
 def _kinds(around: Tensor) -> tuple[Tensor, Tensor]:

@@ -68,7 +68,7 @@ class RefinementNetwork(nn.Module):
         """(N, C, H, W) with sides divisible by 2^len(dims) -> picture (N, 3, H, W), unbounded."""
         height, width = _check_size(condition, len(self.refinement_modules))
         condition = condition.contiguous(memory_format=torch.channels_last)
-        features = condition.new_zeros((len(condition), 1, height, width))
+        features = condition.new_zeros((condition.shape[0], 1, height, width))
         for module in self.refinement_modules:
             factor = condition.shape[2] // (2 * features.shape[2])
             features = module(F.avg_pool2d(condition, factor) if factor > 1 else condition, features)

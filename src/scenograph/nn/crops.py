@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.compiler import is_compiling
 
 from scenograph.nn.painting import rows_by_image
 
@@ -22,11 +23,13 @@ def crop_boxes(
     down = torch.linspace(0, 1, height, device=boxes.device)
     x = x0[:, None] + across * (x1 - x0)[:, None]
     y = y0[:, None] + down * (y1 - y0)[:, None]
-    count = len(boxes)
+    count = boxes.shape[0]
     # The grid over each box: (B, h, w, 2)
     grid = torch.stack(
         [x[:, None, :].expand(count, height, width), y[:, :, None].expand(count, height, width)], dim=-1
     ).to(features.dtype)
+    if is_compiling():
+        return F.grid_sample(features[box_to_image], grid, align_corners=align_corners)
     # Picture by picture: sampling R boxes of one map as one tall grid avoids a copy of the map per box.
     crops, order = [features.new_zeros((0, features.shape[1], height, width))], []
     for image, rows in enumerate(rows_by_image(box_to_image, len(features))):

@@ -12,8 +12,9 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.compiler import is_compiling
 
-from scenograph.nn.painting import placing_weights, rows_by_image
+from scenograph.nn.painting import membership, placing_weights, rows_by_image
 
 LEAST = 1e-5
 """Smallest sum of attention at a pixel, which matters only where the maximum is that of another picture."""
@@ -66,9 +67,14 @@ class ObjectFuser(nn.Module):
             placed = torch.cat([placed, torch.ones_like(placed[:, :1])], dim=1)  # (O, S + 1, P)
             # (O, S + 1, C) @ (O, C, S + 1), @ (O, S + 1, P) -> (O, S + 1, P) -> (O, P)
             scores = (placed * (queries @ keys.transpose(1, 2) @ placed)).sum(dim=1)
-            shares = placed * self._attention(scores, owner, len(backgrounds))[:, None]
+            shares = placed * self._attention(scores, owner, backgrounds.shape[0])[:, None]
             behind = placing_weights(background_boxes, sides, shape)  # (N, S, P)
             ground = _texels(backgrounds.float())
+            if is_compiling():
+                inside = membership(owner, backgrounds.shape[0])
+                # (P, O * (S + 1)) @ (N, O * (S + 1), C) + (N, P, S) @ (N, S, C) -> (N, P, C)
+                own = shares.flatten(0, 1).T @ (inside[:, :, None, None] * values).flatten(1, 2)
+                return (own + behind.transpose(1, 2) @ ground).unflatten(1, shape).permute(0, 3, 1, 2)
             pictures = []
             for number, rows in enumerate(rows_by_image(owner, len(backgrounds))):
                 # (K * (S + 1) + S, P) and (K * (S + 1) + S, C) -> (P, C)
@@ -81,7 +87,7 @@ class ObjectFuser(nn.Module):
         """A 1 x 1 convolution of the texels of maps (O, C, h, w): (O, S + 1, C), the bias as last row."""
         assert layer.bias is not None
         mapped = F.linear(_texels(maps.float()), _matrix(layer))
-        return torch.cat([mapped, layer.bias.expand(len(maps), 1, -1)], dim=1)
+        return torch.cat([mapped, layer.bias.expand(maps.shape[0], 1, -1)], dim=1)
 
     def _attention(self, scores: Tensor, owner: Tensor, pictures: int) -> Tensor:
         """Scores (O, P) to shares of each picture's objects."""

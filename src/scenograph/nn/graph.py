@@ -11,8 +11,9 @@ from typing import Literal, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.compiler import is_compiling
 
-from scenograph.nn.convolution import Groups, Linear
+from scenograph.nn.convolution import Groups, Linear, bag
 
 Pooling = Literal["avg", "sum"]
 MlpNormalization = Literal["none", "batch"]
@@ -90,17 +91,23 @@ class Edges:
 
         In training all triples are computed at once, because norms take statistics over them.
         """
-        together = TOGETHER if rows.device.type == "cpu" and not training else max(len(rows), 1)
         parts, total = [], torch.zeros((objects, 1), device=rows.device)
-        for start in range(0, len(rows), together):
-            part = slice(start, start + together)
+        for part in _parts(rows, training):
             believed = None if confidence is None else confidence[part]
             subject, target = (Groups.of(end, objects, believed) for end in rows[part].unbind(dim=1))
-            ones = torch.ones((len(rows[part]), 1), device=rows.device)
+            ones = torch.ones((rows[part].shape[0], 1), device=rows.device)
             total = total + subject.sum(ones) + target.sum(ones)
             parts.append((part, subject, target, believed))
         ends = torch.stack([rows[:, 0], rows[:, 1] + objects], dim=1)
         return cls(ends, parts, torch.where(total > 0, total, 1.0))
+
+
+def _parts(rows: Tensor, training: bool) -> list[slice]:
+    """Which of the triples are computed at once."""
+    if is_compiling():  # their number is not known
+        return [slice(None)]
+    together = TOGETHER if rows.device.type == "cpu" and not training else max(len(rows), 1)
+    return [slice(start, start + together) for start in range(0, len(rows), together)]
 
 
 class GraphTripleConv(nn.Module):
@@ -134,13 +141,13 @@ class GraphTripleConv(nn.Module):
     def forward(self, objects: Tensor, predicates: Tensor, edges: Edges) -> tuple[Tensor, Tensor]:
         """Objects (O, Din), predicates (T, Dp) -> (O, Dout), (T, Dout)."""
         if not edges.parts:
-            pooled = objects.new_zeros((len(objects), self.hidden_dim))
+            pooled = objects.new_zeros((objects.shape[0], self.hidden_dim))
             return self.net2(pooled), objects.new_zeros((0, self.output_dim))
         as_subject, middle, as_object = self._first_layer(objects, predicates.shape[1])
         table = torch.cat([as_subject, as_object])  # (2 O, hidden_dim)
         candidates, to_predicates = [], []
         for part, by_subject, by_object, confidence in edges.parts:
-            ends = F.embedding_bag(edges.ends[part], table, mode="sum")  # (T', hidden_dim)
+            ends = bag(table, edges.ends[part])  # (T', hidden_dim)
             # In place, also under autocast: a new tensor would cost twice as much, and more for every new T.
             outputs = self.net1[1:](ends.addmm_(predicates[part].to(ends), middle.T.to(ends)))
             # Sums over whole rows (T', 2 hidden_dim + Dout) cost less than copying the parts that are needed.
@@ -194,8 +201,8 @@ class Links:
     @classmethod
     def of(cls, kinds: Tensor, edges: Edges) -> Links:
         """From the predicate of each triple (T,) and the ends of all."""
-        count = len(edges.appearances)
-        owners = edges.ends - edges.ends.new_tensor([0, count])
+        count = edges.appearances.shape[0]
+        owners = torch.stack([edges.ends[:, 0], edges.ends[:, 1] - count], dim=1)
         parts = [(part, Groups.of(owners[part].flatten(), count)) for part, *_ in edges.parts]
         return cls(torch.cat([edges.ends, kinds[:, None] + 2 * count], dim=1), parts, edges.appearances)
 
@@ -226,13 +233,13 @@ class ObjectsAlone:
     def __call__(self, objects: Tensor) -> Tensor:
         """Objects (O, Din) -> (O, Dout)."""
         links, size = self.links, self.layer.hidden_dim
-        pooled = objects.new_zeros((len(objects), size))
+        pooled = objects.new_zeros((objects.shape[0], size))
         if links.parts:
             # (O, 2 hidden_dim) -> (O, hidden_dim) twice -> (2 O + P, hidden_dim)
             table = torch.cat([*F.linear(objects, *self.ends).split(size, dim=1), self.relations])
             sums = []
             for part, owners in links.parts:
-                hidden = self.layer.net1[1](F.embedding_bag(links.rows[part], table, mode="sum"))  # (T', hidden_dim)
+                hidden = self.layer.net1[1](bag(table, links.rows[part]))  # (T', hidden_dim)
                 offered = self.layer.net1[3](F.linear(hidden, *self.offers))
                 sums.append(owners.sum(offered.view(-1, size)))  # (T', 2 hidden_dim) -> (2 T', hidden_dim)
             pooled = functools.reduce(torch.add, sums)

@@ -86,8 +86,8 @@ class MapGraphConv(nn.Module):
         subject_bias, predicate_bias, object_bias = second.bias.split(parts)  # type: ignore[union-attr]
         ends = torch.cat([same_conv2d(x, of_subject, first.bias), same_conv2d(x, of_object, None)])
         table = map_rows(ends)
-        as_subject = table.new_zeros((len(x), table.shape[1]))
-        as_object, counts, found = torch.zeros_like(as_subject), x.new_zeros((2, len(x), 1)), []
+        as_subject = table.new_zeros((x.shape[0], table.shape[1]))
+        as_object, counts, found = torch.zeros_like(as_subject), x.new_zeros((2, x.shape[0], 1)), []
         for part, by_subject, by_object, _ in edges.parts:
             hidden = rows_to_maps(take(table, edges.ends[part]), ends)
             hidden = hidden + same_conv2d(predicates[part], of_predicate, None)

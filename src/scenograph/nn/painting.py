@@ -2,6 +2,9 @@
 
 Sampling only the one-channel mask and combining channels by one matrix product per image costs
 O(objects x pixels) samples; the original samples every channel of every object.
+
+Where torch records operations for another runtime (``is_compiling``), nothing can go image by image: there, matrices
+say which object is in which image.
 """
 
 from __future__ import annotations
@@ -12,7 +15,10 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.compiler import is_compiling
 
+LEAST = 1e-30
+"""What lets less light through than this counts as opaque."""
 BOX_SOURCE_SIZE = 8
 """sg2im paints a box as an 8 x 8 constant: its edge fades over one source texel outside the box."""
 
@@ -35,6 +41,11 @@ def rows_by_image(owner: Tensor, num_images: int) -> tuple[Tensor, ...]:
     return torch.argsort(owner, stable=True).split(counts)
 
 
+def membership(owner: Tensor, num_images: int) -> Tensor:
+    """Which rows are in which image, given the image of each row (R,): (N, R), ones and zeros."""
+    return (torch.arange(num_images, device=owner.device)[:, None] == owner).float()
+
+
 def sample_masks(boxes: Tensor, masks: Tensor, height: int, width: int, align_corners: bool = True) -> Tensor:
     """Place box-relative masks (O, M, M) on the canvas by bilinear sampling: (O, height, width).
 
@@ -43,7 +54,7 @@ def sample_masks(boxes: Tensor, masks: Tensor, height: int, width: int, align_co
     original's source does on torch 1.3 or later, where that default changed; its published models need True.
     """
     grid_x, grid_y = _places(boxes, height, width)
-    count = len(boxes)
+    count = boxes.shape[0]
     # Where each pixel of the canvas lies in the box: (O, H, W, 2)
     grid = torch.stack(
         [grid_x[:, None, :].expand(count, height, width), grid_y[:, :, None].expand(count, height, width)], dim=-1
@@ -73,6 +84,8 @@ def placing_weights(boxes: Tensor, sides: Sequence[int], shape: Sequence[int]) -
 def sample_planes(boxes: Tensor, masks: Tensor, known: Tensor, height: int, width: int) -> Tensor:
     """:func:`sample_masks` of objects whose mask is known (O,) bool, :func:`sample_boxes` of all others."""
     planes = sample_boxes(boxes, height, width)
+    if is_compiling():
+        return torch.where(known[:, None, None], sample_masks(boxes, masks, height, width), planes)
     if bool(known.any()):
         planes[known] = sample_masks(boxes[known], masks[known], height, width)
     return planes
@@ -85,6 +98,10 @@ def stacked(planes: Tensor, object_to_image: Tensor, num_images: int, nearness: 
     Porter and Duff (Compositing Digital Images, SIGGRAPH 1984), per picture.
     """
     near = -planes.sum(dim=(1, 2)) if nearness is None else nearness
+    if is_compiling():
+        # The product of what nearer planes let through, as a sum of logarithms: (O, O) @ (O, H * W) -> (O, H, W)
+        through = (1 - planes).clamp(min=LEAST).log().flatten(1)
+        return planes * (before(-near, object_to_image).to(planes) @ through).exp().view_as(planes)
     shown = torch.zeros_like(planes)
     for rows in rows_by_image(object_to_image, num_images):
         stack = rows[(-near[rows]).argsort(stable=True)]  # the nearest first
@@ -94,6 +111,22 @@ def stacked(planes: Tensor, object_to_image: Tensor, num_images: int, nearness: 
     return shown
 
 
+def before(values: Tensor, owner: Tensor) -> Tensor:
+    """Whether an object's value (O,) is less than another's of its picture, the first of equal ones: (O, O) bool.
+
+    Row i tells of each object j whether it comes before object i.
+    """
+    number = torch.arange(values.shape[0], device=values.device)
+    earlier = (values < values[:, None]) | ((values == values[:, None]) & (number < number[:, None]))
+    return earlier & (owner == owner[:, None])
+
+
+def uncovered(shown: Tensor, ahead: Tensor) -> Tensor:
+    """Where objects (O, H, W) bool are shown and none of those ahead of them is, given (O, O) by :func:`before`."""
+    covered = ahead.float() @ shown.flatten(1).float()  # (O, O) @ (O, H * W)
+    return shown & (covered == 0).view_as(shown)
+
+
 def paint_vectors(vectors: Tensor, planes: Tensor, object_to_image: Tensor, num_images: int) -> Tensor:
     """Sum of vector (O, D) times plane (O, H, W) over the objects of each image: (N, D, H, W), channels last.
 
@@ -101,10 +134,15 @@ def paint_vectors(vectors: Tensor, planes: Tensor, object_to_image: Tensor, num_
     """
     height, width = planes.shape[1:]
     flat = planes.flatten(1).to(vectors.dtype)  # (O, H, W) -> (O, H * W)
-    # Per image: (H * W, objects) @ (objects, D) -> (H * W, D)
-    images = [flat[rows].T @ vectors[rows] for rows in rows_by_image(object_to_image, num_images)]
+    if is_compiling():
+        # (H * W, O) @ (N, O, D) -> (N, H * W, D)
+        images = flat.T @ (membership(object_to_image, num_images).to(vectors)[:, :, None] * vectors)
+    else:
+        # Per image: (H * W, objects) @ (objects, D) -> (H * W, D)
+        owned = rows_by_image(object_to_image, num_images)
+        images = torch.stack([flat[rows].T @ vectors[rows] for rows in owned])
     # (N, H * W, D) -> (N, H, W, D) -> (N, D, H, W)
-    return torch.stack(images).unflatten(1, (height, width)).permute(0, 3, 1, 2)
+    return images.unflatten(1, (height, width)).permute(0, 3, 1, 2)
 
 
 def paste_crops(

@@ -13,8 +13,9 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.compiler import is_compiling
 
-from scenograph.nn.convolution import SMALLEST, Neighbourhoods, SameConv2d, convolve_around, windows
+from scenograph.nn.convolution import SMALLEST, Neighbourhoods, SameConv2d, bag, convolve_around, windows
 from scenograph.nn.normalization import BatchNorm2d
 from scenograph.nn.spectral import SpectralConv2d
 
@@ -85,7 +86,7 @@ def neighbourhoods(condition: ConditionMap, kernel: int) -> Neighbourhoods | Non
     """
     pixels = condition.labels if isinstance(condition, LabelMap) else condition[:, 0]
     # On GPUs a convolution costs less than counting the kinds, for which the CPU has to wait.
-    if pixels.device.type != "cpu" or pixels[0].numel() < SMALLEST:
+    if is_compiling() or pixels.device.type != "cpu" or pixels[0].numel() < SMALLEST:
         return None
     if isinstance(condition, LabelMap):
         keys = condition.labels if condition.edges is None else 2 * condition.labels + condition.edges[:, 0].long()
@@ -140,7 +141,7 @@ class LabelConv2d(nn.Conv2d):
         taps = self.weight[:, : self.count].permute(2, 3, 1, 0).flatten(0, 1)  # (C', count, K, K) -> (K * K, count, C')
         table = F.pad(taps, (0, 0, 0, 1)).flatten(0, 1)  # (K * K, count + 1, C') -> (K * K * (count + 1), C')
         rows = labels + torch.arange(labels.shape[1], device=labels.device) * (self.count + 1)
-        sums = F.embedding_bag(rows, table, mode="sum")
+        sums = bag(table, rows)
         return sums if self.bias is None else sums + self.bias
 
 
@@ -234,7 +235,7 @@ class SpadeGenerator(nn.Module):
         sums over equal pixels are (see :func:`neighbourhoods`).
         """
         learnt = isinstance(condition, Tensor) and condition.is_leaf and condition.requires_grad
-        rows, columns = (side >> DOUBLINGS[self.upsampling] for side in (height, width))
+        rows, columns = (side // 2 ** DOUBLINGS[self.upsampling] for side in (height, width))
         at = resized(condition, rows, columns)
         # With latents: (N, Z) -> (N, C * h * w) -> (N, C, h, w)
         x = self.first(latents).unflatten(1, (-1, *self.start)) if self.from_latents else self.first(at)
@@ -244,7 +245,7 @@ class SpadeGenerator(nn.Module):
         for number, block in enumerate(self.blocks):
             if number not in same:
                 rows, columns = 2 * rows, 2 * columns
-                x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+                x = F.interpolate(x, (rows, columns), mode="nearest")
                 # Once per size, not once per norm.
                 at = resized(condition, rows, columns) if rows < height else condition
                 repeats = None if learnt else neighbourhoods(at, self.kernel)

@@ -12,6 +12,7 @@ from typing import Self
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.compiler import is_compiling
 
 from scenograph.nn.convolution import convolve_around, number_pixels, pixel_rows, product_pays
 
@@ -42,7 +43,8 @@ def upsampled_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> T
         # (C', C, 3, 3) -> (C, C', 3, 3)
         kernel = weight.flip(2, 3).transpose(0, 1).contiguous(memory_format=torch.channels_last)
         spread = F.conv_transpose2d(x, kernel, stride=2)
-    doubled = F.avg_pool2d(spread, 2, stride=1, divisor_override=1)
+    # ONNX knows averages alone, without another divisor.
+    doubled = 4 * F.avg_pool2d(spread, 2, 1) if is_compiling() else F.avg_pool2d(spread, 2, 1, divisor_override=1)
     return doubled if bias is None else doubled + bias[:, None, None]
 
 

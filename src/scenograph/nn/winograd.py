@@ -15,6 +15,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.compiler import is_compiling
 
 Transform = list[list[float]]
 SIDE = 6
@@ -39,6 +40,8 @@ MOST_TILES = 4096
 
 def winograd_pays(x: Tensor, weight: Tensor) -> bool:
     """Whether :func:`winograd_conv2d` is the fastest. GPUs bring their own, and half precision is too coarse for it."""
+    if is_compiling():
+        return False  # other runtimes choose for themselves
     half = torch.is_autocast_enabled(x.device.type) or x.dtype.itemsize < 4
     height, width = weight.shape[2:]
     if x.device.type != "cpu" or half or height != width or height not in FEWEST_TILES:

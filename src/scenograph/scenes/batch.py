@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.compiler import is_compiling
 
 from scenograph.scenes.fields import FIELDS, Sizes
 from scenograph.scenes.scene import Scene
@@ -116,7 +117,12 @@ class SceneBatch:
         return replace(self, boxes=boxes, masks=masks, known_masks=torch.ones_like(self.known_masks))
 
     def padding(self) -> tuple[Tensor, Tensor]:
-        """Where each object goes in a padded view: row (O,), which is ``object_to_image``, and column (O,)."""
+        """Where each object goes in a padded view: row (O,), which is ``object_to_image``, and column (O,).
+
+        Where torch records operations for another runtime, every picture has a column for each object of all.
+        """
+        if is_compiling():
+            return self.object_to_image, torch.arange(self.objects.shape[0], device=self.objects.device)
         counts = torch.bincount(self.object_to_image, minlength=self.num_images)
         starts = counts.cumsum(0) - counts
         order = torch.argsort(self.object_to_image, stable=True)
@@ -127,7 +133,9 @@ class SceneBatch:
     def padded(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Per-object values (O, ...) as (N, K, ...) filled with zeros, and which places are real (N, K) bool."""
         row, column = self.padding()
-        width = int(column.max()) + 1 if len(column) else 0
+        width = column.shape[0]
+        if width and not is_compiling():
+            width = int(column.max()) + 1
         result = values.new_zeros((self.num_images, width, *values.shape[1:]))
         result[row, column] = values
         real = torch.zeros((self.num_images, width), dtype=torch.bool, device=values.device)
@@ -181,6 +189,19 @@ def collate(samples: Sequence[EncodedScene]) -> SceneBatch:
         images=pixels_to_tensor(np.stack(images)) if complete else None,
         **tensors,
     )
+
+
+def stable_order(keys: Tensor) -> Tensor:
+    """The rows of whole numbers (R,) in ascending order, equal ones in theirs."""
+    if is_compiling():  # sorting elsewhere may not keep the order of equal ones
+        number = torch.arange(keys.shape[0], device=keys.device)
+        return torch.sort(keys.long() * keys.shape[0] + number).indices
+    return torch.argsort(keys, stable=True)
+
+
+def rows_where(mask: Tensor, count: int) -> Tensor:
+    """The numbers of the ``count`` rows of a mask (R,) that are true. That there are so many is known beforehand."""
+    return stable_order((~mask).byte())[:count]
 
 
 def images_to_uint8(images: Tensor) -> list[Image.Image]:

@@ -182,9 +182,12 @@ def would_replace(path: Path) -> UserError:
 
 
 @contextmanager
-def reserved(folder: Path) -> Iterator[None]:
-    """Make a folder and lock it against other processes meanwhile. Raises ``UserError`` if one works there already."""
-    lock = FileLock(make_folder(folder) / ".lock")
+def reserved(folder: Path, name: str = ".lock") -> Iterator[None]:
+    """Make a folder and lock it against other processes meanwhile. Raises ``UserError`` if one works there already.
+
+    Processes that may work there at the same time have locks of different names.
+    """
+    lock = FileLock(make_folder(folder) / name)
     try:
         lock.acquire(timeout=0)
     except Timeout as error:

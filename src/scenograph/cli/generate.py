@@ -11,18 +11,39 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.text import Text
 
-from scenograph.cli.console import agreed, batches, console, parse_seeds, say_written, write_files
-from scenograph.cli.options import Device, ImageName, LayoutName, MemoryName, ModelName, Overwrite, takes_options
+from scenograph.cli.console import (
+    agreed,
+    batches,
+    console,
+    parse_seeds,
+    say_part,
+    say_written,
+    track,
+    write_files,
+)
+from scenograph.cli.options import (
+    Cluster,
+    Device,
+    ImageName,
+    LayoutName,
+    MemoryName,
+    ModelName,
+    Overwrite,
+    PartName,
+    shared_work,
+    takes_options,
+)
 from scenograph.cli.scene import offer_to_keep, read_source, roomy_pair_for
-from scenograph.errors import UserError
+from scenograph.errors import UserError, counted
 from scenograph.files import write_atomically
 from scenograph.pipelines.options import GenerateOptions
 
 if TYPE_CHECKING:
     from scenograph.pipelines.outputs import Outputs
     from scenograph.pipelines.pipeline import Pipeline
-    from scenograph.pipelines.provenance import Request
+    from scenograph.pipelines.provenance import PlannedPicture, Request
     from scenograph.pipelines.renderers.base import ConditionedScenes
+    from scenograph.scenes.scene import Scene
 
 
 @takes_options()
@@ -86,6 +107,8 @@ def generate(
         typer.Option("--save-scenes", metavar="FILE", help="Also write the completed scenes (.json)."),
     ] = None,
     device: Device = "auto",
+    cluster: Cluster = None,
+    part: PartName = None,
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for the pictures.")] = Path("pictures"),
     overwrite: Overwrite = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the request, list the files, write none.")] = False,
@@ -98,7 +121,9 @@ def generate(
     Run the same command again to resume after an interruption.
     """
     from scenograph.pipelines.outputs import Beside, Outputs
+    from scenograph.pipelines.sharing import render_on_cluster
 
+    _, own = shared_work(None, cluster, part)
     models = {"model": model, "layout": layout, "image": image, "memory": memory}
     crops, pins = crop or [], pin or []
     of_crops = memory is not None or bool(crops or pins) or draw_crops or options.of_crops
@@ -122,23 +147,40 @@ def generate(
         for path in outputs.paths:
             console.print(f"would write {path}")
         return
-    _write(pipe, outputs)
+    missing = outputs.missing
+    if cluster is not None:
+        for _ in track(render_on_cluster(outputs, cluster, device), "rendering", len(outputs.left())):
+            pass
+    if own.merges:
+        outputs.look_again()  # at what the parts rendered, which --overwrite is not to render again
+    left = outputs.left(own)
+    if own.finishes:
+        _finish(pipe, outputs, outputs.batches if outputs.tells_scenes else left, missing)
+    else:
+        _render(pipe, outputs, left)
+        say_part(own, f"{counted(len(outputs.pictures), 'picture')} in {out}")
 
 
-def _write(pipe: Pipeline, outputs: Outputs) -> None:
-    """Render what is missing, and write what goes with it."""
+def _render(pipe: Pipeline, outputs: Outputs, left: Sequence[Sequence[PlannedPicture]]) -> list[Scene]:
+    """Render batches of pictures, but for those that are there; returns the scenes that they show."""
     chosen = outputs.request.options.chosen()
-    left = outputs.missing
-    shown = [scene for part in batches(outputs.shown, "rendering") for scene in pipe.render_planned(part, **chosen)]
+    return [scene for batch in track(left, "rendering", len(left)) for scene in pipe.render_planned(batch, **chosen)]
+
+
+def _finish(
+    pipe: Pipeline, outputs: Outputs, left: Sequence[Sequence[PlannedPicture]], missing: Sequence[PlannedPicture]
+) -> None:
+    """Render batches that complete the pictures, and write what goes with all; say what was ``missing`` before."""
+    shown = _render(pipe, outputs, left)
     files = [(file.path, file.content(shown)) for file in outputs.others] + _layer_files(pipe, outputs)
     files += _crop_files(pipe, outputs)
     write_files(files, outputs.overwrite)
     written = [path for path, _ in files]
     if outputs.sheet is not None:
         written.append(write_atomically(outputs.sheet, outputs.sheet_bytes()))
-    if len(left) < len(outputs.pictures):
-        console.print(f"{len(outputs.pictures) - len(left)} of {len(outputs.pictures)} pictures were there already")
-    say_written([one.path for one in left], written)
+    if len(missing) < len(outputs.pictures):
+        console.print(f"{len(outputs.pictures) - len(missing)} of {len(outputs.pictures)} pictures were there already")
+    say_written([one.path for one in missing], written)
 
 
 def _check_alone(source: str | None, pack: Path | None, of_packs: dict[str, object]) -> None:

@@ -25,7 +25,9 @@ RenderFolder = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Fol
 RenderSeed = Annotated[int, typer.Option("--seed", metavar="SEED", min=0, help="Seed of the data set.")]
 Pictures = Annotated[bool, typer.Option("--pictures/--no-pictures", help="Write pictures, or only scenes and masks.")]
 PackFolder = Annotated[Path, typer.Argument(metavar="PACK", help="Folder of a pack.")]
-Repository = Annotated[str, typer.Argument(metavar="USER/NAME", help="Data set on the Hugging Face Hub.")]
+Repository = Annotated[
+    str, typer.Argument(metavar="USER/NAME", help="Data set on the Hugging Face Hub, or an address: s3://bucket/name.")
+]
 
 
 render_app = typer.Typer(help="Render scenes with exact boxes and masks.")
@@ -310,7 +312,7 @@ def push(
     repository: Repository,
     private: Annotated[bool, typer.Option("--private", help="Make the data set private.")] = False,
 ) -> None:
-    """Upload a pack to the Hugging Face Hub.
+    """Upload a pack to the Hugging Face Hub or to object storage.
 
     Check first that the licence of the source data allows it.
     """
@@ -324,7 +326,7 @@ def pull(
     repository: Repository,
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Pack to write.")],
 ) -> None:
-    """Download a pack from the Hugging Face Hub and verify it."""
+    """Download a pack from the Hugging Face Hub or object storage, and verify it."""
     from scenograph.data.hub import pull_pack
 
     pull_pack(repository, out)

@@ -32,6 +32,7 @@ from scenograph.data.arrow import MAKE_AGAIN, blaming_damage, check_columns, che
 from scenograph.data.pictures import encode_picture
 from scenograph.data.processes import WHOLE, Part, Workers, run_in_processes
 from scenograph.data.records import Reasons, Skip
+from scenograph.data.remote import at_hand, fetch_split
 from scenograph.data.source import Plan, Progress, Sample, Source
 from scenograph.errors import MALFORMED, UserError, counted, expecting, reason, validate
 from scenograph.files import digest, flush_to_disk, make_folder, read_json, reserved, write_atomically
@@ -220,17 +221,18 @@ def work_folder(folder: Path, source: Source, size: int | None) -> Path:
 
 
 class Pack:
-    """Random access to one split of a pack."""
+    """Random access to one split of a pack: of a folder, or of an address such as ``s3://bucket/packs/coco``."""
 
     def __init__(self, folder: str | Path, split: str) -> None:
         import datasets
 
-        folder = Path(folder)
+        place, folder = folder, at_hand(folder)
         self.folder, self.split = folder, split
         self.vocabulary = read_vocabulary(folder)
         splits = pack_splits(folder)
         if split not in splits:
             raise UserError(_without_split(folder, split, splits))
+        fetch_split(place, split)
         self._files = check_files(folder / split)
         self._ends = np.cumsum(list(self._files.values()))
         self._sound: set[int] = set()
@@ -364,7 +366,7 @@ def stream_pack(folder: Path, split: str, rank: int, world_size: int) -> Any:
 
 def read_vocabulary(folder: Path) -> Vocabulary:
     """The vocabulary of a pack; ``UserError`` if ``folder`` is none."""
-    path = folder / "vocabulary.json"
+    path = at_hand(folder) / "vocabulary.json"
     if not path.is_file():
         raise UserError(f"{folder} is not a pack; make one with: scenograph data pack")
     with blaming_damage():
@@ -391,7 +393,7 @@ class _Record(BaseModel):
 
 def read_record(folder: Path) -> dict[str, Any]:
     """What ``pack.json`` says; ``UserError`` if it is missing or damaged."""
-    path = folder / "pack.json"
+    path = at_hand(folder) / "pack.json"
     if not path.is_file():
         raise UserError(
             f"{folder} is no pack, or a damaged one: pack.json is missing; make it with: scenograph data pack"
@@ -402,7 +404,7 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 def pack_splits(folder: Path) -> list[str]:
     """Names of a pack's splits."""
-    return sorted(child.parent.name for child in folder.glob("*/dataset_info.json"))
+    return sorted(child.parent.name for child in at_hand(folder).glob("*/dataset_info.json"))
 
 
 def _without_split(folder: Path, split: str, splits: Sequence[str]) -> str:

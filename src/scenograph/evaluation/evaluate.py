@@ -115,7 +115,9 @@ def evaluate(
     if (Path(out) / "pack.json").exists():
         raise UserError(f"{out} is a pack; choose another --out")
     tools = tools or Tools()
-    asked = Asked(str(out), pack, subject, protocol, changes or {}, tools, names or {}, precision, steps)
+    # Who shares the work shares the evaluation's folder, but perhaps no other.
+    cache = Path(out) / "references" if cluster or part != WHOLE else _cache()
+    asked = Asked(str(out), cache, pack, subject, protocol, changes or {}, tools, names or {}, precision, steps)
     unopened = replace(asked, tools=replace(tools))  # without the networks that are loaded now
     evaluation, request = asked.open()
     curves = _curves(training_run, evaluation.subject)
@@ -143,6 +145,7 @@ class Asked:
     """What :func:`evaluate` was asked for, as any process can begin it. The folder identifies it."""
 
     out: str
+    cache: Path = field(compare=False)
     pack: str | Path = field(compare=False)
     subject: Named | Pipeline | LayoutModel | str | Path = field(compare=False)
     protocol: Protocol | str | None = field(compare=False)
@@ -157,7 +160,7 @@ class Asked:
         layouts, measured = _prepare(
             self.pack, self.subject, self.protocol, self.changes, self.tools, self.names, self.precision, self.steps
         )
-        evaluation = Evaluation(Path(self.out), layouts, measured, self.tools, _cache())
+        evaluation = Evaluation(Path(self.out), layouts, measured, self.tools, self.cache)
         request = {
             "protocol": layouts.protocol.recorded(),
             "data": layouts.identity(),

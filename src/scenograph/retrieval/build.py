@@ -54,7 +54,7 @@ def build_memory(
 
     Args:
         folder: Appears complete or not at all.
-        pack: A folder that ``scenograph data pack`` made.
+        pack: A folder that ``scenograph data pack`` made, or the address of one.
         split: Of the pack.
         encoders: Names of models, see :class:`~scenograph.retrieval.encoder.CropEncoder`; by default those that ship.
         licence: Of the crops that do not say their own.

@@ -57,7 +57,7 @@ def build_index(
 
     Args:
         folder: Appears complete or not at all.
-        pack: A folder that ``scenograph data pack`` made.
+        pack: A folder that ``scenograph data pack`` made, or the address of one.
         split: Of the pack.
         encoder: A model that encodes scenes, whose vectors come to those that need no learning.
         licence: Of pictures that do not say their own.
@@ -106,9 +106,9 @@ def build_index(
             raise UserError(f"{pack}: split {split!r} holds no scene that can be searched ({reasons or 'it is empty'})")
         record = SceneIndexRecord(
             source=source,
-            pack=str(pack.resolve()),
+            pack=str(opened.folder.resolve()),
             split=split,
-            pack_digest=digest(pack / "pack.json"),
+            pack_digest=digest(opened.folder / "pack.json"),
             state=state,
             layout=settings_digest(),
             encoder=model.name if model else "",

@@ -203,6 +203,18 @@ def reserved(folder: Path, name: str = ".lock") -> Iterator[None]:
             lock.release()
 
 
+@contextmanager
+def in_turn(folder: Path, name: str) -> Iterator[None]:
+    """One process at a time, by a lock of this name in a folder, while others wait; on file systems with locks."""
+    lock = FileLock(make_folder(folder) / name)
+    with suppress(OSError, NotImplementedError):
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def read_text(path: Path) -> str:
     """The text of a UTF-8 file, a byte order mark aside.
 

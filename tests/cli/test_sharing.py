@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
+from dataclasses import replace
 
 import pytest
 import torch
@@ -96,9 +98,30 @@ def test_a_part_is_made_by_one_process_at_a_time(tmp_path, monkeypatch):
     assert refused and write_pack(tmp_path / "pack", samples, part=MERGE)["splits"]["train"]["scenes"] == 4
 
 
+def test_annotations_are_read_by_one_part_after_the_other(tmp_path, monkeypatch):
+    monkeypatch.setattr("scenograph.data.pack.PART", 2)
+    begun, told = [], []
+
+    class Slow(Samples):
+        def plan(self, progress):
+            begun.append(len(begun))
+            if len(begun) == 1:
+                other.start()
+                other.join(0.3)
+                told.append(len(begun))
+            return super().plan(progress)
+
+    samples = Slow(VOCABULARY, {"train": many_scenes(4)})
+    other = threading.Thread(target=write_pack, args=(tmp_path / "pack", samples), kwargs={"part": Part(2, 2)})
+    write_pack(tmp_path / "pack", samples, part=Part(1, 2))
+    other.join()
+    assert told == [1] and begun == [0, 1]
+    assert write_pack(tmp_path / "pack", samples, part=MERGE)["splits"]["train"]["scenes"] == 4
+
+
 def test_what_is_left_out_is_listed_in_order_whoever_finished_first(tmp_path, monkeypatch):
     monkeypatch.setattr("scenograph.data.pack.PART", 1)
-    scenes = [replaced(sample, number) for number, sample in enumerate(many_scenes(4))]
+    scenes = [emptied(sample, number) for number, sample in enumerate(many_scenes(4))]
     write_pack(tmp_path / "alone", Samples(VOCABULARY, {"train": scenes}))
     for number in (3, 1, 2):
         write_pack(tmp_path / "parts", Samples(VOCABULARY, {"train": scenes}), part=Part(number, 3))
@@ -107,10 +130,8 @@ def test_what_is_left_out_is_listed_in_order_whoever_finished_first(tmp_path, mo
     assert [json.loads(line)["which"] for line in (tmp_path / "parts" / "left-out.jsonl").read_text().splitlines()]
 
 
-def replaced(sample, number):
+def emptied(sample, number):
     """A sample without objects, which is left out, but for the second."""
-    from dataclasses import replace
-
     return sample if number == 1 else replace(sample, scene=replace(sample.scene, objects=()))
 
 

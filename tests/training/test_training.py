@@ -236,6 +236,14 @@ def test_two_processes_give_the_update_of_one(painted, tmp_path, name):
         assert one == pytest.approx(two, rel=1e-2, abs=1e-3)
 
 
+def test_a_model_is_not_divided_among_processes_in_silence(painted, tmp_path, monkeypatch):
+    from accelerate.utils import DistributedType
+
+    monkeypatch.setattr("accelerate.Accelerator.distributed_type", DistributedType.FSDP)
+    with pytest.raises(UserError, match="set up for FSDP, which divides a model .* batches alone: leave it out of"):
+        Trainer(recipe(painted, "mise-layout"), tmp_path / "run", torch.device("cpu"))
+
+
 @pytest.mark.slow
 def test_a_killed_run_continues_to_the_same_weights(painted, tmp_path):
     given = recipe(painted, "mise", steps=60, checkpoint_every=5, validate_every=1000)

@@ -85,7 +85,7 @@ def _connected(address: str) -> Client:
         from distributed import Client
     except ImportError as error:
         raise missing_extra("distributed", "cluster") from error
-    logging.getLogger("distributed").setLevel(logging.ERROR)  # errors here say what there is to say
+    logging.getLogger("distributed.client").setLevel(logging.ERROR)  # that a worker died, and its work is done again
     try:
         return Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:

@@ -35,7 +35,7 @@ from scenograph.data.records import Reasons, Skip
 from scenograph.data.remote import at_hand, fetch_split
 from scenograph.data.source import Plan, Progress, Sample, Source
 from scenograph.errors import MALFORMED, UserError, counted, expecting, reason, validate
-from scenograph.files import digest, flush_to_disk, make_folder, read_json, reserved, write_atomically
+from scenograph.files import digest, flush_to_disk, in_turn, make_folder, read_json, reserved, write_atomically
 from scenograph.scenes.fields import FIELDS, Box, Field, Sizes, parse_box
 from scenograph.scenes.html import html_picture, html_table
 from scenograph.scenes.scene import MAX_OBJECTS, Relation, Scene, SceneObject, keep_objects
@@ -78,7 +78,8 @@ def write_pack(
     work = work or work_folder(folder, source, size)
     with reserved(work, part.lock):
         try:
-            with expecting(f"{source.title}, reading annotations: {FORM}"):
+            # Who makes the first part reads the annotations into tables, which the others share.
+            with in_turn(work, ".plan.lock"), expecting(f"{source.title}, reading annotations: {FORM}"):
                 plan = source.plan(progress)
             pieces = _pieces(source, plan, size)
 

@@ -18,10 +18,8 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from filelock import FileLock
-
 from scenograph.errors import UserError, expecting, reason
-from scenograph.files import digest, make_folder, parse_json, read_json
+from scenograph.files import digest, in_turn, make_folder, parse_json, read_json
 
 ADDRESS = re.compile(r"([a-z][a-z0-9+]+):/+(?=[^/])")
 """How addresses begin, also those that were paths for a while, which leaves one of their two slashes."""
@@ -51,7 +49,7 @@ def at_hand(place: str | Path) -> Path:
     with _reaching(address) as (files, root):
         content, names = _contents(files, root, address)
         folder = make_folder(_cache() / hashlib.sha256(address.encode() + content).hexdigest()[:16])
-        with _locked(folder):
+        with in_turn(folder, ".lock"):
             _fetch(files, root, folder, {name: checksum for name, checksum in names.items() if not checksum})
     return folder
 
@@ -62,7 +60,7 @@ def fetch_split(place: str | Path, split: str) -> None:
         return
     address, folder = _address(place), at_hand(place)
     known = read_json(folder / RECORD)["splits"][split]["files"]
-    with _reaching(address) as (files, root), _locked(folder):
+    with _reaching(address) as (files, root), in_turn(folder, ".lock"):
         _fetch(files, root, folder, {_plain(name): checksum for name, checksum in known.items()})
 
 
@@ -138,18 +136,6 @@ def _reaching(address: str) -> Iterator[tuple[Any, str]]:
         raise UserError(f"{address}: what reads {kind}:// is missing: {extra}") from error
     except Exception as error:  # each kind of storage has errors of its own
         raise UserError(f"cannot reach {address}: {reason(error)}") from error
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One process of this machine at a time; on file systems without locks, files are fetched twice at worst."""
-    lock = FileLock(folder / ".lock")
-    with suppress(OSError, NotImplementedError):
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _address(place: str | Path) -> str:

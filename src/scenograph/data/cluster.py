@@ -14,7 +14,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import as_completed
+from concurrent.futures import CancelledError, as_completed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -71,9 +71,15 @@ def run_on_cluster(function: Callable[..., Result], tasks: Sequence[tuple[Any, .
                 f"--cluster {address}: the same work killed several workers, probably for lack of memory ({error}); "
                 "give workers more, or start fewer of them on a machine"
             ) from error
-        except ModuleNotFoundError as error:
+        except CancelledError as error:
+            raise UserError(f"--cluster {address}: the scheduler stopped; the same command goes on") from error
+        except (ModuleNotFoundError, RuntimeError) as error:
+            missing = error if isinstance(error, ModuleNotFoundError) else error.__cause__
+            if not isinstance(missing, ModuleNotFoundError):
+                raise
             raise UserError(
-                f"--cluster {address}: a worker lacks the package {error.name}; install there what is installed here"
+                f"--cluster {address}: a package is missing there ({missing}); start its scheduler and its workers "
+                "from an environment like this one"
             ) from error
         finally:
             executor.shutdown(wait=False)  # cancels what has not begun

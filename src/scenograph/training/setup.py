@@ -76,8 +76,8 @@ def new_accelerator(precision: str, device: torch.device | None) -> Accelerator:
     accelerator = Accelerator(mixed_precision=precision, cpu=device is not None and device.type == "cpu")
     if accelerator.distributed_type in DIVIDING:
         raise UserError(
-            f"accelerate is set up for {accelerator.distributed_type.value}, which divides a model among processes; here "
-            "they divide batches alone: leave it out of accelerate launch, or use torchrun"
+            f"accelerate is set up for {accelerator.distributed_type.value}, which divides a model among processes; "
+            "here they divide batches alone: leave it out of accelerate launch, or use torchrun"
         )
     warn_if_bf16_emulated(accelerator.device, precision)
     keep_freed_memory(accelerator.device)

@@ -63,7 +63,7 @@ def render_clevr(
     settings = RenderSettings(size, samples, min_objects, max_objects, seed, split, pictures)
     sharing, own = shared_work(workers, cluster, part)
     make_folder(out)
-    own_count = len(own.range(count))
+    own_count = len(own.numbers(count))
     for _ in track(render_dataset(out, count, settings, sharing, own), "rendering", own_count):
         pass
     if not own.finishes:
@@ -112,9 +112,9 @@ def render_picture_book_scenes(
         console.print(Text("missing:", "yellow"), f"{key}: its package has no such drawing")
     make_folder(out)
     rendered = render_picture_book(out, range(count), settings, drawings, sharing, own)
-    for _ in track(rendered, "rendering", len(own.range(count))):
+    for _ in track(rendered, "rendering", len(own.numbers(count))):
         pass
-    console.print(f"wrote {len(own.range(count))} scenes to {out}")
+    console.print(f"wrote {len(own.numbers(count))} scenes to {out}")
     console.print(f"next: scenograph data pack picture-book --root {out} --out packs/NAME")
 
 

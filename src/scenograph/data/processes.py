@@ -65,7 +65,7 @@ class Part:
         """The name of its lock in the folder of the work, in which the other parts may be at work, too."""
         return ".lock" if self.finishes else f".lock-{self.number}-of-{self.count}"
 
-    def range(self, count: int) -> range:
+    def numbers(self, count: int) -> range:
         """The numbers of its pieces, of ``count``."""
         return part_of(count, self.number, self.count)
 
@@ -74,7 +74,7 @@ class Part:
 
         Raises ``UserError``, which begins with ``what`` they are pieces of, if it merges and some are missing.
         """
-        left = [number for number in self.range(len(pieces)) if not is_done(pieces[number])]
+        left = [number for number in self.numbers(len(pieces)) if not is_done(pieces[number])]
         if self.merges and left:
             shown = ", ".join(str(number + 1) for number in left[:8]) + (", ..." if len(left) > 8 else "")
             raise UserError(

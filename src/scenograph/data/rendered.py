@@ -109,7 +109,7 @@ def render_dataset(
     claim_settings(folder / RENDER_FILE, vars(settings), [f"{split}.json" for split in ("train", "validation", "test")])
     paths = [folder / "scenes" / f"{settings.split}_{index:06d}.json" for index in range(count)]
     missing = part.left(range(count), lambda index: paths[index].exists(), str(folder))
-    yield from (paths[index] for index in part.range(count) if paths[index].exists())
+    yield from (paths[index] for index in part.numbers(count) if paths[index].exists())
     tasks = [(folder, index, settings) for index in missing]
     yield from run_in_processes(_render_one, tasks, workers or os.cpu_count() or 1)
     if not part.finishes:

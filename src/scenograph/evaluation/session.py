@@ -126,7 +126,7 @@ class Evaluation:
             for loader in self.layouts.parts:
                 loader.pack.check_pictures(remedy)
         self.claim(request)
-        chunks = list(part.range(self.layouts.chunks))
+        chunks = list(part.numbers(self.layouts.chunks))
         if self.subject.pictures is None:
             self._first = chunks[0] if chunks else 0
         for what, file, work in self._steps():

@@ -96,7 +96,7 @@ def render_picture_book(
     claim_settings(folder / f"{settings.split}.json", {**asdict(settings), "drawings": digest}, [RENDER_FILE])
     paths = {index: folder / "scenes" / f"{settings.split}_{index:06d}.json" for index in indices}
     missing = part.left(indices, lambda index: paths[index].exists(), str(folder))
-    own = (paths[indices[number]] for number in part.range(len(indices)))
+    own = (paths[indices[number]] for number in part.numbers(len(indices)))
     yield from (path for path in own if path.exists())
     tasks = [(folder, index, settings, drawings) for index in missing]
     yield from run_in_processes(_render_one, tasks, workers or os.cpu_count() or 1)

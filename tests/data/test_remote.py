@@ -92,6 +92,7 @@ def test_a_pack_is_pulled_from_an_address(painted, scenograph, tmp_path):
     assert (tmp_path / "p" / "pack.json").read_bytes() == (painted / "pack.json").read_bytes()
     assert Pack(tmp_path / "p", "validation").fingerprint == Pack(painted, "validation").fingerprint
     assert "validation" in succeed(scenograph("data", "show", "memory://shelf/p"))
+    assert "ok: " in succeed(scenograph("data", "verify", "memory://shelf/p"))
 
 
 def test_what_is_no_pack_is_named(painted, fresh, monkeypatch):
@@ -106,8 +107,7 @@ def test_what_is_no_pack_is_named(painted, fresh, monkeypatch):
     with pytest.raises(UserError, match=r"cannot reach nothing://x: .*nothing"):
         read_record("nothing://x")
     monkeypatch.setitem(sys.modules, "s3fs", None)
-    fsspec.registry  # noqa: B018
-    monkeypatch.setattr("fsspec.registry._registry", {})
+    monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, "s3", raising=False)
     with pytest.raises(UserError, match=r"^s3://b/p: what reads s3:// is missing: .*'scenograph\[s3\]'$"):
         read_record("s3://b/p")
 

@@ -359,10 +359,9 @@ def stream_pack(folder: Path, split: str, rank: int, world_size: int) -> Any:
     import datasets
     from datasets.distributed import split_dataset_by_node
 
-    table = Pack(folder, split).table
-    files = len(list((folder / split).glob("*.arrow")))
-    assert isinstance(table, datasets.Dataset)
-    return split_dataset_by_node(table.to_iterable_dataset(num_shards=files), rank, world_size)
+    pack = Pack(folder, split)
+    assert isinstance(pack.table, datasets.Dataset)
+    return split_dataset_by_node(pack.table.to_iterable_dataset(num_shards=len(pack._files)), rank, world_size)
 
 
 def read_vocabulary(folder: Path) -> Vocabulary:
@@ -453,6 +452,9 @@ def verify_pack(folder: Path, progress: Progress = lambda what, done: None) -> l
     """Everything that is wrong with a pack, as lines: files against their checksums, then every row."""
     problems = []
     record = read_record(folder)
+    for split in record["splits"]:
+        fetch_split(folder, split)
+    folder = at_hand(folder)
     checksums = {name: known for split in record["splits"].values() for name, known in split["files"].items()}
     for number, (name, known) in enumerate(sorted(checksums.items()), start=1):
         if not (folder / name).is_file():

@@ -80,8 +80,9 @@ class Outputs:
         return [self.pictures[start : start + TOGETHER] for start in range(0, len(self.pictures), TOGETHER)]
 
     def left(self, part: Part = WHOLE) -> list[list[PlannedPicture]]:
-        """The batches of a part that have missing pictures. Raises ``UserError`` for any, if it only merges."""
-        return part.left(self.batches, lambda batch: all(one.exists for one in batch), str(self.out))
+        """What is missing of each batch of a part. Raises ``UserError`` for anything, if it only merges."""
+        batches = part.left(self.batches, lambda batch: all(one.exists for one in batch), str(self.out))
+        return [[one for one in batch if not one.exists] for batch in batches]
 
     @property
     def tells_scenes(self) -> bool:

@@ -182,9 +182,12 @@ def would_replace(path: Path) -> UserError:
 
 
 @contextmanager
-def reserved(folder: Path) -> Iterator[None]:
-    """Make a folder and lock it against other processes meanwhile. Raises ``UserError`` if one works there already."""
-    lock = FileLock(make_folder(folder) / ".lock")
+def reserved(folder: Path, name: str = ".lock") -> Iterator[None]:
+    """Make a folder and lock it against other processes meanwhile. Raises ``UserError`` if one works there already.
+
+    Processes that may work there at the same time have locks of different names.
+    """
+    lock = FileLock(make_folder(folder) / name)
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
@@ -198,6 +201,18 @@ def reserved(folder: Path) -> Iterator[None]:
             with suppress(PermissionError):  # on Windows, where the release deletes it
                 Path(lock.lock_file).unlink(missing_ok=True)  # while it is held: nobody waits for it
             lock.release()
+
+
+@contextmanager
+def in_turn(folder: Path, name: str) -> Iterator[None]:
+    """One process at a time, by a lock of this name in a folder, while others wait; on file systems with locks."""
+    lock = FileLock(make_folder(folder) / name)
+    with suppress(OSError, NotImplementedError):
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def read_text(path: Path) -> str:

@@ -14,7 +14,6 @@ from PIL.PngImagePlugin import PngInfo
 
 from helpers import TEXT, succeed
 from scenograph import Pipeline
-from scenograph.cli import console
 from scenograph.data.clevr import VOCABULARY
 from scenograph.errors import NOTE
 from scenograph.models.lama import Lama, LamaConfig
@@ -88,7 +87,7 @@ def test_scenes_as_drawn_give_the_same_picture(scenograph, tmp_path, refine):
 
 
 def test_what_was_drawn_before_an_interruption_is_kept(scenograph, tmp_path, monkeypatch):
-    monkeypatch.setattr(console, "BATCH", 2)
+    monkeypatch.setattr("scenograph.pipelines.outputs.TOGETHER", 2)
     drawn, draw = [], Pipeline.render
 
     def render(pipe, encoding, steps=None):

@@ -21,12 +21,12 @@ from scenograph.data.picture_book.relations import PREDICATES
 from scenograph.data.picture_book.render import (
     PictureBookSettings,
     kept_drawings,
-    part_of,
     render_picture_book,
     scene_of,
 )
 from scenograph.data.picture_book.source import PictureBook, PictureBookOptions
 from scenograph.data.picture_book.worlds import WORLDS
+from scenograph.data.processes import part_of
 from scenograph.errors import UserError
 from scenograph.scenes.geometry import SG2IM_PREDICATES, mask_centre, sg2im_relation
 

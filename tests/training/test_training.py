@@ -20,8 +20,10 @@ from filelock import FileLock
 
 from helpers import many_scenes
 from scenograph.data.clevr import VOCABULARY
+from scenograph.data.hub import push_pack
 from scenograph.data.loader import PackLoader
 from scenograph.data.pack import read_vocabulary, write_pack
+from scenograph.data.remote import at_hand
 from scenograph.data.source import Sample, Samples
 from scenograph.errors import NOTE, UserError
 from scenograph.files import reserved
@@ -94,6 +96,19 @@ def test_an_interrupted_run_continues_to_the_same_weights(painted, tmp_path, nam
     assert model.name == name
     if "image" in MODELS[name].roles:
         assert (tmp_path / "parts" / "grids" / "step-00000006.png").is_file()
+
+
+def test_a_run_on_a_pack_elsewhere_continues_to_the_weights_of_one_at_home(painted, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    push_pack(painted, "memory://training/painted")
+    there = recipe("memory://training/painted", "mise-layout")
+    train(there, tmp_path / "there", stop_after=3)
+    shutil.rmtree(tmp_path / "cache")  # another machine continues
+    at_hand.cache_clear()
+    whole, parts = train(recipe(painted, "mise-layout"), tmp_path / "here"), train(there, tmp_path / "there")
+    at_hand.cache_clear()
+    assert parts.step == 6
+    assert_same_weights(whole, parts)
 
 
 def test_curves_keep_every_point_up_to_the_step_that_a_run_continues_from(tmp_path):
@@ -219,6 +234,14 @@ def test_two_processes_give_the_update_of_one(painted, tmp_path, name):
     for one, two in zip(first, second, strict=True):
         assert one.pop("kind") == two.pop("kind")
         assert one == pytest.approx(two, rel=1e-2, abs=1e-3)
+
+
+def test_a_model_is_not_divided_among_processes_in_silence(painted, tmp_path, monkeypatch):
+    from accelerate.utils import DistributedType
+
+    monkeypatch.setattr("accelerate.Accelerator.distributed_type", DistributedType.FSDP)
+    with pytest.raises(UserError, match="set up for FSDP, which divides a model .* batches alone: leave it out of"):
+        Trainer(recipe(painted, "mise-layout"), tmp_path / "run", torch.device("cpu"))
 
 
 @pytest.mark.slow

@@ -192,6 +192,11 @@ def say_written(pictures: Sequence[Path], others: Sequence[Path] = ()) -> None:
         console.print(f"wrote {len(pictures)} pictures, {pictures[0]} to {pictures[-1].name}")
 
 
+def say_part(part: object, what: object) -> None:
+    """Say that a part of some work is done, and what is next."""
+    console.print(f"made part {part} of {what}; when all parts are made, repeat the command with --part merge")
+
+
 @contextmanager
 def progress_reports() -> Iterator[Callable[..., None]]:
     """Progress of work in several parts, as the function that it reports to: what is done, how much, and of how much.

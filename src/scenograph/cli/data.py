@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.text import Text
 
-from scenograph.cli.console import console, reporting, track, write_files
-from scenograph.cli.options import Overwrite, Workers
+from scenograph.cli.console import console, reporting, say_part, track, write_files
+from scenograph.cli.options import Cluster, Overwrite, PartName, Workers, shared_work
 from scenograph.errors import UserError, counted, suggest, validate
 from scenograph.files import make_folder
 
@@ -27,7 +25,9 @@ RenderFolder = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Fol
 RenderSeed = Annotated[int, typer.Option("--seed", metavar="SEED", min=0, help="Seed of the data set.")]
 Pictures = Annotated[bool, typer.Option("--pictures/--no-pictures", help="Write pictures, or only scenes and masks.")]
 PackFolder = Annotated[Path, typer.Argument(metavar="PACK", help="Folder of a pack.")]
-Repository = Annotated[str, typer.Argument(metavar="USER/NAME", help="Data set on the Hugging Face Hub.")]
+Repository = Annotated[
+    str, typer.Argument(metavar="USER/NAME", help="Data set on the Hugging Face Hub, or an address: s3://bucket/name.")
+]
 
 
 render_app = typer.Typer(help="Render scenes with exact boxes and masks.")
@@ -47,6 +47,8 @@ def render_clevr(
     split: Annotated[str, typer.Option("--split", metavar="NAME", help="Split that the scenes belong to.")] = "train",
     pictures: Pictures = True,
     workers: Workers = None,
+    cluster: Cluster = None,
+    part: PartName = None,
 ) -> None:
     """Render CLEVR-style scenes with exact boxes and masks.
 
@@ -59,9 +61,14 @@ def render_clevr(
     from scenograph.data.rendered import RenderSettings, render_dataset
 
     settings = RenderSettings(size, samples, min_objects, max_objects, seed, split, pictures)
+    sharing, own = shared_work(workers, cluster, part)
     make_folder(out)
-    for _ in track(render_dataset(out, count, settings, workers), "rendering", count):
+    own_count = len(own.numbers(count))
+    for _ in track(render_dataset(out, count, settings, sharing, own), "rendering", own_count):
         pass
+    if not own.finishes:
+        say_part(own, f"{count} scenes in {out}")
+        return
     console.print(f"wrote {count} scenes to {out}")
     console.print(f"next: scenograph data pack clevr --root {out} --out packs/NAME")
 
@@ -70,7 +77,7 @@ def render_clevr(
 def render_picture_book_scenes(
     out: RenderFolder = Path("renders"),
     count: Annotated[int, typer.Option("--count", metavar="N", min=1, help="Number of scenes in all parts.")] = 100,
-    part: Annotated[str, typer.Option("--part", metavar="K/N", help="Render only part K of N.")] = "1/1",
+    part: PartName = None,
     drawings: Annotated[
         Path | None,
         typer.Option("--drawings", metavar="FOLDER", help="Folder of an npm install of drawings. (default: own ones)"),
@@ -86,6 +93,7 @@ def render_picture_book_scenes(
         float, typer.Option("--pages", metavar="SHARE", help="Share of scenes that show things on plain paper.")
     ] = 0.0,
     workers: Workers = None,
+    cluster: Cluster = None,
 ) -> None:
     """Render picture-book scenes composed from drawings.
 
@@ -93,23 +101,20 @@ def render_picture_book_scenes(
 
     Run the same command again to resume after an interruption.
     """
-    from scenograph.data.picture_book.render import PictureBookSettings, drawings_in, part_of, render_picture_book
+    from scenograph.data.picture_book.render import PictureBookSettings, drawings_in, render_picture_book
 
     settings = PictureBookSettings(size, seed, split, world, pictures, pages)
-    found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", part)
-    if found is None or not 1 <= int(found[1]) <= int(found[2]):
-        raise UserError(f"--part {part!r}: expected K/N with K from 1 to N, such as 3/16")
-    indices = part_of(count, int(found[1]), int(found[2]))
+    sharing, own = shared_work(workers, cluster, part)
     known = drawings_in(drawings)
     own = "" if drawings else "; more with --drawings FOLDER"
     console.print(f"{len(known.categories())} categories from {len(known.rows)} drawings{own}")
     for key in known.missing:
         console.print(Text("missing:", "yellow"), f"{key}: its package has no such drawing")
     make_folder(out)
-    rendered = render_picture_book(out, indices, settings, drawings, workers)
-    for _ in track(rendered, "rendering", len(indices)):
+    rendered = render_picture_book(out, range(count), settings, drawings, sharing, own)
+    for _ in track(rendered, "rendering", len(own.numbers(count))):
         pass
-    console.print(f"wrote {len(indices)} scenes to {out}")
+    console.print(f"wrote {len(own.numbers(count))} scenes to {out}")
     console.print(f"next: scenograph data pack picture-book --root {out} --out packs/NAME")
 
 
@@ -141,6 +146,8 @@ def pack(
         int | None, typer.Option("--size", metavar="N", min=16, help="Shrink larger pictures to this shorter side.")
     ] = None,
     workers: Workers = None,
+    cluster: Cluster = None,
+    part: PartName = None,
 ) -> None:
     """Convert a data set into a pack, which training reads.
 
@@ -151,6 +158,7 @@ def pack(
 
     if name not in SOURCES:
         raise UserError(f"no data set {name!r} {suggest(name, SOURCES)}; see: scenograph data sources")
+    sharing, own = shared_work(workers, cluster, part)
     kind, out = SOURCES[name], out or Path("packs") / name
     if not root.exists():
         raise UserError(f"--root {root}: there is no such folder")
@@ -160,7 +168,10 @@ def pack(
     source = kind(root, _parse_options(kind.options_type, options or [], name), Path())
     source.work = work_folder(out, source, size)
     with reporting() as progress:
-        record = write_pack(out, source, size, workers or os.cpu_count() or 1, progress, source.work)
+        record = write_pack(out, source, size, sharing, progress, source.work, own)
+    if record is None:
+        say_part(own, str(out))
+        return
     console.print(f"wrote {out} from {source.title}")
     _print_record(record)
     if (out / LEFT_OUT).exists():
@@ -301,7 +312,7 @@ def push(
     repository: Repository,
     private: Annotated[bool, typer.Option("--private", help="Make the data set private.")] = False,
 ) -> None:
-    """Upload a pack to the Hugging Face Hub.
+    """Upload a pack to the Hugging Face Hub or to object storage.
 
     Check first that the licence of the source data allows it.
     """
@@ -315,7 +326,7 @@ def pull(
     repository: Repository,
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Pack to write.")],
 ) -> None:
-    """Download a pack from the Hugging Face Hub and verify it."""
+    """Download a pack from the Hugging Face Hub or object storage, and verify it."""
     from scenograph.data.hub import pull_pack
 
     pull_pack(repository, out)

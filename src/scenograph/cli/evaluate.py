@@ -10,18 +10,21 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from scenograph.cli.console import console, progress_reports, write_files
+from scenograph.cli.console import console, progress_reports, say_part, write_files
 from scenograph.cli.figures import print_evaluated, print_figures, print_plan, print_wrapped
 from scenograph.cli.options import (
     ClassifierName,
+    Cluster,
     Device,
     ImageName,
     LayoutName,
     MemoryName,
     ModelName,
     Overwrite,
+    PartName,
     PrecisionName,
     Weights,
+    shared_work,
 )
 from scenograph.errors import UserError, unreadable
 
@@ -90,6 +93,8 @@ def evaluate(
     ] = None,
     device: Device = "auto",
     precision: PrecisionName = "no",
+    cluster: Cluster = None,
+    part: PartName = None,
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for the report.")] = Path("evaluation"),
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the request, and name what would be downloaded.")
@@ -126,6 +131,7 @@ def evaluate(
         "encoder": ("--encoder", encoder),
         "metrics": ("--metrics", None if metrics is None else tuple(part.strip() for part in metrics.split(","))),
     }
+    _, own = shared_work(None, cluster, part)
     subject, changes = Named(model, layout, image, pictures, memory), _settings(settings, options)
     tools = Tools(pick_device(device), classifier, detector, detections, annotations, _files(weights))
     if dry_run:
@@ -146,9 +152,14 @@ def evaluate(
             steps=steps,
             training_run=training_run,
             progress=progress,
+            part=own,
+            cluster=cluster or "",
+            device=device,
         )
     if evaluated is not None:
         print_evaluated(evaluated)
+    elif not own.finishes:
+        say_part(own, f"the evaluation in {out}")
 
 
 @app.command("compare")

@@ -17,21 +17,26 @@ from scenograph.cli.console import (
     console,
     parse_seeds,
     progress_reports,
+    say_part,
     say_written,
+    track,
     write_files,
 )
 from scenograph.cli.options import (
+    Cluster,
     Device,
     ImageName,
     LayoutName,
     MemoryName,
     ModelName,
     Overwrite,
+    PartName,
     PlannerName,
+    shared_work,
     takes_options,
 )
 from scenograph.cli.scene import offer_to_keep, planner_of, read_source, roomy_pair_for
-from scenograph.errors import UserError
+from scenograph.errors import UserError, counted
 from scenograph.files import write_atomically
 from scenograph.pipelines.options import GenerateOptions
 
@@ -106,6 +111,8 @@ def generate(
         typer.Option("--save-scenes", metavar="FILE", help="Also write the completed scenes (.json)."),
     ] = None,
     device: Device = "auto",
+    cluster: Cluster = None,
+    part: PartName = None,
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for the pictures.")] = Path("pictures"),
     overwrite: Overwrite = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the request, list the files, write none.")] = False,
@@ -118,7 +125,9 @@ def generate(
     Run the same command again to resume after an interruption.
     """
     from scenograph.pipelines.outputs import Beside, Outputs
+    from scenograph.pipelines.sharing import render_on_cluster
 
+    _, own = shared_work(None, cluster, part)
     models = {"model": model, "layout": layout, "image": image, "memory": memory}
     crops, pins = crop or [], pin or []
     of_crops = memory is not None or bool(crops or pins) or draw_crops or options.of_crops
@@ -144,26 +153,42 @@ def generate(
         for path in outputs.paths:
             console.print(f"would write {path}")
         return
-    _write(pipe, outputs)
-
-
-def _write(pipe: Pipeline, outputs: Outputs) -> None:
-    """Render what is missing, and write what goes with it."""
-    chosen = outputs.request.options.chosen()
-    left = outputs.missing
-    if pipe.renderer.slow:
-        shown = _one_by_one(pipe, outputs.shown, chosen)
+    missing = outputs.missing
+    if cluster is not None:
+        for _ in track(render_on_cluster(outputs, cluster, device), "rendering", len(outputs.left())):
+            pass
+    if own.merges:
+        outputs.look_again()  # at what the parts rendered, which --overwrite is not to render again
+    left = outputs.left(own)
+    if own.finishes:
+        _finish(pipe, outputs, outputs.batches if outputs.tells_scenes else left, missing)
     else:
-        shown = [scene for part in batches(outputs.shown, "rendering") for scene in pipe.render_planned(part, **chosen)]
+        _render(pipe, outputs, left)
+        say_part(own, f"{counted(len(outputs.pictures), 'picture')} in {out}")
+
+
+def _render(pipe: Pipeline, outputs: Outputs, left: Sequence[Sequence[PlannedPicture]]) -> list[Scene]:
+    """Render batches of pictures, but for those that are there; returns the scenes that they show."""
+    chosen = outputs.request.options.chosen()
+    if pipe.renderer.slow:
+        return _one_by_one(pipe, [one for batch in left for one in batch], chosen)
+    return [scene for batch in track(left, "rendering", len(left)) for scene in pipe.render_planned(batch, **chosen)]
+
+
+def _finish(
+    pipe: Pipeline, outputs: Outputs, left: Sequence[Sequence[PlannedPicture]], missing: Sequence[PlannedPicture]
+) -> None:
+    """Render batches that complete the pictures, and write what goes with all; say what was ``missing`` before."""
+    shown = _render(pipe, outputs, left)
     files = [(file.path, file.content(shown)) for file in outputs.others] + _layer_files(pipe, outputs)
     files += _crop_files(pipe, outputs)
     write_files(files, outputs.overwrite)
     written = [path for path, _ in files]
     if outputs.sheet is not None:
         written.append(write_atomically(outputs.sheet, outputs.sheet_bytes()))
-    if len(left) < len(outputs.pictures):
-        console.print(f"{len(outputs.pictures) - len(left)} of {len(outputs.pictures)} pictures were there already")
-    say_written([one.path for one in left], written)
+    if len(missing) < len(outputs.pictures):
+        console.print(f"{len(outputs.pictures) - len(missing)} of {len(outputs.pictures)} pictures were there already")
+    say_written([one.path for one in missing], written)
 
 
 def _one_by_one(pipe: Pipeline, pictures: Sequence[PlannedPicture], chosen: dict[str, Any]) -> list[Scene]:

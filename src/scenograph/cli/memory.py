@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,9 +10,9 @@ import numpy as np
 import typer
 from rich.text import Text
 
-from scenograph.cli.console import console, progress_reports, reporting, write_files
+from scenograph.cli.console import console, progress_reports, reporting, say_part, write_files
 from scenograph.cli.figures import print_figures
-from scenograph.cli.options import Overwrite, SceneArgument, Workers
+from scenograph.cli.options import Cluster, Overwrite, PartName, SceneArgument, Workers, shared_work
 from scenograph.errors import UserError, counted
 from scenograph.files import make_folder, would_replace, write_atomically
 
@@ -55,6 +54,8 @@ def build(
     author: Author = "",
     licence: Licence = "",
     workers: Workers = None,
+    cluster: Cluster = None,
+    part: PartName = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Put the objects of a pack into a memory.
@@ -64,10 +65,12 @@ def build(
     from scenograph.retrieval.build import build_memory
     from scenograph.retrieval.memory import CropMemory
 
+    sharing, own = shared_work(workers, cluster, part)
     with reporting() as progress:
-        record = build_memory(
-            out, pack, split, encoder, licence, author, workers or os.cpu_count() or 1, overwrite, progress, scenes
-        )
+        record = build_memory(out, pack, split, encoder, licence, author, sharing, overwrite, progress, scenes, own)
+    if record is None:
+        say_part(own, str(out))
+        return
     console.print(f"wrote {out}")
     _print_memory(CropMemory(out), record)
     console.print(f"look at it: scenograph memory show {out} --out sheet.png")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -10,8 +11,10 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import typer
 from annotated_types import Ge, Le
 
+from scenograph.data.processes import WHOLE, Part
+from scenograph.data.processes import Workers as Sharing
 from scenograph.devices import Precision
-from scenograph.errors import validate
+from scenograph.errors import UserError, validate
 from scenograph.pipelines.options import GenerateOptions
 
 SceneArgument = Annotated[
@@ -56,7 +59,22 @@ PrecisionName = Annotated[
 Workers = Annotated[
     int | None, typer.Option("--workers", metavar="N", min=1, help="Parallel processes. (default: all cores)")
 ]
+Cluster = Annotated[
+    str | None, typer.Option("--cluster", metavar="ADDRESS", help="Dask scheduler whose workers share the work.")
+]
+PartName = Annotated[
+    str | None,
+    typer.Option("--part", metavar="K/N", help="Do only part K of N, or merge all parts: --part merge."),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]
+
+
+def shared_work(workers: int | None, cluster: str | None, part: str | None) -> tuple[Sharing, Part]:
+    """Who does the work of a command, and which part of it. Raises ``UserError`` for options that are at odds."""
+    if cluster is not None and (workers, part) != (None, None):
+        other = "--workers" if part is None else "--part"
+        raise UserError(f"--cluster {cluster} shares all of the work among its workers; leave {other} out")
+    return cluster or workers or os.cpu_count() or 1, WHOLE if part is None else Part.parse(part)
 
 
 def takes_options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

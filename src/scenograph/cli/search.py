@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,8 +11,8 @@ import typer
 from rich.text import Text
 from typer.core import TyperGroup
 
-from scenograph.cli.console import console, reporting, write_files
-from scenograph.cli.options import Overwrite, Workers
+from scenograph.cli.console import console, reporting, say_part, write_files
+from scenograph.cli.options import Cluster, Overwrite, PartName, Workers, shared_work
 from scenograph.cli.scene import is_file_of_scenes, load_file
 from scenograph.errors import UserError, counted
 
@@ -69,6 +68,8 @@ def build(
     author: Annotated[str, typer.Option("--author", metavar="NAME", help="Author of pictures that name none.")] = "",
     licence: Annotated[str, typer.Option("--licence", metavar="NAME", help="Licence of pictures that name none.")] = "",
     workers: Workers = None,
+    cluster: Cluster = None,
+    part: PartName = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Make the scenes of a pack searchable.
@@ -77,10 +78,12 @@ def build(
     """
     from scenograph.retrieval.scene_build import build_index
 
+    sharing, own = shared_work(workers, cluster, part)
     with reporting() as progress:
-        record = build_index(
-            out, pack, split, encoder, licence, author, workers or os.cpu_count() or 1, overwrite, progress
-        )
+        record = build_index(out, pack, split, encoder, licence, author, sharing, overwrite, progress, own)
+    if record is None:
+        say_part(own, str(out))
+        return
     console.print(f"wrote {out}: {record.scenes} scenes of {len(record.categories)} categories")
     for why, count in record.dropped.items():
         console.print(Text("left out:", "yellow"), f"{why}: {count}, such as {'; '.join(record.examples[why])}")

@@ -9,15 +9,16 @@ from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import HFValidationError
 
 from scenograph.data.pack import read_record, verify_pack
+from scenograph.data.remote import fetch_pack, is_address, push_files
 from scenograph.errors import UserError, reason
 
 
 def push_pack(folder: Path, repository: str, private: bool = False) -> str:
-    """Upload a pack to the Hugging Face hub, with a card.
+    """Upload a pack to the Hugging Face hub, with a card, or to any address.
 
     Args:
         folder: The pack.
-        repository: ``user/name`` of the data set, made if it is missing.
+        repository: ``user/name`` of the data set, made if it is missing; or an address, such as ``s3://bucket/name``.
         private: Whether a new data set is private.
 
     Returns:
@@ -27,6 +28,9 @@ def push_pack(folder: Path, repository: str, private: bool = False) -> str:
         UserError: The folder is no pack, nobody is logged in, or the hub refuses.
     """
     record = read_record(folder)
+    if is_address(repository):
+        push_files(folder, repository)
+        return repository
     api = HfApi()
     try:
         api.create_repo(repository, repo_type="dataset", private=private, exist_ok=True)
@@ -43,10 +47,10 @@ def push_pack(folder: Path, repository: str, private: bool = False) -> str:
 
 
 def pull_pack(repository: str, folder: Path) -> Path:
-    """Download a pack from the Hugging Face hub, verified or not at all.
+    """Download a pack from the Hugging Face hub, or from any address, verified or not at all.
 
     Args:
-        repository: ``user/name`` of the data set.
+        repository: ``user/name`` of the data set, or an address.
         folder: Must not exist.
 
     Returns:
@@ -61,7 +65,10 @@ def pull_pack(repository: str, folder: Path) -> Path:
     # A fixed name lets an interrupted download continue.
     temporary = folder.parent / f".{folder.name}.partial"
     try:
-        snapshot_download(repository, repo_type="dataset", local_dir=temporary)
+        if is_address(repository):
+            fetch_pack(repository, temporary)
+        else:
+            snapshot_download(repository, repo_type="dataset", local_dir=temporary)
     except (OSError, HFValidationError) as error:
         raise UserError(f"cannot download {repository}: {reason(error)}") from error
     problems = verify_pack(temporary)

@@ -13,10 +13,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import secrets
 import shutil
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -29,11 +30,12 @@ from pydantic import BaseModel
 
 from scenograph.data.arrow import MAKE_AGAIN, blaming_damage, check_columns, check_files, features
 from scenograph.data.pictures import encode_picture
-from scenograph.data.processes import run_in_processes
+from scenograph.data.processes import WHOLE, Part, Workers, run_in_processes
 from scenograph.data.records import Reasons, Skip
+from scenograph.data.remote import at_hand, fetch_split
 from scenograph.data.source import Plan, Progress, Sample, Source
 from scenograph.errors import MALFORMED, UserError, counted, expecting, reason, validate
-from scenograph.files import digest, flush_to_disk, make_folder, read_json, reserved, write_atomically
+from scenograph.files import digest, flush_to_disk, in_turn, make_folder, read_json, reserved, write_atomically
 from scenograph.scenes.fields import FIELDS, Box, Field, Sizes, parse_box
 from scenograph.scenes.html import html_picture, html_table
 from scenograph.scenes.scene import MAX_OBJECTS, Relation, Scene, SceneObject, keep_objects
@@ -56,32 +58,41 @@ def write_pack(
     folder: Path,
     source: Source,
     size: int | None = None,
-    workers: int = 1,
+    workers: Workers = 1,
     progress: Progress = lambda what, done: None,
     work: Path | None = None,
-) -> dict[str, Any]:
-    """Convert a source; returns what ``pack.json`` records.
+    part: Part = WHOLE,
+) -> dict[str, Any] | None:
+    """Convert a source; returns what ``pack.json`` records, or None if only a ``part`` of it was made.
 
     ``size`` bounds the shorter side of stored pictures (they are never enlarged) and the longer side of masks.
-    ``work`` (by default :func:`work_folder`) keeps finished parts for a later call and is removed at the end. The
-    pack appears under ``folder`` complete or not at all. Raises ``UserError`` if ``folder`` exists, inputs are
-    missing, nothing was kept, or another process is making the same pack.
+    ``work`` (by default :func:`work_folder`) keeps finished pieces for a later call, or for those that make other
+    parts, and is removed at the end. The pack appears under ``folder`` complete or not at all. Raises ``UserError``
+    if ``folder`` exists, inputs are missing, nothing was kept, pieces to merge are missing, or another process is
+    making the same.
     """
     if folder.exists():
         raise UserError(f"{folder} exists; delete it or choose another name")
     if not folder.parent.is_dir():
         raise UserError(f"cannot write {folder}: there is no folder {folder.parent}")
     work = work or work_folder(folder, source, size)
-    with reserved(work):
+    with reserved(work, part.lock):
         try:
-            with expecting(f"{source.title}, reading annotations: {FORM}"):
+            # Who makes the first part reads the annotations into tables, which the others share.
+            with in_turn(work, ".plan.lock"), expecting(f"{source.title}, reading annotations: {FORM}"):
                 plan = source.plan(progress)
-            tallies = {split: Tally() for split in plan.splits}
-            done = 0
-            for split, tally in _run_parts(work, source, plan, size, workers):
-                tallies[split].add(tally)
-                done += tally.kept["scenes"] + tally.dropped.total()
-                progress("packing", done)
+            pieces = _pieces(source, plan, size)
+
+            def hear(done: Tally) -> None:
+                progress("packing", done.kept["scenes"] + done.dropped.total())
+
+            made = make_pieces(folder, work, _write_part, pieces, workers, part, hear)
+            if made is None:
+                return None
+            tallies = {
+                split: Tally.sum(tally for name, tally in made.items() if name.rpartition("-")[0] == split)
+                for split in plan.splits
+            }
             record = _assemble(work, source, plan, tallies, size)
             for path in [*(work / "pack").rglob("*"), work / "pack"]:
                 flush_to_disk(path)
@@ -90,7 +101,7 @@ def write_pack(
         except OSError as error:
             raise UserError(f"cannot write {folder}: {reason(error)}") from error
         except UserError:
-            if not any(work.glob("*.arrow")):
+            if part.finishes and not any(work.glob("*.arrow")):
                 shutil.rmtree(work, ignore_errors=True)  # nothing worth going on with
             raise
         shutil.rmtree(work, ignore_errors=True)
@@ -119,6 +130,14 @@ class Tally:
         self.remarks.include(other.remarks)
         self.listed += other.listed
 
+    @classmethod
+    def sum(cls, tallies: Iterable[Tally]) -> Tally:
+        """Of all."""
+        total = cls()
+        for one in tallies:
+            total.add(one)
+        return total
+
     def to_json(self) -> str:
         """As a part's file holds it."""
         return json.dumps({**vars(self), "examples": [self.dropped.examples, self.remarks.examples]})
@@ -129,6 +148,61 @@ class Tally:
         value = json.loads(text)
         dropped, remarks = map(Reasons, (value["dropped"], value["remarks"]), value["examples"])
         return cls(Counter(value["kept"]), dropped, remarks, [(why, which) for why, which in value["listed"]])
+
+
+def make_pieces(
+    target: Path,
+    work: Path,
+    make: Callable[..., Tally],
+    pieces: Mapping[str, tuple[Any, ...]],
+    workers: Workers,
+    part: Part,
+    hear: Callable[[Tally], None],
+) -> dict[str, Tally] | None:
+    """Make what is missing of the pieces of ``target``, which are files in a folder, each with its tally beside it.
+
+    Args:
+        target: What they are pieces of.
+        work: The folder. Its name begins with that of ``target`` and tells the request, so that only its like share it.
+        make: Is called with the path of a piece without suffix, and its arguments. It writes the piece and then, last,
+            its tally (``.json``), which it returns.
+        pieces: The arguments of each, by name.
+        workers: See :func:`~scenograph.data.processes.run_in_processes`.
+        part: Which of them to make.
+        hear: Is called with the sum of what is done, each time.
+
+    Returns:
+        The tallies of all pieces in their order, or None if others remain to be made by other parts.
+
+    Raises:
+        UserError: Pieces to merge are missing, or workers write to folders of their own.
+    """
+
+    def is_done(name: str) -> bool:
+        return (work / f"{name}.json").is_file()
+
+    def tally(name: str) -> Tally:
+        return Tally.from_json((work / f"{name}.json").read_text(encoding="utf-8"))
+
+    if part.merges and not any(map(is_done, pieces)):
+        shutil.rmtree(work, ignore_errors=True)
+        others = [
+            path.name for path in sorted(work.parent.glob(f".{target.name}.*.partial")) if any(path.glob("*.json"))
+        ]
+        found = f"; {', '.join(others)} holds pieces made of other inputs or with other options" if others else ""
+        raise UserError(f"{target}: no piece of this request is made, to be merged{found}")
+    left = part.left([*pieces], is_done, str(target))
+    done = Tally()
+    for name in pieces.keys() - {*left} if part.finishes else ():
+        done.add(tally(name))
+    for made in run_in_processes(make, [(work / name, *pieces[name]) for name in left], workers):
+        done.add(made)
+        hear(done)
+    if lost := [name for name in left if not is_done(name)]:
+        raise UserError(
+            f"{work} has no {lost[0]}.json, which a worker wrote; workers need the file system of this machine"
+        )
+    return {name: tally(name) for name in pieces} if part.finishes else None
 
 
 def work_folder(folder: Path, source: Source, size: int | None) -> Path:
@@ -148,17 +222,18 @@ def work_folder(folder: Path, source: Source, size: int | None) -> Path:
 
 
 class Pack:
-    """Random access to one split of a pack."""
+    """Random access to one split of a pack: of a folder, or of an address such as ``s3://bucket/packs/coco``."""
 
     def __init__(self, folder: str | Path, split: str) -> None:
         import datasets
 
-        folder = Path(folder)
+        place, folder = folder, at_hand(folder)
         self.folder, self.split = folder, split
         self.vocabulary = read_vocabulary(folder)
         splits = pack_splits(folder)
         if split not in splits:
             raise UserError(_without_split(folder, split, splits))
+        fetch_split(place, split)
         self._files = check_files(folder / split)
         self._ends = np.cumsum(list(self._files.values()))
         self._sound: set[int] = set()
@@ -284,15 +359,14 @@ def stream_pack(folder: Path, split: str, rank: int, world_size: int) -> Any:
     import datasets
     from datasets.distributed import split_dataset_by_node
 
-    table = Pack(folder, split).table
-    files = len(list((folder / split).glob("*.arrow")))
-    assert isinstance(table, datasets.Dataset)
-    return split_dataset_by_node(table.to_iterable_dataset(num_shards=files), rank, world_size)
+    pack = Pack(folder, split)
+    assert isinstance(pack.table, datasets.Dataset)
+    return split_dataset_by_node(pack.table.to_iterable_dataset(num_shards=len(pack._files)), rank, world_size)
 
 
 def read_vocabulary(folder: Path) -> Vocabulary:
     """The vocabulary of a pack; ``UserError`` if ``folder`` is none."""
-    path = folder / "vocabulary.json"
+    path = at_hand(folder) / "vocabulary.json"
     if not path.is_file():
         raise UserError(f"{folder} is not a pack; make one with: scenograph data pack")
     with blaming_damage():
@@ -319,7 +393,7 @@ class _Record(BaseModel):
 
 def read_record(folder: Path) -> dict[str, Any]:
     """What ``pack.json`` says; ``UserError`` if it is missing or damaged."""
-    path = folder / "pack.json"
+    path = at_hand(folder) / "pack.json"
     if not path.is_file():
         raise UserError(
             f"{folder} is no pack, or a damaged one: pack.json is missing; make it with: scenograph data pack"
@@ -330,7 +404,7 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 def pack_splits(folder: Path) -> list[str]:
     """Names of a pack's splits."""
-    return sorted(child.parent.name for child in folder.glob("*/dataset_info.json"))
+    return sorted(child.parent.name for child in at_hand(folder).glob("*/dataset_info.json"))
 
 
 def _without_split(folder: Path, split: str, splits: Sequence[str]) -> str:
@@ -378,6 +452,9 @@ def verify_pack(folder: Path, progress: Progress = lambda what, done: None) -> l
     """Everything that is wrong with a pack, as lines: files against their checksums, then every row."""
     problems = []
     record = read_record(folder)
+    for split in record["splits"]:
+        fetch_split(folder, split)
+    folder = at_hand(folder)
     checksums = {name: known for split in record["splits"].values() for name, known in split["files"].items()}
     for number, (name, known) in enumerate(sorted(checksums.items()), start=1):
         if not (folder / name).is_file():
@@ -405,23 +482,16 @@ def verify_pack(folder: Path, progress: Progress = lambda what, done: None) -> l
     return problems
 
 
-def _run_parts(work: Path, source: Source, plan: Plan, size: int | None, workers: int) -> Iterator[tuple[str, Tally]]:
-    """Write the parts that are missing; yield split and tally of every part as it is done."""
-    missing = []
-    for split, items in plan.splits.items():
-        for start in range(0, len(items), PART):
-            name = f"{split}-{start // PART:05d}"
-            if (work / f"{name}.json").is_file():
-                yield split, Tally.from_json((work / f"{name}.json").read_text())
-            else:
-                missing.append((split, name, items[start : start + PART]))
-    tasks = [(work / name, source, plan.vocabulary, size, split, items) for split, name, items in missing]
-    yield from run_in_processes(_write_part, tasks, workers)
+def _pieces(source: Source, plan: Plan, size: int | None) -> dict[str, tuple[Any, ...]]:
+    """The pieces of a pack, split by split: the name of each, and what :func:`_write_part` needs for it."""
+    return {
+        f"{split}-{start // PART:05d}": (source, plan.vocabulary, size, items[start : start + PART])
+        for split, items in plan.splits.items()
+        for start in range(0, len(items), PART)
+    }
 
 
-def _write_part(
-    path: Path, source: Source, vocabulary: Vocabulary, size: int | None, split: str, items: Sequence[Any]
-) -> tuple[str, Tally]:
+def _write_part(path: Path, source: Source, vocabulary: Vocabulary, size: int | None, items: Sequence[Any]) -> Tally:
     """One Arrow file and, last, its tally."""
     from datasets.arrow_writer import ArrowWriter
 
@@ -445,7 +515,7 @@ def _write_part(
         for remark in sample.remarks:
             tally.remarks.note(remark, f"scene {sample.identifier}")
     if rows:
-        temporary = path.with_suffix(".tmp")
+        temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")  # two may make one piece in a cluster
         with (
             expecting(f"{source.title}, one of {len(rows)} scenes up to {rows[-1]['id']}: {FORM}"),
             ArrowWriter(path=str(temporary), features=features()) as writer,
@@ -454,9 +524,9 @@ def _write_part(
                 writer.write(row)
             writer.finalize()
         flush_to_disk(temporary)
-        temporary.replace(path.with_suffix(".arrow"))  # a killed run may have left one
-    write_atomically(path.with_suffix(".json"), tally.to_json().encode(), durable=True)
-    return split, tally
+        temporary.replace(path.with_name(f"{path.name}.arrow"))  # a killed run may have left one
+    write_atomically(path.with_name(f"{path.name}.json"), tally.to_json().encode(), durable=True)
+    return tally
 
 
 def _assemble(work: Path, source: Source, plan: Plan, tallies: Mapping[str, Tally], size: int | None) -> dict[str, Any]:

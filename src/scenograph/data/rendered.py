@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from scenograph.data.processes import run_in_processes
+from scenograph.data.processes import WHOLE, Part, Workers, run_in_processes
 from scenograph.errors import UserError, missing_extra
 from scenograph.files import make_folder, read_json, write_atomically
 
@@ -82,20 +82,24 @@ class RenderSettings:
             )
 
 
-def render_dataset(folder: Path, count: int, settings: RenderSettings, workers: int | None = None) -> Iterator[Path]:
+def render_dataset(
+    folder: Path, count: int, settings: RenderSettings, workers: Workers | None = None, part: Part = WHOLE
+) -> Iterator[Path]:
     """Render scenes; those that are there already are kept.
 
     Args:
         folder: Made if it is missing. In the end its ``scenes.json`` gathers all scenes in one CLEVR file.
         count: Scenes wanted.
         settings: Must be those of the scenes in the folder.
-        workers: Processes; by default one per processor.
+        workers: Processes, by default one per processor, or the address of a cluster.
+        part: Which scenes to render. One part of several leaves ``scenes.json`` to the last step, which merges.
 
     Yields:
         The JSON path of each scene as it is finished or found.
 
     Raises:
-        UserError: The folder holds scenes with other settings, ``count`` is less than 1, or Mitsuba is missing.
+        UserError: The folder holds scenes with other settings, ``count`` is less than 1, scenes to merge are missing,
+            or Mitsuba is.
     """
     if count < 1:
         raise UserError(f"--count {count}: must be at least 1")
@@ -104,10 +108,12 @@ def render_dataset(folder: Path, count: int, settings: RenderSettings, workers: 
         make_folder(folder / name)
     claim_settings(folder / RENDER_FILE, vars(settings), [f"{split}.json" for split in ("train", "validation", "test")])
     paths = [folder / "scenes" / f"{settings.split}_{index:06d}.json" for index in range(count)]
-    missing = [index for index, path in enumerate(paths) if not path.exists()]
-    yield from (path for path in paths if path.exists())
+    missing = part.left(range(count), lambda index: paths[index].exists(), str(folder))
+    yield from (paths[index] for index in part.numbers(count) if paths[index].exists())
     tasks = [(folder, index, settings) for index in missing]
     yield from run_in_processes(_render_one, tasks, workers or os.cpu_count() or 1)
+    if not part.finishes:
+        return
     scenes = [read_json(path) for path in paths]
     info = {"split": settings.split, "version": "scenograph-rendered-1", "settings": vars(settings)}
     write_atomically(folder / "scenes.json", json.dumps({"info": info, "scenes": scenes}).encode())

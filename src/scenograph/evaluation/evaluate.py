@@ -6,12 +6,14 @@ import html
 import os
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from scenograph.data.crops import PackCrops
-from scenograph.devices import Precision
+from scenograph.data.processes import WHOLE, Part, run_in_processes
+from scenograph.devices import Precision, pick_device
 from scenograph.errors import UserError
 from scenograph.evaluation.figure import Figure
 from scenograph.evaluation.layouts import Layouts
@@ -80,6 +82,9 @@ def evaluate(
     steps: int | None = None,
     training_run: Path | None = None,
     progress: Progress = lambda what, done, of: None,
+    part: Part = WHOLE,
+    cluster: str = "",
+    device: str = "",
 ) -> Evaluated | None:
     """Measure models or a folder of pictures, as ``scenograph evaluate`` does.
 
@@ -97,38 +102,100 @@ def evaluate(
         steps: Sampling steps of the image model.
         training_run: The folder of the training run that made one of the models, for the curves in the report.
         progress: Is called with what is done, how much of it, and of how much; on the main process only.
+        part: Which layouts to render and measure. Of several parts, the last step, which merges, makes the report.
+        cluster: The address of a Dask scheduler whose workers do it. They know models and pictures by name only.
+        device: Of each worker; that of ``tools`` if absent.
 
     Returns:
-        The report, its figures, and the files; None on processes other than the main one.
+        The report, its figures, and the files; None on processes other than the main one, and of a mere part.
 
     Raises:
-        UserError: For data, models and networks that the protocol cannot be measured with.
+        UserError: For data, models and networks that the protocol cannot be measured with, and if results of parts to
+            merge are missing.
     """
     if (Path(out) / "pack.json").exists():
         raise UserError(f"{out} is a pack; choose another --out")
     tools = tools or Tools()
-    layouts, measured = _prepare(pack, subject, protocol, changes or {}, tools, names or {}, precision, steps)
-    curves = _curves(training_run, measured)
-    evaluation = Evaluation(Path(out), layouts, measured, tools, _cache())
-    request = {
-        "protocol": layouts.protocol.recorded(),
-        "data": layouts.identity(),
-        "models": measured.models,
-        "steps": steps,
-        "tools": evaluation.digests,
-        **({"versions": evaluation.versions} if evaluation.versions else {}),
-    }
+    # Who shares the work shares the evaluation's folder, but perhaps no other.
+    cache = Path(out) / "references" if cluster or part != WHOLE else _cache()
+    asked = Asked(str(out), cache, pack, subject, protocol, changes or {}, tools, names or {}, precision, steps)
+    unopened = replace(asked, tools=replace(tools))  # without the networks that are loaded now
+    evaluation, request = asked.open()
+    curves = _curves(training_run, evaluation.subject)
     if not evaluation.processes.is_main_process:
-        evaluation.run(request)
+        evaluation.run(request, part=part)
         return None
-    with reserved(Path(out)):
-        evaluation.run(request, progress)
+    with reserved(Path(out), part.lock):
+        if cluster:
+            _on_cluster(evaluation, request, unopened, cluster, device, progress)
+            part = Part(merges=True)
+        evaluation.run(request, progress, part)
+        if not part.finishes:
+            return None
         figures = evaluation.figures(progress)
+    layouts, measured = evaluation.layouts, evaluation.subject
     report = make_report(layouts.protocol, layouts.identity(), measured.models, figures, _notes(evaluation))
     history = {} if training_run is None else evaluation_curves(training_run, report)
     paths = write_report(Path(out), report, examples(evaluation), history | curves)
     paths += [path for metric in evaluation.metrics.values() for path in metric.write_files(evaluation)]
     return Evaluated(report, figures, paths)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What :func:`evaluate` was asked for, as any process can begin it. The folder identifies it."""
+
+    out: str
+    cache: Path = field(compare=False)
+    pack: str | Path = field(compare=False)
+    subject: Named | Pipeline | LayoutModel | str | Path = field(compare=False)
+    protocol: Protocol | str | None = field(compare=False)
+    changes: Mapping[str, object] = field(compare=False)
+    tools: Tools = field(compare=False)
+    names: Mapping[str, str | None] = field(compare=False)
+    precision: Precision = field(compare=False)
+    steps: int | None = field(compare=False)
+
+    def open(self) -> tuple[Evaluation, dict[str, Any]]:
+        """The evaluation, and the request by which its folder knows it."""
+        layouts, measured = _prepare(
+            self.pack, self.subject, self.protocol, self.changes, self.tools, self.names, self.precision, self.steps
+        )
+        evaluation = Evaluation(Path(self.out), layouts, measured, self.tools, self.cache)
+        request = {
+            "protocol": layouts.protocol.recorded(),
+            "data": layouts.identity(),
+            "models": measured.models,
+            "steps": self.steps,
+            "tools": evaluation.digests,
+            **({"versions": evaluation.versions} if evaluation.versions else {}),
+        }
+        return evaluation, request
+
+
+def _on_cluster(
+    evaluation: Evaluation, request: dict[str, Any], asked: Asked, cluster: str, device: str, progress: Progress
+) -> None:
+    """Have the workers of a cluster render and measure every chunk, as far as that is not done."""
+    if not isinstance(asked.subject, Named | str | Path):
+        raise UserError("the workers of a cluster load models themselves: give their names, as a Named")
+    evaluation.claim(request)
+    tasks = [(asked, device or str(asked.tools.device), chunk) for chunk in range(evaluation.layouts.chunks)]
+    for done, _ in enumerate(run_in_processes(_finish_chunk, tasks, cluster), start=1):
+        progress("rendering and measuring", done, len(tasks))
+
+
+def _finish_chunk(asked: Asked, device: str, chunk: int) -> None:
+    """In a worker: render and measure a chunk."""
+    _opened(asked, device).finish(chunk)
+
+
+@lru_cache(maxsize=1)
+def _opened(asked: Asked, device: str) -> Evaluation:
+    """Once per worker. Raises ``UserError`` if models or networks are others here by the same names."""
+    evaluation, request = replace(asked, tools=replace(asked.tools, device=pick_device(device))).open()
+    evaluation.claim(request)
+    return evaluation
 
 
 def plan_evaluation(

@@ -22,6 +22,7 @@ import numpy as np
 from accelerate import PartialState
 from PIL import Image
 
+from scenograph.data.processes import WHOLE, Part
 from scenograph.errors import UserError
 from scenograph.evaluation.crops import Rounding, object_crop
 from scenograph.evaluation.encoders import Encoder
@@ -101,6 +102,7 @@ class Evaluation:
         self.picture_folder = subject.pictures or folder / "pictures"
         self.protocol, self.cache = layouts.protocol, cache
         self.processes = PartialState()
+        self._first = 0
         kinds, self.left_out = applicable_metrics(layouts, subject, tools)
         self.metrics = {name: kind(layouts, tools) for name, kind in kinds.items()}
         self.comparing = {name: made for name, made in self.metrics.items() if "real pictures" in made.needs}
@@ -115,20 +117,38 @@ class Evaluation:
         """SHA-256 of all networks and files that measure."""
         return {name: digest for metric in self.metrics.values() for name, digest in metric.digests().items()}
 
-    def run(self, request: dict[str, Any], progress: Progress = lambda what, done, of: None) -> None:
-        """Render and measure. ``request`` identifies the evaluation: a folder has one."""
+    def run(
+        self, request: dict[str, Any], progress: Progress = lambda what, done, of: None, part: Part = WHOLE
+    ) -> None:
+        """Render and measure a part, or all. ``request`` identifies the evaluation: a folder has one."""
         if self.comparing:
             remedy = f"to compare with; leave {', '.join(sorted(self.comparing))} out of --metrics"
-            for part in self.layouts.parts:
-                part.pack.check_pictures(remedy)
-        self._claim(request)
+            for loader in self.layouts.parts:
+                loader.pack.check_pictures(remedy)
+        self.claim(request)
+        chunks = list(part.numbers(self.layouts.chunks))
+        if self.subject.pictures is None:
+            self._first = chunks[0] if chunks else 0
+        for what, file, work in self._steps():
+            self._each_chunk(what, part, file, work, progress)
+
+    def finish(self, chunk: int) -> None:
+        """Render and measure one chunk, as far as that is not done: the work of one process among others."""
+        if self.subject.pictures is None:
+            self._first = chunk
+        for _, file, work in self._steps():
+            if not _is_whole(file(chunk)):
+                work(chunk)
+
+    def _steps(self) -> Iterator[tuple[str, Callable[[int], Path], Callable[[int], None]]]:
+        """What is done with each chunk, in this order: its name, the file that it leaves, and the work."""
         if self.subject.pictures is None:
             what = "rendering" if self.subject.render else "placing"
-            self._each_chunk(what, lambda chunk: scenes_file(self.folder, chunk), self._make, progress)
-        self._each_chunk("measuring", self.measured, self._measure, progress)
+            yield what, lambda chunk: scenes_file(self.folder, chunk), self._make
+        yield "measuring", self.measured, self._measure
         if self.comparing:
             make_folder(self._reference)
-            self._each_chunk("real pictures", self.referenced, self._measure_real, progress)
+            yield "real pictures", self.referenced, self._measure_real
 
     def figures(self, progress: Progress = lambda what, done, of: None) -> list[Figure]:
         """The figures of all metrics, once everything is measured."""
@@ -142,7 +162,8 @@ class Evaluation:
         progress("summing up", 1, 1)
         return list(found.values())
 
-    def _claim(self, request: dict[str, Any]) -> None:
+    def claim(self, request: dict[str, Any]) -> None:
+        """Note whose folder this is. Raises ``UserError`` if it is another evaluation's."""
         path = self.folder / "request.json"
         content = json.dumps(request, indent=1, sort_keys=True)
         rendered = self.subject.render is not None and any(self.picture_folder.glob("*"))
@@ -158,11 +179,11 @@ class Evaluation:
         self.processes.wait_for_everyone()
 
     def _each_chunk(
-        self, what: str, file: Callable[[int], Path], work: Callable[[int], None], progress: Progress
+        self, what: str, part: Part, file: Callable[[int], Path], work: Callable[[int], None], progress: Progress
     ) -> None:
-        """Chunks whose file is missing or cut short, divided among the processes."""
-        total = self.layouts.chunks
-        missing = [number for number in range(total) if not _is_whole(file(number))]
+        """Chunks of a part whose file is missing or cut short, divided among the processes."""
+        chunks = range(self.layouts.chunks)
+        missing = part.left(chunks, lambda number: _is_whole(file(number)), f"{self.folder}, {what}")
         self.processes.wait_for_everyone()  # before any process adds a file
         own = missing[self.processes.process_index :: self.processes.num_processes]
         for done, number in enumerate(own):
@@ -241,8 +262,8 @@ class Evaluation:
 
     @cached_property
     def size(self) -> tuple[int, int]:
-        """Width and height of the pictures, by the first one."""
-        return read_picture(self._file(0, 0)).size
+        """Width and height of the pictures, by the first one; of rendered ones, all alike, by one that is there."""
+        return read_picture(self._file(self.layouts.numbers(self._first)[0], 0)).size
 
     def scenes(self, chunk: int) -> list[Scene]:
         """The scenes that the pictures of a chunk show, in their order; the true ones for pictures made elsewhere."""

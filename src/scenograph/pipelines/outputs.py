@@ -12,6 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from scenograph.data.pictures import read_rgb
+from scenograph.data.processes import WHOLE, Part
 from scenograph.files import would_replace
 from scenograph.pipelines.provenance import PlannedPicture, Request, has_record, plan_pictures, png_bytes
 from scenograph.scenes.coco import coco_annotations
@@ -19,6 +20,8 @@ from scenograph.scenes.drawing import contact_sheet, draw_graph, draw_layout
 from scenograph.scenes.scene import Scene, scenes_to_json
 from scenograph.scenes.text import scene_to_text
 
+TOGETHER = 32
+"""Pictures in a batch."""
 ON_SHEET = 256
 """Pictures on a contact sheet, the first ones: viewers refuse what is tens of thousands of pixels high."""
 SHEET_SIDE = 160
@@ -72,11 +75,23 @@ class Outputs:
         return [one for one in self.pictures if not one.exists]
 
     @property
-    def shown(self) -> list[PlannedPicture]:
-        """The pictures whose scenes have to be completed: all, where other files tell what they show."""
-        beside = self.beside
-        whole = beside.layouts or beside.annotations is not None or beside.scenes is not None
-        return self.pictures if whole else self.missing
+    def batches(self) -> list[list[PlannedPicture]]:
+        """The pictures that are placed and rendered at once: the same ones whoever does it, and whatever is there."""
+        return [self.pictures[start : start + TOGETHER] for start in range(0, len(self.pictures), TOGETHER)]
+
+    def left(self, part: Part = WHOLE) -> list[list[PlannedPicture]]:
+        """What is missing of each batch of a part. Raises ``UserError`` for anything, if it only merges."""
+        batches = part.left(self.batches, lambda batch: all(one.exists for one in batch), str(self.out))
+        return [[one for one in batch if not one.exists] for batch in batches]
+
+    @property
+    def tells_scenes(self) -> bool:
+        """Whether other files tell what the pictures show, so that all their scenes have to be completed."""
+        return self.beside.layouts or self.beside.annotations is not None or self.beside.scenes is not None
+
+    def look_again(self) -> None:
+        """Take the pictures that others have rendered for what is asked. Raises ``UserError`` for different ones."""
+        self.pictures = plan_pictures(self.request, self.out, overwrite=False)
 
     @property
     def sheet(self) -> Path | None:

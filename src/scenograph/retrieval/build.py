@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from scenograph.data.loader import random_sg2im_relations
-from scenograph.data.pack import DAMAGED, PART, Pack, Tally, open_picture, read_record, row_to_scene
-from scenograph.data.processes import run_in_processes
+from scenograph.data.pack import DAMAGED, PART, Pack, Tally, make_pieces, open_picture, read_record, row_to_scene
+from scenograph.data.processes import WHOLE, Part, Workers
 from scenograph.data.records import Skip
 from scenograph.data.source import Progress
 from scenograph.errors import UserError, reason
@@ -44,30 +44,33 @@ def build_memory(
     encoders: Sequence[str] | None = None,
     licence: str = "",
     author: str = "",
-    workers: int = 1,
+    workers: Workers = 1,
     overwrite: bool = False,
     progress: Progress = lambda what, done: None,
     scenes: int | None = None,
-) -> MemoryRecord:
+    part: Part = WHOLE,
+) -> MemoryRecord | None:
     """Put every object of a pack into a memory: its own pixels where the pack has such, else what its box shows.
 
     Args:
         folder: Appears complete or not at all.
-        pack: A folder that ``scenograph data pack`` made.
+        pack: A folder that ``scenograph data pack`` made, or the address of one.
         split: Of the pack.
         encoders: Names of models, see :class:`~scenograph.retrieval.encoder.CropEncoder`; by default those that ship.
         licence: Of the crops that do not say their own.
         author: The same.
-        workers: Processes.
+        workers: Processes, or the address of a cluster.
         overwrite: Replace a memory that is there. Who reads it meanwhile is told to begin again.
         progress: Called with what is done and how many scenes so far.
         scenes: Only the first so many.
+        part: What of the work to do.
 
     Returns:
-        What ``memory.json`` says.
+        What ``memory.json`` says; None if only a part was made.
 
     Raises:
-        UserError: ``folder`` exists, the pack is damaged, no object has pixels, or the disk is full.
+        UserError: ``folder`` exists, the pack is damaged, no object has pixels, pieces to merge are missing, or the
+            disk is full.
     """
     check_target(folder, RECORD, overwrite)
     opened = Pack(pack, split)
@@ -82,18 +85,23 @@ def build_memory(
     ).hexdigest()
     work = make_folder(folder.absolute().parent / f".{folder.name}.{state[:12]}.partial")
     defaults = Origin(source, author, licence)
-    with reserved(work):
-        tally = Tally()
-        tasks = []
-        for start in range(0, count, PART):
-            path = work / f"{start // PART:06d}.arrow"
-            if path.with_suffix(".json").is_file():
-                tally.add(Tally.from_json(path.with_suffix(".json").read_text()))
-            else:
-                tasks.append((path, pack, split, range(start, min(start + PART, count)), own, names, defaults))
-        for part in run_in_processes(_write_part, tasks, workers):
-            tally.add(part)
-            progress("encoding scenes", tally.kept["scenes"])
+    with reserved(work, part.lock):
+        pieces = {
+            f"{start // PART:06d}": (pack, split, range(start, min(start + PART, count)), own, names, defaults)
+            for start in range(0, count, PART)
+        }
+        made = make_pieces(
+            folder,
+            work,
+            _write_part,
+            pieces,
+            workers,
+            part,
+            lambda done: progress("encoding scenes", done.kept["scenes"]),
+        )
+        if made is None:
+            return None
+        tally = Tally.sum(made.values())
         if not tally.kept["crops"]:
             shutil.rmtree(work, ignore_errors=True)
             raise UserError(f"{pack}: no crop can be taken from split {split!r} ({_reasons(tally)})")
@@ -199,7 +207,7 @@ def _write_part(
         with pa.ipc.new_file(stream, table.schema) as writer:
             writer.write_table(table)
 
-    write_atomically(path, write)
+    write_atomically(path.with_suffix(".arrow"), write)
     write_atomically(path.with_suffix(".json"), tally.to_json().encode())
     return tally
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from scenograph.data.pack import DAMAGED, PART, Pack, Tally, open_picture, read_record, row_to_scene
+from scenograph.data.pack import DAMAGED, PART, Pack, Tally, make_pieces, open_picture, read_record, row_to_scene
 from scenograph.data.pictures import to_rgb
-from scenograph.data.processes import run_in_processes
+from scenograph.data.processes import WHOLE, Part, Workers
 from scenograph.data.records import Skip
 from scenograph.data.source import Progress
 from scenograph.errors import UserError, reason
@@ -48,29 +48,31 @@ def build_index(
     encoder: str | None = None,
     licence: str = "",
     author: str = "",
-    workers: int = 1,
+    workers: Workers = 1,
     overwrite: bool = False,
     progress: Progress = lambda what, done: None,
-) -> SceneIndexRecord:
+    part: Part = WHOLE,
+) -> SceneIndexRecord | None:
     """Make the scenes of a pack searchable.
 
     Args:
         folder: Appears complete or not at all.
-        pack: A folder that ``scenograph data pack`` made.
+        pack: A folder that ``scenograph data pack`` made, or the address of one.
         split: Of the pack.
         encoder: A model that encodes scenes, whose vectors come to those that need no learning.
         licence: Of pictures that do not say their own.
         author: The same.
-        workers: Processes.
+        workers: Processes, or the address of a cluster.
         overwrite: Replace an index that is there. Who reads it meanwhile is told to begin again.
         progress: Called with what is done and how many scenes so far.
+        part: What of the work to do.
 
     Returns:
-        What ``index.json`` says.
+        What ``index.json`` says; None if only a part was made.
 
     Raises:
         UserError: ``folder`` exists, the pack is damaged, a scene lacks the picture that the encoder needs, no scene is
-            left, or the disk is full.
+            left, pieces to merge are missing, or the disk is full.
     """
     check_target(folder, RECORD, overwrite)
     opened = Pack(pack, split)
@@ -81,26 +83,32 @@ def build_index(
     state = state_of(opened.fingerprint, split, known, licence, author, PART, settings_digest(), __version__)
     work = make_folder(folder.absolute().parent / f".{folder.name}.{state[:12]}.partial")
     default = Origin(source, author, licence)
-    with reserved(work):
-        tally, tasks = Tally(), []
-        for start in range(0, len(opened), PART):
-            path = work / f"{start // PART:06d}.arrow"
-            if path.with_suffix(".json").is_file():
-                tally.add(Tally.from_json(path.with_suffix(".json").read_text()))
-            else:
-                tasks.append((path, pack, split, range(start, min(start + PART, len(opened))), encoder, default))
-        for part in run_in_processes(_write_part, tasks, workers):
-            tally.add(part)
-            progress("encoding scenes", tally.kept["scenes"])
+    with reserved(work, part.lock):
+        pieces = {
+            f"{start // PART:06d}": (pack, split, range(start, min(start + PART, len(opened))), encoder, default)
+            for start in range(0, len(opened), PART)
+        }
+        made = make_pieces(
+            folder,
+            work,
+            _write_part,
+            pieces,
+            workers,
+            part,
+            lambda done: progress("encoding scenes", done.kept["scenes"]),
+        )
+        if made is None:
+            return None
+        tally = Tally.sum(made.values())
         if not tally.kept["scenes"]:
             shutil.rmtree(work, ignore_errors=True)
             reasons = "; ".join(tally.dropped.described(why) for why, _ in tally.dropped.most_common(3))
             raise UserError(f"{pack}: split {split!r} holds no scene that can be searched ({reasons or 'it is empty'})")
         record = SceneIndexRecord(
             source=source,
-            pack=str(pack.resolve()),
+            pack=str(opened.folder.resolve()),
             split=split,
-            pack_digest=digest(pack / "pack.json"),
+            pack_digest=digest(opened.folder / "pack.json"),
             state=state,
             layout=settings_digest(),
             encoder=model.name if model else "",
@@ -283,7 +291,7 @@ def _write_part(path: Path, pack: Path, split: str, indices: range, encoder: str
         with pa.ipc.new_file(stream, table.schema) as writer:
             writer.write_table(table)
 
-    write_atomically(path, write)
+    write_atomically(path.with_suffix(".arrow"), write)
     write_atomically(path.with_suffix(".json"), tally.to_json().encode())
     return tally
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedType
 from torch import Tensor, nn
 
 from scenograph.data.crops import PackCrops
@@ -38,6 +39,8 @@ log = logging.getLogger(__name__)
 
 MADE = {"sg2im": "makes one per object from the boxes", "canonical": "makes all that follow from them"}
 """Ways to make relations, and what they make."""
+DIVIDING = (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM)
+"""Of these, nothing would be divided: objectives call parts of a model by themselves, which such wrappers miss."""
 NAMES_SHOWN = 8
 """Missing names that an error message lists."""
 
@@ -67,10 +70,15 @@ def settings(section: Mapping[str, Any]) -> dict[str, Any]:
 def new_accelerator(precision: str, device: torch.device | None) -> Accelerator:
     """Accelerate's handle on devices and processes, on the machine's accelerator unless ``device`` is a CPU.
 
-    Warns if a CPU would have to emulate ``precision``.
+    Warns if a CPU would have to emulate ``precision``. Raises ``UserError`` for ways to divide a model among processes.
     """
     AcceleratorState._reset_state()  # the library otherwise keeps the first run's precision for the whole process
     accelerator = Accelerator(mixed_precision=precision, cpu=device is not None and device.type == "cpu")
+    if accelerator.distributed_type in DIVIDING:
+        raise UserError(
+            f"accelerate is set up for {accelerator.distributed_type.value}, which divides a model among processes; "
+            "here they divide batches alone: leave it out of accelerate launch, or use torchrun"
+        )
     warn_if_bf16_emulated(accelerator.device, precision)
     keep_freed_memory(accelerator.device)
     return accelerator

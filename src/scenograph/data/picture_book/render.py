@@ -23,7 +23,7 @@ from scenograph.data.picture_book.drawings import Drawing, Drawings
 from scenograph.data.picture_book.relations import WAYS, geometric_relations, spoken_relations
 from scenograph.data.picture_book.sketches import Hand, sketch_of
 from scenograph.data.picture_book.worlds import WORLDS
-from scenograph.data.processes import run_in_processes
+from scenograph.data.processes import WHOLE, Part, Workers, run_in_processes
 from scenograph.data.rendered import RENDER_FILE, claim_settings
 from scenograph.errors import UserError, suggest
 from scenograph.files import make_folder, write_atomically
@@ -64,13 +64,13 @@ class PictureBookSettings:
             raise UserError(f"--world {self.world!r}: unknown {suggest(self.world, WORLDS)}")
 
 
-def part_of(count: int, part: int, parts: int) -> range:
-    """The indices of one of ``parts`` equal parts of ``count`` scenes; parts are numbered from 1."""
-    return range(count * (part - 1) // parts, count * part // parts)
-
-
 def render_picture_book(
-    folder: Path, indices: range, settings: PictureBookSettings, drawings: Path | None, workers: int | None = None
+    folder: Path,
+    indices: range,
+    settings: PictureBookSettings,
+    drawings: Path | None,
+    workers: Workers | None = None,
+    part: Part = WHOLE,
 ) -> Iterator[Path]:
     """Render scenes; those that are there already are kept.
 
@@ -79,13 +79,15 @@ def render_picture_book(
         indices: Of the scenes.
         settings: Must be those of the scenes in the folder.
         drawings: Where the packages of drawings are installed; without it, the drawings that ship are used alone.
-        workers: Processes; by default one per processor.
+        workers: Processes, by default one per processor, or the address of a cluster.
+        part: Which of these scenes to render.
 
     Yields:
         The record of each scene as it is finished or found.
 
     Raises:
-        UserError: The folder holds scenes with other settings or of other drawings, or drawings cannot be read.
+        UserError: The folder holds scenes with other settings or of other drawings, drawings cannot be read, or scenes
+            of parts to merge are missing.
     """
     known = drawings_in(drawings)
     digest = hashlib.sha256("\n".join(sorted(drawing.key for drawing in known.rows)).encode()).hexdigest()[:12]
@@ -93,8 +95,9 @@ def render_picture_book(
         make_folder(folder / name)
     claim_settings(folder / f"{settings.split}.json", {**asdict(settings), "drawings": digest}, [RENDER_FILE])
     paths = {index: folder / "scenes" / f"{settings.split}_{index:06d}.json" for index in indices}
-    missing = [index for index, path in paths.items() if not path.exists()]
-    yield from (path for index, path in paths.items() if index not in set(missing))
+    missing = part.left(indices, lambda index: paths[index].exists(), str(folder))
+    own = (paths[indices[number]] for number in part.numbers(len(indices)))
+    yield from (path for path in own if path.exists())
     tasks = [(folder, index, settings, drawings) for index in missing]
     yield from run_in_processes(_render_one, tasks, workers or os.cpu_count() or 1)
 

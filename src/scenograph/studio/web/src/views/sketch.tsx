@@ -214,7 +214,7 @@ function Target() {
       <p class="hint">
         {target.value ? (
           <>
-            Strokes belong to <b>{nameOf(thing.id)}</b>.{" "}
+            {thing.sketch ? "This is" : "Strokes belong to"} <b>{nameOf(thing.id)}</b>.{" "}
             <button type="button" class="link" onClick={() => select(undefined)}>
               Draw something new
             </button>

@@ -498,7 +498,10 @@ def test_scenes_like_this_are_found_and_dropped_into_it(visitor, index):
     assert 0 < scores[1] < scores[0] <= 100
     best = found.first
     assert sorted(best.locator(".matched").inner_text().split()) == ["sheep", "tree"]
-    hues = [set(re.findall(r"hue-\d", one)) for one in (html(best.locator(".matched")), html(best.locator("svg")))]
+    hues = [
+        set(re.findall(r"hue-\d", one))
+        for one in (html(best.locator(".matched")), html(best.locator(".thumbnail svg")))
+    ]
     here = page.locator(".objects [role=option]", has_text=re.compile("^(sheep|tree)"))
     assert hues[0] == hues[1] and len(hues[0]) == 2
     assert hues[0] <= {hue for row in here.all() for hue in row.get_attribute("class").split()}

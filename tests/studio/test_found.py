@@ -62,9 +62,10 @@ def test_no_message_tells_where_folders_are(index, built_memory, monkeypatch):
     with TestClient(create_app(Service(Offer(given))), base_url="http://127.0.0.1") as client:
         wrong = client.post("/v1/crops", json={"memory": "mine", "category": "gnomon"}).json()["error"]["message"]
         assert wrong.startswith("objects[0]: mine holds no crop of 'gnomon'")
-        found = client.post("/v1/search", json={"search": "mine", "scene": {"objects": ["cube", "gnomon"]}}).json()
+        found = client.post("/v1/search", json={"search": "mine", "scene": {"objects": ["gnomon", "cube"]}}).json()
         (note,) = found["notes"]
-        assert note.startswith("left out of the query: objects[1]: no scene of mine shows 'gnomon'")
+        assert {query for one in found["results"] for query, _ in one["matches"]} == {1}  # by its number in the scene
+        assert note.startswith("left out of the query: objects[0]: no scene of mine shows 'gnomon'")
         for told in (wrong, note):
             assert str(built_memory.parent) not in told and str(index.parent) not in told and "scenograph" not in told
 

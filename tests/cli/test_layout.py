@@ -127,7 +127,7 @@ def test_scene_designer_predicts_masks_of_sketches(scenograph, tmp_path, caplog)
     (tmp_path / "scenes.json").write_text(scenes_to_json([placed, open_one]))
     caplog.set_level(NOTE)
     assert "wrote layouts/scenes.json" in succeed(scenograph("layout", "scenes.json", "--layout", "designer"))
-    assert "scene 1, object 1: scene-designer gives no mask, for want of a sketch or crop" in caplog.text
+    assert "scene 1, tree: scene-designer gives no mask, for want of a sketch or crop" in caplog.text
     (gnomon,), (sheep, tree) = (scene.objects for scene in load_scenes(tmp_path / "layouts" / "scenes.json"))
     assert gnomon.mask.all() and sheep.mask.all() and gnomon.mask.shape == (8, 8)
     assert gnomon.box == sheep.box == pytest.approx(box) and tree.box is not None and tree.mask is None

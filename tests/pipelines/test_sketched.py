@@ -14,11 +14,11 @@ from helpers import generators, succeed, tiny
 from scenograph import Pipeline
 from scenograph.data.loader import PackLoader
 from scenograph.data.picture_book.source import vocabulary
-from scenograph.errors import UserError
+from scenograph.errors import NOTE, UserError
 from scenograph.evaluation.layouts import given_part
 from scenograph.evaluation.protocols import Given
 from scenograph.pipelines.renderers.collage import CollageRenderer
-from scenograph.pipelines.shaping import with_shapes
+from scenograph.pipelines.shaping import say_shapes, with_shapes
 from scenograph.pipelines.sketched import draw_as_published, load_any_scenes, recognise, scene_of_drawing
 from scenograph.scenes.completion import cut_to_canvas
 from scenograph.scenes.scene import Scene, SceneObject
@@ -159,7 +159,7 @@ def test_published_pictures_of_sketches_have_ink_in_the_boxes():
 # What sketches do for pictures
 
 
-def test_outlines_are_masks_where_they_enclose_something():
+def test_outlines_are_masks_where_they_enclose_something(caplog):
     whole = SceneObject("sheep", box=(0.0, 0.0, 0.5, 0.5), sketch=RING)
     given = replace(whole, mask=np.eye(4, dtype=bool))
     things = (whole, replace(whole, sketch=ZIGZAG), given, SceneObject("cow", box=(0.0, 0.0, 1.0, 1.0)))
@@ -168,6 +168,11 @@ def test_outlines_are_masks_where_they_enclose_something():
     assert mask[32, 32] and not mask[2, 2] and 0.55 < mask.mean() < 0.75  # a disc that fills its box, less a margin
     assert shaped.objects[1].mask is None and shaped.objects[3].mask is None
     assert shaped.objects[2].mask is given.mask
+    caplog.set_level(NOTE)
+    say_shapes([Scene(things)], None)
+    assert caplog.messages == [
+        "sheep 1, sheep 2: what the sketch's outline encloses is the mask, where the renderer uses masks"
+    ]
 
 
 def test_scene_designer_shapes_what_it_sees_and_knows(tmp_path, caplog):
@@ -190,7 +195,7 @@ def test_scene_designer_shapes_what_it_sees_and_knows(tmp_path, caplog):
     sketched, cropped, named, other = encoded.scenes[0].objects
     assert sketched.mask.shape == (8, 8) and sketched.box == box and cropped.mask.shape == (8, 8)
     assert named.mask is None and named.box is not None and other.mask.shape == (64, 64)
-    assert "objects 2, 3: scene-designer gives no mask, for want of a sketch or crop" in caplog.text
+    assert "tree 2, dog: scene-designer gives no mask, for want of a sketch or crop" in caplog.text
 
 
 def test_evaluations_give_sketches_only_where_they_say_so():

@@ -56,6 +56,20 @@ def test_scenes_like_one_are_found_with_what_matches(index, monkeypatch):
         assert client.post("/v1/search", json={"search": "other", "scene": {"objects": ["cube"]}}).status_code == 404
 
 
+def test_no_message_tells_where_folders_are(index, built_memory, monkeypatch):
+    monkeypatch.setattr(Offer, "load_first", lambda self: None)
+    given = Given(memories={"mine": built_memory}, searches={"mine": index})  # one name for both
+    with TestClient(create_app(Service(Offer(given))), base_url="http://127.0.0.1") as client:
+        wrong = client.post("/v1/crops", json={"memory": "mine", "category": "gnomon"}).json()["error"]["message"]
+        assert wrong.startswith("objects[0]: mine holds no crop of 'gnomon'")
+        found = client.post("/v1/search", json={"search": "mine", "scene": {"objects": ["gnomon", "cube"]}}).json()
+        (note,) = found["notes"]
+        assert {query for one in found["results"] for query, _ in one["matches"]} == {1}  # by its number in the scene
+        assert note.startswith("left out of the query: objects[0]: no scene of mine shows 'gnomon'")
+        for told in (wrong, note):
+            assert str(built_memory.parent) not in told and str(index.parent) not in told and "scenograph" not in told
+
+
 def test_the_classifier_that_ships_names_a_house(client):
     roof = [[[0, 100], [40, 40]], [[40, 40, 60, 60], [100, 70, 70, 100]]]
     names = client.post("/v1/sketches", json={"strokes": HOUSE + roof}).json()["names"]

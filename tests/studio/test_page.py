@@ -1,6 +1,7 @@
 """The studio's page in a browser, with the real service: what a visitor does in a session, and that all can take part."""
 
 import base64
+import importlib.util
 import json
 import re
 import shutil
@@ -10,6 +11,12 @@ import zlib
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
+from scenograph.data.pack import write_pack
+from scenograph.data.source import Sample, Samples
+from scenograph.scenes.scene import Scene, SceneObject
+from scenograph.scenes.vocabulary import Vocabulary
 
 WEB = Path(__file__).parents[2] / "src" / "scenograph" / "studio" / "web"
 AXE = WEB / "node_modules" / "axe-core" / "axe.min.js"
@@ -23,9 +30,37 @@ pytest.importorskip("fastapi")
 playwright = pytest.importorskip("playwright.sync_api")
 
 
+FOUND = {
+    "farm": {"tree": (0.05, 0.25, 0.35, 0.75), "sheep": (0.4, 0.6, 0.6, 0.8), "dog": (0.7, 0.6, 0.9, 0.9)},
+    "harbour": {"boat": (0.1, 0.3, 0.3, 0.5), "dog": (0.1, 0.7, 0.3, 0.9)},
+}
+"""Scenes that can be searched for, the one that is more like the page's first."""
+
+
 @pytest.fixture(scope="module")
-def address():
+def index(tmp_path_factory):
+    """An index of :data:`FOUND`; None where the package that holds it is not installed."""
+    if importlib.util.find_spec("lancedb") is None:
+        return None
+    from scenograph.retrieval.scene_build import build_index
+
+    folder = tmp_path_factory.mktemp("found")
+    Image.new("RGB", (64, 64), "wheat").save(folder / "picture.png")
+    samples = [
+        Sample(name, Scene(tuple(SceneObject(what, box=box) for what, box in boxes.items())), folder / "picture.png")
+        for name, boxes in FOUND.items()
+    ]
+    names = Vocabulary(("boat", "dog", "sheep", "tree"), ("left of",))
+    write_pack(folder / "pack", Samples(names, {"train": samples}))
+    build_index(folder / "scenes.index", folder / "pack")
+    return folder / "scenes.index"
+
+
+@pytest.fixture(scope="module")
+def address(index):
     command = [sys.executable, "-m", "scenograph", "serve", "--port", "0"]
+    if index is not None:
+        command += ["--search", f"mine={index}"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     line = process.stdout.readline()
     found = re.search(r"http://\S+", line)
@@ -241,6 +276,18 @@ def test_nodes_are_connected_and_contradictions_repaired(visitor):
     assert relation[1] == "behind"
 
 
+def test_relations_that_the_picture_lacks_are_said_and_arranged(visitor):
+    boxes = {"dog": [0.6, 0.5, 0.8, 0.7], "tree": [0.1, 0.2, 0.4, 0.7]}
+    scene = {"objects": [{"category": name, "box": box} for name, box in boxes.items()]}
+    visitor.visit(link_to(scene | {"relationships": [[0, "left of", 1]]}))
+    remark = visitor.page.locator(".remark", has_text="dog left of tree")
+    remark.get_by_role("button").click()
+    remark.wait_for(state="detached")
+    dog, tree = (box_of(visitor.scene, name) for name in boxes)
+    assert dog[0] + dog[2] < tree[0] + tree[2]
+    visitor.complaints.clear()  # the browser reports that the relation does not hold while all boxes, all pinned, stay
+
+
 def test_a_sentence_becomes_the_scene_and_the_scene_a_sentence(visitor):
     visitor.visit()
     page = visitor.page
@@ -259,6 +306,8 @@ def test_a_sentence_becomes_the_scene_and_the_scene_a_sentence(visitor):
     page.press("#sentence", "Enter")
     page.locator(".sentence .wrong", has_text="zzyzx").wait_for()
     visitor.complaints.clear()  # the browser reports the refusal
+    visitor.begin_empty()
+    assert page.input_value("#sentence") == "" and page.locator(".sentence .wrong").count() == 0
 
 
 def test_what_was_deleted_stays_deleted_after_a_reload(visitor):
@@ -368,10 +417,17 @@ def test_sketches_and_shapes_are_drawn_and_erased(visitor):
     assert kite["box"] == pytest.approx([0.3, 0.3, 0.6, 0.65], abs=0.02)
     assert len(kite["sketch"]["strokes"]) == 2
     visitor.tab("sketch")
+    visitor.drag(at(0.7, 0.8), at(0.9, 0.9))  # after a name, something new
+    page.click("button[aria-label='Discard the strokes']")
+    visitor.select("kite")
+    visitor.drag(at(0.35, 0.35), at(0.5, 0.45))  # more of what is selected
+    (kite,) = visitor.scene["objects"]
+    assert len(kite["sketch"]["strokes"]) == 3
+    visitor.tab("sketch")
     page.click("button[aria-label='Eraser']")
     visitor.drag(at(0.2, 0.6), at(0.55, 0.66))
     (kite,) = visitor.scene["objects"]
-    assert len(kite["sketch"]["strokes"]) == 1
+    assert len(kite["sketch"]["strokes"]) == 2
     visitor.tab("layout")
     page.keyboard.press("m")
     visitor.drag_on_canvas((0.4, 0.4), (0.5, 0.5))
@@ -426,6 +482,49 @@ def test_crops_are_used_where_they_are_clicked_or_dropped(visitor):
     assert visitor.categories.count("boat") == 2
     x0, y0, x1, y1 = visitor.scene["objects"][-1]["box"]
     assert ((x0 + x1) / 2, (y0 + y1) / 2) == pytest.approx((0.3, 0.2), abs=0.02)
+
+
+def test_scenes_like_this_are_found_and_dropped_into_it(visitor, index):
+    if index is None:
+        pytest.skip("lancedb is not installed")
+    visitor.visit()
+    page = visitor.page
+    before = visitor.scene
+    visitor.tab("layout")
+    page.get_by_role("button", name="Scenes like this").click()
+    found = page.locator(".found.scenes li")
+    found.nth(1).wait_for()
+    scores = [int(text.removesuffix(" %")) for text in found.locator(".match b").all_inner_texts()]
+    assert 0 < scores[1] < scores[0] <= 100
+    best = found.first
+    assert sorted(best.locator(".matched").inner_text().split()) == ["sheep", "tree"]
+    hues = [
+        set(re.findall(r"hue-\d", one))
+        for one in (html(best.locator(".matched")), html(best.locator(".thumbnail svg")))
+    ]
+    here = page.locator(".objects [role=option]", has_text=re.compile("^(sheep|tree)"))
+    assert hues[0] == hues[1] and len(hues[0]) == 2
+    assert hues[0] <= {hue for row in here.all() for hue in row.get_attribute("class").split()}
+    lines = best.locator("rect")
+    shown = {tuple(float(line.get_attribute(name)) for name in ("x", "y")) for line in lines.all()}
+    assert shown == {FOUND["farm"][name][:2] for name in ("sheep", "tree")}
+    best.hover()
+    assert lines.first.evaluate("line => getComputedStyle(line).stroke") != "none"
+
+    best.drag_to(page.locator(".stage"))
+    page.locator(".objects [role=option]", has_text="dog").wait_for()
+    visitor.drawn()
+    after = visitor.scene
+    assert after["objects"][:-1] == before["objects"] and after["relationships"] == before["relationships"]
+    assert box_of(after, "dog") == pytest.approx(FOUND["farm"]["dog"], abs=1e-3)
+    page.locator("h1").click()
+    page.keyboard.press("Control+z")
+    assert visitor.scene == before
+    assert "sky" in page.locator(".drawers").inner_text() and str(index) not in page.locator(".drawers").inner_text()
+
+
+def html(element):
+    return element.evaluate("one => one.outerHTML")
 
 
 def test_variants_are_chosen_and_pictures_come_back(visitor):
@@ -564,6 +663,27 @@ def test_two_tabs_keep_their_own_scenes(visitor):
         visitor.add(category)
     other.wait_for_timeout(600)
     for page, category in ((first, "cow"), (other, "horse")):
+        visitor.page = page
+        page.reload()
+        page.locator(".objects [role=option]").wait_for()
+        assert visitor.categories == [category]
+
+
+def test_a_duplicate_of_a_tab_keeps_a_scene_of_its_own(visitor):
+    visitor.visit()
+    first = visitor.page
+    visitor.begin_empty()
+    visitor.add("cow")
+    first.wait_for_timeout(600)
+    with visitor.context.expect_page() as opened:
+        first.evaluate("void open(location.href)")  # it takes along what the tab's session holds, as a duplicate does
+    second = opened.value
+    second.locator(".objects [role=option]", has_text="cow").wait_for()
+    visitor.page = second
+    visitor.begin_empty()
+    visitor.add("horse")
+    second.wait_for_timeout(600)
+    for page, category in ((first, "cow"), (second, "horse")):
         visitor.page = page
         page.reload()
         page.locator(".objects [role=option]").wait_for()

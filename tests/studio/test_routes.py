@@ -59,6 +59,8 @@ def test_vocabulary_is_that_of_the_models(client):
 def test_unknown_words_are_answered_by_the_names_that_are_nearest(client):
     said = client.post("/v1/texts", json={"text": "a tiger on the moon"}).json()["error"]["message"]
     assert "unknown word 'tiger' (nearest in meaning: bear, bird, cat" in said and "cube" not in said
+    said = client.post("/v1/texts", json={"text": "a dog under a moonbeam"}).json()["error"]["message"]
+    assert said == "text, clause 1: unknown word 'moonbeam'; no model here knows it"  # and no command of the terminal
 
 
 def test_texts_become_scenes_with_notes_and_back(client):

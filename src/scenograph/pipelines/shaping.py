@@ -14,6 +14,7 @@ from scenograph.pipelines.placing import batch_for
 from scenograph.scenes.completion import with_layout
 from scenograph.scenes.scene import Scene, SceneObject, keep_objects, with_places
 from scenograph.scenes.synonyms import renamed
+from scenograph.scenes.text import labels_in_words, numbered
 
 log = logging.getLogger(__name__)
 
@@ -39,14 +40,15 @@ def say_shapes(scenes: Sequence[Scene], model: ShapesObjects | None) -> None:
             told = [number for number in open_ones if not _is_seen(scene.objects[number], model)]
             if told:
                 what = "%s%s: scene-designer gives no mask, for want of a sketch or crop of a category that it knows"
-                log.log(NOTE, what, where, _numbered(told))
+                log.log(NOTE, what, where, _called(scene, told))
         elif sketched:
             what = "%s%s: what the sketch's outline encloses is the mask, where the renderer uses masks"
-            log.log(NOTE, what, where, _numbered(sketched))
+            log.log(NOTE, what, where, _called(scene, sketched))
 
 
-def _numbered(numbers: Sequence[int]) -> str:
-    return f"object{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
+def _called(scene: Scene, numbers: Sequence[int]) -> str:
+    names = numbered(labels_in_words(scene, attributes=False))
+    return ", ".join(names[number] for number in numbers)
 
 
 def _is_seen(thing: SceneObject, model: ShapesObjects) -> bool:

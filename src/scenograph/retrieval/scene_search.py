@@ -264,9 +264,12 @@ class SceneIndex(StoredScenes):
             )
         return self.like(known, **options)
 
-    def _known(self, scene: Scene) -> Scene:
-        """A scene in the names of the index; objects that it has none of are left out, and said."""
-        scene, read = renamed(scene, self.vocabulary)
+    def known_objects(self, scene: Scene) -> list[int]:
+        """The numbers of the objects that :meth:`search` asks for, the others being left out: those of its matches."""
+        return self._sorted_out(renamed(scene, self.vocabulary)[0])[0]
+
+    def _sorted_out(self, scene: Scene) -> tuple[list[int], list[str]]:
+        """The numbers of objects that the index has some of, and what is wrong with the others."""
         kept, complaints = [], []
         for number, thing in enumerate(scene.objects):
             try:
@@ -274,6 +277,12 @@ class SceneIndex(StoredScenes):
                 kept.append(number)
             except UserError as error:
                 complaints.append(str(error))
+        return kept, complaints
+
+    def _known(self, scene: Scene) -> Scene:
+        """A scene in the names of the index; objects that it has none of are left out, and said."""
+        scene, read = renamed(scene, self.vocabulary)
+        kept, complaints = self._sorted_out(scene)
         if not kept:
             raise UserError("\n".join(complaints) or "the scene is empty; name at least one object")
         if read:

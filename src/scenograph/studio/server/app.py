@@ -78,7 +78,7 @@ def create_app(service: Service, hosts: Iterable[str] | None = LOOPBACK, token: 
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        with notes_caught():
+        with notes_caught(service.offer.paths):
             service.start()
             yield
             service.close(CLOSING)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 from scenograph.errors import NOTE
+from scenograph.studio.server.problems import for_clients
 
 _collected: ContextVar[list[str] | None] = ContextVar("collected", default=None)
 
@@ -15,19 +16,26 @@ _collected: ContextVar[list[str] | None] = ContextVar("collected", default=None)
 class _Collector(logging.Handler):
     """Gives messages to whoever collects them in this thread or task, and all others to the root logger's handlers."""
 
+    def __init__(self, ids: Mapping[str, str]) -> None:
+        super().__init__()
+        self.ids = ids
+
     def emit(self, record: logging.LogRecord) -> None:
         """As the base class wants it."""
         notes = _collected.get()
         if notes is None:
             logging.getLogger().handle(record)
-        elif (message := record.getMessage()) not in notes:
+        elif (message := for_clients(record.getMessage(), self.ids)) not in notes:
             notes.append(message)
 
 
 @contextmanager
-def notes_caught() -> Iterator[None]:
-    """While the service runs: remarks on what a request says go to its client, not to the service's terminal."""
-    logger, handler = logging.getLogger("scenograph"), _Collector()
+def notes_caught(ids: Mapping[str, str]) -> Iterator[None]:
+    """While the service runs: remarks on what a request says go to its client, not to the service's terminal.
+
+    ``ids`` are names for the paths that they may tell.
+    """
+    logger, handler = logging.getLogger("scenograph"), _Collector(ids)
     before = logger.level, logger.propagate
     logger.addHandler(handler)
     logger.setLevel(min(logger.getEffectiveLevel(), NOTE))

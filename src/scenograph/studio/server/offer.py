@@ -111,8 +111,8 @@ class Offer:
         for name in given.layouts.keys() & given.images.keys():
             if given.layouts[name] != given.images[name]:
                 raise UserError(f"--layout and --image both call a model {name!r}; give one of them another name")
-        folders = {**given.layouts, **given.images, **given.memories, **given.searches}
-        self.paths = {str(path): name for name, path in folders.items()}
+        kinds = given.layouts, given.images, given.memories, given.searches  # of two kinds, a name may be the same
+        self.paths = {str(path): name for folders in kinds for name, path in folders.items()}
         """Names of folders, for messages."""
         for name in (*given.layouts, *given.images):  # which a user waits for, and wants to know of if they are damaged
             self._model(name)

@@ -16,6 +16,8 @@ PLACE = re.compile(r"\b(?:objects|relationships)\[\d+\](?:\.\w+(?:\[\d+\])*)*")
 """The part of a scene that a message names."""
 UNKNOWN = re.compile(r"\bunknown (category|predicate|attribute|word|field)\b")
 STATUS_CODES = {404: "not_found", 405: "method_not_allowed"}
+COMMANDS = re.compile(r" ?\([^()]*\bscenograph [a-z][^()]*\)"), re.compile(r";[^;]*\bscenograph [a-z][^;]*")
+"""Remedies on the command line, which clients do not have: in brackets, and as a part of a sentence."""
 LONGEST_PART = 60
 """Characters of a part of a request that an error names."""
 
@@ -53,15 +55,25 @@ class ServiceError(Exception):
 
 
 def of_user_error(error: UserError, ids: Mapping[str, str] | None = None) -> ServiceError:
-    """A complaint about a scene or an option; ``ids`` replaces paths, which are no client's business, by names."""
-    message = "; ".join(readable(str(error)).splitlines())
-    for path, name in (ids or {}).items():
-        message = message.replace(path, name)
+    """A complaint about a scene or an option, as :func:`for_clients` tells it."""
+    message = for_clients("; ".join(readable(str(error)).splitlines()), ids or {})
     place, unknown = PLACE.search(message), UNKNOWN.search(message)
     code = f"unknown_{unknown[1]}" if unknown else "bad_scene"
     if "contradict each other" in message:
         code = "contradiction"
     return ServiceError(400, code, message, place[0] if place else None)
+
+
+def for_clients(message: str, ids: Mapping[str, str]) -> str:
+    """A message without remedies on the command line; ``ids`` replaces paths, which are no client's business, by names.
+
+    Longer paths are replaced first: they may begin with shorter ones.
+    """
+    for command in COMMANDS:
+        message = command.sub("", message)
+    for path in sorted(ids, key=len, reverse=True):
+        message = re.sub(rf"(?<![\w./-]){re.escape(path)}(?![\w-])", ids[path], message)  # not a part of another word
+    return message
 
 
 def of_validation(error: ValidationError | RequestValidationError, inside: str = "") -> ServiceError:

@@ -102,14 +102,16 @@ class SceneWork:
             remedy = suggest(asked.search, self.offer.searches)
             raise ServiceError(404, "unknown_search", f"no collection {asked.search!r} {remedy}", "search")
         with collecting() as notes:
-            found = self.offer.searches[asked.search].search(read_scene(asked.scene), top=asked.top)
+            index, scene = self.offer.searches[asked.search], read_scene(asked.scene)
+            found = index.search(scene, top=asked.top)
+        numbers = index.known_objects(scene)  # as the query leaves out what no scene of the index shows
         results = [
             FoundScene(
                 id=hit.id,
                 score=round(hit.score, 4),
                 thumbnail="" if hit.image is None else png_to_text(np.asarray(hit.image)),
                 scene=hit.scene.to_dict(),
-                matches=[(one, other) for one, other, _ in hit.match.pairs],
+                matches=[(numbers[one], other) for one, other, _ in hit.match.pairs],
                 author=hit.stored.author,
                 licence=hit.stored.licence,
             )

@@ -17,7 +17,7 @@ import { replaceScene, toScene, unpinned, type Document } from "./model/document
 import { adoptBoxes, configure, moveTo, unplace } from "./model/edits";
 import { Newest } from "./model/newest";
 import type { Box, Scene } from "./model/scene";
-import { amend, document_, edit, moving, notify, select, word, words } from "./state";
+import { amend, beginWith, document_, edit, moving, notify, select, word, words } from "./state";
 
 export interface Picture {
   readonly url: string;
@@ -350,8 +350,7 @@ export function placeAgain(): void {
 
 /** Begins with another scene, whatever models that one needs. */
 export function begin({ title, scene }: Example): void {
-  select(undefined);
-  edit(title, (document) => {
+  beginWith(title, (document) => {
     const seed = document.settings.locked ? document.settings.seed : freshSeed();
     return configure({ seed, layout: undefined, image: undefined, memory: undefined, size: undefined })(
       unpinned(replaceScene(document, scene)),

@@ -12,7 +12,7 @@ import { fromFragment } from "./io/share";
 import { followKeyboard } from "./keyboard";
 import { follow } from "./live";
 import { EMPTY, replaceScene, unpinned } from "./model/document";
-import { edit, notify, open } from "./state";
+import { beginWith, notify, open } from "./state";
 import { followTheme } from "./theme";
 import { forgetWidths } from "./ui/text-width";
 
@@ -32,7 +32,7 @@ async function openLink(): Promise<void> {
   try {
     const change = await fromFragment(location.hash);
     if (!change) return;
-    edit("Open the link", change);
+    beginWith("Open the link", change);
     history.replaceState(null, "", location.pathname + location.search);
   } catch (error) {
     notify(error instanceof Error ? error.message : String(error), "error");

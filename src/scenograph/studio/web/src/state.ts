@@ -28,6 +28,8 @@ export const tool = signal<Tool>("select");
 /** Whether something is being dragged now: pictures are drafts then. */
 export const moving = signal(false);
 export const notices = signal<readonly Notice[]>([]);
+/** Counts the scenes that were begun with. */
+export const begun = signal(0);
 /** Counts what was undone and done again. */
 export const rewound = signal(0);
 /** What the screen reader says next. */
@@ -67,6 +69,15 @@ export const sayLink = (link: Link): string => `${nameOf(link.subject)} ${link.p
 export function edit(label: string, change: Edit, gesture?: string): void {
   replace(stack.commit(history.value, label, change, gesture));
   if (gesture === undefined) say(label);
+}
+
+/** Begins with another scene, by an edit that replaces this one. */
+export function beginWith(label: string, change: Edit): void {
+  batch(() => {
+    select(undefined);
+    edit(label, change);
+    begun.value += 1;
+  });
 }
 
 /** Adds an object by an edit, and selects it. */

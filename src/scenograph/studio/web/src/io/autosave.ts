@@ -8,6 +8,7 @@ import { bounded, readScene } from "../model/scene";
 import { document_ } from "../state";
 
 const PREFIX = "scenograph-document-";
+const TAB = "scenograph-tab";
 const VERSION = 2;
 const PAUSE = 250;
 /** Tabs whose scenes are kept, the last ones that were edited. */
@@ -19,31 +20,52 @@ interface Kept {
   readonly document: Document;
 }
 
-/** Where this tab keeps its scene, so that no other tab overwrites it. It stays the same when the page is loaded again. */
-const key = PREFIX + tab();
+/** Milliseconds for which a page that is loaded again may still be there. */
+const GOING = 500;
 
-function tab(): string {
+/** Where this tab keeps its scene, so that no other tab overwrites it. It stays the same when the page is loaded again. */
+let key = "";
+
+/** Gives this tab a name, unless it has one that is not another tab's, too; returns where its scene may be kept. */
+async function nameTab(): Promise<string> {
   const fresh = `${Date.now()}-${Math.random()}`;
   try {
-    const known = sessionStorage.getItem("scenograph-tab") ?? fresh;
-    sessionStorage.setItem("scenograph-tab", known);
-    return known;
+    const known = sessionStorage.getItem(TAB) ?? fresh;
+    // A duplicate of a tab begins with all that the tab's session holds.
+    const own = (await hold(PREFIX + known)) ? known : fresh;
+    if (own !== known) void hold(PREFIX + own);
+    sessionStorage.setItem(TAB, own);
+    key = PREFIX + own;
+    return PREFIX + known;
   } catch {
-    return fresh;
+    return (key = PREFIX + fresh);
   }
 }
 
-/** What this tab kept, or else what any did last; undefined on a first visit, and if the browser keeps no documents. */
+/** Holds a name as long as the page is open; false if another page holds it. Pages from elsewhere without TLS cannot. */
+function hold(name: string): Promise<boolean> {
+  if (!navigator.locks) return Promise.resolve(true);
+  return new Promise((resolve) => {
+    const untilClosed = () => (resolve(true), new Promise<never>(() => undefined));
+    navigator.locks.request(name, { signal: AbortSignal.timeout(GOING) }, untilClosed).catch(() => resolve(false));
+  });
+}
+
+/**
+ * What this tab kept, a duplicate what the first one did, or else what any did last; undefined on a first visit, and if
+ * the browser keeps no documents.
+ */
 export async function stored(): Promise<Document | undefined> {
+  const kept = await nameTab();
   try {
     const found = (await entries<string, Kept>())
       .filter(([name, kept]) => name.startsWith(PREFIX) && kept.version === VERSION)
       .sort(([, one], [, other]) => other.saved - one.saved);
     void delMany(found.slice(MOST_TABS).map(([name]) => name)).catch(() => undefined);
-    const kept = (found.find(([name]) => name === key) ?? found[0])?.[1];
-    if (!kept) return undefined;
-    bounded(readScene(toScene(kept.document)));
-    return { ...EMPTY, ...kept.document };
+    const document = (found.find(([name]) => name === kept) ?? found[0])?.[1].document;
+    if (!document) return undefined;
+    bounded(readScene(toScene(document)));
+    return { ...EMPTY, ...document };
   } catch {
     return undefined;
   }

@@ -4,7 +4,7 @@ import { api } from "../api";
 import { readSettings, replaceScene, toScene } from "../model/document";
 import { all, configure } from "../model/edits";
 import { JsonError, lineAndColumn, parseScene, printScene } from "../model/json";
-import { document_, edit, notify, select } from "../state";
+import { beginWith, document_, notify } from "../state";
 
 const LARGEST = 8 * 2 ** 20;
 const PNG = [0x89, 0x50, 0x4e, 0x47];
@@ -41,8 +41,7 @@ function textOf(bytes: Uint8Array): string {
 function openJson(text: string, name: string): void {
   try {
     const scene = parseScene(text);
-    select(undefined);
-    edit(`Open ${name}`, (document) => replaceScene(document, scene));
+    beginWith(`Open ${name}`, (document) => replaceScene(document, scene));
   } catch (error) {
     if (!(error instanceof JsonError)) throw error;
     const [line, column] = lineAndColumn(text, error.place.start);
@@ -52,8 +51,7 @@ function openJson(text: string, name: string): void {
 
 async function openPicture(bytes: Uint8Array, name: string): Promise<void> {
   const record = await api.record(toBase64(bytes));
-  select(undefined);
-  edit(
+  beginWith(
     `Open ${name}`,
     all(
       (document) => replaceScene(document, record.scene),

@@ -2,7 +2,7 @@
 
 import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 
 import { ServiceError, api, type Crop, type SearchResult } from "../api";
 import { models } from "../live";
@@ -61,6 +61,7 @@ export function Drawers() {
 
 function Results({ search, alone }: { search: string; alone: boolean }) {
   const found = results.value?.search === search ? results.value : undefined;
+  const present = new Set(document_.value.things.map(({ id }) => id));
   const find = () =>
     asked(async () => {
       const things = document_.value.things.map(({ id }) => id);
@@ -69,7 +70,13 @@ function Results({ search, alone }: { search: string; alone: boolean }) {
     });
   return (
     <>
-      <Opener icon="search" isOpen={found !== undefined} onOpen={find} onClose={() => (results.value = undefined)}>
+      <Opener
+        icon="search"
+        isOpen={found !== undefined}
+        isEmpty={!present.size}
+        onOpen={find}
+        onClose={() => (results.value = undefined)}
+      >
         Scenes like this{alone ? "" : ` from ${search}`}
       </Opener>
       {found?.notes.map((note) => (
@@ -80,10 +87,18 @@ function Results({ search, alone }: { search: string; alone: boolean }) {
       {found && !found.found.length && <p class="hint">Nothing was found.</p>}
       {found && found.found.length > 0 && (
         <>
-          <p class="hint">Click to use one, or drag it into the scene for what is not here yet.</p>
+          <p class="hint">
+            A click takes one instead of this scene. The plus, or dragging it there, adds what is not here yet.
+          </p>
           <ul class="found scenes">
             {found.found.map((one) => (
-              <FoundScene key={one.id} one={one} here={one.matches.map(([query, at]) => [at, found.things[query]!])} />
+              <FoundScene
+                key={one.id}
+                one={one}
+                here={one.matches
+                  .map(([query, at]) => [at, found.things[query]!] as const)
+                  .filter(([, id]) => present.has(id))}
+              />
             ))}
           </ul>
         </>
@@ -200,13 +215,23 @@ const rightsOf = ({ author, licence }: Crop): string => [author, licence].filter
 function Opener(props: {
   icon: "search" | "picture";
   isOpen: boolean;
+  /** Whether there is nothing to ask about. */
+  isEmpty?: boolean;
   children: ComponentChildren;
   onOpen: () => Promise<void>;
   onClose: () => void;
 }) {
+  const element = useRef<HTMLDivElement>(null);
+  // What was found is below: often below the edge of the panel.
+  const open = () => void props.onOpen().then(() => element.current?.scrollIntoView({ block: "start" }));
   return (
-    <div class="opener">
-      <button type="button" class="button" onClick={() => void props.onOpen()}>
+    <div class="opener" ref={element}>
+      <button
+        type="button"
+        class="button"
+        aria-disabled={props.isEmpty || undefined}
+        onClick={() => props.isEmpty || open()}
+      >
         <Icon name={props.icon} />
         <span>{props.children}</span>
       </button>

@@ -201,7 +201,7 @@ function Attribute({ thing, group, options }: { thing: Thing; group: string; opt
           );
         }}
       >
-        <option value="">open</option>
+        <option value="">any</option>
         {options.map((one) => (
           <option key={one}>{one}</option>
         ))}

@@ -5,7 +5,7 @@ import { MOST_OBJECTS, type Scene } from "../model/scene";
 import { add, all, configure, set, type Edit } from "../model/edits";
 import { boxBetween, contains } from "../model/geometry";
 import { replaceScene, withScene, toScene } from "../model/document";
-import { document_, edit, insert, nameOf, notify, select, word } from "../state";
+import { beginWith, document_, edit, insert, nameOf, notify, word } from "../state";
 
 const TYPE = "application/x-scenograph";
 const DROPPED = 0.3;
@@ -85,8 +85,9 @@ export function addScene(scene: Scene, here: Here): void {
 }
 
 export function takeScene(scene: Scene): void {
-  select(undefined);
-  edit("Use the found scene", (document) => replaceScene(document, { ...scene, relationships: relationsOf(scene) }));
+  beginWith("Use the found scene", (document) =>
+    replaceScene(document, { ...scene, relationships: relationsOf(scene) }),
+  );
 }
 
 const relationsOf = ({ objects, relationships }: Scene): Scene["relationships"] =>

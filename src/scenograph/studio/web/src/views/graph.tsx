@@ -3,7 +3,7 @@
 import { computed, signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 
-import { checks, vocabulary } from "../live";
+import { arrangeBoxes, checks, vocabulary } from "../live";
 import type { Link, Point, Thing } from "../model/document";
 import { isSame, putNode, relate, remove, rename, unrelate } from "../model/edits";
 import { clamp } from "../model/geometry";
@@ -25,6 +25,7 @@ import {
 import { AddObject } from "../panels/add-object";
 import { Button } from "../ui/button";
 import { Combobox } from "../ui/combobox";
+import { Popover } from "../ui/popover";
 import { shortened, textWidth } from "../ui/text-width";
 
 /** The drawing's width and height in pixels. */
@@ -98,9 +99,12 @@ export function GraphView() {
     <div class="graph">
       <div class="toolbar">
         <AddObject />
-        <p class="hint">Drag from a node’s dot to another node to relate them.</p>
+        {things.length > 1 && (
+          <p class="hint">Drag from the ring at a node’s right end to another node to relate them.</p>
+        )}
       </div>
       <Contradictions />
+      <NotShown />
       <div class="drawing">
         <svg
           ref={svg}
@@ -277,22 +281,10 @@ function EdgeLine({ link, number, edge: { path, label: place } }: { link: Link; 
   );
 }
 
-/** Puts what stands over the drawing at a place in it. */
-function useAnchor([x, y]: Point) {
-  const element = useRef<HTMLDivElement>(null);
-  useEffect(() => {
-    const { style } = element.current!;
-    style.left = `${clamp(x, 120, Math.max(frame.value[0] - 120, 120))}px`;
-    style.top = `${clamp(y, 0, Math.max(frame.value[1] - 110, 0))}px`;
-  });
-  return element;
-}
-
 function AskPredicate({ from, to, at }: { from: number; to: number; at: Point }) {
-  const anchor = useAnchor([at[0], at[1] + 26]);
   const cancel = () => (pending.value = undefined);
   return (
-    <div class="popover" ref={anchor}>
+    <Popover at={[at[0], at[1] + 26]} within={frame.value}>
       <p>
         <b>{nameOf(from)}</b> … <b>{nameOf(to)}</b>
       </p>
@@ -308,17 +300,16 @@ function AskPredicate({ from, to, at }: { from: number; to: number; at: Point })
           edit(`Relate: ${sayLink(link)}`, relate(link));
         }}
       />
-    </div>
+    </Popover>
   );
 }
 
 function LinkEditor({ link }: { link: Link }) {
   const from = nodePlaces.value[link.subject] ?? [0, 0];
   const to = nodePlaces.value[link.object] ?? [0, 0];
-  const anchor = useAnchor([(from[0] + to[0]) / 2, (from[1] + to[1]) / 2 + 16]);
   const done = () => (selectedLink.value = undefined);
   return (
-    <div class="popover" ref={anchor}>
+    <Popover at={[(from[0] + to[0]) / 2, (from[1] + to[1]) / 2 + 16]} within={frame.value}>
       <p>
         <b>{nameOf(link.subject)}</b> … <b>{nameOf(link.object)}</b>
       </p>
@@ -342,7 +333,7 @@ function LinkEditor({ link }: { link: Link }) {
           onClick={() => edit(`Remove ${sayLink(link)}`, unrelate([link]))}
         />
       </div>
-    </div>
+    </Popover>
   );
 }
 
@@ -369,6 +360,26 @@ function Contradictions() {
         );
       })}
     </>
+  );
+}
+
+/** Relations that the boxes do not show, and a way to have them do so. */
+function NotShown() {
+  const found = document_.value.links.filter((_, at) => stateOf(at) === "broken");
+  if (!found.length || checks.value?.contradictions.length) return null;
+  return (
+    <div class="remark" role="status">
+      <p>
+        <b>Not in the picture yet:</b> {found.map(sayLink).join("; ")}.
+      </p>
+      <Button
+        icon="wand"
+        label="Move boxes as little as needed for the relations to hold"
+        onClick={() => void arrangeBoxes()}
+      >
+        Arrange
+      </Button>
+    </div>
   );
 }
 

@@ -3,12 +3,11 @@
 import { effect, signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 
-import { categoryOf, kinds, arrangeBoxes, checks, picture, placeAgain } from "../live";
+import { arrangeBoxes, categoryOf, checks, imageModel, kinds, picture, placeAgain } from "../live";
 import type { Thing } from "../model/document";
 import { add, align, all, find, paint, putBox, set, type Edit } from "../model/edits";
 import {
   boxBetween,
-  clamp,
   contains,
   cycled,
   handleAt,
@@ -43,6 +42,7 @@ import { Button } from "../ui/button";
 import { Combobox } from "../ui/combobox";
 import type { IconName } from "../ui/icons";
 import { Menu } from "../ui/menu";
+import { Popover } from "../ui/popover";
 import { readDrop } from "./drop";
 import { LayoutStage } from "./layout-stage";
 
@@ -143,7 +143,10 @@ export function LayoutView() {
           onDragOver={(event) => event.preventDefault()}
           onDrop={(event) => readDrop(event, at(event))}
         />
-        {drawn.value?.done && <NameBox box={drawn.value.box} />}
+        {drawn.value?.done && <NameBox box={drawn.value.box} frame={stage.current!.frame} />}
+        {!document_.value.things.length && !drawn.value && (
+          <p class="empty">Nothing here yet. Drag a box, then say what is in it.</p>
+        )}
       </div>
     </div>
   );
@@ -338,15 +341,13 @@ function brush(start: [number, number], gesture: string, erases: boolean): Drag 
 }
 
 /** Asks for the name of a box that was drawn. */
-function NameBox({ box }: { box: Box }) {
-  const element = useRef<HTMLDivElement>(null);
-  useEffect(() => {
-    element.current!.style.left = `${clamp(((box[0] + box[2]) / 2) * 100, 22, 78)}%`;
-    element.current!.style.top = `${clamp(((box[1] + box[3]) / 2) * 100, 10, 80)}%`;
-  });
+function NameBox({ box, frame: { x, y, side } }: { box: Box; frame: LayoutStage["frame"] }) {
   const close = () => (drawn.value = undefined);
   return (
-    <div class="popover" ref={element}>
+    <Popover
+      at={[x + ((box[0] + box[2]) / 2) * side, y + ((box[1] + box[3]) / 2) * side]}
+      within={[2 * x + side, 2 * y + side]}
+    >
       <Combobox
         label="What is in this box?"
         placeholder="What is it?"
@@ -359,7 +360,7 @@ function NameBox({ box }: { box: Box }) {
           tool.value = "select";
         }}
       />
-    </div>
+    </Popover>
   );
 }
 
@@ -429,7 +430,7 @@ function LayoutTools() {
           Align
         </Menu>
       )}
-      {broken > 0 && (
+      {broken > 0 && !brushing && (
         <Button
           icon="wand"
           label={`${broken} ${broken === 1 ? "relation does" : "relations do"} not hold: move boxes as little as needed`}
@@ -438,15 +439,20 @@ function LayoutTools() {
           Arrange
         </Button>
       )}
-      <Button icon="dice" label="Place all objects that are not pinned again" onClick={placeAgain}>
-        Place again
-      </Button>
+      {!brushing && (
+        <Button icon="dice" label="Place all objects that are not pinned again" onClick={placeAgain}>
+          Place again
+        </Button>
+      )}
       <Button
         icon="picture"
         label="Picture beneath the boxes"
         pressed={beneath.value}
         onClick={() => (beneath.value = !beneath.value)}
       />
+      {brushing && imageModel.value?.composed && (
+        <p class="hint">This picture goes by boxes. Shapes count for models that take them: see Models and size.</p>
+      )}
     </div>
   );
 }

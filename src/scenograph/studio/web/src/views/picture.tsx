@@ -1,6 +1,6 @@
 /** The picture, drawn as the scene changes, with variants and what was drawn before. */
 
-import { signal } from "@preact/signals";
+import { effect, signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 
 import {
@@ -19,12 +19,18 @@ import {
 } from "../live";
 import { configure } from "../model/edits";
 import { contains, cycled } from "../model/geometry";
-import { document_, edit, hovered, names, select, selected, selection } from "../state";
+import { begun, document_, edit, hovered, names, select, selected, selection } from "../state";
 import { Button } from "../ui/button";
 import { Icon } from "../ui/icons";
 
 const compared = signal<Picture | undefined>(undefined);
 const split = signal(0.5);
+
+// Pictures of different scenes have nothing to compare.
+effect(() => {
+  void begun.value;
+  compared.value = undefined;
+});
 
 export function PictureView() {
   const found = picture.value;
@@ -230,12 +236,13 @@ function Models() {
       <span>{name}</span>
       <select value={value ?? ""} onChange={(event) => pick(event.currentTarget.value || undefined)}>
         <option value="">By the names in the scene</option>
-        {options.map(({ id, title }) => (
+        {options.map(({ id }) => (
           <option key={id} value={id}>
-            {title}
+            {id}
           </option>
         ))}
       </select>
+      {value && <small>{options.find(({ id }) => id === value)?.title}</small>}
     </label>
   );
   return (

@@ -1,6 +1,6 @@
 /** The scene as a sentence, to read and to write. */
 
-import { computed, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 
 import { ServiceError, api } from "../api";
@@ -8,7 +8,7 @@ import { EXAMPLES } from "../examples";
 import { away, begin, freshSeed, sentence } from "../live";
 import { replaceScene, type Document } from "../model/document";
 import { all, configure } from "../model/edits";
-import { document_, edit, history, select } from "../state";
+import { beginWith, begun, document_, history } from "../state";
 import { Button } from "../ui/button";
 import { Icon } from "../ui/icons";
 
@@ -20,6 +20,12 @@ const graphKey = computed(() => keyOf(document_.value));
 const notes = signal<readonly string[]>([]);
 const mistake = signal("");
 const reading = signal(false);
+
+// What was typed and not read is not about another scene.
+effect(() => {
+  void begun.value;
+  forget();
+});
 
 export function Sentence() {
   const line = useRef<HTMLTextAreaElement>(null);
@@ -114,18 +120,17 @@ function fit(line: HTMLTextAreaElement): void {
 
 async function read(text: string, line: HTMLTextAreaElement): Promise<void> {
   if (!text.trim() || reading.value) return;
+  notes.value = [];
   const { layout, image, locked } = document_.value.settings;
   reading.value = true;
   try {
     const found = await api.read(text, layout, image);
-    select(undefined);
-    edit(
+    beginWith(
       "Draw the sentence",
       all((document) => replaceScene(document, found.scene), configure(locked ? {} : { seed: freshSeed() })),
     );
     notes.value = found.notes;
     written.value = new Map([...written.value, [graphKey.value, text]]);
-    forget();
     line.blur();
   } catch (error) {
     mistake.value =

@@ -1,6 +1,6 @@
 /** The sketch: strokes of objects, and of objects to come. */
 
-import { computed, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 
 import { api } from "../api";
@@ -34,6 +34,13 @@ const MARGIN = 40;
 const eraserOn = signal(false);
 const stroke = signal<Stroke | undefined>(undefined);
 const beneath = signal(true);
+/** What was drawn and named last: it stays selected, to be called something else, but the next stroke begins anew. */
+const named = signal<number | undefined>(undefined);
+/** Whose strokes the pen draws; of none, of something new. */
+const target = computed(() => (selected.value?.id === named.value ? undefined : selected.value));
+effect(() => {
+  if (selected.value?.id !== named.peek()) named.value = undefined;
+}); // so that strokes belong to it when it is selected again
 type Guess = { readonly category: string; readonly probability: number };
 /** The most probable first. */
 const recognised = signal<readonly Guess[]>([]);
@@ -134,7 +141,7 @@ function SketchedThing({ thing }: { thing: Thing }) {
         <rect class="box" x={x0 * SIDE} y={y0 * SIDE} width={(x1 - x0) * SIDE} height={(y1 - y0) * SIDE} />
       )}
       {isSelected && (
-        <text class="name" x={x0 * SIDE + 6} y={y0 * SIDE + 16}>
+        <text class="name" x={x0 * SIDE + 7} y={y0 * SIDE + 22}>
           {nameOf(thing.id)}
         </text>
       )}
@@ -153,7 +160,8 @@ function press(
   const element = event.currentTarget;
   element.setPointerCapture(event.pointerId);
   const gesture = `sketch ${event.pointerId} ${event.timeStamp}`;
-  const target = selected.value?.id;
+  if (!eraserOn.value && !target.value) select(undefined);
+  const owner = selected.value?.id;
   let last = at(event);
   stroke.value = [last];
   moving.value = true;
@@ -161,7 +169,7 @@ function press(
     edit(
       "Erase strokes",
       erase(
-        target,
+        owner,
         [
           [last[0], last[1]],
           [to[0], to[1]],
@@ -187,7 +195,7 @@ function press(
     stroke.value = undefined;
     if (ended.type === "pointercancel") return abandonGesture(gesture);
     if (!eraserOn.value)
-      edit(target === undefined ? "Draw a stroke" : `Draw a stroke of ${nameOf(target)}`, draw(target, drawn), gesture);
+      edit(owner === undefined ? "Draw a stroke" : `Draw a stroke of ${nameOf(owner)}`, draw(owner, drawn), gesture);
     endGesture();
   };
   element.addEventListener("pointermove", move);
@@ -204,10 +212,21 @@ function Target() {
   return (
     <>
       <p class="hint">
-        {thing.sketch ? "This is" : "Strokes belong to"} <b>{nameOf(thing.id)}</b>.{" "}
-        <button type="button" class="link" onClick={() => select(undefined)}>
-          Draw something new
-        </button>
+        {target.value ? (
+          <>
+            {thing.sketch ? "This is" : "Strokes belong to"} <b>{nameOf(thing.id)}</b>.{" "}
+            <button type="button" class="link" onClick={() => select(undefined)}>
+              Draw something new
+            </button>
+          </>
+        ) : (
+          <>
+            This is <b>{nameOf(thing.id)}</b>.{" "}
+            <button type="button" class="link" onClick={() => (named.value = undefined)}>
+              Draw more of it
+            </button>
+          </>
+        )}
       </p>
       {thing.sketch && (
         <>
@@ -254,7 +273,10 @@ function NameDraft() {
   );
 }
 
-const name = (category: string): void => insert(`Draw ${word(category)}`, nameDraft(category));
+function name(category: string): void {
+  insert(`Draw ${word(category)}`, nameDraft(category));
+  named.value = selected.value?.id;
+}
 const percent = (probability: number): string => `${Math.round(probability * 100)} %`;
 
 function Guesses({ guesses, onPick }: { guesses: readonly Guess[]; onPick: (category: string) => void }) {

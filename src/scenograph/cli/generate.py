@@ -149,9 +149,7 @@ def generate(
     beside = Beside(draw_graph, draw_layout, layers, draw_crops, annotations, save_scenes)
     outputs = Outputs(request, out, beside, overwrite)
     if dry_run:
-        pipe.encode_pairs(request.scenes[:1], [request.seed_of(0, request.seeds[0])], **options.chosen())
-        for path in outputs.paths:
-            console.print(f"would write {path}")
+        _say_planned(pipe, outputs)
         return
     missing = outputs.missing
     if cluster is not None:
@@ -165,6 +163,14 @@ def generate(
     else:
         _render(pipe, outputs, left)
         say_part(own, f"{counted(len(outputs.pictures), 'picture')} in {out}")
+
+
+def _say_planned(pipe: Pipeline, outputs: Outputs) -> None:
+    """Name the files that would be written, once the first scene was placed: what would fail fails here."""
+    request = outputs.request
+    pipe.encode_pairs(request.scenes[:1], [request.seed_of(0, request.seeds[0])], **request.options.chosen())
+    for path in outputs.paths:
+        console.print(f"would write {path}")
 
 
 def _render(pipe: Pipeline, outputs: Outputs, left: Sequence[Sequence[PlannedPicture]]) -> list[Scene]:

@@ -166,7 +166,10 @@ def test_half_precision_is_remembered_by_its_pictures(scenograph, tmp_path):
         metadata.add_itxt("scenograph", first.info["scenograph"].replace("bf16", "bf1"))
         first.save(tmp_path / "odd.png", pnginfo=metadata)
     code, _, errors = scenograph("generate", "odd.png")
-    assert code == 2 and "odd.png, as it was made: precision: Input should be 'no' or 'bf16' (found 'bf1')" in errors
+    assert (
+        code == 2
+        and "odd.png, as it was made: precision: Input should be 'no', 'bf16' or 'fp16' (found 'bf1')" in errors
+    )
 
 
 def test_a_processor_that_would_imitate_half_precision_says_so(scenograph, tmp_path, caplog, monkeypatch):

@@ -106,8 +106,8 @@ def render_picture_book_scenes(
     settings = PictureBookSettings(size, seed, split, world, pictures, pages)
     sharing, own = shared_work(workers, cluster, part)
     known = drawings_in(drawings)
-    own = "" if drawings else "; more with --drawings FOLDER"
-    console.print(f"{len(known.categories())} categories from {len(known.rows)} drawings{own}")
+    more = "" if drawings else "; more with --drawings FOLDER"
+    console.print(f"{len(known.categories())} categories from {len(known.rows)} drawings{more}")
     for key in known.missing:
         console.print(Text("missing:", "yellow"), f"{key}: its package has no such drawing")
     make_folder(out)

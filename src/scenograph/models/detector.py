@@ -63,6 +63,7 @@ class Detector(Model):
     """A convolutional network of residual blocks, a feature pyramid, and two heads."""
 
     name = "detector"
+    not_exported = "what it finds is decided after its network"
     Config = DetectorConfig
     config: DetectorConfig
     roles = ()
@@ -128,7 +129,7 @@ class Detector(Model):
             values, places = best.values[number][likely], best.indices[number][likely]
             categories, cell = places // cells, places % cells
             chosen = boxes[number][self.kinds[categories], :, cell].clamp(0, 1)
-            kept = without_repeats(categories, chosen)[:most]
+            kept = torch.tensor(without_repeats(categories, chosen)[:most], dtype=torch.long, device=images.device)
             found.append(Detected(categories[kept], values[kept], chosen[kept]))
         return found
 

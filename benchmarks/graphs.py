@@ -50,10 +50,7 @@ def trained(name: str, overrides: list[str], arguments: argparse.Namespace) -> M
     settings = [f"data.pack={arguments.train}", "data.relations=minimal", f"training.steps={arguments.steps}"]
     recipe = load_recipe("wsgc-rendered", [*settings, "training.validate_every=1000000", *arguments.set, *overrides])
     trainer = Trainer(recipe, folder, torch.device(arguments.device))
-    model = trainer.run()
-    if trainer.interrupted:
-        raise KeyboardInterrupt  # which the trainer heard, to save what it has
-    return AutoModel.from_pretrained(model)
+    return AutoModel.from_pretrained(trainer.run())
 
 
 @torch.no_grad()

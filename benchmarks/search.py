@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from scenograph.retrieval.scene_build import index_vectors, table_of, write_index
+from scenograph.retrieval.scene_build import Parts, index_vectors, table_of, write_index
 from scenograph.retrieval.scene_index import RECORD, SceneIndexRecord
 from scenograph.retrieval.scene_rows import LAYOUT, SceneRow
 from scenograph.retrieval.scene_search import CANDIDATES, SceneIndex
@@ -37,10 +37,11 @@ MOVED = 0.03
 """How far queries are from the scenes that they are taken from, in sides of the canvas."""
 
 
-class Scenes:
-    """Tables of made-up scenes, as many as are wanted."""
+class Scenes(Parts):
+    """Tables of made-up scenes, as many as are wanted. No model has encoded them."""
 
     def __init__(self, count: int) -> None:
+        super().__init__([])
         self.count = count
         self.seconds = 0.0
         """Spent on making up pictures and scenes, which is not the index's."""
@@ -51,10 +52,6 @@ class Scenes:
             rows = [row(number) for number in range(start, min(start + PART, self.count))]
             self.seconds += time.process_time() - began
             yield table_of(rows).combine_chunks()
-
-    def units(self, size: int) -> dict[str, float]:
-        """No model has encoded them."""
-        return {}
 
 
 def main() -> None:

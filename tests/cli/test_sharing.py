@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -32,7 +34,7 @@ def cluster():
     """The address of a scheduler with two workers, each a process."""
     distributed = pytest.importorskip("distributed")
     options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "host": "127.0.0.1"}
-    with distributed.LocalCluster(**options) as local:
+    with patch.dict(os.environ), distributed.LocalCluster(**options) as local:  # it sets its workers' threads in ours
         yield local.scheduler_address
 
 

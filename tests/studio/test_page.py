@@ -258,6 +258,7 @@ def test_nodes_are_connected_and_contradictions_repaired(visitor):
     visitor.tab("graph")
     dog, tree = page.locator(".node", has_text="dog"), page.locator(".node", has_text="tree")
     for predicate, start, end in (("left of", dog, tree), ("left of", tree, dog)):
+        visitor.drawn()  # what is said above the graph has come, and nodes stay where they are
         port, goal = start.locator(".port").first.bounding_box(), end.locator(".pill").bounding_box()
         visitor.drag(
             (port["x"] + port["width"] / 2, port["y"] + port["height"] / 2),

@@ -258,6 +258,14 @@ def test_a_renderer_makes_the_same_on_a_cluster(cluster, scenograph, tmp_path):
     assert files_of(tmp_path / "alone") == files_of(tmp_path / "cluster")
 
 
+@pytest.mark.parametrize("address", ["nowhere", "host:port", "none://host:1"])
+def test_an_address_that_is_none_is_refused_before_a_client_is_made(address, monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(distributed, "Client", None)
+    with pytest.raises(UserError, match=f"^--cluster {address}: no Dask scheduler answers there"):
+        list(run_in_processes(len, [("ab",)], address))
+
+
 @pytest.mark.slow
 def test_a_cluster_tells_what_is_wrong(cluster, tmp_path, monkeypatch):
     monkeypatch.setattr("scenograph.data.cluster.PATIENCE", 1)

@@ -250,6 +250,15 @@ def test_pipelines_and_results_show_themselves(pipe):
     assert "cube, sphere, cylinder" in page and "left of" in page and "cpu" in page
 
 
+@pytest.mark.parametrize(
+    "option", [{"control": "edges"}, {"strength": 0.5}, {"prompt": "a photo"}, {"guidance": 0}, {"offload": "model"}]
+)
+def test_options_of_diffusion_models_are_refused_by_other_renderers(pipe, option):
+    (name,) = option
+    with pytest.raises(UserError, match=f"takes no {name}, which diffusion models do; .* --image diffusers:ID"):
+        pipe("cube", **option)
+
+
 def test_options_are_checked_by_name_and_value(pipe):
     for options, message in (
         ({"step": 3}, "no option 'step' .did you mean 'steps'"),

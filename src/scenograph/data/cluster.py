@@ -89,10 +89,12 @@ def _connected(address: str) -> Client:
     """A client of the scheduler, which closes as a context. Raises ``UserError`` if there is none."""
     try:
         from distributed import Client
+        from distributed.comm.addressing import get_address_host_port
     except ImportError as error:
         raise missing_extra("distributed", "cluster") from error
     logging.getLogger("distributed.client").setLevel(logging.ERROR)  # that a worker died, and its work is done again
     try:
+        get_address_host_port(address)  # of what is none, a client complains once more when it is deleted
         return Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
         raise UserError(

@@ -14,6 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from scenograph.devices import RenderPrecision
 from scenograph.errors import UserError, rule_and_value, suggest
 
+OF_DIFFUSION = frozenset({"control", "start", "strength", "prompt", "negative", "guidance", "offload"})
+"""Options of diffusion models of other makers."""
+
 
 class GenerateOptions(BaseModel):
     """How pictures are generated, apart from models, scenes and seeds. A description is the option's help text.

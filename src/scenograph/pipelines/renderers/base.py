@@ -61,6 +61,8 @@ class Renderer(ABC):
     """Whether it draws no object without a crop."""
     completes_attributes: bool = True
     """Whether every object wants an attribute of every group; if not, those left open stay open."""
+    own_options: frozenset[str] = frozenset()
+    """The options that it takes and most renderers do not."""
     slow: bool = False
     """Whether a picture takes so long that it is drawn alone, written at once, and its steps are told."""
     watch: Callable[[Step], None] | None = None

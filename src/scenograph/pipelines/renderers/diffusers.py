@@ -19,7 +19,7 @@ from scenograph.data.pictures import read_rgb
 from scenograph.devices import RenderPrecision
 from scenograph.errors import NOTE, UserError
 from scenograph.pipelines.defaults import COLLAGE, DIFFUSERS
-from scenograph.pipelines.options import GenerateOptions
+from scenograph.pipelines.options import OF_DIFFUSION, GenerateOptions
 from scenograph.pipelines.renderers.base import ConditionedScenes, Renderer
 from scenograph.pipelines.renderers.collage import CollageRenderer
 from scenograph.pipelines.renderers.diffusers_arguments import arguments_for, step_callback
@@ -67,6 +67,7 @@ class DiffusersRenderer(Renderer):
     """A prompt and control pictures of each scene go in; one picture at a time, from a seed of its own, comes out."""
 
     places, completes_attributes, slow = False, False, True
+    own_options = OF_DIFFUSION
 
     def __init__(self, source: str, device: torch.device) -> None:
         """Reads which family a model is of; its weights are loaded when a picture is drawn.

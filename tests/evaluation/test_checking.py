@@ -12,10 +12,12 @@ from PIL import Image
 from helpers import tiny
 from scenograph.data.clevr import VOCABULARY
 from scenograph.errors import UserError
-from scenograph.evaluation import finders
 from scenograph.evaluation.agreement import object_agreement
 from scenograph.evaluation.checking import ClassifierChecker, DetectorChecker, count_right
-from scenograph.evaluation.finders import ClosedFinder, Finder, Found, load_finder
+from scenograph.evaluation.finders import FAINT, Finder
+from scenograph.pipelines.pictured import OwnDetector, load_detector
+from scenograph.pretrained.detectors import Found
+from scenograph.scenes.fields import Box
 from scenograph.scenes.scene import Relation, Scene, SceneObject
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (32, 48, 3), dtype=np.uint8))
@@ -48,24 +50,25 @@ def test_a_classifier_says_what_the_agreement_metric_counts():
 
 
 class Sees(Finder):
-    name, least = "a test", 0.5
+    """What finds sheep, whatever the picture."""
 
-    def __init__(self, *found: Found) -> None:
-        self.found = list(found)
+    def __init__(self, *found: tuple[Box, float]) -> None:
+        super().__init__(SimpleNamespace(least=0.5, names=["sheep", "dog"]), "a test")
+        self.found = [Found("sheep", score, box) for box, score in found]
 
     def find(self, picture: Image.Image, scene: Scene) -> list[list[Found] | None]:
         return [self.found if thing.category == "sheep" else None for thing in scene.objects]
 
 
 def test_a_detector_finds_each_object_once_and_where_it_is():
-    found = DetectorChecker(Sees(Found(LEFT, 0.9), Found(RIGHT, 0.4))).check(PICTURE, SHEEP, 0)
+    found = DetectorChecker(Sees((LEFT, 0.9), (RIGHT, 0.4))).check(PICTURE, SHEEP, 0)
     assert [verdict.right for verdict in found.objects] == [True, False, None]
     assert found.objects[1].confidence == 0.4 and found.objects[0].confidence == 0.9
     assert [verdict.right for verdict in found.relations] == [False, None]
-    both = DetectorChecker(Sees(Found(RIGHT, 0.6), Found(LEFT, 0.7))).check(PICTURE, SHEEP, 0)
+    both = DetectorChecker(Sees((RIGHT, 0.6), (LEFT, 0.7))).check(PICTURE, SHEEP, 0)
     assert [verdict.confidence for verdict in both.objects[:2]] == [0.7, 0.6]
     assert both.relations[0].right is True
-    once = DetectorChecker(Sees(Found((0.2, 0.4, 0.5, 0.8), 0.9))).check(PICTURE, SHEEP, 0)
+    once = DetectorChecker(Sees(((0.2, 0.4, 0.5, 0.8), 0.9))).check(PICTURE, SHEEP, 0)
     assert [verdict.right for verdict in once.objects] == [True, False, None]
     assert once.objects[1].seen == "found elsewhere or too few times"
     nothing = DetectorChecker(Sees()).check(PICTURE, SHEEP, 0)
@@ -75,20 +78,32 @@ def test_a_detector_finds_each_object_once_and_where_it_is():
 def test_relations_are_those_of_the_boxes_that_a_detector_finds():
     scene = Scene((SceneObject("sheep", box=(0.1, 0.4, 0.6, 0.8)), SceneObject("sheep", box=(0.3, 0.4, 0.9, 0.8))))
     scene = Scene(scene.objects, (Relation(0, "wider than", 1), Relation(1, "wider than", 0)))
-    seen = Sees(Found((0.0, 0.4, 0.6, 0.8), 0.9), Found((0.5, 0.4, 0.9, 0.8), 0.9))
+    seen = Sees(((0.0, 0.4, 0.6, 0.8), 0.9), ((0.5, 0.4, 0.9, 0.8), 0.9))
     found = DetectorChecker(seen).check(PICTURE, scene, 0)
     assert [verdict.right for verdict in found.relations] == [True, False]
 
 
-def test_a_detector_of_coco_is_asked_by_category(monkeypatch):
-    def detect(pictures, rows, categories):
-        assert categories == {"sheep": 0} and rows[0]["width"] == 1
-        return [{"category_id": 0, "bbox": [0.1, 0.4, 0.3, 0.4], "score": 0.8}]
+def test_a_detector_of_coco_is_asked_by_category():
+    class Darknet:
+        least, names = 0.5, ("sheep", "tvmonitor", "dog")
 
-    detect.nameable = {"sheep", "dog"}  # type: ignore[attr-defined]
-    monkeypatch.setattr(finders, "Detector", lambda source, device: detect)
-    one, other, unicorn = ClosedFinder("x", torch.device("cpu")).find(PICTURE, SHEEP)
-    assert one == other == [Found(pytest.approx(LEFT), 0.8)] and unicorn is None
+        def __call__(self, picture, least, names=()):
+            assert least == FAINT and list(names) == ["sheep", "tvmonitor"] and picture.mode == "RGB"
+            return [Found("sheep", 0.8, LEFT), Found("dog", 0.7, LEFT), Found("tvmonitor", 0.2, RIGHT)]
+
+    scene = Scene((*SHEEP.objects, SceneObject("tv", box=RIGHT)))
+    one, other, unicorn, screen = Finder(Darknet(), "x").find(PICTURE, scene)
+    assert one == other == [Found("sheep", 0.8, LEFT)] and unicorn is None
+    assert screen == [Found("tvmonitor", 0.2, RIGHT)], "the original's name of what COCO calls tv"
+
+
+def test_a_detector_that_was_trained_here_is_a_checker_too(tmp_path):
+    torch.manual_seed(0)
+    tiny("detector").save_pretrained(tmp_path)
+    finder = Finder(load_detector(str(tmp_path), torch.device("cpu")), "own")
+    assert isinstance(finder.detector, OwnDetector)
+    cube, unicorn = finder.find(PICTURE, Scene((SceneObject("cube", box=LEFT), SceneObject("unicorn", box=RIGHT))))
+    assert cube is not None and unicorn is None and all(one.name == "cube" for one in cube)
 
 
 @pytest.fixture(scope="module", params=["owlvit", "owlv2"])
@@ -114,28 +129,30 @@ def owl(request, tmp_path_factory):
     words = {name: number for number, name in enumerate(("[PAD]", "[UNK]", "a", "photo", "of", "sheep", "unicorn"))}
     split = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="[UNK]"))
     split.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
-    transformers.PreTrainedTokenizerFast(tokenizer_object=split, pad_token="[PAD]").save_pretrained(folder)
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=split, pad_token="[PAD]", model_max_length=16)
+    pixels = getattr(transformers, f"{kind}ImageProcessorPil")(size={"height": 32, "width": 32})
+    getattr(transformers, f"{kind}Processor")(pixels, tokenizer).save_pretrained(folder)
     return folder
 
 
 def test_a_detector_of_an_open_vocabulary_is_asked_in_words(owl, monkeypatch):
-    finder = load_finder(str(owl), torch.device("cpu"))
+    finder = Finder(load_detector(str(owl), torch.device("cpu")), "owl")
+    network, asked = finder.detector._network, {}
     one, other, unicorn = finder.find(PICTURE, SHEEP)
-    assert one is other and one is not None and unicorn is not None
-    assert len(one) + len(unicorn) == 16, "each of the patches looks most like one of the two"
-    assert all(0 <= score <= 1 and 0 <= min(box) <= max(box) <= 1 for box, score in [*one, *unicorn])
-    asked = {}
+    assert one == other and one is not None and unicorn is not None and one + unicorn
+    assert all(0 <= score <= 1 and 0 <= min(box) <= max(box) <= 1 for _, score, box in [*one, *unicorn])
 
-    def network(**inputs):
+    def fake(**inputs):
         asked.update(inputs)
-        logits = torch.tensor([[[4.0, -4.0], [-4.0, 0.0]]])
-        return SimpleNamespace(logits=logits, pred_boxes=torch.tensor([[[0.25, 0.3, 0.2, 0.2], [0.5, 0.5, 1.0, 1.0]]]))
+        boxes = torch.tensor([[[0.25, 0.3, 0.2, 0.2], [0.5, 0.5, 1.0, 1.0]]])
+        return SimpleNamespace(logits=torch.tensor([[[4.0, -4.0], [-4.0, 0.0]]]), pred_boxes=boxes)
 
-    network.config = finder.network.config  # type: ignore[attr-defined]
-    monkeypatch.setattr(finder, "network", network)
+    fake.config = network.config  # type: ignore[attr-defined]
+    monkeypatch.setattr(finder.detector, "_network", fake)
     (sheep,), _, (unicorn,) = finder.find(PICTURE, SHEEP)
     assert asked["pixel_values"].shape == (1, 3, 32, 32) and asked["input_ids"].shape == (2, 16)
-    down = 1.5 if finder.network.config.model_type == "owlv2" else 1.0  # of the square that holds 48 x 32 pixels
+    assert asked["input_ids"][0, :5].tolist() == [2, 3, 4, 2, 5], "a photo of a sheep"
+    down = 1.5 if network.config.model_type == "owlv2" else 1.0  # of the square that holds 48 x 32 pixels
     assert sheep.box == pytest.approx((0.15, 0.2 * down, 0.35, 0.4 * down))
     assert sheep.score == pytest.approx(0.982, abs=1e-3) and unicorn.score == pytest.approx(0.5)
     assert unicorn.box == (0, 0, 1, 1)
@@ -143,5 +160,5 @@ def test_a_detector_of_an_open_vocabulary_is_asked_in_words(owl, monkeypatch):
 
 def test_a_detector_that_is_none_is_said(tmp_path):
     pytest.importorskip("transformers")
-    with pytest.raises(UserError, match="cannot load the detector .*; give its folder"):
-        load_finder(str(tmp_path), torch.device("cpu"))
+    with pytest.raises(UserError, match="cannot load the detector .*; give a folder or a model"):
+        load_detector(str(tmp_path), torch.device("cpu"))

@@ -17,11 +17,13 @@ from PIL import Image
 
 from scenograph.errors import UserError
 from scenograph.evaluation.agreement import log_chance, seen_by
-from scenograph.evaluation.finders import Finder, Found, load_finder
+from scenograph.evaluation.finders import Finder
 from scenograph.evaluation.probes import QUIET, change_by_place, contrast
 from scenograph.evaluation.tools import Tools
 from scenograph.models.object_classifier import ObjectClassifier
+from scenograph.pipelines.pictured import load_detector
 from scenograph.pipelines.pipeline import Pipeline
+from scenograph.pretrained.detectors import Found
 from scenograph.scenes.fields import Box
 from scenograph.scenes.geometry import box_iou, relation_holds
 from scenograph.scenes.lexicon import spoken
@@ -269,6 +271,6 @@ def load_checker(
     if kind == "detector":
         if tools.detector_name is None:
             raise UserError("--check detector: name one with --detector, such as google/owlv2-base-patch16")
-        return DetectorChecker(load_finder(tools.detector_name, tools.device))
+        return DetectorChecker(Finder(load_detector(tools.detector_name, tools.device), tools.detector_name))
     categories = list(dict.fromkeys(thing.category for scene in scenes for thing in scene.objects))
     return ClassifierChecker(tools.load_classifier(categories, ", or add --check probes, which needs none"))

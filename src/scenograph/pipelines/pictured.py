@@ -15,7 +15,7 @@ from PIL import Image
 from scenograph.data.pictures import read_rgb
 from scenograph.devices import pick_device
 from scenograph.errors import NOTE, UserError, counted, reason
-from scenograph.files import is_folder, read_json
+from scenograph.files import is_file, is_folder, read_json
 from scenograph.models.detector import Detector
 from scenograph.models.object_classifier import ObjectClassifier
 from scenograph.models.registry import AutoModel, shipped_models
@@ -47,6 +47,8 @@ class Finds(Protocol):
 
     least: float
     """Score from which it is believed, if nobody says otherwise."""
+    names: Sequence[str]
+    """What it finds; empty if that is asked for."""
 
     def __call__(self, picture: Image.Image, least: float, names: Sequence[str] = ()) -> list[Found]:
         """What a picture shows, the likeliest first; ``names`` are what to look for, if that is to be said."""
@@ -60,6 +62,7 @@ class OwnDetector:
 
     def __init__(self, model: Detector) -> None:
         self.model = model
+        self.names: Sequence[str] = model.vocabulary.categories
 
     def __call__(self, picture: Image.Image, least: float, names: Sequence[str] = ()) -> list[Found]:
         """As :class:`Finds`; it looks for all that it knows."""
@@ -67,10 +70,9 @@ class OwnDetector:
         pixels = pixels_to_tensor(picture_to_pixels(picture, side, side)[None]).to(self.model.device)
         with torch.inference_mode():
             (found,) = self.model.detect(pixels, least, MOST)
-        called = self.model.vocabulary.categories
         rows = zip(found.categories.tolist(), found.scores.tolist(), found.boxes.tolist(), strict=True)
         return [
-            Found(called[category], score, (x0, y0, x1, y1))
+            Found(self.names[category], score, (x0, y0, x1, y1))
             for category, score, (x0, y0, x1, y1) in rows
             if x0 < x1 and y0 < y1
         ]
@@ -104,7 +106,7 @@ def scene_of_picture(
         UserError: The file is no picture, a network cannot be loaded, or nothing is found.
     """
     picture, place = read_rgb(path), pick_device(device)
-    finder = _load_detector(detector, place)
+    finder = load_detector(detector, place)
     own = finder.model.vocabulary if isinstance(finder, OwnDetector) else None
     names = vocabulary or own
     if names is None and isinstance(finder, HubDetector) and finder.open:
@@ -122,7 +124,11 @@ def scene_of_picture(
     return Scene(tuple(objects), tuple(nearest_relations(objects, names)))
 
 
-def _load_detector(source: str | None, device: torch.device) -> Finds:
+def load_detector(source: str | None, device: torch.device) -> Finds:
+    """A detector that was trained here, or one of ``transformers``; by default the one that ships.
+
+    Raises ``UserError`` if there is none of that name.
+    """
     if source is None and DETECTOR not in shipped_models():
         raise UserError("name a detector: --detector, a model folder or one of the hub such as PekingU/rtdetr_r50vd")
     source = source or DETECTOR
@@ -140,6 +146,8 @@ def _made_here(source: str) -> bool:
         return True
     if is_folder(source):
         file = Path(source) / "config.json"
+        if not is_file(file):
+            return False
     elif source.count("/") == 1 and not source.startswith((".", "/", "~")):
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError

@@ -15,6 +15,8 @@ from scenograph.scenes.fields import Box
 
 OPEN = ("owlv2", "owlvit")
 """Kinds of detectors that find whatever they are asked for."""
+PHRASE = "a photo of a {}"
+"""How networks that learned from pictures and their captions are asked for a name."""
 LIKELY, LIKELY_OPEN = 0.5, 0.1
 """Scores from which a detector is believed, as their authors' examples have it: of fixed categories, and of any."""
 
@@ -50,7 +52,7 @@ class HubDetector:
             self._network = kind.from_pretrained(source).to(device).eval()
             self._processor = (AutoProcessor if self.open else AutoImageProcessor).from_pretrained(source)
         self.least = LIKELY_OPEN if self.open else LIKELY
-        self.names = [] if self.open else [str(name) for name in self._network.config.id2label.values()]
+        self.names: Sequence[str] = [] if self.open else [str(name) for name in self._network.config.id2label.values()]
         """What it finds; empty if that is asked for."""
 
     def __call__(self, picture: Image.Image, least: float, names: Sequence[str] = ()) -> list[Found]:
@@ -61,7 +63,7 @@ class HubDetector:
             least: Score from which an object counts.
             names: What to look for, for a detector that is open.
         """
-        said = {"text": [list(names)]} if self.open else {}
+        said = {"text": [[PHRASE.format(name) for name in names]]} if self.open else {}
         inputs = self._processor(images=[picture], return_tensors="pt", **said).to(self._device)
         with torch.inference_mode():
             output = self._network(**inputs)
@@ -92,7 +94,7 @@ class HubNamer:
 
     def __call__(self, picture: Image.Image, descriptions: Sequence[str]) -> tuple[int, float]:
         """The number of the description that fits best, and its probability among them."""
-        said = self._pipe(picture, candidate_labels=list(descriptions), hypothesis_template="a photo of a {}")
+        said = self._pipe(picture, candidate_labels=list(descriptions), hypothesis_template=PHRASE)
         best = max(said, key=lambda one: one["score"])
         return list(descriptions).index(best["label"]), float(best["score"])
 

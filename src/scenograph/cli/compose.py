@@ -46,7 +46,7 @@ def compose(
     classifier: ClassifierName = None,
     detector: Annotated[
         str | None,
-        typer.Option("--detector", metavar="MODEL", help="OWL-ViT, OWLv2 or a detector of COCO, by folder or hub id."),
+        typer.Option("--detector", metavar="MODEL", help="OWL-ViT, OWLv2, one of COCO, or one trained here."),
     ] = None,
     rounds: Annotated[
         int, typer.Option("--rounds", metavar="N", min=1, max=1000, help="Pictures rendered at most.")

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from scenograph.errors import counted
 from scenograph.evaluation.checking import Verdict, count_right
 from scenograph.evaluation.composing import Composition, Round
 from scenograph.evaluation.page import Exhibit, gallery_of, whole_page
@@ -84,7 +83,7 @@ def as_markdown(made: Composition, stem: str) -> str:
 
 
 def _lead(made: Composition) -> str:
-    rounds = f"Round {made.best + 1} of {counted(len(made.rounds), 'round')} is kept"
+    rounds = f"Round {made.best + 1} of {len(made.rounds)} is kept"
     return f"{rounds}: {made.rounds[made.best]}, by {made.checker}. Asked for: {scene_to_text(made.asked)}."
 
 

@@ -26,7 +26,19 @@ from scenograph.scenes.sketch import Sketch
 SHARED = Path(os.environ.get("SCENOGRAPH_SHARED", Path(__file__).parents[2] / "shared"))
 """Recorded outputs of the original systems and real data; tests that read them are skipped where they are absent."""
 
-torch.set_num_threads(2)
+# Tests compute little, and threads that share cores with other workers' wait for each other.
+torch.set_num_threads(1)
+os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}  # of workers, and of commands that tests start
+
+MOST_WORKERS = 4
+"""Each holds about a gigabyte, and loads and collects for some twenty seconds."""
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """The whole suite runs in a process per core; files that are named, in this one, which begins at once."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    named = config.args_source != pytest.Config.ArgsSource.TESTPATHS
+    return 0 if named or cores == 1 else min(cores, MOST_WORKERS)
 
 
 @pytest.fixture
@@ -35,6 +47,14 @@ def golden() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no recorded outputs at {folder}")
     return folder
+
+
+@pytest.fixture
+def two_threads():
+    """For recordings that one thread, which adds up in another order, misses by rounding errors that grow on the way."""
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
 
 
 @pytest.fixture

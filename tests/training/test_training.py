@@ -214,7 +214,7 @@ def test_two_processes_give_the_update_of_one(painted, tmp_path, name):
     path = write_recipe(given, tmp_path / "r.yaml")
     alone = train(given, tmp_path / "one")
     launch = ["accelerate.commands.launch", "--cpu", "--num_processes=2", "--num_machines=1", "--mixed_precision=no",
-              "--dynamo_backend=no", "--main_process_port=29617", "-m", "scenograph", "train", str(path), "--device", "cpu",
+              "--dynamo_backend=no", "--main_process_port=0", "-m", "scenograph", "train", str(path), "--device", "cpu",
               "--out", str(tmp_path / "two")]  # fmt: skip
     process = run_command(launch, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     output, _ = process.communicate(timeout=300)

@@ -6,11 +6,13 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import typer.main
 from PIL import Image, ImageDraw
 
 from helpers import tiny
@@ -107,11 +109,16 @@ def float64(monkeypatch):
     torch.set_default_dtype(torch.float32)
 
 
+commands_of = cache(typer.main.get_command)
+"""A process of the command line builds its commands once; that takes most of the time of a command that is refused."""
+
+
 @pytest.fixture
 def scenograph(monkeypatch, capsys, tmp_path):
     """Runs a command in an empty folder; returns exit code, output and errors."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(typer.main, "get_command", commands_of)
 
     def command(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["scenograph", *map(str, arguments)])

@@ -30,7 +30,7 @@ MISE = "mise"
 """The name, among drafts, of the layout models that ship, of which the scene decides one."""
 
 
-@takes_options("candidates", "refine", "keep_contradictions", "size", "steps", "truncation", "precision")
+@takes_options("candidates", "refine", "keep_contradictions", "size", "steps", "truncation", "precision", "runtime")
 def compose(
     source: SceneArgument,
     *,

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self, get_args
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from scenograph.devices import RenderPrecision
+from scenograph.devices import RenderPrecision, Runtime
 from scenograph.errors import UserError, rule_and_value, suggest
 
 OF_DIFFUSION = frozenset({"control", "start", "strength", "prompt", "negative", "guidance", "offload"})
@@ -79,6 +79,9 @@ class GenerateOptions(BaseModel):
     shadow: bool = Field(default=False, description="Let things in a collage of crops cast shadows.")
     precision: RenderPrecision = Field(
         default="no", description="bf16 is faster on hardware that supports it. fp16: for diffusers models."
+    )
+    runtime: Runtime = Field(
+        default="torch", description="onnx computes shipped models faster on CPUs, after exporting them once."
     )
     control: tuple[str, ...] | None = Field(
         default=None,

@@ -21,6 +21,7 @@ from scenograph.errors import UserError, counted
 from scenograph.files import digest, is_file, make_folder, write_atomically
 from scenograph.models.base import DrawsFromCrops, ImageModel, LayoutModel, Model, ShapesObjects
 from scenograph.models.registry import AutoModel
+from scenograph.models.runtimes import use_runtime
 from scenograph.pipelines.checks import check_crops, check_names, warn_about_crowds, without_contradictions
 from scenograph.pipelines.defaults import CLASSIFIERS, COLLAGE, DEFAULT, DIFFUSERS, naming_who_knows
 from scenograph.pipelines.given import SceneLike, given_scenes, given_seeds
@@ -363,6 +364,7 @@ class Pipeline:
         if names is not None and self.renderer.completes_attributes:
             complete = [complete_attributes(s, names, seed) for s, seed in zip(scenes, seeds, strict=True)]
         if self.layout is not None:
+            use_runtime(self.layout, chosen.runtime)
             movable = [[thing.box is None for thing in scene.objects] for scene in complete]
             complete = place_objects(self.layout, complete, seeds, chosen.refine, chosen.candidates)
             complete = self.renderer.settle(complete, seeds, movable)

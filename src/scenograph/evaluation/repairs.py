@@ -42,7 +42,7 @@ class Plan:
     """What a round renders."""
 
     scene: Scene
-    """Complete: every object has a box."""
+    """Complete. When it was rendered, every object has a box."""
     seed: int
     changes: tuple[str, ...] = ()
     """What is new since the best round before, and why, in words."""
@@ -72,17 +72,13 @@ class Repairs:
         self.names = numbered(labels_in_words(asked))
 
     def first(self) -> Plan:
-        """What the first round renders."""
+        """What the first round renders: the picture that the pipeline makes of the scene as it was asked for."""
         return Plan(self._draft(self.seed), self.seed)
 
     def _draft(self, seed: int) -> Scene:
-        """The best of several drafts of a layout, with looks for each object that can have its own."""
+        """The best of several drafts of a layout, with the looks of the picture of this seed."""
         (scene,) = self.pipe.complete([self.asked], [seed], **self.options)
-        if any(thing.box is None for thing in scene.objects):  # the renderer places objects itself
-            (shown,) = self.pipe.encode_pairs([scene], [seed], **self.options).scenes
-            boxed = zip(scene.objects, shown.objects, strict=True)
-            scene = replace(scene, objects=tuple(replace(one, box=other.box) for one, other in boxed))
-        return self._settled(self.pipe.renderer.with_looks([scene], [seed])[0], seed)
+        return self.pipe.renderer.with_looks([scene], [seed])[0]
 
     def _settled(self, scene: Scene, seed: int) -> Scene:
         """The scene with boxes that suit the looks of its objects."""

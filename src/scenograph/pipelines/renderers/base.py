@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from scenograph.errors import UserError
+from scenograph.pipelines.latents import with_object_seeds
 from scenograph.pipelines.options import GenerateOptions
 from scenograph.scenes.openraster import Layer
 from scenograph.scenes.scene import Scene
@@ -81,17 +82,28 @@ class Renderer(ABC):
     def check(self, scenes: Sequence[Scene]) -> None:
         """Warn about what it will ignore or has not learned in scenes whose names it knows."""
 
-    def with_looks(self, scenes: Sequence[Scene], seeds: Sequence[int]) -> list[Scene]:
-        """The scenes with a seed for each object whose looks its own seed decides, so that they stay as they are.
-
-        Then another seed for one object redraws that one, and leaving one out or another seed of the picture keeps the
-        looks of the others. By default no object has looks of its own, and scenes stay as they are.
+    def has_looks(self, scenes: Sequence[Scene]) -> list[list[bool]]:
+        """Of each object, whether its own seed decides its looks; by default, of none.
 
         Args:
-            scenes: One per picture; every object has a box. Seeds that objects have are kept.
-            seeds: One per picture, from which those of objects are made.
+            scenes: Every object has a box, unless the renderer :attr:`places` objects.
         """
-        return list(scenes)
+        return [[False] * len(scene.objects) for scene in scenes]
+
+    def with_looks(self, scenes: Sequence[Scene], seeds: Sequence[int]) -> list[Scene]:
+        """The scenes with a seed for each object that :meth:`has_looks`, which keeps those of the picture's seed.
+
+        Pictures stay the same. Another seed for one object redraws that one, and leaving one out or another seed of the
+        picture keeps the looks of the others.
+
+        Args:
+            scenes: As in :meth:`has_looks`. Seeds that objects have are kept.
+            seeds: One per picture.
+        """
+        return [
+            with_object_seeds(scene, [(seed, number) if own else None for number, own in enumerate(row)])
+            for scene, seed, row in zip(scenes, seeds, self.has_looks(scenes), strict=True)
+        ]
 
     def settle(self, scenes: Sequence[Scene], seeds: Sequence[int], movable: Sequence[Sequence[bool]]) -> list[Scene]:
         """Move objects that a layout model placed to where the renderer shows them; by default, they stay.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -18,11 +19,12 @@ from scenograph.evaluation.composing import compose
 from scenograph.evaluation.composing_report import as_html, as_markdown, draw_verdicts
 from scenograph.evaluation.repairs import is_cramped, with_more_room, with_region_seen
 from scenograph.pipelines import Pipeline
-from scenograph.pipelines.options import GenerateOptions
+from scenograph.pipelines.options import OF_DIFFUSION, GenerateOptions
 from scenograph.pipelines.renderers.base import ConditionedScenes, Renderer
 from scenograph.pipelines.renderers.collage import CollageRenderer, CropCollage
 from scenograph.pipelines.renderers.crops import crop_source
 from scenograph.pipelines.renderers.network import NetworkRenderer
+from scenograph.scenes.batch import pixels_to_tensor
 from scenograph.scenes.fields import looks_of
 from scenograph.scenes.scene import Relation, Scene, SceneObject, keep_objects, load_scenes
 from scenograph.scenes.settling import broken
@@ -156,6 +158,65 @@ def test_what_has_no_looks_of_its_own_gets_another_picture():
     assert len({one.plan.seed for one in made.rounds}) == 3 and made.rounds[0].plan.seed == 0
     assert made.rounds[1].plan.changes == ("another seed of the picture: cylinder cannot be redrawn alone",)
     assert all(boxes(one.plan.scene) == boxes(PLACED) for one in made.rounds)
+
+
+class Painter(Blocks):
+    """Paints objects again, a shade brighter where they are, except the first one of a scene."""
+
+    own_options = OF_DIFFUSION
+
+    def __init__(self) -> None:
+        super().__init__(looks=False)
+        self.asked: list[GenerateOptions] = []
+
+    def repaintable(self, scene: Scene, numbers: Sequence[int], options: GenerateOptions) -> list[int]:
+        return [number for number in numbers if number]
+
+    def stronger(self, options: GenerateOptions, times: int) -> dict[str, object]:
+        return {"guidance": float((options.guidance or 1) + times)}
+
+    def render(self, conditioned: ConditionedScenes) -> torch.Tensor:
+        options = conditioned.options
+        self.asked.append(options)
+        if not options.repaint:
+            return super().render(conditioned)
+        pictures = pixels_to_tensor(np.asarray(options.start)[None]).clone()
+        for number in options.repaint:
+            x0, y0, x1, y1 = (round(SIDE * value) for value in conditioned.scenes[0].objects[number].box or ())
+            pictures[..., y0:y1, x0:x1] += 0.2
+        return pictures
+
+
+def test_what_a_renderer_can_paint_again_is_painted_in_the_best_picture():
+    painter = Painter()
+    told = Told(lambda number, _: [(True, False, False), (True, True, False), (True, True, True)][number])
+    made = compose(PLACED, Pipeline(painter), told, guidance=2.0)
+    first, second, third = (one.plan for one in made.rounds)
+    assert (second.repaint, third.repaint) == ((1, 2), (2,)) and first.seed != second.seed != third.seed
+    assert [one.guidance for one in painter.asked] == [2, 3, 4], "the sphere was wrong once, the cylinder twice"
+    assert painter.asked[2].start is made.rounds[1].picture and painter.asked[2].strength == 1
+    assert second.changes == (
+        "sphere: looks like nothing; painted again",
+        "cylinder: looks like nothing; painted again",
+        "stronger control: guidance 3.0",
+    )
+    changed = (np.asarray(made.rounds[1].picture) != np.asarray(made.picture)).any(axis=2)
+    assert changed[4:16, 16:24].all() and changed.sum() == 12 * 8, "the cylinder's box alone"
+    assert json.loads(made.picture.record)["start"] == "round 2" and boxes(third.scene) == boxes(PLACED)
+
+
+def test_what_cannot_be_painted_again_gets_another_picture_and_stronger_control():
+    made = compose(PLACED, Pipeline(Painter()), Told(lambda *_: (False, True, True)), rounds=2)
+    told = ("another seed of the picture: cube cannot be redrawn alone", "stronger control: guidance 2.0")
+    assert made.rounds[1].plan.changes == told and made.rounds[1].plan.repaint == ()
+
+
+def test_what_was_painted_again_in_vain_is_moved_if_it_can_be(layout):
+    told = Told(lambda number, _: (number > 0, False, True))
+    made = compose(OPEN, Pipeline(Painter(), layout), told, rounds=3)
+    second, third = (one.plan for one in made.rounds[1:])
+    assert second.repaint == (1,) and third.repaint == () and third.options == {"guidance": 3.0}
+    assert third.changes == ("sphere: placed again, as nothing else helped", "stronger control: guidance 3.0")
 
 
 def test_where_repairs_do_not_help_another_draft_is_tried(layout):

@@ -279,7 +279,7 @@ def _read(
         scenes, stem = read_source(source, pipe.vocabulary, chosen)
         plan = None if chosen is None else chosen.record(source)
         request = Request(scenes, parse_seeds("0" if seeds is None else seeds), models, options, stem, plan=plan)
-    request = replace(request, digests=pipe.digests(options.style, request.digests, source))
+    request = replace(request, digests=pipe.digests(options, request.digests, source))
     request = _with_object_seeds(request, object_seeds)
     scenes = pipe.read(request.scenes, options.refine, options.keep_contradictions)
     offer_to_keep(request.scenes, scenes)

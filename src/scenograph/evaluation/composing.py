@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -140,24 +140,27 @@ def compose(
     if len(read) > 1:
         raise UserError(f"{len(read)} scenes: compose one at a time")
     repairs = Repairs(pipe, read[0], seed, options)
-    found = [_rendered(pipe, repairs.first(), checker, options)]
+    found = [_rendered(pipe, repairs.first(), [], checker, options)]
     best = 0
     progress(1)
     while len(found) < rounds and not found[best].findings.all_right:
-        found.append(_rendered(pipe, repairs.next(found, best), checker, options))
+        plan = repairs.next(found, best)
+        painted_on = {"start": found[best].picture, "repaint": plan.repaint, "strength": 1.0} if plan.repaint else {}
+        found.append(_rendered(pipe, plan, found, checker, options | plan.options | painted_on))
         if found[-1].findings.score > found[best].findings.score:
             best = len(found) - 1
         progress(len(found))
     return Composition(read[0], found, best, checker.name)
 
 
-def _rendered(pipe: Pipeline, plan: Plan, checker: Checker, options: dict[str, Any]) -> Round:
+def _rendered(pipe: Pipeline, plan: Plan, before: Sequence[Round], checker: Checker, options: dict[str, Any]) -> Round:
     """A round: its picture, with the record that makes it again, and what the checker finds in it."""
     encoding = pipe.encode_pairs([plan.scene], [plan.seed], **options)
     (image,), (shown,) = pipe.render(encoding), encoding.scenes
     chosen = pipe.options.changed(**options)
-    request = Request([plan.scene], [plan.seed], pipe.names, chosen, digests=pipe.digests(chosen.style))
+    request = Request([plan.scene], [plan.seed], pipe.names, chosen, digests=pipe.digests(chosen))
     picture = RecordedImage.of(image, request.record(0, plan.seed), shown)
+    picture.filename = f"round {len(before) + 1}"  # as records name a picture that others start from
     plan = replace(plan, scene=_boxed(plan.scene, shown))
     return Round(plan, checker.check(image, plan.scene, plan.seed), picture)
 

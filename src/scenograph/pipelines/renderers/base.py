@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from PIL import Image
@@ -104,6 +105,31 @@ class Renderer(ABC):
             with_object_seeds(scene, [(seed, number) if own else None for number, own in enumerate(row)])
             for scene, seed, row in zip(scenes, seeds, self.has_looks(scenes), strict=True)
         ]
+
+    def digests(self, options: GenerateOptions) -> dict[str, str]:
+        """Checksums of what options name beside the model and a style, by what it is; by default, of nothing."""
+        return {}
+
+    def repaintable(self, scene: Scene, numbers: Sequence[int], options: GenerateOptions) -> list[int]:
+        """Those of the objects that it can paint again in a picture and leave the rest as it is; by default, none.
+
+        It does so if the options ``start``, the picture, and ``repaint``, these numbers, are given.
+
+        Args:
+            scene: Every object has a box.
+            numbers: Of objects.
+            options: Those of generation, without these two.
+        """
+        return []
+
+    def stronger(self, options: GenerateOptions, times: int) -> dict[str, Any]:
+        """Options by which a scene decides its picture more, for objects that were wrong so often; by default, none.
+
+        Args:
+            options: Those that were asked for, from which limits are counted, with ``repaint`` if it does that.
+            times: From 1.
+        """
+        return {}
 
     def settle(self, scenes: Sequence[Scene], seeds: Sequence[int], movable: Sequence[Sequence[bool]]) -> list[Scene]:
         """Move objects that a layout model placed to where the renderer shows them; by default, they stay.

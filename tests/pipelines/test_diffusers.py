@@ -606,11 +606,17 @@ def test_regions_and_strength_hold_where_an_object_is_painted_again(load, calls)
 def test_what_cannot_be_painted_again_is_said(options, complaint, load):
     with pytest.raises(UserError, match=complaint):
         pixels(load("sd15"), **options)
+
+
+def test_hidden_objects_and_other_renderers_are_not_painted_again(load):
     hidden = SCENE.replace_object(0, box=(0.55, 0.3, 0.8, 0.9))
+    pipe = load("sd15")
+    assert pipe.renderer.repaintable(hidden, [0, 2], pipe.options) == [2]
+    assert pipe.renderer.repaintable(hidden, [0], pipe.options.changed(style=noise_picture())) == []
     with pytest.raises(UserError, match="--repaint 0: nearer things hide the box of this object"):
         pixels(load("sd15"), scene=hidden, repaint=0, start=noise_picture())
     with pytest.raises(UserError, match="collage: takes no repaint"):
-        Pipeline.from_pretrained(image="collage")(SCENE, repaint=0)
+        Pipeline.from_pretrained(image="collage")(Scene((SceneObject("tree", (), (0.2, 0.1, 0.8, 0.9)),)), repaint=0)
 
 
 def test_control_grows_stronger_within_limits(load, tiny_diffusers, calls):
@@ -622,7 +628,7 @@ def test_control_grows_stronger_within_limits(load, tiny_diffusers, calls):
     assert stronger("flux", 1, guidance=0) == {}, "a model that is drawn from without guidance"
     network = f"depth={tiny_diffusers('sd15-depth')}"
     assert stronger("sd15", 1, control=[network, "regions"])["control"] == (f"{network}@1.25", "regions")
-    assert stronger("sd15", 9, control=f"{network}@1.8")["control"] == (f"{network}@2.0",)
+    assert stronger("sd15", 9, control=f"{network}@1.8")["control"] == (f"{network}@2",)
     assert stronger("z-image", 1, control=f"edges={tiny_diffusers('z-image-union')}")["control"][0].endswith("@0.938")
     edges = f"edges={tiny_diffusers('sd3-edges')}"
     assert [*stronger("sd3", 1, control=edges)] == ["control"], "which its pipeline that paints again does not see"
@@ -630,7 +636,7 @@ def test_control_grows_stronger_within_limits(load, tiny_diffusers, calls):
     assert stronger("sd15", 1, guidance=45)["guidance"] == 50
     assert stronger("gligen", 1, repaint=0) == {"guidance": 9.38}
     assert stronger("gligen", 1) == {"control": ("boxes@0.375",)}
-    assert stronger("gligen", 2, control="boxes@0.9")["control"] == ("boxes@1.0",)
+    assert stronger("gligen", 2, control="boxes@0.9")["control"] == ("boxes@1",)
     pixels(load("gligen"), control="boxes@0.5")
     assert calls[-1][1]["gligen_scheduled_sampling_beta"] == 0.5
     with pytest.raises(UserError, match=r"--control boxes@1.5: of gligen, the weight is a share of steps, at most 1"):

@@ -217,7 +217,7 @@ def request_from_picture(
         _check_models(named, path, agreed)
         models = {**named, MEMORY: memory}
     _check_files(recorded, path, options)
-    same = {role: models.get(role) for role in MODELS} == named
+    same = all(models.get(role) in (None, name) for role, name in named.items())
     return Request(
         [Scene.from_dict(made.scene, f"{path}, scene")],
         list(seeds) if seeds else [made.seed],

@@ -114,7 +114,7 @@ def stronger_controls(texts: Sequence[str], usual: float, factor: float, most: f
     for text in texts:
         named, weight = _with_weight(text)
         weight = min((usual if weight is None else weight) * factor, most)
-        result.append(text if named == REGIONS else f"{named}@{weight:.3f}".rstrip("0"))
+        result.append(text if named == REGIONS else f"{named}@{weight:.3g}")
     return tuple(result)
 
 

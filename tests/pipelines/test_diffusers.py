@@ -555,6 +555,10 @@ def test_masks_are_soft_boxes_without_those_of_nearer_things():
     assert masks[2][20, 8] == 1, "the sheep is painted again after the grass"
     hidden = SCENE.replace_object(0, box=(0.55, 0.3, 0.8, 0.9))
     assert not repaint_masks(hidden, [0], SIDE)
+    shore = Scene((SceneObject("sea", (), (0, 0.25, 1, 0.875)), SceneObject("grass", (), (0, 0.5, 1, 1))))
+    sea, grass = (repaint_masks(shore, [number], SIDE)[number][:, 0] for number in (0, 1))
+    assert sea.tolist() == [0] * 7 + [0.5] + [1] * 7 + [0.5] + [0] * 16, "a nearer region stays"
+    assert grass.tolist() == [0] * 15 + [0.5] + [1] * 16
     ramp = soft_box((0.25, 0.25, 0.75, 0.75), 256)[128, 55:72]  # 8 pixels wide
     assert np.allclose(ramp, [0, *np.arange(0.0625, 1, 0.125), *[1] * 8])
 
@@ -613,7 +617,7 @@ def test_hidden_objects_and_other_renderers_are_not_painted_again(load):
     pipe = load("sd15")
     assert pipe.renderer.repaintable(hidden, [0, 2], pipe.options) == [2]
     assert pipe.renderer.repaintable(hidden, [0], pipe.options.changed(style=noise_picture())) == []
-    with pytest.raises(UserError, match="--repaint 0: nearer things hide the box of this object"):
+    with pytest.raises(UserError, match="--repaint 0: nearer objects hide the box of this one"):
         pixels(load("sd15"), scene=hidden, repaint=0, start=noise_picture())
     with pytest.raises(UserError, match="collage: takes no repaint"):
         Pipeline.from_pretrained(image="collage")(Scene((SceneObject("tree", (), (0.2, 0.1, 0.8, 0.9)),)), repaint=0)

@@ -166,7 +166,7 @@ class DiffusersRenderer(Renderer):
     def _parts(self, scene: Scene, given: Given, options: GenerateOptions) -> list[Given]:
         """What a picture is drawn from; or each of the objects that are painted again, by its mask and its own words.
 
-        Raises ``UserError`` for objects that there are not, and for those that nearer things hide.
+        Raises ``UserError`` for objects that there are not, and for those that nearer ones hide.
         """
         numbers = options.repaint
         if not numbers:
@@ -175,14 +175,14 @@ class DiffusersRenderer(Renderer):
             raise UserError(f"--repaint {most}: the scene has objects 0 to {len(scene.objects) - 1}")
         masks = repaint_masks(scene, numbers, given.side)
         if hidden := [number for number in numbers if number not in masks]:
-            raise UserError(f"--repaint {hidden[0]}: nearer things hide the box of this object; repaint these, too")
+            raise UserError(f"--repaint {hidden[0]}: nearer objects hide the box of this one; repaint these, too")
         return [
             replace(given, prompt=scene_prompt(keep_objects(scene, [number]), options.prompt), mask=mask)
             for number, mask in masks.items()
         ]
 
     def repaintable(self, scene: Scene, numbers: Sequence[int], options: GenerateOptions) -> list[int]:
-        """As in the base class: those that nearer things do not hide. Not in the style of a picture."""
+        """As in the base class: those that nearer ones do not hide. Not in the style of a picture."""
         if options.style is not None:
             return []
         return sorted(repaint_masks(scene, numbers, self.engine.rounded(options.size or self.engine.side)))

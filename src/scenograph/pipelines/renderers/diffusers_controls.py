@@ -40,7 +40,7 @@ from scenograph.scenes.controls import KINDS, draw_controls
 from scenograph.scenes.exports import export_scene
 from scenograph.scenes.fields import Box
 from scenograph.scenes.scene import Scene
-from scenograph.scenes.silhouettes import back_to_front, boxes_of, is_region, spread_regions, visible_objects
+from scenograph.scenes.silhouettes import back_to_front, boxes_of, spread_regions, visible_objects
 from scenograph.scenes.synonyms import with_known_names
 from scenograph.scenes.vocabulary import Vocabulary
 
@@ -158,11 +158,11 @@ def soft_box(box: Box, side: int) -> np.ndarray:
 def repaint_masks(scene: Scene, numbers: Sequence[int], side: int) -> dict[int, np.ndarray]:
     """How much of each pixel is painted again for objects, by their numbers, the farthest first.
 
-    That is their soft box, without those of nearer things, which stay as they are.
+    That is their soft box, without those of what is nearer, which stay as they are.
 
     Args:
         scene: Every object has a box.
-        numbers: Of those that are painted again. What nearer things hide wholly is left out.
+        numbers: Of those that are painted again. What is hidden wholly is left out.
         side: Of the picture, in pixels.
     """
     order, boxes, masks = back_to_front(scene), boxes_of(scene), {}
@@ -171,7 +171,7 @@ def repaint_masks(scene: Scene, numbers: Sequence[int], side: int) -> dict[int, 
             continue
         mask = soft_box(boxes[number], side)
         for other in order[place + 1 :]:
-            if other not in numbers and not is_region(scene.objects[other]):
+            if other not in numbers:
                 mask *= 1 - soft_box(boxes[other], side)
         if (mask == 1).any():
             masks[number] = mask

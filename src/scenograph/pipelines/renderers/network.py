@@ -27,7 +27,7 @@ from scenograph.models.base import (
 )
 from scenograph.models.runtimes import use_runtime
 from scenograph.pipelines.checks import warn_about_crowds
-from scenograph.pipelines.latents import looks_seed, seeded_generators, with_latents, with_object_seeds
+from scenograph.pipelines.latents import seeded_generators, with_latents
 from scenograph.pipelines.options import GenerateOptions
 from scenograph.pipelines.placing import batch_for, place_objects
 from scenograph.pipelines.renderers.base import ConditionedScenes, Renderer
@@ -72,17 +72,12 @@ class NetworkRenderer(Renderer):
         ends = list(accumulate(len(scene.objects) for scene in scenes))
         return [flags[start:end] for start, end in pairwise([0, *ends])]
 
-    def with_looks(self, scenes: Sequence[Scene], seeds: Sequence[int]) -> list[Scene]:
+    def has_looks(self, scenes: Sequence[Scene]) -> list[list[bool]]:
         """As in the base class: of models with latents or crops of objects. What is no layer is part of the ground."""
-        if not isinstance(self.model, ObjectLatents | DrawsFromCrops):
-            return list(scenes)
-        rows: Sequence[Sequence[bool]] = [[True] * len(scene.objects) for scene in scenes]
         if isinstance(self.model, LayeredModel):
-            rows = self.wants_crops([replace(scene, relations=()) for scene in scenes])
-        return [
-            with_object_seeds(scene, [looks_seed(seed, number) if own else None for number, own in enumerate(row)])
-            for scene, seed, row in zip(scenes, seeds, rows, strict=True)
-        ]
+            return self.wants_crops([replace(scene, relations=()) for scene in scenes])
+        own = isinstance(self.model, ObjectLatents | DrawsFromCrops)
+        return [[own] * len(scene.objects) for scene in scenes]
 
     def condition(self, scenes: Sequence[Scene], seeds: Sequence[int], options: GenerateOptions) -> ConditionedScenes:
         """As in the base class, without gradients."""

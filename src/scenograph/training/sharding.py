@@ -319,7 +319,7 @@ class _Unit:
 
 
 def _renamed(name: str, before: str) -> Callable[[Tensor, Tensor], Any]:
-    """A collective of torch's, which has a new name since torch 2.13."""
+    """A collective, by its name in newer versions of torch or before."""
     module = torch.distributed
     found: Callable[[Tensor, Tensor], Any] = getattr(module, name, None) or getattr(module, before)
     return found

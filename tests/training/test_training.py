@@ -12,6 +12,7 @@ import time
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -34,7 +35,7 @@ from scenograph.training.checkpoints import load_checkpoint
 from scenograph.training.objectives import OBJECTIVES
 from scenograph.training.recipe import Recipe, load_recipe, shipped_recipes
 from scenograph.training.run_folder import RunFolder
-from scenograph.training.sharding import DividedWeights
+from scenograph.training.sharding import DividedWeights, Weights
 from scenograph.training.trainer import Trainer, learning_rate_factor
 
 
@@ -315,6 +316,18 @@ def test_a_divided_model_learns_as_a_whole_one(painted, tmp_path, name, accumula
             found = json.loads((tmp_path / rank).read_text())
             assert 0.5 * found["needed"] <= max(found["held"]) < 0.6 * found["needed"], "its share, buffers and a batch"
     train(given.model_copy(update={"training": given.training.model_copy(update={"steps": 4})}), tmp_path / "two")
+
+
+def test_summed_gradients_lie_in_memory_as_their_weights():
+    """Adam's fused kernel takes both as they lie, and would give a weight the gradient of another."""
+    module = torch.nn.Conv2d(8, 4, 3).to(memory_format=torch.channels_last)
+    processes = SimpleNamespace(num_processes=2, reduce=lambda value, how: 2 * value)
+    weights = Weights(processes, {"model": module}, module, None)
+    gradient = torch.randn_like(module.weight)
+    module.weight.grad = gradient.clone()
+    weights.step("model", SimpleNamespace(step=lambda: None), None)
+    assert torch.equal(module.weight.grad, 2 * gradient) and not module.bias.grad.any()
+    assert module.weight.grad.stride() == module.weight.stride() != torch.empty(module.weight.shape).stride()
 
 
 @pytest.mark.parametrize(

@@ -72,8 +72,11 @@ class Weights:
             # A process whose scenes have no relations, for example, lacks gradients that others have.
             gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
             flat = self.accelerator.reduce(torch.cat([gradient.flatten() for gradient in gradients]), "sum")
-            for parameter, gradient in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
-                parameter.grad = gradient.view_as(parameter)
+            for parameter, gradient, total in zip(
+                parameters, gradients, flat.split([p.numel() for p in parameters]), strict=True
+            ):
+                # Into its own memory: fused optimizers mix up numbers that lie in another order than the weights.
+                parameter.grad = gradient.copy_(total.view_as(parameter))
         if clip_norm:
             self.accelerator.clip_grad_norm_(parameters, clip_norm)
         optimizer.step()

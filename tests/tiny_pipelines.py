@@ -100,8 +100,8 @@ def _sd3() -> Made:
     transformer = diffusers.SD3Transformer2DModel(
         sample_size=SIDE // 8,
         patch_size=2,
-        in_channels=4,
-        out_channels=4,
+        in_channels=16,  # which its pipeline that paints again wants
+        out_channels=16,
         num_layers=2,  # the last is not controlled
         attention_head_dim=8,
         num_attention_heads=2,
@@ -113,7 +113,7 @@ def _sd3() -> Made:
     pipe = diffusers.StableDiffusion3Pipeline(
         transformer=transformer,
         scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
-        vae=_vae(4, shift_factor=0.06),
+        vae=_vae(16, shift_factor=0.06),
         text_encoder=_clip(transformers.CLIPTextModelWithProjection),
         tokenizer=_clip_tokenizer(),
         text_encoder_2=_clip(transformers.CLIPTextModelWithProjection),

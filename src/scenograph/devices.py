@@ -19,6 +19,8 @@ Precision = Literal["no", "bf16"]
 """bfloat16 where autocast considers it safe, or float32 throughout. float16 overflows in GANs."""
 RenderPrecision = Literal["no", "bf16", "fp16"]
 """Of rendering: diffusion models of other makers compute in float16, too."""
+Runtime = Literal["torch", "onnx"]
+"""What computes models: torch, or ONNX Runtime."""
 
 TRIM_THRESHOLD, MMAP_THRESHOLD, KEPT = -1, -3, 2**30
 """The numbers of two options of glibc's ``mallopt``, and the bytes that both are set to."""

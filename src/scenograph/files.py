@@ -176,6 +176,11 @@ def make_folder(folder: Path) -> Path:
     return folder
 
 
+def cache_folder(what: str) -> Path:
+    """Where something is kept that can be made again; whoever needs room may delete it."""
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "scenograph" / what
+
+
 def would_replace(path: Path) -> UserError:
     """The error for a file that exists and that is replaced only on request."""
     return UserError(f"{path} exists and differs; add --overwrite, or write to another place")

@@ -258,6 +258,8 @@ def test_a_layout_is_drawn_edited_and_drawn_again(scenograph, tmp_path, caplog):
     succeed(scenograph(*base, "--object-seed", "1=8", "--out", "other"))
     assert (tmp_path / "other" / "s-seed0.png").read_bytes() != first
     succeed(scenograph(*base, "--object-seed", "1=7:8:0.5", "--truncation", "0.7", "--out", "between"))
+    succeed(scenograph(*base, "--object-seed", "1=0:1", "--out", "pinned", "--save-scenes", "pinned.json"))
+    assert json.loads((tmp_path / "pinned.json").read_text())["objects"][1]["seed"] == [0, 1]
     succeed(scenograph("generate", "cube left of sphere", "--image", "lama", "--out", "placed"))
     code, _, errors = scenograph(*base, "--object-seed", "5=7")
     assert code == 2 and "--object-seed '5=7': the scene has objects 0 to 1" in errors

@@ -106,6 +106,7 @@ def test_objects_have_looks_of_their_own():
     torch.testing.assert_close(ends[0], fixed[0])
     torch.testing.assert_close(ends[2], fixed[1])
     assert 0 < float((ends[1] - ends[0]).norm()) < float((ends[2] - ends[0]).norm())
+    assert torch.equal(styles(with_seeds((1, 0), (1, 1)), 5), styles(with_seeds(None, None), 1)), "as in that picture"
     partly = replace(scene, objects=(replace(scene.objects[0], seed=3), scene.objects[1]))
     assert torch.equal(styles(partly)[1], styles(scene)[1]) and not torch.equal(styles(partly)[0], styles(scene)[0])
 

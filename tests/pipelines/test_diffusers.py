@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import inspect
 import json
+import shutil
+import types
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +17,14 @@ from PIL import Image
 
 from scenograph import Pipeline
 from scenograph.errors import UserError
-from scenograph.pipelines.provenance import read_record
+from scenograph.evaluation.checking import Checker, Findings, Verdict
+from scenograph.evaluation.composing import compose
+from scenograph.pipelines.provenance import read_record, request_from_picture
 from scenograph.pipelines.renderers.collage import CollageRenderer
+from scenograph.pipelines.renderers.diffusers_arguments import usual_value
+from scenograph.pipelines.renderers.diffusers_controls import repaint_masks, soft_box
 from scenograph.pipelines.renderers.diffusers_engines import ENGINES, NETWORKS
-from scenograph.pipelines.renderers.diffusers_loading import DiffusersModel
+from scenograph.pipelines.renderers.diffusers_loading import DiffusersModel, source_digest
 from scenograph.pipelines.renderers.diffusers_prompt import scene_prompt
 from scenograph.scenes.controls import KINDS, draw_controls
 from scenograph.scenes.scene import Relation, Scene, SceneObject
@@ -94,16 +101,18 @@ def pixels(pipe: Pipeline, seed: int = 1, scene: Scene = SCENE, **options) -> np
 
 def test_the_table_has_the_names_of_diffusers():
     for engine in ENGINES:
-        names = {engine.pipeline, engine.start_pipeline, *engine.classes}
+        names = {engine.pipeline, engine.start_pipeline, engine.inpaint_pipeline, *engine.classes}
+        taken = inspect.signature(getattr(diffusers, engine.inpaint_pipeline).__call__).parameters
+        assert {"image", "mask_image", "strength", engine.guidance} <= {*taken}
         for form in engine.controls:
-            names |= {form.network, form.pipeline, form.start_pipeline, form.several}
+            names |= {form.network, form.pipeline, form.start_pipeline, form.inpaint_pipeline, form.several}
             taken = inspect.signature(getattr(diffusers, form.pipeline).__call__).parameters
             assert {form.argument, "controlnet_conditioning_scale", engine.guidance} <= {*taken}
             assert not form.modes or "control_mode" in taken
-            if form.start_pipeline:
-                assert {"image", "control_image", "strength"} <= {
-                    *inspect.signature(getattr(diffusers, form.start_pipeline).__call__).parameters
-                }
+            for other in filter(None, (form.start_pipeline, form.inpaint_pipeline)):
+                taken = inspect.signature(getattr(diffusers, other).__call__).parameters
+                assert {"image", "control_image", "strength"} <= {*taken}
+                assert ("mask_image" in taken) == (other == form.inpaint_pipeline)
         assert not [name for name in names if name is not None and not hasattr(diffusers, name)]
         taken = inspect.signature(getattr(diffusers, engine.pipeline).__call__).parameters
         assert engine.guidance in taken and (not engine.negative or "negative_prompt" in taken)
@@ -503,6 +512,242 @@ def test_the_missing_extra_is_said(load, monkeypatch):
         Pipeline.from_pretrained(image="diffusers:a/b")
 
 
+# Parts that are painted again.
+
+
+def noise_picture() -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 255, (SIDE, SIDE, 3), dtype=np.uint8))
+
+
+def sheep_mask() -> np.ndarray:
+    """By hand: the box of the sheep, rows 12 to 28, columns 4 to 16, half a pixel's ramp, none of the nearer shell."""
+    mask = np.zeros((SIDE, SIDE))
+    mask[11:29, 3:16] = 0.5
+    mask[12:28, 4:16] = 1
+    mask[7:31, 16:] = 0
+    mask[8:30, 15] *= 0.5
+    mask[7, 15] = mask[30, 15] = 0
+    return mask
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
+def test_an_object_is_painted_again_in_its_box_and_the_rest_stays(engine, load, calls):
+    pipe, before = load(engine.name), noise_picture()
+    drawn, same, other = (pixels(pipe, seed, start=before, repaint=(0,)) for seed in (1, 1, 2))
+    name, arguments = calls[-1]
+    assert name == engine.inpaint_pipeline and arguments["prompt"] == "a white sheep" and arguments["image"] == before
+    mask = sheep_mask()
+    assert np.array_equal(np.asarray(arguments["mask_image"]) > 0, mask > 0) and arguments["mask_image"].mode == "L"
+    assert arguments["strength"] == 1 and arguments[engine.guidance] == usual_value(engine, engine.guidance)
+    assert np.array_equal(drawn, same) and not np.array_equal(drawn, other)
+    changed = (np.round((drawn + 1) * 127.5) != np.asarray(before)).any(axis=2)
+    assert not changed[mask == 0].any() and changed[mask == 1].mean() > 0.9
+    model = pipe.renderer.model
+    parts, shared = model._ready[1].components, model._base[1].components
+    assert all(parts[name] is part for name, part in shared.items() if name in parts), "nothing is loaded twice"
+
+
+def test_masks_are_soft_boxes_without_those_of_nearer_things():
+    masks = repaint_masks(SCENE, [0, 2], SIDE)
+    assert [*masks] == [2, 0], "the farthest first"
+    assert np.allclose(masks[0], sheep_mask())
+    assert masks[2][20, 2] == 1 and not masks[2][:15].any() and not masks[2][20, 16:28].any()
+    assert masks[2][20, 8] == 1, "the sheep is painted again after the grass"
+    hidden = SCENE.replace_object(0, box=(0.55, 0.3, 0.8, 0.9))
+    assert not repaint_masks(hidden, [0], SIDE)
+    shore = Scene((SceneObject("sea", (), (0, 0.25, 1, 0.875)), SceneObject("grass", (), (0, 0.5, 1, 1))))
+    sea, grass = (repaint_masks(shore, [number], SIDE)[number][:, 0] for number in (0, 1))
+    assert sea.tolist() == [0] * 7 + [0.5] + [1] * 7 + [0.5] + [0] * 16, "a nearer region stays"
+    assert grass.tolist() == [0] * 15 + [0.5] + [1] * 16
+    ramp = soft_box((0.25, 0.25, 0.75, 0.75), 256)[128, 55:72]  # 8 pixels wide
+    assert np.allclose(ramp, [0, *np.arange(0.0625, 1, 0.125), *[1] * 8])
+
+
+def test_each_of_several_objects_is_painted_into_the_picture_of_those_before(load, calls):
+    pipe, before = load("sd15"), noise_picture()
+    drawn = pixels(pipe, start=before, repaint=(1, 0), prompt="woodcut")
+    assert [arguments["prompt"] for _, arguments in calls] == ["woodcut, a white sheep", "woodcut, a tortoise shell"]
+    first, second = (np.asarray(arguments["image"]) for _, arguments in calls)
+    sheep, shell = repaint_masks(SCENE, (1, 0), SIDE).values()
+    drawn = np.round((drawn + 1) * 127.5)
+    assert np.array_equal(first, before) and np.array_equal(second[sheep == 0], first[sheep == 0])
+    assert (second != first)[sheep == 1].mean() > 0.5 and (drawn != second)[shell == 1].mean() > 0.5
+    assert np.array_equal(drawn[shell == 0], second[shell == 0])
+
+
+@pytest.mark.parametrize("case", CONTROLS)
+def test_control_networks_see_what_is_painted_again_where_the_family_can(case, load, tiny_diffusers, calls):
+    networks, _, _, modes = CONTROLS[case]
+    family = case.removesuffix("-union")
+    control = [f"{kind}={tiny_diffusers(f'{family}-{name}')}@0.5" for kind, name in networks.items()]
+    drawn = pixels(load(family), control=control, start=noise_picture(), repaint=(0,))
+    name, arguments = calls[-1]
+    assert np.isfinite(drawn).all() and arguments["mask_image"].size == (SIDE, SIDE)
+    if family in ("sd3", "qwen-image", "z-image"):
+        assert "control_image" not in arguments and "ControlNet" not in name
+        return
+    given = arguments["control_image"] if len(networks) > 1 else [arguments["control_image"]]
+    wanted = draw_controls(SCENE, networks, SIDE, SIDE)
+    assert all(np.array_equal(one, wanted[kind].convert("RGB")) for one, kind in zip(given, networks, strict=True))
+    assert "ControlNet" in name and "Inpaint" in name and arguments.get("control_mode") == modes
+
+
+def test_regions_and_strength_hold_where_an_object_is_painted_again(load, calls):
+    pixels(load("sd15"), start=noise_picture(), repaint="0", control="regions", strength=0.5, steps=4)
+    arguments = calls[-1][1]
+    assert arguments["strength"] == 0.5 and arguments["prompt_embeds"].shape[1] == 77 * 4
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"repaint": 0}, "--repaint changes a picture; give it with --start"),
+        ({"repaint": 7, "start": noise_picture()}, "--repaint 7: the scene has objects 0 to 2"),
+        ({"repaint": [0, -1], "start": noise_picture()}, "repaint: expected numbers of objects"),
+        ({"repaint": 0, "start": noise_picture(), "style": Image.new("RGB", (9, 9))}, "takes no style"),
+    ],
+)
+def test_what_cannot_be_painted_again_is_said(options, complaint, load):
+    with pytest.raises(UserError, match=complaint):
+        pixels(load("sd15"), **options)
+
+
+def test_hidden_objects_and_other_renderers_are_not_painted_again(load):
+    hidden = SCENE.replace_object(0, box=(0.55, 0.3, 0.8, 0.9))
+    pipe = load("sd15")
+    assert pipe.renderer.repaintable(hidden, [0, 2], pipe.options) == [2]
+    assert pipe.renderer.repaintable(hidden, [0], pipe.options.changed(style=noise_picture())) == []
+    with pytest.raises(UserError, match="--repaint 0: nearer objects hide the box of this one"):
+        pixels(load("sd15"), scene=hidden, repaint=0, start=noise_picture())
+    with pytest.raises(UserError, match="collage: takes no repaint"):
+        Pipeline.from_pretrained(image="collage")(Scene((SceneObject("tree", (), (0.2, 0.1, 0.8, 0.9)),)), repaint=0)
+
+
+def test_control_grows_stronger_within_limits(load, tiny_diffusers, calls):
+    def stronger(family: str, times: int, **options: object) -> dict:
+        pipe = load(family)
+        return pipe.renderer.stronger(pipe.options.changed(**options), times)
+
+    assert [stronger("sd15", times)["guidance"] for times in (1, 2, 9)] == [9.38, 11.25, 11.25]
+    assert stronger("flux", 1, guidance=0) == {}, "a model that is drawn from without guidance"
+    network = f"depth={tiny_diffusers('sd15-depth')}"
+    assert stronger("sd15", 1, control=[network, "regions"])["control"] == (f"{network}@1.25", "regions")
+    assert stronger("sd15", 9, control=f"{network}@1.8")["control"] == (f"{network}@2",)
+    assert stronger("z-image", 1, control=f"edges={tiny_diffusers('z-image-union')}")["control"][0].endswith("@0.938")
+    edges = f"edges={tiny_diffusers('sd3-edges')}"
+    assert [*stronger("sd3", 1, control=edges)] == ["control"], "which its pipeline that paints again does not see"
+    assert stronger("sd3", 1, control=edges, repaint=0) == {"guidance": 8.75}
+    assert stronger("sd15", 1, guidance=45)["guidance"] == 50
+    assert stronger("gligen", 1, repaint=0) == {"guidance": 9.38}
+    assert stronger("gligen", 1) == {"control": ("boxes@0.375",)}
+    assert stronger("gligen", 2, control="boxes@0.9")["control"] == ("boxes@1",)
+    pixels(load("gligen"), control="boxes@0.5")
+    assert calls[-1][1]["gligen_scheduled_sampling_beta"] == 0.5
+    with pytest.raises(UserError, match=r"--control boxes@1.5: of gligen, the weight is a share of steps, at most 1"):
+        pixels(load("gligen"), control="boxes@1.5")
+
+
+# What pictures were made with.
+
+
+def test_records_tell_networks_and_start_pictures_from_others(scenograph, tiny_diffusers, tmp_path, caplog):
+    network, start = tmp_path / "net", tmp_path / "start.png"
+    shutil.copytree(tiny_diffusers("sd15-depth"), network)
+    noise_picture().save(start)
+    scene = tmp_path / "scene.json"
+    scene.write_text(json.dumps(SCENE.to_dict()))
+    named = ["--image", f"diffusers:{tiny_diffusers('sd15')}", "--control", f"depth={network}", "--start", str(start)]
+    small = ["--size", "32", "--steps", "4", "--repaint", "0"]
+    code, _, err = scenograph("generate", scene, *named, *small)
+    assert code == 0, err
+    (made,) = (tmp_path / "pictures").glob("*.png")
+    digests = json.loads(read_record(made))["digests"]
+    assert digests["picture to start from"] == hashlib.sha256(start.read_bytes()).hexdigest()
+    assert len(digests[f"control network {network}"]) == 64
+    again = ["generate", made, "--overwrite", "--out", "again", *named]
+    code, _, err = scenograph(*again)
+    assert code == 0 and "will differ" not in err + caplog.text
+    assert np.array_equal(Image.open(tmp_path / "again" / made.name), Image.open(made))
+    noise_picture().rotate(90).save(start)
+    (network / "config.json").write_text((network / "config.json").read_text() + " ")
+    code, _, err = scenograph(*again)
+    said = f"the control network {network} and the picture to start from are not those that made {made}"
+    assert code == 0 and f"{said}: the picture will differ" in " ".join((err + caplog.text).split())
+
+
+def test_pictures_in_memory_have_the_digest_of_the_file_that_they_are_saved_as(load, tmp_path):
+    pipe, given = load("sd15"), {"size": SIDE, "steps": 2}
+    first = pipe(SCENE, [1], **given).images[0]
+    first.save(tmp_path / "first.png")
+    part = given | {"repaint": 0}
+    made = pipe(SCENE, [2], start=first, **part).images[0]
+    again = pipe(SCENE, [2], start=str(tmp_path / "first.png"), **part).images[0]
+    records = [json.loads(one.record) for one in (made, again)]
+    assert records[0]["digests"] == records[1]["digests"] and np.array_equal(made, again)
+    assert records[0]["start"] == "(a picture in memory)" and records[0]["repaint"] == [0]
+
+
+def test_the_digest_of_what_is_on_the_hub_is_its_commit(tmp_path, monkeypatch):
+    import huggingface_hub
+
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    cached = tmp_path / "snapshots" / commit / "sub" / "net.safetensors"
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda repository, file: str(cached))
+    assert source_digest("owner/name/sub/net.safetensors", "config.json") == commit
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda source, name: str(cached.parents[1] / name))
+    assert source_digest("owner/name", "config.json") == commit
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda repository, file: None)
+    told = types.SimpleNamespace(commit_hash=commit)
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", lambda address: told)
+    assert source_digest("owner/name/net.safetensors", "config.json") == commit
+
+
+# Composing in rounds.
+
+
+class Seen(Checker):
+    """Finds the object of a number wrong until the pictures of some rounds were seen."""
+
+    name = "a test"
+
+    def __init__(self, number: int, rounds: int) -> None:
+        self.number, self.rounds, self.pictures = number, rounds, list[np.ndarray]()
+
+    def check(self, picture: Image.Image, scene: Scene, seed: int) -> Findings:
+        self.pictures.append(np.asarray(picture).astype(int))
+        wrong = len(self.pictures) <= self.rounds
+        return Findings(tuple(Verdict(not wrong or n != self.number, 0.5) for n in range(len(scene.objects))), ())
+
+
+def test_what_is_wrong_alone_is_painted_again_and_the_picture_is_made_again(load, tmp_path):
+    pipe, checker, given = load("sd15"), Seen(0, 1), {"size": SIDE, "steps": 2}
+    made = compose(SCENE, pipe, checker, seed=3, **given)
+    assert len(made.rounds) == 2 and made.rounds[1].plan.repaint == (0,)
+    told = ("white sheep: is not right; painted again", "stronger control: guidance 9.38")
+    assert made.rounds[1].plan.changes == told
+    assert np.array_equal(checker.pictures[0], pipe(SCENE, [3], **given).images[0]), "as generate draws it"
+    changed = (checker.pictures[0] != checker.pictures[1]).any(axis=2)
+    assert changed.any() and not changed[sheep_mask() == 0].any()
+    made.save(tmp_path)
+    record = json.loads(read_record(tmp_path / "composed.png"))
+    assert record["start"] == "round 1" and record["repaint"] == [0] and record["guidance"] == 9.38
+    with pytest.raises(UserError, match=r"made from another picture, .*'round 1'; give that with --start"):
+        request_from_picture(tmp_path / "composed.png", dict(pipe.names), None, {})
+    start = {"start": str(tmp_path / "composed-round1.png")}
+    request = request_from_picture(tmp_path / "composed.png", dict(pipe.names), None, start)
+    again = pipe(request.scenes, request.seeds, **request.options.chosen()).images[0]
+    assert np.array_equal(again, made.picture) and pipe.digests(request.options) == request.digests
+
+
+def test_control_grows_while_boxes_that_were_given_stay_wrong(load, tiny_diffusers):
+    network = f"depth={tiny_diffusers('sd15-depth')}"
+    made = compose(SCENE, load("sd15"), Seen(1, 9), rounds=4, size=SIDE, steps=2, control=network)
+    _, second, draft, fourth = (one.plan for one in made.rounds)
+    assert second.repaint == fourth.repaint == (1,) and draft.repaint == () and draft.options == {}
+    assert second.options == {"control": (f"{network}@1.25",)} and fourth.options == {"control": (f"{network}@1.5",)}
+    assert draft.changes == ("another draft, as the repairs did not help",)
+
+
 # The command.
 
 
@@ -543,4 +788,6 @@ def test_the_page_lists_every_family():
     for engine in ENGINES:
         row = next(line for line in page.splitlines() if line.startswith(f"| `{engine.name}` "))
         assert engine.title in row and engine.example in row and engine.licence in row
-        assert f"{engine.gigabytes:g} GB" in row and f"{engine.side} px" in row
+        assert (
+            f"`{engine.inpaint_pipeline}` |" in row and f"{engine.gigabytes:g} GB" in row and f"{engine.side} px" in row
+        )

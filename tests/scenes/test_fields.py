@@ -61,11 +61,12 @@ def test_fields_are_the_attributes_of_an_object_and_of_a_batch():
 
 def test_all_fields_survive_json_and_packs(tmp_path):
     things = [full_object(), SceneObject("mat"), replace(full_object(), seed=3, sketch=None)]
+    things.append(SceneObject("mat", seed=(4, 1)))
     (again,) = parse_scenes(scenes_to_json([Scene(tuple(things))]))
     assert all(map(same, again.objects, things))
     packed, _ = pack_of(tmp_path / "pack", things)[0]
     assert all(map(same, packed.objects, things))
-    assert isinstance(packed.objects[2].seed, int)
+    assert isinstance(packed.objects[2].seed, int) and packed.objects[3].seed == (4, 1)
     assert not verify_pack(tmp_path / "pack")
     nothing = dict.fromkeys(("attributes", "box", "mask", "sketch", "seed", "crop", "origin"))
     assert same(Scene.from_dict({"objects": [{"category": "mat", **nothing}]}).objects[0], things[1])

@@ -12,6 +12,7 @@ import time
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -34,6 +35,7 @@ from scenograph.training.checkpoints import load_checkpoint
 from scenograph.training.objectives import OBJECTIVES
 from scenograph.training.recipe import Recipe, load_recipe, shipped_recipes
 from scenograph.training.run_folder import RunFolder
+from scenograph.training.sharding import DividedWeights, Weights
 from scenograph.training.trainer import Trainer, learning_rate_factor
 
 
@@ -77,6 +79,27 @@ def assert_same_weights(first: Trainer, second: Trainer) -> None:
         for key, value in module.state_dict().items():
             other = second.modules[phase].state_dict()[key]
             assert torch.equal(other, value), f"{phase} {key}"
+
+
+def assert_close_weights(first: Trainer, second: Trainer) -> None:
+    """Adam's first steps follow the sign of a gradient, which rounding may turn where it is all but zero."""
+    models = [{**trainer.modules, **({"ema": trainer.ema} if trainer.ema else {})} for trainer in (first, second)]
+    for phase, module in models[0].items():
+        state = models[1][phase].state_dict()
+        differences = torch.cat([(state[key] - value).abs().flatten() for key, value in module.state_dict().items()])
+        assert (differences > 1e-5).float().mean() < 0.02, phase
+
+
+def assert_close_moments(one: dict, several: dict) -> None:
+    """States of an optimizer on one process and on several, where weights that no loss uses have moments of 0."""
+    assert one["param_groups"] == several["param_groups"] and one["state"].keys() <= several["state"].keys()
+    pairs = []
+    for number, values in several["state"].items():
+        other = one["state"].get(number, {**values, "exp_avg": torch.zeros_like(values["exp_avg"])})
+        assert values["step"] == other["step"] and values["exp_avg"].shape == other["exp_avg"].shape
+        pairs.append(torch.stack([other["exp_avg"].flatten(), values["exp_avg"].flatten()]))
+    first, second = torch.cat(pairs, dim=1)
+    assert (first - second).norm() < 0.01 * first.norm()
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
@@ -222,11 +245,7 @@ def test_two_processes_give_the_update_of_one(painted, tmp_path, name):
     both = Trainer(given, tmp_path / "two", torch.device("cpu"))
     both._resume()
     assert both.step == 3
-    # Adam's first steps follow the sign of a gradient, which rounding may turn where it is all but zero.
-    for phase, module in alone.modules.items():
-        state = both.modules[phase].state_dict()
-        differences = torch.cat([(state[key] - value).abs().flatten() for key, value in module.state_dict().items()])
-        assert (differences > 1e-5).float().mean() < 0.02, phase
+    assert_close_weights(alone, both)
     first, second = (
         [json.loads(line) for line in (tmp_path / run / "metrics.jsonl").read_text().splitlines()]
         for run in ("one", "two")
@@ -236,12 +255,116 @@ def test_two_processes_give_the_update_of_one(painted, tmp_path, name):
         assert one == pytest.approx(two, rel=1e-2, abs=1e-3)
 
 
-def test_a_model_is_not_divided_among_processes_in_silence(painted, tmp_path, monkeypatch):
+MEASURED = """
+import gc, json, math, os, runpy, sys, torch
+from pathlib import Path
+from scenograph.training.trainer import Trainer
+
+run, held = Trainer.run, []
+
+def measured(self, listener, minutes=math.inf):
+    weights = sum(p.numel() for module in self.modules.values() for p in module.parameters())
+    averages = sum(p.numel() for p in self.ema.parameters())
+
+    def listen(step, figures):
+        tensors = [one for one in gc.get_objects() if issubclass(type(one), torch.Tensor)]
+        storages = {one.untyped_storage().data_ptr(): one.untyped_storage().nbytes() for one in tensors}
+        held.append(sum(storages.values()))
+        listener(step, figures)
+
+    folder = run(self, listen, minutes)
+    found = {"held": held, "needed": 4 * (3 * weights + averages)}  # weights and Adam's moments
+    Path(os.environ["MEASURED"], os.environ["RANK"]).write_text(json.dumps(found))
+    return folder
+
+Trainer.run = measured
+sys.argv[0] = "scenograph"
+runpy.run_module("scenograph", run_name="__main__")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "accumulate", "begun"), [("lama", 1, 1), ("mise", 2, 1), ("sg2im", 1, None)])
+def test_a_divided_model_learns_as_a_whole_one(painted, tmp_path, name, accumulate, begun, monkeypatch):
+    """From nothing or from a checkpoint of one process, and back to one."""
+    model = {"mask_size": 0} if name == "sg2im" else {}
+    given = recipe(painted, name, model, steps=3, accumulate=accumulate)
+    arguments = [str(write_recipe(given, tmp_path / "r.yaml")), "--device", "cpu", "--out", str(tmp_path / "two")]
+    alone = train(given, tmp_path / "one")
+    if begun:
+        train(given, tmp_path / "two", stop_after=begun)
+    launch = ["accelerate.commands.launch", "--use_fsdp", "--fsdp_version=2", "--num_processes=2", "--num_machines=1",
+              "--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=29618", "-m", "scenograph"]  # fmt: skip
+    if name == "lama":
+        (tmp_path / "measured.py").write_text(MEASURED)
+        monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+        monkeypatch.setenv("MEASURED", str(tmp_path))
+        launch = ["torch.distributed.run", "--nproc_per_node=2", "--master_port=29619", str(tmp_path / "measured.py")]
+    process = run_command([*launch, "train", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    monkeypatch.delenv("ACCELERATE_USE_FSDP", raising=False)
+    both = Trainer(given, tmp_path / "two", torch.device("cpu"))
+    both._resume()
+    assert both.step == 3 and (f"from step {begun} of 3" in output) == bool(begun)
+    assert_close_weights(alone, both)
+    for phase, optimizer in alone.optimizers.items():
+        assert_close_moments(optimizer.state_dict(), both.optimizers[phase].state_dict())
+    averaged = AutoModel.from_pretrained(tmp_path / "two" / "model").state_dict()
+    assert all(torch.equal(value, averaged[key]) for key, value in both.ema.state_dict().items())
+    if name == "lama":
+        for rank in "01":
+            found = json.loads((tmp_path / rank).read_text())
+            assert 0.5 * found["needed"] <= max(found["held"]) < 0.6 * found["needed"], "its share, buffers and a batch"
+    train(given.model_copy(update={"training": given.training.model_copy(update={"steps": 4})}), tmp_path / "two")
+
+
+def test_summed_gradients_lie_in_memory_as_their_weights():
+    """Adam's fused kernel takes both as they lie, and would give a weight the gradient of another."""
+    module = torch.nn.Conv2d(8, 4, 3).to(memory_format=torch.channels_last)
+    processes = SimpleNamespace(num_processes=2, reduce=lambda value, how: 2 * value)
+    weights = Weights(processes, {"model": module}, module, None)
+    gradient = torch.randn_like(module.weight)
+    module.weight.grad = gradient.clone()
+    weights.step("model", SimpleNamespace(step=lambda: None), None)
+    assert torch.equal(module.weight.grad, 2 * gradient) and not module.bias.grad.any()
+    assert module.weight.grad.stride() == module.weight.stride() != torch.empty(module.weight.shape).stride()
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name == "wsgc" else pytest.mark.slow) for name in OBJECTIVES]
+)
+def test_weights_that_come_and_go_change_nothing(painted, tmp_path, name, monkeypatch):
+    """Here one process has the share of all: between updates its networks have no weights nevertheless."""
+    given = recipe(painted, name, objective={"eval_mode_after": 2} if name == "sg2im" else {}, steps=3, grid_scenes=1)
+    given = given.model_copy(update={"optimizer": given.optimizer.model_copy(update={"clip_norm": None})})
+    whole = train(given, tmp_path / "whole")
+    held = []
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    try:
+        monkeypatch.setattr("scenograph.training.trainer.weights_of", DividedWeights)
+        train(given, tmp_path / "parts", stop_after=1)
+        parts = Trainer(given, tmp_path / "parts", torch.device("cpu"))
+        parts.run(lambda *_: held.extend(p.numel() for m in parts.modules.values() for p in m.parameters()))
+    finally:
+        torch.distributed.destroy_process_group()
+    assert held and not any(held)
+    assert_same_weights(whole, parts)
+    assert parts.validation_figures == whole.validation_figures
+
+
+def test_memory_is_not_spared_in_silence(painted, tmp_path, monkeypatch):
     from accelerate.utils import DistributedType
 
-    monkeypatch.setattr("accelerate.Accelerator.distributed_type", DistributedType.FSDP)
-    with pytest.raises(UserError, match="set up for FSDP, which divides a model .* batches alone: leave it out of"):
-        Trainer(recipe(painted, "mise-layout"), tmp_path / "run", torch.device("cpu"))
+    given = recipe(painted, "mise-layout")
+    monkeypatch.setattr("accelerate.Accelerator.distributed_type", DistributedType.DEEPSPEED)
+    with pytest.raises(UserError, match="set up for DEEPSPEED, which training does not support; .* launch --use_fsdp"):
+        Trainer(given, tmp_path / "run", torch.device("cpu"))
+    monkeypatch.undo()
+    for variable in ("ACCELERATE_USE_FSDP", "FSDP_OFFLOAD_PARAMS"):
+        monkeypatch.setenv(variable, "true")
+    with pytest.raises(UserError, match="set up with fsdp_offload_params, which training does not support; leave it"):
+        Trainer(given, tmp_path / "run", torch.device("cpu"))
 
 
 @pytest.mark.slow

@@ -30,7 +30,10 @@ MISE = "mise"
 """The name, among drafts, of the layout models that ship, of which the scene decides one."""
 
 
-@takes_options("candidates", "refine", "keep_contradictions", "size", "steps", "truncation", "precision")
+@takes_options(
+    *("candidates", "refine", "keep_contradictions", "size", "steps", "truncation", "precision", "runtime"),
+    *("control", "start", "strength", "prompt", "negative", "guidance", "offload"),
+)
 def compose(
     source: SceneArgument,
     *,
@@ -65,8 +68,10 @@ def compose(
 
     The best of several drafts of the layout is rendered, and every object and
     relation of the picture checked. What is wrong is repaired and rendered
-    again: other looks, a larger box, another place, another seed. The best
-    round is kept. Beside each picture are those of all rounds, and a report.
+    again: other looks, a larger box, another place, another seed; diffusers
+    models also paint an object again where it is, and heed the layout more.
+    The best round is kept. Beside each picture are those of all rounds, and a
+    report.
 
     --check classifier knows the names of shipped models; detector, what the
     detector knows; probes need no network, but render without each object.
@@ -104,11 +109,13 @@ def _load(
     source: str, layout: str | None, image: str | None, memory: str | None, device: str, options: GenerateOptions
 ) -> Pipeline:
     """The pipeline of the named models; those that are not named are of the pair that knows the names of a scene."""
-    from scenograph.pipelines.defaults import COLLAGE
+    from scenograph.pipelines.defaults import COLLAGE, DIFFUSERS
     from scenograph.pipelines.pipeline import Pipeline
 
     if image is None and memory is not None:
         image = COLLAGE
+    elif image is not None and image.startswith(DIFFUSERS):  # it knows any names, and places none
+        layout = layout or roomy_pair_for(source).layout
     elif image is None:
         pair = roomy_pair_for(source)
         layout, image = layout or pair.layout, pair.image

@@ -279,7 +279,7 @@ def _read(
         scenes, stem = read_source(source, pipe.vocabulary, chosen)
         plan = None if chosen is None else chosen.record(source)
         request = Request(scenes, parse_seeds("0" if seeds is None else seeds), models, options, stem, plan=plan)
-    request = replace(request, digests=pipe.digests(options.style, request.digests, source))
+    request = replace(request, digests=pipe.digests(options, request.digests, source))
     request = _with_object_seeds(request, object_seeds)
     scenes = pipe.read(request.scenes, options.refine, options.keep_contradictions)
     offer_to_keep(request.scenes, scenes)
@@ -342,14 +342,15 @@ def _with_object_seeds(request: Request, options: list[str]) -> Request:
     """The request with ``--object-seed`` options applied to its scenes."""
     scenes, given = request.scenes, dict[int, str]()
     for option in options:
-        found = re.fullmatch(r"(\d{1,9})=(\d{1,9})(?::(\d{1,9}):(\d?\.?\d{1,9}))?", option)
+        found = re.fullmatch(r"(\d{1,9})=(\d{1,9})(?::(\d{1,9})(?::(\d?\.?\d{1,9}))?)?", option)
         if found is None:
-            raise UserError(f"--object-seed {option!r}: expected OBJECT=SEED such as 2=7, or 2=7:9:0.5")
+            raise UserError(f"--object-seed {option!r}: expected OBJECT=SEED such as 2=7, 2=7:9:0.5 or 2=7:3")
         number, seed = int(found[1]), int(found[2])
         if number in given:
             raise UserError(f"--object-seed {option!r}: object {number} has a seed already, {given[number]!r}")
         given[number] = option
-        value = seed if found[3] is None else [seed, int(found[3]), float(found[4])]
+        other, share = found[3], found[4]
+        value = seed if other is None else [seed, int(other), *([float(share)] if share else [])]
         for scene in scenes:
             if number >= len(scene.objects):
                 raise UserError(f"--object-seed {option!r}: the scene has objects 0 to {len(scene.objects) - 1}")

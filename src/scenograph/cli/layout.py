@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from scenograph.scenes.scene import Scene
 
 
-@takes_options("refine", "keep_contradictions", "candidates")
+@takes_options("refine", "keep_contradictions", "candidates", "runtime")
 def layout(
     source: SceneArgument,
     *,
@@ -78,6 +78,7 @@ def layout(
     and exports let other tools draw the same scene.
     """
     from scenograph.devices import pick_device
+    from scenograph.models.runtimes import use_runtime
     from scenograph.pipelines.placing import load_layout_models, place_objects, read_to_place
     from scenograph.pipelines.renderers.collage import CollageRenderer
     from scenograph.pipelines.shaping import say_shapes, with_shapes
@@ -97,6 +98,7 @@ def layout(
     chosen = planner_of(planner, device)
     name = layout or roomy_pair_for(source, chosen).layout
     model, shaper = load_layout_models(name, pick_device(device), precision)
+    use_runtime(model, options.runtime)
     scenes, stem = read_source(source, model.vocabulary, chosen)
     named = with_known_names(scenes, model.vocabulary)
     scenes = read_to_place(model, named, options.refine, options.keep_contradictions, shaper)

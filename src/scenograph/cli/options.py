@@ -121,7 +121,7 @@ def _parameter(name: str) -> inspect.Parameter:
     text = str(field.description)
     if field.default not in (None, False):
         text = f"{text} (default: {field.default})"
-    metavar = {int: "N", float: "N", Path: "FILE", list[str]: "CONTROL"}.get(kind)
+    metavar = {int: "N", float: "N", Path: "FILE", list[str]: name.upper()}.get(kind)
     option = typer.Option(f"--{name.replace('_', '-')}", metavar=metavar, help=text, **limits)
     annotation = Annotated[bool, option] if kind is bool else Annotated[kind | None, option]
     default = False if kind is bool else None

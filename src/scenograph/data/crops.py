@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from scenograph.data.pack import Pack, open_picture, row_to_scene
-from scenograph.scenes.fields import Sizes
+from scenograph.scenes.fields import Sizes, choice_of
 from scenograph.scenes.scene import Scene, SceneObject
 
 CACHED = 20_000
@@ -53,7 +53,7 @@ class PackCrops:
         own = self._rows.get(exclude, -1) if exclude is not None else -1
         chosen: dict[int, tuple[int, int]] = {}
         for number, thing in enumerate(scene.objects):
-            if thing.crop is None and (found := self._choose(thing, [seed, number], own)) is not None:
+            if thing.crop is None and (found := self._choose(thing, seed, number, own)) is not None:
                 chosen[number] = found
         self._read([place for place in chosen.values() if place not in self._cache])
         objects = list(scene.objects)
@@ -62,12 +62,11 @@ class PackCrops:
             objects[number] = replace(objects[number], crop=self._cache[row, member], origin=origin)
         return replace(scene, objects=tuple(objects))
 
-    def _choose(self, thing: SceneObject, seed: list[int], own: int) -> tuple[int, int] | None:
+    def _choose(self, thing: SceneObject, seed: int, number: int, own: int) -> tuple[int, int] | None:
         """Row and number of an object of the same category, not in the row ``own``."""
         rows, members = self._members.get(thing.category, (np.zeros(0, np.int64),) * 2)
-        if thing.seed is not None:
-            seed = [thing.seed if isinstance(thing.seed, int) else thing.seed[0]]
-        rng = np.random.default_rng(seed)
+        looks = choice_of(thing.seed, seed, number)
+        rng = np.random.default_rng([looks] if isinstance(looks, int) else [*looks])
         if not len(rows):
             return None
         pick = int(rng.integers(len(rows)))

@@ -8,7 +8,6 @@ processes of a machine fetch once, and an interrupted fetch goes on where it sto
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import secrets
 from collections.abc import Iterable, Iterator
@@ -19,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from scenograph.errors import UserError, expecting, reason
-from scenograph.files import digest, in_turn, make_folder, parse_json, read_json
+from scenograph.files import cache_folder, digest, in_turn, make_folder, parse_json, read_json
 
 ADDRESS = re.compile(r"([a-z][a-z0-9+]+):/+(?=[^/])")
 """How addresses begin, also those that were paths for a while, which leaves one of their two slashes."""
@@ -48,7 +47,7 @@ def at_hand(place: str | Path) -> Path:
     address = _address(place)
     with _reaching(address) as (files, root):
         content, names = _contents(files, root, address)
-        folder = make_folder(_cache() / hashlib.sha256(address.encode() + content).hexdigest()[:16])
+        folder = make_folder(cache_folder("packs") / hashlib.sha256(address.encode() + content).hexdigest()[:16])
         with in_turn(folder, ".lock"):
             _fetch(files, root, folder, {name: checksum for name, checksum in names.items() if not checksum})
     return folder
@@ -149,8 +148,3 @@ def _plain(name: str) -> str:
     if path.is_absolute() or ".." in path.parts or "\\" in name:
         raise UserError(f"{RECORD} names {name!r}, which is no file of a pack")
     return name
-
-
-def _cache() -> Path:
-    """Where packs of other places are kept; whoever needs room may delete it."""
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "scenograph" / "packs"

@@ -7,8 +7,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from scenograph.files import make_folder, would_replace, write_atomically
 from scenograph.pipelines.given import SceneLike
 from scenograph.pipelines.pipeline import Pipeline
 from scenograph.pipelines.provenance import RecordedImage, Request, png_bytes
+from scenograph.scenes.fields import LARGEST_OBJECT_SEED
 from scenograph.scenes.scene import Scene
 
 ROUNDS = 3
@@ -113,7 +114,7 @@ def compose(
 ) -> Composition:
     """Compose a picture of one scene.
 
-    The first round is the best of several drafts of the layout (``candidates``), rendered. Each further round repairs
+    The first round is the picture that the pipeline makes of the scene and seed. Each further round repairs
     what the checker found wrong in the best one so far. It ends when nothing is wrong, or after ``rounds``; the best
     round is kept, so more rounds are never worse for the checker. The same arguments give the same picture.
 
@@ -127,32 +128,44 @@ def compose(
         **options: Of :class:`~scenograph.pipelines.options.GenerateOptions`.
 
     Raises:
-        UserError: As a call of the pipeline, for several scenes at once, and for a wrong number of rounds.
+        UserError: As a call of the pipeline, for several scenes at once, and for a wrong number of rounds or seed.
     """
     if isinstance(rounds, bool) or not isinstance(rounds, int) or not 1 <= rounds <= MOST_ROUNDS:
         raise UserError(f"rounds {rounds}: give a whole number from 1 to {MOST_ROUNDS}")
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= LARGEST_OBJECT_SEED:
+        raise UserError(f"seed {seed}: give a whole number from 0 to {LARGEST_OBJECT_SEED}")
     pipe = pipeline.choose(scene)
     chosen = pipe.options.changed(**options)
     read = pipe.read(scene, chosen.refine, chosen.keep_contradictions)
     if len(read) > 1:
         raise UserError(f"{len(read)} scenes: compose one at a time")
     repairs = Repairs(pipe, read[0], seed, options)
-    found = [_rendered(pipe, repairs.first(), checker, options)]
+    found = [_rendered(pipe, repairs.first(), [], checker, options)]
     best = 0
     progress(1)
     while len(found) < rounds and not found[best].findings.all_right:
-        found.append(_rendered(pipe, repairs.next(found, best), checker, options))
+        plan = repairs.next(found, best)
+        painted_on = {"start": found[best].picture, "repaint": plan.repaint, "strength": 1.0} if plan.repaint else {}
+        found.append(_rendered(pipe, plan, found, checker, options | plan.options | painted_on))
         if found[-1].findings.score > found[best].findings.score:
             best = len(found) - 1
         progress(len(found))
     return Composition(read[0], found, best, checker.name)
 
 
-def _rendered(pipe: Pipeline, plan: Plan, checker: Checker, options: dict[str, Any]) -> Round:
+def _rendered(pipe: Pipeline, plan: Plan, before: Sequence[Round], checker: Checker, options: dict[str, Any]) -> Round:
     """A round: its picture, with the record that makes it again, and what the checker finds in it."""
     encoding = pipe.encode_pairs([plan.scene], [plan.seed], **options)
-    (image,) = pipe.render(encoding)
+    (image,), (shown,) = pipe.render(encoding), encoding.scenes
     chosen = pipe.options.changed(**options)
-    request = Request([plan.scene], [plan.seed], pipe.names, chosen, digests=pipe.digests(chosen.style))
-    picture = RecordedImage.of(image, request.record(0, plan.seed), encoding.scenes[0])
+    request = Request([plan.scene], [plan.seed], pipe.names, chosen, digests=pipe.digests(chosen))
+    picture = RecordedImage.of(image, request.record(0, plan.seed), shown)
+    picture.filename = f"round {len(before) + 1}"  # as records name a picture that others start from
+    plan = replace(plan, scene=_boxed(plan.scene, shown))
     return Round(plan, checker.check(image, plan.scene, plan.seed), picture)
+
+
+def _boxed(scene: Scene, shown: Scene) -> Scene:
+    """The scene with the boxes that its picture shows, where the renderer places objects itself."""
+    boxed = zip(scene.objects, shown.objects, strict=True)
+    return replace(scene, objects=tuple(replace(one, box=one.box or other.box) for one, other in boxed))

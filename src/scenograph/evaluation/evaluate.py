@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import os
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -24,7 +23,7 @@ from scenograph.evaluation.session import Evaluation, Progress, applicable_metri
 from scenograph.evaluation.sheets import examples
 from scenograph.evaluation.subject import Subject, check_scenes, layout_subject, pictures_subject, pipeline_subject
 from scenograph.evaluation.tools import Tools
-from scenograph.files import reserved
+from scenograph.files import cache_folder, reserved
 from scenograph.models.base import LayoutModel
 from scenograph.models.registry import AutoModel
 from scenograph.pipelines.pipeline import Pipeline
@@ -117,7 +116,7 @@ def evaluate(
         raise UserError(f"{out} is a pack; choose another --out")
     tools = tools or Tools()
     # Who shares the work shares the evaluation's folder, but perhaps no other.
-    cache = Path(out) / "references" if cluster or part != WHOLE else _cache()
+    cache = Path(out) / "references" if cluster or part != WHOLE else cache_folder("references")
     asked = Asked(str(out), cache, pack, subject, protocol, changes or {}, tools, names or {}, precision, steps)
     unopened = replace(asked, tools=replace(tools))  # without the networks that are loaded now
     evaluation, request = asked.open()
@@ -292,11 +291,6 @@ def _curves(run: Path | None, subject: Subject) -> dict[str, list[tuple[float, f
                 f"--run {run}: made none of the models that are measured; measure {made}, or leave --run out"
             )
     return curves
-
-
-def _cache() -> Path:
-    """Where measures of real pictures are kept."""
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "scenograph" / "references"
 
 
 def unmeasured(left_out: Mapping[str, str]) -> list[str]:

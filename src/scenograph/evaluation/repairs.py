@@ -1,14 +1,15 @@
 """Repairs of a scene whose picture does not show what was asked: what the next round renders, and why.
 
-Each is a small step that is chosen by what is wrong: an object gets other looks, or a larger box; objects whose
-relation does not show are placed again; a picture gets another seed where nothing smaller helps. Boxes and seeds that
-were given stay as they are.
+Each is a small step that is chosen by what is wrong: an object gets other looks, or a larger box, or is painted again
+where it is; objects whose relation does not show are placed again; a picture gets another seed, and heeds the layout
+more, where nothing smaller helps. Which of these a renderer can do, it says itself. Boxes and seeds that were given
+stay as they are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
@@ -42,10 +43,14 @@ class Plan:
     """What a round renders."""
 
     scene: Scene
-    """Complete: every object has a box."""
+    """Complete. When it was rendered, every object has a box."""
     seed: int
     changes: tuple[str, ...] = ()
     """What is new since the best round before, and why, in words."""
+    repaint: tuple[int, ...] = ()
+    """Objects that are painted again in the picture of the best round before, which otherwise stays as it is."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Those of generation that differ from what was asked for."""
 
 
 @dataclass(frozen=True)
@@ -70,19 +75,16 @@ class Repairs:
         self.pipe, self.asked, self.seed, self.options = pipe, asked, seed, options
         self.movable = [thing.box is None for thing in asked.objects]
         self.names = numbered(labels_in_words(asked))
+        self._chosen = pipe.options.changed(**options)
 
     def first(self) -> Plan:
-        """What the first round renders."""
+        """What the first round renders: the picture that the pipeline makes of the scene as it was asked for."""
         return Plan(self._draft(self.seed), self.seed)
 
     def _draft(self, seed: int) -> Scene:
-        """The best of several drafts of a layout, with looks for each object that can have its own."""
+        """The best of several drafts of a layout, with the looks of the picture of this seed."""
         (scene,) = self.pipe.complete([self.asked], [seed], **self.options)
-        if any(thing.box is None for thing in scene.objects):  # the renderer places objects itself
-            (shown,) = self.pipe.encode_pairs([scene], [seed], **self.options).scenes
-            boxed = zip(scene.objects, shown.objects, strict=True)
-            scene = replace(scene, objects=tuple(replace(one, box=other.box) for one, other in boxed))
-        return self._settled(self.pipe.renderer.with_looks([scene], [seed])[0], seed)
+        return self.pipe.renderer.with_looks([scene], [seed])[0]
 
     def _settled(self, scene: Scene, seed: int) -> Scene:
         """The scene with boxes that suit the looks of its objects."""
@@ -99,6 +101,8 @@ class Repairs:
             return Plan(self._draft(seed), seed, ("another draft, as the repairs did not help",))
         plan, kept = self._recalled(start, tried)
         wrong = [one for one in start.findings.wrong if one not in kept]
+        if (repainted := self._painted_again(plan, start.findings, wrong, tried)) is not None:
+            return repainted
         stuck = [one for one in wrong if not self._has_looks(plan.scene, one) and self._times_wrong(one, tried) > 1]
         plan = self._placed_again(plan, start.findings, stuck, number)
         for one in wrong:
@@ -110,6 +114,7 @@ class Repairs:
             why = f": {', '.join(self.names[one] for one in fixed)} cannot be redrawn alone" if fixed else ""
             seed = looks_seed(self.seed, f"the picture in round {number}")
             plan = replace(plan, seed=seed, changes=(*plan.changes, f"another seed of the picture{why}"))
+        plan = self._with_stronger_control(plan, wrong, tried)
         return replace(plan, scene=self._settled(plan.scene, plan.seed))
 
     def _times_wrong(self, number: int, tried: Sequence[Tried]) -> int:
@@ -118,6 +123,33 @@ class Repairs:
     def _has_looks(self, scene: Scene, number: int) -> bool:
         """Whether an object can be redrawn alone."""
         return scene.objects[number].seed is not None and self.asked.objects[number].seed is None
+
+    def _painted_again(
+        self, plan: Plan, findings: Findings, wrong: Sequence[int], tried: Sequence[Tried]
+    ) -> Plan | None:
+        """Objects that cannot be redrawn alone, painted again where they are; None if the renderer can do so with none.
+
+        Those that can be moved are painted again once, before that is tried.
+        """
+        once = [one for one in wrong if self._times_wrong(one, tried) == 1 or not self.movable[one]]
+        wanted = [one for one in once if not self._has_looks(plan.scene, one)]
+        numbers = self.pipe.renderer.repaintable(plan.scene, wanted, self._chosen) if wanted else []
+        if not numbers:
+            return None
+        seen = [f"{self.names[one]}: {findings.objects[one].seen or 'is not right'}; painted again" for one in numbers]
+        seed = looks_seed(self.seed, f"the picture in round {len(tried)}")
+        plan = Plan(plan.scene, seed, (*plan.changes, *seen), tuple(numbers))
+        return self._with_stronger_control(plan, numbers, tried)
+
+    def _with_stronger_control(self, plan: Plan, wrong: Sequence[int], tried: Sequence[Tried]) -> Plan:
+        """The scene decides the picture more, the oftener objects that cannot be redrawn alone were wrong."""
+        times = [self._times_wrong(one, tried) for one in wrong if not self._has_looks(plan.scene, one)]
+        chosen = self._chosen.changed(repaint=plan.repaint or None)
+        options = self.pipe.renderer.stronger(chosen, max(times)) if times else {}
+        if not options:
+            return plan
+        told = (f"{name} {', '.join(one) if isinstance(one, tuple) else one}" for name, one in options.items())
+        return replace(plan, options=options, changes=(*plan.changes, f"stronger control: {'; '.join(told)}"))
 
     def _recalled(self, start: Tried, tried: Sequence[Tried]) -> tuple[Plan, list[int]]:
         """The plan of a round with objects as they were when they were right, and the numbers of these."""

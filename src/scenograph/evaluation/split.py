@@ -87,5 +87,5 @@ class Split:
             raise UserError(f"--refine moves boxes that models place, of which --given {self.given} leaves none")
         check_scenes(self.layouts, pipe.renderer, pipe.layout)
         stem = safe_names([f"{self.layouts.pack.resolve().name}-{self.name}"])[0]
-        digests = pipe.digests(options.style)
+        digests = pipe.digests(options)
         return Request(self.scenes(), seeds, models, options, stem, digests, self.file_names(), SEED_STEP)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -79,8 +79,27 @@ class Plan:
     """Numbers that the steps mention."""
 
 
+class ComputesGraphs(Protocol):
+    """Another runtime than torch, which computes the graphs of one model."""
+
+    def __call__(self, graph: str, batch: SceneBatch, **others: Tensor) -> list[Tensor]:
+        """The outputs of a graph, in order.
+
+        Args:
+            graph: Its name.
+            batch: Its inputs that are fields of a batch, and the number of pictures.
+            **others: Its other inputs, by name.
+        """
+        ...
+
+
 class Exports(ABC):
     """The role of models that can be exported as graphs."""
+
+    has_runtimes: ClassVar[bool] = False
+    """Whether this model uses ``graphs`` where it is given them."""
+    graphs: ComputesGraphs | None = None
+    """What computes the graphs of this model in torch's place."""
 
     @abstractmethod
     def exported(self) -> Plan:

@@ -10,7 +10,7 @@ The layout is obeyed exactly: a layer fills its box. Objects have looks of their
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Self
@@ -33,7 +33,7 @@ from scenograph.models.base import (
     object_latents,
     picture_latents,
 )
-from scenograph.models.exporting import Exports, Plan, Port, ScenePorts
+from scenograph.models.exporting import ComputesGraphs, Exports, Plan, Port, ScenePorts
 from scenograph.models.sizes import Side
 from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.layers import channels_last
@@ -291,19 +291,23 @@ class Layers:
     """(L, 4)."""
     pictures: Tensor
     """(L,) int64: which picture each is in."""
-    ground: Ground
-    bare: Ground
-    """The same without the things before it."""
-    seen: Tensor
-    """(N, 1, H, W) in [0, 1]: where the ground is not hidden by things."""
+    batch: SceneBatch
+    """All objects: regions up to the edges, things with their silhouettes as masks."""
+    is_layer: Tensor
+    """(O,) bool: which of them are things."""
     side: int
     """Of the pictures."""
+
+
+Grounds = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Noise (R, code_size) and the pictures (R,) that it is for -> grounds (R, 3, H, W) and their light (R, 3)."""
 
 
 class MiseLayers(Exports, DrawsFromCrops, ObjectLatents, LayeredModel[Layers]):
     """The image model. Training calls its parts."""
 
     name = "mise-layers"
+    has_runtimes = True
     completes_attributes = False
     needs_crops = False
     Config = MiseLayersConfig
@@ -352,18 +356,24 @@ class MiseLayers(Exports, DrawsFromCrops, ObjectLatents, LayeredModel[Layers]):
     ) -> Conditioned[Layers]:
         """Generate the layers, and paint the map of the ground."""
         side = size or self.config.image_size
-        latents = object_latents(batch, self.latent_size, generators)
-        own = _blended(latents, picture_latents(batch, self.latent_size, generators)[batch.object_to_image])
+        own = object_latents(batch, self.latent_size, generators)
+        shared = picture_latents(batch, self.latent_size, generators)
         things = self._things_by_depth(batch)
-        pixels = self.generate_layers(batch, things, own[things])
-        silhouettes = torch.ones_like(batch.masks)
-        silhouettes[things] = F.adaptive_avg_pool2d(pixels[:, 3], silhouettes.shape[-1])
-        spread = self.regions_to_edges(batch, things)
-        ground, hidden = self.paint_ground(spread, things, silhouettes)
-        bare, _ = self.paint_ground(spread, things, silhouettes.index_fill(0, things, 0.0))
+        pixels = self._layers_of(batch, things, own[things], shared)
+        masks, known, is_layer = batch.masks.clone(), batch.known_masks.clone(), torch.zeros_like(batch.known_masks)
+        masks[things] = F.adaptive_avg_pool2d(pixels[:, 3], masks.shape[-1])
+        known[things] = is_layer[things] = True
+        spread = replace(self.regions_to_edges(batch, things), masks=masks, known_masks=known)
         rows = batch.objects[things], batch.boxes[things], batch.object_to_image[things]
-        layers = Layers(pixels, *rows, ground, bare, 1 - hidden, side)
-        return Conditioned(boxes=batch.boxes, condition=layers)
+        return Conditioned(boxes=batch.boxes, condition=Layers(pixels, *rows, spread, is_layer, side))
+
+    def _layers_of(self, batch: SceneBatch, things: Tensor, own: Tensor, shared: Tensor) -> Tensor:
+        """Layers (L, 4, S, S) of objects (L,), from their noise (L, code_size) and their pictures' (N, code_size)."""
+        of_crops = batch.crops is not None and bool(has_pixels(batch.crops[things]).any())
+        if self.graphs is None or of_crops or not len(things):
+            return self.generate_layers(batch, things, _blended(own, shared[batch.object_to_image[things]]))
+        rows = {name: getattr(batch, name)[things] for name in ("objects", "attributes", "boxes", "object_to_image")}
+        return self.graphs("layers", replace(batch, **rows), object_latents=own, picture_latents=shared)[0]
 
     def _things_by_depth(self, batch: SceneBatch) -> Tensor:
         """The rows (L,) of the objects that are layers, the farthest of all first."""
@@ -433,10 +443,15 @@ class MiseLayers(Exports, DrawsFromCrops, ObjectLatents, LayeredModel[Layers]):
         return pixels, F.adaptive_avg_pool2d(pixels[:, 3], self.config.mask_size)
 
     def _ground(self, batch: SceneBatch, is_layer: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
+        without, given, seen = self._painted_grounds(batch, is_layer)
+        ground = self._sampled_ground(start, without, given, self.config.steps)
+        return ground, self.light_on_things(ground, seen)
+
+    def _painted_grounds(self, batch: SceneBatch, is_layer: Tensor) -> tuple[Ground, Ground, Tensor]:
+        """Grounds without and with things, and where these do not hide them, (N, 1, H, W) in [0, 1]."""
         given, hidden = self._painted_ground(batch, is_layer, batch.masks)
         without, _ = self._painted_ground(batch, is_layer, batch.masks * ~is_layer[:, None, None])
-        ground = self._sampled_ground(start, without, given, self.config.steps)
-        return ground, self.light_on_things(ground, 1 - hidden)
+        return without, given, 1 - hidden
 
     def wants_crops(self, batch: SceneBatch) -> Tensor:
         """As in the base class: for things, for the ground has no layers. A crop that is given makes a thing of all."""
@@ -515,20 +530,36 @@ class MiseLayers(Exports, DrawsFromCrops, ObjectLatents, LayeredModel[Layers]):
         small = F.adaptive_avg_pool2d(torch.cat([ground * seen, seen], dim=1), LIGHT_SIDE)
         return self.light(small.flatten(1)).exp()  # (N, 4, s, s) -> (N, 4 * s * s)
 
-    def _day(self, condition: Layers, generators: Generators, steps: int) -> Tensor:
-        """Grounds (N, 3, H, W) in [-1, 1]; of those that are dark, others, for nobody can ask for the light."""
-        given, size = condition.ground, self.config.code_size
-        grounds = given.map.new_zeros(0)
-        rows = torch.arange(len(given.summary), device=given.summary.device)
-        for _ in range(GROUND_TRIES):
-            own = None if generators is None else [generators[row] for row in rows.tolist()]
-            start = noise((size,), len(rows), own, given.summary.device)
-            made = self._sampled_ground(start, _of(condition.bare, rows), _of(given, rows), steps)
-            grounds = made if not len(grounds) else grounds.index_copy(0, rows, made)
-            rows = rows[self.light_on_things(made, condition.seen[rows]).mean(dim=1) < DARK]
+    def _day(self, condition: Layers, generators: Generators, steps: int) -> tuple[Tensor, Tensor]:
+        """Grounds (N, 3, H, W) in [-1, 1] and their light (N, 3).
+
+        Of those that are dark, others are sampled, for nobody can ask for the light.
+        """
+        # Another runtime has only the model's own number of steps.
+        graphs = self.graphs if steps == self.config.steps else None
+        sample = self._grounds(condition, steps) if graphs is None else _grounds_of(graphs, condition)
+        device = condition.boxes.device
+        rows = torch.arange(condition.batch.num_images, device=device)
+        start = (self.config.code_size,)
+        grounds, light = sample(noise(start, len(rows), generators, device), rows)
+        for _ in range(GROUND_TRIES - 1):
+            rows = (light.mean(dim=1) < DARK).nonzero()[:, 0]
             if not len(rows):
                 break
-        return grounds
+            own = None if generators is None else [generators[row] for row in rows.tolist()]
+            made = sample(noise(start, len(rows), own, device), rows)
+            grounds, light = grounds.index_copy(0, rows, made[0]), light.index_copy(0, rows, made[1])
+        return grounds, light
+
+    def _grounds(self, condition: Layers, steps: int) -> Grounds:
+        """Samples grounds in torch, of what is painted once."""
+        without, given, seen = self._painted_grounds(condition.batch, condition.is_layer)
+
+        def sample(start: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+            ground = self._sampled_ground(start, _of(without, rows), _of(given, rows), steps)
+            return ground, self.light_on_things(ground, seen[rows])
+
+        return sample
 
     def _sampled_ground(self, start: Tensor, without: Ground, given: Ground, steps: int) -> Tensor:
         """Grounds (N, 3, H, W) in [-1, 1] from noise (N, code_size), with the shadows of things but not their halos."""
@@ -550,8 +581,7 @@ class MiseLayers(Exports, DrawsFromCrops, ObjectLatents, LayeredModel[Layers]):
         self, condition: Layers, generators: Generators = None, steps: int | None = None
     ) -> list[list[Layer]]:
         """As in the base class: the ground, then the things in its light."""
-        ground = self._day(condition, generators, steps or self.config.steps)
-        return self.composed(condition, ground, self.light_on_things(ground, condition.seen))
+        return self.composed(condition, *self._day(condition, generators, steps or self.config.steps))
 
     def composed(self, condition: Layers, ground: Tensor, light: Tensor) -> list[list[Layer]]:
         """The layers of each picture: a ground (N, 3, H, W), and the things of a condition in its light (N, 3)."""
@@ -569,6 +599,18 @@ class MiseLayers(Exports, DrawsFromCrops, ObjectLatents, LayeredModel[Layers]):
             fitted = F.interpolate(one[None], (height, width), mode="bilinear", antialias=True)[0]
             result[picture].append(Layer(names[category], left, top, _pixels(fitted)))
         return result
+
+
+def _grounds_of(graphs: ComputesGraphs, condition: Layers) -> Grounds:
+    """Samples grounds in another runtime, which paints them each time."""
+    count = condition.batch.num_images
+
+    def sample(start: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        whole = start.new_zeros((count, start.shape[1])).index_copy(0, rows, start)
+        ground, light = graphs("ground", condition.batch, is_layer=condition.is_layer, ground_noise=whole)
+        return ground[rows], light[rows]
+
+    return sample
 
 
 def _of(ground: Ground, rows: Tensor) -> Ground:

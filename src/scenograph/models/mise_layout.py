@@ -7,6 +7,7 @@ others are placed around them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Self, cast
@@ -18,15 +19,17 @@ from torch import Tensor, nn
 from torch.compiler import is_compiling
 
 from scenograph.models.base import Generators, GraphVectors, ModelConfig, Placement, SampledBoxes, noise_per_object
-from scenograph.models.exporting import Exports, Flow, Plan, Port, ScenePorts
+from scenograph.models.exporting import ComputesGraphs, Exports, Flow, Plan, Port, ScenePorts
 from scenograph.nn.embedding import ObjectEmbedding
 from scenograph.nn.graph import Edges, GraphTripleConv, Links, ObjectsAlone
 from scenograph.nn.unet import time_features
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.vocabulary import Vocabulary
 
-TOGETHER = 2048
-"""Most objects and relations of candidates that are sampled at once."""
+TOGETHER, TOGETHER_IN_GRAPHS = 2048, 256
+"""Most objects and relations of candidates that are sampled at once. In a graph, all attend to all of them."""
+Slope = Callable[[Tensor, int], Tensor]
+"""Standardized boxes (O, 4) and the number of a step -> their velocity (O, 4); 0 for given boxes."""
 
 
 class MiseLayoutConfig(ModelConfig):
@@ -62,6 +65,7 @@ class MiseLayout(Exports, SampledBoxes, GraphVectors):
     """The layout model. :meth:`place` samples boxes; training calls :meth:`velocity`."""
 
     name = "mise-layout"
+    has_runtimes = True
     Config = MiseLayoutConfig
     config: MiseLayoutConfig
 
@@ -132,21 +136,22 @@ class MiseLayout(Exports, SampledBoxes, GraphVectors):
     @torch.no_grad()
     def place(self, batch: SceneBatch, generators: Generators = None) -> Placement:
         """Boxes (O, 4) by Heun steps from noise; given boxes stay as they are."""
-        known = batch.known_boxes
         x = self._started(batch, noise_per_object(4, batch, generators))
         times = torch.linspace(0, 1, self.config.steps + 1)
-        graph, clocks = self._graph(known, batch), self._clock(times.to(x.device)).split(1)
-
-        def slope(boxes: Tensor, clock: Tensor) -> Tensor:
-            return self.box_out(self._features(boxes, clock, graph)).masked_fill(known[:, None], 0.0)
-
-        for (now, later), (clock, next_clock) in zip(pairwise(times.tolist()), pairwise(clocks), strict=True):
+        slope = self._slope(batch, times) if self.graphs is None else _slope_of(self.graphs, batch, times)
+        for number, (now, later) in enumerate(pairwise(times.tolist())):
             step = later - now
-            direction = slope(x, clock)
+            direction = slope(x, number)
             if later < 1:
-                direction = (direction + slope(x + step * direction, next_clock)) / 2
+                direction = (direction + slope(x + step * direction, number + 1)) / 2
             x = x + step * direction
         return Placement(boxes=self._finished(batch, x))
+
+    def _slope(self, batch: SceneBatch, times: Tensor) -> Slope:
+        """The velocity of boxes at ``times`` (S,), by what is the same at all of them."""
+        known = batch.known_boxes
+        graph, clocks = self._graph(known, batch), self._clock(times.to(known.device)).split(1)
+        return lambda x, number: self.box_out(self._features(x, clocks[number], graph)).masked_fill(known[:, None], 0.0)
 
     def _started(self, batch: SceneBatch, noise: Tensor) -> Tensor:
         """Standardized boxes (O, 4) at the flow's start: those given, or noise."""
@@ -191,7 +196,8 @@ class MiseLayout(Exports, SampledBoxes, GraphVectors):
 
     def candidates(self, batch: SceneBatch, count: int, generators: Generators = None) -> list[Placement]:
         """Sample several at once while they are small: the steps of one small layout leave the machine idle."""
-        together = min(max(TOGETHER // (len(batch.objects) + len(batch.triples)), 1), count)
+        most = TOGETHER if self.graphs is None else TOGETHER_IN_GRAPHS
+        together = min(max(most // (len(batch.objects) + len(batch.triples)), 1), count)
         outputs: list[Placement] = []
         while len(outputs) < count:
             copies = min(together, count - len(outputs))
@@ -211,6 +217,11 @@ class MiseLayout(Exports, SampledBoxes, GraphVectors):
         size = values[:, 2:].clamp(0.01, 1.0)
         low = torch.minimum((values[:, :2] - size / 2).clamp(min=0.0), 1.0 - size)
         return torch.cat([low, low + size], dim=1)
+
+
+def _slope_of(graphs: ComputesGraphs, batch: SceneBatch, times: Tensor) -> Slope:
+    """The same by another runtime."""
+    return lambda x, number: graphs("velocity", batch, noisy=x, time=times[number : number + 1])[0]
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,8 @@ def plan_of(model: Model) -> Plan:
 
 
 def _write_graph(graph: Graph, model: Model, path: Path) -> None:
+    from onnx_ir.passes.common import DeduplicateInitializersPass  # an extra
+
     module = Recorded(graph).eval()
     examples = tuple(port.example() for port in graph.inputs)
     shapes = {"tensors": tuple(_free(port.shape) for port in graph.inputs)}
@@ -102,6 +104,8 @@ def _write_graph(graph: Graph, model: Model, path: Path) -> None:
                 verbose=False,
             )
             assert program is not None
+            # The steps of a flow within a graph each bring the same weights; by default only small ones are compared.
+            DeduplicateInitializersPass(size_limit=2**40)(program.model)
             program.save(path, external_data=False)
     except torch.onnx.errors.OnnxExporterError as error:
         cause = error.__cause__ if isinstance(error.__cause__, Exception) else error

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from scenograph.scenes.batch import SceneBatch
-from scenograph.scenes.fields import LARGEST_OBJECT_SEED, ObjectSeed
+from scenograph.scenes.fields import LARGEST_OBJECT_SEED, ObjectSeed, looks_of
 from scenograph.scenes.scene import Scene
 
 
@@ -32,7 +32,7 @@ def with_latents(
     an object that moves keeps its appearance, and so do all others.
     """
     rows = [
-        _object_latent(thing.seed, f"object {place} {seed}", size, truncation)
+        _object_latent(looks_of(thing.seed, seed, place), size, truncation)
         for scene, seed in zip(scenes, seeds, strict=True)
         for place, thing in enumerate(scene.objects)
     ]
@@ -46,7 +46,7 @@ def looks_seed(seed: int, what: str | int) -> int:
     return zlib.crc32(f"looks of {what} {seed}".encode()) % LARGEST_OBJECT_SEED
 
 
-def with_object_seeds(scene: Scene, seeds: Sequence[int | None]) -> Scene:
+def with_object_seeds(scene: Scene, seeds: Sequence[ObjectSeed | None]) -> Scene:
     """The scene with seeds for objects that have none; None leaves an object as it is."""
     objects = (
         thing if thing.seed is not None else replace(thing, seed=seed)
@@ -55,17 +55,17 @@ def with_object_seeds(scene: Scene, seeds: Sequence[int | None]) -> Scene:
     return replace(scene, objects=tuple(objects))
 
 
-def _object_latent(seed: ObjectSeed | None, purpose: str, size: int, truncation: float) -> Tensor:
-    if seed is None:
-        return _latent(purpose, size, truncation)
-    if isinstance(seed, int):
-        return _latent(f"looks {seed}", size, truncation)
-    first, second = (_latent(f"looks {one}", size, truncation) for one in seed[:2])
+def _object_latent(looks: ObjectSeed, size: int, truncation: float) -> Tensor:
+    if isinstance(looks, int):
+        return _latent(f"looks {looks}", size, truncation)
+    if len(looks) == 2:
+        return _latent(f"object {looks[1]} {looks[0]}", size, truncation)
+    first, second = (_latent(f"looks {one}", size, truncation) for one in looks[:2])
     # Along the great circle: in many dimensions the straight line passes through vectors shorter than any sampled one.
     angle = torch.arccos(F.cosine_similarity(first, second, dim=0).clamp(-1, 1))
     if angle < 1e-4:
         return first
-    return (torch.sin((1 - seed[2]) * angle) * first + torch.sin(seed[2] * angle) * second) / torch.sin(angle)
+    return (torch.sin((1 - looks[2]) * angle) * first + torch.sin(looks[2] * angle) * second) / torch.sin(angle)
 
 
 def _latent(purpose: str, size: int, truncation: float) -> Tensor:

@@ -5,17 +5,19 @@ Adding an option touches this class and the place that uses it.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from scenograph.devices import RenderPrecision
+from scenograph.devices import RenderPrecision, Runtime
 from scenograph.errors import UserError, rule_and_value, suggest
 
-OF_DIFFUSION = frozenset({"control", "start", "strength", "prompt", "negative", "guidance", "offload"})
+OF_DIFFUSION = frozenset({"control", "start", "repaint", "strength", "prompt", "negative", "guidance", "offload"})
 """Options of diffusion models of other makers."""
+LARGEST_GUIDANCE = 50
 
 
 class GenerateOptions(BaseModel):
@@ -80,13 +82,19 @@ class GenerateOptions(BaseModel):
     precision: RenderPrecision = Field(
         default="no", description="bf16 is faster on hardware that supports it. fp16: for diffusers models."
     )
+    runtime: Runtime = Field(
+        default="torch", description="onnx computes shipped models faster on CPUs, after exporting them once."
+    )
     control: tuple[str, ...] | None = Field(
         default=None,
         description="How a diffusers model sees the layout: KIND, KIND=ID or regions; edges, depth, ... Repeatable.",
     )
     """Each also with ``@WEIGHT`` behind it. Texts are read by the renderer."""
-    start: str | None = Field(
+    start: str | Image.Image | None = Field(
         default=None, description="Picture that a diffusers model starts from: a file, collage, or an image model."
+    )
+    repaint: tuple[int, ...] | None = Field(
+        default=None, description="Objects, by number, that are painted again in that picture alone. Repeatable."
     )
     strength: float | None = Field(
         default=None, ge=0.01, le=1, description="How much of that picture is changed, from 0 to 1. Implies a collage."
@@ -94,7 +102,7 @@ class GenerateOptions(BaseModel):
     prompt: str | None = Field(default=None, max_length=500, description="Style, before a diffusers model's prompt.")
     negative: str | None = Field(default=None, max_length=500, description="What a diffusers model is to avoid.")
     guidance: float | None = Field(
-        default=None, ge=0, le=50, description="How closely a diffusers model follows its prompt."
+        default=None, ge=0, le=LARGEST_GUIDANCE, description="How closely a diffusers model follows its prompt."
     )
     offload: Literal["model", "sequential"] | None = Field(
         default=None, description="Keep a diffusers model in CPU memory, except the part that computes."
@@ -109,6 +117,16 @@ class GenerateOptions(BaseModel):
         if not isinstance(value, bool):
             raise ValueError("expected true or false")
         return value
+
+    @field_validator("repaint", mode="before")
+    @classmethod
+    def _numbers(cls, value: object) -> object:
+        """Numbers, or texts that hold several between commas."""
+        parts = list(value) if isinstance(value, list | tuple) else [value]
+        numbers = [one for part in parts for one in (part.split(",") if isinstance(part, str) else [part])]
+        if not all(re.fullmatch(r"\s*\d{1,9}\s*", str(one)) for one in numbers):
+            raise ValueError("expected numbers of objects, such as 0,2")
+        return tuple(dict.fromkeys(map(int, numbers))) or None
 
     @field_validator("control", mode="before")
     @classmethod
@@ -145,9 +163,12 @@ class GenerateOptions(BaseModel):
     def recorded(self) -> dict[str, Any]:
         """The options that were given, as a picture's record holds them; a switch that is off is not recorded."""
         values = {name: value for name, value in self.chosen().items() if value is not None and value is not False}
-        if isinstance(style := values.get("style"), Image.Image):
-            values["style"] = getattr(style, "filename", "") or "(a picture in memory)"
-        return values | ({"style": str(values["style"])} if "style" in values else {})
+        for name in {"style", "start"} & values.keys():
+            given = values[name]
+            if isinstance(given, Image.Image):
+                given = getattr(given, "filename", "") or "(a picture in memory)"
+            values[name] = str(given)
+        return values
 
     def changed(self, **changes: Any) -> Self:
         """These options with some changed; None changes nothing. Raises ``UserError`` for unknown names and values."""

@@ -18,9 +18,10 @@ from torch import Tensor
 
 from scenograph.devices import RenderPrecision, keep_freed_memory, pick_device, warn_if_bf16_emulated
 from scenograph.errors import UserError, counted
-from scenograph.files import digest, is_file, make_folder, write_atomically
+from scenograph.files import is_file, make_folder, write_atomically
 from scenograph.models.base import DrawsFromCrops, ImageModel, LayoutModel, Model, ShapesObjects
 from scenograph.models.registry import AutoModel
+from scenograph.models.runtimes import use_runtime
 from scenograph.pipelines.checks import check_crops, check_names, warn_about_crowds, without_contradictions
 from scenograph.pipelines.defaults import CLASSIFIERS, COLLAGE, DEFAULT, DIFFUSERS, naming_who_knows
 from scenograph.pipelines.given import SceneLike, given_scenes, given_seeds
@@ -34,6 +35,7 @@ from scenograph.pipelines.provenance import (
     PlannedPicture,
     RecordedImage,
     Request,
+    picture_digest,
     plan_pictures,
     png_bytes,
 )
@@ -188,11 +190,11 @@ class Pipeline:
         return self.options.precision
 
     def digests(
-        self, style: Path | Image.Image | None = None, recorded: Mapping[str, str] | None = None, where: str = ""
+        self, options: GenerateOptions | None = None, recorded: Mapping[str, str] | None = None, where: str = ""
     ) -> dict[str, str]:
-        """Checksums of what makes pictures: the models, and the file of a style.
+        """Checksums of what makes pictures: the models, and what ``options`` name, such as the file of a style.
 
-        A warning names each that is not the one ``recorded`` in the picture ``where``.
+        A warning names what is not as ``recorded`` in the picture ``where``.
         """
         collage = isinstance(self.renderer, CropPasting)
         found = {"memory of crops" if collage else "image model": self.renderer.digest}
@@ -202,11 +204,13 @@ class Pipeline:
             found["mask model"] = self.shapes.digest
         if self.crops is not None:
             found["source of crops"] = self.crops.digest
-        if isinstance(style, Path) and is_file(style):
-            found["style"] = digest(style)
-        for what, known in (recorded or {}).items():
-            if found.get(what) != known:
-                log.warning("the %s is not the one that made %s: the picture will differ", what, where)
+        if options is not None:
+            found |= self.renderer.digests(options)
+            if isinstance(options.style, Image.Image) or (options.style is not None and is_file(options.style)):
+                found["style"] = picture_digest(options.style)
+        if others := [what for what, known in (recorded or {}).items() if found.get(what) != known]:
+            verb = "is not the one" if len(others) == 1 else "are not those"
+            log.warning("the %s %s that made %s: the picture will differ", " and the ".join(others), verb, where)
         return found
 
     @staticmethod
@@ -305,7 +309,7 @@ class Pipeline:
         """
         chosen = self.options.changed(**options)
         read, wanted = self.read(scenes, chosen.refine, chosen.keep_contradictions), given_seeds(seeds)
-        request = Request(read, wanted, self.names, chosen, digests=self.digests(chosen.style))
+        request = Request(read, wanted, self.names, chosen, digests=self.digests(chosen))
         pairs = [(number, seed) for number in range(len(read)) for seed in wanted]
         encoding = self.encode_pairs([read[number] for number, _ in pairs], [seed for _, seed in pairs], **options)
         images = [
@@ -363,6 +367,7 @@ class Pipeline:
         if names is not None and self.renderer.completes_attributes:
             complete = [complete_attributes(s, names, seed) for s, seed in zip(scenes, seeds, strict=True)]
         if self.layout is not None:
+            use_runtime(self.layout, chosen.runtime)
             movable = [[thing.box is None for thing in scene.objects] for scene in complete]
             complete = place_objects(self.layout, complete, seeds, chosen.refine, chosen.candidates)
             complete = self.renderer.settle(complete, seeds, movable)

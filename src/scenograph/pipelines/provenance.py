@@ -6,6 +6,7 @@ pictures that an interrupted run left behind, and a picture is a request for its
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from PIL.PngImagePlugin import PngInfo
 from pydantic import BaseModel, Field, NonNegativeInt
 
 from scenograph.errors import UserError, validate
-from scenograph.files import parse_json, portable_name, would_replace
+from scenograph.files import digest, parse_json, portable_name, would_replace
 from scenograph.models.registry import shipped_models
 from scenograph.pipelines.defaults import COLLAGE, DRAWINGS
 from scenograph.pipelines.options import GenerateOptions
@@ -44,7 +45,7 @@ class Request:
     stem: str | None = None
     """Of file names."""
     digests: dict[str, str] = field(default_factory=dict)
-    """Checksums of the layout model, the image model and the style, which identify what made a picture."""
+    """Checksums of models, control networks and given pictures, which identify what made a picture."""
     names: Sequence[str] = ()
     """Of the files of each scene, where scenes have names; else they have numbers."""
     seed_step: int | None = None
@@ -119,6 +120,8 @@ class RecordedImage(Image.Image):
 
     record: str = ""
     shown: Scene | None = None
+    filename: str = ""
+    """How the records of pictures that start from it name it."""
 
     @staticmethod
     def of(image: Image.Image, record: str, shown: Scene) -> RecordedImage:
@@ -153,6 +156,15 @@ def shown_scene(path: Path) -> Scene | None:
     """The scene that a generated picture shows; None if it does not tell. Raises ``UserError`` for no picture."""
     text = read_record(path, SHOWN)
     return None if text is None else parse_scenes(text, f"{path}, as it is shown")[0]
+
+
+def picture_digest(picture: Path | Image.Image) -> str:
+    """The SHA-256 of a picture's file; of one in memory, of the PNG file that it is saved as."""
+    if isinstance(picture, Path):
+        return digest(picture)
+    stream = io.BytesIO()
+    picture.save(stream, "PNG")
+    return hashlib.sha256(stream.getvalue()).hexdigest()
 
 
 def plan_pictures(request: Request, out: Path, overwrite: bool) -> list[PlannedPicture]:
@@ -205,7 +217,7 @@ def request_from_picture(
         _check_models(named, path, agreed)
         models = {**named, MEMORY: memory}
     _check_files(recorded, path, options)
-    same = {role: models.get(role) for role in MODELS} == named
+    same = all(models.get(role) in (None, name) for role, name in named.items())
     return Request(
         [Scene.from_dict(made.scene, f"{path}, scene")],
         list(seeds) if seeds else [made.seed],

@@ -44,7 +44,7 @@ def _render(
 ) -> None:
     """In a worker: render a batch."""
     pipe = _pipeline(models, device, options.precision)
-    if pipe.digests(options.style) != digests:
+    if pipe.digests(options) != digests:
         raise UserError(f"the worker on {socket.gethostname()} has other models by these names; give it the same files")
     pipe.render_planned(batch, **options.chosen())
 

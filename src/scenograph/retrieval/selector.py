@@ -17,7 +17,7 @@ from scenograph.errors import UserError
 from scenograph.retrieval.encoder import APPEARANCE, GRAPH
 from scenograph.retrieval.memory import CategoryRows, CropMemory
 from scenograph.retrieval.rows import Crop
-from scenograph.scenes.fields import ObjectSeed
+from scenograph.scenes.fields import ObjectSeed, choice_of
 from scenograph.scenes.scene import Scene, SceneObject
 
 Own = Literal["excluded", "allowed"]
@@ -252,6 +252,6 @@ def _looks(ranking: Ranking) -> np.ndarray:
 
 def _gumbel(seed: int, number: int, own: ObjectSeed | None, count: int) -> np.ndarray:
     """Noise whose smallest difference to costs is a sample by chances that fall exponentially with them (count,)."""
-    first = own[0] if isinstance(own, tuple) else own
-    rng = np.random.default_rng([seed, 2, number] if first is None else [first])
+    looks = choice_of(own, seed, number)
+    rng = np.random.default_rng([looks] if isinstance(looks, int) else [looks[0], 2, looks[1]])
     return rng.gumbel(size=count)

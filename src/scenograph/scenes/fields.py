@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 Box = tuple[float, float, float, float]
-ObjectSeed = int | tuple[int, int, float]
-"""A seed, or the way from one to another."""
+ObjectSeed = int | tuple[int, int] | tuple[int, int, float]
+"""A seed; the seed of a picture and the number of an object in it, whose looks are meant; or two seeds and the way from
+the first to the second."""
 LARGEST_OBJECT_SEED = 999_999_999
 CANVAS: Box = (0.0, 0.0, 1.0, 1.0)
 BOX_DECIMALS = 5
@@ -276,16 +277,18 @@ class SeedField(Field[ObjectSeed]):
         return parse_object_seed(value, where)
 
     def to_json(self, value: ObjectSeed) -> int | list[float]:
-        """A number, or a list of three."""
+        """A number, or a list of two or three."""
         return value if isinstance(value, int) else list(value)
 
     def to_cell(self, value: ObjectSeed, size: int | None) -> list[float]:
-        """One number, or three; seeds are small enough for float64 to hold them exactly."""
-        return [float(value)] if isinstance(value, int) else list(value)
+        """One to three numbers; seeds are small enough for float64 to hold them exactly."""
+        return [float(value)] if isinstance(value, int) else [*map(float, value)]
 
     def from_cell(self, cell: list[float], sizes: Sizes | None) -> ObjectSeed:
-        """One number, or three."""
-        return int(cell[0]) if len(cell) == 1 else (int(cell[0]), int(cell[1]), cell[2])
+        """As above."""
+        if len(cell) == 1:
+            return int(cell[0])
+        return (int(cell[0]), int(cell[1])) if len(cell) == 2 else (int(cell[0]), int(cell[1]), cell[2])
 
 
 class CropField(Field[np.ndarray]):
@@ -397,18 +400,32 @@ def parse_box(value: object, where: str) -> Box:
 
 
 def parse_object_seed(value: object, where: str) -> ObjectSeed:
-    """A whole number, or two and a share between them from 0 to 1. Raises ``UserError`` for anything else."""
+    """A whole number, two, or two and a share between them from 0 to 1. Raises ``UserError`` for anything else."""
     numbers = value if isinstance(value, list) else [value]
     whole = [n for n in numbers[:2] if isinstance(n, int) and not isinstance(n, bool) and 0 <= n <= LARGEST_OBJECT_SEED]
     if len(numbers) == len(whole) == 1:
         return whole[0]
+    if len(numbers) == len(whole) == 2:
+        return (whole[0], whole[1])
     if len(numbers) == 3 and len(whole) == 2:
         share = numbers[2]
         if isinstance(share, int | float) and not isinstance(share, bool) and 0 <= share <= 1:
             return (whole[0], whole[1], float(share))
     raise UserError(
-        f"{where}: expected a seed such as 7, or two and a share such as [7, 9, 0.5]; found {shortened(value)}"
+        f"{where}: expected a seed such as 7, two and a share such as [7, 9, 0.5], or a picture's and an object's "
+        f"number there, such as [7, 2]; found {shortened(value)}"
     )
+
+
+def looks_of(own: ObjectSeed | None, seed: int, number: int) -> ObjectSeed:
+    """What decides the looks of an object: its own seed, or else the picture's and its number."""
+    return (seed, number) if own is None else own
+
+
+def choice_of(own: ObjectSeed | None, seed: int, number: int) -> int | tuple[int, int]:
+    """As :func:`looks_of`, where looks are chosen, so that nothing lies between two seeds: the first of them."""
+    looks = looks_of(own, seed, number)
+    return looks if isinstance(looks, int) or len(looks) == 2 else looks[0]
 
 
 def _pixels_of(pixels: np.ndarray, part: Box) -> np.ndarray:

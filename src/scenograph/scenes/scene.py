@@ -19,7 +19,8 @@ A crop is the object's own pixels with their alpha, ``{"png": base64}``; it fill
 A scene's ``"picture"`` is the id of the picture in a data set that it describes: crops from it are not chosen for it.
 
 ``"seed": 7`` fixes an object's looks, whatever the picture's seed, in models whose objects have looks of their own;
-``"seed": [7, 9, 0.5]`` is half way from those of 7 to those of 9.
+``"seed": [7, 9, 0.5]`` is half way from those of 7 to those of 9, and ``"seed": [7, 2]`` those of object 2 in the
+picture of seed 7.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedType
+from accelerate.utils import DistributedType, parse_flag_from_env
 from torch import Tensor, nn
 
 from scenograph.data.crops import PackCrops
@@ -39,8 +39,10 @@ log = logging.getLogger(__name__)
 
 MADE = {"sg2im": "makes one per object from the boxes", "canonical": "makes all that follow from them"}
 """Ways to make relations, and what they make."""
-DIVIDING = (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM)
-"""Of these, nothing would be divided: objectives call parts of a model by themselves, which such wrappers miss."""
+REFUSED = (DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM)
+"""They would divide nothing: objectives call parts of a model by themselves, which such wrappers miss."""
+REFUSED_OPTIONS = ("fsdp_offload_params", "fsdp_activation_checkpointing")
+"""Of Accelerate's FSDP; they would save no memory here."""
 NAMES_SHOWN = 8
 """Missing names that an error message lists."""
 
@@ -70,15 +72,19 @@ def settings(section: Mapping[str, Any]) -> dict[str, Any]:
 def new_accelerator(precision: str, device: torch.device | None) -> Accelerator:
     """Accelerate's handle on devices and processes, on the machine's accelerator unless ``device`` is a CPU.
 
-    Warns if a CPU would have to emulate ``precision``. Raises ``UserError`` for ways to divide a model among processes.
+    Warns if a CPU would have to emulate ``precision``. Raises ``UserError`` if Accelerate is told to save memory in a
+    way that training does not know.
     """
     AcceleratorState._reset_state()  # the library otherwise keeps the first run's precision for the whole process
     accelerator = Accelerator(mixed_precision=precision, cpu=device is not None and device.type == "cpu")
-    if accelerator.distributed_type in DIVIDING:
+    if accelerator.distributed_type in REFUSED:
         raise UserError(
-            f"accelerate is set up for {accelerator.distributed_type.value}, which divides a model among processes; "
-            "here they divide batches alone: leave it out of accelerate launch, or use torchrun"
+            f"accelerate is set up for {accelerator.distributed_type.value}, which training does not support; "
+            "to divide a model among processes, use accelerate launch --use_fsdp"
         )
+    for option in REFUSED_OPTIONS if parse_flag_from_env("ACCELERATE_USE_FSDP") else ():
+        if parse_flag_from_env(option.upper()):
+            raise UserError(f"accelerate is set up with {option}, which training does not support; leave it out")
     warn_if_bf16_emulated(accelerator.device, precision)
     keep_freed_memory(accelerator.device)
     return accelerator
@@ -247,12 +253,19 @@ def _warn_without_relations(data: DataRecipe, kind: type[Model], vocabulary: Voc
 
 
 def new_optimizer(
-    options: OptimizerRecipe, objective: Objective, phase: str, module: nn.Module, accelerator: Accelerator
+    options: OptimizerRecipe,
+    objective: Objective,
+    phase: str,
+    named: Iterable[tuple[str, nn.Parameter]],
+    accelerator: Accelerator,
 ) -> Any:
-    """A phase's optimizer. The ``rate`` of each parameter group is its factor of the recipe's learning rate."""
+    """A phase's optimizer, of parameters with their names in the phase's module.
+
+    The ``rate`` of each parameter group is its factor of the recipe's learning rate.
+    """
     kind = torch.optim.AdamW if options.weight_decay else torch.optim.Adam
     rates, groups = objective.rates(phase), dict[float, list[Tensor]]()
-    for name, parameter in module.named_parameters():
+    for name, parameter in named:
         if parameter.requires_grad:
             rate = [factor for part, factor in rates.items() if part in name][-1]
             groups.setdefault(rate, []).append(parameter)

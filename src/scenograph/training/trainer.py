@@ -39,6 +39,7 @@ from scenograph.training.objectives import OBJECTIVES
 from scenograph.training.objectives.base import Totals
 from scenograph.training.recipe import Recipe
 from scenograph.training.run_folder import RunFolder
+from scenograph.training.sharding import weights_of
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +93,6 @@ class Trainer:
         self.modules = self.objective.modules()
         for module in self.modules.values():
             module.to(self.accelerator.device).train()
-        self.optimizers = {phase: self._new_optimizer(phase) for phase in self.objective.phases}
         self.ema = copy.deepcopy(self.model).eval().requires_grad_(False) if training.ema_decay else None
         self.step = 0
         self._began = time.monotonic()
@@ -102,11 +102,16 @@ class Trainer:
             setup.take_over(start, str(source), models, self.modules)
         for model in models if backbones else ():
             load_backbones(model, Path(str(source)))
+        self.weights = weights_of(self.accelerator, self.modules, self.model, self.ema)
+        self.optimizers = {phase: self._new_optimizer(phase) for phase in self.objective.phases}
         self._notifier = setup.new_notifier(recipe) if self._is_main else None
 
     @property
     def best_model(self) -> Model:
-        """The model that a run makes: the averaged weights if the recipe averages, the trained ones otherwise."""
+        """The model that a run makes: the averaged weights if the recipe averages, the trained ones otherwise.
+
+        Divided among processes, it has its weights before and after :meth:`run` only.
+        """
         return self.ema or self.model
 
     @property
@@ -138,7 +143,8 @@ class Trainer:
                 self.objective.load_networks()
                 self._resume()
                 self._initialise()
-                interrupted = self._train(listener, minutes)
+                with self.weights.divided():
+                    interrupted = self._train(listener, minutes)
                 if self._is_main:
                     self.best_model.save_pretrained(self.folder / "model")
                 self.accelerator.wait_for_everyone()
@@ -185,6 +191,7 @@ class Trainer:
         figures: dict[str, float] = {}
         for phase in self.objective.active(self.step):
             self.optimizers[phase].zero_grad(set_to_none=True)
+            self.weights.begin(phase)
             loss, terms = self._backward(phase, parts, totals, memories)
             figures |= terms
             # As in sg2im, a loss that is not finite abandons the whole iteration, discriminators included.
@@ -192,8 +199,9 @@ class Trainer:
                 log.warning("step %d: the loss of phase %r is not finite; the step is skipped", self.step, phase)
                 break
             self._average_and_step(phase)
+        self.weights.end()
         self.step += 1
-        self._average_weights()
+        self.weights.follow(min(self.recipe.training.ema_decay, (1 + self.step) / (10 + self.step)))
         return figures
 
     def _backward(
@@ -219,20 +227,11 @@ class Trainer:
 
     def _average_and_step(self, phase: str) -> None:
         """Sum gradients over processes, clip them, and let the phase's optimizer step at the scheduled rate."""
-        parameters = [p for p in self.modules[phase].parameters() if p.requires_grad]
-        if self.accelerator.num_processes > 1:
-            # A process whose scenes have no relations, for example, lacks gradients that others have.
-            gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-            flat = self.accelerator.reduce(torch.cat([gradient.flatten() for gradient in gradients]), "sum")
-            for parameter, gradient in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
-                parameter.grad = gradient.view_as(parameter)
         optimizer = self.optimizers[phase]
-        if self.recipe.optimizer.clip_norm:
-            self.accelerator.clip_grad_norm_(parameters, self.recipe.optimizer.clip_norm)
         rate = self.recipe.optimizer.lr * learning_rate_factor(self.recipe, self.step)
         for group in optimizer.param_groups:
             group["lr"] = rate * group["rate"]
-        optimizer.step()
+        self.weights.step(phase, optimizer, self.recipe.optimizer.clip_norm)
 
     def _parts(self) -> list[Part]:
         """This process's share of the batch, in ``accumulate`` parts, each with a generator per picture."""
@@ -275,25 +274,12 @@ class Trainer:
         seed = self.recipe.training.seed
         return torch.Generator().manual_seed((((seed * 7 + purpose) * 1_000_003 + step) * 100_003 + slot) % 2**63)
 
-    def _average_weights(self) -> None:
-        """Move the averaged weights towards the trained ones."""
-        if self.ema is None:
-            return
-        decay = min(self.recipe.training.ema_decay, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            own, parameters = self.model.state_dict(), dict(self.model.named_parameters())
-            for name, average in self.ema.state_dict().items():
-                if name in parameters or name.endswith(("running_mean", "running_var")):
-                    average.lerp_(own[name], 1 - decay)
-                else:  # counters, and vectors of spectral norms, whose average would not be a unit vector
-                    average.copy_(own[name])
-
     def _validate(self) -> dict[str, float]:
         """Figures over the validation scenes, divided among processes, and the picture grid."""
         training, loader, model = self.recipe.training, self.loaders["validation"], self.best_model
         sums: dict[str, list[Any]] = {}
         count, size = min(training.validation_scenes, len(loader)), training.batch_size
-        with evaluating(model), torch.no_grad(), self.accelerator.autocast():
+        with self.weights.whole(), evaluating(model), torch.no_grad(), self.accelerator.autocast():
             for number, start in enumerate(range(0, count, size)):
                 if number % self.accelerator.num_processes != self.accelerator.process_index:
                     continue
@@ -346,18 +332,20 @@ class Trainer:
 
     def _save(self) -> None:
         """Write a checkpoint, on the main process."""
-        if self._is_main:
-            state = {
-                "step": self.step,
-                "seconds": self.seconds,
-                "data": self.loaders["train"].pack.fingerprint,
-                "modules": {phase: module.state_dict() for phase, module in self.modules.items()},
-                "ema": self.ema.state_dict() if self.ema else None,
-                "optimizers": {phase: optimizer.state_dict() for phase, optimizer in self.optimizers.items()},
-                "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else None,
-                "rng": torch.get_rng_state(),
-            }
-            save_checkpoint(self.folder / "checkpoints", self.step, state)
+        optimizers = {phase: self.weights.optimizer_state(optimizer) for phase, optimizer in self.optimizers.items()}
+        with self.weights.whole():
+            if self._is_main:
+                state = {
+                    "step": self.step,
+                    "seconds": self.seconds,
+                    "data": self.loaders["train"].pack.fingerprint,
+                    "modules": {phase: module.state_dict() for phase, module in self.modules.items()},
+                    "ema": self.ema.state_dict() if self.ema else None,
+                    "optimizers": optimizers,
+                    "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else None,
+                    "rng": torch.get_rng_state(),
+                }
+                save_checkpoint(self.folder / "checkpoints", self.step, state)
         self.accelerator.wait_for_everyone()
 
     def _resume(self) -> None:
@@ -382,7 +370,7 @@ class Trainer:
         for phase, module in self.modules.items():
             load_state(module, state["modules"][phase], f"{folder}, {phase}")
             rates = [group["rate"] for group in self.optimizers[phase].param_groups]
-            self.optimizers[phase].load_state_dict(state["optimizers"][phase])
+            self.weights.load_optimizer(self.optimizers[phase], state["optimizers"][phase])
             # Rates come from the recipe, because older checkpoints have none.
             for group, rate in zip(self.optimizers[phase].param_groups, rates, strict=True):
                 group["rate"] = rate
@@ -405,8 +393,8 @@ class Trainer:
             self.ema.load_state_dict(self.model.state_dict())
 
     def _new_optimizer(self, phase: str) -> Any:
-        module = self.modules[phase]
-        return setup.new_optimizer(self.recipe.optimizer, self.objective, phase, module, self.accelerator)
+        parameters = self.weights.named(phase)
+        return setup.new_optimizer(self.recipe.optimizer, self.objective, phase, parameters, self.accelerator)
 
     @property
     def _is_main(self) -> bool:

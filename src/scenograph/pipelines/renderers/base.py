@@ -5,12 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from scenograph.errors import UserError
+from scenograph.pipelines.latents import with_object_seeds
 from scenograph.pipelines.options import GenerateOptions
 from scenograph.scenes.openraster import Layer
 from scenograph.scenes.scene import Scene
@@ -81,17 +83,53 @@ class Renderer(ABC):
     def check(self, scenes: Sequence[Scene]) -> None:
         """Warn about what it will ignore or has not learned in scenes whose names it knows."""
 
-    def with_looks(self, scenes: Sequence[Scene], seeds: Sequence[int]) -> list[Scene]:
-        """The scenes with a seed for each object whose looks its own seed decides, so that they stay as they are.
-
-        Then another seed for one object redraws that one, and leaving one out or another seed of the picture keeps the
-        looks of the others. By default no object has looks of its own, and scenes stay as they are.
+    def has_looks(self, scenes: Sequence[Scene]) -> list[list[bool]]:
+        """Of each object, whether its own seed decides its looks; by default, of none.
 
         Args:
-            scenes: One per picture; every object has a box. Seeds that objects have are kept.
-            seeds: One per picture, from which those of objects are made.
+            scenes: Every object has a box, unless the renderer :attr:`places` objects.
         """
-        return list(scenes)
+        return [[False] * len(scene.objects) for scene in scenes]
+
+    def with_looks(self, scenes: Sequence[Scene], seeds: Sequence[int]) -> list[Scene]:
+        """The scenes with a seed for each object that :meth:`has_looks`, which keeps those of the picture's seed.
+
+        Pictures stay the same. Another seed for one object redraws that one, and leaving one out or another seed of the
+        picture keeps the looks of the others.
+
+        Args:
+            scenes: As in :meth:`has_looks`. Seeds that objects have are kept.
+            seeds: One per picture.
+        """
+        return [
+            with_object_seeds(scene, [(seed, number) if own else None for number, own in enumerate(row)])
+            for scene, seed, row in zip(scenes, seeds, self.has_looks(scenes), strict=True)
+        ]
+
+    def digests(self, options: GenerateOptions) -> dict[str, str]:
+        """Checksums of what options name beside the model and a style, by what it is; by default, of nothing."""
+        return {}
+
+    def repaintable(self, scene: Scene, numbers: Sequence[int], options: GenerateOptions) -> list[int]:
+        """Those of the objects that it can paint again in a picture and leave the rest as it is; by default, none.
+
+        It does so if the options ``start``, the picture, and ``repaint``, these numbers, are given.
+
+        Args:
+            scene: Every object has a box.
+            numbers: Of objects.
+            options: Those of generation, without these two.
+        """
+        return []
+
+    def stronger(self, options: GenerateOptions, times: int) -> dict[str, Any]:
+        """Options by which a scene decides its picture more, for objects that were wrong so often; by default, none.
+
+        Args:
+            options: Those that were asked for, from which limits are counted, with ``repaint`` if it does that.
+            times: From 1.
+        """
+        return {}
 
     def settle(self, scenes: Sequence[Scene], seeds: Sequence[int], movable: Sequence[Sequence[bool]]) -> list[Scene]:
         """Move objects that a layout model placed to where the renderer shows them; by default, they stay.

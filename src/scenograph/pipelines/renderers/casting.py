@@ -11,6 +11,7 @@ from scenograph.data.picture_book.atlas import Entry
 from scenograph.data.picture_book.colours import COLOURS
 from scenograph.data.picture_book.layers import LIVES_ON, habitats_of
 from scenograph.data.picture_book.pairs import Pair, pairs_for
+from scenograph.scenes.fields import choice_of
 from scenograph.scenes.scene import Relation, Scene, SceneObject
 
 PLACED = frozenset({"on", "standing on", "parked on", "in", "flying in"})
@@ -78,8 +79,8 @@ def cast(scene: Scene, seed: int, entries: Mapping[str, Sequence[Entry]]) -> Cas
             if host == number:
                 found = _hosts(pairs, found, candidates[guest]) or found
         thing = scene.objects[number]
-        own = thing.seed[0] if isinstance(thing.seed, tuple) else thing.seed
-        rng = np.random.default_rng([seed, len(thing.category)] if own is None else [own])
+        looks = choice_of(thing.seed, seed, number)
+        rng = np.random.default_rng([looks] if isinstance(looks, int) else [looks[0], len(thing.category)])
         made.entries[number] = found[int(rng.integers(len(found)))]
 
     for number in range(len(candidates)):

@@ -18,7 +18,6 @@ from scenograph.data.picture_book.layers import Light
 from scenograph.data.picture_book.source import vocabulary
 from scenograph.data.picture_book.textures import TEXTURES
 from scenograph.errors import UserError
-from scenograph.pipelines.latents import looks_seed, with_object_seeds
 from scenograph.pipelines.options import GenerateOptions
 from scenograph.pipelines.renderers.backdrops import backdrop, box_of, setting
 from scenograph.pipelines.renderers.base import ConditionedScenes, Renderer
@@ -87,14 +86,9 @@ class CollageRenderer(Renderer):
         shown = [with_origins(*one) for one in zip(scenes, origins, strict=True)]
         return ConditionedScenes(shown, list(seeds), chosen, options)
 
-    def with_looks(self, scenes: Sequence[Scene], seeds: Sequence[int]) -> list[Scene]:
-        """As in the base class: of things, those of one category alike. Regions are painted by the picture's seed."""
-        return [
-            with_object_seeds(
-                scene, [looks_seed(seed, one.category) if one.category in self.drawn else None for one in scene.objects]
-            )
-            for scene, seed in zip(scenes, seeds, strict=True)
-        ]
+    def has_looks(self, scenes: Sequence[Scene]) -> list[list[bool]]:
+        """As in the base class: of things. Regions are painted by the picture's seed."""
+        return [[one.category in self.drawn for one in scene.objects] for scene in scenes]
 
     def settle(self, scenes: Sequence[Scene], seeds: Sequence[int], movable: Sequence[Sequence[bool]]) -> list[Scene]:
         """As in the base class: riders, what is held and the like come to where their hosts' drawings have them."""
@@ -308,18 +302,9 @@ class CropCollage(CollageRenderer, CropPasting):
         ]
         return ConditionedScenes(shown, list(seeds), chosen, options)
 
-    def with_looks(self, scenes: Sequence[Scene], seeds: Sequence[int]) -> list[Scene]:
+    def has_looks(self, scenes: Sequence[Scene]) -> list[list[bool]]:
         """As in the base class: of all that a crop shows."""
-        return [
-            with_object_seeds(
-                scene,
-                [
-                    None if one.category in self.painted else looks_seed(seed, number)
-                    for number, one in enumerate(scene.objects)
-                ],
-            )
-            for scene, seed in zip(scenes, seeds, strict=True)
-        ]
+        return [[one.category not in self.painted for one in scene.objects] for scene in scenes]
 
     def settle(self, scenes: Sequence[Scene], seeds: Sequence[int], movable: Sequence[Sequence[bool]]) -> list[Scene]:
         """Boxes stay: of crops it is not known where a guest sits."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -15,7 +16,7 @@ from torch import Tensor
 from scenograph.pipelines.latents import seeded_generators
 from scenograph.pipelines.options import GenerateOptions
 from scenograph.pipelines.renderers.base import Step
-from scenograph.pipelines.renderers.diffusers_controls import Control, Given, gligen_arguments
+from scenograph.pipelines.renderers.diffusers_controls import Control, Given, gligen_arguments, share_of_boxes
 from scenograph.pipelines.renderers.diffusers_engines import ControlForm, Engine
 from scenograph.scenes.batch import images_to_uint8
 
@@ -31,7 +32,7 @@ def arguments_for(
     seed: int,
 ) -> dict[str, Any]:
     """The arguments for one picture, apart from prompts of regions and the callback."""
-    taken, side = inspect.signature(pipe.__call__).parameters, given.side
+    taken, side, inpaints = inspect.signature(pipe.__call__).parameters, given.side, given.mask is not None
     arguments: dict[str, Any] = {
         "prompt": given.prompt,
         "num_inference_steps": options.steps,
@@ -39,6 +40,9 @@ def arguments_for(
         "negative_prompt": options.negative,
         "strength": options.strength,
     }
+    if inpaints:  # as the family draws otherwise, and wholly anew: some of these pipelines have defaults of their own
+        usual = {engine.guidance: usual_value(engine, engine.guidance), "strength": 1.0}
+        arguments |= {name: value for name, value in usual.items() if arguments[name] is None}
     if engine.guidance == "true_cfg_scale" and options.negative is None:
         arguments["negative_prompt"] = " "  # without one these pipelines do not guide at all
     arguments = {name: value for name, value in arguments.items() if value is not None}
@@ -48,13 +52,25 @@ def arguments_for(
     arguments |= {name: value for name, value in sizes.items() if name in taken}
     if given.start is not None:
         arguments["image"] = given.start
+    if given.mask is not None:
+        arguments["mask_image"] = Image.fromarray((given.mask > 0).astype(np.uint8) * 255)
+        arguments |= {name: False for name in ("_auto_resize",) if name in taken}  # Kontext keeps the picture's size
     if given.references:
         arguments["image"] = given.references if engine.references > 1 else given.references[0]
-    if engine.boxes:
+    if engine.boxes and not inpaints:
         arguments |= gligen_arguments(given.scene, side)
+        if (share := share_of_boxes(options.control or ())) is not None:
+            arguments["gligen_scheduled_sampling_beta"] = share
     if form is not None:
         arguments |= _control_arguments(form, configs, controls, given)
     return arguments
+
+
+def usual_value(engine: Engine, argument: str) -> float:
+    """What a family's pipeline has for an argument that is not given."""
+    import diffusers
+
+    return float(inspect.signature(getattr(diffusers, engine.pipeline).__call__).parameters[argument].default)
 
 
 def _control_arguments(

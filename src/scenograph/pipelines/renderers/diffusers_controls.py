@@ -22,21 +22,32 @@ from scenograph.models.base import ImageModel
 from scenograph.models.registry import AutoModel
 from scenograph.pipelines.defaults import COLLAGE
 from scenograph.pipelines.options import GenerateOptions
+from scenograph.pipelines.provenance import picture_digest
 from scenograph.pipelines.renderers.base import Renderer
 from scenograph.pipelines.renderers.collage import CollageRenderer
-from scenograph.pipelines.renderers.diffusers_engines import REGIONS, ControlForm, Engine, default_network, kind_of
+from scenograph.pipelines.renderers.diffusers_engines import (
+    BOXES,
+    REGIONS,
+    ControlForm,
+    Engine,
+    default_network,
+    kind_of,
+)
 from scenograph.pipelines.renderers.network import NetworkRenderer
 from scenograph.scenes.batch import images_to_uint8
 from scenograph.scenes.completion import complete_attributes
 from scenograph.scenes.controls import KINDS, draw_controls
 from scenograph.scenes.exports import export_scene
+from scenograph.scenes.fields import Box
 from scenograph.scenes.scene import Scene
-from scenograph.scenes.silhouettes import back_to_front, spread_regions, visible_objects
+from scenograph.scenes.silhouettes import back_to_front, boxes_of, spread_regions, visible_objects
 from scenograph.scenes.synonyms import with_known_names
 from scenograph.scenes.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 
+FEATHER = 1 / 32
+"""Width of the soft edge around a box that is painted again, as a fraction of the picture's side."""
 SMALLEST_REFERENCE, NARROWEST = 64, 8
 """Shorter side of reference pictures, in pixels, and how often it goes into the longer one at most: FLUX.2's limits."""
 
@@ -53,7 +64,10 @@ class Control:
 
 
 def read_controls(texts: Sequence[str], engine: Engine) -> list[Control]:
-    """The control networks of ``KIND``, ``KIND=ID``, ``ID``, each with ``@WEIGHT`` if wanted; regions are none.
+    """The control networks of ``KIND``, ``KIND=ID``, ``ID``, each with ``@WEIGHT`` if wanted.
+
+    Regions are none, nor are the boxes that GLIGEN takes.
+
 
     Raises ``UserError`` for a kind that there is none of, and for one for which the family has no network.
     """
@@ -65,6 +79,10 @@ def read_controls(texts: Sequence[str], engine: Engine) -> list[Control]:
             if not engine.regions or equals:
                 what = "is no network; leave the ID out" if equals else f"{engine.name} takes {engine.takes}"
                 raise UserError(f"--control {text}: {what}")
+            continue
+        if engine.boxes and named == BOXES:
+            if weight is not None and weight > 1:
+                raise UserError(f"--control {text}: of {engine.name}, the weight is a share of steps, at most 1")
             continue
         if not equals and kind not in KINDS:
             kind, source = kind_of(kind), kind
@@ -83,6 +101,21 @@ def _with_weight(text: str) -> tuple[str, float | None]:
     if not 0 < float(found[2]) <= 2:
         raise UserError(f"--control {text}: a weight is above 0 and at most 2")
     return found[1], float(found[2])
+
+
+def share_of_boxes(texts: Sequence[str]) -> float | None:
+    """In which share of the steps GLIGEN heeds boxes; None for its own."""
+    return next((weight for named, weight in map(_with_weight, texts) if named == BOXES), None)
+
+
+def stronger_controls(texts: Sequence[str], usual: float, factor: float, most: float) -> tuple[str, ...]:
+    """The controls, except regions, with weights times a factor, none above ``most``; ``usual`` is that of others."""
+    result = []
+    for text in texts:
+        named, weight = _with_weight(text)
+        weight = min((usual if weight is None else weight) * factor, most)
+        result.append(text if named == REGIONS else f"{named}@{weight:.3g}")
+    return tuple(result)
 
 
 def check_form(form: ControlForm, configs: Sequence[dict[str, Any]], controls: Sequence[Control]) -> None:
@@ -110,6 +143,39 @@ class Given:
     start: Image.Image | None
     """RGB, what image-to-image starts from."""
     references: list[Image.Image]
+    mask: np.ndarray | None = None
+    """(side, side) in [0, 1]: how much of each pixel of ``start`` is painted again."""
+
+
+def soft_box(box: Box, side: int) -> np.ndarray:
+    """1 in a box, falling to 0 over :data:`FEATHER` around it: (side, side) float32, at the pixels' centres."""
+    x0, y0, x1, y1 = box
+    centres = (np.arange(side) + 0.5) / side
+    across, down = (np.maximum(low - centres, centres - high).clip(0) for low, high in ((x0, x1), (y0, y1)))
+    return np.clip(1 - np.maximum(across[None], down[:, None]) / FEATHER, 0, 1).astype(np.float32)
+
+
+def repaint_masks(scene: Scene, numbers: Sequence[int], side: int) -> dict[int, np.ndarray]:
+    """How much of each pixel is painted again for objects, by their numbers, the farthest first.
+
+    That is their soft box, without those of what is nearer, which stay as they are.
+
+    Args:
+        scene: Every object has a box.
+        numbers: Of those that are painted again. What is hidden wholly is left out.
+        side: Of the picture, in pixels.
+    """
+    order, boxes, masks = back_to_front(scene), boxes_of(scene), {}
+    for place, number in enumerate(order):
+        if number not in numbers:
+            continue
+        mask = soft_box(boxes[number], side)
+        for other in order[place + 1 :]:
+            if other not in numbers:
+                mask *= 1 - soft_box(boxes[other], side)
+        if (mask == 1).any():
+            masks[number] = mask
+    return masks
 
 
 def control_pictures(scene: Scene, controls: Sequence[Control], side: int) -> list[Image.Image]:
@@ -139,11 +205,14 @@ class Starts:
         self.device, self.collage = device, collage
         self._renderers: dict[str, Renderer] = {COLLAGE: collage}
 
-    def pictures(self, name: str, scenes: Sequence[Scene], seeds: Sequence[int], side: int) -> list[Image.Image]:
+    def pictures(
+        self, start: str | Image.Image, scenes: Sequence[Scene], seeds: Sequence[int], side: int
+    ) -> list[Image.Image]:
         """A square RGB picture for each scene. Raises ``UserError`` for no picture, and names that are not known."""
-        if is_file(name):
-            return [ImageOps.fit(read_rgb(Path(name)), (side, side), Image.Resampling.LANCZOS)] * len(scenes)
-        renderer, drawn = self._renderer(name), []
+        if isinstance(start, Image.Image) or is_file(start):
+            whole = start.convert("RGB") if isinstance(start, Image.Image) else read_rgb(Path(start))
+            return [ImageOps.fit(whole, (side, side), Image.Resampling.LANCZOS)] * len(scenes)
+        name, renderer, drawn = start, self._renderer(start), []
         for scene, seed in zip(scenes, seeds, strict=True):
             known = scene if renderer.vocabulary is None else _in_names(scene, renderer.vocabulary, name)
             if renderer.vocabulary is not None and renderer.completes_attributes:
@@ -151,6 +220,12 @@ class Starts:
             made = renderer.render(renderer.condition([known], [seed], GenerateOptions(size=min(side, 2048))))
             drawn.append(images_to_uint8(made)[0].resize((side, side), Image.Resampling.LANCZOS))
         return drawn
+
+    def digest(self, start: str | Image.Image) -> str:
+        """The checksum of a picture, or of what draws one. Raises ``UserError`` as :meth:`pictures`."""
+        if isinstance(start, Image.Image) or is_file(start):
+            return picture_digest(start if isinstance(start, Image.Image) else Path(start))
+        return self._renderer(start).digest
 
     def _renderer(self, name: str) -> Renderer:
         if name not in self._renderers:

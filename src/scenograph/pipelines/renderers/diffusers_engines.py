@@ -14,6 +14,11 @@ from scenograph.errors import UserError, suggest
 
 REGIONS = "regions"
 """The control that is no picture: a prompt for each object, which only the pixels that show it attend to."""
+BOXES = "boxes"
+"""The control that is no picture in GLIGEN, which takes boxes themselves; the weight is a share of the steps."""
+
+Way = Literal["draw", "start", "inpaint"]
+"""Whether a picture is drawn from words alone, changed from another one, or painted again in a part of another one."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +30,10 @@ class ControlForm:
     pipeline: str
     start_pipeline: str | None = None
     """The pipeline that also starts from a picture; None where there is none."""
+    inpaint_pipeline: str | None = None
+    """The one that paints a part of a picture again; None where there is none for the usual networks."""
     argument: str = "control_image"
-    """Of ``pipeline``; that of ``start_pipeline`` is ``control_image`` always."""
+    """Of ``pipeline``; that of the others is ``control_image`` always."""
     several: str | None = None
     """The class that joins several networks; None where one network takes all control pictures, or only one."""
     shared: bool = False
@@ -48,6 +55,8 @@ class Engine:
     """The pipelines that ``model_index.json`` names for models of the family."""
     pipeline: str
     """What draws from a prompt."""
+    inpaint_pipeline: str
+    """What paints a part of a picture again, with the parts of ``pipeline``."""
     example: str
     """A checkpoint of the family on the Hugging Face hub."""
     licence: str
@@ -89,6 +98,11 @@ class Engine:
         }
         return ", ".join(what for what, there in said.items() if there)
 
+    def pipeline_of(self, form: ControlForm | None, way: Way) -> str | None:
+        """What draws in one of the ways, with control networks or without; None where nothing does."""
+        row = form or self
+        return {"draw": row.pipeline, "start": row.start_pipeline, "inpaint": row.inpaint_pipeline}[way]
+
     def rounded(self, side: int) -> int:
         """The nearest side that the family draws."""
         return max(round(side / self.multiple), 1) * self.multiple
@@ -106,6 +120,7 @@ _UNET = ControlForm(
     network="ControlNetModel",
     pipeline="StableDiffusionControlNetPipeline",
     start_pipeline="StableDiffusionControlNetImg2ImgPipeline",
+    inpaint_pipeline="StableDiffusionControlNetInpaintPipeline",
     argument="image",
     several="MultiControlNetModel",
 )
@@ -115,11 +130,13 @@ _FLUX = Engine(
     classes=("FluxPipeline", "FluxImg2ImgPipeline", "FluxControlNetPipeline"),
     pipeline="FluxPipeline",
     start_pipeline="FluxImg2ImgPipeline",
+    inpaint_pipeline="FluxInpaintPipeline",
     controls=(
         ControlForm(
             network="FluxControlNetModel",
             pipeline="FluxControlNetPipeline",
             start_pipeline="FluxControlNetImg2ImgPipeline",
+            inpaint_pipeline="FluxControlNetInpaintPipeline",
             several="FluxMultiControlNetModel",
             shared=True,
             modes={"edges": 0, "depth": 2},
@@ -144,6 +161,7 @@ ENGINES: tuple[Engine, ...] = (
         classes=("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline", "StableDiffusionControlNetPipeline"),
         pipeline="StableDiffusionPipeline",
         start_pipeline="StableDiffusionImg2ImgPipeline",
+        inpaint_pipeline="StableDiffusionInpaintPipeline",
         controls=(_UNET,),
         example="stable-diffusion-v1-5/stable-diffusion-v1-5",
         licence="creativeml-openrail-m",
@@ -159,6 +177,7 @@ ENGINES: tuple[Engine, ...] = (
         title="GLIGEN (Stable Diffusion 1.4)",
         classes=("StableDiffusionGLIGENPipeline",),
         pipeline="StableDiffusionGLIGENPipeline",
+        inpaint_pipeline="StableDiffusionInpaintPipeline",
         example="masterful/gligen-1-4-generation-text-box",
         licence="openrail",
         gigabytes=3.5,
@@ -179,11 +198,13 @@ ENGINES: tuple[Engine, ...] = (
         ),
         pipeline="StableDiffusionXLPipeline",
         start_pipeline="StableDiffusionXLImg2ImgPipeline",
+        inpaint_pipeline="StableDiffusionXLInpaintPipeline",
         controls=(
             ControlForm(
                 network="ControlNetModel",
                 pipeline="StableDiffusionXLControlNetPipeline",
                 start_pipeline="StableDiffusionXLControlNetImg2ImgPipeline",
+                inpaint_pipeline="StableDiffusionXLControlNetInpaintPipeline",
                 argument="image",
                 several="MultiControlNetModel",
             ),
@@ -191,6 +212,7 @@ ENGINES: tuple[Engine, ...] = (
                 network="ControlNetUnionModel",
                 pipeline="StableDiffusionXLControlNetUnionPipeline",
                 start_pipeline="StableDiffusionXLControlNetUnionImg2ImgPipeline",
+                inpaint_pipeline="StableDiffusionXLControlNetUnionInpaintPipeline",
                 shared=True,
                 modes={"depth": 1, "scribble": 2, "edges": 3},
                 union="num_control_type",
@@ -215,6 +237,7 @@ ENGINES: tuple[Engine, ...] = (
         ),
         pipeline="StableDiffusion3Pipeline",
         start_pipeline="StableDiffusion3Img2ImgPipeline",
+        inpaint_pipeline="StableDiffusion3InpaintPipeline",
         controls=(
             ControlForm(
                 network="SD3ControlNetModel",
@@ -238,6 +261,7 @@ ENGINES: tuple[Engine, ...] = (
         classes=("FluxKontextPipeline",),
         pipeline="FluxKontextPipeline",
         start_pipeline=None,
+        inpaint_pipeline="FluxKontextInpaintPipeline",
         controls=(),
         references=1,
         example="black-forest-labs/FLUX.1-Kontext-dev",
@@ -247,6 +271,7 @@ ENGINES: tuple[Engine, ...] = (
         title="FLUX.2 klein",
         classes=("Flux2KleinPipeline",),
         pipeline="Flux2KleinPipeline",
+        inpaint_pipeline="Flux2KleinInpaintPipeline",
         references=4,
         negative=False,
         example="black-forest-labs/FLUX.2-klein-4B",
@@ -264,6 +289,7 @@ ENGINES: tuple[Engine, ...] = (
         classes=("QwenImagePipeline", "QwenImageImg2ImgPipeline", "QwenImageControlNetPipeline"),
         pipeline="QwenImagePipeline",
         start_pipeline="QwenImageImg2ImgPipeline",
+        inpaint_pipeline="QwenImageInpaintPipeline",
         controls=(
             ControlForm(
                 network="QwenImageControlNetModel",
@@ -288,6 +314,7 @@ ENGINES: tuple[Engine, ...] = (
         classes=("ZImagePipeline", "ZImageImg2ImgPipeline", "ZImageControlNetPipeline"),
         pipeline="ZImagePipeline",
         start_pipeline="ZImageImg2ImgPipeline",
+        inpaint_pipeline="ZImageInpaintPipeline",
         controls=(ControlForm(network="ZImageControlNetModel", pipeline="ZImageControlNetPipeline", weight=0.75),),
         example="Tongyi-MAI/Z-Image-Turbo",
         licence="apache-2.0",

@@ -17,7 +17,7 @@ import torch
 from scenograph.errors import NOTE, UserError, missing_extra, reason
 from scenograph.files import digest, is_file, is_folder, read_json
 from scenograph.pipelines.renderers.diffusers_controls import Control
-from scenograph.pipelines.renderers.diffusers_engines import ENGINES, NETWORKS, ControlForm, Engine, engine_of
+from scenograph.pipelines.renderers.diffusers_engines import ENGINES, NETWORKS, ControlForm, Engine, Way, engine_of
 
 log = logging.getLogger(__name__)
 
@@ -39,17 +39,19 @@ class DiffusersModel:
         self._denoiser = "unet" if "unet" in named else "transformer"
         self._base: tuple[torch.dtype, Any] | None = None
         self._networks: dict[str, tuple[torch.dtype, Any]] = {}
+        self._digests: dict[str, str] = {}
         self._ready: tuple[tuple[Any, ...], Any] | None = None
 
     @cached_property
     def digest(self) -> str:
-        """The commit of a model on the hub; the checksum of all files of a folder."""
-        if not is_folder(self.source):
-            return model_file(self.source, "model_index.json").parent.name
-        folder = Path(self.source)
-        files = sorted(path for path in folder.rglob("*") if path.suffix in (".json", ".txt", SUFFIX))
-        listed = "\n".join(f"{path.relative_to(folder).as_posix()} {digest(path)}" for path in files)
-        return hashlib.sha256(listed.encode()).hexdigest()
+        """As :func:`source_digest`."""
+        return source_digest(self.source, "model_index.json")
+
+    def network_digest(self, source: str) -> str:
+        """Of a control network, computed once, as :func:`source_digest`."""
+        if source not in self._digests:
+            self._digests[source] = source_digest(source, "config.json")
+        return self._digests[source]
 
     def forms(self, controls: Sequence[Control]) -> tuple[ControlForm | None, list[dict[str, Any]]]:
         """How the family takes the networks of these controls, and their settings.
@@ -84,23 +86,21 @@ class DiffusersModel:
         self,
         form: ControlForm | None,
         controls: Sequence[Control],
-        starts: bool,
+        way: Way,
         dtype: torch.dtype,
         offload: str | None,
     ) -> Any:
-        """The pipeline for these controls, that starts from a picture or not, on the device."""
+        """The pipeline for these controls that draws in a way, on the device; all ways share the loaded parts."""
         sources = [control.source for control in controls]
-        key = (starts, dtype, offload, *sources)
+        key = (way, dtype, offload, *sources)
         if self._ready is not None and self._ready[0] == key:
             return self._ready[1]
         with quiet(), explained(self.source):
             base = self._loaded(dtype)
         if self._ready is not None and offload != self._ready[0][2]:
             self._ready[1].remove_all_hooks()
-        name = self.engine.start_pipeline if starts else self.engine.pipeline
-        more = {}
+        name, more = self.engine.pipeline_of(form, way), {}
         if form is not None:
-            name = form.start_pipeline if starts else form.pipeline
             self._networks = {source: self._network(form, source, dtype) for source in sources}
             more["controlnet"] = _joined(form, [self._networks[source][1] for source in sources])
         assert name is not None, "checked before"
@@ -201,6 +201,31 @@ def say_licence(source: str) -> None:
     much = f", {size:g} GB in half precision" if size else ""
     what = "%s: licence %s (https://huggingface.co/%s)%s; what is missing in %s is downloaded"
     log.log(NOTE, what, own, licence, own, much, constants.HF_HUB_CACHE)
+
+
+def source_digest(source: str, name: str) -> str:
+    """The commit of a model on the hub; the checksum of a file, or of all files of a folder.
+
+    Args:
+        source: A folder, a hub id, or one file of weights, as of :class:`Control`.
+        name: A small file that a folder or a repository holds.
+    """
+    if is_file(source):
+        return digest(Path(source))
+    if is_folder(source):
+        folder = Path(source)
+        files = sorted(path for path in folder.rglob("*") if path.suffix in (".json", ".txt", SUFFIX))
+        listed = "\n".join(f"{path.relative_to(folder).as_posix()} {digest(path)}" for path in files)
+        return hashlib.sha256(listed.encode()).hexdigest()
+    if not source.endswith(SUFFIX):
+        return model_file(source, name).parent.name
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+
+    own, file = repository(source), source.split("/", 2)[2]
+    if isinstance(cached := try_to_load_from_cache(own, file), str):
+        return Path(cached).parents[file.count("/")].name
+    with explained(source):
+        return str(get_hf_file_metadata(hf_hub_url(own, file)).commit_hash)
 
 
 def model_file(source: str, name: str) -> Path:

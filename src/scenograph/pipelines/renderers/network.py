@@ -25,8 +25,9 @@ from scenograph.models.base import (
     ObjectLatents,
     PictureStyles,
 )
+from scenograph.models.runtimes import use_runtime
 from scenograph.pipelines.checks import warn_about_crowds
-from scenograph.pipelines.latents import looks_seed, seeded_generators, with_latents, with_object_seeds
+from scenograph.pipelines.latents import seeded_generators, with_latents
 from scenograph.pipelines.options import GenerateOptions
 from scenograph.pipelines.placing import batch_for, place_objects
 from scenograph.pipelines.renderers.base import ConditionedScenes, Renderer
@@ -71,21 +72,17 @@ class NetworkRenderer(Renderer):
         ends = list(accumulate(len(scene.objects) for scene in scenes))
         return [flags[start:end] for start, end in pairwise([0, *ends])]
 
-    def with_looks(self, scenes: Sequence[Scene], seeds: Sequence[int]) -> list[Scene]:
+    def has_looks(self, scenes: Sequence[Scene]) -> list[list[bool]]:
         """As in the base class: of models with latents or crops of objects. What is no layer is part of the ground."""
-        if not isinstance(self.model, ObjectLatents | DrawsFromCrops):
-            return list(scenes)
-        rows: Sequence[Sequence[bool]] = [[True] * len(scene.objects) for scene in scenes]
         if isinstance(self.model, LayeredModel):
-            rows = self.wants_crops([replace(scene, relations=()) for scene in scenes])
-        return [
-            with_object_seeds(scene, [looks_seed(seed, number) if own else None for number, own in enumerate(row)])
-            for scene, seed, row in zip(scenes, seeds, rows, strict=True)
-        ]
+            return self.wants_crops([replace(scene, relations=()) for scene in scenes])
+        own = isinstance(self.model, ObjectLatents | DrawsFromCrops)
+        return [[own] * len(scene.objects) for scene in scenes]
 
     def condition(self, scenes: Sequence[Scene], seeds: Sequence[int], options: GenerateOptions) -> ConditionedScenes:
         """As in the base class, without gradients."""
         complete, model = list(scenes), self.model
+        self._choose_runtime(options)
         with torch.inference_mode():
             if options.refine and isinstance(model, LayoutModel):
                 complete = place_objects(model, complete, seeds, options.refine, options.candidates)
@@ -105,9 +102,15 @@ class NetworkRenderer(Renderer):
     def render(self, conditioned: ConditionedScenes) -> Tensor:
         """As in the base class, in the precision of the options."""
         options, generators = conditioned.options, seeded_generators(conditioned.seeds, "picture")
+        self._choose_runtime(options)
         with torch.inference_mode(), half_precision(self.device, options.precision):
             pictures = self.model.render(conditioned.condition, generators, options.steps).float()
         return pictures if options.size is None else _with_longer_side(pictures, options.size)
+
+    def _choose_runtime(self, options: GenerateOptions) -> None:
+        if options.runtime != "torch" and options.precision != "no":
+            raise UserError(f"runtime {options.runtime}: computes in float32; leave precision {options.precision} out")
+        use_runtime(self.model, options.runtime)
 
     def _own_size(self, size: int | None) -> int | None:
         """The size at which the model draws; a warning, the first time, if that is not the one asked for."""

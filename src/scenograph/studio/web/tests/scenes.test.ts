@@ -8,7 +8,7 @@ import { fromFragment, toFragment } from "../src/io/share";
 
 const SCENE: Scene = {
   objects: [
-    { category: "grass" },
+    { category: "grass", seed: [3, 0] },
     {
       category: "sheep",
       attributes: ["white"],

@@ -5,7 +5,8 @@ export type Box = readonly [x0: number, y0: number, x1: number, y1: number];
 export type Mask = { readonly size: readonly [height: number, width: number]; readonly counts: readonly number[] };
 export type SketchJson =
   { readonly strokes: readonly (readonly [readonly number[], readonly number[]])[] } | { readonly png: string };
-export type ObjectSeed = number | readonly [number, number, number];
+/** A seed, a picture's and an object's number there, or two and the way from one to the other. */
+export type ObjectSeed = number | readonly [number, number] | readonly [number, number, number];
 
 export interface SceneObject {
   readonly category: string;
@@ -108,7 +109,7 @@ function readObject(value: unknown, path: string): SceneObject {
       path,
       'expected {"size": [height, width], "counts": [run lengths]} whose lengths sum to height x width',
     ),
-    ...optional(value, "seed", (one) => isSeed(one) && one, path, "expected a seed such as 7, or [7, 9, 0.5]"),
+    ...optional(value, "seed", (one) => isSeed(one) && one, path, "expected a seed such as 7, [7, 2] or [7, 9, 0.5]"),
     ...optional(
       value,
       "sketch",
@@ -182,7 +183,7 @@ function isMask(value: unknown): value is Mask {
 }
 
 function isSeed(value: unknown): value is ObjectSeed {
-  return isCount(value) || (isListOf(value, isNumber) && value.length === 3);
+  return isCount(value) || (isListOf(value, isNumber) && (value.length === 2 || value.length === 3));
 }
 
 function isSketch(value: unknown): value is SketchJson {

@@ -6,11 +6,13 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import typer.main
 from PIL import Image, ImageDraw
 
 from helpers import tiny
@@ -26,7 +28,19 @@ from scenograph.scenes.sketch import Sketch
 SHARED = Path(os.environ.get("SCENOGRAPH_SHARED", Path(__file__).parents[2] / "shared"))
 """Recorded outputs of the original systems and real data; tests that read them are skipped where they are absent."""
 
-torch.set_num_threads(2)
+# Tests compute little, and threads that share cores with other workers' wait for each other.
+torch.set_num_threads(1)
+os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}  # of workers, and of commands that tests start
+
+MOST_WORKERS = 4
+"""Each holds about a gigabyte, and loads and collects for some twenty seconds."""
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """The whole suite runs in a process per core; files that are named, in this one, which begins at once."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    named = config.args_source != pytest.Config.ArgsSource.TESTPATHS
+    return 0 if named or cores == 1 else min(cores, MOST_WORKERS)
 
 
 @pytest.fixture
@@ -35,6 +49,14 @@ def golden() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no recorded outputs at {folder}")
     return folder
+
+
+@pytest.fixture
+def two_threads():
+    """For recordings that one thread, which adds up in another order, misses by rounding errors that grow on the way."""
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
 
 
 @pytest.fixture
@@ -87,11 +109,16 @@ def float64(monkeypatch):
     torch.set_default_dtype(torch.float32)
 
 
+commands_of = cache(typer.main.get_command)
+"""A process of the command line builds its commands once; that takes most of the time of a command that is refused."""
+
+
 @pytest.fixture
 def scenograph(monkeypatch, capsys, tmp_path):
     """Runs a command in an empty folder; returns exit code, output and errors."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(typer.main, "get_command", commands_of)
 
     def command(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["scenograph", *map(str, arguments)])

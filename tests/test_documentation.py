@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,15 @@ def commands_of(page: Path) -> list[list[str]]:
     return [shlex.split(re.split(r" \| | > | && ", line)[0], comments=True)[1:] for line in lines]
 
 
+@cache
+def all_commands() -> Any:
+    """Building them takes a tenth of a second."""
+    return typer.main.get_command(app)
+
+
 def fault_of(words: list[str]) -> str | None:
     """What is wrong with a command: a name, an option, or a recipe that there is not."""
-    command: Any = typer.main.get_command(app)
+    command = all_commands()
     options, rest = {"--help"}, list(words)
     while True:
         options |= {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}

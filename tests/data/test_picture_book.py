@@ -134,7 +134,11 @@ def test_what_stands_at_the_water_is_next_to_it(drawings):
     pytest.fail("nothing stands at the sea on twenty beaches")
 
 
-def test_pages_show_every_category_alone(drawings):
+def test_pages_show_every_category_alone(monkeypatch):
+    # Drawing takes most of the time: each drawing of a colour is drawn once for all pages.
+    monkeypatch.setattr("scenograph.data.picture_book.compose.VARIANTS", 1)
+    monkeypatch.setattr("scenograph.data.picture_book.drawings.SPRITES", 1000)
+    drawings = Drawings(None)
     rng = np.random.default_rng(0)
     kept = kept_drawings(drawings.rows, "train")
     pages = [compose_page(drawings, kept, 96, rng) for _ in range(300)]

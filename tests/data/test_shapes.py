@@ -32,7 +32,7 @@ def svg_of(shape: Shape, seed: int, colour: str | None = None) -> str:
 
 def pixels_of(svg: str) -> np.ndarray:
     resvg = pytest.importorskip("resvg_py")
-    picture = Image.open(io.BytesIO(bytes(resvg.svg_to_bytes(svg_string=svg, width=256))))
+    picture = Image.open(io.BytesIO(bytes(resvg.svg_to_bytes(svg_string=svg, width=256, skip_system_fonts=True))))
     return np.asarray(picture.convert("RGBA"))
 
 

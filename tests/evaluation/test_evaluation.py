@@ -880,7 +880,7 @@ def test_two_processes_give_the_figures_of_one(painted, tmp_path):
                "1", "--metrics", "agreement,quality,objects", "--classifier", str(tmp_path / "judge"), "--device", "cpu"]  # fmt: skip
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
     launch = ["accelerate.commands.launch", "--cpu", "--num_processes=2", "--num_machines=1", "--mixed_precision=no",
-              "--dynamo_backend=no", "--main_process_port=29631", "-m", "scenograph"]  # fmt: skip
+              "--dynamo_backend=no", "--main_process_port=0", "-m", "scenograph"]  # fmt: skip
     for name, prefix in (("one", ["scenograph"]), ("two", launch)):
         command = [sys.executable, "-m", *prefix, *options, "--out", str(tmp_path / name)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)

@@ -63,7 +63,7 @@ def scene_batch(inputs, boxes, masks):
 
 @pytest.mark.golden
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_recorded_pictures(golden, name):
+def test_recorded_pictures(golden, two_threads, name):
     folder = golden / "wsgc" / name
     inputs, expected = recorded(folder)
     model = import_attspade(folder / "itr_0.pt")
@@ -203,7 +203,7 @@ def recorded_objective(folder, model):
 
 @pytest.mark.golden
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_recorded_judgements_and_losses(golden, name):
+def test_recorded_judgements_and_losses(golden, two_threads, name):
     folder = golden / "wsgc" / name
     inputs, expected = recorded(folder)
     losses = json.loads((folder / "losses.json").read_text())

@@ -117,7 +117,7 @@ def test_lama_generator(golden, tmp_path, size):
 
 
 @pytest.mark.parametrize("name", LOSTGAN)
-def test_lostgan_generator(golden, tmp_path, name):
+def test_lostgan_generator(golden, two_threads, tmp_path, name):
     folder = golden / "lostgan" / f"gen_{name}"
     config = settings(folder)
     model = imported("lostgan", folder / "checkpoint.pt.gz", config["constructor"]["num_classes"], tmp_path)

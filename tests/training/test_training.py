@@ -237,7 +237,7 @@ def test_two_processes_give_the_update_of_one(painted, tmp_path, name):
     path = write_recipe(given, tmp_path / "r.yaml")
     alone = train(given, tmp_path / "one")
     launch = ["accelerate.commands.launch", "--cpu", "--num_processes=2", "--num_machines=1", "--mixed_precision=no",
-              "--dynamo_backend=no", "--main_process_port=29617", "-m", "scenograph", "train", str(path), "--device", "cpu",
+              "--dynamo_backend=no", "--main_process_port=0", "-m", "scenograph", "train", str(path), "--device", "cpu",
               "--out", str(tmp_path / "two")]  # fmt: skip
     process = run_command(launch, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     output, _ = process.communicate(timeout=300)
@@ -294,12 +294,12 @@ def test_a_divided_model_learns_as_a_whole_one(painted, tmp_path, name, accumula
     if begun:
         train(given, tmp_path / "two", stop_after=begun)
     launch = ["accelerate.commands.launch", "--use_fsdp", "--fsdp_version=2", "--num_processes=2", "--num_machines=1",
-              "--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=29618", "-m", "scenograph"]  # fmt: skip
+              "--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=0", "-m", "scenograph"]  # fmt: skip
     if name == "lama":
         (tmp_path / "measured.py").write_text(MEASURED)
         monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
         monkeypatch.setenv("MEASURED", str(tmp_path))
-        launch = ["torch.distributed.run", "--nproc_per_node=2", "--master_port=29619", str(tmp_path / "measured.py")]
+        launch = ["torch.distributed.run", "--standalone", "--nproc_per_node=2", str(tmp_path / "measured.py")]
     process = run_command([*launch, "train", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from helpers import TEXT
+from scenograph.cli import main
 from scenograph.errors import EXTRAS
 
 BAD = {
@@ -158,3 +160,15 @@ else:
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "pictures").glob("*.png"))) == 4
+
+
+def test_a_broken_pipe_ends_quietly_only_where_nobody_reads_the_output(scenograph, monkeypatch):
+    def lost(**options: object) -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr(main, "app", type("App", (), {"info": main.app.info, "__call__": lambda self, **o: lost()})())
+    code, _, errors = scenograph("env")
+    assert code == 2 and errors == "error: Broken pipe: a process that this command needs is gone; run it again\n"
+    monkeypatch.setattr(sys.stdout, "flush", lost)
+    monkeypatch.setattr(main.os, "_exit", sys.exit)
+    assert scenograph("env")[::2] == (0, "")

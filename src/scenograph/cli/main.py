@@ -105,8 +105,12 @@ def run() -> None:
         if error.name not in EXTRAS:
             raise
         _refuse(str(missing_extra(error.name, EXTRAS[error.name])))
-    except BrokenPipeError:
-        os._exit(0)
+    except BrokenPipeError as error:
+        try:
+            sys.stdout.flush()
+            _refuse(f"{reason(error)}: a process that this command needs is gone; run it again")
+        except BrokenPipeError:  # whoever reads the output has seen enough, as head has
+            os._exit(0)
     except OSError as error:  # a full disk can strike wherever a library writes
         _refuse(f"{reason(error)}{f': {error.filename}' if error.filename else ''}")
     except SystemExit as stop:

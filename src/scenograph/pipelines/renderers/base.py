@@ -82,7 +82,7 @@ class Renderer(ABC):
         """Warn about what it will ignore or has not learned in scenes whose names it knows."""
 
     def with_looks(self, scenes: Sequence[Scene], seeds: Sequence[int]) -> list[Scene]:
-        """The scenes with a seed for each object whose looks its own seed decides, so that they stay as they are.
+        """Give each object whose looks its own seed decides a seed, so that they stay as they are.
 
         Then another seed for one object redraws that one, and leaving one out or another seed of the picture keeps the
         looks of the others. By default no object has looks of its own, and scenes stay as they are.
@@ -90,6 +90,9 @@ class Renderer(ABC):
         Args:
             scenes: One per picture; every object has a box. Seeds that objects have are kept.
             seeds: One per picture, from which those of objects are made.
+
+        Returns:
+            The scenes with these seeds.
         """
         return list(scenes)
 
@@ -100,6 +103,9 @@ class Renderer(ABC):
             scenes: One per picture; every object has a box.
             seeds: One per picture.
             movable: Of each object, whether its box may change.
+
+        Returns:
+            The scenes with boxes in fractions of the canvas, as they will be shown.
         """
         return list(scenes)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -225,6 +226,13 @@ def test_gligen_gets_phrases_and_boxes(load, calls):
     assert arguments["gligen_boxes"][:2] == [list(thing.box) for thing in SCENE.objects[:2]]
     moved = SCENE.replace_object(0, box=(0.5, 0.0, 0.875, 0.5))
     assert not np.array_equal(first, pixels(load("gligen"), scene=moved))
+
+
+def test_gligen_is_known_by_its_network(tiny_diffusers, tmp_path):
+    shutil.copytree(tiny_diffusers("gligen"), tmp_path / "published")
+    index = tmp_path / "published" / "model_index.json"
+    index.write_text(index.read_text().replace("StableDiffusionGLIGENPipeline", "StableDiffusionPipeline"))
+    assert Pipeline.from_pretrained(image=f"diffusers:{tmp_path / 'published'}").renderer.model.engine.name == "gligen"
 
 
 def test_pixels_of_regions_attend_to_their_prompts():

@@ -629,6 +629,20 @@ def _assemble(work: Path, source: Source, plan: Plan, tallies: Mapping[str, Tall
     return record
 
 
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Without the library's progress bar, which would tell notebooks of a data set that is empty yet."""
+    from datasets import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    hidden = are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not hidden:
+            enable_progress_bars()
+
+
 def _save_split(folder: Path, files: Sequence[Path]) -> dict[str, str]:
     """Parts as the files of one data set, linked rather than copied; returns their names and checksums."""
     from datasets import Dataset
@@ -639,7 +653,8 @@ def _save_split(folder: Path, files: Sequence[Path]) -> dict[str, str]:
     frame = Dataset.from_dict({name: [] for name in columns}, features=columns)
     # Everything in a pack is a function of its rows; the library would put a random number here.
     frame._fingerprint = hashlib.sha256("".join(checksums).encode()).hexdigest()[:16]
-    frame.save_to_disk(str(folder))
+    with _without_bars():
+        frame.save_to_disk(str(folder))
     for empty in folder.glob("*.arrow"):
         empty.unlink()
     for path, name in zip(files, names, strict=True):
@@ -647,7 +662,7 @@ def _save_split(folder: Path, files: Sequence[Path]) -> dict[str, str]:
             (folder / name).hardlink_to(path)
         except OSError:  # not every file system can
             shutil.copy(path, folder / name)
-    state = json.loads((folder / "state.json").read_text())
+    state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
     state["_data_files"] = [{"filename": name} for name in names]
     write_atomically(folder / "state.json", json.dumps(state, indent=1).encode())
     return dict(zip(names, checksums, strict=True))

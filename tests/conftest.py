@@ -67,6 +67,22 @@ def real_data() -> Path:
     return folder
 
 
+@pytest.fixture
+def bucket(monkeypatch):
+    """The address of an empty bucket, in object storage that this process serves."""
+    s3fs, server = pytest.importorskip("s3fs"), pytest.importorskip("moto.server")
+    store = server.ThreadedMotoServer(port=0, verbose=False)
+    store.start()
+    host, port = store.get_host_and_port()
+    for name, value in (("ACCESS_KEY_ID", "a"), ("SECRET_ACCESS_KEY", "b"), ("ENDPOINT_URL", f"http://{host}:{port}")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    s3fs.S3FileSystem.clear_instance_cache()  # which know another server
+    s3fs.S3FileSystem().mkdir("bucket")
+    yield "s3://bucket"
+    s3fs.S3FileSystem.clear_instance_cache()
+    store.stop()
+
+
 @pytest.fixture(scope="session")
 def painted(tmp_path_factory) -> Path:
     """A pack of 24 + 8 scenes whose objects are flat coloured rectangles: learnable, and made in a moment."""

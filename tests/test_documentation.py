@@ -16,7 +16,9 @@ import yaml
 
 from scenograph.cli.main import app
 from scenograph.cli.search import FIND
-from scenograph.training.recipe import load_recipe, shipped_recipes
+from scenograph.models.registry import MODELS
+from scenograph.training.objectives import OBJECTIVES
+from scenograph.training.recipe import DataRecipe, OptimizerRecipe, TrainingRecipe, load_recipe, shipped_recipes
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted(ROOT.glob("[CS]*.md")), *sorted((ROOT / "docs").rglob("*.md")))
@@ -148,3 +150,30 @@ def test_forms_for_issues_are_what_the_platform_takes(name):
     assert form["name"] and form["description"] and len({part["id"] for part in form["body"]}) == len(form["body"]) > 1
     assert all(part["type"] == "textarea" and part["attributes"]["label"] for part in form["body"])
     assert name != "bug_report" or any("scenograph env" in part["attributes"]["label"] for part in form["body"])
+
+
+ORIGINALS = {
+    "sg2im": ("sg2im",), "Canonical Sg2Im": ("wsgc", "attspade"), "PasteGAN": ("pastegan",), "LostGAN": ("lostgan",),
+    "LAMA": ("lama",), "Scene Designer": ("scene-designer",), "SPADE": ("spade",),
+}  # fmt: skip
+
+
+def has_setting(kinds: list[Any], path: str) -> bool:
+    """Whether one of these sections of a recipe has a setting, or a section with the rest of it."""
+    name, _, rest = path.partition(".")
+    fields = [field for kind in kinds if (field := getattr(kind, "model_fields", {}).get(name)) is not None]
+    return bool(fields) and (not rest or has_setting([field.annotation for field in fields], rest))
+
+
+@pytest.mark.parametrize("original", ORIGINALS)
+def test_settings_for_those_who_come_from_an_original_exist(original):
+    page = (ROOT / "docs" / "coming-from.md").read_text(encoding="utf-8")
+    names, rows = ORIGINALS[original], page.split(f"\n## {original}\n")[1].split("\n## ")[0].splitlines()
+    sections = {
+        "data": [DataRecipe], "training": [TrainingRecipe], "optimizer": [OptimizerRecipe],
+        "model": [MODELS[name].Config for name in names], "objective": [OBJECTIVES[name].Config for name in names],
+    }  # fmt: skip
+    ours = " ".join(row.split(" | ", 1)[1] for row in rows if row.startswith("| "))
+    found = set(re.findall(r"[`, ](data|training|optimizer|model|objective)\.([a-z_]+(?:\.[a-z_]+)*)", ours))
+    assert ("training", "steps") in found or original == "PasteGAN"
+    assert not [f"{section}.{path}" for section, path in found if not has_setting(sections[section], path)]

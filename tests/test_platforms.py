@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
 from pathlib import Path, PureWindowsPath
 
 import pytest
+import torch
 
 from helpers import succeed
+from scenograph.data.loader import PackLoader, _use_one_thread
+from scenograph.data.pack import read_record
 from scenograph.files import flush_to_disk, portable_name, reserved, safe_names, write_atomically
 
 DEVICES = ["con", "NUL", "Aux", "prn", "com1", "LPT9", "com²"]
@@ -75,3 +79,18 @@ def test_a_folder_is_released_where_locked_files_cannot_be_deleted(tmp_path, mon
     with reserved(tmp_path):  # nobody holds it
         pass
     assert not (tmp_path / ".lock").exists()
+
+
+def test_what_makes_batches_ahead_can_be_sent_to_a_process_that_starts_anew(painted):
+    """Windows and macOS copy no memory to a new process: what it works on is pickled."""
+    loader = PackLoader(painted, "train", (32, 32), 16, flip=True)
+    sent, _ = pickle.loads(pickle.dumps((loader._sharing_cache(2), _use_one_thread)))
+    ours, theirs = loader.batch(0, 3, 4), sent.batch(0, 3, 4)
+    assert torch.equal(ours.images, theirs.images) and torch.equal(ours.boxes, theirs.boxes)
+
+
+def test_files_of_a_pack_are_named_alike_on_every_system(painted):
+    splits = read_record(painted)["splits"]
+    names = [name for split, known in splits.items() for name in known["files"] if name.startswith(f"{split}/")]
+    assert len(names) == sum(len(known["files"]) for known in splits.values()) > 0
+    assert not any("\\" in name or ":" in name for name in names)

@@ -65,6 +65,9 @@ def pick_device(name: str = "auto") -> torch.device:
         name: ``auto``, the machine's accelerator if it has one; ``gpu``, the same, which must be there; or one of
             torch's, such as ``cpu``, ``cuda:1`` and ``mps``.
 
+    Returns:
+        The device, which is there.
+
     Raises:
         UserError: There is no such device.
     """

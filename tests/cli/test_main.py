@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 from PIL import Image
@@ -162,13 +163,17 @@ else:
     assert len(list((tmp_path / "pictures").glob("*.png"))) == 4
 
 
-def test_a_broken_pipe_ends_quietly_only_where_nobody_reads_the_output(scenograph, monkeypatch):
-    def lost(**options: object) -> None:
+def test_a_broken_pipe_ends_quietly_only_where_nobody_reads_the_output(monkeypatch, capsys):
+    def lost(*_: object, **__: object) -> None:
         raise BrokenPipeError(errno.EPIPE, "Broken pipe")
 
-    monkeypatch.setattr(main, "app", type("App", (), {"info": main.app.info, "__call__": lambda self, **o: lost()})())
-    code, _, errors = scenograph("env")
-    assert code == 2 and errors == "error: Broken pipe: a process that this command needs is gone; run it again\n"
-    monkeypatch.setattr(sys.stdout, "flush", lost)
+    monkeypatch.setattr(main, "app", MagicMock(side_effect=lost))
+    with pytest.raises(SystemExit) as refused:
+        main.run()
+    assert refused.value.code == 2
+    assert capsys.readouterr().err == "error: Broken pipe: a process that this command needs is gone; run it again\n"
+    monkeypatch.setattr(main.sys, "stdout", type("Closed", (), {"flush": lost})())
     monkeypatch.setattr(main.os, "_exit", sys.exit)
-    assert scenograph("env")[::2] == (0, "")
+    with pytest.raises(SystemExit) as ended:
+        main.run()
+    assert not ended.value.code and not capsys.readouterr().err

@@ -120,29 +120,21 @@ def test_a_web_server_is_enough(painted, tmp_path):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}/p"
-        pack, local = Pack(address, "validation"), Pack(painted, "validation")
-        assert pack.fingerprint == local.fingerprint and pack[3][0] == local[3][0]
+        loader, local = (PackLoader(where, "validation", (32, 32), 16) for where in (address, painted))
+        assert loader.pack.fingerprint == local.pack.fingerprint
+        assert_same_batch(loader.batch(0, 0, 8), local.batch(0, 0, 8))
         with pytest.raises(UserError, match=f"{address}x is no pack: there is no pack.json"):
             Pack(f"{address}x", "validation")
         server.shutdown()
 
 
 @pytest.mark.slow
-def test_a_pack_in_object_storage(painted, tmp_path, monkeypatch):
-    pytest.importorskip("s3fs")
-    server = pytest.importorskip("moto.server")
-    import s3fs
-
-    store = server.ThreadedMotoServer(port=0)
-    store.start()
-    host, port = store.get_host_and_port()
-    for name, value in (("ACCESS_KEY_ID", "a"), ("SECRET_ACCESS_KEY", "b"), ("ENDPOINT_URL", f"http://{host}:{port}")):
-        monkeypatch.setenv(f"AWS_{name}", value)
-    try:
-        s3fs.S3FileSystem().mkdir("bucket")
-        push_pack(painted, "s3://bucket/packs/p")
-        loader, local = (PackLoader(where, "train", (32, 32), 16) for where in (Path("s3://bucket/packs/p"), painted))
-        assert_same_batch(loader.batch(0, 5, 8), local.batch(0, 5, 8))
-        assert pull_pack("s3://bucket/packs/p", tmp_path / "p") == tmp_path / "p"
-    finally:
-        store.stop()
+def test_a_pack_in_object_storage(painted, tmp_path, bucket):
+    push_pack(painted, f"{bucket}/packs/p")
+    loader, local = (PackLoader(where, "train", (32, 32), 16) for where in (Path(f"{bucket}/packs/p"), painted))
+    assert_same_batch(loader.batch(0, 5, 8), local.batch(0, 5, 8))
+    assert pull_pack(f"{bucket}/packs/p", tmp_path / "p") == tmp_path / "p"
+    with pytest.raises(UserError, match=f"^{bucket}/packs/q is no pack: there is no pack.json$"):
+        read_record(f"{bucket}/packs/q")
+    with pytest.raises(UserError, match=r"^cannot reach s3://elsewhere/p: .*bucket does not exist"):
+        push_pack(painted, "s3://elsewhere/p")

@@ -236,6 +236,13 @@ def test_gligen_gets_phrases_and_boxes(load, calls):
     assert not np.array_equal(first, pixels(load("gligen"), scene=moved))
 
 
+def test_gligen_is_known_by_its_network(tiny_diffusers, tmp_path):
+    shutil.copytree(tiny_diffusers("gligen"), tmp_path / "published")
+    index = tmp_path / "published" / "model_index.json"
+    index.write_text(index.read_text().replace("StableDiffusionGLIGENPipeline", "StableDiffusionPipeline"))
+    assert Pipeline.from_pretrained(image=f"diffusers:{tmp_path / 'published'}").renderer.model.engine.name == "gligen"
+
+
 def test_pixels_of_regions_attend_to_their_prompts():
     from scenograph.pipelines.renderers.diffusers_regions import RegionAttention
 

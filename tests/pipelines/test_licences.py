@@ -37,12 +37,15 @@ def test_a_licence_is_read_from_every_form_of_metadata(tmp_path, lines, licence)
     assert licence_of(packaged(tmp_path, "one", *lines)) == licence
 
 
-def test_dependencies_are_followed_but_not_the_extras_of_others(tmp_path, monkeypatch):
-    packaged(tmp_path, "first", 'Requires-Dist: Se_cond>=1; extra == "more"', "Requires-Dist: absent", "License: MIT")
-    packaged(tmp_path, "se.cond", "Requires-Dist: first", 'Requires-Dist: third; extra == "x"', "License: ISC")
+def test_dependencies_are_followed_with_the_extras_that_are_asked_for(tmp_path, monkeypatch):
+    packaged(tmp_path, "first", 'Requires-Dist: Se_cond[y]>=1; extra == "more"', "Requires-Dist: absent")
+    extras = 'Requires-Dist: third; extra == "x"', "Requires-Dist: fourth (>=1); python_version > '3' and extra == 'y'"
+    packaged(tmp_path, "se.cond", "Requires-Dist: first", *extras, "License: ISC")
     packaged(tmp_path, "third", "License: GPL")
+    packaged(tmp_path, "fourth", "License: MIT")
     monkeypatch.syspath_prepend(tmp_path)
-    assert [(row.name, row.version, row.licence) for row in dependency_licences("first")] == [("se.cond", "1.0", "ISC")]
+    found = [(row.name, row.version, row.licence) for row in dependency_licences("first")]
+    assert found == [("fourth", "1.0", "MIT"), ("se.cond", "1.0", "ISC")]
     assert dependency_licences("absent") == []
 
 

@@ -44,13 +44,15 @@ def settings(config) -> dict:
     return config.model_dump(mode="json", exclude={"vocabulary"}, exclude_unset=True)
 
 
-def recipe(pack: Path, name: str, model: dict | None = None, objective: dict | None = None, **training) -> Recipe:
+def recipe(
+    pack: Path | str, name: str, model: dict | None = None, objective: dict | None = None, workers: int = 0, **training
+) -> Recipe:
     return Recipe.model_validate(
         {
             "name": name,
             "model": {"name": name, **settings(MODELS[name].Config.tiny(VOCABULARY)), **(model or {})},
             "objective": {"name": name, **settings(OBJECTIVES[name].Config.tiny()), **(objective or {})},
-            "data": {"pack": str(pack)},
+            "data": {"pack": str(pack), "workers": workers},
             "optimizer": {"lr": 1e-3, "warmup_steps": 2, "clip_norm": 1.0},
             "training": {
                 "steps": 6, "batch_size": 8, "ema_decay": 0.9, "log_every": 1, "checkpoint_every": 2,
@@ -121,10 +123,14 @@ def test_an_interrupted_run_continues_to_the_same_weights(painted, tmp_path, nam
         assert (tmp_path / "parts" / "grids" / "step-00000006.png").is_file()
 
 
-def test_a_run_on_a_pack_elsewhere_continues_to_the_weights_of_one_at_home(painted, tmp_path, monkeypatch):
+@pytest.mark.parametrize("storage", ["memory", pytest.param("s3", marks=pytest.mark.slow)])
+def test_a_run_on_a_pack_elsewhere_continues_to_the_weights_of_one_at_home(
+    painted, tmp_path, monkeypatch, storage, request
+):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    push_pack(painted, "memory://training/painted")
-    there = recipe("memory://training/painted", "mise-layout")
+    bucket = "memory://training" if storage == "memory" else request.getfixturevalue("bucket")
+    push_pack(painted, f"{bucket}/painted")
+    there = recipe(f"{bucket}/painted", "mise-layout", workers=int(storage == "s3"))
     train(there, tmp_path / "there", stop_after=3)
     shutil.rmtree(tmp_path / "cache")  # another machine continues
     at_hand.cache_clear()

@@ -19,7 +19,8 @@ def cite(
 ) -> None:
     """Print what to cite for systems and data sets; without a name, for all systems.
 
-    Models of our own, such as mise, are cited as Scenograph. With --format cff,
-    the works are the references in a CITATION.cff of Scenograph.
+    Models of our own, such as mise, are cited as Scenograph, with the methods that
+    they learn by. With --format cff, the works are the references in a CITATION.cff
+    of Scenograph.
     """
     console.print(citations(systems or (), style), end="")

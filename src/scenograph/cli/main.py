@@ -106,17 +106,22 @@ def run() -> None:
             raise
         _refuse(str(missing_extra(error.name, EXTRAS[error.name])))
     except BrokenPipeError as error:
-        try:
-            sys.stdout.flush()
-            _refuse(f"{reason(error)}: a process that this command needs is gone; run it again")
-        except BrokenPipeError:  # whoever reads the output has seen enough, as head has
-            os._exit(0)
+        _end(error)
     except OSError as error:  # a full disk can strike wherever a library writes
         _refuse(f"{reason(error)}{f': {error.filename}' if error.filename else ''}")
     except SystemExit as stop:
         if stop.code == 130:  # typer's answer to Ctrl-C, which says nothing
             errors.print("interrupted; the same command goes on where it can")
         raise
+
+
+def _end(error: BrokenPipeError) -> NoReturn:
+    """Quietly where nobody reads the output any more, as after ``head``; else a pipe to another process broke."""
+    try:
+        sys.stdout.flush()
+        _refuse(f"{reason(error)}: a process that this command needs is gone; run it again")
+    except BrokenPipeError:
+        os._exit(0)
 
 
 def _command_named() -> str:

@@ -63,13 +63,25 @@ def write_pack(
     work: Path | None = None,
     part: Part = WHOLE,
 ) -> dict[str, Any] | None:
-    """Convert a source; returns what ``pack.json`` records, or None if only a ``part`` of it was made.
+    """Convert a source to a pack, which appears complete or not at all.
 
-    ``size`` bounds the shorter side of stored pictures (they are never enlarged) and the longer side of masks.
-    ``work`` (by default :func:`work_folder`) keeps finished pieces for a later call, or for those that make other
-    parts, and is removed at the end. The pack appears under ``folder`` complete or not at all. Raises ``UserError``
-    if ``folder`` exists, inputs are missing, nothing was kept, pieces to merge are missing, or another process is
-    making the same.
+    Args:
+        folder: The pack's, which must not exist yet.
+        source: What is packed.
+        size: Longest side of masks and shorter side of pictures as they are stored, in pixels; neither is ever
+            enlarged. By default all keep their size.
+        workers: Processes of this machine, or the address of a Dask scheduler whose workers convert.
+        progress: Is called with what is done, and how much of it.
+        work: Keeps finished pieces for a later call, or for those that make other parts, and is removed at the end;
+            :func:`work_folder` by default.
+        part: What this call does of the work: all by default.
+
+    Returns:
+        What ``pack.json`` records; None if only a part was made.
+
+    Raises:
+        UserError: The folder exists, inputs are missing, nothing was kept, pieces to merge are missing, or another
+            process is making the same.
     """
     if folder.exists():
         raise UserError(f"{folder} exists; delete it or choose another name")
@@ -222,7 +234,15 @@ def work_folder(folder: Path, source: Source, size: int | None) -> Path:
 
 
 class Pack:
-    """Random access to one split of a pack: of a folder, or of an address such as ``s3://bucket/packs/coco``."""
+    """Random access to one split of a pack.
+
+    Args:
+        folder: The pack's, or its address, such as ``s3://bucket/packs/coco``, from which the split is fetched once.
+        split: One of the pack's, such as ``train``.
+
+    Raises:
+        UserError: There is no pack, no such split in it, or its files are damaged.
+    """
 
     def __init__(self, folder: str | Path, split: str) -> None:
         import datasets
@@ -296,7 +316,15 @@ class Pack:
         return cells is not None and bool(pc.any(pc.greater(pc.binary_length(pc.list_flatten(cells)), 0)).as_py())
 
     def check_objects(self, column: str, wanted: str) -> None:
-        """Raise ``UserError``, which says what is ``wanted``, if no object has a cell in this column."""
+        """Make sure that some object has a cell in a column.
+
+        Args:
+            column: Of bytes, such as ``sketches``.
+            wanted: What the error says that no object of the split does, such as ``has a sketch``.
+
+        Raises:
+            UserError: No object has one.
+        """
         if not self.has_cells(column):
             raise UserError(f"{self.folder}: no object of split {self.split!r} {wanted}")
 
@@ -321,7 +349,18 @@ class Pack:
             raise UserError(f"{where}: {reason(error)}; scenograph data verify names all that is damaged") from error
 
     def rows(self, indices: Sequence[int], without: tuple[str, ...] = ()) -> list[dict[str, Any]]:
-        """Several rows in one read, each a dictionary of columns, but for those it is to do ``without``."""
+        """Several rows in one read.
+
+        Args:
+            indices: From 0, in any order.
+            without: Columns that are not read.
+
+        Returns:
+            A dictionary of columns for each row, in the order of the indices.
+
+        Raises:
+            UserError: The file that holds a row was damaged.
+        """
         if not len(indices):
             return []
         self._check_content(indices)
@@ -365,7 +404,17 @@ def stream_pack(folder: Path, split: str, rank: int, world_size: int) -> Any:
 
 
 def read_vocabulary(folder: Path) -> Vocabulary:
-    """The vocabulary of a pack; ``UserError`` if ``folder`` is none."""
+    """The names that the scenes of a pack use.
+
+    Args:
+        folder: The pack's, or its address.
+
+    Returns:
+        Its vocabulary.
+
+    Raises:
+        UserError: There is no pack, or it is damaged.
+    """
     path = at_hand(folder) / "vocabulary.json"
     if not path.is_file():
         raise UserError(f"{folder} is not a pack; make one with: scenograph data pack")
@@ -449,7 +498,18 @@ def row_to_scene(row: Mapping[str, Any], sizes: Sizes | None = None) -> Scene:
 
 
 def verify_pack(folder: Path, progress: Progress = lambda what, done: None) -> list[str]:
-    """Everything that is wrong with a pack, as lines: files against their checksums, then every row."""
+    """Compare files with their checksums, then read every row.
+
+    Args:
+        folder: The pack's, or its address.
+        progress: Is called with what is done, and how much of it.
+
+    Returns:
+        A line for everything that is wrong; none if the pack is sound.
+
+    Raises:
+        UserError: There is no pack.
+    """
     problems = []
     record = read_record(folder)
     for split in record["splits"]:
@@ -569,6 +629,20 @@ def _assemble(work: Path, source: Source, plan: Plan, tallies: Mapping[str, Tall
     return record
 
 
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Without the library's progress bar, which would tell notebooks of a data set that is empty yet."""
+    from datasets import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    hidden = are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not hidden:
+            enable_progress_bars()
+
+
 def _save_split(folder: Path, files: Sequence[Path]) -> dict[str, str]:
     """Parts as the files of one data set, linked rather than copied; returns their names and checksums."""
     from datasets import Dataset
@@ -579,7 +653,8 @@ def _save_split(folder: Path, files: Sequence[Path]) -> dict[str, str]:
     frame = Dataset.from_dict({name: [] for name in columns}, features=columns)
     # Everything in a pack is a function of its rows; the library would put a random number here.
     frame._fingerprint = hashlib.sha256("".join(checksums).encode()).hexdigest()[:16]
-    frame.save_to_disk(str(folder))
+    with _without_bars():
+        frame.save_to_disk(str(folder))
     for empty in folder.glob("*.arrow"):
         empty.unlink()
     for path, name in zip(files, names, strict=True):
@@ -587,7 +662,7 @@ def _save_split(folder: Path, files: Sequence[Path]) -> dict[str, str]:
             (folder / name).hardlink_to(path)
         except OSError:  # not every file system can
             shutil.copy(path, folder / name)
-    state = json.loads((folder / "state.json").read_text())
+    state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
     state["_data_files"] = [{"filename": name} for name in names]
     write_atomically(folder / "state.json", json.dumps(state, indent=1).encode())
     return dict(zip(names, checksums, strict=True))

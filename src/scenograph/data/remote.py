@@ -29,6 +29,8 @@ AT_ONCE = 8
 """Files that are transferred at the same time."""
 PACKAGES = {"s3": "s3", "s3a": "s3"}
 """The extra that reads a kind of address; of others fsspec says what to install."""
+OBJECT_STORAGE = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss")
+"""Kinds without folders: to make one would make the bucket or container, whose name may be mistyped."""
 
 
 def is_address(place: str | Path) -> bool:
@@ -76,9 +78,10 @@ def push_files(folder: Path, address: str) -> None:
     inside = [path for path in sorted(folder.rglob("*")) if path.is_file() and "graphs" not in path.parts]
     names = [path.relative_to(folder).as_posix() for path in inside if path != folder / RECORD]
     with _reaching(address) as (files, root):
-        with suppress(FileExistsError, NotImplementedError):
-            for parent in sorted({str(PurePosixPath(name).parent) for name in names}):
-                files.makedirs(f"{root}/{parent}".removesuffix("/."), exist_ok=True)
+        if _kind(address) not in OBJECT_STORAGE:
+            with suppress(FileExistsError, NotImplementedError):
+                for parent in sorted({str(PurePosixPath(name).parent) for name in names}):
+                    files.makedirs(f"{root}/{parent}".removesuffix("/."), exist_ok=True)
         _at_once(lambda name: files.put_file(str(folder / name), f"{root}/{name}"), names)
         files.put_file(str(folder / RECORD), f"{root}/{RECORD}")
 
@@ -125,7 +128,7 @@ def _reaching(address: str) -> Iterator[tuple[Any, str]]:
     """The file system of an address and the path in it; what goes wrong inside becomes a ``UserError``."""
     import fsspec
 
-    kind = address.partition(":")[0]
+    kind = _kind(address)
     try:
         yield fsspec.core.url_to_fs(address)
     except UserError:
@@ -135,6 +138,10 @@ def _reaching(address: str) -> Iterator[tuple[Any, str]]:
         raise UserError(f"{address}: what reads {kind}:// is missing: {extra}") from error
     except Exception as error:  # each kind of storage has errors of its own
         raise UserError(f"cannot reach {address}: {reason(error)}") from error
+
+
+def _kind(address: str) -> str:
+    return address.partition(":")[0]
 
 
 def _address(place: str | Path) -> str:

@@ -112,7 +112,12 @@ class Source(ABC):
 
 
 class Samples(Source):
-    """Samples that exist already, for Python callers: ``Samples(vocabulary, {"train": [...]})``."""
+    """Samples that exist already, for Python callers: ``Samples(vocabulary, {"train": [...]})``.
+
+    Args:
+        vocabulary: All names that the scenes use.
+        splits: The samples of each split, by its name.
+    """
 
     title = "samples made in Python"
 

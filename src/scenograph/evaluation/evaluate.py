@@ -218,6 +218,9 @@ def plan_evaluation(
         precision: See there.
         training_run: See there.
 
+    Returns:
+        The protocol, models, number of layouts, metrics, and what would be downloaded.
+
     Raises:
         UserError: As :func:`evaluate`.
     """

@@ -44,12 +44,29 @@ class Metric(ABC):
     """Why refined boxes cannot be measured, if they cannot."""
 
     def __init__(self, layouts: Layouts, tools: Tools) -> None:
-        """Load what it measures with. Raises ``UserError`` if that fails."""
+        """Load what it measures with.
+
+        Args:
+            layouts: The scenes that are asked for, and the protocol.
+            tools: Networks that were named, and the device.
+
+        Raises:
+            UserError: A network or a file is missing or damaged.
+        """
         self.layouts, self.tools = layouts, tools
 
     @classmethod
     def why_inapplicable(cls, layouts: Layouts, subject: Subject, tools: Tools) -> str:
-        """What it needs that is missing here, in words; empty if nothing is."""
+        """What it needs that is missing here.
+
+        Args:
+            layouts: The scenes that are asked for, and the protocol.
+            subject: What is measured.
+            tools: Networks that were named, and the device.
+
+        Returns:
+            The reason in words, for the report; empty if nothing is missing.
+        """
         given = layouts.protocol.given
         if "real pictures" in cls.needs and not layouts.pictured:
             return "the data has no pictures to compare with"
@@ -65,11 +82,27 @@ class Metric(ABC):
 
     @classmethod  # noqa: B027 (most have nothing to check)
     def check(cls, layouts: Layouts, tools: Tools) -> None:
-        """Raise ``UserError`` if a setting or an option does not fit. All metrics check before any loads a network."""
+        """Check settings and options. All metrics do so before any loads a network.
+
+        Args:
+            layouts: The scenes that are asked for, and the protocol.
+            tools: Networks that were named, and the device.
+
+        Raises:
+            UserError: A setting or an option does not fit.
+        """
 
     @classmethod
     def downloads(cls, layouts: Layouts, tools: Tools) -> Sequence[Download]:
-        """Published networks that making it would fetch, because they are not on this machine."""
+        """Published networks that making it would fetch.
+
+        Args:
+            layouts: The scenes that are asked for, and the protocol.
+            tools: Networks that were named, and the device.
+
+        Returns:
+            Those that are not on this machine.
+        """
         return ()
 
     def digests(self) -> dict[str, str]:
@@ -85,7 +118,15 @@ class Metric(ABC):
 
     @abstractmethod
     def figures(self, evaluation: Evaluation, progress: Progress) -> list[Figure]:
-        """Figures of the arrays of all chunks, with what each of them means."""
+        """Summarise what was measured of all chunks.
+
+        Args:
+            evaluation: Holds the arrays that :meth:`measure` made, by name.
+            progress: Is called with what is done, how much of it, and of how much.
+
+        Returns:
+            Figures, each with what it means.
+        """
 
     def notes(self) -> list[str]:
         """What readers of the report must know of the networks."""

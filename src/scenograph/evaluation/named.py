@@ -46,9 +46,18 @@ class Named:
         return self.layout is not None and self.model is None and self.image is None and self.memory is None
 
     def protocol(self, pack: Path, name: str | None, changes: Mapping[str, object]) -> Protocol:
-        """How to measure: the named protocol or the data's own, with settings changed.
+        """How to measure.
 
-        Raises ``UserError`` for unknown names and values, and if a layout model is named that would place nothing.
+        Args:
+            pack: The folder of the data.
+            name: Of a protocol; by default the one for this data and these models.
+            changes: Settings of the protocol, by name.
+
+        Returns:
+            The protocol, with these settings changed.
+
+        Raises:
+            UserError: A name or a value is unknown, or a layout model is named that would place nothing.
         """
         places = self.layout is not None or (
             self.model is not None and "layout" in MODELS[read_config(self.model)[0]].roles
@@ -66,10 +75,20 @@ class Named:
     def load(
         self, pack: Path, protocol: Protocol, device: torch.device, precision: Precision
     ) -> tuple[Pipeline | LayoutModel | Path, dict[str, str | None]]:
-        """What is measured, and the names of its models by ``layout`` and ``image``.
+        """Load what is measured; a layout model alone if that is all the protocol's metrics need.
 
-        A layout model is loaded alone if that is all the protocol's metrics need. Raises ``UserError`` for models that
-        are not there or that cannot do it.
+        Args:
+            pack: The folder of the data, whose names choose the models where none are named.
+            protocol: From :meth:`protocol`.
+            device: Where the models compute.
+            precision: In which they compute.
+
+        Returns:
+            The pipeline, the layout model, or the folder of pictures; and the names of its models by ``layout`` and
+                ``image``.
+
+        Raises:
+            UserError: A model is not there, or cannot do it.
         """
         if self.pictures is not None:
             return self.pictures, {}

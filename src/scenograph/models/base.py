@@ -115,7 +115,11 @@ class Rendered(Conditioned[Condition]):
 
 
 class Model(nn.Module):
-    """Loading and saving, the same for all models. The roles that a model inherits from declare what it can do."""
+    """Loading and saving, the same for all models. The roles that a model inherits from declare what it can do.
+
+    Args:
+        config: All that its networks are built from, the vocabulary included.
+    """
 
     name: ClassVar[str]
     Config: ClassVar[type[ModelConfig]]
@@ -232,12 +236,15 @@ class LayoutModel(Model, ABC):
         """
 
     def candidates(self, batch: SceneBatch, count: int, generators: Generators = None) -> list[Placement]:
-        """Up to ``count`` different placements. Models whose boxes do not depend on the seed have one.
+        """Place objects in different ways. Models whose boxes do not depend on the seed have one.
 
         Args:
             batch: As for :meth:`place`.
             count: Placements wanted, at least 1.
             generators: As for :meth:`place`.
+
+        Returns:
+            Up to ``count`` placements, as :meth:`place` returns them.
         """
         return [self.place(batch, generators)]
 
@@ -250,7 +257,16 @@ class SampledBoxes(LayoutModel):
     """The role of layout models whose boxes depend on the seed."""
 
     def candidates(self, batch: SceneBatch, count: int, generators: Generators = None) -> list[Placement]:
-        """``count`` placements, one after the other from the same generators."""
+        """Place objects several times, one after the other from the same generators.
+
+        Args:
+            batch: As for :meth:`place`.
+            count: Placements wanted, at least 1.
+            generators: As for :meth:`place`.
+
+        Returns:
+            ``count`` placements, as :meth:`place` returns them.
+        """
         return [self.place(batch, generators) for _ in range(count)]
 
 
@@ -325,7 +341,16 @@ class LayeredModel(ImageModel[Condition], ABC):
     def render_layers(
         self, condition: Condition, generators: Generators = None, steps: int | None = None
     ) -> list[list[Layer]]:
-        """The layers of each picture, the farthest first; merged, they are what :meth:`render` gives. Args as there."""
+        """Render the layers of pictures one by one.
+
+        Args:
+            condition: As for :meth:`render`.
+            generators: As for :meth:`render`.
+            steps: As for :meth:`render`.
+
+        Returns:
+            The layers of each picture, the farthest first; merged, they are what :meth:`render` gives.
+        """
 
 
 class ObjectLatents(ABC):

@@ -56,9 +56,13 @@ def shipped_models() -> dict[str, Path]:
 
 
 def models_in(folder: Path) -> dict[str, Path]:
-    """The model folders in a folder, itself included, by their paths: those of training runs, too.
+    """Find model folders, those of training runs, too. What is no model made here is passed over.
 
-    What is no model made here is passed over.
+    Args:
+        folder: A model folder, or one that holds some, up to three levels down.
+
+    Returns:
+        The folders, by their paths as text.
     """
     found = {}
     for place in ("", "*/", "*/*/", "*/*/model/"):
@@ -71,7 +75,17 @@ def models_in(folder: Path) -> dict[str, Path]:
 
 
 def model_vocabulary(source: str | Path) -> Vocabulary:
-    """The names that a model knows, without loading its weights; sources and errors as for :func:`read_config`."""
+    """The names that a model knows, without loading its weights.
+
+    Args:
+        source: A shipped model's name, a folder or a hub id.
+
+    Returns:
+        Its vocabulary.
+
+    Raises:
+        UserError: As :func:`read_config`.
+    """
     return Vocabulary.from_dict(read_config(source)[1]["vocabulary"])
 
 
@@ -87,12 +101,15 @@ class AutoModel:
 
     @staticmethod
     def from_pretrained(source: str | Path, others: Collection[str] = ()) -> Model:
-        """Load a model in eval mode, on the CPU.
+        """Load a model.
 
         Args:
             source: A shipped model's name, a folder with ``config.json`` and ``model.safetensors``, or a hub id
                 ``owner/name``, which is downloaded once.
             others: Names that would do as well, to suggest for a wrong one.
+
+        Returns:
+            The model in eval mode, on the CPU, with weights in float32.
 
         Raises:
             UserError: There is no such model, or its files are damaged or do not fit together.

@@ -12,6 +12,8 @@ from scenograph.version import __version__
 
 UNKNOWN = "not stated"
 LICENCE_LINE = re.compile(r"^- Licence: (.+?)(?:,|\.?$|\. )", re.MULTILINE)
+REQUIRED = re.compile(r"([\w.-]+)\s*(?:\[([^\]]*)\])?")
+IN_EXTRA = re.compile(r"extra\s*==\s*['\"]([^'\"]+)")
 CLASSIFIER = "License :: "
 LONGEST = 60
 """Characters of a free text that is taken for a licence's name, not for its whole text."""
@@ -40,22 +42,27 @@ def shipped_licences() -> list[Licensed]:
 
 
 def dependency_licences(package: str = "scenograph") -> list[Licensed]:
-    """The installed packages that a package needs, at first or second hand, its extras included, by name.
+    """The installed packages that a package needs, at first or second hand, by name.
 
-    Empty where the package itself is not installed, but read from a folder.
+    All its extras are included; of other packages, those that are asked for, as in ``moto[s3]``. Empty where the
+    package itself is not installed, but read from a folder.
     """
     found: dict[str, Distribution] = {}
-    open_names = [package]
+    open_names, seen = [(package, "*")], set()
     while open_names:
-        name = open_names.pop()
-        if name in found:
+        name, extra = wanted = open_names.pop()
+        if wanted in seen:
             continue
+        seen.add(wanted)
         try:
             found[name] = distribution(name)
         except PackageNotFoundError:  # of an extra, or of another system
             continue
-        needed = [one for one in found[name].requires or () if name == package or "extra ==" not in one]
-        open_names += [_plain(re.split(r"[^\w.-]", one, maxsplit=1)[0]) for one in needed]
+        for one in found[name].requires or ():
+            asked = IN_EXTRA.search(one)
+            if extra == "*" or asked is None or asked[1] == extra:
+                needed, extras = _parsed(one)
+                open_names += [(needed, more) for more in ("", *extras)]
     found.pop(package, None)
     return [Licensed(one.name, one.version, licence_of(one)) for _, one in sorted(found.items())]
 
@@ -73,6 +80,8 @@ def licence_of(package: Distribution) -> str:
     return text if 0 < len(text) <= LONGEST and "\n" not in text else UNKNOWN
 
 
-def _plain(name: str) -> str:
-    """A package's name as indexes compare it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+def _parsed(requirement: str) -> tuple[str, list[str]]:
+    """The name of a package, as indexes compare it, and the extras of it that a requirement asks for."""
+    found = REQUIRED.match(requirement)
+    assert found is not None, "installers check it"
+    return re.sub(r"[-_.]+", "-", found[1]).lower(), re.findall(r"[\w.-]+", found[2] or "")

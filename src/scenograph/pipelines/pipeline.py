@@ -194,7 +194,15 @@ class Pipeline:
     ) -> dict[str, str]:
         """Checksums of what makes pictures: the models, and what ``options`` name, such as the file of a style.
 
-        A warning names what is not as ``recorded`` in the picture ``where``.
+        A warning names what is not as it is recorded.
+
+        Args:
+            options: Those of generation.
+            recorded: The checksums in the record of a picture.
+            where: The name of that picture.
+
+        Returns:
+            SHA-256 by what it is of, such as ``image model``.
         """
         collage = isinstance(self.renderer, CropPasting)
         found = {"memory of crops" if collage else "image model": self.renderer.digest}
@@ -227,12 +235,27 @@ class Pipeline:
         """Load models by shipped name, folder or hub id.
 
         Without a name, every call chooses the shipped models that know the names in its scenes, as the command line
-        does (:class:`~scenograph.pipelines.by_names.ByNames`). ``model`` is one that does both, such as sg2im;
-        ``layout`` and ``image`` replace one half each. An image model alone gets the layout model that knows most of
-        its names, and so does a ``layout`` that predicts masks of sketches, such as scene-designer, beside it. The
-        image model ``collage`` takes its crops from a ``memory``, a folder or ``drawings``, those that ship; so do
-        models that draw from crops, unless ``crops`` says where else to find those that a scene lacks. The image
-        model ``diffusers:ID``, a folder or a hub id, knows any names and has no layout model unless one is named.
+        does (:class:`~scenograph.pipelines.by_names.ByNames`).
+
+        Args:
+            model: One that places objects and renders them, such as sg2im, or an image model.
+            layout: The model that places objects, instead of the ``model``'s own half. By default, an image model alone
+                gets the one that knows most of its names, and so does a ``layout`` that predicts masks of sketches,
+                such as scene-designer, beside it.
+            image: The image model, if no ``model`` is given. ``collage`` composes pictures from crops.
+                ``diffusers:ID``, a folder or a hub id, knows any names and has no layout model unless one is named.
+            memory: Where ``collage``, and models that draw from crops, take these from: a folder that ``scenograph
+                memory`` made, or ``drawings``, those that ship.
+            device: ``auto`` (the machine's accelerator if it has one), ``cpu``, ``cuda:1``, ``mps``, or torch's.
+            precision: ``no`` computes in float32; ``bf16`` and ``fp16`` are faster on processors that compute in them.
+            crops: Where else to find crops that a scene lacks, for image models that draw from them.
+
+        Returns:
+            The pipeline, with its models on the device.
+
+        Raises:
+            UserError: A model or the device is not there, files are damaged, the two models share no names, or
+                arguments exclude each other.
         """
         where = pick_device(str(device))
         if all(one is None for one in (model, layout, image, memory, crops)):
@@ -357,10 +380,17 @@ class Pipeline:
         return replace(self.renderer.condition(complete, seeds, chosen), renderer=self.renderer)
 
     def complete(self, scenes: Sequence[Scene], seeds: Sequence[int], **options: Any) -> list[Scene]:
-        """The scenes, one seed each, with attributes, boxes and masks of sketches: what is asked of the renderer.
+        """Decide what is open: attributes, boxes, and masks of sketches. This is what the renderer is asked for.
 
-        A complete scene gives the same picture as the scene that it was made from, with the same seed. Boxes stay open
-        where the renderer itself places objects.
+        A complete scene gives the same picture as the scene that it was made from, with the same seed.
+
+        Args:
+            scenes: As :meth:`read` returns them.
+            seeds: One per scene.
+            **options: Of generation, such as ``refine`` and ``candidates``.
+
+        Returns:
+            The complete scenes. Boxes stay open where the renderer itself places objects.
         """
         chosen = self.options.changed(**options)
         complete, names = list(scenes), self.renderer.vocabulary
@@ -425,7 +455,19 @@ class Pipeline:
     def with_given_crops(
         self, scenes: Sequence[Scene], files: Sequence[str] = (), pins: Sequence[str] = ()
     ) -> list[Scene]:
-        """The scenes with crops of objects, from files or of the memory, as :func:`with_given_crops` reads them."""
+        """Give objects crops, which show them whatever else is chosen.
+
+        Args:
+            scenes: Each gets them.
+            files: ``OBJECT=FILE`` such as ``2=robot.png``.
+            pins: ``OBJECT=CROP`` such as ``2=train_000012/4``: a crop of the memory by its id.
+
+        Returns:
+            The scenes with these crops.
+
+        Raises:
+            UserError: There is no such object, file or crop, or no memory.
+        """
         if self.renderer.crop_side is None:
             source: CropSource | None = pasting(self.renderer).source
         else:
@@ -433,9 +475,16 @@ class Pipeline:
         return with_given_crops(scenes, files, pins, source)
 
     def render_planned(self, pictures: Sequence[PlannedPicture], **options: Any) -> list[Scene]:
-        """Render those of a batch of pictures that do not exist, and write them; returns what all of them show.
+        """Render those of a batch of pictures that do not exist, and write them.
 
         Writing batch by batch keeps the loss small when the work is interrupted.
+
+        Args:
+            pictures: At least one, all of one folder.
+            **options: Of generation.
+
+        Returns:
+            What each picture shows, of those that exist, too.
         """
         encoding = self.encode_pairs([one.scene for one in pictures], [one.seed for one in pictures], **options)
         if not all(one.exists for one in pictures):
@@ -448,11 +497,19 @@ class Pipeline:
     def read(
         self, scenes: SceneLike | Iterable[SceneLike], refine: bool = False, keep_contradictions: bool = False
     ) -> list[Scene]:
-        """Scenes from whatever form they are in. Raises ``UserError`` for names no model here knows.
+        """Scenes from whatever form they are in. Boxes are cut to the canvas.
 
-        Boxes are cut to the canvas, and relations that contradict others left out, with a warning, unless
-        ``keep_contradictions``. These are kept for ``refine``, which has an error for them, and which needs no model
-        that knows the spatial predicates.
+        Args:
+            scenes: One or several: scenes, dictionaries as in scene files, or lines of text.
+            refine: Whether boxes will be moved until relations hold, which has an error for contradictions of its own,
+                and needs no model that knows the spatial predicates.
+            keep_contradictions: Keep relations that contradict others, which are left out with a warning otherwise.
+
+        Returns:
+            The scenes, in the names that the models know.
+
+        Raises:
+            UserError: No model here knows a name, or an object has no box and no layout model is there to place it.
         """
         given = given_scenes(scenes)
         with naming_who_knows():

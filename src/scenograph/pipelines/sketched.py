@@ -48,7 +48,17 @@ class Recognised(NamedTuple):
 
 
 def load_any_scenes(path: Path) -> list[Scene]:
-    """The scenes of a scene file or a generated picture, or the scene of a drawing: a file of :data:`DRAWINGS`."""
+    """Scenes from any file that holds some.
+
+    Args:
+        path: A scene file, a generated picture, or a drawing: a file of :data:`DRAWINGS`.
+
+    Returns:
+        Its scenes; the one scene of a drawing.
+
+    Raises:
+        UserError: The file is missing or damaged, or holds no scene.
+    """
     if path.suffix.lower() not in DRAWINGS:
         return load_scenes(path)
     try:

@@ -176,10 +176,17 @@ class CropMemory:
             return self.table.search().select([name]).limit(None).to_arrow().column(name).to_pylist()
 
     def known_category(self, name: str, where: str) -> str:
-        """The category of the memory that a name means: itself, or one that a synonym leads to.
+        """The category of the memory that a name means.
+
+        Args:
+            name: Of a category, or a synonym of one.
+            where: What the error begins with.
+
+        Returns:
+            The name itself, or the category that it is a synonym of.
 
         Raises:
-            UserError: There is none; begins with ``where``, and says what to do.
+            UserError: There is none; says what to do.
         """
         if name in self.counts:
             return name
@@ -196,7 +203,15 @@ class CropMemory:
         )
 
     def has(self, category: str, besides: str | None = None) -> bool:
-        """Whether there is a crop of this very category, of another picture than one if that is given."""
+        """Whether there is a crop of this very category.
+
+        Args:
+            category: No synonym of it counts.
+            besides: The id of a picture whose crops do not count.
+
+        Returns:
+            Whether there is one.
+        """
         if category not in self.counts:
             return False
         return besides is None or bool((self.rows(category).pictures != besides).any())
@@ -211,9 +226,15 @@ class CropMemory:
         return self._rows[category]
 
     def candidates(self, category: str, vectors: Mapping[str, np.ndarray], count: int) -> CategoryRows:
-        """The rows of a category among which the nearest to vectors (D,) by key are.
+        """The rows of a category that may be the nearest to some vectors.
 
-        All of them, to be compared exactly; of very many, about the ``count`` that the index finds for each key.
+        Args:
+            category: One that the memory has.
+            vectors: (D,) by key, such as ``looks``; D as the memory's record says.
+            count: Of very many rows, about so many that the index finds for each key.
+
+        Returns:
+            All rows of the category, to be compared exactly; of very many, those that were found.
         """
         if self.counts[category] <= INDEXED or not vectors or not self._indexed:
             return self.rows(category)
@@ -260,7 +281,18 @@ class CropMemory:
         return [found[name] for name in ids]
 
     def batches(self, columns: Sequence[str], size: int = 1024) -> Iterator[Any]:
-        """All rows, some columns of them, as Arrow batches."""
+        """All rows, some columns of them.
+
+        Args:
+            columns: By name.
+            size: Rows of a batch at most.
+
+        Yields:
+            Arrow record batches.
+
+        Raises:
+            UserError: The memory is damaged.
+        """
         with self.reading():
             yield from self.table.search().select(list(columns)).limit(None).to_batches(size)
 
@@ -279,9 +311,17 @@ class CropMemory:
         return len(self) - before
 
     def remove(self, source: str | None = None, licence: str | None = None) -> int:
-        """Remove the crops of a source (and of all that lies below it, as ``noto`` above ``noto/cat``) or a licence.
+        """Remove crops of a source or a licence, one of which is needed; with both, those that have both.
 
-        Returns how many. Raises ``UserError`` as :meth:`add`. With both, those that have both are removed.
+        Args:
+            source: And of all that lies below it, as ``noto`` above ``noto/cat``.
+            licence: In upper or lower case.
+
+        Returns:
+            How many were removed.
+
+        Raises:
+            UserError: As :meth:`add`.
         """
         conditions = []
         if source is not None:

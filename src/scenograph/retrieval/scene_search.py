@@ -224,7 +224,17 @@ class SceneIndex(StoredScenes):
         licences: Sequence[str] = (),
         threshold: float = 0.0,
     ) -> Found:
-        """Scenes like one of the index, without that one; the other arguments are those of :meth:`search`.
+        """Scenes like one of the index, without that one.
+
+        Args:
+            identifier: Its id, as in what a search finds.
+            top: As for :meth:`search`, and so are the others.
+            categories: See there.
+            licences: See there.
+            threshold: See there.
+
+        Returns:
+            As :meth:`search`.
 
         Raises:
             UserError: The index has no scene of this id.
@@ -245,6 +255,9 @@ class SceneIndex(StoredScenes):
         Args:
             picture: An id, or a file.
             **options: Those of :meth:`search`.
+
+        Returns:
+            As :meth:`search`.
 
         Raises:
             UserError: Nobody knows what the picture shows.

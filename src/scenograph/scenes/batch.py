@@ -68,9 +68,12 @@ class SceneBatch:
         Args:
             scenes: At least one.
             vocabulary: What the indices count.
-            mask_size: Side of the masks.
-            sketch_size: Side of the sketches; without it the batch has none.
-            crop_size: Side of the crops; without it the batch has none.
+            mask_size: Side of the masks in pixels.
+            sketch_size: Side of the sketches in pixels; without it the batch has none.
+            crop_size: Side of the crops in pixels; without it the batch has none.
+
+        Returns:
+            The batch, on the CPU.
 
         Raises:
             UserError: For names outside the vocabulary.
@@ -110,7 +113,15 @@ class SceneBatch:
         return {name: change(value) for name, value in values.items() if isinstance(value, Tensor)}
 
     def with_layout(self, boxes: Tensor, masks: Tensor | None = None) -> SceneBatch:
-        """The same scenes with these boxes (O, 4), and masks (O, M, M) if given; ones (unknown) if not."""
+        """Put objects elsewhere.
+
+        Args:
+            boxes: (O, 4) in fractions of the canvas.
+            masks: (O, M, M) in [0, 1], relative to the boxes; by default ones, unknown.
+
+        Returns:
+            The same scenes with this layout.
+        """
         if masks is None:
             known = torch.zeros_like(self.known_masks)
             return replace(self, boxes=boxes, masks=torch.ones_like(self.masks), known_masks=known)

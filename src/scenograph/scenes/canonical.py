@@ -114,9 +114,15 @@ def agreed(scenes: Sequence[Scene], say: bool = True) -> list[Scene]:
 
 
 def contradictions(relations: Sequence[Relation]) -> tuple[list[int], list[int]]:
-    """The numbers of spatial relations that others outvote, and of those whose contradictions are undecided.
+    """Find spatial relations that contradict each other.
 
     Each predicate is considered together with its converse, and apart from all others.
+
+    Args:
+        relations: Of one scene.
+
+    Returns:
+        The numbers of relations that others outvote, and of those whose contradictions are undecided.
     """
     forwards = [_forward(relation, CONVERSES) for relation in relations]
     names, votes = _spatial_votes(forwards)
@@ -137,10 +143,16 @@ def turned(relation: Relation) -> Relation | None:
 
 
 def complete(relations: Collection[Relation], predicates: Collection[str] = CONVERSES) -> list[Relation]:
-    """Relations and all that the spatial ones among them imply, converses included; each once, sorted.
+    """Add all that spatial relations imply, converses included.
 
-    ``predicates`` are the names that may be used. This is the canonical form of a graph (Herzig et al. 2020):
-    equivalent graphs without contradictions become equal.
+    This is the canonical form of a graph (Herzig et al. 2020): equivalent graphs without contradictions become equal.
+
+    Args:
+        relations: Of one scene.
+        predicates: Names that may be used for converses.
+
+    Returns:
+        The relations and all that they imply, each once, sorted.
     """
     converses = {said for said in map(turned, relations) if said is not None and said.predicate in predicates}
     both = _sorted({*relations, *converses})
@@ -148,10 +160,15 @@ def complete(relations: Collection[Relation], predicates: Collection[str] = CONV
 
 
 def fewest(relations: Iterable[Relation], predicates: Collection[str] = CONVERSES) -> list[Relation]:
-    """The fewest relations that imply all others, sorted: without converses, and without relations that others imply.
+    """Leave out converses, and relations that others imply.
 
-    Of each pair of converses the one in :data:`~scenograph.scenes.geometry.MEASURES` is used, such as left of, above or
-    inside, where ``predicates`` has it.
+    Args:
+        relations: Of one scene.
+        predicates: Of each pair of converses the one in :data:`~scenograph.scenes.geometry.MEASURES` is used, such as
+            left of, above or inside, where this has it.
+
+    Returns:
+        The fewest relations that imply all others, sorted.
     """
     return minimal(_sorted({_forward(relation, predicates) for relation in relations}))
 

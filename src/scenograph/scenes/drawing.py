@@ -61,6 +61,9 @@ def draw_graph(scene: Scene, *, compact: bool = False, color: Color = GREY) -> D
         scene: Its boxes do not matter.
         compact: Leave attributes out, and less room between objects.
         color: Of the arrows.
+
+    Returns:
+        The drawing, which becomes PNG, SVG or a PIL image.
     """
     scene, note = _readable(scene)
     names = _names(scene, attributes=not compact)
@@ -161,6 +164,9 @@ def draw_layout(scene: Scene, side: float = 480.0, key: bool = True, aspect: flo
         key: Where names do not fit to their boxes, which then show the objects' numbers (from 0, as in relations), list
             the names beside the canvas.
         aspect: Width by height of the canvas.
+
+    Returns:
+        The drawing, which becomes PNG, SVG or a PIL image.
     """
     width, height = side * min(aspect, 1), side / max(aspect, 1)
     shapes: list[Shape] = [Rectangle(0, 0, width, height, CANVAS)]
@@ -263,12 +269,15 @@ def contact_sheet(
     """Arrange pictures in rows of ``columns``, on white, in cells of the largest one, ``gap`` pixels apart.
 
     Args:
-        images: Of any sizes; they keep them, unless they are enlarged.
+        images: At least one, of any sizes; they keep them, unless they are enlarged.
         columns: At most as many as there are pictures are used.
-        gap: Between pictures, and with captions or a title around the sheet.
+        gap: Between pictures, and with captions or a title around the sheet, in pixels.
         captions: One below each picture, shortened to the width of a cell. Lines after a first one are small and grey.
         title: Above all of them, in up to ``TITLE_LINES`` lines of the sheet's width.
-        side: Pictures whose longer side is shorter are enlarged to it.
+        side: Pictures whose longer side is shorter are enlarged to it, in pixels.
+
+    Returns:
+        The sheet, in RGB.
     """
     shown = [_enlarged(image, side) for image in images]
     width, height = (max(sizes) for sizes in zip(*(image.size for image in shown), strict=True))

@@ -108,9 +108,16 @@ class Scene:
     """The id of the picture in a data set that it describes."""
 
     def replace_object(self, index: int, **changes: Any) -> Scene:
-        """The scene with fields of an object changed, such as ``box=(0.1, 0.2, 0.4, 0.5)``; None takes a field away.
+        """Change fields of an object, which keeps its place and its relations.
 
-        The object keeps its place and its relations. What is relative to its box (mask, sketch, crop) moves with it.
+        What is relative to its box (mask, sketch, crop) moves with it.
+
+        Args:
+            index: The object's number, from 0.
+            **changes: Values by field, such as ``box=(0.1, 0.2, 0.4, 0.5)``; None takes a field away.
+
+        Returns:
+            The changed scene.
 
         Raises:
             UserError: There is no such object or field, or a value is none of the field's.
@@ -130,11 +137,14 @@ class Scene:
         return replace(self, objects=(*self.objects[:index], changed, *self.objects[index + 1 :]))
 
     def add_object(self, category: str | SceneObject, **fields: Any) -> Scene:
-        """The scene with one more object, behind the others, whose numbers stay as they are.
+        """Add an object behind the others, whose numbers stay as they are.
 
         Args:
             category: Or a whole object.
             **fields: Others of the object.
+
+        Returns:
+            The longer scene.
 
         Raises:
             UserError: As :meth:`replace_object` does, or there are ``MAX_OBJECTS`` already.
@@ -156,15 +166,36 @@ class Scene:
         return keep_objects(self, [number for number in range(len(self.objects)) if number != index])
 
     def add_relation(self, subject: int, predicate: str, target: int) -> Scene:
-        """The scene with one more relation, between objects by their numbers; the same scene if it has it already.
+        """Add a relation between two objects.
 
-        Raises ``UserError`` as a scene file with this relation does.
+        Args:
+            subject: The number of the object that it is said of, from 0.
+            predicate: Such as ``left of``.
+            target: The number of the other one.
+
+        Returns:
+            The scene with it; the same scene if it has it already.
+
+        Raises:
+            UserError: As for a scene file with this relation.
         """
         relation = _parse_relation([subject, predicate, target], len(self.objects), "add_relation")
         return self if relation in self.relations else replace(self, relations=(*self.relations, relation))
 
     def remove_relation(self, subject: int, predicate: str, target: int) -> Scene:
-        """The scene without a relation. Raises ``UserError`` if it has none such."""
+        """Take a relation away.
+
+        Args:
+            subject: As for :meth:`add_relation`.
+            predicate: As there.
+            target: As there.
+
+        Returns:
+            The scene without it.
+
+        Raises:
+            UserError: The scene has none such.
+        """
         relation = Relation(subject, predicate, target)
         if relation not in self.relations:
             raise UserError(f"remove_relation: the scene has no relation [{subject}, {predicate!r}, {target}]")
@@ -205,10 +236,19 @@ class Scene:
 
     @staticmethod
     def from_dict(value: object, where: str = "scene") -> Scene:
-        """Read the field's form or the rich form; ``where`` names the scene in error messages.
+        """Read a scene from what JSON holds.
 
-        Raises ``UserError`` for wrong types, no objects, too many objects, indices out of range, an object
-        in a spatial relation to itself, and boxes that are not finite or not upright.
+        Args:
+            value: A dictionary in the field's form, ``{"objects": ["sky"], "relationships": [[0, "above", 1]]}``, or in
+                the rich form, whose objects are dictionaries with boxes and more.
+            where: What error messages call the scene.
+
+        Returns:
+            The scene.
+
+        Raises:
+            UserError: Types are wrong, there are no or too many objects, indices are out of range, an object is in a
+                spatial relation to itself, or a box is not finite or not upright.
         """
         if not isinstance(value, dict):
             raise UserError(f"{where}: expected an object with 'objects', found {shortened(value)}")
@@ -273,7 +313,17 @@ def parse_scenes(text: str, where: str = "scene") -> list[Scene]:
 
 
 def load_scenes(path: Path) -> list[Scene]:
-    """Scenes from a JSON file, or those that a generated picture or a sheet of such pictures was asked for (PNG)."""
+    """Scenes from a file.
+
+    Args:
+        path: A scene file (JSON), a generated picture, or a sheet of such pictures (PNG).
+
+    Returns:
+        The scenes in the file; of a picture or a sheet, those that it was asked for.
+
+    Raises:
+        UserError: The file is missing, holds no scene, or one that is wrong; the message names the place in it.
+    """
     if not is_png(path):
         return parse_scenes(read_text(path), str(path))
     record = read_record(path)
@@ -314,7 +364,15 @@ def with_places(scenes: Sequence[Scene]) -> Iterator[tuple[Scene, str]]:
 
 
 def save_scenes(path: Path, scenes: list[Scene]) -> None:
-    """Write a scene file."""
+    """Write a scene file.
+
+    Args:
+        path: Replaced if it exists.
+        scenes: At least one.
+
+    Raises:
+        UserError: It cannot be written.
+    """
     write_atomically(path, scenes_to_json(scenes).encode())
 
 

@@ -38,9 +38,16 @@ class Sketch:
     picture: np.ndarray | None = None
 
     def rasterise(self, height: int, width: int, line_width: float | None = None) -> np.ndarray:
-        """(height, width) float32 in [0, 1], paper 1 and ink 0, lines smooth.
+        """Draw it as pixels, with smooth lines.
 
-        ``line_width`` is in pixels; by default a fiftieth of the shorter side, at least one.
+        Args:
+            height: Of the picture, in pixels.
+            width: Of the picture, in pixels.
+            line_width: In pixels; by default a fiftieth of the shorter side, at least one. Scanned sketches keep their
+                lines.
+
+        Returns:
+            (height, width) float32 in [0, 1], paper 1 and ink 0.
         """
         if self.picture is not None:
             resized = Image.fromarray(self.picture).resize((width, height), Image.Resampling.BOX)
@@ -66,7 +73,17 @@ class Sketch:
         return Sketch(tuple(stroke * [-1, 1] + [1, 0] for stroke in self.strokes))
 
     def part(self, x0: float, y0: float, x1: float, y1: float) -> Sketch:
-        """The same sketch relative to a part of its box; strokes go on outside it, ``FARTHEST`` at most."""
+        """The same sketch relative to a part of its box; strokes go on outside it, ``FARTHEST`` at most.
+
+        Args:
+            x0: Left of the part, in fractions of the box, and so are the others.
+            y0: Top.
+            x1: Right, more than ``x0``.
+            y1: Bottom, more than ``y0``.
+
+        Returns:
+            The sketch, in fractions of the part.
+        """
         if self.picture is not None:
             height, width = self.picture.shape
             rows = slice(int(y0 * height), max(math.ceil(y1 * height), int(y0 * height) + 1))
@@ -106,7 +123,18 @@ class Sketch:
 
     @staticmethod
     def from_dict(value: object, where: str = "sketch") -> Sketch:
-        """Read :meth:`to_dict`'s form; ``where`` names the place in errors."""
+        """Read :meth:`to_dict`'s form.
+
+        Args:
+            value: What JSON holds.
+            where: What error messages call the sketch.
+
+        Returns:
+            The sketch.
+
+        Raises:
+            UserError: It is in another form, empty, or damaged.
+        """
         if isinstance(value, dict) and set(value) == {"png"}:
             return Sketch(picture=png_from_text(value["png"], "L", f"{where}.png"))
         strokes = value.get("strokes") if isinstance(value, dict) and set(value) == {"strokes"} else None

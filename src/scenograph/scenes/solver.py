@@ -101,7 +101,14 @@ def refine(scene: Scene, movable: Sequence[bool] | None = None, where: str = "")
 
 
 def relations_shown(scene: Scene) -> tuple[int, int]:
-    """How many of a scene's spatial relations its boxes show, and how many there are. Every object needs a box."""
+    """Count the spatial relations that boxes show.
+
+    Args:
+        scene: Every object has a box.
+
+    Returns:
+        How many of its spatial relations hold, and how many there are.
+    """
     boxes = [np.array(thing.box) for thing in scene.objects]
     answers = [relation_holds(r.predicate, boxes[r.subject], boxes[r.object]) for r in scene.relations]
     return sum(map(bool, answers)), sum(answer is not None for answer in answers)

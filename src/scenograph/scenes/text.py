@@ -110,7 +110,14 @@ def names_near_text(text: str, vocabulary: Vocabulary) -> int:
 
 
 def scene_to_text(scene: Scene) -> str:
-    """One line that :func:`scene_from_text` reads back into the same objects (but not boxes) and relations."""
+    """Say a scene in words.
+
+    Args:
+        scene: Its boxes are not said.
+
+    Returns:
+        One line that :func:`scene_from_text` reads back into the same objects and relations.
+    """
     # Objects are numbered in order of appearance, so those not met in this order are listed first.
     names, relations = _numbered(scene), _in_words(scene)
     appearance = list(dict.fromkeys(i for r in scene.relations for i in (r.subject, r.object)))

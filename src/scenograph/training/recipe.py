@@ -168,6 +168,9 @@ def load_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
         source: The name of a shipped recipe, or the path of a YAML file.
         overrides: Settings in the form ``section.name=value``, for example ``optimizer.lr=2e-4``.
 
+    Returns:
+        The recipe, with every setting checked.
+
     Raises:
         UserError: There is no such recipe, or a setting is wrong; the message names it, its value and what is allowed.
     """

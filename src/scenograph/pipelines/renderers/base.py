@@ -88,6 +88,9 @@ class Renderer(ABC):
 
         Args:
             scenes: Every object has a box, unless the renderer :attr:`places` objects.
+
+        Returns:
+            A flag per object, scene by scene.
         """
         return [[False] * len(scene.objects) for scene in scenes]
 
@@ -100,6 +103,9 @@ class Renderer(ABC):
         Args:
             scenes: As in :meth:`has_looks`. Seeds that objects have are kept.
             seeds: One per picture.
+
+        Returns:
+            The scenes with these seeds.
         """
         return [
             with_object_seeds(scene, [(seed, number) if own else None for number, own in enumerate(row)])
@@ -119,6 +125,9 @@ class Renderer(ABC):
             scene: Every object has a box.
             numbers: Of objects.
             options: Those of generation, without these two.
+
+        Returns:
+            Numbers of objects, in ascending order.
         """
         return []
 
@@ -128,6 +137,9 @@ class Renderer(ABC):
         Args:
             options: Those that were asked for, from which limits are counted, with ``repaint`` if it does that.
             times: From 1.
+
+        Returns:
+            The options that change, by name.
         """
         return {}
 
@@ -138,6 +150,9 @@ class Renderer(ABC):
             scenes: One per picture; every object has a box.
             seeds: One per picture.
             movable: Of each object, whether its box may change.
+
+        Returns:
+            The scenes with boxes in fractions of the canvas, as they will be shown.
         """
         return list(scenes)
 

@@ -22,6 +22,7 @@ from scenograph.pipelines.renderers.diffusers_engines import ENGINES, NETWORKS, 
 log = logging.getLogger(__name__)
 
 SUFFIX = ".safetensors"
+PLAIN, GLIGEN = "StableDiffusionPipeline", "StableDiffusionGLIGENPipeline"
 WIDTHS = ("cross_attention_dim", "joint_attention_dim", "num_attention_heads", "dim")
 """Settings of networks that are the same in a control network and in the model that it was made for."""
 
@@ -35,12 +36,17 @@ class DiffusersModel:
         self.source, self.device = source, device
         index = read_json(model_file(source, "model_index.json"))
         named = index if isinstance(index, dict) else {}
-        self.engine: Engine = engine_of(str(named.get("_class_name", "model without a class")), source)
         self._denoiser = "unet" if "unet" in named else "transformer"
+        kind = str(named.get("_class_name", "model without a class"))
+        self.engine: Engine = engine_of(GLIGEN if kind == PLAIN and self._is_gated() else kind, source)
         self._base: tuple[torch.dtype, Any] | None = None
         self._networks: dict[str, tuple[torch.dtype, Any]] = {}
         self._digests: dict[str, str] = {}
         self._ready: tuple[tuple[Any, ...], Any] | None = None
+
+    def _is_gated(self) -> bool:
+        """Whether its U-Net takes boxes: GLIGEN's checkpoints for Stable Diffusion 1.4 name the plain pipeline."""
+        return bool(read_json(model_file(self.source, "unet/config.json")).get("attention_type") == "gated")
 
     @cached_property
     def digest(self) -> str:

@@ -51,7 +51,12 @@ class Totals:
 
 
 class Objective(ABC):
-    """Base class. ``phases`` run in order in every update, each with its own optimizer and modules."""
+    """Base class. ``phases`` run in order in every update, each with its own optimizer and modules.
+
+    Args:
+        config: Weights of the losses and other settings, of this objective's own ``Config``.
+        model: What is trained.
+    """
 
     Config: ClassVar[type[ObjectiveConfig]]
     draws_graphs: ClassVar[bool] = False
@@ -162,11 +167,24 @@ class Objective(ABC):
         return dict(figures)
 
     def tag(self, kind: Literal["train", "validation"], figure: str) -> str:
-        """The name of a figure's curve in TensorBoard."""
+        """The name of a figure's curve in TensorBoard.
+
+        Args:
+            kind: Whether the figure is of training or of validation.
+            figure: Its name.
+
+        Returns:
+            The tag.
+        """
         return f"{kind}/{figure}"
 
     def render_grid(self, model: Model, batch: SceneBatch, generators: Generators) -> dict[str, Tensor]:
         """Render fixed validation scenes, in one or more ways, for the grid that shows the progress of a run.
+
+        Args:
+            model: The trained model or its moving average, in eval mode.
+            batch: The scenes, on the model's device.
+            generators: One per picture, the same each time.
 
         Returns:
             Pictures (N, 3, H, W) in [-1, 1], by the name of each way; none from models that render no pictures.

@@ -126,7 +126,7 @@ class GenerateOptions(BaseModel):
         numbers = [one for part in parts for one in (part.split(",") if isinstance(part, str) else [part])]
         if not all(re.fullmatch(r"\s*\d{1,9}\s*", str(one)) for one in numbers):
             raise ValueError("expected numbers of objects, such as 0,2")
-        return tuple(dict.fromkeys(map(int, numbers))) or None
+        return tuple(dict.fromkeys(int(str(one)) for one in numbers)) or None
 
     @field_validator("control", mode="before")
     @classmethod

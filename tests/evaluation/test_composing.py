@@ -416,3 +416,9 @@ def test_a_composed_picture_is_made_again_and_nothing_is_replaced_unasked(scenog
 def test_wrong_options_are_one_line(scenograph, options, complaint):
     code, _, errors = scenograph("compose", "cube", *options)
     assert code == 2 and complaint in errors and "Traceback" not in errors
+
+
+def test_a_folder_that_cannot_be_made_is_said_before_anything_is_rendered(scenograph, tmp_path):
+    (tmp_path / "taken").write_text("")
+    code, output, errors = scenograph("compose", "cube", "--check", "probes", "--rounds", "1", "--out", "taken")
+    assert code == 2 and "cannot make folder taken: it is a file" in errors and "round" not in output

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -106,6 +108,51 @@ def test_onnx_runtime_is_exported_to_once(name, tmp_path, monkeypatch):
     monkeypatch.setattr(runtimes, "export_onnx", lambda *_: pytest.fail("exported again"))
     use_runtime(again := ready(name), "onnx")
     assert again.graphs is not None and len(list((tmp_path / "scenograph" / "onnx").glob("mise*"))) == 1
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: (folder / "place.onnx").write_bytes(b"ab"),
+        lambda folder: (folder / "place.onnx").unlink(),
+        lambda folder: (folder / "model.json").unlink(),
+        lambda folder: (folder / "model.json").write_text("[]"),
+        lambda folder: (shutil.rmtree(folder), folder.write_text("")),
+    ],
+)
+def test_a_damaged_export_in_the_cache_is_made_again(damage, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(runtimes, "find_spec", lambda name: True)
+    made = []
+
+    def export(model: Model, folder: Path) -> None:
+        assert not folder.exists()
+        folder.mkdir()
+        (folder / "place.onnx").write_bytes(b"abc")
+        (folder / "model.json").write_text('{"graphs": {"place": {"file": "place.onnx", "bytes": 3}}}')
+        made.append(folder)
+
+    monkeypatch.setattr(runtimes, "export_onnx", export)
+    use_runtime(ready("mise-layout"), "onnx")
+    use_runtime(ready("mise-layout"), "onnx")
+    assert len(made) == 1
+    damage(made[0])
+    use_runtime(ready("mise-layout"), "onnx")
+    assert len(made) == 2
+
+
+def test_a_graph_that_cannot_be_read_is_said_with_the_remedy(tmp_path):
+    pytest.importorskip("onnxruntime")
+    (tmp_path / "place.onnx").write_bytes(b"no graph")
+    with pytest.raises(UserError, match=r"cannot read .*place.onnx: .*; delete .*, and the model is exported again"):
+        runtimes.OnnxGraphs(tmp_path)._session("place")
+
+
+def test_options_at_odds_are_refused_before_anything_is_exported(monkeypatch):
+    monkeypatch.setattr(runtimes, "export_onnx", lambda *_: pytest.fail("exported"))
+    pipe = Pipeline(ready("mise-layers"), ready("mise-layout"))
+    with pytest.raises(UserError, match="computes in float32; leave precision bf16 out"):
+        pipe(TEXT, runtime="onnx", precision="bf16")
 
 
 def test_models_without_another_runtime_stay_with_torch(caplog):

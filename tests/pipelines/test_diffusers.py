@@ -415,7 +415,7 @@ def test_families_that_are_not_in_the_table_are_refused_with_those_that_are(tmp_
     with pytest.raises(UserError, match="a WanPipeline, .*these are sd15, gligen, sdxl, sd3, flux"):
         Pipeline.from_pretrained(image=f"diffusers:{tmp_path}")
     (tmp_path / "model_index.json").write_text("[]")
-    with pytest.raises(UserError, match="of no family"):
+    with pytest.raises(UserError, match=r"its model_index.json holds no settings, but \[\]"):
         Pipeline.from_pretrained(image=f"diffusers:{tmp_path}")
 
 
@@ -485,6 +485,24 @@ def test_weights_that_can_hold_code_are_not_loaded(tiny_diffusers, tmp_path):
         path.rename(path.with_suffix(".bin"))
     with pytest.raises(UserError, match="no weights as .safetensors; other forms are not loaded"):
         pixels(Pipeline.from_pretrained(image=f"diffusers:{folder}", device="cpu"))
+
+
+def test_damaged_files_are_said_with_the_folder(tiny_diffusers, tmp_path):
+    folder = tmp_path / "damaged"
+    shutil.copytree(tiny_diffusers("sd15"), folder)
+    pipe = Pipeline.from_pretrained(image=f"diffusers:{folder}", device="cpu")
+    for file, damage, complaint in (
+        ("unet/diffusion_pytorch_model.safetensors", lambda held: held[:-10], "its weights are damaged: .*; download"),
+        ("text_encoder/config.json", lambda held: b"[]", r"\(TypeError\); check its files, or download it again"),
+    ):
+        held = (folder / file).read_bytes()
+        (folder / file).write_bytes(damage(held))
+        with pytest.raises(UserError, match=f"^{folder}: .*{complaint}"):
+            pixels(pipe)
+        (folder / file).write_bytes(held)
+    (folder / "unet" / "config.json").write_text("[]")
+    with pytest.raises(UserError, match=r"its unet/config.json holds no settings, but \[\]"):
+        pixels(pipe, control=f"depth={tiny_diffusers('sd15-depth')}")
 
 
 def test_code_beside_weights_is_not_run(tiny_diffusers, tmp_path):

@@ -171,10 +171,34 @@ def test_detectors_of_transformers(photo, tmp_path, caplog):
     names.check([known])
     with pytest.raises(UserError, match="nothing is found with a score of 1"):
         scene_of_picture(tmp_path / "photo.png", str(folder), least=1.0, device="cpu")
+    for file, content, complaint in (
+        (
+            "preprocessor_config.json",
+            b'{"image_processor_type": "YolosImageProcessor", "size": {"height": 0}}',
+            "yolos",
+        ),
+        ("model.safetensors", b"\x10" + bytes(7) + b"{", "cannot load the detector .*yolos: .*; give a folder"),
+    ):
+        (folder / file).write_bytes(content)
+        with pytest.raises(UserError, match=complaint):
+            scene_of_picture(tmp_path / "photo.png", str(folder), least=0.0, device="cpu")
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "config.json").write_text("{}")
     with pytest.raises(UserError, match="cannot load the detector"):
         scene_of_picture(tmp_path / "photo.png", str(tmp_path / "empty"), device="cpu")
+
+
+def test_code_beside_a_detector_is_neither_run_nor_asked_about(photo, tmp_path, monkeypatch):
+    pytest.importorskip("transformers")
+    folder = tmp_path / "coded"
+    folder.mkdir()
+    mark = tmp_path / "ran"
+    (folder / "own.py").write_text(f"open({str(mark)!r}, 'w')\n")
+    (folder / "config.json").write_text('{"model_type": "own", "auto_map": {"AutoConfig": "own.Own"}}')
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    with pytest.raises(UserError, match="cannot load the detector .*coded: .*custom code"):
+        scene_of_picture(tmp_path / "photo.png", str(folder), device="cpu")
+    assert not mark.exists()
 
 
 @pytest.fixture

@@ -180,6 +180,8 @@ def test_boxes_are_moved_until_the_relations_hold_and_dropped_where_none_can(ser
     scene = asked_of(server)("a cat between a dog and a cat", WORLD)
     assert [thing.box for thing in scene.objects] == [None] * 3 and len(scene.relations) == 2
     assert "the boxes of the plan do not fit" in caplog.text
+    with pytest.raises(UserError, match="scene.relationships: 33 relationships; give at most 32"):
+        read_answer(answer("cat", "dog", relations=((0, "left of", 1),) * 33), WORLD)
     beyond = read_answer(answer(boxed("cat", 90, 50)), WORLD)
     assert beyond.objects[0].box == (0.9, 0.4, 1.0, 0.6)
 
@@ -332,3 +334,15 @@ def test_a_folder_without_a_language_model(tmp_path):
     pytest.importorskip("llguidance")
     with pytest.raises(UserError, match="cannot load the planner"):
         LocalModel(str(tmp_path), "cpu")
+
+
+@pytest.mark.parametrize("address", ["http://[::1/v1", "http://a..b/v1", "http://127.0.0.1:9/\u00f6"])
+def test_addresses_of_no_server(address):
+    with pytest.raises(UserError, match="no address|no answer"):
+        load_language_model(f"openai:m@{address}").answer([], {})
+
+
+@pytest.mark.parametrize("address", ["localhost:8000/v1", "ftp://127.0.0.1"])
+def test_nothing_is_sent_to_openai_for_an_address_of_another_form(address):
+    with pytest.raises(UserError, match="expected openai:MODEL@URL"):
+        load_language_model(f"openai:m@{address}")

@@ -19,7 +19,8 @@ from scenograph.cli.options import (
     takes_options,
 )
 from scenograph.cli.scene import offer_to_keep, read_source, roomy_pair_for
-from scenograph.files import would_replace
+from scenograph.errors import UserError
+from scenograph.files import make_folder
 from scenograph.pipelines.options import GenerateOptions
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ def compose(
     if not overwrite:
         for name in files.values():
             if (out / name).exists():
-                raise would_replace(out / name)
+                raise UserError(f"{out / name} exists; add --overwrite, or write to another place")
+    make_folder(out)
     tools = Tools(device=pick_device(device), classifier_name=classifier, detector_name=detector)
     checker = load_checker(check, scenes, pipe, tools, options.chosen())
     for (number, seed), name in files.items():

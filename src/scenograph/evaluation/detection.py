@@ -25,7 +25,7 @@ from scenograph.data.coco_records import tidy_annotation, tidy_category, tidy_im
 from scenograph.data.pack import read_record
 from scenograph.data.records import Reasons, read_each
 from scenograph.data.vocabularies import coco_ids
-from scenograph.errors import UserError, missing_extra, reason
+from scenograph.errors import UserError, missing_extra
 from scenograph.evaluation.detections import DARKNET_NAMES, read_detections
 from scenograph.evaluation.encoders import state_digest
 from scenograph.evaluation.figure import Figure, short
@@ -34,6 +34,7 @@ from scenograph.evaluation.metric import Metric
 from scenograph.evaluation.session import Evaluation, Progress, picture_file
 from scenograph.evaluation.tools import Tools
 from scenograph.files import digest, read_json, write_atomically
+from scenograph.pretrained.detectors import NO_CODE, loading
 from scenograph.pretrained.networks import Download, missing_from_hub
 from scenograph.scenes.coco import coco_annotations
 from scenograph.scenes.scene import Scene
@@ -291,14 +292,10 @@ class Detector:
     """A detector of COCO's things through ``transformers``: RT-DETR, or another of that interface."""
 
     def __init__(self, source: str, device: torch.device) -> None:
-        try:
+        with loading("detector", source):
             from transformers import AutoModelForObjectDetection
-        except ImportError as error:
-            raise missing_extra("transformers", "metrics") from error
-        try:
-            self.network = AutoModelForObjectDetection.from_pretrained(source).to(device).eval()
-        except (OSError, ValueError, ImportError) as error:
-            raise UserError(f"cannot load the detector {source}: {reason(error)}; give its folder") from error
+
+            self.network = AutoModelForObjectDetection.from_pretrained(source, **NO_CODE).to(device).eval()
         self.device, self.digest = device, state_digest(self.network.state_dict())
         self.names: dict[int, str] = {int(key): str(name) for key, name in self.network.config.id2label.items()}
         self.nameable = {DARKNET_NAMES.get(name, name) for name in self.names.values()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shutil
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,11 +14,11 @@ import torch
 from torch import Tensor
 
 from scenograph.devices import Runtime
-from scenograph.errors import NOTE, UserError, missing_extra
-from scenograph.files import cache_folder, in_turn, make_folder
+from scenograph.errors import MALFORMED, NOTE, UserError, missing_extra, reason
+from scenograph.files import cache_folder, in_turn, make_folder, read_json
 from scenograph.models.base import Model
 from scenograph.models.exporting import ComputesGraphs, Exports
-from scenograph.models.onnx_files import OPSET, export_onnx
+from scenograph.models.onnx_files import DESCRIPTION, OPSET, export_onnx
 from scenograph.scenes.batch import SceneBatch
 from scenograph.version import __version__
 
@@ -64,10 +65,31 @@ def _onnx_graphs(model: Model) -> ComputesGraphs:
     parent = make_folder(cache_folder("onnx"))
     folder = parent / f"{model.name}-{key}"
     with in_turn(parent, f".{folder.name}.lock"):
-        if not folder.exists():
+        if not _is_whole(folder):
+            _remove(folder)
             log.log(NOTE, "exporting %s to %s, once; this takes a minute or two", model.called, folder)
             export_onnx(model, folder)
     return OnnxGraphs(folder)
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a folder holds a description, and every graph of it in the length that it tells."""
+    try:
+        graphs = read_json(folder / DESCRIPTION)["graphs"].values()
+        return all((folder / graph["file"]).stat().st_size == graph["bytes"] for graph in graphs)
+    except (OSError, *MALFORMED):
+        return False
+
+
+def _remove(folder: Path) -> None:
+    """Remove what is damaged. Raises ``UserError`` if that cannot be."""
+    try:
+        if folder.is_dir():
+            shutil.rmtree(folder)
+        else:
+            folder.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder} is damaged, and cannot be removed: {reason(error)}; delete it") from error
 
 
 class OnnxGraphs:
@@ -95,5 +117,10 @@ class OnnxGraphs:
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = torch.get_num_threads()
             options.log_severity_level = 3  # of 4: its remarks on how it optimizes say nothing to users
-            self._sessions[graph] = onnxruntime.InferenceSession(str(self._folder / f"{graph}.onnx"), options)
+            path = self._folder / f"{graph}.onnx"
+            try:
+                self._sessions[graph] = onnxruntime.InferenceSession(str(path), options)
+            except Exception as error:  # of classes of its own, which share no other
+                said = f"cannot read {path}: {reason(error)}; delete {self._folder}, and the model is exported again"
+                raise UserError(said) from error
         return self._sessions[graph]

@@ -131,7 +131,7 @@ def load_detector(source: str | None, device: torch.device) -> Finds:
     """
     if source is None and DETECTOR not in shipped_models():
         raise UserError("name a detector: --detector, a model folder or one of the hub such as PekingU/rtdetr_r50vd")
-    source = source or DETECTOR
+    source = DETECTOR if source is None else source
     if not _made_here(source):
         return HubDetector(source, device)
     model = AutoModel.from_pretrained(source)

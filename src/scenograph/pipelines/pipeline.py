@@ -393,6 +393,7 @@ class Pipeline:
             The complete scenes. Boxes stay open where the renderer itself places objects.
         """
         chosen = self.options.changed(**options)
+        self.renderer.check_options(chosen)
         complete, names = list(scenes), self.renderer.vocabulary
         if names is not None and self.renderer.completes_attributes:
             complete = [complete_attributes(s, names, seed) for s, seed in zip(scenes, seeds, strict=True)]

@@ -133,6 +133,8 @@ def read_answer(answer: str, vocabulary: Vocabulary) -> Scene:
             for thing in value["objects"]
         ]
         relations = [[each["subject"], each["predicate"], each["object"]] for each in value.get("relationships") or []]
+    if len(relations) > MOST_RELATIONS:  # a server may not know schemas, and which of many can hold takes long to find
+        raise UserError(f"scene.relationships: {len(relations)} relationships; give at most {MOST_RELATIONS}")
     scene = Scene.from_dict({"objects": things, "relationships": relations}, "scene")
     for place, relation in enumerate(scene.relations):
         if relation.subject == relation.object:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 
-from scenograph.errors import UserError, missing_extra, reason
+from scenograph.errors import MALFORMED, UserError, expecting, missing_extra, reason
 from scenograph.nn.overlaps import without_repeats
 from scenograph.scenes.fields import Box
 
 OPEN = ("owlv2", "owlvit")
 """Kinds of detectors that find whatever they are asked for."""
+NO_CODE: dict[str, Any] = {"trust_remote_code": False}
+"""How ``transformers`` loads a model: code beside its weights is not run, nor does it ask whether to."""
 PHRASE = "a photo of a {}"
 """How networks that learned from pictures and their captions are asked for a name."""
 LIKELY, LIKELY_OPEN = 0.5, 0.1
@@ -38,7 +42,7 @@ class HubDetector:
 
     def __init__(self, source: str, device: torch.device) -> None:
         self.source, self._device = source, device
-        with _loading("detector", source):
+        with loading("detector", source):
             from transformers import (
                 AutoConfig,
                 AutoImageProcessor,
@@ -47,10 +51,11 @@ class HubDetector:
                 AutoProcessor,
             )
 
-            self.open = AutoConfig.from_pretrained(source).model_type in OPEN
+            self.open = AutoConfig.from_pretrained(source, **NO_CODE).model_type in OPEN
             kind = AutoModelForZeroShotObjectDetection if self.open else AutoModelForObjectDetection
-            self._network = kind.from_pretrained(source).to(device).eval()
-            self._processor = (AutoProcessor if self.open else AutoImageProcessor).from_pretrained(source)
+            self._network = kind.from_pretrained(source, **NO_CODE).to(device).eval()
+            processor = AutoProcessor if self.open else AutoImageProcessor
+            self._processor = processor.from_pretrained(source, **NO_CODE)
         self.least = LIKELY_OPEN if self.open else LIKELY
         self.names: Sequence[str] = [] if self.open else [str(name) for name in self._network.config.id2label.values()]
         """What it finds; empty if that is asked for."""
@@ -64,8 +69,8 @@ class HubDetector:
             names: What to look for, for a detector that is open.
         """
         said = {"text": [[PHRASE.format(name) for name in names]]} if self.open else {}
-        inputs = self._processor(images=[picture], return_tensors="pt", **said).to(self._device)
-        with torch.inference_mode():
+        with torch.inference_mode(), expecting(f"the detector {self.source} cannot read a picture; check its files"):
+            inputs = self._processor(images=[picture], return_tensors="pt", **said).to(self._device)
             output = self._network(**inputs)
         sizes = [(picture.height, picture.width)]
         if self.open:
@@ -87,10 +92,10 @@ class HubNamer:
     """CLIP, SigLIP or their kin: which of some descriptions fits a picture best. Raises ``UserError`` as above."""
 
     def __init__(self, source: str, device: torch.device) -> None:
-        with _loading("model of attributes", source):
+        with loading("model of attributes", source):
             from transformers import pipeline
 
-            self._pipe: Any = pipeline("zero-shot-image-classification", model=source, device=device)
+            self._pipe: Any = pipeline("zero-shot-image-classification", model=source, device=device, **NO_CODE)
 
     def __call__(self, picture: Image.Image, descriptions: Sequence[str]) -> tuple[int, float]:
         """The number of the description that fits best, and its probability among them."""
@@ -100,7 +105,7 @@ class HubNamer:
 
 
 @contextmanager
-def _loading(what: str, source: str) -> Iterator[None]:
+def loading(what: str, source: str) -> Iterator[None]:
     """One clear message for whatever keeps a network from being loaded."""
     try:
         yield
@@ -108,5 +113,5 @@ def _loading(what: str, source: str) -> Iterator[None]:
         if error.name == "transformers":
             raise missing_extra("transformers", "metrics") from error
         raise UserError(f"cannot load the {what} {source}: {reason(error)}") from error
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, SafetensorError, UnpicklingError, *MALFORMED) as error:
         raise UserError(f"cannot load the {what} {source}: {reason(error)}; give a folder or a model") from error

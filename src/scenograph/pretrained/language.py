@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Sequence
 from http.client import HTTPException
+from pickle import UnpicklingError
 from typing import Any, Protocol, cast
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
@@ -14,9 +15,10 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 
 from scenograph.devices import pick_device
-from scenograph.errors import UserError, check_text, missing_extra, printable, reason, shortened
+from scenograph.errors import MALFORMED, UserError, check_text, missing_extra, printable, reason, shortened
 from scenograph.files import parse_json
 
 OPENAI = "https://api.openai.com/v1"
@@ -60,7 +62,8 @@ def load_language_model(name: str, device: str = "auto") -> LanguageModel:
     """
     kind, _, rest = check_text(name, "--planner").partition(":")
     found = re.fullmatch(r"(.+?)(?:@(https?://.+))?", rest)
-    if kind not in ("openai", "transformers") or found is None or "@http" in found[1]:
+    unread = found is None or "@http" in found[1] or (kind == "openai" and found[2] is None and "@" in found[1])
+    if kind not in ("openai", "transformers") or found is None or unread:  # a wrong address is not OpenAI's
         raise UserError(f"--planner {name!r}: expected openai:MODEL@URL, openai:MODEL or transformers:MODEL")
     return ChatServer(found[1], found[2] or OPENAI) if kind == "openai" else LocalModel(rest, device)
 
@@ -81,7 +84,10 @@ class ChatServer:
     exact = False
 
     def __init__(self, model: str, url: str) -> None:
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError as error:
+            raise UserError(f"--planner: {url}: no address ({reason(error)}); expected http://HOST:PORT/v1") from error
         if not parts.hostname or parts.username or parts.password or parts.query or parts.fragment:
             raise UserError(
                 f"--planner: expected a plain address such as http://127.0.0.1:8000/v1; a key belongs into {KEY}"
@@ -125,7 +131,7 @@ class ChatServer:
                 content: bytes = answer.read(LARGEST_ANSWER + 1)
         except HTTPError as error:
             raise self._refused(error) from error
-        except (OSError, HTTPException) as error:
+        except (OSError, HTTPException, ValueError) as error:  # the last of hosts that have no name
             cause = error.reason if isinstance(error, URLError) else error
             why = reason(cause) if isinstance(cause, Exception) else str(cause)
             raise UserError(f"{self._url}: no answer ({why}); is a server running there?") from error
@@ -164,10 +170,10 @@ class LocalModel:
         except ImportError as error:
             raise missing_extra("transformers" if error.name == "transformers" else "llguidance", "planner") from error
         try:
-            self._tokenizer = cast(Any, AutoTokenizer.from_pretrained(source))
-            network: Any = AutoModelForCausalLM.from_pretrained(source, dtype="auto")
+            self._tokenizer = cast(Any, AutoTokenizer.from_pretrained(source, trust_remote_code=False))
+            network: Any = AutoModelForCausalLM.from_pretrained(source, dtype="auto", trust_remote_code=False)
             self._grammar = llguidance.hf.from_tokenizer(self._tokenizer, n_vocab=_words(network).vocab_size)
-        except (OSError, ValueError, TypeError, ImportError, KeyError, AttributeError) as error:
+        except (OSError, ImportError, SafetensorError, UnpicklingError, *MALFORMED) as error:
             raise UserError(f"cannot load the planner {source}: {reason(error)}; give a folder or a model") from error
         self.name, self._network = f"transformers:{source}", network.to(pick_device(device)).eval()
 

@@ -83,6 +83,10 @@ class Renderer(ABC):
     def check(self, scenes: Sequence[Scene]) -> None:
         """Warn about what it will ignore or has not learned in scenes whose names it knows."""
 
+    def check_options(self, options: GenerateOptions) -> None:
+        """Raise ``UserError`` for options that exclude each other, before anything costly; by default, none do."""
+        return
+
     def has_looks(self, scenes: Sequence[Scene]) -> list[list[bool]]:
         """Of each object, whether its own seed decides its looks; by default, of none.
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from scenograph.errors import NOTE, UserError, missing_extra, reason
+from scenograph.errors import MALFORMED, NOTE, UserError, missing_extra, reason, shortened
 from scenograph.files import digest, is_file, is_folder, read_json
 from scenograph.pipelines.renderers.diffusers_controls import Control
 from scenograph.pipelines.renderers.diffusers_engines import ENGINES, NETWORKS, ControlForm, Engine, Way, engine_of
@@ -34,8 +34,7 @@ class DiffusersModel:
         """Reads what it is. Raises ``UserError`` for no such model, and for a family that is not in the table."""
         check_installed()
         self.source, self.device = source, device
-        index = read_json(model_file(source, "model_index.json"))
-        named = index if isinstance(index, dict) else {}
+        named = _settings(source, "model_index.json")
         self._denoiser = "unet" if "unet" in named else "transformer"
         kind = str(named.get("_class_name", "model without a class"))
         self.engine: Engine = engine_of(GLIGEN if kind == PLAIN and self._is_gated() else kind, source)
@@ -46,7 +45,7 @@ class DiffusersModel:
 
     def _is_gated(self) -> bool:
         """Whether its U-Net takes boxes: GLIGEN's checkpoints for Stable Diffusion 1.4 name the plain pipeline."""
-        return bool(read_json(model_file(self.source, "unet/config.json")).get("attention_type") == "gated")
+        return bool(_settings(self.source, "unet/config.json").get("attention_type") == "gated")
 
     @cached_property
     def digest(self) -> str:
@@ -71,7 +70,7 @@ class DiffusersModel:
                 own: dict[str, Any] = {}
                 found = self.engine.controls[-1]
             else:
-                own = read_json(model_file(control.source, "config.json"))
+                own = _settings(control.source, "config.json")
                 found = self.engine.form_of(str(own.get("_class_name", "model without a class")), where)
                 self._check_fits(own, where)
             if form is not None and found != form:
@@ -82,7 +81,7 @@ class DiffusersModel:
 
     def _check_fits(self, network: dict[str, Any], where: str) -> None:
         """Raise ``UserError`` for a network that was made for a model of the same classes and another width."""
-        own = read_json(model_file(self.source, f"{self._denoiser}/config.json"))
+        own = _settings(self.source, f"{self._denoiser}/config.json")
         for name in WIDTHS:
             one, other = network.get(name), own.get(name)
             if one is not None and other is not None and one != other:
@@ -249,6 +248,14 @@ def model_file(source: str, name: str) -> Path:
         return Path(hf_hub_download(source, name))
 
 
+def _settings(source: str, name: str) -> dict[str, Any]:
+    """What a small file of a model holds. Raises ``UserError`` if there is none, or if it holds no settings."""
+    value = read_json(model_file(source, name))
+    if not isinstance(value, dict):
+        raise UserError(f"{source}: its {name} holds no settings, but {shortened(value)}")
+    return value
+
+
 def check_installed() -> None:
     """Raise ``UserError``, with the remedy, without the packages of the extra."""
     for package in ("diffusers", "transformers"):
@@ -262,12 +269,13 @@ def check_installed() -> None:
 def explained(source: str) -> Iterator[None]:
     """Turn what the hub and diffusers raise inside into a ``UserError`` with the remedy."""
     from huggingface_hub import constants, errors
+    from safetensors import SafetensorError
 
     try:
         yield
     except UserError:
         raise
-    except (OSError, ValueError, ImportError, RuntimeError, errors.HFValidationError) as error:
+    except (OSError, ImportError, SafetensorError, *MALFORMED) as error:
         if is_out_of_memory(error):
             raise
         found = list(_causes(error))
@@ -281,10 +289,12 @@ def explained(source: str) -> Iterator[None]:
             said = f"not in {where}, and the hub is not reached; where it is: hf download {own}; or give a folder"
         elif any(isinstance(one, errors.EntryNotFoundError) for one in found):
             said = f"no diffusers model: {reason(error)}"
+        elif any(isinstance(one, SafetensorError) for one in found):
+            said = f"its weights are damaged: {reason(error)}; download it again"
         elif "safetensors" in str(error):
             said = f"no weights as {SUFFIX}; other forms are not loaded, as they can hold code"
         else:
-            said = f"{reason(error)} ({type(error).__name__})"
+            said = f"{reason(error)} ({type(error).__name__}); check its files, or download it again"
         raise UserError(f"{source}: {said}") from error
 
 

@@ -107,9 +107,13 @@ class NetworkRenderer(Renderer):
             pictures = self.model.render(conditioned.condition, generators, options.steps).float()
         return pictures if options.size is None else _with_longer_side(pictures, options.size)
 
-    def _choose_runtime(self, options: GenerateOptions) -> None:
+    def check_options(self, options: GenerateOptions) -> None:
+        """As in the base class: another runtime has one precision."""
         if options.runtime != "torch" and options.precision != "no":
             raise UserError(f"runtime {options.runtime}: computes in float32; leave precision {options.precision} out")
+
+    def _choose_runtime(self, options: GenerateOptions) -> None:
+        self.check_options(options)
         use_runtime(self.model, options.runtime)
 
     def _own_size(self, size: int | None) -> int | None:

@@ -135,8 +135,12 @@ def test_commands_read_pictures_with_a_detector_trained_here(photo, scenograph, 
     tiny("sg2im").save_pretrained(tmp_path / "sg2im")
     (tmp_path / "text.png").write_text("no picture")
     for arguments, complaint in (
-        ((photo,), "name a detector: --detector"),
+        ((photo,), "name a detector with --detector"),
         ((photo, "--detector", "sg2im"), "--detector sg2im: is a sg2im, not a detector"),
+        (
+            (photo, "--detector", "object-classifier-picture-book"),
+            "--detector object-classifier-picture-book: is an object-classifier, not a detector",
+        ),
         ((photo, "--detector", "nowhere"), "no model 'nowhere'"),
         ((photo, "--detector", "detector", "--threshold", "0.99"), "nothing is found with a score of 0.99"),
         ((photo, "--detector", "detector", "--attributes", "sg2im"), "is no classifier of objects"),

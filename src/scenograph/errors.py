@@ -110,6 +110,11 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'s' * (count != 1)}"
 
 
+def with_article(noun: str) -> str:
+    """``a detector``, ``an object-classifier``."""
+    return f"{'an' if noun[:1] in 'aeiou' else 'a'} {noun}"
+
+
 def shortened(value: object) -> str:
     """What was found, short enough for one line."""
     if value is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import subprocess
 import sys
 import tomllib
@@ -13,7 +14,7 @@ from unittest.mock import MagicMock
 import pytest
 from PIL import Image
 
-from helpers import TEXT
+from helpers import TEXT, succeed
 from scenograph.cli import main
 from scenograph.errors import EXTRAS
 
@@ -119,6 +120,17 @@ def test_bad_input_is_one_line_and_exit_code_2(scenograph, tmp_path, painted, na
 def test_help_needs_no_torch():
     code = "import sys; import scenograph.cli.main; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_help_offers_no_precision_that_the_command_does_not_take(scenograph):
+    assert "fp16" not in succeed(scenograph("layout", "--help"))
+
+
+def test_messages_of_the_hub_which_prints_them_itself_are_not_printed_again(scenograph, monkeypatch):
+    hub = logging.getLogger("huggingface_hub")
+    monkeypatch.setattr(hub, "propagate", True)
+    succeed(scenograph("cite", "sg2im"))
+    assert not hub.propagate
 
 
 def test_a_missing_package_is_named_with_its_extra(scenograph, painted, monkeypatch):

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -154,6 +155,19 @@ def test_onnx_runtime_computes_the_same(name, settings, tmp_path):
             level = 2 / 255 if (name, graph.name) == ("sg2im", "picture") else 0
             for one, true in zip(session.run(None, named), outputs_of(graph, inputs), strict=True):
                 np.testing.assert_allclose(one, true.numpy(), atol=1e-4 + level, rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_the_example_of_the_page_renders_by_a_model_with_attributes(tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    export_onnx(ready("attspade"), tmp_path / "exports" / "mine")
+    page = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
+    example = page.split("```python\n")[1].split("```")[0].replace("sky-other", "cube").replace("sheep", "sphere")
+    monkeypatch.chdir(tmp_path)
+    found: dict[str, Any] = {}
+    exec(example, found)
+    assert found["images"].shape[:2] == (1, 3) and "attributes" in found["wanted"]
 
 
 def follow(flow: Flow, slope: Callable[[Tensor, float], Tensor], x: Tensor) -> Tensor:

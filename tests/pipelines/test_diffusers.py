@@ -371,7 +371,7 @@ def test_negative_prompts_and_guidance_arrive(load, calls):
         ("sd15", {"control": "dept"}, "say which control picture it draws.*did you mean 'depth'"),
         ("sd15", {"control": "dept=a/b"}, "unknown control picture 'dept' .did you mean 'depth'"),
         ("sd15", {"control": "boxes"}, "known for sd15 are edges, depth, segmentation, scribble; name a network"),
-        ("sd15", {"control": "a/b"}, "say which control picture it draws, as in edges=a/b"),
+        ("sd15", {"control": "a/b"}, "say which control picture it draws, as in edges=a/b .choose from: edges, depth"),
         ("sd15", {"control": "depth=a/b@3"}, "a weight is above 0 and at most 2"),
         ("sd15", {"control": "regions=a/b"}, "regions=a/b: is no network"),
         ("flux", {"control": "regions"}, "flux takes control networks, a picture to start from"),
@@ -446,7 +446,11 @@ def hub_error(name: str, status: int) -> Exception:
     [
         ("GatedRepoError", 403, "agree to its licence on https://huggingface.co/a/b, then log in with: hf auth login"),
         ("RepositoryNotFoundError", 404, "the hub has no such model, or a private one"),
-        ("LocalEntryNotFoundError", 0, "and the hub is not reached; where it is: hf download a/b; or give a folder"),
+        (
+            "LocalEntryNotFoundError",
+            0,
+            "and the hub cannot be reached; download it where it can, with: hf download a/b",
+        ),
         ("RemoteEntryNotFoundError", 404, "no diffusers model"),
     ],
 )
@@ -748,7 +752,7 @@ def test_what_is_wrong_alone_is_painted_again_and_the_picture_is_made_again(load
     pipe, checker, given = load("sd15"), Seen(0, 1), {"size": SIDE, "steps": 2}
     made = compose(SCENE, pipe, checker, seed=3, **given)
     assert len(made.rounds) == 2 and made.rounds[1].plan.repaint == (0,)
-    told = ("white sheep: is not right; painted again", "stronger control: guidance 9.38")
+    told = ("white sheep: painted again (before: not right)", "stronger control: guidance 9.38")
     assert made.rounds[1].plan.changes == told
     assert np.array_equal(checker.pictures[0], pipe(SCENE, [3], **given).images[0]), "as generate draws it"
     changed = (checker.pictures[0] != checker.pictures[1]).any(axis=2)

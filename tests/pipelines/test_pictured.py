@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,6 @@ from scenograph.errors import NOTE, UserError
 from scenograph.models.base import Model
 from scenograph.models.detector import Detected, Detector
 from scenograph.nn.overlaps import box_overlaps, generalized_overlaps, without_repeats
-from scenograph.pipelines import pictured
 from scenograph.pipelines.pictured import nearest_relations, scene_of_picture
 from scenograph.scenes.batch import SceneBatch
 from scenograph.scenes.geometry import box_iou
@@ -122,7 +123,7 @@ def always(model: Model, category: int) -> Model:
     return model
 
 
-def test_commands_read_pictures_with_a_detector_trained_here(photo, scenograph, tmp_path, monkeypatch):
+def test_commands_read_pictures_with_a_detector_trained_here(photo, scenograph, tmp_path):
     always(tiny("detector"), SPHERE).save_pretrained(tmp_path / "detector")
     output = succeed(scenograph("scene", "from-picture", photo, "--detector", "detector"))
     assert "wrote photo.json" in output
@@ -131,12 +132,14 @@ def test_commands_read_pictures_with_a_detector_trained_here(photo, scenograph, 
     assert all(len(thing.attributes) <= 2 for thing in scene.objects)
     VOCABULARY.check([scene])
     succeed(scenograph("scene", "check", "photo.json"))
-    monkeypatch.setattr(pictured, "DETECTOR", "a-detector-that-does-not-ship")
     tiny("sg2im").save_pretrained(tmp_path / "sg2im")
     (tmp_path / "text.png").write_text("no picture")
     for arguments, complaint in (
-        ((photo,), "name a detector: --detector"),
         ((photo, "--detector", "sg2im"), "--detector sg2im: is a sg2im, not a detector"),
+        (
+            (photo, "--detector", "object-classifier-picture-book"),
+            "--detector object-classifier-picture-book: is an object-classifier, not a detector",
+        ),
         ((photo, "--detector", "nowhere"), "no model 'nowhere'"),
         ((photo, "--detector", "detector", "--threshold", "0.99"), "nothing is found with a score of 0.99"),
         ((photo, "--detector", "detector", "--attributes", "sg2im"), "is no classifier of objects"),
@@ -146,6 +149,16 @@ def test_commands_read_pictures_with_a_detector_trained_here(photo, scenograph, 
     ):
         code, _, errors = scenograph("scene", "from-picture", *arguments, "--overwrite")
         assert code == 2 and complaint in errors and errors.count("\n") == 1, errors
+
+
+def test_the_shipped_detector_reads_what_the_collage_shows(scenograph, tmp_path):
+    meadow = Path(__file__).parents[2] / "examples" / "meadow.json"
+    succeed(scenograph("generate", meadow, "--image", "collage", "--out", "pictures"))
+    succeed(scenograph("scene", "from-picture", "pictures/meadow-seed0.png", "--out", "read.json"))
+    (scene,) = load_scenes(tmp_path / "read.json")
+    assert {"sheep", "grass", "tree"} <= {thing.category for thing in scene.objects}
+    said = succeed(scenograph("compose", meadow, "--check", "detector", "--rounds", "1", "--image", "collage"))
+    assert "sheep" in said
 
 
 def test_detectors_of_transformers(photo, tmp_path, caplog):

@@ -124,6 +124,13 @@ def test_the_schema_is_one_that_servers_support():
     check(scene_schema(Vocabulary(("cat",), ())))
 
 
+def test_an_answer_in_the_short_form_of_scene_files_is_read(server):
+    server.answers = ['{"objects": ["cat", {"category": "dog"}], "relationships": [[0, "left of", 1]]}']
+    made = asked_of(server)("a cat left of a dog", WORLD).to_dict()
+    assert len(server.asked) == 1
+    assert made["objects"] == ["cat", "dog"] and made["relationships"] == [[0, "left of", 1]]
+
+
 def test_what_is_wrong_goes_back_to_the_model_until_it_is_right(server):
     server.answers = [answer("catt"), "sorry, no", f"```json\n{answer('cat')}\n```"]
     assert asked_of(server)("a cat", WORLD).to_dict()["objects"] == ["cat"]

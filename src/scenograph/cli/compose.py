@@ -50,7 +50,11 @@ def compose(
     classifier: ClassifierName = None,
     detector: Annotated[
         str | None,
-        typer.Option("--detector", metavar="MODEL", help="OWL-ViT, OWLv2, one of COCO, or one trained here."),
+        typer.Option(
+            "--detector",
+            metavar="MODEL",
+            help="OWL-ViT, OWLv2, one of COCO, or one trained here. (default: the shipped one)",
+        ),
     ] = None,
     rounds: Annotated[
         int, typer.Option("--rounds", metavar="N", min=1, max=1000, help="Pictures rendered at most.")

@@ -63,6 +63,7 @@ def main(
     Start with:  scenograph generate "red cube left of blue sphere"
     """
     logging.basicConfig(level=logging.INFO if verbose else NOTE, format="%(levelname)s: %(message)s")
+    logging.getLogger("huggingface_hub").propagate = False  # it prints its messages itself: they would come twice
 
 
 app.command("generate")(generate.generate)

@@ -15,13 +15,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from scenograph.errors import UserError
 from scenograph.evaluation.agreement import log_chance, seen_by
 from scenograph.evaluation.finders import Finder
 from scenograph.evaluation.probes import QUIET, change_by_place, contrast
 from scenograph.evaluation.tools import Tools
 from scenograph.models.object_classifier import ObjectClassifier
-from scenograph.pipelines.pictured import load_detector
+from scenograph.pipelines.pictured import DETECTOR, load_detector
 from scenograph.pipelines.pipeline import Pipeline
 from scenograph.pretrained.detectors import Found
 from scenograph.scenes.fields import Box
@@ -264,13 +263,12 @@ def load_checker(
         options: Of generation, for the probes.
 
     Raises:
-        UserError: The classifier does not know the names, no detector is named, or it cannot be loaded.
+        UserError: The classifier does not know the names, or a model cannot be loaded.
     """
     if kind == "probes":
         return ProbesChecker(pipe, **options)
     if kind == "detector":
-        if tools.detector_name is None:
-            raise UserError("--check detector: name one with --detector, such as google/owlv2-base-patch16")
-        return DetectorChecker(Finder(load_detector(tools.detector_name, tools.device), tools.detector_name))
+        name = tools.detector_name or DETECTOR
+        return DetectorChecker(Finder(load_detector(name, tools.device), name))
     categories = list(dict.fromkeys(thing.category for scene in scenes for thing in scene.objects))
     return ClassifierChecker(tools.load_classifier(categories, ", or add --check probes, which needs none"))

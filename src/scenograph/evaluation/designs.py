@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from scenograph.data.pack import read_record
-from scenograph.errors import UserError
+from scenograph.errors import UserError, with_article
 from scenograph.evaluation.figure import Figure, mean_figure
 from scenograph.evaluation.ranking import FIRST, retrieval_figures
 from scenograph.evaluation.scene_search import (
@@ -85,7 +85,9 @@ def design_scenes(designer: Learned, gallery: Gallery, protocol: SearchProtocol,
     """
     model = designer.model
     if not isinstance(model, SceneDesigner):
-        raise UserError(f"--layout {designer.name}: is a {model.name}; only a scene-designer makes layouts of sketches")
+        raise UserError(
+            f"--layout {designer.name}: is {with_article(model.name)}; only a scene-designer makes layouts of sketches"
+        )
     whole = [scene for _, scene in read_scenes(gallery.pack, gallery.rows)]
     queries = {
         way: queries_of(gallery, protocol.model_copy(update={"queries": way})) for way in ("sketches", "mirrored")

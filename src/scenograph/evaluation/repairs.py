@@ -136,7 +136,7 @@ class Repairs:
         numbers = self.pipe.renderer.repaintable(plan.scene, wanted, self._chosen) if wanted else []
         if not numbers:
             return None
-        seen = [f"{self.names[one]}: {findings.objects[one].seen or 'is not right'}; painted again" for one in numbers]
+        seen = [f"{self.names[one]}: painted again{_before(findings.objects[one].seen)}" for one in numbers]
         seed = looks_seed(self.seed, f"the picture in round {len(tried)}")
         plan = Plan(plan.scene, seed, (*plan.changes, *seen), tuple(numbers))
         return self._with_stronger_control(plan, numbers, tried)
@@ -200,8 +200,13 @@ class Repairs:
             done.append("other looks")
         if not done:
             return plan
-        why = f"{self.names[number]}: {seen or 'is not right'}"
-        return replace(plan, scene=scene, changes=(*plan.changes, f"{why}; gets {' and '.join(done)}"))
+        told = f"{self.names[number]}: {' and '.join(done)}{_before(seen)}"
+        return replace(plan, scene=scene, changes=(*plan.changes, told))
+
+
+def _before(seen: str) -> str:
+    """What the checker saw in the round that is repaired, so that nobody takes it for what the new one shows."""
+    return f" (before: {seen or 'not right'})"
 
 
 def is_cramped(scene: Scene, number: int) -> bool:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from scenograph.data.pack import RELATION_COLUMNS, Pack, open_picture, row_to_scene
-from scenograph.errors import UserError, counted
+from scenograph.errors import UserError, counted, with_article
 from scenograph.evaluation.figure import Figure, mean_figure
 from scenograph.evaluation.ranking import FIRST, check_gallery, rank, ranked_figures
 from scenograph.evaluation.search_protocols import Queries, SearchProtocol
@@ -220,7 +220,7 @@ class Learned(Searcher):
         if not isinstance(model, EncodesScenes):
             others = ", and a classifier of sketches is searched with, too" if option == "--encoder" else ""
             able = f"scene-designer and scene-encoder do{others}"
-            raise UserError(f"{option} {name}: is a {model.name}, which encodes no scenes; {able}")
+            raise UserError(f"{option} {name}: is {with_article(model.name)}, which encodes no scenes; {able}")
         self.model: Model = model
 
     def vectors(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from scenograph.errors import UserError, suggest
+from scenograph.errors import UserError, suggest, with_article
 from scenograph.evaluation.encoders import (
     DINO,
     DINO_MEGABYTES,
@@ -70,7 +70,9 @@ class Tools:
             self._chosen = None if self.classifier_name else name
             loaded = AutoModel.from_pretrained(name)
             if not isinstance(loaded, ObjectClassifier):
-                raise UserError(f"--classifier {self.classifier_name}: is a {loaded.name}, not an object-classifier")
+                raise UserError(
+                    f"--classifier {self.classifier_name}: is {with_article(loaded.name)}, not an object-classifier"
+                )
             self.classifier = loaded.to(self.device)
         known = self.classifier.vocabulary.category_index
         if unknown := [name for name in categories if name not in known]:

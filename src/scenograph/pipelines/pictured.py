@@ -14,7 +14,7 @@ from PIL import Image
 
 from scenograph.data.pictures import read_rgb
 from scenograph.devices import pick_device
-from scenograph.errors import NOTE, UserError, counted, reason
+from scenograph.errors import NOTE, UserError, counted, reason, with_article
 from scenograph.files import is_file, is_folder, read_json
 from scenograph.models.detector import Detector
 from scenograph.models.object_classifier import ObjectClassifier
@@ -29,7 +29,7 @@ from scenograph.scenes.synonyms import name_for
 from scenograph.scenes.vocabulary import Vocabulary
 
 DETECTOR = "detector-picture-book"
-"""The detector that is taken when none is named, if it ships."""
+"""The detector that is taken when none is named."""
 MOST = 40
 """Objects of a scene."""
 LEAST = 0.3
@@ -129,14 +129,12 @@ def load_detector(source: str | None, device: torch.device) -> Finds:
 
     Raises ``UserError`` if there is none of that name.
     """
-    if source is None and DETECTOR not in shipped_models():
-        raise UserError("name a detector: --detector, a model folder or one of the hub such as PekingU/rtdetr_r50vd")
     source = DETECTOR if source is None else source
     if not _made_here(source):
         return HubDetector(source, device)
     model = AutoModel.from_pretrained(source)
     if not isinstance(model, Detector):
-        raise UserError(f"--detector {source}: is a {model.name}, not a detector")
+        raise UserError(f"--detector {source}: is {with_article(model.name)}, not a detector")
     return OwnDetector(model.to(device))
 
 

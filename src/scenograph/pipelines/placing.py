@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from scenograph.devices import Precision, half_precision, keep_freed_memory, warn_if_bf16_emulated
-from scenograph.errors import UserError
+from scenograph.errors import UserError, with_article
 from scenograph.models.base import DrawsFromCrops, LayoutModel, Model, ShapesObjects
 from scenograph.models.registry import AutoModel
 from scenograph.pipelines.checks import (
@@ -49,7 +49,7 @@ def load_layout_models(
 
 def _ready(model: Model, name: str | Path, device: torch.device, precision: Precision) -> LayoutModel:
     if not isinstance(model, LayoutModel):
-        raise UserError(f"--layout {name}: is a {model.name}, which places no objects")
+        raise UserError(f"--layout {name}: is {with_article(model.name)}, which places no objects")
     warn_if_bf16_emulated(device, precision)
     keep_freed_memory(device)
     return model.for_inference().to(device)

@@ -130,9 +130,14 @@ def read_answer(answer: str, vocabulary: Vocabulary) -> Scene:
                 "attributes": [name for name in (thing.get("attributes") or {}).values() if name is not None],
                 "box": None if (box := thing.get("box")) is None else _edges(**box),
             }
+            if isinstance(thing, dict)
+            else thing  # a name alone, as in scene files
             for thing in value["objects"]
         ]
-        relations = [[each["subject"], each["predicate"], each["object"]] for each in value.get("relationships") or []]
+        relations = [
+            [each["subject"], each["predicate"], each["object"]] if isinstance(each, dict) else each
+            for each in value.get("relationships") or []
+        ]
     if len(relations) > MOST_RELATIONS:  # a server may not know schemas, and which of many can hold takes long to find
         raise UserError(f"scene.relationships: {len(relations)} relationships; give at most {MOST_RELATIONS}")
     scene = Scene.from_dict({"objects": things, "relationships": relations}, "scene")

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from scenograph.data.drawn import DRAWINGS, VECTORS, Drawn, read_vectors, with_names
-from scenograph.errors import NOTE, UserError, check_text, counted
+from scenograph.errors import NOTE, UserError, check_text, counted, with_article
 from scenograph.models.base import Model
 from scenograph.models.object_classifier import ObjectClassifier
 from scenograph.models.registry import AutoModel, shipped_models
@@ -183,7 +183,7 @@ def recognise(
         raise UserError(f"{where}: {what}; {_remedy(where, dict.fromkeys(called, 'NAME'), given)}")
     model = AutoModel.from_pretrained(classifier or CLASSIFIER)
     if not names_sketches(model):
-        raise UserError(f"--classifier {classifier}: is a {model.name} that does not look at sketches")
+        raise UserError(f"--classifier {classifier}: is {with_article(model.name)} that does not look at sketches")
     names = model.vocabulary.categories
     best = chances_of(sketches, model).topk(2, dim=1)
     found = [

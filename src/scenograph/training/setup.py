@@ -19,7 +19,7 @@ from scenograph.data.drawings import PackDrawings
 from scenograph.data.loader import Mixed, PackLoader
 from scenograph.data.pack import read_record, read_vocabulary
 from scenograph.devices import keep_freed_memory, warn_if_bf16_emulated
-from scenograph.errors import UserError, suggest
+from scenograph.errors import UserError, suggest, with_article
 from scenograph.models.base import DrawsFromCrops, Model, ModelConfig, load_state
 from scenograph.models.published.keras import SUFFIXES
 from scenograph.models.registry import AutoModel
@@ -106,7 +106,8 @@ def starting_model(source: str, kind: type[Model]) -> Model:
     except UserError as error:
         raise UserError(f"training.start_from: {error}") from error
     if type(given) is not kind:
-        raise UserError(f"training.start_from {source}: that is a {given.name}, the recipe trains a {kind.name}")
+        are = with_article(given.name), with_article(kind.name)
+        raise UserError(f"training.start_from {source}: that is {are[0]}, the recipe trains {are[1]}")
     return given
 
 

@@ -16,7 +16,7 @@ import torch
 from PIL import Image, ImageOps
 
 from scenograph.data.pictures import read_rgb
-from scenograph.errors import NOTE, UserError, suggest
+from scenograph.errors import NOTE, UserError, suggest, with_article
 from scenograph.files import is_file
 from scenograph.models.base import ImageModel
 from scenograph.models.registry import AutoModel
@@ -233,7 +233,7 @@ class Starts:
                 raise UserError(f"--start {name}: no such file")
             model = AutoModel.from_pretrained(name, others=(COLLAGE,))
             if not isinstance(model, ImageModel):
-                raise UserError(f"--start {name}: a {model.name}, which draws no pictures")
+                raise UserError(f"--start {name}: {with_article(model.name)}, which draws no pictures")
             self._renderers[name] = NetworkRenderer(model.to(self.device))
         renderer = self._renderers[name]
         if renderer.needs_crops or renderer.places:

@@ -385,5 +385,5 @@ def kind_of(source: str) -> str:
     if len(kinds) == 1:
         return kinds[0]
     choices = kinds or ("edges", "depth", "segmentation", "scribble", "boxes")
-    remedy = suggest(source, (*choices, REGIONS)) if "/" not in source else f"one of {', '.join(choices)}"
-    raise UserError(f"--control {source}: say which control picture it draws, as in {choices[0]}={source}: {remedy}")
+    remedy = suggest(source, (*choices, REGIONS)) if "/" not in source else f"(choose from: {', '.join(choices)})"
+    raise UserError(f"--control {source}: say which control picture it draws, as in {choices[0]}={source} {remedy}")

@@ -285,8 +285,8 @@ def explained(source: str) -> Iterator[None]:
         elif any(isinstance(one, errors.RepositoryNotFoundError) for one in found):
             said = "the hub has no such model, or a private one; check the ID, or log in with: hf auth login"
         elif any(isinstance(one, errors.LocalEntryNotFoundError | errors.OfflineModeIsEnabled) for one in found):
-            where = constants.HF_HUB_CACHE
-            said = f"not in {where}, and the hub is not reached; where it is: hf download {own}; or give a folder"
+            remedy = f"download it where it can, with: hf download {own}; or give a folder"
+            said = f"not in {constants.HF_HUB_CACHE}, and the hub cannot be reached; {remedy}"
         elif any(isinstance(one, errors.EntryNotFoundError) for one in found):
             said = f"no diffusers model: {reason(error)}"
         elif any(isinstance(one, SafetensorError) for one in found):

@@ -285,6 +285,15 @@ def test_the_command_renders_packs_and_shows(scenograph, tmp_path):
     assert Image.open(tmp_path / "sheet.png").size[0] > 100
 
 
+@pytest.mark.parametrize("renderer", [(), ("picture-book",)])
+def test_merging_in_a_mistyped_folder_leaves_nothing_there(scenograph, tmp_path, renderer):
+    if not renderer:
+        pytest.importorskip("mitsuba")
+    code, _, errors = scenograph("data", "render", *renderer, "--count", "2", "--out", "sett", "--part", "merge")
+    assert code == 2 and "2 of 2 pieces not made yet" in errors
+    assert not any((tmp_path / "sett").iterdir()), "and other settings can begin there"
+
+
 def test_a_folder_of_another_renderer_is_refused(tmp_path):
     (tmp_path / "render.json").write_text("{}")
     with pytest.raises(UserError, match="holds scenes of another renderer"):

@@ -35,6 +35,7 @@ from scenograph.training.checkpoints import load_checkpoint
 from scenograph.training.objectives import OBJECTIVES
 from scenograph.training.recipe import Recipe, load_recipe, shipped_recipes
 from scenograph.training.run_folder import RunFolder
+from scenograph.training.setup import new_accelerator
 from scenograph.training.sharding import DividedWeights, Weights
 from scenograph.training.trainer import Trainer, learning_rate_factor
 
@@ -229,6 +230,12 @@ def run_command(arguments: list[str], **options) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, "-m", *arguments], env=environment, **options)
 
 
+def test_processes_without_an_accelerator_are_told_to_compute_on_the_cpu(monkeypatch):
+    """Otherwise each of those that torchrun starts takes itself for the only one."""
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available=False: None)
+    assert new_accelerator("no", None).state._cpu
+
+
 def write_recipe(given: Recipe, path: Path) -> Path:
     path.write_text(yaml.safe_dump(given.model_dump(mode="json")))
     return path
@@ -295,7 +302,7 @@ def test_a_divided_model_learns_as_a_whole_one(painted, tmp_path, name, accumula
     """From nothing or from a checkpoint of one process, and back to one."""
     model = {"mask_size": 0} if name == "sg2im" else {}
     given = recipe(painted, name, model, steps=3, accumulate=accumulate)
-    arguments = [str(write_recipe(given, tmp_path / "r.yaml")), "--device", "cpu", "--out", str(tmp_path / "two")]
+    arguments = [str(write_recipe(given, tmp_path / "r.yaml")), "--out", str(tmp_path / "two")]
     alone = train(given, tmp_path / "one")
     if begun:
         train(given, tmp_path / "two", stop_after=begun)

@@ -104,11 +104,12 @@ def render_dataset(
     if count < 1:
         raise UserError(f"--count {count}: must be at least 1")
     _require_mitsuba()
-    for name in ("images", "masks", "scenes"):
-        make_folder(folder / name)
-    claim_settings(folder / RENDER_FILE, vars(settings), [f"{split}.json" for split in ("train", "validation", "test")])
+    foreign = [f"{split}.json" for split in ("train", "validation", "test")]
+    claim_settings(folder / RENDER_FILE, vars(settings), foreign, part)
     paths = [folder / "scenes" / f"{settings.split}_{index:06d}.json" for index in range(count)]
     missing = part.left(range(count), lambda index: paths[index].exists(), str(folder))
+    for name in ("images", "masks", "scenes"):
+        make_folder(folder / name)
     yield from (paths[index] for index in part.numbers(count) if paths[index].exists())
     tasks = [(folder, index, settings) for index in missing]
     yield from run_in_processes(_render_one, tasks, workers or os.cpu_count() or 1)
@@ -412,10 +413,11 @@ RENDER_FILE = "render.json"
 """Holds the settings of a folder of CLEVR-style renders."""
 
 
-def claim_settings(path: Path, settings: Mapping[str, Any], foreign: Iterable[str]) -> None:
+def claim_settings(path: Path, settings: Mapping[str, Any], foreign: Iterable[str], part: Part) -> None:
     """Note the settings of a folder of renders; ``UserError`` if it holds scenes with others.
 
-    ``foreign`` names the files in which another renderer, whose scenes have the same names, notes its settings.
+    Merging begins no folder: its name may be mistyped. ``foreign`` names the files in which another renderer, whose
+    scenes have the same names, notes its settings.
     """
     if found := [name for name in foreign if (path.parent / name).exists()]:
         raise UserError(f"{path.parent} holds scenes of another renderer (its {found[0]}); choose another folder")
@@ -429,7 +431,8 @@ def claim_settings(path: Path, settings: Mapping[str, Any], foreign: Iterable[st
                 f"{path.parent} was rendered with {name} = {found.get(name)!r}, not {wanted[name]!r}: "
                 "use the same settings to resume, or another folder"
             )
-    else:
+    elif not part.merges:
+        make_folder(path.parent)
         write_atomically(path, json.dumps(wanted, indent=1).encode())
 
 

@@ -18,7 +18,7 @@ from scenograph.data.crops import PackCrops
 from scenograph.data.drawings import PackDrawings
 from scenograph.data.loader import Mixed, PackLoader
 from scenograph.data.pack import read_record, read_vocabulary
-from scenograph.devices import keep_freed_memory, warn_if_bf16_emulated
+from scenograph.devices import keep_freed_memory, pick_device, warn_if_bf16_emulated
 from scenograph.errors import UserError, suggest, with_article
 from scenograph.models.base import DrawsFromCrops, Model, ModelConfig, load_state
 from scenograph.models.published.keras import SUFFIXES
@@ -76,7 +76,8 @@ def new_accelerator(precision: str, device: torch.device | None) -> Accelerator:
     way that training does not know.
     """
     AcceleratorState._reset_state()  # the library otherwise keeps the first run's precision for the whole process
-    accelerator = Accelerator(mixed_precision=precision, cpu=device is not None and device.type == "cpu")
+    # Accelerate joins processes on CPUs only if told that it is to compute there, even on a machine with nothing else.
+    accelerator = Accelerator(mixed_precision=precision, cpu=(device or pick_device()).type == "cpu")
     if accelerator.distributed_type in REFUSED:
         raise UserError(
             f"accelerate is set up for {accelerator.distributed_type.value}, which training does not support; "

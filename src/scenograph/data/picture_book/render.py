@@ -91,11 +91,11 @@ def render_picture_book(
     """
     known = drawings_in(drawings)
     digest = hashlib.sha256("\n".join(sorted(drawing.key for drawing in known.rows)).encode()).hexdigest()[:12]
-    for name in ("images", "scenes"):
-        make_folder(folder / name)
-    claim_settings(folder / f"{settings.split}.json", {**asdict(settings), "drawings": digest}, [RENDER_FILE])
+    claim_settings(folder / f"{settings.split}.json", {**asdict(settings), "drawings": digest}, [RENDER_FILE], part)
     paths = {index: folder / "scenes" / f"{settings.split}_{index:06d}.json" for index in indices}
     missing = part.left(indices, lambda index: paths[index].exists(), str(folder))
+    for name in ("images", "scenes"):
+        make_folder(folder / name)
     own = (paths[indices[number]] for number in part.numbers(len(indices)))
     yield from (path for path in own if path.exists())
     tasks = [(folder, index, settings, drawings) for index in missing]

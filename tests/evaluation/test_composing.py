@@ -6,6 +6,7 @@ import json
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from PIL import Image
 
 from helpers import succeed, tiny
 from scenograph.errors import UserError
+from scenograph.evaluation import composing
 from scenograph.evaluation.checking import UNTOLD, Checker, Findings, ProbesChecker, Verdict, judge_relations
 from scenograph.evaluation.composing import compose
 from scenograph.evaluation.composing_report import as_html, as_markdown, draw_verdicts
@@ -403,8 +405,33 @@ def test_a_composed_picture_is_made_again_and_nothing_is_replaced_unasked(scenog
     succeed(scenograph("generate", kept, "--out", "again"))
     (again,) = (tmp_path / "again").glob("*.png")
     assert np.array_equal(np.asarray(Image.open(again)), np.asarray(Image.open(kept)))
-    code, _, errors = scenograph(*command)
-    assert code == 2 and f"{stem}.png exists" in errors and "--overwrite" in errors
+    files = {path: path.read_bytes() for path in kept.parent.iterdir()}
+    assert "1 of 1 picture was there already" in succeed(scenograph(*command))
+    for other in (("--rounds", "1"), ("--check", "detector"), ("--candidates", "2")):
+        code, _, errors = scenograph(*command, *other)
+        assert code == 2 and f"{stem}.png exists" in errors and "--overwrite" in errors
+    assert files == {path: path.read_bytes() for path in kept.parent.iterdir()}
+
+
+def test_composing_goes_on_where_it_was_interrupted(scenograph, tmp_path, monkeypatch):
+    command = ("compose", "cube", "--steps", "1", "--candidates", "1", "--seeds", "0-2", "--rounds", "2")
+    succeed(scenograph(*command, "--out", "whole"))
+    made: list[object] = []
+
+    def interrupted(*arguments: Any, **options: Any) -> composing.Composition:
+        if len(made) == 1:
+            raise KeyboardInterrupt
+        made.append(arguments)
+        return compose(*arguments, **options)
+
+    monkeypatch.setattr(composing, "compose", interrupted)
+    assert scenograph(*command)[0] == 130
+    monkeypatch.setattr(composing, "compose", compose)
+    assert "1 of 3 pictures were there already" in succeed(scenograph(*command))
+    whole, parts = ({p.name: p.read_bytes() for p in (tmp_path / f).iterdir()} for f in ("whole", "composed"))
+    assert parts == whole
+    succeed(scenograph(*command[:-1], "1", "--overwrite"))
+    assert not list((tmp_path / "composed").glob("*-round2.png"))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -19,7 +20,7 @@ from scenograph.cli.options import (
     takes_options,
 )
 from scenograph.cli.scene import offer_to_keep, read_source, roomy_pair_for
-from scenograph.errors import UserError
+from scenograph.errors import UserError, counted
 from scenograph.files import make_folder
 from scenograph.pipelines.options import GenerateOptions
 
@@ -85,29 +86,43 @@ def compose(
     from scenograph.evaluation import composing
     from scenograph.evaluation.checking import load_checker
     from scenograph.evaluation.tools import Tools
-    from scenograph.pipelines.provenance import Request
+    from scenograph.pipelines.provenance import Request, has_record
+    from scenograph.scenes.png import COMPOSED
 
     numbers = parse_seeds(seeds)
     pipe = _load(source, None if draft == MISE else draft, image, memory, device, options)
     given, stem = read_source(source, pipe.vocabulary)
     scenes = pipe.read(given, options.refine, options.keep_contradictions)
     offer_to_keep(given, scenes)
-    request = Request(scenes, numbers, pipe.names, options, stem)
-    files = {(number, seed): request.file_name(number, seed) for number in range(len(scenes)) for seed in numbers}
+    request = Request(scenes, numbers, pipe.names, options, stem, pipe.digests(options))
+    how = {"check": check, "classifier": classifier, "detector": detector, "rounds": rounds}
+    asked = {
+        (number, seed): json.dumps({**json.loads(request.record(number, seed)), **how})
+        for number in range(len(scenes))
+        for seed in numbers
+    }
+    files = {pair: out / request.file_name(*pair) for pair in asked}
+    done = {pair for pair, path in files.items() if not overwrite and has_record(path, asked[pair], COMPOSED)}
     if not overwrite:
-        for name in files.values():
-            if (out / name).exists():
-                raise UserError(f"{out / name} exists; add --overwrite, or write to another place")
+        for pair, path in files.items():
+            if path.exists() and pair not in done:
+                raise UserError(f"{path} exists; add --overwrite, or write to another place")
     make_folder(out)
     tools = Tools(device=pick_device(device), classifier_name=classifier, detector_name=detector)
     checker = load_checker(check, scenes, pipe, tools, options.chosen())
-    for (number, seed), name in files.items():
+    if done:
+        console.print(
+            f"{len(done)} of {counted(len(files), 'picture')} {'was' if len(files) == 1 else 'were'} there already"
+        )
+    for (number, seed), path in files.items():
+        if (number, seed) in done:
+            continue
         with progress_reports() as report:
             report("round", 0, rounds)
             told = partial(report, "round", of=rounds)
             made = composing.compose(scenes[number], pipe, checker, rounds, seed, told, **options.chosen())
         _say(made)
-        picture, *others = made.save(out, Path(name).stem, overwrite)
+        picture, *others = made.save(out, path.stem, overwrite, asked[number, seed])
         say_written([picture], others[len(made.rounds) :])
 
 

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -76,13 +77,17 @@ class Composition:
         """The picture, as notebooks show it."""
         return png_bytes(self.picture, self.picture.record, self.picture.shown)
 
-    def save(self, folder: str | Path, stem: str = "composed", overwrite: bool = False) -> list[Path]:
+    def save(
+        self, folder: str | Path, stem: str = "composed", overwrite: bool = False, request: str = ""
+    ) -> list[Path]:
         """Write the picture that is kept, that of each round, and the report as a page and as Markdown.
 
         Args:
             folder: Made if it is missing.
             stem: How the names begin: ``<stem>.png``, ``<stem>-round1.png``, ``<stem>.html``, ``<stem>.md``.
             overwrite: Replace other files of these names.
+            request: A text that the pictures hold, which says what they were composed for. Whoever finds it in the
+                picture that is kept, which is written last, knows that all is there.
 
         Returns:
             The paths, the picture first.
@@ -92,15 +97,21 @@ class Composition:
         """
         from scenograph.evaluation.composing_report import as_html, as_markdown  # which shows compositions
 
-        kept = [(f"{stem}.png", self._repr_png_())]
+        kept = []
         for number, one in enumerate(self.rounds, start=1):
-            kept.append((f"{stem}-round{number}.png", png_bytes(one.picture, one.picture.record, one.picture.shown)))
+            picture = png_bytes(one.picture, one.picture.record, one.picture.shown, request)
+            kept.append((f"{stem}-round{number}.png", picture))
+        kept.insert(0, (f"{stem}.png", kept[self.best][1]))
         kept += [(f"{stem}.html", as_html(self, stem).encode()), (f"{stem}.md", as_markdown(self, stem).encode())]
         files = [(make_folder(Path(folder)) / name, content) for name, content in kept]
         for path, content in files:
             if not overwrite and path.exists() and path.read_bytes() != content:
                 raise would_replace(path)
-        return [write_atomically(path, content) for path, content in files]
+        if overwrite:  # further rounds of a composition that had more
+            for path in Path(folder).glob(f"{glob.escape(stem)}-round*.png"):
+                if path not in dict(files):
+                    path.unlink()
+        return [write_atomically(path, content) for path, content in reversed(files)][::-1]
 
 
 def compose(

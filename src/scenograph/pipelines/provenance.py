@@ -23,7 +23,7 @@ from scenograph.files import digest, parse_json, portable_name, would_replace
 from scenograph.models.registry import shipped_models
 from scenograph.pipelines.defaults import COLLAGE, DRAWINGS
 from scenograph.pipelines.options import GenerateOptions
-from scenograph.scenes.png import RECORD, SHOWN, read_record
+from scenograph.scenes.png import COMPOSED, RECORD, SHOWN, read_record
 from scenograph.scenes.scene import Scene, parse_scenes, without_scene
 from scenograph.version import __version__
 
@@ -136,19 +136,27 @@ class RecordedImage(Image.Image):
         super().save(fp, format, **{"pnginfo": png_info(self.record, self.shown), **params})
 
 
-def png_info(record: str, shown: Scene | None = None) -> PngInfo:
-    """The text chunks that hold a record, and the scene that the picture shows, with all its boxes."""
+def png_info(record: str, shown: Scene | None = None, composed: str = "") -> PngInfo:
+    """The text chunks that hold a record, the scene that the picture shows, with all its boxes, and what asked for it.
+
+    Args:
+        record: What makes the picture again.
+        shown: The scene, complete.
+        composed: The request that the picture was composed for in several rounds, if it was.
+    """
     info = PngInfo()
     info.add_itxt(RECORD, record)
     if shown is not None:
         info.add_itxt(SHOWN, json.dumps(shown.to_dict()), zip=True)
+    if composed:
+        info.add_itxt(COMPOSED, composed)
     return info
 
 
-def png_bytes(picture: Image.Image, record: str, shown: Scene | None = None) -> bytes:
-    """A PNG file that holds a record, and the scene that it shows."""
+def png_bytes(picture: Image.Image, record: str, shown: Scene | None = None, composed: str = "") -> bytes:
+    """A PNG file that holds what :func:`png_info` says."""
     stream = io.BytesIO()
-    picture.save(stream, "PNG", pnginfo=png_info(record, shown))
+    picture.save(stream, "PNG", pnginfo=png_info(record, shown, composed))
     return stream.getvalue()
 
 
@@ -183,10 +191,10 @@ def plan_pictures(request: Request, out: Path, overwrite: bool) -> list[PlannedP
     return result
 
 
-def has_record(path: Path, record: str) -> bool:
-    """Whether a file is a whole picture with this record."""
+def has_record(path: Path, record: str, field: str = RECORD) -> bool:
+    """Whether a file is a whole picture with this record, or another text field."""
     try:
-        return read_record(path) == record
+        return read_record(path, field) == record
     except UserError:
         return False
 

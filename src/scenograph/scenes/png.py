@@ -18,7 +18,7 @@ MAX_SIDE = 4096
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 HEADER = 24
 """Bytes of a PNG that tell its size."""
-RECORD, SHOWN = "scenograph", "scenograph-shown"
+RECORD, SHOWN, COMPOSED = "scenograph", "scenograph-shown", "scenograph-composed"
 """PNG text fields of a generated picture: the request that makes it again, and the scene that it shows."""
 
 

@@ -23,6 +23,7 @@ BAD = {
     "missing file": (["generate", "none.json"], "cannot read none.json: No such file"),
     "missing picture": (["generate", "none.png"], "cannot read none.png"),
     "seeds": (["generate", "cube", "--seeds", "5-1"], "--seeds '5-1'"),
+    "repaint": (["generate", "cube", "--repaint", "sheep"], "--repaint: expected numbers of objects, such as 0,2"),
     "no seeds": (["generate", "cube", "--seeds", ""], "--seeds '': expected numbers and ranges"),
     "large seed": (["generate", "cube", "--seeds", "99999999999"], "99999999999 is too large; seeds go to 999999999"),
     "device": (["generate", "cube", "--device", "gpu0"], "unknown device 'gpu0'"),

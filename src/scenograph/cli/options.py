@@ -10,11 +10,12 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 from annotated_types import Ge, Le
+from pydantic import ValidationError
 
 from scenograph.data.processes import WHOLE, Part
 from scenograph.data.processes import Workers as Sharing
 from scenograph.devices import Precision
-from scenograph.errors import UserError, validate
+from scenograph.errors import UserError, rule_and_value
 from scenograph.pipelines.options import GenerateOptions
 
 SceneArgument = Annotated[
@@ -96,7 +97,13 @@ def takes_options(*names: str) -> Callable[[Callable[..., None]], Callable[..., 
         def run(**values: Any) -> None:
             given = {name: values.pop(name) for name in fields}
             chosen = {name: value for name, value in given.items() if value is not None and value is not False}
-            command(**values, options=validate(GenerateOptions, chosen, "options"))
+            try:
+                options = GenerateOptions(**chosen)
+            except ValidationError as error:
+                first = error.errors()[0]
+                flag = str(first["loc"][0]).replace("_", "-")
+                raise UserError(f"--{flag}: {rule_and_value(first)}") from error
+            command(**values, options=options)
 
         run.__doc__, run.__name__ = command.__doc__, command.__name__
         run.__annotations__ = {p.name: p.annotation for p in parameters}

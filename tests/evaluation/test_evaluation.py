@@ -295,7 +295,7 @@ def test_dinov2_through_transformers(tmp_path):
         NOISE[:3, :12].view(np.uint8).reshape(3, 4, 4, 3)
     )
     assert found.shape == (3, 16) and probabilities is None
-    with pytest.raises(UserError, match="cannot load the detector .*; give a folder or a model"):
+    with pytest.raises(UserError, match="cannot load the encoder .*; give a folder or a model"):
         DinoEncoder(tmp_path / "nothing", torch.device("cpu"))
 
 

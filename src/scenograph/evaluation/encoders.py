@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from scenograph.errors import UserError, missing_extra, reason
 from scenograph.files import digest
 from scenograph.models.object_classifier import ObjectClassifier
+from scenograph.pretrained.detectors import NO_CODE, loading
 from scenograph.pretrained.networks import load_inception, weights_file
 from scenograph.scenes.batch import picture_to_pixels, pixels_to_tensor
 
@@ -69,15 +69,11 @@ class DinoEncoder(Encoder):
     name = "dinov2"
 
     def __init__(self, source: str | Path | None, device: torch.device) -> None:
-        try:
-            from transformers import AutoModel
-        except ImportError as error:
-            raise missing_extra("transformers", "metrics") from error
         where = str(source or DINO)
-        try:
-            self.network = AutoModel.from_pretrained(where).to(device).eval()
-        except (OSError, ValueError) as error:
-            raise UserError(f"cannot load {where}: {reason(error)}; fetch it elsewhere and give its folder") from error
+        with loading("encoder", where):
+            from transformers import AutoModel
+
+            self.network = AutoModel.from_pretrained(where, **NO_CODE).to(device).eval()
         self.device, self.digest = device, state_digest(self.network.state_dict())
 
     def __call__(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 
 from scenograph.errors import MALFORMED, UserError, expecting, missing_extra, reason
 from scenograph.nn.overlaps import without_repeats
+from scenograph.pretrained.quiet import quiet
 from scenograph.scenes.fields import Box
 
 OPEN = ("owlv2", "owlvit")
@@ -108,7 +109,8 @@ class HubNamer:
 def loading(what: str, source: str) -> Iterator[None]:
     """One clear message for whatever keeps a network from being loaded."""
     try:
-        yield
+        with quiet("transformers"):
+            yield
     except ImportError as error:
         if error.name == "transformers":
             raise missing_extra("transformers", "metrics") from error

@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from scenograph.devices import pick_device
 from scenograph.errors import MALFORMED, UserError, check_text, missing_extra, printable, reason, shortened
 from scenograph.files import parse_json
+from scenograph.pretrained.quiet import quiet
 
 OPENAI = "https://api.openai.com/v1"
 """The server that is asked when none is named."""
@@ -170,8 +171,9 @@ class LocalModel:
         except ImportError as error:
             raise missing_extra("transformers" if error.name == "transformers" else "llguidance", "planner") from error
         try:
-            self._tokenizer = cast(Any, AutoTokenizer.from_pretrained(source, trust_remote_code=False))
-            network: Any = AutoModelForCausalLM.from_pretrained(source, dtype="auto", trust_remote_code=False)
+            with quiet("transformers"):
+                self._tokenizer = cast(Any, AutoTokenizer.from_pretrained(source, trust_remote_code=False))
+                network: Any = AutoModelForCausalLM.from_pretrained(source, dtype="auto", trust_remote_code=False)
             self._grammar = llguidance.hf.from_tokenizer(self._tokenizer, n_vocab=_words(network).vocab_size)
         except (OSError, ImportError, SafetensorError, UnpicklingError, *MALFORMED) as error:
             raise UserError(f"cannot load the planner {source}: {reason(error)}; give a folder or a model") from error

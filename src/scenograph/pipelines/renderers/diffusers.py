@@ -40,12 +40,13 @@ from scenograph.pipelines.renderers.diffusers_controls import (
 )
 from scenograph.pipelines.renderers.diffusers_engines import BOXES, REGIONS, ControlForm, Engine, Way
 from scenograph.pipelines.renderers.diffusers_loading import (
+    NOISY,
     DiffusersModel,
     explained,
     is_out_of_memory,
-    quiet,
 )
 from scenograph.pipelines.renderers.diffusers_prompt import left_out, object_prompt, scene_prompt
+from scenograph.pretrained.quiet import quiet
 from scenograph.scenes.batch import images_to_uint8, pixels_to_tensor
 from scenograph.scenes.scene import Scene, keep_objects
 from scenograph.scenes.vocabulary import Vocabulary
@@ -295,11 +296,12 @@ class DiffusersRenderer(Renderer):
             texts = [given.prompt, *(object_prompt(given.scene.objects[number]) for number in masks)]
             for name in ("prompt", "negative_prompt"):
                 arguments.pop(name, None)
-            with torch.inference_mode(), quiet():
+            with torch.inference_mode(), quiet(*NOISY):
                 arguments |= encode_regions(pipe, texts, options.negative)
             within = regional_attention(_attending(pipe), list(masks.values()), engine.tokens)
         arguments |= step_callback(pipe, engine, given.side, self.watch)
-        with torch.inference_mode(), within, quiet(), explained(self.model.source), torch.random.fork_rng(devices=[]):
+        here = torch.random.fork_rng(devices=[])
+        with torch.inference_mode(), within, quiet(*NOISY), explained(self.model.source), here:
             torch.manual_seed(seed)  # SD3 encodes control pictures with numbers that are not the generator's
             made = pipe(**arguments)
         if any(getattr(made, "nsfw_content_detected", None) or ()):

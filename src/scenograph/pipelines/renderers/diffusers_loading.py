@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 import logging
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -18,10 +17,13 @@ from scenograph.errors import MALFORMED, NOTE, UserError, missing_extra, reason,
 from scenograph.files import digest, is_file, is_folder, read_json
 from scenograph.pipelines.renderers.diffusers_controls import Control
 from scenograph.pipelines.renderers.diffusers_engines import ENGINES, NETWORKS, ControlForm, Engine, Way, engine_of
+from scenograph.pretrained.quiet import quiet
 
 log = logging.getLogger(__name__)
 
 SUFFIX = ".safetensors"
+NOISY = ("diffusers", "transformers")
+"""Packages that print bars, and remarks on how checkpoints were saved."""
 PLAIN, GLIGEN = "StableDiffusionPipeline", "StableDiffusionGLIGENPipeline"
 WIDTHS = ("cross_attention_dim", "joint_attention_dim", "num_attention_heads", "dim")
 """Settings of networks that are the same in a control network and in the model that it was made for."""
@@ -100,7 +102,7 @@ class DiffusersModel:
         key = (way, dtype, offload, *sources)
         if self._ready is not None and self._ready[0] == key:
             return self._ready[1]
-        with quiet(), explained(self.source):
+        with quiet(*NOISY), explained(self.source):
             base = self._loaded(dtype)
         if self._ready is not None and offload != self._ready[0][2]:
             self._ready[1].remove_all_hooks()
@@ -109,7 +111,7 @@ class DiffusersModel:
             self._networks = {source: self._network(form, source, dtype) for source in sources}
             more["controlnet"] = _joined(form, [self._networks[source][1] for source in sources])
         assert name is not None, "checked before"
-        with quiet():
+        with quiet(*NOISY):
             pipe = _assembled(name, base, more)
             pipe.set_progress_bar_config(disable=True)
             _put(pipe, self.device, offload)
@@ -134,7 +136,7 @@ class DiffusersModel:
 
         say_licence(source)
         kind = getattr(diffusers, form.network)
-        with quiet(), explained(source):
+        with quiet(*NOISY), explained(source):
             if source.endswith(SUFFIX):
                 where = source if is_file(source) else f"https://huggingface.co/{_blob(source)}"
                 return dtype, kind.from_single_file(where, torch_dtype=dtype)
@@ -309,23 +311,3 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and "alloc" in str(error) and "memory" in str(error)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without diffusers' and transformers' bars and remarks on how checkpoints were saved, for the time being."""
-    from diffusers.utils import logging as ours
-    from transformers.utils import logging as theirs
-
-    levels = [(each, each.get_verbosity()) for each in (ours, theirs)]
-    for each, _ in levels:
-        each.set_verbosity_error()
-        each.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
-            yield
-    finally:
-        for each, level in levels:
-            each.set_verbosity(level)
-            each.enable_progress_bar()

@@ -18,15 +18,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from side_by_side import training_step
+from side_by_side import training_step, wait
 from torch import Tensor
 
-from scenograph.devices import keep_freed_memory, pick_device
+from scenograph.devices import RenderPrecision, half_precision, keep_freed_memory, pick_device
 from scenograph.errors import reason
 from scenograph.models.base import ImageModel, LayoutModel, Model
 from scenograph.scenes.batch import SceneBatch
@@ -101,7 +100,7 @@ class Bench:
         """Fill in what is to be right."""
         torch.backends.cudnn.allow_tf32 = False
         here = made(copy.deepcopy(self.here.model).for_inference(), self.two)
-        there, again, half = (self._made(precise) for precise in (True, True, False))
+        there, again, half = (self._made(self.two, precision) for precision in ("no", "no", "bf16"))
         if here is not None and there is not None and again is not None and half is not None:
             largest = float((here - there.cpu()).abs().max())
             self.row.difference, self.row.same = f"{largest:.1e}", "yes" if torch.equal(there, again) else "no"
@@ -122,8 +121,8 @@ class Bench:
         memory = []
         reset_memory(self.device)
         if roles(self.model):
-            self.row.speed = f"{16 * self._rate(lambda: self._many(True)):.3g}"
-            self.row.half_speed = f"{16 * self._rate(lambda: self._many(False)):.3g}"
+            self.row.speed = f"{16 * self._rate(lambda: self._made(self.many, 'no')):.3g}"
+            self.row.half_speed = f"{16 * self._rate(lambda: self._made(self.many, 'bf16')):.3g}"
         memory.append(peak(self.device))
         reset_memory(self.device)
         self.row.steps = f"{self._rate(self._step(self.there, self.many)):.3g}"
@@ -146,13 +145,9 @@ class Bench:
         took = time.perf_counter() - start
         self.row.compiled = f"{16 * self._rate(run):.3g} (after {took:.0f} s)"
 
-    def _made(self, precise: bool) -> Tensor | None:
-        with half_precision(self.device, not precise):
-            return made(self.model, self.two.to(self.device))
-
-    def _many(self, precise: bool) -> Tensor | None:
-        with half_precision(self.device, not precise):
-            return made(self.model, self.many)
+    def _made(self, batch: SceneBatch, precision: RenderPrecision) -> Tensor | None:
+        with half_precision(self.device, precision):
+            return made(self.model, batch.to(self.device))
 
     def _step(self, trainer: Trainer, batch: SceneBatch) -> Callable[[], Tensor]:
         run = training_step(trainer.objective, batch.to(trainer.accelerator.device), 1e-4)
@@ -184,17 +179,6 @@ def made(model: Model, batch: SceneBatch) -> Tensor | None:
 def roles(model: Model) -> bool:
     """Whether a model makes what :func:`made` compares."""
     return isinstance(model, ImageModel | LayoutModel)
-
-
-def half_precision(device: torch.device, wanted: bool) -> torch.autocast | nullcontext[None]:
-    """Autocast to bfloat16, if wanted."""
-    return torch.autocast(device.type, torch.bfloat16) if wanted else nullcontext()
-
-
-def wait(device: torch.device) -> None:
-    """Until the device has done what it was asked."""
-    if device.type != "cpu":
-        torch.accelerator.synchronize()
 
 
 def reset_memory(device: torch.device) -> None:

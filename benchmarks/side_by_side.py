@@ -104,17 +104,17 @@ def _measure(start: Start, options: argparse.Namespace) -> dict[str, float]:
     with torch.autocast(options.device, torch.bfloat16, enabled=precision == "bf16"):
         run()
         for _ in range(options.repeats):
-            _wait(options.device)
+            wait(torch.device(options.device))
             begin = time.perf_counter()
             run()
-            _wait(options.device)
+            wait(torch.device(options.device))
             best = min(best, time.perf_counter() - begin)
     if options.device == "cpu":
         return {"seconds": best, "gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
     return {"seconds": best, "gigabytes": torch.accelerator.max_memory_allocated() / 2**30}
 
 
-def _wait(device: str) -> None:
+def wait(device: torch.device) -> None:
     """Until the device has done what it was asked."""
-    if device != "cpu":
+    if device.type != "cpu":
         torch.accelerator.synchronize()

@@ -313,3 +313,10 @@ def test_what_was_read_otherwise_is_said_once(scenograph, caplog):
         "leaving out standing: nothing is named that it relates to",
         "crimson is taken as red, by is taken as left of",
     ]
+
+
+def test_options_are_checked_before_files_that_exist(scenograph):
+    for command in ("generate", "compose"):
+        succeed(scenograph(command, "cube", "--steps", "1", "--out", command))
+        code, _, errors = scenograph(command, "cube", "--steps", "1", "--out", command, "--strength", "0.5")
+        assert code == 2 and "takes no strength, which diffusion models do" in errors

@@ -21,7 +21,7 @@ from scenograph.evaluation.composing import compose
 from scenograph.evaluation.composing_report import as_html, as_markdown, draw_verdicts
 from scenograph.evaluation.repairs import is_cramped, with_more_room, with_region_seen
 from scenograph.pipelines import Pipeline
-from scenograph.pipelines.options import OF_DIFFUSION, GenerateOptions
+from scenograph.pipelines.options import GenerateOptions
 from scenograph.pipelines.renderers.base import ConditionedScenes, Renderer
 from scenograph.pipelines.renderers.collage import CollageRenderer, CropCollage
 from scenograph.pipelines.renderers.crops import crop_source
@@ -165,7 +165,8 @@ def test_what_has_no_looks_of_its_own_gets_another_picture():
 class Painter(Blocks):
     """Paints objects again, a shade brighter where they are, except the first one of a scene."""
 
-    own_options = OF_DIFFUSION
+    def check_options(self, options: GenerateOptions) -> None:
+        """It takes all."""
 
     def __init__(self) -> None:
         super().__init__(looks=False)

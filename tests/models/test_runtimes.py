@@ -151,8 +151,23 @@ def test_a_graph_that_cannot_be_read_is_said_with_the_remedy(tmp_path):
 def test_options_at_odds_are_refused_before_anything_is_exported(monkeypatch):
     monkeypatch.setattr(runtimes, "export_onnx", lambda *_: pytest.fail("exported"))
     pipe = Pipeline(ready("mise-layers"), ready("mise-layout"))
-    with pytest.raises(UserError, match="computes in float32; leave precision bf16 out"):
+    with pytest.raises(UserError, match=r"^runtime onnx: computes in float32; leave precision bf16 out$"):
         pipe(TEXT, runtime="onnx", precision="bf16")
+
+
+def test_other_weights_are_exported_to_another_place(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(runtimes, "find_spec", lambda name: True)
+    exported: list[Path] = []
+    monkeypatch.setattr(runtimes, "export_onnx", lambda model, folder: exported.append(folder))
+    for change in (0.0, 0.0, 1.0):
+        model = ready("mise-layers")
+        model.digest = "that of the files it was loaded from"
+        weight = model.code_flow.given.weight
+        with torch.no_grad():
+            weight[weight.shape[0] // 2, weight.shape[1] // 2] += change  # where no printed form would show it
+        use_runtime(model, "onnx")
+    assert exported[0] == exported[1] != exported[2]
 
 
 def test_models_without_another_runtime_stay_with_torch(caplog):
@@ -169,10 +184,6 @@ def test_models_without_another_runtime_stay_with_torch(caplog):
 
 def test_what_onnx_runtime_cannot_do_is_refused(monkeypatch):
     layers = ready("mise-layers")
-    with pytest.raises(UserError, match=r"^runtime onnx: computes in float32; leave precision bf16 out$"):
-        Pipeline(layers, ready("mise-layout"), "bf16").renderer.condition(
-            [], [], Pipeline(layers).options.changed(runtime="onnx", precision="bf16")
-        )
     with pytest.raises(UserError, match=r"runtime: .*'torch' or 'onnx'"):
         Pipeline(layers)(TEXT, runtime="tensorrt")
     monkeypatch.setattr(runtimes, "find_spec", lambda name: None)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -27,6 +28,7 @@ from scenograph.pipelines.options import GenerateOptions
 if TYPE_CHECKING:
     from scenograph.evaluation.composing import Composition
     from scenograph.pipelines.pipeline import Pipeline
+    from scenograph.pipelines.provenance import Request
 
 MISE = "mise"
 """The name, among drafts, of the layout models that ship, of which the scene decides one."""
@@ -86,44 +88,50 @@ def compose(
     from scenograph.evaluation import composing
     from scenograph.evaluation.checking import load_checker
     from scenograph.evaluation.tools import Tools
-    from scenograph.pipelines.provenance import Request, has_record
-    from scenograph.scenes.png import COMPOSED
+    from scenograph.pipelines.provenance import Request
 
     numbers = parse_seeds(seeds)
     pipe = _load(source, None if draft == MISE else draft, image, memory, device, options)
     given, stem = read_source(source, pipe.vocabulary)
     scenes = pipe.read(given, options.refine, options.keep_contradictions)
     offer_to_keep(given, scenes)
+    pipe.renderer.check_options(options)
     request = Request(scenes, numbers, pipe.names, options, stem, pipe.digests(options))
     how = {"check": check, "classifier": classifier, "detector": detector, "rounds": rounds}
-    asked = {
-        (number, seed): json.dumps({**json.loads(request.record(number, seed)), **how})
-        for number in range(len(scenes))
-        for seed in numbers
-    }
-    files = {pair: out / request.file_name(*pair) for pair in asked}
-    done = {pair for pair, path in files.items() if not overwrite and has_record(path, asked[pair], COMPOSED)}
-    if not overwrite:
-        for pair, path in files.items():
-            if path.exists() and pair not in done:
-                raise UserError(f"{path} exists; add --overwrite, or write to another place")
+    left = _left(request, how, out, overwrite)
     make_folder(out)
     tools = Tools(device=pick_device(device), classifier_name=classifier, detector_name=detector)
     checker = load_checker(check, scenes, pipe, tools, options.chosen())
-    if done:
-        console.print(
-            f"{len(done)} of {counted(len(files), 'picture')} {'was' if len(files) == 1 else 'were'} there already"
-        )
-    for (number, seed), path in files.items():
-        if (number, seed) in done:
-            continue
+    for path, (number, seed, asked) in left.items():
         with progress_reports() as report:
             report("round", 0, rounds)
             told = partial(report, "round", of=rounds)
             made = composing.compose(scenes[number], pipe, checker, rounds, seed, told, **options.chosen())
         _say(made)
-        picture, *others = made.save(out, path.stem, overwrite, asked[number, seed])
+        picture, *others = made.save(out, path.stem, overwrite, asked)
         say_written([picture], others[len(made.rounds) :])
+
+
+def _left(request: Request, how: dict[str, Any], out: Path, overwrite: bool) -> dict[Path, tuple[int, int, str]]:
+    """The pictures that are not there yet: of each, the scene's number, the seed, and all that is asked for, in JSON.
+
+    Raises ``UserError`` for a file that was not composed for this.
+    """
+    from scenograph.pipelines.provenance import has_record
+    from scenograph.scenes.png import COMPOSED
+
+    planned = {}
+    for number, seed in product(range(len(request.scenes)), request.seeds):
+        asked = json.dumps({**json.loads(request.record(number, seed)), **how})
+        planned[out / request.file_name(number, seed)] = (number, seed, asked)
+    there = [] if overwrite else [path for path in planned if path.exists()]
+    for path in there:
+        if not has_record(path, planned[path][2], COMPOSED):
+            raise UserError(f"{path} exists; add --overwrite, or write to another place")
+    if there:
+        verb = "was" if len(planned) == 1 else "were"
+        console.print(f"{len(there)} of {counted(len(planned), 'picture')} {verb} there already")
+    return {path: one for path, one in planned.items() if path not in there}
 
 
 def _load(

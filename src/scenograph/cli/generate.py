@@ -144,6 +144,7 @@ def generate(
         pipe, request = _read(str(source), models, seeds, options, object_seed or [], device, of_crops, planner)
     if crops or pins:
         request = replace(request, scenes=pipe.with_given_crops(request.scenes, crops, pins))
+    pipe.renderer.check_options(request.options)
     if layers:
         pipe.renderer.check_layers()
     beside = Beside(draw_graph, draw_layout, layers, draw_crops, annotations, save_scenes)

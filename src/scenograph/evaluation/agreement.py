@@ -10,13 +10,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from scenograph.evaluation.encoders import state_digest
 from scenograph.evaluation.figure import Figure, short
 from scenograph.evaluation.layouts import Layouts
 from scenograph.evaluation.metric import Metric, counted, counted_figures
 from scenograph.evaluation.session import Chunk, Evaluation, Progress
 from scenograph.evaluation.subject import Subject
 from scenograph.evaluation.tools import Tools
+from scenograph.models.base import state_digest
 from scenograph.models.object_classifier import ObjectClassifier
 from scenograph.scenes.batch import SceneBatch, picture_to_pixels, pixels_to_tensor
 from scenograph.scenes.scene import Scene

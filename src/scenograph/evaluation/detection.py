@@ -27,13 +27,13 @@ from scenograph.data.records import Reasons, read_each
 from scenograph.data.vocabularies import coco_ids
 from scenograph.errors import UserError, missing_extra
 from scenograph.evaluation.detections import DARKNET_NAMES, read_detections
-from scenograph.evaluation.encoders import state_digest
 from scenograph.evaluation.figure import Figure, short
 from scenograph.evaluation.layouts import Layouts
 from scenograph.evaluation.metric import Metric
 from scenograph.evaluation.session import Evaluation, Progress, picture_file
 from scenograph.evaluation.tools import Tools
 from scenograph.files import digest, read_json, write_atomically
+from scenograph.models.base import state_digest
 from scenograph.pretrained.detectors import NO_CODE, loading
 from scenograph.pretrained.networks import Download, missing_from_hub
 from scenograph.scenes.coco import coco_annotations

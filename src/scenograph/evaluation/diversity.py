@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from scenograph.evaluation.encoders import state_digest
 from scenograph.evaluation.figure import Figure, mean_figure, short
 from scenograph.evaluation.layouts import Layouts
 from scenograph.evaluation.metric import Metric
 from scenograph.evaluation.session import Chunk, Evaluation, Progress
 from scenograph.evaluation.subject import Subject
 from scenograph.evaluation.tools import Tools
+from scenograph.models.base import state_digest
 from scenograph.pretrained.networks import Download, load_perceptual_distance, perceptual_downloads
 from scenograph.scenes.batch import pixels_to_tensor
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
@@ -13,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from scenograph.files import digest
+from scenograph.models.base import state_digest
 from scenograph.models.object_classifier import ObjectClassifier
 from scenograph.pretrained.detectors import NO_CODE, loading
 from scenograph.pretrained.networks import load_inception, weights_file
@@ -109,12 +109,3 @@ def _torch_script(file: Path, device: torch.device) -> torch.jit.ScriptModule | 
         return torch.jit.load(str(file), map_location=device).eval()
     except RuntimeError:
         return None
-
-
-def state_digest(state: dict[str, Tensor]) -> str:
-    """SHA-256 over names and values of weights."""
-    total = hashlib.sha256()
-    for name in sorted(state):
-        total.update(name.encode())
-        total.update(state[name].detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    return total.hexdigest()

@@ -424,6 +424,15 @@ class PictureStyles(ABC):
 NO_STYLE = "this model reads no style off a picture; SPADE with an encoder does"
 
 
+def state_digest(state: dict[str, Tensor]) -> str:
+    """SHA-256 over names and values of weights."""
+    total = hashlib.sha256()
+    for name in sorted(state):
+        total.update(name.encode())
+        total.update(state[name].detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()
+
+
 def load_state(model: nn.Module, state: dict[str, Tensor], where: str) -> None:
     """Load weights.
 

@@ -449,8 +449,8 @@ class MiseLayers(Exports, DrawsFromCrops, ObjectLatents, LayeredModel[Layers]):
 
     def _painted_grounds(self, batch: SceneBatch, is_layer: Tensor) -> tuple[Ground, Ground, Tensor]:
         """Grounds without and with things, and where these do not hide them, (N, 1, H, W) in [0, 1]."""
-        given, hidden = self._painted_ground(batch, is_layer, batch.masks)
-        without, _ = self._painted_ground(batch, is_layer, batch.masks * ~is_layer[:, None, None])
+        given, hidden = self.paint_ground(batch, is_layer, batch.masks)
+        without, _ = self.paint_ground(batch, is_layer, batch.masks * ~is_layer[:, None, None])
         return without, given, 1 - hidden
 
     def wants_crops(self, batch: SceneBatch) -> Tensor:
@@ -486,21 +486,14 @@ class MiseLayers(Exports, DrawsFromCrops, ObjectLatents, LayeredModel[Layers]):
         vectors = self.code_given(batch.objects[things], attributes[things])
         return torch.cat([vectors, shape[:, None]], dim=1)
 
-    def paint_ground(self, batch: SceneBatch, things: Tensor, silhouettes: Tensor) -> tuple[Ground, Tensor]:
+    def paint_ground(self, batch: SceneBatch, is_layer: Tensor, masks: Tensor) -> tuple[Ground, Tensor]:
         """What the ground depends on, and where things hide it, (N, 1, H, W) in [0, 1].
 
         Args:
-            batch: Every object needs a box; regions are painted through their masks where they are known.
-            things: (L,) rows of the objects that are layers.
-            silhouettes: (O, M, M) in [0, 1], relative to the boxes; those of things count.
+            batch: Every object needs a box; ``known_masks`` tells which regions have a mask.
+            is_layer: (O,) bool: which objects are things, whose silhouettes are always known.
+            masks: (O, M, M) in [0, 1], relative to the boxes, of things and regions.
         """
-        is_layer = torch.zeros_like(batch.known_masks)
-        is_layer[things] = True
-        masks = torch.where(is_layer[:, None, None], silhouettes, batch.masks)
-        return self._painted_ground(batch, is_layer, masks)
-
-    def _painted_ground(self, batch: SceneBatch, is_layer: Tensor, masks: Tensor) -> tuple[Ground, Tensor]:
-        """The same with ``is_layer`` (O,) bool, and masks (O, M, M) of things and regions."""
         side = self.config.image_size
         planes = sample_planes(batch.boxes, masks, batch.known_masks | is_layer, side, side)
         # Sky and walls first, then what begins lower: that lies nearer. Things are before all regions.

@@ -16,7 +16,7 @@ from torch import Tensor
 from scenograph.devices import Runtime
 from scenograph.errors import MALFORMED, NOTE, UserError, missing_extra, reason
 from scenograph.files import cache_folder, in_turn, make_folder, read_json
-from scenograph.models.base import Model
+from scenograph.models.base import Model, state_digest
 from scenograph.models.exporting import ComputesGraphs, Exports
 from scenograph.models.onnx_files import DESCRIPTION, OPSET, export_onnx
 from scenograph.scenes.batch import SceneBatch
@@ -60,7 +60,7 @@ def _onnx_graphs(model: Model) -> ComputesGraphs:
     if find_spec("onnxruntime") is None:
         raise missing_extra("onnxruntime", "onnx")
     settings = model.config.model_dump_json()
-    weights = model.digest or hashlib.sha256(repr(model.state_dict()).encode()).hexdigest()
+    weights = state_digest(model.state_dict())
     key = hashlib.sha256(f"{__version__} {torch.__version__} {OPSET} {settings} {weights}".encode()).hexdigest()[:16]
     parent = make_folder(cache_folder("onnx"))
     folder = parent / f"{model.name}-{key}"

@@ -26,7 +26,7 @@ from scenograph.pipelines.checks import check_crops, check_names, warn_about_cro
 from scenograph.pipelines.defaults import CLASSIFIERS, COLLAGE, DEFAULT, DIFFUSERS, naming_who_knows
 from scenograph.pipelines.given import SceneLike, given_scenes, given_seeds
 from scenograph.pipelines.given_crops import with_given_crops
-from scenograph.pipelines.options import OF_DIFFUSION, GenerateOptions
+from scenograph.pipelines.options import GenerateOptions
 from scenograph.pipelines.outputs import pictures_sheet
 from scenograph.pipelines.placing import load_layout_models, load_placers, place_objects
 from scenograph.pipelines.provenance import (
@@ -369,11 +369,6 @@ class Pipeline:
         if not scenes:
             raise UserError("nothing to draw: give at least one scene and one seed")
         chosen = self.options.changed(**options)
-        if ignored := sorted((OF_DIFFUSION & chosen.recorded().keys()) - self.renderer.own_options):
-            raise UserError(
-                f"{self.renderer.name}: takes no {' or '.join(ignored)}, which diffusion models do; "
-                f"leave it out, or name one with --image {DIFFUSERS}ID"
-            )
         complete = self.complete(scenes, seeds, **options)
         if self.crops is not None and self.renderer.crop_side:
             complete = self._with_chosen_crops(self.crops, complete, seeds, chosen)

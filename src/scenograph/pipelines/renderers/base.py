@@ -12,8 +12,9 @@ from PIL import Image
 from torch import Tensor
 
 from scenograph.errors import UserError
+from scenograph.pipelines.defaults import DIFFUSERS
 from scenograph.pipelines.latents import with_object_seeds
-from scenograph.pipelines.options import GenerateOptions
+from scenograph.pipelines.options import OF_DIFFUSION, GenerateOptions
 from scenograph.scenes.openraster import Layer
 from scenograph.scenes.scene import Scene
 from scenograph.scenes.vocabulary import Vocabulary
@@ -63,8 +64,6 @@ class Renderer(ABC):
     """Whether it draws no object without a crop."""
     completes_attributes: bool = True
     """Whether every object wants an attribute of every group; if not, those left open stay open."""
-    own_options: frozenset[str] = frozenset()
-    """The options that it takes and most renderers do not."""
     slow: bool = False
     """Whether a picture takes so long that it is drawn alone, written at once, and its steps are told."""
     watch: Callable[[Step], None] | None = None
@@ -84,8 +83,15 @@ class Renderer(ABC):
         """Warn about what it will ignore or has not learned in scenes whose names it knows."""
 
     def check_options(self, options: GenerateOptions) -> None:
-        """Raise ``UserError`` for options that exclude each other, before anything costly; by default, none do."""
-        return
+        """Raise ``UserError`` for options that it does not take, or that exclude each other, before anything costly.
+
+        By default, for those that only diffusion models take.
+        """
+        if ignored := sorted(OF_DIFFUSION & options.recorded().keys()):
+            raise UserError(
+                f"{self.name}: takes no {' or '.join(ignored)}, which diffusion models do; "
+                f"leave it out, or name one with --image {DIFFUSERS}ID"
+            )
 
     def has_looks(self, scenes: Sequence[Scene]) -> list[list[bool]]:
         """Of each object, whether its own seed decides its looks; by default, of none.

@@ -21,7 +21,7 @@ from scenograph.data.pictures import read_rgb
 from scenograph.devices import RenderPrecision
 from scenograph.errors import NOTE, UserError
 from scenograph.pipelines.defaults import COLLAGE, DIFFUSERS
-from scenograph.pipelines.options import LARGEST_GUIDANCE, OF_DIFFUSION, GenerateOptions
+from scenograph.pipelines.options import LARGEST_GUIDANCE, GenerateOptions
 from scenograph.pipelines.renderers.base import ConditionedScenes, Renderer
 from scenograph.pipelines.renderers.collage import CollageRenderer
 from scenograph.pipelines.renderers.diffusers_arguments import arguments_for, step_callback, usual_value
@@ -77,7 +77,6 @@ class DiffusersRenderer(Renderer):
     """A prompt and control pictures of each scene go in; one picture at a time, from a seed of its own, comes out."""
 
     places, completes_attributes, slow = False, False, True
-    own_options = OF_DIFFUSION
 
     def __init__(self, source: str, device: torch.device) -> None:
         """Reads which family a model is of; its weights are loaded when a picture is drawn.
@@ -129,7 +128,6 @@ class DiffusersRenderer(Renderer):
     def condition(self, scenes: Sequence[Scene], seeds: Sequence[int], options: GenerateOptions) -> ConditionedScenes:
         """As in the base class: prompts, control pictures and whatever else the family takes."""
         engine = self.engine
-        self._check(options)
         start = options.start or (COLLAGE if options.strength is not None else None)
         way: Way = "inpaint" if options.repaint else "draw" if start is None or engine.references else "start"
         controls, form, configs = self._controls(options, way)
@@ -226,7 +224,7 @@ class DiffusersRenderer(Renderer):
         prompt, drawn = scene_prompt(scene, options.prompt), control_pictures(scene, controls, side)
         return Given(scene, prompt, side, drawn, start, references)
 
-    def _check(self, options: GenerateOptions) -> None:
+    def check_options(self, options: GenerateOptions) -> None:
         """Raise ``UserError`` for options that the family does not have."""
         engine, starts = self.engine, options.start is not None or options.strength is not None
         if options.style is not None and (not engine.references or options.repaint):

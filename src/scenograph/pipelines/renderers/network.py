@@ -82,7 +82,7 @@ class NetworkRenderer(Renderer):
     def condition(self, scenes: Sequence[Scene], seeds: Sequence[int], options: GenerateOptions) -> ConditionedScenes:
         """As in the base class, without gradients."""
         complete, model = list(scenes), self.model
-        self._choose_runtime(options)
+        use_runtime(self.model, options.runtime)
         with torch.inference_mode():
             if options.refine and isinstance(model, LayoutModel):
                 complete = place_objects(model, complete, seeds, options.refine, options.candidates)
@@ -102,19 +102,16 @@ class NetworkRenderer(Renderer):
     def render(self, conditioned: ConditionedScenes) -> Tensor:
         """As in the base class, in the precision of the options."""
         options, generators = conditioned.options, seeded_generators(conditioned.seeds, "picture")
-        self._choose_runtime(options)
+        use_runtime(self.model, options.runtime)
         with torch.inference_mode(), half_precision(self.device, options.precision):
             pictures = self.model.render(conditioned.condition, generators, options.steps).float()
         return pictures if options.size is None else _with_longer_side(pictures, options.size)
 
     def check_options(self, options: GenerateOptions) -> None:
-        """As in the base class: another runtime has one precision."""
+        """As in the base class; another runtime has one precision."""
+        super().check_options(options)
         if options.runtime != "torch" and options.precision != "no":
             raise UserError(f"runtime {options.runtime}: computes in float32; leave precision {options.precision} out")
-
-    def _choose_runtime(self, options: GenerateOptions) -> None:
-        self.check_options(options)
-        use_runtime(self.model, options.runtime)
 
     def _own_size(self, size: int | None) -> int | None:
         """The size at which the model draws; a warning, the first time, if that is not the one asked for."""

@@ -125,7 +125,8 @@ class MiseLayersObjective(Objective):
         if config.crops_alone:
             return {"layer": layer}
 
-        given_ground, hidden = model.paint_ground(partly, things, batch.masks)
+        masks = torch.where(is_thing[:, None, None], batch.masks, partly.masks)
+        given_ground, hidden = model.paint_ground(partly, is_thing, masks)
         # The edges of things shine through their neighbours, and the masks are coarse.
         seen = 1 - F.max_pool2d((hidden > 0.1).float(), 3, 1, 1)
         picture = _filled(batch.images, seen)
